@@ -1,0 +1,15 @@
+//! Portico: OpenID Connect in front of ASI iMIS and Multiable aiM18.
+//!
+//! The rooms, from the bottom up; a room uses only rooms named above it
+//! (`tests/it/architecture.rs` holds the table):
+//!
+//! - [`clock`]: time and randomness come from here alone.
+//! - [`protocol`]: OAuth and OpenID Connect as pure types and rules.
+//! - [`model`]: records and their state machines.
+//! - [`simulator`]: a simulated iMIS and aiM18, served over HTTP.
+
+pub mod clock;
+pub mod model;
+pub mod protocol;
+pub mod simulator;
+pub mod upstream;

@@ -1,0 +1,1 @@
+//! Records and their state machines.

@@ -1,0 +1,1 @@
+//! OAuth and OpenID Connect as pure types and rules: no IO, no async.

@@ -1,0 +1,1 @@
+//! A simulated iMIS and aiM18, served over HTTP like the real ones.

@@ -1,0 +1,1 @@
+//! One file an adapter, and the trait that each fulfils.
