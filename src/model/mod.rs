@@ -1,1 +1,12 @@
-//! Records and their state machines.
+//! Records and their state machines. Nothing here reads a clock, a database or the network; whoever calls
+//! brings the present along.
+
+pub mod account;
+pub mod authorization;
+pub mod client;
+pub mod code;
+pub mod consent;
+pub mod family;
+pub mod session;
+pub mod signing_key;
+pub mod throttle;

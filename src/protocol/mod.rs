@@ -1,1 +1,20 @@
-//! OAuth and OpenID Connect as pure types and rules: no IO, no async.
+//! OAuth 2.0 and OpenID Connect as pure types and rules: no IO, no async, nothing of ours above it.
+//! Each file is named for a thing in the specifications and cites the section that governs it.
+
+pub mod authorize;
+pub mod claims;
+pub mod client_auth;
+pub mod discovery;
+pub mod error;
+pub mod ids;
+pub mod issuer;
+pub mod jws;
+pub mod locale;
+pub mod params;
+pub mod pkce;
+pub mod prompt;
+pub mod redirect_uri;
+pub mod response;
+pub mod scope;
+pub mod secret;
+pub mod token;

@@ -1,0 +1,115 @@
+//! An authorization on its way: pending while the person logs in and consents, then proven by a grant.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+use crate::protocol::authorize::AuthorizationRequest;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId};
+use crate::protocol::scope::{self, Scope};
+use crate::protocol::token::GrantType;
+
+use super::client::{Client, ReturnTo};
+use super::session::Authentication;
+
+/// A request held against its client and found good. It travels sealed in this tab's cookie; nothing of it is
+/// stored (design, section 4).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingAuthorization {
+    /// The client.
+    pub client_id: ClientId,
+    /// Where the answer goes.
+    pub return_to: ReturnTo,
+    /// Whether the request named its redirect URI, for then the token request must too (RFC 6749 section 4.1.3).
+    pub redirect_uri_was_sent: bool,
+    /// The request, its scope narrowed to the client's.
+    pub request: AuthorizationRequest,
+    /// The `sub` that a verified `id_token_hint` names.
+    pub expected_subject: Option<String>,
+    /// When it began.
+    pub started_at: UnixTime,
+    /// The session that a login in this very flow made; proof that `prompt=login` and `max_age` were obeyed (T28).
+    pub logged_in: Option<SessionId>,
+    /// The session that the person chose or kept in answer to `prompt=select_account`.
+    pub selected: Option<SessionId>,
+    /// The session that consented in this flow.
+    pub consented: Option<SessionId>,
+}
+
+impl PendingAuthorization {
+    /// Holds `request` against the client's registration.
+    pub fn new(
+        client: &Client,
+        return_to: ReturnTo,
+        redirect_uri_was_sent: bool,
+        mut request: AuthorizationRequest,
+        now: UnixTime,
+    ) -> Result<Self, OAuthError> {
+        client.require_grant(GrantType::AuthorizationCode)?;
+        if request.code_challenge.is_none() && (client.is_public() || client.require_pkce) {
+            return Err(OAuthError::invalid_request(
+                "code_challenge is missing: this client must use PKCE (RFC 7636)",
+            ));
+        }
+        let mut granted = client.narrow_scope(&request.scope)?;
+        if !client.gets_refresh_token() || request.scope.is_empty() {
+            // Ignored, not refused, where no refresh token can follow (OpenID Connect Core section 11); and never
+            // given to a client that did not ask.
+            granted = granted.without(scope::OFFLINE_ACCESS);
+        }
+        request.scope = granted;
+        request.max_age = match (request.max_age, client.default_max_age) {
+            (Some(asked), Some(default)) => Some(asked.min(default)),
+            (asked, default) => asked.or(default),
+        };
+        Ok(Self {
+            client_id: client.client_id.clone(),
+            return_to,
+            redirect_uri_was_sent,
+            request,
+            expected_subject: None,
+            started_at: now,
+            logged_in: None,
+            selected: None,
+            consented: None,
+        })
+    }
+
+    /// Whether the request must be answered without showing anything.
+    pub const fn is_silent(&self) -> bool {
+        self.request.prompt.none
+    }
+}
+
+/// What a grant proved; `tokens` mints from it and decides nothing.
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    /// Who gets the tokens.
+    pub client_id: ClientId,
+    /// For whom; a client of its own where there is nobody.
+    pub person: Option<Person>,
+    /// What the tokens open.
+    pub scope: Scope,
+}
+
+/// The person behind an authorization, and the login it comes from.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The account.
+    pub account_id: AccountId,
+    /// The `sub` claim for this client.
+    pub subject: String,
+    /// The login.
+    pub authentication: Authentication,
+    /// The nonce for the ID token.
+    pub nonce: Option<String>,
+    /// The family that the tokens belong to.
+    pub family_id: FamilyId,
+    /// The refresh token's generation, when there is to be one.
+    pub refresh_generation: Option<i64>,
+}
+
+/// `access_denied`: the person said no.
+pub fn denied() -> OAuthError {
+    OAuthError::new(ErrorCode::AccessDenied, "the person did not agree")
+}

@@ -1,0 +1,162 @@
+//! A family of refresh tokens: one row, a generation that counts up, a window in which the last step may be repeated.
+
+use crate::clock::UnixTime;
+use crate::protocol::ids::{AccountId, ClientId, FamilyId};
+use crate::protocol::scope::Scope;
+
+use super::session::Authentication;
+
+/// Seconds in which a spent refresh token gives the same successor again: a lost answer, or a second tab (T20).
+pub const RETRY_WINDOW: i64 = 30;
+
+/// How long refresh tokens last, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilyLifetime {
+    /// Without use.
+    pub idle: i64,
+    /// In all.
+    pub absolute: i64,
+}
+
+/// A family as the store keeps it. Every redemption of a code makes one, with or without refresh tokens: access
+/// tokens name it, and die with it at our own endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFamily {
+    /// Its name, part of each of its refresh tokens.
+    pub id: FamilyId,
+    /// The client.
+    pub client_id: ClientId,
+    /// The person.
+    pub account_id: AccountId,
+    /// The login it began with.
+    pub authentication: Authentication,
+    /// What was granted.
+    pub scope: Scope,
+    /// Whether it outlives the session (`offline_access`).
+    pub offline: bool,
+    /// The generation of the refresh token that may be spent next; `None`: it has no refresh tokens.
+    pub generation: Option<i64>,
+    /// When it began.
+    pub created_at: UnixTime,
+    /// When the last refresh token was spent, or the family began.
+    pub rotated_at: UnixTime,
+    /// When it ends whatever happens.
+    pub expires_at: UnixTime,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<UnixTime>,
+}
+
+/// What to do with a refresh token of a family. Which of two racers advances is decided by the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// The newest: the family moves from this generation to the next.
+    Advance,
+    /// Spent a moment ago: answer with the same successor, and change nothing.
+    Repeat,
+    /// Spent long ago, or its successor was spent too: somebody else has it. Revoke the family.
+    Replay,
+    /// The family has ended: refuse, and change nothing.
+    Ended,
+}
+
+impl TokenFamily {
+    /// Whether the family stands at `now`.
+    pub fn is_live(&self, now: UnixTime) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// Decides about a token of `generation` shown at `now`.
+    pub fn spend(&self, generation: i64, now: UnixTime, lifetime: FamilyLifetime) -> Spend {
+        let Some(newest) = self.generation else {
+            return Spend::Ended;
+        };
+        let since_rotation = now - self.rotated_at;
+        if !self.is_live(now) || since_rotation >= lifetime.idle {
+            return Spend::Ended;
+        }
+        match newest - generation {
+            // A later generation than we remember: the database was restored from a backup. The token is ours
+            // (its MAC said so), so the family goes on from there and nobody is signed out.
+            ..=0 => Spend::Advance,
+            // `abs`: after a clock step the rotation may lie in the future; that opens no longer window (T21).
+            1 if since_rotation.abs() <= RETRY_WINDOW => Spend::Repeat,
+            _ => Spend::Replay,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ids::{SessionId, UpstreamId};
+
+    const LIFETIME: FamilyLifetime = FamilyLifetime {
+        idle: 1000,
+        absolute: 5000,
+    };
+
+    fn family(generation: i64) -> TokenFamily {
+        TokenFamily {
+            id: FamilyId::new("f"),
+            client_id: ClientId::new("c"),
+            account_id: AccountId::new("a"),
+            authentication: Authentication {
+                session_id: SessionId::new("s"),
+                upstream: UpstreamId::new("u"),
+                auth_time: 0,
+                amr: vec![],
+            },
+            scope: Scope::default(),
+            offline: false,
+            generation: Some(generation),
+            created_at: 0,
+            rotated_at: 100,
+            expires_at: 5000,
+            revoked_at: None,
+        }
+    }
+
+    /// T20, T21, T22.
+    #[test]
+    fn the_table_of_spending() {
+        let table = [
+            // (generation of the token, now, what happens) for a family at generation 3, rotated at 100.
+            (3, 101, Spend::Advance),
+            (2, 101, Spend::Repeat),
+            (2, 130, Spend::Repeat),
+            (2, 131, Spend::Replay),
+            (1, 101, Spend::Replay),
+            // The clock stepped back.
+            (2, 71, Spend::Repeat),
+            (2, 10, Spend::Replay),
+            // A restored backup: the token is ahead.
+            (4, 101, Spend::Advance),
+            // Idle, then absolute end.
+            (3, 1099, Spend::Advance),
+            (3, 1100, Spend::Ended),
+            (2, 1100, Spend::Ended),
+            (3, 5000, Spend::Ended),
+        ];
+        for (generation, now, expected) in table {
+            assert_eq!(
+                family(3).spend(generation, now, LIFETIME),
+                expected,
+                "{generation} at {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_revoked_family_never_comes_back() {
+        let revoked = TokenFamily {
+            revoked_at: Some(50),
+            ..family(3)
+        };
+        assert_eq!(revoked.spend(3, 101, LIFETIME), Spend::Ended);
+        let without = TokenFamily {
+            generation: None,
+            ..family(3)
+        };
+        assert_eq!(without.spend(3, 101, LIFETIME), Spend::Ended);
+    }
+}

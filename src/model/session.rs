@@ -1,0 +1,77 @@
+//! A browser's login (OpenID Connect Session): one serves every client of that browser.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+
+/// How long sessions last, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLifetime {
+    /// Without use.
+    pub idle: i64,
+    /// In all.
+    pub absolute: i64,
+}
+
+/// A session as the store keeps it. The cookie holds a secret whose hash finds the row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The `sid` claim.
+    pub id: SessionId,
+    /// The person.
+    pub account_id: AccountId,
+    /// Where they logged in.
+    pub upstream: UpstreamId,
+    /// When they logged in.
+    pub auth_time: UnixTime,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+    /// When it was last used.
+    pub last_seen_at: UnixTime,
+    /// When it ends whatever happens.
+    pub expires_at: UnixTime,
+    /// When it was ended, if it was.
+    pub ended_at: Option<UnixTime>,
+}
+
+impl Session {
+    /// Whether the session still stands at `now`. A clock that stepped back does not lengthen it (T21): the end
+    /// is fixed at the start.
+    pub fn is_live(&self, now: UnixTime, lifetime: SessionLifetime) -> bool {
+        self.ended_at.is_none() && now < self.expires_at && now - self.last_seen_at < lifetime.idle
+    }
+
+    /// Whether the login is recent enough for `max_age` seconds. One that lies in the future (a clock stepped
+    /// back) is not.
+    pub fn is_within_max_age(&self, now: UnixTime, max_age: Option<i64>) -> bool {
+        max_age.is_none_or(|max_age| {
+            let age = now - self.auth_time;
+            (0..=max_age).contains(&age) && max_age > 0
+        })
+    }
+}
+
+/// What a token remembers of the login it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authentication {
+    /// The session.
+    pub session_id: SessionId,
+    /// The upstream.
+    pub upstream: UpstreamId,
+    /// When.
+    pub auth_time: UnixTime,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+}
+
+impl From<&Session> for Authentication {
+    fn from(session: &Session) -> Self {
+        Self {
+            session_id: session.id.clone(),
+            upstream: session.upstream.clone(),
+            auth_time: session.auth_time,
+            amr: session.amr.clone(),
+        }
+    }
+}

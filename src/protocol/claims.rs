@@ -1,0 +1,166 @@
+//! Claims: about a person, and in each kind of token (OpenID Connect Core sections 2 and 5, RFC 9068 section 2.2).
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ClientId, FamilyId, SessionId};
+use super::issuer::Issuer;
+use super::scope::{self, Scope};
+
+/// What an upstream tells about a person, under the names of Core section 5.1. Nothing is made up: what the
+/// upstream does not say is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// The full name in displayable form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Given name or names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    /// Family name or names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<String>,
+    /// The name the person logs in with; not unique across upstreams and not stable (Core section 5.7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<String>,
+    /// The preferred address; never used to recognise anybody (T31).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Whether the upstream vouches for the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
+}
+
+impl Profile {
+    /// The claims that `granted` opens (Core section 5.4).
+    #[must_use]
+    pub fn within(&self, granted: &Scope) -> Self {
+        let mut shown = Self::default();
+        if granted.contains(scope::PROFILE) {
+            shown.name.clone_from(&self.name);
+            shown.given_name.clone_from(&self.given_name);
+            shown.family_name.clone_from(&self.family_name);
+            shown
+                .preferred_username
+                .clone_from(&self.preferred_username);
+        }
+        if granted.contains(scope::EMAIL) {
+            shown.email.clone_from(&self.email);
+            // A verdict without its address says nothing.
+            shown.email_verified = self.email.as_ref().and(self.email_verified);
+        }
+        shown
+    }
+
+    /// What to call the person on a page.
+    pub fn display_name(&self) -> Option<&str> {
+        self.name
+            .as_deref()
+            .or(self.preferred_username.as_deref())
+            .or(self.email.as_deref())
+    }
+
+    /// The claims that can be supported, for discovery's `claims_supported`.
+    pub const NAMES: [&'static str; 6] = [
+        "name",
+        "given_name",
+        "family_name",
+        "preferred_username",
+        "email",
+        "email_verified",
+    ];
+}
+
+/// `aud`: one value is written as a string, several as an array (RFC 7519 section 4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One audience.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// The shortest form of `values`, without repetitions.
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut all: Vec<String> = Vec::new();
+        for value in values {
+            if !all.contains(&value) {
+                all.push(value);
+            }
+        }
+        match <[String; 1]>::try_from(all) {
+            Ok([one]) => Self::One(one),
+            Err(many) => Self::Many(many),
+        }
+    }
+
+    /// Whether `value` is among them.
+    pub fn contains(&self, value: &str) -> bool {
+        match self {
+            Self::One(one) => one == value,
+            Self::Many(many) => many.iter().any(|each| each == value),
+        }
+    }
+}
+
+/// The claims of an ID token (Core section 2). What a scope opens is at userinfo (Core section 5.4).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IdTokenClaims {
+    /// The issuer.
+    pub iss: Issuer,
+    /// The subject.
+    pub sub: String,
+    /// The client.
+    pub aud: ClientId,
+    /// When it ends, Unix seconds.
+    pub exp: i64,
+    /// When it was made, Unix seconds.
+    pub iat: i64,
+    /// When the person logged in, Unix seconds.
+    pub auth_time: i64,
+    /// The nonce of the authorization request, unchanged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// Ties the access token to this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_hash: Option<String>,
+    /// How the person logged in (RFC 8176); absent when the upstream does not tell.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub amr: Vec<String>,
+    /// The session, for logout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<SessionId>,
+}
+
+/// The claims of an access token (RFC 9068 section 2.2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccessTokenClaims {
+    /// The issuer.
+    pub iss: Issuer,
+    /// The subject: the person, or the client itself where there is no person (RFC 9068 section 2.2).
+    pub sub: String,
+    /// The APIs that may accept it.
+    pub aud: Audience,
+    /// When it ends, Unix seconds.
+    pub exp: i64,
+    /// When it was made, Unix seconds.
+    pub iat: i64,
+    /// Unique among our tokens.
+    pub jti: String,
+    /// Who it was given to.
+    pub client_id: ClientId,
+    /// What it opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// When the person logged in, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
+    /// The session it was given in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<SessionId>,
+    /// Ours: the family it was given with, so that revoking the family closes our own endpoints to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<FamilyId>,
+}

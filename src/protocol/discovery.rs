@@ -1,0 +1,114 @@
+//! The provider's metadata (OpenID Connect Discovery section 3, RFC 8414 section 2), built from the closed sets
+//! that the rest of the code works with, so that it says exactly what is on.
+
+use serde::Serialize;
+
+use super::claims::Profile;
+use super::client_auth::ClientAuthMethod;
+use super::issuer::Issuer;
+use super::jws::SigningAlgorithm;
+use super::locale::Locale;
+use super::response::{ResponseMode, ResponseType};
+use super::token::GrantType;
+
+/// The paths of the endpoints, below the issuer.
+pub mod path {
+    /// OpenID Connect Discovery section 4.
+    pub const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
+    /// RFC 8414 section 3.
+    pub const OAUTH_AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+    /// The authorization endpoint.
+    pub const AUTHORIZE: &str = "/authorize";
+    /// The token endpoint.
+    pub const TOKEN: &str = "/token";
+    /// The userinfo endpoint.
+    pub const USERINFO: &str = "/userinfo";
+    /// The public keys.
+    pub const JWKS: &str = "/jwks";
+    /// RP-initiated logout.
+    pub const END_SESSION: &str = "/end_session";
+}
+
+/// The document that both well-known paths serve.
+#[derive(Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the names and types are the specifications'"
+)]
+#[expect(
+    missing_docs,
+    reason = "the names are defined by the specifications cited above"
+)]
+pub struct Metadata {
+    pub issuer: Issuer,
+    pub authorization_endpoint: String,
+    pub token_endpoint: String,
+    pub userinfo_endpoint: String,
+    pub jwks_uri: String,
+    pub end_session_endpoint: String,
+    pub scopes_supported: Vec<String>,
+    pub response_types_supported: Vec<&'static str>,
+    pub response_modes_supported: Vec<&'static str>,
+    pub grant_types_supported: Vec<&'static str>,
+    pub subject_types_supported: [&'static str; 1],
+    pub id_token_signing_alg_values_supported: Vec<&'static str>,
+    pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub code_challenge_methods_supported: [&'static str; 1],
+    pub prompt_values_supported: [&'static str; 4],
+    pub claim_types_supported: [&'static str; 1],
+    pub claims_supported: Vec<&'static str>,
+    pub ui_locales_supported: Vec<&'static str>,
+    /// Said aloud, for its default is false and clients should rely on `iss` (RFC 9207 section 3).
+    pub authorization_response_iss_parameter_supported: bool,
+    pub claims_parameter_supported: bool,
+    pub request_parameter_supported: bool,
+    /// Said aloud, for its default is true (Discovery section 3).
+    pub request_uri_parameter_supported: bool,
+}
+
+impl Metadata {
+    /// The metadata of `issuer`, which signs with `algorithms` and knows `scopes`.
+    pub fn new(issuer: &Issuer, algorithms: &[SigningAlgorithm], scopes: Vec<String>) -> Self {
+        let protocol_claims = [
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "at_hash",
+            "amr",
+            "sid",
+        ];
+        Self {
+            issuer: issuer.clone(),
+            authorization_endpoint: issuer.at(path::AUTHORIZE),
+            token_endpoint: issuer.at(path::TOKEN),
+            userinfo_endpoint: issuer.at(path::USERINFO),
+            jwks_uri: issuer.at(path::JWKS),
+            end_session_endpoint: issuer.at(path::END_SESSION),
+            scopes_supported: scopes,
+            response_types_supported: ResponseType::ALL.map(ResponseType::as_str).to_vec(),
+            response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).to_vec(),
+            grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
+            subject_types_supported: ["public"],
+            id_token_signing_alg_values_supported: algorithms
+                .iter()
+                .map(|algorithm| algorithm.as_str())
+                .collect(),
+            token_endpoint_auth_methods_supported: ClientAuthMethod::ALL
+                .map(ClientAuthMethod::as_str)
+                .to_vec(),
+            code_challenge_methods_supported: ["S256"],
+            prompt_values_supported: ["none", "login", "consent", "select_account"],
+            claim_types_supported: ["normal"],
+            claims_supported: protocol_claims.into_iter().chain(Profile::NAMES).collect(),
+            ui_locales_supported: Locale::ALL.map(Locale::tag).to_vec(),
+            authorization_response_iss_parameter_supported: true,
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
+        }
+    }
+}

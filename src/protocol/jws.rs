@@ -1,0 +1,119 @@
+//! Signing algorithms, the `typ` of each kind of token, and strict compact serialization (RFC 7515, RFC 8725).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+/// The algorithms that Portico signs with (RFC 7518 section 3.1, RFC 8037 section 3.1).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum SigningAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256: what every client understands, and the default.
+    #[default]
+    RS256,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// Ed25519.
+    EdDSA,
+}
+
+impl SigningAlgorithm {
+    /// The name in the `alg` header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
+            Self::ES256 => "ES256",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+}
+
+/// The kinds of token we sign. Each has a `typ` of its own, so that none passes for another (T41).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// An ID token (OpenID Connect Core section 2); its `typ` is `JWT`, as clients know it.
+    IdToken,
+    /// An access token (RFC 9068 section 2.1).
+    AccessToken,
+}
+
+impl TokenKind {
+    /// The `typ` header.
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::IdToken => "JWT",
+            Self::AccessToken => "at+jwt",
+        }
+    }
+}
+
+/// The most bytes a token sent to us may have (T48).
+pub const MAX_BYTES: usize = 8192;
+
+/// Whether `token` is one canonical compact JWS: three non-empty base64url parts without padding, in the
+/// only spelling that decodes to their bytes (T23, T49).
+pub fn is_strict_compact(token: &str) -> bool {
+    let mut parts = token.split('.');
+    let mut canonical = || parts.next().is_some_and(is_canonical_base64url);
+    token.len() <= MAX_BYTES && canonical() && canonical() && canonical() && parts.next().is_none()
+}
+
+/// Whether `part` is non-empty base64url in its canonical spelling.
+pub fn is_canonical_base64url(part: &str) -> bool {
+    // The engine refuses padding and stray trailing bits.
+    !part.is_empty() && URL_SAFE_NO_PAD.decode(part).is_ok()
+}
+
+/// `at_hash` and `c_hash`: the left half of the hash that the signature uses (OpenID Connect Core section 3.1.3.6).
+pub fn half_hash(algorithm: SigningAlgorithm, value: &str) -> String {
+    use sha2::{Digest as _, Sha256, Sha512};
+    match algorithm {
+        // Ed25519 hashes with SHA-512 (RFC 8032 section 5.1), which is what relying parties compute here.
+        SigningAlgorithm::EdDSA => {
+            let digest = Sha512::digest(value.as_bytes());
+            URL_SAFE_NO_PAD.encode(digest.get(..32).unwrap_or_default())
+        }
+        SigningAlgorithm::RS256 | SigningAlgorithm::PS256 | SigningAlgorithm::ES256 => {
+            let digest = Sha256::digest(value.as_bytes());
+            URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OpenID Connect Core appendix A.3.
+    #[test]
+    fn at_hash_is_the_left_half() {
+        assert_eq!(
+            half_hash(
+                SigningAlgorithm::RS256,
+                "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"
+            ),
+            "77QmUPtjPfzWtF2AnpK9RQ"
+        );
+    }
+
+    /// T23, T49.
+    #[test]
+    fn only_the_canonical_spelling_is_a_token() {
+        assert!(is_strict_compact("e30.e30.AA"));
+        for bad in [
+            "e30.e30",
+            "e30.e30.AA.AA",
+            "e30.e30.",
+            "e30..AA",
+            "e30.e30.AB",
+            "e30=.e30.AA",
+            "e30.e30.A+",
+        ] {
+            assert!(!is_strict_compact(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The languages our pages speak, and the choice among them.
+
+use serde::{Deserialize, Serialize};
+
+/// A language that every page is complete in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Locale {
+    /// English.
+    #[default]
+    #[serde(rename = "en")]
+    English,
+    /// French.
+    #[serde(rename = "fr")]
+    French,
+    /// Chinese in traditional characters.
+    #[serde(rename = "zh-Hant")]
+    TraditionalChinese,
+    /// Chinese in simplified characters.
+    #[serde(rename = "zh-Hans")]
+    SimplifiedChinese,
+}
+
+impl Locale {
+    /// Every language, in the order of discovery's `ui_locales_supported`.
+    pub const ALL: [Self; 4] = [
+        Self::English,
+        Self::French,
+        Self::TraditionalChinese,
+        Self::SimplifiedChinese,
+    ];
+
+    /// The tag in canonical case (BCP 47, RFC 5646 section 2.1.1).
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::French => "fr",
+            Self::TraditionalChinese => "zh-Hant",
+            Self::SimplifiedChinese => "zh-Hans",
+        }
+    }
+
+    /// The language that a BCP 47 tag such as `zh-HK` or `fr-CA` means, if we speak it.
+    fn from_tag(tag: &str) -> Option<Self> {
+        let tag = tag.to_ascii_lowercase();
+        let mut subtags = tag.split(['-', '_']);
+        match subtags.next()? {
+            "en" => Some(Self::English),
+            "fr" => Some(Self::French),
+            "zh" => {
+                let rest: Vec<&str> = subtags.collect();
+                // The script decides; without one the region tells which script is read there.
+                let has = |tag: &str| rest.contains(&tag);
+                let traditional =
+                    has("hant") || (!has("hans") && (has("tw") || has("hk") || has("mo")));
+                Some(if traditional {
+                    Self::TraditionalChinese
+                } else {
+                    Self::SimplifiedChinese
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// The first language of a `ui_locales` parameter that we speak (OpenID Connect Core section 3.1.2.1).
+    pub fn from_ui_locales(ui_locales: &str) -> Option<Self> {
+        ui_locales.split(' ').take(16).find_map(Self::from_tag)
+    }
+
+    /// The best language for an `Accept-Language` header (RFC 9110 section 12.5.4).
+    pub fn from_accept_language(header: &str) -> Option<Self> {
+        let mut ranges: Vec<(f32, Self)> = header
+            .split(',')
+            .take(16)
+            .filter_map(|range| {
+                let mut parts = range.split(';');
+                let locale = Self::from_tag(parts.next()?.trim())?;
+                let quality = parts
+                    .find_map(|part| part.trim().strip_prefix("q="))
+                    .map_or(1.0, |q| q.parse().unwrap_or(0.0));
+                (quality > 0.0).then_some((quality, locale))
+            })
+            .collect();
+        // The sort is stable, so equal weights keep the order of the header.
+        ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
+        ranges.first().map(|(_, locale)| *locale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_language_is_found() {
+        assert_eq!(Locale::from_ui_locales("de fr-CA en"), Some(Locale::French));
+        assert_eq!(
+            Locale::from_ui_locales("zh-HK"),
+            Some(Locale::TraditionalChinese)
+        );
+        assert_eq!(
+            Locale::from_ui_locales("zh-CN"),
+            Some(Locale::SimplifiedChinese)
+        );
+        assert_eq!(
+            Locale::from_ui_locales("zh-Hans-HK"),
+            Some(Locale::SimplifiedChinese)
+        );
+        assert_eq!(Locale::from_ui_locales("tlh"), None);
+    }
+
+    #[test]
+    fn weights_count() {
+        let header = "de, en;q=0.5, zh-TW;q=0.9, fr;q=0";
+        assert_eq!(
+            Locale::from_accept_language(header),
+            Some(Locale::TraditionalChinese)
+        );
+        assert_eq!(Locale::from_accept_language("*"), None);
+    }
+}
