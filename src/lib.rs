@@ -9,6 +9,7 @@
 //! - [`simulator`]: a simulated iMIS and aiM18, served over HTTP.
 
 pub mod clock;
+pub mod keys;
 pub mod model;
 pub mod protocol;
 pub mod simulator;

@@ -1,0 +1,195 @@
+//! The ring of signing keys: who signs now, who verifies, and the JWKS (T39, T41, T47).
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::clock::{UnixTime, random_id};
+use crate::model::signing_key::{KeyState, SigningKeyRecord};
+use crate::protocol::ids::KeyId;
+use crate::protocol::jws::{SigningAlgorithm, TokenKind, is_strict_compact};
+
+use super::signer::{self, Signer};
+use super::{KeyError, Purpose, Secrets};
+
+/// The keys as they were last read from the store. Clones share them; a reload is seen by all at once.
+#[derive(Clone)]
+pub struct KeyRing {
+    keys: Arc<RwLock<Arc<Snapshot>>>,
+}
+
+struct Snapshot {
+    keys: Vec<RingKey>,
+}
+
+struct RingKey {
+    record: SigningKeyRecord,
+    signer: Signer,
+    id_token_header: String,
+    access_token_header: String,
+}
+
+/// A token that is not ours, or not of the kind asked for. One error for every reason: it goes to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token is not one of ours, or not of this kind")]
+pub struct TokenRefused;
+
+impl RingKey {
+    fn open(record: SigningKeyRecord, secrets: &Secrets) -> Result<Self, KeyError> {
+        let sealed = || KeyError::Sealed {
+            kid: record.kid.to_string(),
+        };
+        let pkcs8 = secrets
+            .open(Purpose::SigningKey, record.kid.as_str(), &record.sealed)
+            .map(zeroize::Zeroizing::new)
+            .ok_or_else(sealed)?;
+        let signer = Signer::parse(record.kid.clone(), record.algorithm, &pkcs8)?;
+        Ok(Self {
+            id_token_header: signer.encoded_header(TokenKind::IdToken)?,
+            access_token_header: signer.encoded_header(TokenKind::AccessToken)?,
+            signer,
+            record,
+        })
+    }
+
+    fn header(&self, kind: TokenKind) -> &str {
+        match kind {
+            TokenKind::IdToken => &self.id_token_header,
+            TokenKind::AccessToken => &self.access_token_header,
+        }
+    }
+}
+
+/// A new key, sealed, announced at `announced_at` and signing from `active_at` on.
+pub fn new_key(
+    algorithm: SigningAlgorithm,
+    secrets: &Secrets,
+    announced_at: UnixTime,
+    active_at: UnixTime,
+) -> Result<SigningKeyRecord, KeyError> {
+    let kid = KeyId::new(random_id());
+    let pkcs8 = signer::generate(algorithm)?;
+    Ok(SigningKeyRecord {
+        sealed: secrets.seal(Purpose::SigningKey, kid.as_str(), &pkcs8)?,
+        kid,
+        algorithm,
+        announced_at,
+        active_at,
+        retired_at: None,
+        expires_at: None,
+    })
+}
+
+impl KeyRing {
+    /// Opens every key.
+    pub fn load(records: Vec<SigningKeyRecord>, secrets: &Secrets) -> Result<Self, KeyError> {
+        Ok(Self {
+            keys: Arc::new(RwLock::new(Arc::new(Snapshot::open(records, secrets)?))),
+        })
+    }
+
+    /// Takes over what the store holds now. On an error the old keys stay.
+    pub fn reload(
+        &self,
+        records: Vec<SigningKeyRecord>,
+        secrets: &Secrets,
+    ) -> Result<(), KeyError> {
+        let fresh = Arc::new(Snapshot::open(records, secrets)?);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signs `claims` as a token of `kind` with the key of `algorithm` that is active at `now`.
+    pub fn sign(
+        &self,
+        kind: TokenKind,
+        algorithm: SigningAlgorithm,
+        claims: &impl Serialize,
+        now: UnixTime,
+    ) -> Result<String, KeyError> {
+        let snapshot = self.snapshot();
+        let active = |key: &&RingKey| {
+            key.record.algorithm == algorithm && key.record.state(now) == KeyState::Active
+        };
+        // Should two be active (two nodes at their first start), all nodes choose the same.
+        let key = snapshot
+            .keys
+            .iter()
+            .filter(active)
+            .max_by_key(|key| (key.record.active_at, key.record.kid.clone()))
+            .ok_or(KeyError::NoActiveKey(algorithm.as_str()))?;
+        let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
+        let mut token = format!("{}.{claims}", key.header(kind));
+        let signature = key.signer.sign(token.as_bytes())?;
+        token.push('.');
+        token.push_str(&URL_SAFE_NO_PAD.encode(signature));
+        Ok(token)
+    }
+
+    /// Verifies that `token` is one of ours and of `kind`, and gives its claims; whether they are current and meant
+    /// for this place is the caller's to check, on the types that it reads them into (T40).
+    ///
+    /// The header must be, letter by letter, one that we write. So there is no other algorithm, no `none`, no key in
+    /// the header, no `crit` and no other kind of token to consider (T39, T41), and an unknown `kid` costs nothing (T47).
+    pub fn verify<C: DeserializeOwned>(
+        &self,
+        kind: TokenKind,
+        token: &str,
+        now: UnixTime,
+    ) -> Result<C, TokenRefused> {
+        if !is_strict_compact(token) {
+            return Err(TokenRefused);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenRefused)?;
+        let (header, claims) = message.split_once('.').ok_or(TokenRefused)?;
+        let snapshot = self.snapshot();
+        let key = snapshot
+            .keys
+            .iter()
+            .find(|key| key.header(kind) == header)
+            .ok_or(TokenRefused)?;
+        match key.record.state(now) {
+            KeyState::Active | KeyState::Retired => {}
+            // An announced key has signed nothing yet.
+            KeyState::Announced | KeyState::Expired => return Err(TokenRefused),
+        }
+        if !key.signer.verifies(signature, message.as_bytes()) {
+            return Err(TokenRefused);
+        }
+        let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenRefused)?;
+        serde_json::from_slice(&claims).map_err(|_| TokenRefused)
+    }
+
+    /// The JWKS (RFC 7517 section 5): every key that signs, will sign, or has signed what may still be valid.
+    pub fn jwks(&self, now: UnixTime) -> String {
+        let snapshot = self.snapshot();
+        let keys: Vec<_> = snapshot
+            .keys
+            .iter()
+            .filter(|key| key.record.state(now) != KeyState::Expired)
+            .map(|key| key.signer.public_jwk())
+            .collect();
+        json!({ "keys": keys }).to_string()
+    }
+}
+
+impl Snapshot {
+    fn open(records: Vec<SigningKeyRecord>, secrets: &Secrets) -> Result<Self, KeyError> {
+        let keys = records
+            .into_iter()
+            .map(|record| RingKey::open(record, secrets))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { keys })
+    }
+}
+
+#[cfg(test)]
+mod tests;
