@@ -103,12 +103,7 @@ fn person(switches: &Switches, person: &ImisPerson) -> Value {
             "Designation": "",
             "FullName": person.full_name(),
         },
-        "PrimaryOrganization": {
-            "$type": nested("PrimaryOrganizationInformationData"),
-            "OrganizationPartyId": "30011",
-            "Name": "Example Clinic",
-            "Title": "Nurse",
-        },
+        "PrimaryOrganization": organization(switches, person),
         "Emails": collection(switches, "EmailData", &emails(switches, person)),
         "Phones": collection(switches, "PhoneData", &[]),
         "Addresses": collection(switches, "FullAddressData", &[]),
@@ -124,6 +119,19 @@ fn person(switches: &Switches, person: &ImisPerson) -> Value {
             "UpdatedBy": person.username,
             "UpdatedOn": "2026-01-10T08:00:00",
         },
+    })
+}
+
+/// Members work somewhere; the others have no organization.
+fn organization(switches: &Switches, person: &ImisPerson) -> Value {
+    if !person.is_member {
+        return Value::Null;
+    }
+    json!({
+        "$type": type_of(switches, "PrimaryOrganizationInformationData"),
+        "OrganizationPartyId": "30011",
+        "Name": "Example Clinic",
+        "Title": "Nurse",
     })
 }
 

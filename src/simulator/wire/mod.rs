@@ -1,6 +1,8 @@
 //! The HTTP under both simulators: what was received, what is answered, and the server between them.
 //! A simulator is a function from [`Recorded`] to [`Reply`]; faults are applied here, outside it.
 
+mod connection;
+
 use std::io;
 use std::time::Duration;
 
@@ -11,11 +13,9 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::connection::{Connections, Cut};
 use super::Running;
 use super::fault::{Broken, Fault};
-use super::wire::connection::{Connections, Cut};
-
-mod connection;
 
 /// The longest request body that is read; longer ones are answered 413.
 const BODY_LIMIT: usize = 1024 * 1024;
