@@ -9,8 +9,14 @@
 //! - [`simulator`]: a simulated iMIS and aiM18, served over HTTP.
 
 pub mod clock;
+pub mod config;
+pub mod flow;
+pub mod grants;
+pub mod http;
 pub mod keys;
 pub mod model;
 pub mod protocol;
 pub mod simulator;
+pub mod store;
+pub mod tokens;
 pub mod upstream;

@@ -32,10 +32,12 @@ pub enum Purpose {
     ClientSecret,
     /// A signing key at rest.
     SigningKey,
+    /// A logout request that waits for a yes.
+    LogoutRequest,
 }
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -45,6 +47,7 @@ impl Purpose {
         Self::RefreshToken,
         Self::ClientSecret,
         Self::SigningKey,
+        Self::LogoutRequest,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -59,6 +62,7 @@ impl Purpose {
             Self::RefreshToken => "refresh-token",
             Self::ClientSecret => "client-secret",
             Self::SigningKey => "signing-key",
+            Self::LogoutRequest => "logout-request",
         }
     }
 }

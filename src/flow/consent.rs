@@ -1,0 +1,45 @@
+//! Consent: read before the decision, widened after a yes.
+
+use crate::model::authorization::PendingAuthorization;
+use crate::model::client::{Client, ConsentPolicy};
+use crate::model::consent::Consent;
+use crate::protocol::error::OAuthError;
+
+use super::{Flow, LoggedIn};
+
+impl Flow {
+    /// What the person agreed to before; read only where the answer matters.
+    pub async fn find_consent(
+        &self,
+        client: &Client,
+        logged_in: Option<&LoggedIn>,
+    ) -> Result<Option<Consent>, OAuthError> {
+        match logged_in {
+            Some(who) if client.consent == ConsentPolicy::Once => Ok(self
+                .store
+                .find_consent(&who.account.id, &client.client_id)
+                .await?),
+            _ => Ok(None),
+        }
+    }
+
+    /// Remembers a yes.
+    pub async fn remember_consent(
+        &self,
+        pending: &PendingAuthorization,
+        who: &LoggedIn,
+    ) -> Result<(), OAuthError> {
+        let consent = Consent {
+            account_id: who.account.id.clone(),
+            client_id: pending.client_id.clone(),
+            scope: pending.request.scope.clone(),
+            granted_at: self.clock.now(),
+        };
+        self.store.widen_consent(&consent).await?;
+        tracing::info!(
+            target: "portico::audit", event = "consented", client_id = %consent.client_id,
+            account = %consent.account_id, scope = %consent.scope, "consented"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! From what a person typed, or came back with, to a session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::{random_id, random_token};
+use crate::keys::Purpose;
+use crate::model::account::UpstreamSubject;
+use crate::model::session::Session;
+use crate::model::throttle;
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+use crate::protocol::secret::Secret;
+use crate::store::NewAccount;
+use crate::upstream::{Credentials, Identity, LoginError, PasswordLogin};
+
+use super::{Flow, LoggedIn};
+
+/// Makes every refusal take the same time, whether the upstream was asked or the throttle answered (T32): the
+/// configured least, or what the upstream's own refusals take of late, whichever is longer.
+#[derive(Clone, Debug)]
+pub struct RefusalFloor {
+    least: Duration,
+    /// A moving average of the upstream's refusals, in milliseconds.
+    usual_millis: Arc<AtomicU64>,
+}
+
+impl RefusalFloor {
+    /// A floor of `least`.
+    pub fn new(least: Duration) -> Self {
+        Self {
+            least,
+            usual_millis: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    fn learn(&self, took: Duration) {
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).min(30_000);
+        let usual = self.usual_millis.load(Ordering::Relaxed);
+        let next = if usual == 0 { took } else { (usual * 7 + took) / 8 };
+        self.usual_millis.store(next, Ordering::Relaxed);
+    }
+
+    async fn wait_since(&self, start: Instant) {
+        let usual = Duration::from_millis(self.usual_millis.load(Ordering::Relaxed));
+        tokio::time::sleep_until(start + self.least.max(usual)).await;
+    }
+}
+
+/// A session that was just made. The secret goes into the cookie and nowhere else.
+pub struct NewSession {
+    /// Who is logged in.
+    pub logged_in: LoggedIn,
+    /// The cookie's value.
+    pub secret: Secret,
+}
+
+impl Flow {
+    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this address.
+    /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
+    /// attacker cannot lock members out upstream through us (T34).
+    pub async fn check_password(
+        &self,
+        upstream: &UpstreamId,
+        login: &dyn PasswordLogin,
+        credentials: &Credentials,
+        address: &str,
+    ) -> Result<Identity, LoginError> {
+        let start = Instant::now();
+        let now = self.clock.now();
+        let store_failed = |error| LoginError::Unavailable(Box::new(error));
+        let name = throttle::bucket(upstream, &credentials.username);
+        let place = format!("address\n{address}");
+        let place_is_free = self
+            .store
+            .reserve_attempt(&place, self.address_throttle, now)
+            .await
+            .map_err(store_failed)?;
+        let free = place_is_free
+            && self
+                .store
+                .reserve_attempt(&name, self.throttle, now)
+                .await
+                .map_err(store_failed)?;
+        if !free {
+            tracing::warn!(
+                target: "portico::audit", event = "login_throttled", upstream = %upstream, address,
+                "too many attempts; not forwarded"
+            );
+            self.refusal_floor.wait_since(start).await;
+            return Err(LoginError::BadCredentials(None));
+        }
+        // An empty password is refused without asking: some directories take it for an anonymous login.
+        let outcome = if credentials.password.expose().is_empty() {
+            Err(LoginError::BadCredentials(None))
+        } else {
+            let outcome = login.log_in(credentials).await;
+            if outcome.is_err() {
+                self.refusal_floor.learn(start.elapsed());
+            }
+            outcome
+        };
+        match &outcome {
+            Ok(_) => {
+                // Only the name's count: one good account must not open the door to guess at others.
+                self.store.forget_attempts(&name).await.map_err(store_failed)?;
+            }
+            Err(_) => self.refusal_floor.wait_since(start).await,
+        }
+        outcome
+    }
+
+    /// Makes a session for `identity` in place of whatever session the browser had (T24), and the account if it is
+    /// the person's first login.
+    pub async fn log_in(
+        &self,
+        upstream: &UpstreamId,
+        identity: Identity,
+        replaced: Option<&SessionId>,
+    ) -> Result<NewSession, OAuthError> {
+        let now = self.clock.now();
+        let subject = UpstreamSubject {
+            upstream: upstream.clone(),
+            subject: identity.subject,
+        };
+        let new = NewAccount {
+            id: AccountId::new(random_id()),
+            subject: random_id(),
+        };
+        let account = self
+            .store
+            .find_or_insert_account(&subject, &identity.profile, new, now)
+            .await?;
+        let session = Session {
+            id: SessionId::new(random_id()),
+            account_id: account.id.clone(),
+            upstream: upstream.clone(),
+            auth_time: now,
+            amr: identity.amr,
+            last_seen_at: now,
+            expires_at: now + self.session_lifetime.absolute,
+            ended_at: None,
+        };
+        let secret = Secret::new(random_token());
+        let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
+        self.store.replace_session(&hash, &session, replaced).await?;
+        tracing::info!(
+            target: "portico::audit", event = "logged_in", upstream = %upstream, session = %session.id,
+            account = %account.id, "logged in"
+        );
+        Ok(NewSession {
+            logged_in: LoggedIn { session, account },
+            secret,
+        })
+    }
+
+    /// Who the session cookie belongs to, if it still stands.
+    pub async fn find_logged_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
+        let now = self.clock.now();
+        let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
+        let session = self
+            .store
+            .find_session_by_secret(&hash)
+            .await?
+            .filter(|session| session.is_live(now, self.session_lifetime));
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        let Some(account) = self.store.find_account(&session.account_id).await? else {
+            return Ok(None);
+        };
+        self.store.touch_session(&session.id, now).await?;
+        Ok(Some(LoggedIn { session, account }))
+    }
+}

@@ -1,0 +1,114 @@
+//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0): what may be done at once, and where the browser goes.
+
+use crate::model::client::Client;
+use crate::model::session::Session;
+use crate::protocol::claims::IdTokenClaims;
+use crate::protocol::error::OAuthError;
+use crate::protocol::redirect_uri::RedirectUri;
+
+use super::Flow;
+
+/// What to do with a logout request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LogoutStep {
+    /// Nobody is logged in: nothing to end.
+    Done,
+    /// End the session: the client proved, with an ID token of this very session, that it may.
+    End,
+    /// Ask the person first: anybody can make a browser come here (section 2 of the specification).
+    Confirm,
+}
+
+/// Decides, from the session of this browser and a verified `id_token_hint`.
+pub fn next_step(session: Option<&Session>, hint: Option<&IdTokenClaims>) -> LogoutStep {
+    match (session, hint.and_then(|hint| hint.sid.as_ref())) {
+        (None, _) => LogoutStep::Done,
+        (Some(session), Some(sid)) if session.id == *sid => LogoutStep::End,
+        (Some(_), _) => LogoutStep::Confirm,
+    }
+}
+
+/// Where the browser may go afterwards: an address registered by the client that the request names, letter by letter.
+/// Without a client no address is believed (T6).
+pub fn destination<'a>(
+    client: Option<&'a Client>,
+    requested: Option<&str>,
+) -> Result<Option<&'a RedirectUri>, OAuthError> {
+    let Some(requested) = requested else {
+        return Ok(None);
+    };
+    let client = client.ok_or_else(|| {
+        OAuthError::invalid_request(
+            "post_logout_redirect_uri needs id_token_hint or client_id beside it",
+        )
+    })?;
+    client
+        .post_logout_redirect_uri(requested)
+        .map(Some)
+        .ok_or_else(|| {
+            OAuthError::invalid_request(
+                "post_logout_redirect_uri is not registered for this client",
+            )
+        })
+}
+
+impl Flow {
+    /// Ends a session, and the families that belong to it.
+    pub async fn log_out(&self, session: &Session) -> Result<(), OAuthError> {
+        let ended = self
+            .store
+            .end_session(&session.id, self.clock.now())
+            .await?;
+        if ended {
+            tracing::info!(
+                target: "portico::audit", event = "logged_out", session = %session.id,
+                account = %session.account_id, "logged out"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
+    use crate::protocol::issuer::Issuer;
+
+    fn session(id: &str) -> Session {
+        Session {
+            id: SessionId::new(id),
+            account_id: AccountId::new("a"),
+            upstream: UpstreamId::new("u"),
+            auth_time: 0,
+            amr: vec![],
+            last_seen_at: 0,
+            expires_at: 10,
+            ended_at: None,
+        }
+    }
+
+    fn hint(sid: &str) -> IdTokenClaims {
+        IdTokenClaims {
+            iss: Issuer::parse("https://login.example.org").unwrap(),
+            sub: "s".into(),
+            aud: ClientId::new("c"),
+            exp: 0,
+            iat: 0,
+            auth_time: 0,
+            nonce: None,
+            at_hash: None,
+            amr: vec![],
+            sid: Some(SessionId::new(sid)),
+        }
+    }
+
+    #[test]
+    fn only_the_sessions_own_id_token_ends_it_unasked() {
+        let here = session("1");
+        assert_eq!(next_step(None, Some(&hint("1"))), LogoutStep::Done);
+        assert_eq!(next_step(Some(&here), Some(&hint("1"))), LogoutStep::End);
+        assert_eq!(next_step(Some(&here), Some(&hint("2"))), LogoutStep::Confirm);
+        assert_eq!(next_step(Some(&here), None), LogoutStep::Confirm);
+    }
+}

@@ -1,0 +1,154 @@
+//! The refresh token grant (RFC 6749 section 6, OpenID Connect Core section 12), with rotation that loses nobody: a
+//! lost answer or a second tab gets the same successor for a moment; a thief ends the family.
+
+use crate::model::authorization::{Authorization, Person};
+use crate::model::client::Client;
+use crate::model::family::{Spend, TokenFamily};
+use crate::protocol::authorize::invalid_scope;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::params::Params;
+use crate::protocol::scope::{self, Scope};
+use crate::protocol::secret::Secret;
+use crate::tokens::refresh_token;
+
+use super::Grants;
+
+/// What the token request says.
+#[derive(Debug)]
+pub struct RefreshTokenRequest {
+    refresh_token: Secret,
+    scope: Scope,
+}
+
+impl RefreshTokenRequest {
+    pub(super) fn parse(params: &Params) -> Result<Self, OAuthError> {
+        let refresh_token = params
+            .get_capped("refresh_token", 1024)?
+            .ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
+        let scope = params.get("scope")?.unwrap_or_default();
+        Ok(Self {
+            refresh_token: Secret::new(refresh_token),
+            scope: Scope::parse(scope).map_err(invalid_scope)?,
+        })
+    }
+
+    pub(super) async fn redeem(
+        self,
+        client: &Client,
+        grants: &Grants,
+    ) -> Result<Authorization, OAuthError> {
+        let (family_id, generation) =
+            refresh_token::read(&grants.secrets, self.refresh_token.expose())?
+                .ok_or_else(unknown)?;
+        // Somebody else's token is unknown here, and nothing happens to its family: who holds it, and not who
+        // guesses at it, may end it.
+        let family = grants
+            .store
+            .find_family(&family_id)
+            .await?
+            .filter(|family| family.client_id == client.client_id)
+            .ok_or_else(unknown)?;
+        let account = grants
+            .account_for(client, &family.account_id, &family.authentication.upstream)
+            .await?;
+        let granted = self.granted(client, &family)?;
+        grants.require_session(&family).await?;
+        let generation = grants.spend(&family, generation).await?;
+        Ok(Authorization {
+            client_id: client.client_id.clone(),
+            scope: granted,
+            person: Some(Person {
+                account_id: account.id,
+                subject: account.subject,
+                authentication: family.authentication,
+                nonce: None,
+                family_id: family.id,
+                refresh_generation: Some(generation),
+            }),
+        })
+    }
+
+    /// What this refresh gives: what the family was granted and the client may still have (T17), narrowed to what
+    /// the request asks for (RFC 6749 section 6).
+    fn granted(&self, client: &Client, family: &TokenFamily) -> Result<Scope, OAuthError> {
+        let held = family.scope.narrowed_to(&client.scope);
+        if family.offline && !held.contains(scope::OFFLINE_ACCESS) {
+            return Err(OAuthError::invalid_grant(
+                "offline_access was withdrawn from this client",
+            ));
+        }
+        if self.scope.is_empty() {
+            return Ok(held);
+        }
+        if !self.scope.is_within(&family.scope) {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "a refresh cannot ask for more than was granted",
+            ));
+        }
+        Ok(self.scope.narrowed_to(&held))
+    }
+}
+
+impl Grants {
+    /// A family without `offline_access` lives as long as its session; refreshing keeps that session in use.
+    async fn require_session(&self, family: &TokenFamily) -> Result<(), OAuthError> {
+        if family.offline {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let session_id = &family.authentication.session_id;
+        match self.store.find_session(session_id).await? {
+            Some(session) if session.is_live(now, self.session_lifetime) => {
+                self.store.touch_session(session_id, now).await?;
+                Ok(())
+            }
+            _ => Err(OAuthError::invalid_grant("the session has ended; log in again")),
+        }
+    }
+
+    /// Spends `generation` of the family: the generation of the token to hand out.
+    async fn spend(&self, family: &TokenFamily, generation: i64) -> Result<i64, OAuthError> {
+        let now = self.clock.now();
+        let successor = generation + 1;
+        match family.spend(generation, now, self.family_lifetime) {
+            Spend::Repeat => return Ok(successor),
+            Spend::Advance => {
+                let newest = family.generation.unwrap_or(generation);
+                let won = self
+                    .store
+                    .advance_family(&family.id, newest, successor, &family.scope, now)
+                    .await?;
+                if won {
+                    return Ok(successor);
+                }
+                // Another tab was quicker, a moment ago: the row as it stands now says what that makes us.
+                let current = self
+                    .store
+                    .find_family(&family.id)
+                    .await?
+                    .ok_or_else(unknown)?;
+                if current.spend(generation, now, self.family_lifetime) == Spend::Repeat {
+                    return Ok(successor);
+                }
+            }
+            Spend::Replay => {
+                self.store.revoke_family(&family.id, now).await?;
+                tracing::warn!(
+                    target: "portico::audit",
+                    event = "refresh_token_replayed",
+                    client_id = %family.client_id,
+                    family = %family.id,
+                    "a spent refresh token was used again; its family is revoked"
+                );
+            }
+            Spend::Ended => {}
+        }
+        Err(unknown())
+    }
+}
+
+/// The answer to every refresh token that cannot be redeemed.
+fn unknown() -> OAuthError {
+    OAuthError::invalid_grant("the refresh token is unknown, expired, revoked or was used already")
+}

@@ -1,0 +1,165 @@
+//! `/authorize` (RFC 6749 section 3.1, OpenID Connect Core section 3.1.2), by GET and by POST.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{FromRef, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+
+use crate::flow::Flow;
+use crate::model::authorization::PendingAuthorization;
+use crate::model::client::{Client, ReturnTo};
+use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
+use crate::protocol::discovery::path;
+use crate::protocol::error::OAuthError;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::locale::Locale;
+use crate::protocol::params::Params;
+use crate::protocol::response::ResponseType;
+use crate::store::Store;
+use crate::tokens::Mint;
+
+use super::context;
+use super::error::PageError;
+use super::flow_cookie::FlowCookies;
+use super::form;
+use super::resume::{self, CurrentLogin, FlowRequest};
+use super::return_to::{self, see_other};
+use super::state::HttpState;
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route(path::AUTHORIZE, get(by_get).post(by_post))
+}
+
+/// The handles of this endpoint.
+#[derive(Clone)]
+struct Endpoint {
+    store: Store,
+    flow: Flow,
+    mint: Mint,
+    issuer: Issuer,
+}
+
+impl FromRef<HttpState> for Endpoint {
+    fn from_ref(state: &HttpState) -> Self {
+        Self {
+            store: Store::from_ref(state),
+            flow: Flow::from_ref(state),
+            mint: Mint::from_ref(state),
+            issuer: Issuer::from_ref(state),
+        }
+    }
+}
+
+/// Where an error of this endpoint goes. Only a proven [`ReturnTo`] lets it go to the client (T5).
+enum AuthorizeError {
+    Page(OAuthError),
+    Return(ReturnTo, OAuthError),
+}
+
+async fn by_get(
+    State(endpoint): State<Endpoint>,
+    flow_cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
+    match endpoint.read(&params).await {
+        Ok((client, pending)) => {
+            let request = FlowRequest {
+                flow: &endpoint.flow,
+                cookies: &flow_cookies,
+                handle: None,
+            };
+            resume::advance(request, &client, pending, logged_in.as_ref()).await
+        }
+        Err(error) => answer(error),
+    }
+}
+
+/// A POST comes from the client's page, across sites, and so without our cookies (SameSite=Lax): whether somebody is
+/// logged in can only be seen after a redirect to a GET of ours.
+async fn by_post(
+    State(endpoint): State<Endpoint>,
+    flow_cookies: FlowCookies,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, PageError> {
+    let params = form::parse(&headers, &body)
+        .ok_or_else(|| OAuthError::invalid_request("the body must be a form"))
+        .and_then(|params| params)
+        .map_err(PageError::request)?;
+    match endpoint.read(&params).await {
+        Ok((_, pending)) => {
+            let now = endpoint.flow.clock.now();
+            let (handle, cookies) = flow_cookies.begin(&pending, now).await?;
+            let mut response = see_other(&resume::url(&handle));
+            super::cookies::set(response.headers_mut(), cookies);
+            Ok(response)
+        }
+        Err(error) => answer(error),
+    }
+}
+
+fn answer(error: AuthorizeError) -> Result<Response, PageError> {
+    match error {
+        AuthorizeError::Page(error) => Err(PageError::request(error)),
+        AuthorizeError::Return(return_to, error) => Ok(return_to::refuse(&return_to, &error)),
+    }
+}
+
+impl Endpoint {
+    /// From parameters to a pending authorization: first who asks and where the answer goes, then the rest.
+    async fn read(&self, params: &Params) -> Result<(Client, PendingAuthorization), AuthorizeError> {
+        let locale = params.get("ui_locales").ok().flatten();
+        context::prefer(locale.and_then(Locale::from_ui_locales));
+        let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;
+        let client = self
+            .store
+            .find_client(&asked.client_id)
+            .await
+            .map_err(|error| AuthorizeError::Page(error.into()))?
+            .ok_or_else(|| {
+                AuthorizeError::Page(OAuthError::invalid_request(
+                    "client_id is not registered here",
+                ))
+            })?
+            .client;
+        // An unsupported type is told to the client, in the mode that its kind would use (RFC 6749 section 4.1.2.1).
+        let assumed = ResponseType::Code;
+        let return_to = client
+            .return_to(&asked, assumed, &self.issuer)
+            .map_err(AuthorizeError::Page)?;
+        let result = AuthorizationRequest::read(params).and_then(|request| {
+            let named = asked.redirect_uri.is_some();
+            let hint = request.id_token_hint.clone();
+            let now = self.flow.clock.now();
+            let mut pending =
+                PendingAuthorization::new(&client, return_to.clone(), named, request, now)?;
+            if let Some(hint) = hint {
+                pending.expected_subject = Some(self.hinted_subject(&client, &hint)?);
+            }
+            Ok(pending)
+        });
+        match result {
+            Ok(pending) => Ok((client, pending)),
+            Err(error) => Err(AuthorizeError::Return(return_to, error)),
+        }
+    }
+
+    /// The person that a verified hint names (T29). A hint that is none of ours is an error: ignoring it would log in
+    /// somebody whom the client did not expect.
+    fn hinted_subject(&self, client: &Client, hint: &str) -> Result<String, OAuthError> {
+        let claims = self.mint.read_id_token_hint(hint).map_err(|error| {
+            OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
+                .because(error)
+        })?;
+        if claims.aud != client.client_id {
+            return Err(OAuthError::invalid_request(
+                "id_token_hint was issued to another client",
+            ));
+        }
+        Ok(claims.sub)
+    }
+}

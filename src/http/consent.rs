@@ -1,0 +1,115 @@
+//! `/consent`: what the app asks for, yes or no.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{FromRef, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+
+use crate::flow::Step;
+use crate::keys::Secrets;
+use crate::model::authorization;
+use crate::model::client::ConsentPolicy;
+use crate::protocol::scope;
+
+use super::error::{PageError, Trouble};
+use super::flow_cookie::FlowCookies;
+use super::form::{self, PageForm};
+use super::login::display_name;
+use super::page::{self, FormTargets, Page};
+use super::resume::{self, CurrentLogin, FlowRequest, OpenFlow};
+use super::return_to::see_other;
+use super::state::HttpState;
+use super::texts::Texts;
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route("/consent", get(show).post(decide))
+}
+
+#[derive(Template)]
+#[template(path = "pages/consent.html")]
+struct ConsentPage {
+    page: Page,
+    title: String,
+    signed_in_as: String,
+    intro: String,
+    scopes: Vec<String>,
+    flow: String,
+    form_token: String,
+}
+
+async fn show(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let handle = resume::handle_of(query.as_deref())?;
+    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let who = match (open.next_step().await?, &open.logged_in) {
+        (Step::Consent, Some(who)) => who,
+        _ => return Ok(see_other(&resume::url(&handle))),
+    };
+    let page = Page::current();
+    let texts = page.texts;
+    let app = open.client.display_name();
+    let scopes = open.pending.request.scope.iter();
+    let secrets = Secrets::from_ref(&state);
+    let template = ConsentPage {
+        title: (texts.consent_title)(app),
+        signed_in_as: (texts.signed_in_as)(display_name(who)),
+        intro: (texts.consent_intro)(app),
+        scopes: scopes.map(|scope| describe(texts, scope)).collect(),
+        // Bound to the session: nobody can agree in another's name (T14).
+        form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
+        flow: handle,
+        page,
+    };
+    let targets = FormTargets::ending_at([open.pending.return_to.redirect_uri()]);
+    Ok(page::render(StatusCode::OK, &template, &targets))
+}
+
+fn describe(texts: &Texts, scope: &str) -> String {
+    match scope {
+        scope::OPENID => texts.scope_openid.to_owned(),
+        scope::PROFILE => texts.scope_profile.to_owned(),
+        scope::EMAIL => texts.scope_email.to_owned(),
+        scope::OFFLINE_ACCESS => texts.scope_offline_access.to_owned(),
+        other => (texts.scope_other)(other),
+    }
+}
+
+async fn decide(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    form: PageForm,
+) -> Result<Response, PageError> {
+    let handle = form.field("flow")?.to_owned();
+    let mut open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let who = match (open.next_step().await?, open.logged_in.clone()) {
+        (Step::Consent, Some(who)) => who,
+        _ => return Ok(see_other(&resume::url(&handle))),
+    };
+    let about = ["consent", handle.as_str(), who.session.id.as_str()];
+    form.require_token(&Secrets::from_ref(&state), &about)?;
+    match form.field("decision")? {
+        "allow" => {
+            if open.client.consent == ConsentPolicy::Once {
+                open.flow.remember_consent(&open.pending, &who).await?;
+            }
+            open.pending.consented = Some(who.session.id);
+            open.resume().await
+        }
+        "deny" => {
+            let request = FlowRequest {
+                flow: &open.flow,
+                cookies: &open.cookies,
+                handle: Some(&handle),
+            };
+            request.refuse(&open.pending, &authorization::denied())
+        }
+        _ => Err(PageError::new(Trouble::Form)),
+    }
+}

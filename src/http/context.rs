@@ -1,0 +1,106 @@
+//! What goes with every request: its number, the language, the headers that every answer has, one line in the log.
+
+use std::cell::Cell;
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::clock::random_id;
+use crate::protocol::locale::Locale;
+
+use super::NO_STORE;
+use super::state::HttpState;
+
+/// The request under way.
+struct Context {
+    id: String,
+    brand: String,
+    locale: Cell<Locale>,
+}
+
+tokio::task_local! {
+    static CONTEXT: Context;
+}
+
+/// The number of the request: on error pages, in the log, and in the header `x-request-id`.
+pub(super) fn request_id() -> String {
+    CONTEXT.try_with(|context| context.id.clone()).unwrap_or_default()
+}
+
+/// What the organization is called.
+pub(super) fn brand() -> String {
+    CONTEXT.try_with(|context| context.brand.clone()).unwrap_or_default()
+}
+
+/// The language of the answer.
+pub(super) fn locale() -> Locale {
+    CONTEXT.try_with(|context| context.locale.get()).unwrap_or_default()
+}
+
+/// Takes the language that the client asked for (`ui_locales`) before the browser's.
+pub(super) fn prefer(locale: Option<Locale>) {
+    if let Some(locale) = locale {
+        let _ = CONTEXT.try_with(|context| context.locale.set(locale));
+    }
+}
+
+/// Gives every request its context and every answer its headers.
+pub(super) async fn provide(
+    State(state): State<HttpState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let context = Context {
+        id: random_id(),
+        brand: state.brand().to_owned(),
+        locale: Cell::new(accepted_language(request.headers())),
+    };
+    let id = context.id.clone();
+    // The path and never the query: codes and hints travel there.
+    let span = tracing::info_span!(
+        "request", id, method = %request.method(), path = request.uri().path()
+    );
+    let start = Instant::now();
+    let mut response = CONTEXT
+        .scope(
+            context,
+            async {
+                let response = next.run(request).await;
+                let took = start.elapsed().as_millis();
+                tracing::info!(status = response.status().as_u16(), took, "answered");
+                response
+            }
+            .instrument(span),
+        )
+        .await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // What may be cached says so itself; everything else must not be (T53).
+    headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if state.is_https() {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
+}
+
+fn accepted_language(headers: &HeaderMap) -> Locale {
+    headers
+        .get(ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(Locale::from_accept_language)
+        .unwrap_or_default()
+}

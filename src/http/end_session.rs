@@ -1,0 +1,206 @@
+//! `/end_session`: RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0), by GET and by POST.
+
+use askama::Template;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{FromRef, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
+
+use crate::flow::logout::{self, LogoutStep};
+use crate::flow::{Flow, LoggedIn};
+use crate::keys::{Purpose, Secrets};
+use crate::protocol::authorize::MAX_STATE_BYTES;
+use crate::protocol::claims::IdTokenClaims;
+use crate::protocol::discovery::path;
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::ClientId;
+use crate::protocol::locale::Locale;
+use crate::protocol::params::Params;
+use crate::protocol::{jws, redirect_uri};
+use crate::store::Store;
+use crate::tokens::Mint;
+
+use super::cookies::{self, CookieNames};
+use super::error::{PageError, Trouble};
+use super::form::{self, PageForm};
+use super::login::display_name;
+use super::page::{self, FormTargets, Page};
+use super::resume::CurrentLogin;
+use super::return_to::see_other;
+use super::state::HttpState;
+use super::context;
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route(path::END_SESSION, get(by_get).post(by_post))
+}
+
+#[derive(Template)]
+#[template(path = "pages/end_session.html")]
+struct ConfirmPage {
+    page: Page,
+    question: String,
+    logout: String,
+    form_token: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/signed_out.html")]
+struct SignedOutPage {
+    page: Page,
+}
+
+/// A logout request, checked; sealed, it waits in a URL or a form of ours.
+#[derive(Serialize, Deserialize)]
+struct Logout {
+    /// Where the browser goes afterwards, `state` included.
+    destination: Option<String>,
+    /// What the verified hint says, which may end its own session unasked.
+    hint: Option<IdTokenClaims>,
+    locale: Option<Locale>,
+}
+
+impl Logout {
+    /// Reads and checks a request. What is wrong with it is told on a page: nothing here proves where else it could go.
+    async fn read(state: &HttpState, params: &Params) -> Result<Self, OAuthError> {
+        params.refuse_repeated()?;
+        let hint = params.get_capped("id_token_hint", jws::MAX_BYTES)?;
+        let hint = hint
+            .map(|hint| {
+                Mint::from_ref(state).read_id_token_hint(hint).map_err(|error| {
+                    OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
+                        .because(error)
+                })
+            })
+            .transpose()?;
+        let named = params.get_capped("client_id", 256)?.map(ClientId::new);
+        let client_id = match (named, hint.as_ref().map(|hint| hint.aud.clone())) {
+            (Some(named), Some(hinted)) if named != hinted => {
+                return Err(OAuthError::invalid_request(
+                    "client_id differs from the client that id_token_hint was issued to",
+                ));
+            }
+            (named, hinted) => named.or(hinted),
+        };
+        let client = match client_id {
+            Some(client_id) => Store::from_ref(state).find_client(&client_id).await?,
+            None => None,
+        };
+        let requested =
+            params.get_capped("post_logout_redirect_uri", redirect_uri::MAX_BYTES)?;
+        let destination = logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
+        let sent_state = params.get_capped("state", MAX_STATE_BYTES)?;
+        let locale = params.get_capped("ui_locales", 256)?;
+        Ok(Self {
+            destination: destination.map(|uri| with_state(uri.as_str(), sent_state)),
+            hint,
+            locale: locale.and_then(Locale::from_ui_locales),
+        })
+    }
+
+    fn seal(&self, secrets: &Secrets) -> Result<String, OAuthError> {
+        let plain = serde_json::to_vec(self).map_err(OAuthError::server_error)?;
+        Ok(secrets.seal(Purpose::LogoutRequest, "", &plain)?)
+    }
+
+    fn open(secrets: &Secrets, sealed: &str) -> Option<Self> {
+        let plain = secrets.open(Purpose::LogoutRequest, "", sealed)?;
+        serde_json::from_slice(&plain).ok()
+    }
+}
+
+fn with_state(uri: &str, state: Option<&str>) -> String {
+    let Some(state) = state else {
+        return uri.to_owned();
+    };
+    let joint = if uri.contains('?') { '&' } else { '?' };
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    format!("{uri}{joint}{}", query.append_pair("state", state).finish())
+}
+
+async fn by_get(
+    State(state): State<HttpState>,
+    CurrentLogin(logged_in): CurrentLogin,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
+    let secrets = Secrets::from_ref(&state);
+    let logout = match params.get("logout") {
+        Ok(Some(sealed)) => {
+            Logout::open(&secrets, sealed).ok_or_else(|| PageError::new(Trouble::Form))?
+        }
+        _ => Logout::read(&state, &params).await.map_err(PageError::request)?,
+    };
+    context::prefer(logout.locale);
+    let session = logged_in.as_ref().map(|who| &who.session);
+    match (logout::next_step(session, logout.hint.as_ref()), logged_in) {
+        (LogoutStep::Confirm, Some(who)) => confirm(&secrets, &logout, &who),
+        (LogoutStep::End, Some(who)) => end(&state, &logout, &who).await,
+        _ => Ok(leave(&state, &logout)),
+    }
+}
+
+/// Either our own confirm page, or a client's page across sites: then our cookies did not come along (SameSite=Lax), and
+/// the request goes on as a GET of ours, sealed.
+async fn by_post(
+    State(state): State<HttpState>,
+    CurrentLogin(logged_in): CurrentLogin,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, PageError> {
+    let params = form::parse(&headers, &body)
+        .ok_or_else(|| OAuthError::invalid_request("the body must be a form"))
+        .and_then(|params| params)
+        .map_err(PageError::request)?;
+    let secrets = Secrets::from_ref(&state);
+    let form = PageForm(params);
+    if form.optional("form_token")?.is_none() {
+        let logout = Logout::read(&state, &form.0).await.map_err(PageError::request)?;
+        let sealed = logout.seal(&secrets)?;
+        return Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)));
+    }
+    let logout = Logout::open(&secrets, form.field("logout")?);
+    let logout = logout.ok_or_else(|| PageError::new(Trouble::Form))?;
+    context::prefer(logout.locale);
+    let Some(who) = logged_in else {
+        return Ok(leave(&state, &logout));
+    };
+    form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
+    end(&state, &logout, &who).await
+}
+
+fn confirm(secrets: &Secrets, logout: &Logout, who: &LoggedIn) -> Result<Response, PageError> {
+    let page = Page::current();
+    let template = ConfirmPage {
+        question: (page.texts.sign_out_question)(display_name(who)),
+        logout: logout.seal(secrets)?,
+        form_token: form::token(secrets, &["logout", who.session.id.as_str()])?,
+        page,
+    };
+    let targets = FormTargets::ending_at(logout.destination.as_deref());
+    Ok(page::render(StatusCode::OK, &template, &targets))
+}
+
+async fn end(state: &HttpState, logout: &Logout, who: &LoggedIn) -> Result<Response, PageError> {
+    Flow::from_ref(state).log_out(&who.session).await?;
+    Ok(leave(state, logout))
+}
+
+/// On to where the client wanted the browser, or to a page that says it is done; without a session cookie either way.
+fn leave(state: &HttpState, logout: &Logout) -> Response {
+    let mut response = match &logout.destination {
+        Some(destination) => see_other(destination),
+        None => {
+            let template = SignedOutPage {
+                page: Page::current(),
+            };
+            page::render(StatusCode::OK, &template, &FormTargets::default())
+        }
+    };
+    let names = CookieNames::from_ref(state);
+    cookies::set(response.headers_mut(), [names.remove(names.session())]);
+    response
+}

@@ -1,0 +1,267 @@
+//! One vocabulary of errors, three renderers: a page, JSON, and a `WWW-Authenticate` header. The type that a handler
+//! returns says which, so that a wrong one cannot compile. Each error is logged here, once.
+
+use std::any::Any;
+use std::borrow::Cow;
+
+use askama::Template;
+use axum::Json;
+use axum::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::protocol::error::{ErrorCode, OAuthError};
+
+use super::page::{FormTargets, Page};
+use super::texts::Texts;
+use super::{NO_STORE, page};
+
+/// An error of the token endpoint: JSON (RFC 6749 section 5.2).
+pub struct TokenError(pub OAuthError);
+
+/// An error of an endpoint that takes access tokens: a challenge (RFC 6750 section 3).
+pub struct BearerError(pub Option<OAuthError>);
+
+/// An error that a person sees.
+pub struct PageError {
+    kind: Trouble,
+    cause: Option<OAuthError>,
+    link: Option<Link>,
+}
+
+/// Somewhere to go from an error page.
+pub struct Link {
+    /// The address: our own path, or a registered `client_uri`.
+    pub href: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// What went wrong, as far as the person is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The client's request is wrong, and nothing proves where an answer could go (RFC 6749 section 3.1.2.4).
+    Request,
+    /// The flow's cookie is not there.
+    Expired,
+    /// The flow has ended already.
+    Done,
+    /// The form's token does not fit.
+    Form,
+    /// Nobody was sent away to the upstream that they come back from.
+    Away,
+    /// Something of ours failed.
+    Server,
+    /// No such page.
+    NotFound,
+}
+
+#[derive(Template)]
+#[template(path = "pages/error.html")]
+struct ErrorPage<'a> {
+    page: Page,
+    happened: &'static str,
+    what_to_do: &'static str,
+    link: Option<Link>,
+    detail: Option<Cow<'a, str>>,
+}
+
+impl Trouble {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Request | Self::Expired | Self::Form | Self::Away => StatusCode::BAD_REQUEST,
+            Self::Done => StatusCode::OK,
+            Self::Server => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotFound => StatusCode::NOT_FOUND,
+        }
+    }
+
+    const fn texts(self, texts: &Texts) -> (&'static str, &'static str) {
+        match self {
+            Self::Request => (texts.error_request, texts.error_request_what),
+            Self::Expired => (texts.error_expired, texts.error_expired_what),
+            Self::Done => (texts.error_done, texts.error_done_what),
+            Self::Form => (texts.error_form, texts.error_form_what),
+            Self::Away => (texts.error_away, texts.error_away_what),
+            Self::Server => (texts.error_server, texts.error_server_what),
+            Self::NotFound => (texts.error_not_found, texts.error_not_found_what),
+        }
+    }
+}
+
+impl PageError {
+    /// Trouble whose cause needs no telling.
+    pub fn new(kind: Trouble) -> Self {
+        Self {
+            kind,
+            cause: None,
+            link: None,
+        }
+    }
+
+    /// The client's mistake; the developer reads what it is.
+    pub fn request(cause: OAuthError) -> Self {
+        if cause.code == ErrorCode::ServerError {
+            return Self::from(cause);
+        }
+        Self {
+            cause: Some(cause),
+            ..Self::new(Trouble::Request)
+        }
+    }
+
+    /// Adds a way on.
+    #[must_use]
+    pub fn with_link(mut self, link: Option<Link>) -> Self {
+        self.link = link;
+        self
+    }
+}
+
+/// What cannot be said better: our own failure.
+impl From<OAuthError> for PageError {
+    fn from(cause: OAuthError) -> Self {
+        Self {
+            cause: Some(cause),
+            ..Self::new(Trouble::Server)
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        match &self.cause {
+            Some(cause) => log(cause),
+            None => tracing::info!(trouble = ?self.kind, "an error page was shown"),
+        }
+        let page = Page::current();
+        let (happened, what_to_do) = self.kind.texts(page.texts);
+        // Our own failures are explained in the log alone.
+        let detail = self.cause.as_ref().filter(|_| self.kind == Trouble::Request);
+        let template = ErrorPage {
+            page,
+            happened,
+            what_to_do,
+            link: self.link,
+            detail: detail.map(|cause| Cow::Owned(cause.to_string())),
+        };
+        page::render(self.kind.status(), &template, &FormTargets::default())
+    }
+}
+
+impl IntoResponse for TokenError {
+    fn into_response(self) -> Response {
+        log(&self.0);
+        let status = match self.0.code {
+            ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+            ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let body = json!({
+            "error": self.0.code.as_str(),
+            "error_description": self.0.description,
+        });
+        let mut response = (status, Json(body)).into_response();
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 section 15.5.2 wants a challenge with every 401.
+            let challenge = HeaderValue::from_static("Basic realm=\"token\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<OAuthError> for TokenError {
+    fn from(error: OAuthError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for BearerError {
+    fn into_response(self) -> Response {
+        let Some(error) = self.0 else {
+            // Without a token there is nothing to explain (RFC 6750 section 3.1).
+            let challenge = [(WWW_AUTHENTICATE, "Bearer")];
+            return (StatusCode::UNAUTHORIZED, challenge).into_response();
+        };
+        log(&error);
+        let status = match error.code {
+            ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::InsufficientScope => StatusCode::FORBIDDEN,
+            ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        // `OAuthError::new` keeps quotes and backslashes out of the description.
+        let challenge = format!(
+            "Bearer error=\"{}\", error_description=\"{}\"",
+            error.code, error.description
+        );
+        let body = Json(json!({
+            "error": error.code.as_str(),
+            "error_description": error.description,
+        }));
+        (status, [(WWW_AUTHENTICATE, challenge)], body).into_response()
+    }
+}
+
+impl From<OAuthError> for BearerError {
+    fn from(error: OAuthError) -> Self {
+        Self(Some(error))
+    }
+}
+
+/// Refusals are expected; what is ours to mend is not.
+pub(super) fn log(error: &OAuthError) {
+    let source = error.source.as_ref().map(|source| chain(source.as_ref()));
+    if matches!(
+        error.code,
+        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable
+    ) {
+        tracing::error!(code = %error.code, description = %error.description, source, "failed");
+    } else {
+        tracing::info!(code = %error.code, description = %error.description, source, "refused");
+    }
+}
+
+/// An error with everything behind it.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// Any path that is none of ours.
+pub(super) async fn not_found() -> PageError {
+    PageError::new(Trouble::NotFound)
+}
+
+/// A path of ours, another method.
+pub(super) async fn method_not_allowed() -> Response {
+    // axum adds the `Allow` header, which RFC 9110 section 15.5.6 asks for.
+    let mut response = PageError::new(Trouble::NotFound).into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// A panic ends one request and not the server; what it said goes to the log.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that CatchPanicLayer wants"
+)]
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let said = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(panic = said, "a request panicked");
+    PageError::new(Trouble::Server).into_response()
+}

@@ -1,0 +1,69 @@
+//! Form bodies and form tokens.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use subtle::ConstantTimeEq as _;
+
+use crate::keys::{Purpose, Secrets};
+use crate::protocol::error::OAuthError;
+use crate::protocol::params::Params;
+
+use super::error::{PageError, Trouble};
+
+/// The parameters of a form body; `None` when the body is something else.
+pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Result<Params, OAuthError>> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let essence = content_type.split(';').next()?.trim();
+    let is_form = essence.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    is_form.then(|| Params::parse(body))
+}
+
+/// A form of one of our pages.
+pub struct PageForm(pub(super) Params);
+
+impl<S: Send + Sync> FromRequest<S> for PageForm {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let headers = request.headers().clone();
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| PageError::new(Trouble::Form))?;
+        match parse(&headers, &body) {
+            Some(Ok(params)) => Ok(Self(params)),
+            _ => Err(PageError::new(Trouble::Form)),
+        }
+    }
+}
+
+impl PageForm {
+    /// A field; absent or sent twice is not what our pages send.
+    pub(super) fn field(&self, name: &str) -> Result<&str, PageError> {
+        self.0.require(name).map_err(|_| PageError::new(Trouble::Form))
+    }
+
+    /// A field that may be left empty.
+    pub(super) fn optional(&self, name: &str) -> Result<Option<&str>, PageError> {
+        self.0.get(name).map_err(|_| PageError::new(Trouble::Form))
+    }
+
+    /// Refuses a form that our page did not make for this browser: the token is a MAC over what the page was about
+    /// (T14, T25), compared in constant time (T58).
+    pub(super) fn require_token(&self, secrets: &Secrets, about: &[&str]) -> Result<(), PageError> {
+        let expected = token(secrets, about)?;
+        let sent = self.field("form_token")?;
+        if bool::from(expected.as_bytes().ct_eq(sent.as_bytes())) {
+            Ok(())
+        } else {
+            Err(PageError::new(Trouble::Form))
+        }
+    }
+}
+
+/// The token of a form about `about`: the page's name, then the flow or session that it belongs to.
+pub(super) fn token(secrets: &Secrets, about: &[&str]) -> Result<String, OAuthError> {
+    let parts: Vec<&[u8]> = about.iter().map(|part| part.as_bytes()).collect();
+    Ok(secrets.mac(Purpose::FormToken, &parts)?)
+}

@@ -1,0 +1,26 @@
+//! `/jwks`: the public keys (RFC 7517 section 5).
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use crate::protocol::discovery::path;
+use crate::tokens::Mint;
+
+use super::state::HttpState;
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route(path::JWKS, get(jwks))
+}
+
+async fn jwks(State(mint): State<Mint>) -> impl IntoResponse {
+    let headers = [
+        // `application/jwk-set+json` is registered, but some clients accept nothing else than this.
+        (CONTENT_TYPE, "application/json"),
+        // Shorter than a key is announced before it signs: a relying party that caches is never caught out (T47).
+        (CACHE_CONTROL, "public, max-age=300"),
+    ];
+    (headers, mint.jwks())
+}

@@ -1,0 +1,320 @@
+//! `/login`: the ways to log in, the password form, and the account that is logged in already.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{FromRef, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+
+use crate::flow::{LoggedIn, Step};
+use crate::keys::Secrets;
+use crate::protocol::params::Params;
+use crate::protocol::secret::Secret;
+use crate::upstream::{
+    Credentials, Identity, LoginError, LoginMethod, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES, Upstream,
+};
+
+use super::client_address::ClientAddress;
+use super::cookies::{self, CookieNames};
+use super::error::{PageError, Trouble, chain};
+use super::flow_cookie::FlowCookies;
+use super::form::{self, PageForm};
+use super::page::{self, FormTargets, Page};
+use super::resume::{self, CurrentLogin, OpenFlow};
+use super::return_to::see_other;
+use super::state::{HttpState, Upstreams};
+use super::texts::Texts;
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route("/login", get(show).post(submit))
+}
+
+#[derive(Template)]
+#[template(path = "pages/login.html")]
+struct LoginPage {
+    page: Page,
+    heading: String,
+    flow: String,
+    form_token: String,
+    notice: Option<String>,
+    /// Whether the notice carries the request's number.
+    notice_id: bool,
+    account: Option<AccountChoice>,
+    password_form: Option<PasswordForm>,
+    /// Whether the password form has to say whose it is.
+    several: bool,
+    ways: Vec<Way>,
+}
+
+struct AccountChoice {
+    signed_in_as: String,
+    go_on_as: String,
+}
+
+struct PasswordForm {
+    upstream: String,
+    label: String,
+    username: String,
+}
+
+struct Way {
+    upstream: String,
+    text: String,
+    redirect: bool,
+}
+
+/// Something to tell above the form.
+pub(super) enum Notice {
+    /// The flow started itself again.
+    TooOld,
+    /// A field was empty.
+    Missing,
+    /// A field was too long.
+    TooLong,
+    /// Several flows were away at one upstream, and it did not say which came back.
+    Ambiguous,
+    /// The login failed at this upstream.
+    Failed(String, LoginError),
+}
+
+impl Notice {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::TooOld => StatusCode::OK,
+            Self::Missing | Self::TooLong | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::Failed(_, error) => match error {
+                // Not 401: that would need a challenge. Password managers take any 4xx for a failed login.
+                LoginError::BadCredentials(_) | LoginError::Cancelled => {
+                    StatusCode::UNPROCESSABLE_ENTITY
+                }
+                LoginError::NotAllowed(_) => StatusCode::FORBIDDEN,
+                LoginError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+                LoginError::Protocol(_) => StatusCode::BAD_GATEWAY,
+            },
+        }
+    }
+
+    fn text(&self, texts: &Texts) -> String {
+        match self {
+            Self::TooOld => texts.page_too_old.to_owned(),
+            Self::Missing => texts.username_missing.to_owned(),
+            Self::TooLong => texts.password_too_long.to_owned(),
+            Self::Ambiguous => texts.several_sign_ins.to_owned(),
+            Self::Failed(label, error) => match error {
+                LoginError::BadCredentials(_) => texts.bad_credentials.to_owned(),
+                LoginError::NotAllowed(_) => texts.not_allowed.to_owned(),
+                LoginError::Cancelled => texts.cancelled.to_owned(),
+                LoginError::Unavailable(_) | LoginError::Protocol(_) => {
+                    (texts.upstream_unavailable)(label)
+                }
+            },
+        }
+    }
+
+    /// Where there is something for an administrator to look up.
+    const fn has_id(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(
+                _,
+                LoginError::NotAllowed(_) | LoginError::Unavailable(_) | LoginError::Protocol(_)
+            )
+        )
+    }
+}
+
+/// What the page is to show besides the ways to log in.
+#[derive(Default)]
+pub(super) struct Show {
+    pub(super) notice: Option<Notice>,
+    /// The upstream whose password form to open, as the URL or the last form said.
+    pub(super) upstream: Option<String>,
+    /// What was typed.
+    pub(super) username: Option<String>,
+}
+
+async fn show(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let handle = resume::handle_of(query.as_deref())?;
+    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    match open.next_step().await? {
+        Step::Login | Step::SelectAccount => {}
+        // The back button, or another tab was quicker: nothing to ask here any more.
+        Step::Consent | Step::Issue | Step::Refuse(_) => return Ok(see_other(&resume::url(&handle))),
+    }
+    let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let show = Show {
+        notice: open.restarted.then_some(Notice::TooOld),
+        upstream: params.get("upstream").ok().flatten().map(ToOwned::to_owned),
+        username: None,
+    };
+    page(&state, &open, show).await
+}
+
+/// Renders the login page of a flow.
+pub(super) async fn page(
+    state: &HttpState,
+    open: &OpenFlow,
+    show: Show,
+) -> Result<Response, PageError> {
+    let page = Page::current();
+    let texts = page.texts;
+    let upstreams = Upstreams::from_ref(state);
+    let allowed: Vec<&Upstream> = upstreams
+        .allowed(|id| open.client.allows_upstream(id))
+        .collect();
+    let offered: Vec<(&Upstream, LoginMethod)> = allowed
+        .iter()
+        .flat_map(|upstream| upstream.login.iter().map(|method| (*upstream, *method)))
+        .collect();
+    // A form opens by itself where it is the only way, or where it was asked for.
+    let opened = offered.iter().position(|(upstream, method)| {
+        *method == LoginMethod::Password
+            && (offered.len() == 1 || show.upstream.as_deref() == Some(upstream.id.as_str()))
+    });
+    let ways = offered.iter().enumerate().filter(|(index, _)| Some(*index) != opened);
+    let ways = ways.map(|(_, (upstream, method))| Way {
+        upstream: upstream.id.to_string(),
+        text: (texts.continue_to)(&upstream.label),
+        redirect: *method == LoginMethod::Redirect,
+    });
+    let ways = ways.collect();
+    let hint = open.pending.request.login_hint.clone();
+    let password_form = opened.and_then(|index| offered.get(index)).map(|(upstream, _)| PasswordForm {
+        upstream: upstream.id.to_string(),
+        label: upstream.label.clone(),
+        username: show.username.or(hint).unwrap_or_default(),
+    });
+    let account = match (open.next_step().await?, &open.logged_in) {
+        (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
+        _ => None,
+    };
+    if let Some(Notice::Failed(label, error)) = &show.notice {
+        log_failure(label, error);
+    }
+    let status = show.notice.as_ref().map_or(StatusCode::OK, Notice::status);
+    let secrets = Secrets::from_ref(state);
+    let template = LoginPage {
+        heading: (texts.sign_in_to)(open.client.display_name()),
+        flow: open.handle.clone(),
+        form_token: form::token(&secrets, &["login", &open.handle])?,
+        notice_id: show.notice.as_ref().is_some_and(Notice::has_id),
+        notice: show.notice.map(|notice| notice.text(texts)),
+        account,
+        password_form,
+        several: offered.len() > 1,
+        ways,
+        page,
+    };
+    let ends = allowed.iter().filter_map(|upstream| upstream.page_origin.as_deref());
+    let targets = FormTargets::ending_at(ends.chain([open.pending.return_to.redirect_uri()]));
+    let mut response = page::render(status, &template, &targets);
+    if open.restarted {
+        cookies::set(response.headers_mut(), [open.save().await?]);
+    }
+    Ok(response)
+}
+
+fn account_choice(texts: &Texts, who: &LoggedIn) -> AccountChoice {
+    let name = display_name(who);
+    AccountChoice {
+        signed_in_as: (texts.signed_in_as)(name),
+        go_on_as: (texts.go_on_as)(name),
+    }
+}
+
+/// What to call somebody on a page.
+pub(super) fn display_name(who: &LoggedIn) -> &str {
+    let profile = &who.account.profile;
+    profile.display_name().unwrap_or(&who.account.subject)
+}
+
+fn log_failure(upstream: &str, error: &LoginError) {
+    let reason = chain(error);
+    match error {
+        LoginError::Unavailable(_) | LoginError::Protocol(_) => {
+            tracing::error!(target: "portico::audit", event = "login_failed", upstream, reason);
+        }
+        _ => tracing::info!(target: "portico::audit", event = "login_refused", upstream, reason),
+    }
+}
+
+async fn submit(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    ClientAddress(address): ClientAddress,
+    form: PageForm,
+) -> Result<Response, PageError> {
+    let handle = form.field("flow")?.to_owned();
+    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    form.require_token(&Secrets::from_ref(&state), &["login", &handle])?;
+    if form.optional("action")? == Some("continue") {
+        return keep_account(open).await;
+    }
+    let upstreams = Upstreams::from_ref(&state);
+    // The upstream is held against the client here, and not only on the page (T15).
+    let found = upstreams
+        .find(form.field("upstream")?)
+        .filter(|upstream| open.client.allows_upstream(&upstream.id))
+        .and_then(|upstream| Some((upstream, upstream.password.as_deref()?)));
+    let Some((upstream, login)) = found else {
+        return Err(PageError::new(Trouble::Form));
+    };
+    let username = form.optional("username")?.unwrap_or_default().trim().to_owned();
+    let password = form.optional("password")?.unwrap_or_default();
+    let again = |notice| Show {
+        notice: Some(notice),
+        upstream: Some(upstream.id.to_string()),
+        username: Some(username.clone()),
+    };
+    if username.is_empty() {
+        return page(&state, &open, again(Notice::Missing)).await;
+    }
+    if username.len() > MAX_USERNAME_BYTES || password.len() > MAX_PASSWORD_BYTES {
+        return page(&state, &open, Show { username: None, ..again(Notice::TooLong) }).await;
+    }
+    let credentials = Credentials {
+        username: username.clone(),
+        password: Secret::new(password),
+    };
+    let outcome = open
+        .flow
+        .check_password(&upstream.id, login, &credentials, &address)
+        .await;
+    match outcome {
+        Ok(identity) => finish(&state, open, upstream, identity).await,
+        Err(error) => {
+            let notice = Notice::Failed(upstream.label.clone(), error);
+            page(&state, &open, again(notice)).await
+        }
+    }
+}
+
+/// The person keeps the account that `prompt=select_account` offered.
+async fn keep_account(mut open: OpenFlow) -> Result<Response, PageError> {
+    open.pending.selected = open.logged_in.as_ref().map(|who| who.session.id.clone());
+    open.resume().await
+}
+
+/// A login succeeded: a fresh session replaces whatever this browser had (T24), and the flow goes on.
+pub(super) async fn finish(
+    state: &HttpState,
+    mut open: OpenFlow,
+    upstream: &Upstream,
+    identity: Identity,
+) -> Result<Response, PageError> {
+    let replaced = open.logged_in.as_ref().map(|who| &who.session.id);
+    let new = open.flow.log_in(&upstream.id, identity, replaced).await?;
+    open.pending.logged_in = Some(new.logged_in.session.id.clone());
+    let mut response = open.resume().await?;
+    let names = CookieNames::from_ref(state);
+    let session = names.make(names.session(), new.secret.expose().to_owned(), None);
+    cookies::set(response.headers_mut(), [session]);
+    Ok(response)
+}

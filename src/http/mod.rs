@@ -1,0 +1,79 @@
+//! The web: one file an endpoint or page. The only room that names axum and askama.
+
+pub mod assets;
+pub mod authorize;
+pub mod client_address;
+pub mod consent;
+pub mod context;
+pub mod cookies;
+pub mod cors;
+pub mod discovery;
+pub mod end_session;
+pub mod error;
+pub mod flow_cookie;
+pub mod form;
+pub mod health;
+pub mod jwks;
+pub mod login;
+pub mod page;
+pub mod resume;
+pub mod return_to;
+pub mod state;
+pub mod texts;
+pub mod token;
+pub mod upstream;
+pub mod userinfo;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::protocol::params::MAX_ENCODED_BYTES;
+
+pub use state::{HttpParts, HttpState};
+
+/// Longer than any upstream may take, shorter than a person's patience.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Everything that browsers and clients reach.
+pub fn router(state: HttpState) -> Router {
+    let readable_by_scripts = Router::new()
+        .merge(discovery::router())
+        .merge(jwks::router())
+        .merge(token::router())
+        .merge(userinfo::router())
+        .layer(cors::layer(&state));
+    Router::new()
+        .merge(readable_by_scripts)
+        .merge(authorize::router())
+        .merge(resume::router())
+        .merge(login::router())
+        .merge(consent::router())
+        .merge(upstream::router())
+        .merge(end_session::router())
+        .merge(assets::router())
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_TIMEOUT,
+        ))
+        // Inside the context, so that even a panic is answered with a page that carries its number.
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(state.clone(), context::provide))
+        .with_state(state)
+}
+
+/// What an operator's tools reach, on a listener of its own (T50).
+pub fn internal_router(state: HttpState) -> Router {
+    health::router().with_state(state)
+}
+
+/// `no-store`, for everything that is about somebody (T53).
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -1,0 +1,135 @@
+//! Pages: what every template knows, and the headers that every page has (T52).
+
+use askama::Template;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use url::Url;
+
+use super::texts::Texts;
+use super::{NO_STORE, context};
+
+/// What the base template knows.
+pub struct Page {
+    /// The texts of the request's language.
+    pub texts: &'static Texts,
+    /// What the organization is called.
+    pub brand: String,
+    request_id: String,
+}
+
+impl Page {
+    /// For the request under way.
+    pub fn current() -> Self {
+        Self {
+            texts: Texts::of(context::locale()),
+            brand: context::brand(),
+            request_id: context::request_id(),
+        }
+    }
+
+    /// The line with the request's number.
+    pub fn error_id(&self) -> String {
+        (self.texts.error_id)(&self.request_id)
+    }
+}
+
+/// The script of `form_post.html`, by hash: the only one that any page of ours may run.
+/// A test computes it anew from the template.
+pub const FORM_POST_SCRIPT_HASH: &str = "sha256-ePniVEkSivX/c7XWBGafqh8tSpiRrKiqYeqbG7N1TOE=";
+
+/// Where the forms of a page may lead, redirects after the POST included: browsers hold both against `form-action`.
+#[derive(Default)]
+pub struct FormTargets(Vec<String>);
+
+impl FormTargets {
+    /// Our own pages, and wherever the redirects after them end.
+    pub fn ending_at<'a>(uris: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(uris.into_iter().filter_map(csp_source).collect())
+    }
+}
+
+/// The source expression for a URI: its origin, or the scheme of a private one. Nothing that could end the
+/// directive gets in: both are written by the URL parser.
+fn csp_source(uri: &str) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    match url.scheme() {
+        "https" | "http" => Some(url.origin().ascii_serialization()),
+        scheme => Some(format!("{scheme}:")),
+    }
+}
+
+/// Renders a page.
+pub(super) fn render(status: StatusCode, template: &impl Template, targets: &FormTargets) -> Response {
+    render_with(status, template, targets, "'none'")
+}
+
+/// Renders the page that submits itself.
+pub(super) fn render_form_post(template: &impl Template, targets: &FormTargets) -> Response {
+    let script = format!("'{FORM_POST_SCRIPT_HASH}'");
+    render_with(StatusCode::OK, template, targets, &script)
+}
+
+fn render_with(
+    status: StatusCode,
+    template: &impl Template,
+    targets: &FormTargets,
+    script: &str,
+) -> Response {
+    let html = match template.render() {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(error = %error, "a page could not be rendered");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let mut policy = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src {script}; base-uri 'none'; \
+         frame-ancestors 'none'; form-action 'self'"
+    );
+    for target in &targets.0 {
+        policy.push(' ');
+        policy.push_str(target);
+    }
+    let mut response = (status, html).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    match HeaderValue::from_str(&policy) {
+        Ok(policy) => {
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "a content security policy could not be written");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest as _, Sha256};
+
+    #[test]
+    fn the_script_of_form_post_has_the_hash_that_the_policy_allows() {
+        let template = include_str!("../../templates/pages/form_post.html");
+        let (_, rest) = template.split_once("<script>").unwrap();
+        let (script, _) = rest.split_once("</script>").unwrap();
+        let hash = STANDARD.encode(Sha256::digest(script));
+        assert_eq!(FORM_POST_SCRIPT_HASH, format!("sha256-{hash}"));
+    }
+
+    #[test]
+    fn form_targets_are_origins_or_schemes() {
+        let targets = FormTargets::ending_at([
+            "https://app.example.org/cb?x='none'",
+            "com.example.app:/cb",
+            "not a uri",
+        ]);
+        assert_eq!(targets.0, ["https://app.example.org", "com.example.app:"]);
+    }
+}

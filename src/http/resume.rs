@@ -1,0 +1,264 @@
+//! `/authorize/resume`: the one address that every page returns to. It asks `flow` what comes next and does it.
+
+use axum::Router;
+use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::routing::get;
+use cookie::Cookie;
+
+use crate::flow::{self, Flow, LoggedIn, Situation, Step};
+use crate::model::authorization::PendingAuthorization;
+use crate::model::client::Client;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::ClientId;
+use crate::protocol::params::Params;
+use crate::store::Store;
+
+use super::cookies::{self, CookieNames, RequestCookies};
+use super::error::{Link, PageError, Trouble};
+use super::flow_cookie::{FlowCookies, Found};
+use super::page::Page;
+use super::return_to::{self, see_other};
+use super::state::{HttpState, Settings};
+use super::context;
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route("/authorize/resume", get(resume))
+}
+
+/// The resume URL of a flow.
+pub(super) fn url(handle: &str) -> String {
+    format!("/authorize/resume?flow={handle}")
+}
+
+/// Who is logged in, by the session cookie.
+pub(super) struct CurrentLogin(pub(super) Option<LoggedIn>);
+
+impl<S> FromRequestParts<S> for CurrentLogin
+where
+    S: Send + Sync,
+    HttpState: FromRef<S>,
+{
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        let state = HttpState::from_ref(state);
+        let name = CookieNames::from_ref(&state).session();
+        let Ok(cookies) = RequestCookies::from_request_parts(parts, &state).await;
+        match cookies.get(&name) {
+            Some(secret) => Ok(Self(Flow::from_ref(&state).find_logged_in(secret).await?)),
+            None => Ok(Self(None)),
+        }
+    }
+}
+
+/// A flow in this browser, and everything a page about it needs.
+pub(super) struct OpenFlow {
+    pub(super) handle: String,
+    pub(super) pending: PendingAuthorization,
+    pub(super) client: Client,
+    pub(super) flow: Flow,
+    pub(super) cookies: FlowCookies,
+    pub(super) logged_in: Option<LoggedIn>,
+    /// The page was open longer than a flow is good for; it has begun anew.
+    pub(super) restarted: bool,
+}
+
+impl OpenFlow {
+    /// Finds the flow that `handle` names in this browser.
+    pub(super) async fn find(
+        state: &HttpState,
+        cookies: FlowCookies,
+        logged_in: Option<LoggedIn>,
+        handle: &str,
+    ) -> Result<Self, PageError> {
+        let flow = Flow::from_ref(state);
+        let store = Store::from_ref(state);
+        let now = flow.clock.now();
+        let mut pending = match cookies.find(handle, now).await? {
+            Found::Pending(pending) => *pending,
+            Found::Done(client_id) => return Err(done(&store, &client_id, logged_in.as_ref()).await),
+            Found::Nothing => return Err(PageError::new(Trouble::Expired)),
+        };
+        context::prefer(pending.request.locale);
+        // The registration may have changed while the page was open.
+        let client = store
+            .find_client(&pending.client_id)
+            .await
+            .map_err(OAuthError::from)?
+            .map(|stored| stored.client)
+            .filter(|client| {
+                let uri = pending.return_to.redirect_uri();
+                client.redirect_uris.iter().any(|registered| registered.matches(uri))
+            })
+            .ok_or_else(|| {
+                PageError::request(OAuthError::invalid_request(
+                    "this client, or its redirect_uri, is no longer registered",
+                ))
+            })?;
+        pending.request.scope = pending.request.scope.narrowed_to(&client.scope);
+        let lifetime = <std::sync::Arc<Settings>>::from_ref(state).flow_lifetime;
+        let restarted = !(0..lifetime).contains(&(now - pending.started_at));
+        if restarted {
+            // An old flow starts itself again: the request still stands, what was done in it does not.
+            pending.started_at = now;
+            pending.logged_in = None;
+            pending.selected = None;
+            pending.consented = None;
+        }
+        Ok(Self {
+            handle: handle.to_owned(),
+            pending,
+            client,
+            flow,
+            cookies,
+            logged_in,
+            restarted,
+        })
+    }
+
+    /// What comes next.
+    pub(super) async fn next_step(&self) -> Result<Step, OAuthError> {
+        decide(&self.flow, &self.client, &self.pending, self.logged_in.as_ref()).await
+    }
+
+    /// Keeps the flow as it is now, for the answer's cookies.
+    pub(super) async fn save(&self) -> Result<Cookie<'static>, OAuthError> {
+        let now = self.flow.clock.now();
+        self.cookies.save(&self.handle, &self.pending, now).await
+    }
+
+    /// Back to the resume URL, with the flow as it is now.
+    pub(super) async fn resume(&self) -> Result<Response, PageError> {
+        let mut response = see_other(&url(&self.handle));
+        cookies::set(response.headers_mut(), [self.save().await?]);
+        Ok(response)
+    }
+}
+
+/// The page for a flow that has ended: the back button, or a second click.
+async fn done(store: &Store, client_id: &ClientId, logged_in: Option<&LoggedIn>) -> PageError {
+    let client = store.find_client(client_id).await.ok().flatten();
+    let link = client.and_then(|stored| {
+        let text = (Page::current().texts.back_to)(stored.client.display_name());
+        stored.client.client_uri.map(|href| Link { href, text })
+    });
+    let trouble = if logged_in.is_some() {
+        Trouble::Done
+    } else {
+        Trouble::Expired
+    };
+    PageError::new(trouble).with_link(link)
+}
+
+async fn resume(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let handle = handle_of(query.as_deref())?;
+    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let request = FlowRequest {
+        flow: &open.flow,
+        cookies: &open.cookies,
+        handle: Some(&open.handle),
+    };
+    advance(request, &open.client, open.pending, open.logged_in.as_ref()).await
+}
+
+/// The `flow` parameter of a page's URL.
+pub(super) fn handle_of(query: Option<&str>) -> Result<String, PageError> {
+    let params = Params::parse(query.unwrap_or_default().as_bytes());
+    let handle = params.and_then(|params| params.require("flow").map(ToOwned::to_owned));
+    handle.map_err(|_| PageError::new(Trouble::Expired))
+}
+
+/// What [`advance`] works with.
+pub(super) struct FlowRequest<'a> {
+    pub(super) flow: &'a Flow,
+    pub(super) cookies: &'a FlowCookies,
+    /// The flow's handle, once it has one. A request that can be answered at once never gets one.
+    pub(super) handle: Option<&'a str>,
+}
+
+async fn decide(
+    flow: &Flow,
+    client: &Client,
+    pending: &PendingAuthorization,
+    logged_in: Option<&LoggedIn>,
+) -> Result<Step, OAuthError> {
+    let consent = flow.find_consent(client, logged_in).await?;
+    Ok(flow::next_step(Situation {
+        pending,
+        client,
+        logged_in,
+        consent: consent.as_ref(),
+        now: flow.clock.now(),
+    }))
+}
+
+/// Does what comes next: a page, a code, or an error for the client.
+pub(super) async fn advance(
+    request: FlowRequest<'_>,
+    client: &Client,
+    pending: PendingAuthorization,
+    logged_in: Option<&LoggedIn>,
+) -> Result<Response, PageError> {
+    let step = decide(request.flow, client, &pending, logged_in).await?;
+    let page = match (step, logged_in) {
+        (Step::Issue, Some(who)) => return request.issue(&pending, who).await,
+        (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal),
+        (Step::Consent, _) => "/consent",
+        (Step::Login | Step::SelectAccount | Step::Issue, _) => "/login",
+    };
+    let now = request.flow.clock.now();
+    let (handle, cookies) = match request.handle {
+        Some(handle) => {
+            let cookie = request.cookies.save(handle, &pending, now).await?;
+            (handle.to_owned(), vec![cookie])
+        }
+        None => request.cookies.begin(&pending, now).await?,
+    };
+    let mut response = see_other(&format!("{page}?flow={handle}"));
+    cookies::set(response.headers_mut(), cookies);
+    Ok(response)
+}
+
+impl FlowRequest<'_> {
+    async fn issue(
+        &self,
+        pending: &PendingAuthorization,
+        who: &LoggedIn,
+    ) -> Result<Response, PageError> {
+        match self.flow.issue_code(pending, who).await {
+            Ok(code) => self.finish(pending, return_to::code(&pending.return_to, code)),
+            // Nothing was given and nothing is lost: the flow stays open, so that the person can try again.
+            Err(error) if error.code == ErrorCode::ServerError => Err(error.into()),
+            Err(error) => self.refuse(pending, &error),
+        }
+    }
+
+    pub(super) fn refuse(
+        &self,
+        pending: &PendingAuthorization,
+        refusal: &OAuthError,
+    ) -> Result<Response, PageError> {
+        self.finish(pending, return_to::refuse(&pending.return_to, refusal))
+    }
+
+    /// Closes the flow with the answer that ends it.
+    fn finish(
+        &self,
+        pending: &PendingAuthorization,
+        mut response: Response,
+    ) -> Result<Response, PageError> {
+        if let Some(handle) = self.handle {
+            let now = self.flow.clock.now();
+            let cookie = self.cookies.finish(handle, &pending.client_id, now)?;
+            cookies::set(response.headers_mut(), [cookie]);
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,116 @@
+//! What handlers can ask for. Each takes the handles it uses, not the whole.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use ipnet::IpNet;
+
+use crate::flow::Flow;
+use crate::grants::Grants;
+use crate::keys::Secrets;
+use crate::protocol::ids::UpstreamId;
+use crate::protocol::issuer::Issuer;
+use crate::store::Store;
+use crate::tokens::Mint;
+use crate::upstream::Upstream;
+
+use super::cookies::CookieNames;
+use super::discovery::Discovery;
+
+/// The handles. Cheap to clone.
+#[derive(Clone, FromRef)]
+pub struct HttpState {
+    flow: Flow,
+    grants: Grants,
+    mint: Mint,
+    store: Store,
+    secrets: Secrets,
+    issuer: Issuer,
+    upstreams: Upstreams,
+    cookie_names: CookieNames,
+    discovery: Discovery,
+    settings: Arc<Settings>,
+}
+
+/// What the web room needs to be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the organization is called on pages.
+    pub brand: String,
+    /// How long a login page stays good, in seconds.
+    pub flow_lifetime: i64,
+    /// Whose `X-Forwarded-For` is believed (T56).
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What [`HttpState::new`] is made of.
+pub struct HttpParts {
+    /// The steps of a login.
+    pub flow: Flow,
+    /// The token endpoint's grants.
+    pub grants: Grants,
+    /// The tokens.
+    pub mint: Mint,
+    /// The discovery document.
+    pub discovery: Discovery,
+    /// The issuer.
+    pub issuer: Issuer,
+    /// Where people log in.
+    pub upstreams: Upstreams,
+    /// The rest.
+    pub settings: Settings,
+}
+
+impl HttpState {
+    /// Puts the handles together.
+    pub fn new(parts: HttpParts) -> Self {
+        Self {
+            store: parts.flow.store.clone(),
+            secrets: parts.flow.secrets.clone(),
+            cookie_names: CookieNames::new(parts.issuer.is_https()),
+            flow: parts.flow,
+            grants: parts.grants,
+            mint: parts.mint,
+            discovery: parts.discovery,
+            issuer: parts.issuer,
+            upstreams: parts.upstreams,
+            settings: Arc::new(parts.settings),
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn brand(&self) -> &str {
+        &self.settings.brand
+    }
+
+    pub(super) const fn is_https(&self) -> bool {
+        self.cookie_names.are_secure()
+    }
+}
+
+/// The upstreams, in the order of the config.
+#[derive(Clone, Debug)]
+pub struct Upstreams(Arc<Vec<Upstream>>);
+
+impl Upstreams {
+    /// Takes the upstreams.
+    pub fn new(upstreams: Vec<Upstream>) -> Self {
+        Self(Arc::new(upstreams))
+    }
+
+    /// The one with this name.
+    pub fn find(&self, id: &str) -> Option<&Upstream> {
+        self.0.iter().find(|upstream| upstream.id.as_str() == id)
+    }
+
+    /// Those that `allowed` admits.
+    pub(super) fn allowed(
+        &self,
+        allowed: impl Fn(&UpstreamId) -> bool,
+    ) -> impl Iterator<Item = &Upstream> {
+        self.0.iter().filter(move |upstream| allowed(&upstream.id))
+    }
+}

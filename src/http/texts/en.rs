@@ -1,0 +1,68 @@
+//! English.
+
+use super::Texts;
+
+pub(super) const TEXTS: Texts = Texts {
+    lang: "en",
+
+    sign_in: "Sign in",
+    sign_in_to: |app| format!("Sign in to {app}"),
+    choose_way: "How do you want to sign in?",
+    other_ways: "Other ways to sign in",
+    username: "User name",
+    password: "Password",
+    continue_to: |way| format!("Continue with {way}"),
+    signed_in_as: |name| format!("You are signed in as {name}."),
+    go_on_as: |name| format!("Continue as {name}"),
+    use_another_account: "Use another account",
+
+    bad_credentials: "The user name or password is not right, or the account cannot sign in at the moment. Check both and try again; after several tries, wait a quarter of an hour.",
+    username_missing: "Enter your user name and your password.",
+    password_too_long: "That is longer than a user name or password can be.",
+    not_allowed: "You are known, but this account cannot be used to sign in here. Ask your administrator.",
+    upstream_unavailable: |way| format!("{way} does not answer at the moment. Nothing is lost: wait a minute and try again."),
+    cancelled: "You turned back before you were signed in. Try again, or choose another way.",
+    several_sign_ins: "Several sign-ins were under way in this browser, and we could not tell which one this was. Please sign in once more.",
+    page_too_old: "This page had been open for a long time. Please sign in again.",
+
+    consent_title: |app| format!("{app} asks for your permission"),
+    consent_intro: |app| format!("{app} would like to:"),
+    scope_openid: "know that it is you",
+    scope_profile: "see your name and user name",
+    scope_email: "see your email address",
+    scope_offline_access: "keep this access when you are not there, until you sign out everywhere",
+    scope_other: |scope| format!("use “{scope}”"),
+    allow: "Allow",
+    deny: "Do not allow",
+
+    sign_out: "Sign out",
+    sign_out_question: |name| format!("You are signed in as {name}. Do you want to sign out here?"),
+    sign_out_anyway: "Yes, sign out",
+    stay_signed_in: "If not, you can close this page.",
+    signed_out: "You are signed out",
+    signed_out_text: "You can close this page.",
+
+    error_title: "This did not work",
+    error_id: |id| format!("Error number {id}"),
+    details_for_developer: "For the app’s developer",
+    error_request: "The app that sent you here made a mistake in its request, so we cannot go on safely.",
+    error_request_what: "Go back to the app and try again. If it happens again, tell whoever runs the app, with the error number below.",
+    error_expired: "This sign-in is no longer open in this browser.",
+    error_expired_what: "Go back to the app and sign in from there. Cookies have to be allowed for this site.",
+    error_done: "This sign-in is finished already.",
+    error_done_what: "You are signed in. Go back to the app.",
+    error_form: "This form was not sent from our page, or the page is too old.",
+    error_form_what: "Go back, reload the page, and try again.",
+    error_server: "Something went wrong on our side.",
+    error_server_what: "Wait a minute and try again. If it happens again, tell your administrator the error number below.",
+    error_not_found: "There is no such page.",
+    error_not_found_what: "Check the address, or go back to the app you came from.",
+    error_away: "We cannot tell which sign-in you came back from.",
+    error_away_what: "Go back to the app and sign in once more.",
+    back_to: |app| format!("Back to {app}"),
+    try_again: "Try again",
+
+    going_back: "Going back to the app",
+    press_to_go_on: "Press the button if nothing happens.",
+    go_on: "Continue",
+};

@@ -1,0 +1,68 @@
+//! French.
+
+use super::Texts;
+
+pub(super) const TEXTS: Texts = Texts {
+    lang: "fr",
+
+    sign_in: "Se connecter",
+    sign_in_to: |app| format!("Se connecter à {app}"),
+    choose_way: "Comment voulez-vous vous connecter ?",
+    other_ways: "Autres façons de se connecter",
+    username: "Nom d’utilisateur",
+    password: "Mot de passe",
+    continue_to: |way| format!("Continuer avec {way}"),
+    signed_in_as: |name| format!("Vous êtes connecté en tant que {name}."),
+    go_on_as: |name| format!("Continuer en tant que {name}"),
+    use_another_account: "Utiliser un autre compte",
+
+    bad_credentials: "Le nom d’utilisateur ou le mot de passe est incorrect, ou le compte ne peut pas se connecter pour le moment. Vérifiez les deux et réessayez ; après plusieurs essais, attendez un quart d’heure.",
+    username_missing: "Saisissez votre nom d’utilisateur et votre mot de passe.",
+    password_too_long: "C’est plus long qu’un nom d’utilisateur ou un mot de passe ne peut l’être.",
+    not_allowed: "Vous êtes connu, mais ce compte ne permet pas de se connecter ici. Adressez-vous à votre administrateur.",
+    upstream_unavailable: |way| format!("{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."),
+    cancelled: "Vous êtes revenu avant la fin de la connexion. Réessayez ou choisissez une autre façon.",
+    several_sign_ins: "Plusieurs connexions étaient en cours dans ce navigateur, et nous n’avons pas pu savoir laquelle c’était. Veuillez vous connecter encore une fois.",
+    page_too_old: "Cette page était ouverte depuis longtemps. Veuillez vous reconnecter.",
+
+    consent_title: |app| format!("{app} demande votre autorisation"),
+    consent_intro: |app| format!("{app} souhaite :"),
+    scope_openid: "savoir que c’est vous",
+    scope_profile: "voir votre nom et votre nom d’utilisateur",
+    scope_email: "voir votre adresse électronique",
+    scope_offline_access: "garder cet accès en votre absence, jusqu’à ce que vous vous déconnectiez partout",
+    scope_other: |scope| format!("utiliser « {scope} »"),
+    allow: "Autoriser",
+    deny: "Ne pas autoriser",
+
+    sign_out: "Se déconnecter",
+    sign_out_question: |name| format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?"),
+    sign_out_anyway: "Oui, me déconnecter",
+    stay_signed_in: "Sinon, vous pouvez fermer cette page.",
+    signed_out: "Vous êtes déconnecté",
+    signed_out_text: "Vous pouvez fermer cette page.",
+
+    error_title: "Cela n’a pas fonctionné",
+    error_id: |id| format!("Numéro d’erreur {id}"),
+    details_for_developer: "Pour le développeur de l’application",
+    error_request: "L’application qui vous a envoyé ici a fait une erreur dans sa demande ; nous ne pouvons pas continuer en sécurité.",
+    error_request_what: "Revenez à l’application et réessayez. Si cela se reproduit, signalez-le à ses responsables avec le numéro d’erreur ci-dessous.",
+    error_expired: "Cette connexion n’est plus ouverte dans ce navigateur.",
+    error_expired_what: "Revenez à l’application et connectez-vous depuis celle-ci. Les cookies doivent être autorisés pour ce site.",
+    error_done: "Cette connexion est déjà terminée.",
+    error_done_what: "Vous êtes connecté. Revenez à l’application.",
+    error_form: "Ce formulaire n’a pas été envoyé depuis notre page, ou la page est trop ancienne.",
+    error_form_what: "Revenez en arrière, rechargez la page et réessayez.",
+    error_server: "Une erreur s’est produite de notre côté.",
+    error_server_what: "Attendez une minute et réessayez. Si cela se reproduit, donnez à votre administrateur le numéro d’erreur ci-dessous.",
+    error_not_found: "Cette page n’existe pas.",
+    error_not_found_what: "Vérifiez l’adresse ou revenez à l’application d’où vous venez.",
+    error_away: "Nous ne savons pas de quelle connexion vous revenez.",
+    error_away_what: "Revenez à l’application et connectez-vous encore une fois.",
+    back_to: |app| format!("Retour à {app}"),
+    try_again: "Réessayer",
+
+    going_back: "Retour à l’application",
+    press_to_go_on: "Appuyez sur le bouton si rien ne se passe.",
+    go_on: "Continuer",
+};

@@ -1,0 +1,90 @@
+//! What pages say, in every language. A language is one value of [`Texts`]: a text that is missing does not compile.
+
+mod en;
+mod fr;
+mod zh_hans;
+mod zh_hant;
+
+use crate::protocol::locale::Locale;
+
+/// A text that names something: an app, a person.
+pub type With = fn(&str) -> String;
+
+/// Every text of every page. Whole sentences, so that a language can order its words.
+#[expect(missing_docs, reason = "the English value beside it says what each is")]
+pub struct Texts {
+    pub lang: &'static str,
+
+    pub sign_in: &'static str,
+    pub sign_in_to: With,
+    pub choose_way: &'static str,
+    pub other_ways: &'static str,
+    pub username: &'static str,
+    pub password: &'static str,
+    pub continue_to: With,
+    pub signed_in_as: With,
+    pub go_on_as: With,
+    pub use_another_account: &'static str,
+
+    pub bad_credentials: &'static str,
+    pub username_missing: &'static str,
+    pub password_too_long: &'static str,
+    pub not_allowed: &'static str,
+    pub upstream_unavailable: With,
+    pub cancelled: &'static str,
+    pub several_sign_ins: &'static str,
+    pub page_too_old: &'static str,
+
+    pub consent_title: With,
+    pub consent_intro: With,
+    pub scope_openid: &'static str,
+    pub scope_profile: &'static str,
+    pub scope_email: &'static str,
+    pub scope_offline_access: &'static str,
+    pub scope_other: With,
+    pub allow: &'static str,
+    pub deny: &'static str,
+
+    pub sign_out: &'static str,
+    pub sign_out_question: With,
+    pub sign_out_anyway: &'static str,
+    pub stay_signed_in: &'static str,
+    pub signed_out: &'static str,
+    pub signed_out_text: &'static str,
+
+    pub error_title: &'static str,
+    pub error_id: With,
+    pub details_for_developer: &'static str,
+    pub error_request: &'static str,
+    pub error_request_what: &'static str,
+    pub error_expired: &'static str,
+    pub error_expired_what: &'static str,
+    pub error_done: &'static str,
+    pub error_done_what: &'static str,
+    pub error_form: &'static str,
+    pub error_form_what: &'static str,
+    pub error_server: &'static str,
+    pub error_server_what: &'static str,
+    pub error_not_found: &'static str,
+    pub error_not_found_what: &'static str,
+    pub error_away: &'static str,
+    pub error_away_what: &'static str,
+    pub back_to: With,
+    pub try_again: &'static str,
+
+    pub going_back: &'static str,
+    pub press_to_go_on: &'static str,
+    pub go_on: &'static str,
+}
+
+impl Texts {
+    /// The texts of a language.
+    pub const fn of(locale: Locale) -> &'static Self {
+        match locale {
+            Locale::English => &en::TEXTS,
+            Locale::French => &fr::TEXTS,
+            Locale::TraditionalChinese => &zh_hant::TEXTS,
+            Locale::SimplifiedChinese => &zh_hans::TEXTS,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Chinese in simplified characters.
+
+use super::Texts;
+
+pub(super) const TEXTS: Texts = Texts {
+    lang: "zh-Hans",
+
+    sign_in: "登录",
+    sign_in_to: |app| format!("登录 {app}"),
+    choose_way: "请选择登录方式",
+    other_ways: "其他登录方式",
+    username: "用户名",
+    password: "密码",
+    continue_to: |way| format!("使用 {way} 继续"),
+    signed_in_as: |name| format!("您已以 {name} 的身份登录。"),
+    go_on_as: |name| format!("以 {name} 的身份继续"),
+    use_another_account: "使用其他账户",
+
+    bad_credentials: "用户名或密码不正确，或此账户目前无法登录。请检查后再试；多次尝试后，请等候十五分钟。",
+    username_missing: "请输入用户名和密码。",
+    password_too_long: "输入的内容超过用户名或密码的长度上限。",
+    not_allowed: "系统认得您，但此账户不能在这里登录。请联系管理员。",
+    upstream_unavailable: |way| format!("{way} 目前没有响应。您的数据没有丢失：请稍候一分钟再试。"),
+    cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
+    several_sign_ins: "此浏览器中有多个登录正在进行，我们无法分辨这是哪一个。请再登录一次。",
+    page_too_old: "此页面已打开太久，请重新登录。",
+
+    consent_title: |app| format!("{app} 请求您的许可"),
+    consent_intro: |app| format!("{app} 希望："),
+    scope_openid: "确认是您本人",
+    scope_profile: "查看您的姓名和用户名",
+    scope_email: "查看您的电子邮件地址",
+    scope_offline_access: "在您不在时保留此访问权，直到您从所有地方退出",
+    scope_other: |scope| format!("使用“{scope}”"),
+    allow: "允许",
+    deny: "不允许",
+
+    sign_out: "退出登录",
+    sign_out_question: |name| format!("您已以 {name} 的身份登录。要在这里退出吗？"),
+    sign_out_anyway: "是，退出",
+    stay_signed_in: "如果不要，可以关闭此页面。",
+    signed_out: "您已退出登录",
+    signed_out_text: "您可以关闭此页面。",
+
+    error_title: "无法完成",
+    error_id: |id| format!("错误编号 {id}"),
+    details_for_developer: "给应用程序开发者的信息",
+    error_request: "将您送来这里的应用程序的请求有误，我们无法安全地继续。",
+    error_request_what: "请返回应用程序再试一次。如果再次发生，请将以下错误编号告知应用程序的负责人。",
+    error_expired: "此登录在这个浏览器中已不再有效。",
+    error_expired_what: "请返回应用程序并从那里登录。此网站必须允许使用 Cookie。",
+    error_done: "此登录已经完成。",
+    error_done_what: "您已登录，请返回应用程序。",
+    error_form: "此表单并非从我们的页面提交，或页面已过时。",
+    error_form_what: "请返回并重新加载页面，再试一次。",
+    error_server: "我们这边发生错误。",
+    error_server_what: "请稍候一分钟再试。如果再次发生，请将以下错误编号告知管理员。",
+    error_not_found: "找不到此页面。",
+    error_not_found_what: "请检查网址，或返回您原来的应用程序。",
+    error_away: "我们无法分辨您是从哪一个登录返回的。",
+    error_away_what: "请返回应用程序，再登录一次。",
+    back_to: |app| format!("返回 {app}"),
+    try_again: "再试一次",
+
+    going_back: "正在返回应用程序",
+    press_to_go_on: "如果没有反应，请按下按钮。",
+    go_on: "继续",
+};

@@ -1,0 +1,68 @@
+//! Chinese in traditional characters.
+
+use super::Texts;
+
+pub(super) const TEXTS: Texts = Texts {
+    lang: "zh-Hant",
+
+    sign_in: "登入",
+    sign_in_to: |app| format!("登入 {app}"),
+    choose_way: "請選擇登入方式",
+    other_ways: "其他登入方式",
+    username: "使用者名稱",
+    password: "密碼",
+    continue_to: |way| format!("使用 {way} 繼續"),
+    signed_in_as: |name| format!("您已以 {name} 的身分登入。"),
+    go_on_as: |name| format!("以 {name} 的身分繼續"),
+    use_another_account: "使用其他帳戶",
+
+    bad_credentials: "使用者名稱或密碼不正確，或此帳戶目前無法登入。請檢查後再試；多次嘗試後，請等候十五分鐘。",
+    username_missing: "請輸入使用者名稱和密碼。",
+    password_too_long: "輸入的內容超過使用者名稱或密碼的長度上限。",
+    not_allowed: "系統認得您，但此帳戶不能在這裡登入。請聯絡管理員。",
+    upstream_unavailable: |way| format!("{way} 目前沒有回應。您的資料沒有遺失：請稍候一分鐘再試。"),
+    cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
+    several_sign_ins: "此瀏覽器中有多個登入正在進行，我們無法分辨這是哪一個。請再登入一次。",
+    page_too_old: "此頁面已開啟太久，請重新登入。",
+
+    consent_title: |app| format!("{app} 請求您的許可"),
+    consent_intro: |app| format!("{app} 希望："),
+    scope_openid: "確認是您本人",
+    scope_profile: "查看您的姓名和使用者名稱",
+    scope_email: "查看您的電子郵件地址",
+    scope_offline_access: "在您不在時保留此存取權，直到您從所有地方登出",
+    scope_other: |scope| format!("使用「{scope}」"),
+    allow: "允許",
+    deny: "不允許",
+
+    sign_out: "登出",
+    sign_out_question: |name| format!("您已以 {name} 的身分登入。要在這裡登出嗎？"),
+    sign_out_anyway: "是，登出",
+    stay_signed_in: "如果不要，可以關閉此頁面。",
+    signed_out: "您已登出",
+    signed_out_text: "您可以關閉此頁面。",
+
+    error_title: "無法完成",
+    error_id: |id| format!("錯誤編號 {id}"),
+    details_for_developer: "給應用程式開發者的資訊",
+    error_request: "將您送來這裡的應用程式的請求有誤，我們無法安全地繼續。",
+    error_request_what: "請返回應用程式再試一次。如果再次發生，請將以下錯誤編號告知應用程式的負責人。",
+    error_expired: "此登入在這個瀏覽器中已不再有效。",
+    error_expired_what: "請返回應用程式並從那裡登入。此網站必須允許使用 Cookie。",
+    error_done: "此登入已經完成。",
+    error_done_what: "您已登入，請返回應用程式。",
+    error_form: "此表單並非從我們的頁面送出，或頁面已過時。",
+    error_form_what: "請返回並重新載入頁面，再試一次。",
+    error_server: "我們這邊發生錯誤。",
+    error_server_what: "請稍候一分鐘再試。如果再次發生，請將以下錯誤編號告知管理員。",
+    error_not_found: "找不到此頁面。",
+    error_not_found_what: "請檢查網址，或返回您原來的應用程式。",
+    error_away: "我們無法分辨您是從哪一個登入返回的。",
+    error_away_what: "請返回應用程式，再登入一次。",
+    back_to: |app| format!("返回 {app}"),
+    try_again: "再試一次",
+
+    going_back: "正在返回應用程式",
+    press_to_go_on: "如果沒有反應，請按下按鈕。",
+    go_on: "繼續",
+};

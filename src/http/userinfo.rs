@@ -1,0 +1,129 @@
+//! `/userinfo` (OpenID Connect Core section 5.3): who the access token stands for, as far as its scope goes.
+
+use axum::body::Bytes;
+use axum::extract::{FromRef, State};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use crate::flow::Flow;
+use crate::model::account::Account;
+use crate::protocol::claims::{AccessTokenClaims, Profile};
+use crate::protocol::discovery::path;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::scope;
+use crate::tokens::Mint;
+
+use super::error::BearerError;
+use super::state::HttpState;
+use super::{NO_STORE, form};
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route(path::USERINFO, get(userinfo).post(userinfo))
+}
+
+#[derive(Serialize)]
+struct Userinfo {
+    sub: String,
+    #[serde(flatten)]
+    claims: Profile,
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    flow: Flow,
+    mint: Mint,
+}
+
+impl FromRef<HttpState> for Endpoint {
+    fn from_ref(state: &HttpState) -> Self {
+        Self {
+            flow: Flow::from_ref(state),
+            mint: Mint::from_ref(state),
+        }
+    }
+}
+
+async fn userinfo(
+    State(endpoint): State<Endpoint>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<impl IntoResponse, BearerError> {
+    let token = bearer_token(&headers, &body)?;
+    let claims = endpoint.mint.read_access_token(&token).map_err(invalid_token)?;
+    let granted = claims.scope.clone().unwrap_or_default();
+    if !granted.contains(scope::OPENID) {
+        return Err(BearerError::from(OAuthError::new(
+            ErrorCode::InsufficientScope,
+            "the access token was given without the scope openid",
+        )));
+    }
+    let account = endpoint.person(&claims).await?;
+    let answer = Userinfo {
+        sub: claims.sub,
+        claims: account.profile.within(&granted),
+    };
+    Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
+}
+
+impl Endpoint {
+    /// The person behind the token, if its family, its session and the account still stand: at our own endpoints a
+    /// logout or a replay ends an access token at once.
+    async fn person(&self, claims: &AccessTokenClaims) -> Result<Account, BearerError> {
+        let ended = || invalid_token("its family, session or account has ended");
+        let store = &self.flow.store;
+        let now = self.flow.clock.now();
+        let family_id = claims.family.as_ref().ok_or_else(ended)?;
+        let family = store.find_family(family_id).await.map_err(OAuthError::from)?;
+        let family = family
+            .filter(|family| family.is_live(now) && family.client_id == claims.client_id)
+            .ok_or_else(ended)?;
+        if !family.offline {
+            let session_id = &family.authentication.session_id;
+            let session = store.find_session(session_id).await.map_err(OAuthError::from)?;
+            session
+                .filter(|session| session.is_live(now, self.flow.session_lifetime))
+                .ok_or_else(ended)?;
+        }
+        let account = store.find_account(&family.account_id).await.map_err(OAuthError::from)?;
+        account
+            .filter(|account| account.disabled_at.is_none() && account.subject == claims.sub)
+            .ok_or_else(ended)
+    }
+}
+
+fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {
+    let text = "the access token is expired, revoked or not one of ours";
+    BearerError::from(OAuthError::new(ErrorCode::InvalidToken, text).because(reason))
+}
+
+/// The token, from the header or the form body (RFC 6750 sections 2.1 and 2.2); from the query never (section 5.3), and
+/// from both places at once neither (section 2).
+fn bearer_token(headers: &HeaderMap, body: &[u8]) -> Result<String, BearerError> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let in_header = match (all.next(), all.next()) {
+        (None, _) => None,
+        (Some(header), None) => Some(header.to_str().ok().and_then(after_bearer).ok_or(BearerError(None))?),
+        (Some(_), Some(_)) => return Err(twice()),
+    };
+    let params = form::parse(headers, body).transpose()?.unwrap_or_default();
+    let in_body = params.get("access_token")?;
+    match (in_header, in_body) {
+        (Some(_), Some(_)) => Err(twice()),
+        (Some(token), None) | (None, Some(token)) => Ok(token.to_owned()),
+        (None, None) => Err(BearerError(None)),
+    }
+}
+
+fn twice() -> BearerError {
+    BearerError::from(OAuthError::invalid_request("the access token was sent in two ways"))
+}
+
+/// `Bearer`, in any letter case (RFC 9110 section 11.1), one space, the token.
+fn after_bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
+}

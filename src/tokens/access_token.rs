@@ -1,0 +1,66 @@
+//! Access tokens: JWTs for APIs to verify by themselves (RFC 9068).
+
+use crate::clock::{UnixTime, random_id};
+use crate::keys::{KeyError, TokenRefused};
+use crate::model::authorization::Authorization;
+use crate::model::client::Client;
+use crate::protocol::claims::{AccessTokenClaims, Audience};
+use crate::protocol::jws::TokenKind;
+use crate::protocol::scope;
+
+use super::Mint;
+
+impl Mint {
+    pub(super) fn access_token(
+        &self,
+        client: &Client,
+        authorization: &Authorization,
+        now: UnixTime,
+    ) -> Result<String, KeyError> {
+        // Userinfo is an API of ours; a token that may ask it names us beside the client's own APIs. With neither,
+        // we are the default resource (RFC 9068 section 3).
+        let ours = authorization.scope.contains(scope::OPENID) || client.audience.is_empty();
+        let audience = client
+            .audience
+            .iter()
+            .cloned()
+            .chain(ours.then(|| self.issuer.to_string()));
+        let person = authorization.person.as_ref();
+        let claims = AccessTokenClaims {
+            iss: self.issuer.clone(),
+            sub: person.map_or_else(
+                || client.client_id.to_string(),
+                |person| person.subject.clone(),
+            ),
+            aud: Audience::new(audience),
+            exp: now + self.lifetimes.access_token,
+            iat: now,
+            jti: random_id(),
+            client_id: client.client_id.clone(),
+            scope: Some(authorization.scope.clone()).filter(|scope| !scope.is_empty()),
+            auth_time: person.map(|person| person.authentication.auth_time),
+            sid: person.map(|person| person.authentication.session_id.clone()),
+            family: person.map(|person| person.family_id.clone()),
+        };
+        self.ring.sign(
+            TokenKind::AccessToken,
+            self.access_token_algorithm,
+            &claims,
+            now,
+        )
+    }
+
+    /// Reads an access token that was sent to an endpoint of ours: signature, kind, issuer, audience and times.
+    /// Whether its family still stands is for the caller to ask the store.
+    pub fn read_access_token(&self, token: &str) -> Result<AccessTokenClaims, TokenRefused> {
+        let now = self.clock.now();
+        let claims: AccessTokenClaims = self.ring.verify(TokenKind::AccessToken, token, now)?;
+        let current = claims.iat <= now && now < claims.exp;
+        let ours = claims.iss == self.issuer && claims.aud.contains(self.issuer.as_str());
+        if current && ours {
+            Ok(claims)
+        } else {
+            Err(TokenRefused)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! ID tokens (OpenID Connect Core sections 2 and 3.1.3.6).
+
+use crate::clock::UnixTime;
+use crate::keys::{KeyError, TokenRefused};
+use crate::model::authorization::Person;
+use crate::model::client::Client;
+use crate::protocol::claims::IdTokenClaims;
+use crate::protocol::jws::{TokenKind, half_hash};
+
+use super::Mint;
+
+impl Mint {
+    pub(super) fn id_token(
+        &self,
+        client: &Client,
+        person: &Person,
+        access_token: &str,
+        now: UnixTime,
+    ) -> Result<String, KeyError> {
+        let algorithm = client.id_token_signed_response_alg;
+        let claims = IdTokenClaims {
+            iss: self.issuer.clone(),
+            sub: person.subject.clone(),
+            aud: client.client_id.clone(),
+            exp: now + self.lifetimes.id_token,
+            iat: now,
+            auth_time: person.authentication.auth_time,
+            nonce: person.nonce.clone(),
+            at_hash: Some(half_hash(algorithm, access_token)),
+            amr: person.authentication.amr.clone(),
+            sid: Some(person.authentication.session_id.clone()),
+        };
+        self.ring.sign(TokenKind::IdToken, algorithm, &claims, now)
+    }
+
+    /// Reads an `id_token_hint`: one of our ID tokens, whose end may have passed (OpenID Connect Core section 3.1.2.1,
+    /// RP-Initiated Logout section 2), signed by a key that we still publish.
+    pub fn read_id_token_hint(&self, token: &str) -> Result<IdTokenClaims, TokenRefused> {
+        let now = self.clock.now();
+        let claims: IdTokenClaims = self.ring.verify(TokenKind::IdToken, token, now)?;
+        if claims.iss == self.issuer {
+            Ok(claims)
+        } else {
+            Err(TokenRefused)
+        }
+    }
+}

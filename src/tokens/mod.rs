@@ -1,0 +1,116 @@
+//! Mints: what a grant has proven becomes tokens. Nothing here decides whether somebody may have them.
+
+pub mod access_token;
+pub mod id_token;
+pub mod refresh_token;
+
+use crate::clock::Clock;
+use crate::keys::{KeyError, KeyRing, Secrets};
+use crate::model::authorization::Authorization;
+use crate::model::client::Client;
+use crate::protocol::error::OAuthError;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::scope;
+use crate::protocol::token::TokenSet;
+
+/// How long tokens live, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLifetimes {
+    /// Access tokens.
+    pub access_token: i64,
+    /// ID tokens.
+    pub id_token: i64,
+}
+
+/// Mints and reads tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct Mint {
+    issuer: Issuer,
+    ring: KeyRing,
+    secrets: Secrets,
+    clock: Clock,
+    lifetimes: TokenLifetimes,
+    access_token_algorithm: SigningAlgorithm,
+}
+
+/// What a [`Mint`] is made of.
+pub struct MintParts {
+    /// The `iss` of everything.
+    pub issuer: Issuer,
+    /// The signing keys.
+    pub ring: KeyRing,
+    /// For refresh tokens.
+    pub secrets: Secrets,
+    /// For `iat` and `exp`.
+    pub clock: Clock,
+    /// How long tokens live.
+    pub lifetimes: TokenLifetimes,
+    /// What access tokens are signed with.
+    pub access_token_algorithm: SigningAlgorithm,
+}
+
+impl Mint {
+    /// Opens the mint.
+    pub fn new(parts: MintParts) -> Self {
+        let MintParts {
+            issuer,
+            ring,
+            secrets,
+            clock,
+            lifetimes,
+            access_token_algorithm,
+        } = parts;
+        Self {
+            issuer,
+            ring,
+            secrets,
+            clock,
+            lifetimes,
+            access_token_algorithm,
+        }
+    }
+
+    /// Mints everything that `authorization` entitles `client` to.
+    pub fn mint(
+        &self,
+        client: &Client,
+        authorization: &Authorization,
+    ) -> Result<TokenSet, KeyError> {
+        let now = self.clock.now();
+        let access_token = self.access_token(client, authorization, now)?;
+        let mut id_token = None;
+        let mut refresh_token = None;
+        if let Some(person) = &authorization.person {
+            if authorization.scope.contains(scope::OPENID) {
+                id_token = Some(self.id_token(client, person, &access_token, now)?);
+            }
+            if let Some(generation) = person.refresh_generation {
+                refresh_token = Some(refresh_token::write(
+                    &self.secrets,
+                    &person.family_id,
+                    generation,
+                )?);
+            }
+        }
+        Ok(TokenSet {
+            access_token,
+            token_type: "Bearer",
+            expires_in: self.lifetimes.access_token,
+            refresh_token,
+            id_token,
+            scope: authorization.scope.clone(),
+        })
+    }
+
+    /// The public keys, as JSON.
+    pub fn jwks(&self) -> String {
+        self.ring.jwks(self.clock.now())
+    }
+}
+
+impl From<KeyError> for OAuthError {
+    fn from(error: KeyError) -> Self {
+        Self::server_error(error)
+    }
+}
