@@ -6,10 +6,12 @@
 //! - [`clock`]: time and randomness come from here alone.
 //! - [`protocol`]: OAuth and OpenID Connect as pure types and rules.
 //! - [`model`]: records and their state machines.
+//! - [`store`]: the only room that speaks SQL.
 //! - [`simulator`]: a simulated iMIS and aiM18, served over HTTP.
 
 pub mod clock;
 pub mod model;
 pub mod protocol;
 pub mod simulator;
+pub mod store;
 pub mod upstream;
