@@ -16,7 +16,7 @@ impl Store {
             Backend::Sqlite => {
                 // The driver's migration lock does nothing on SQLite. Ours is the database's write lock.
                 let mut transaction = self.begin().await?;
-                run(&mut *transaction).await?;
+                run(&mut transaction).await?;
                 transaction.commit().await?;
             }
             Backend::Postgres => {
@@ -56,8 +56,9 @@ async fn run(connection: &mut sqlx::AnyConnection) -> Result<(), StoreError> {
         ..Migrator::DEFAULT
     };
     migrator.set_ignore_missing(true);
+    // Not `run`: through its `Acquire` the compiler cannot see that this future may move between threads.
     migrator
-        .run(connection)
+        .run_direct(None, connection, false)
         .await
         .map_err(StoreError::Migration)
 }
