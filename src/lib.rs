@@ -1,13 +1,26 @@
 //! Portico: OpenID Connect in front of ASI iMIS and Multiable aiM18.
 //!
-//! The rooms, from the bottom up; a room uses only rooms named above it
-//! (`tests/it/architecture.rs` holds the table):
+//! The rooms, from the bottom up; who may use whom is the table of `tests/it/architecture.rs`:
 //!
 //! - [`clock`]: time and randomness come from here alone.
 //! - [`protocol`]: OAuth and OpenID Connect as pure types and rules.
 //! - [`model`]: records and their state machines.
-//! - [`simulator`]: a simulated iMIS and aiM18, served over HTTP.
+//! - [`passwords`]: what humans chose, kept as Argon2id.
+//! - [`keys`]: the master key, what is derived from it, and the ring of signing keys.
+//! - [`store`]: the only room that speaks SQL.
+//! - [`upstream`]: one file an adapter: iMIS, aiM18, people in the config.
+//! - [`config`]: what an administrator writes, checked, every problem told at once.
+//! - [`tokens`]: mints.
+//! - [`grants`]: one file a grant; each proves an authorization, none mints.
+//! - [`flow`]: the pure decision what comes next, and the steps it leads to.
+//! - [`telemetry`]: the log.
+//! - [`http`]: the only room that speaks axum and askama; one file an endpoint or page.
+//! - [`simulator`]: a simulated iMIS and aiM18; depends on no other room.
+//! - [`app`]: puts the rooms together and serves them.
+//! - [`cli`]: one file a command.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod flow;
@@ -15,8 +28,10 @@ pub mod grants;
 pub mod http;
 pub mod keys;
 pub mod model;
+pub mod passwords;
 pub mod protocol;
 pub mod simulator;
 pub mod store;
+pub mod telemetry;
 pub mod tokens;
 pub mod upstream;

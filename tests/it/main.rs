@@ -1,4 +1,8 @@
-//! The one integration-test binary.
+//! The one integration-test binary: a file a capability (docs/architecture.md, "Tests").
 
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod store;

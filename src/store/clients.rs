@@ -1,0 +1,213 @@
+//! Clients: owned by the configuration files, kept here so that every node and every request sees the same set.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row as _, Transaction};
+
+use super::record::{Record, to_json};
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+use crate::model::client::{Client, ClientSecretHash};
+use crate::protocol::ids::ClientId;
+
+/// A client with the hashes of its live secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredClient {
+    /// The registration.
+    pub client: Client,
+    /// Two at the most, so that they can be changed without downtime; none for a public client.
+    pub secrets: Vec<ClientSecretHash>,
+}
+
+impl fmt::Debug for StoredClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredClient")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a reconciliation changed, each sorted by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// New ones.
+    pub added: Vec<ClientId>,
+    /// Known ones with another registration or other secrets.
+    pub changed: Vec<ClientId>,
+    /// Those that are wanted no more.
+    pub removed: Vec<ClientId>,
+}
+
+impl Store {
+    /// The client of that id.
+    pub async fn find_client(&self, id: &ClientId) -> Result<Option<StoredClient>, StoreError> {
+        let row = sqlx::query("SELECT id, registration, secrets FROM client WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.reads)
+            .await?;
+        row.as_ref().map(stored_client).transpose()
+    }
+
+    /// Every client, ordered by id.
+    pub async fn list_clients(&self) -> Result<Vec<StoredClient>, StoreError> {
+        let rows = sqlx::query("SELECT id, registration, secrets FROM client ORDER BY id")
+            .fetch_all(&self.reads)
+            .await?;
+        let mut clients = rows
+            .iter()
+            .map(stored_client)
+            .collect::<Result<Vec<_>, _>>()?;
+        // PostgreSQL sorts text by the database's locale; the answer must not depend on it.
+        clients.sort_by(|a, b| a.client.client_id.cmp(&b.client.client_id));
+        Ok(clients)
+    }
+
+    /// Makes the stored clients the `wanted` ones, all or nothing. A removed client loses its codes, its consents
+    /// and every family.
+    pub async fn reconcile_clients(
+        &self,
+        wanted: &[StoredClient],
+        now: UnixTime,
+    ) -> Result<Reconciled, StoreError> {
+        retrying(|| self.try_reconcile_clients(wanted, now)).await
+    }
+
+    async fn try_reconcile_clients(
+        &self,
+        wanted: &[StoredClient],
+        now: UnixTime,
+    ) -> Result<Reconciled, StoreError> {
+        let mut outcome = Reconciled::default();
+        // One order for all, so that nodes that start together do not lock each other out.
+        let mut wanted: Vec<&StoredClient> = wanted.iter().collect();
+        wanted.sort_by(|a, b| a.client.client_id.cmp(&b.client.client_id));
+        let kept: BTreeSet<&str> = wanted
+            .iter()
+            .map(|each| each.client.client_id.as_str())
+            .collect();
+
+        let mut transaction = self.begin().await?;
+        for each in &wanted {
+            match write_client(&mut transaction, each, now).await? {
+                Written::Added => outcome.added.push(each.client.client_id.clone()),
+                Written::Changed => outcome.changed.push(each.client.client_id.clone()),
+                Written::Same => {}
+            }
+        }
+        let rows = sqlx::query("SELECT id FROM client ORDER BY id")
+            .fetch_all(&mut *transaction)
+            .await?;
+        for row in rows {
+            let id: String = row.try_get("id")?;
+            if !kept.contains(id.as_str()) && remove_client(&mut transaction, &id, now).await? {
+                outcome.removed.push(ClientId::new(id));
+            }
+        }
+        transaction.commit().await?;
+        outcome.removed.sort();
+        Ok(outcome)
+    }
+
+    /// Whether a script of `origin` may read our answers: some client has a redirect URI there (T55).
+    pub async fn is_registered_origin(&self, origin: &str) -> Result<bool, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM client_origin WHERE origin = $1")
+            .bind(origin)
+            .fetch_one(&self.reads)
+            .await?;
+        Ok(count > 0)
+    }
+}
+
+enum Written {
+    Added,
+    Changed,
+    Same,
+}
+
+async fn write_client(
+    transaction: &mut Transaction<'static, Any>,
+    wanted: &StoredClient,
+    now: UnixTime,
+) -> Result<Written, StoreError> {
+    let id = wanted.client.client_id.as_str();
+    let registration = to_json(&wanted.client)?;
+    let secrets = to_json(&wanted.secrets)?;
+    let inserted = sqlx::query(
+        "INSERT INTO client (id, registration, secrets, created_at, changed_at)
+         VALUES ($1, $2, $3, $4, $4)
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(id)
+    .bind(&registration)
+    .bind(&secrets)
+    .bind(now)
+    .execute(&mut **transaction)
+    .await?;
+    let written = if inserted.rows_affected() == 1 {
+        Written::Added
+    } else {
+        // Text against text: a row that can no longer be read is put right by the file that owns it.
+        let updated = sqlx::query(
+            "UPDATE client SET registration = $2, secrets = $3, changed_at = $4
+             WHERE id = $1 AND (registration <> $2 OR secrets <> $3)",
+        )
+        .bind(id)
+        .bind(&registration)
+        .bind(&secrets)
+        .bind(now)
+        .execute(&mut **transaction)
+        .await?;
+        if updated.rows_affected() == 0 {
+            return Ok(Written::Same);
+        }
+        Written::Changed
+    };
+    sqlx::query("DELETE FROM client_origin WHERE client_id = $1")
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
+    for origin in wanted.client.web_origins() {
+        sqlx::query("INSERT INTO client_origin (origin, client_id) VALUES ($1, $2)")
+            .bind(origin)
+            .bind(id)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(written)
+}
+
+/// Removes a client; `false` when another node was faster.
+async fn remove_client(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    // The client goes first, and its codes with it: a redemption in flight holds its code's row, so it has either
+    // made its family by now, or finds no code. The other order could leave a family alive.
+    let deleted = sqlx::query("DELETE FROM client WHERE id = $1")
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
+    sqlx::query(
+        "UPDATE token_family SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+fn stored_client(row: &AnyRow) -> Result<StoredClient, StoreError> {
+    let record = Record::new("client", "id", row);
+    let client: Client = record.json("registration")?;
+    if client.client_id.as_str() != record.key() {
+        return Err(record.inconsistent("registration"));
+    }
+    Ok(StoredClient {
+        client,
+        secrets: record.json("secrets")?,
+    })
+}

@@ -1,0 +1,183 @@
+//! Authorization codes, under their hashes: redeemed once, and remembered for a day after, so that a replay is
+//! known for what it is (RFC 6749 section 4.1.2).
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use super::families::{insert_family, revoke_beyond_cap};
+use super::record::{Record, to_json};
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
+use crate::model::family::TokenFamily;
+use crate::protocol::ids::FamilyId;
+
+/// What came of redeeming a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redemption {
+    /// The family begins.
+    Redeemed,
+    /// The code was redeemed before; the family that it gave is revoked now.
+    Replayed,
+    /// There is no such code, it has expired, or the session or account it belongs to has ended.
+    Gone,
+}
+
+impl Store {
+    /// Keeps a new code under its hash.
+    pub async fn insert_code(
+        &self,
+        code_hash: &str,
+        code: &AuthorizationCode,
+    ) -> Result<(), StoreError> {
+        let grant = &code.grant;
+        sqlx::query(
+            "INSERT INTO authorization_code (code_hash, family_id, client_id, account_id, session_id, code_grant,
+                                             expires_at, redeemed_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(code_hash)
+        .bind(code.family_id.as_str())
+        .bind(grant.client_id.as_str())
+        .bind(grant.account_id.as_str())
+        .bind(grant.authentication.session_id.as_str())
+        .bind(to_json(grant)?)
+        .bind(code.expires_at)
+        .bind(code.redeemed_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// The code of that hash, redeemed or expired ones too.
+    pub async fn find_code(
+        &self,
+        code_hash: &str,
+    ) -> Result<Option<AuthorizationCode>, StoreError> {
+        let row = sqlx::query(
+            "SELECT code_hash, family_id, code_grant, expires_at, redeemed_at
+             FROM authorization_code WHERE code_hash = $1",
+        )
+        .bind(code_hash)
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(code).transpose()
+    }
+
+    /// Spends a code and begins its `family`; the oldest families with refresh tokens of the same person and client
+    /// beyond `cap` end (T22). However many redemptions race, one wins, and the others revoke what it gave (T11).
+    pub async fn redeem_code(
+        &self,
+        code_hash: &str,
+        family: &TokenFamily,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<Redemption, StoreError> {
+        retrying(|| self.try_redeem_code(code_hash, family, cap, now)).await
+    }
+
+    async fn try_redeem_code(
+        &self,
+        code_hash: &str,
+        family: &TokenFamily,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<Redemption, StoreError> {
+        let mut transaction = self.begin().await?;
+        let outcome = if hold_login(&mut transaction, family).await?
+            && spend(&mut transaction, code_hash, family, now).await?
+        {
+            insert_family(&mut transaction, family).await?;
+            revoke_beyond_cap(&mut transaction, family, cap, now).await?;
+            Redemption::Redeemed
+        } else {
+            revoke_if_replayed(&mut transaction, code_hash, now).await?
+        };
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+}
+
+/// Locks the session and the account by writing them, in this order everywhere, and tells whether both stand.
+///
+/// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
+/// committed: it would outlive its session, or the cap.
+async fn hold_login(
+    transaction: &mut Transaction<'static, Any>,
+    family: &TokenFamily,
+) -> Result<bool, StoreError> {
+    let session = sqlx::query(
+        "UPDATE session SET kept_until = CASE WHEN kept_until < $2 THEN $2 ELSE kept_until END
+         WHERE id = $1 AND ended_at IS NULL",
+    )
+    .bind(family.authentication.session_id.as_str())
+    .bind(family.expires_at)
+    .execute(&mut **transaction)
+    .await?;
+    let account =
+        sqlx::query("UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL")
+            .bind(family.account_id.as_str())
+            .execute(&mut **transaction)
+            .await?;
+    Ok(session.rows_affected() == 1 && account.rows_affected() == 1)
+}
+
+/// The guarded statement that decides who wins.
+async fn spend(
+    transaction: &mut Transaction<'static, Any>,
+    code_hash: &str,
+    family: &TokenFamily,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    // Both ends of the code's life: a clock that stepped back must not lengthen it (T21). The rest ties the family to
+    // what the code is bound to (T10).
+    let spent = sqlx::query(
+        "UPDATE authorization_code SET redeemed_at = $2
+         WHERE code_hash = $1 AND redeemed_at IS NULL AND expires_at > $2 AND expires_at <= $3
+           AND family_id = $4 AND client_id = $5 AND account_id = $6 AND session_id = $7",
+    )
+    .bind(code_hash)
+    .bind(now)
+    .bind(now.saturating_add(LIFETIME))
+    .bind(family.id.as_str())
+    .bind(family.client_id.as_str())
+    .bind(family.account_id.as_str())
+    .bind(family.authentication.session_id.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(spent.rows_affected() == 1)
+}
+
+/// The code was not ours to spend: if it was spent before, somebody has stolen it, from us or before us.
+async fn revoke_if_replayed(
+    transaction: &mut Transaction<'static, Any>,
+    code_hash: &str,
+    now: UnixTime,
+) -> Result<Redemption, StoreError> {
+    let family_id: Option<String> = sqlx::query_scalar(
+        "SELECT family_id FROM authorization_code WHERE code_hash = $1 AND redeemed_at IS NOT NULL",
+    )
+    .bind(code_hash)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(family_id) = family_id else {
+        return Ok(Redemption::Gone);
+    };
+    sqlx::query("UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+        .bind(family_id)
+        .bind(now)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(Redemption::Replayed)
+}
+
+fn code(row: &AnyRow) -> Result<AuthorizationCode, StoreError> {
+    let record = Record::new("authorization_code", "code_hash", row);
+    let grant: CodeGrant = record.json("code_grant")?;
+    Ok(AuthorizationCode {
+        family_id: FamilyId::new(record.text("family_id")?),
+        grant,
+        expires_at: record.int("expires_at")?,
+        redeemed_at: record.optional_int("redeemed_at")?,
+    })
+}

@@ -1,0 +1,75 @@
+//! Remembered consents: a row for a person and a client, whose scope only grows.
+
+use super::record::Record;
+use super::{Store, StoreError, retrying};
+use crate::model::consent::Consent;
+use crate::protocol::ids::{AccountId, ClientId};
+use crate::protocol::scope::MAX_BYTES;
+
+impl Store {
+    /// What the person agreed to for that client so far.
+    pub async fn find_consent(
+        &self,
+        account: &AccountId,
+        client: &ClientId,
+    ) -> Result<Option<Consent>, StoreError> {
+        let row = sqlx::query(
+            "SELECT account_id, client_id, scope, granted_at
+             FROM consent WHERE account_id = $1 AND client_id = $2",
+        )
+        .bind(account.as_str())
+        .bind(client.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let record = Record::new("consent", "account_id", &row);
+        Ok(Some(Consent {
+            account_id: AccountId::new(record.text("account_id")?),
+            client_id: ClientId::new(record.text("client_id")?),
+            scope: record.scope("scope")?,
+            granted_at: record.int("granted_at")?,
+        }))
+    }
+
+    /// Adds the scope of `consent` to what the person agreed to before; two at once both count.
+    pub async fn widen_consent(&self, consent: &Consent) -> Result<(), StoreError> {
+        retrying(|| self.try_widen_consent(consent)).await
+    }
+
+    async fn try_widen_consent(&self, consent: &Consent) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        // Whether it makes the row or finds it, this locks it and tells what is agreed to now.
+        let row = sqlx::query(
+            "INSERT INTO consent (account_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (account_id, client_id) DO UPDATE SET granted_at = consent.granted_at
+             RETURNING account_id, scope",
+        )
+        .bind(consent.account_id.as_str())
+        .bind(consent.client_id.as_str())
+        .bind(consent.scope.to_string())
+        .bind(consent.granted_at)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let before = Record::new("consent", "account_id", &row).scope("scope")?;
+        if !consent.scope.is_within(&before) {
+            let mut scope = before.joined_with(&consent.scope).to_string();
+            if scope.len() > MAX_BYTES {
+                // Only a client whose registered scope changed over and over comes here: forget the oldest words.
+                scope = consent.scope.to_string();
+            }
+            sqlx::query(
+                "UPDATE consent SET scope = $3, granted_at = $4 WHERE account_id = $1 AND client_id = $2",
+            )
+            .bind(consent.account_id.as_str())
+            .bind(consent.client_id.as_str())
+            .bind(scope)
+            .bind(consent.granted_at)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! What can go wrong in the store. No text here holds a value, a statement's parameter or the database's password.
+
+use std::error::Error as _;
+use std::fmt;
+
+use sqlx::migrate::MigrateError;
+
+use crate::protocol::error::OAuthError;
+
+/// Why the store could not do what was asked.
+#[derive(thiserror::Error)]
+pub enum StoreError {
+    /// The URL in the configuration names no database that we know.
+    #[error("the database URL is wrong: {0}")]
+    Url(&'static str),
+    /// The file of an SQLite database cannot be made or opened.
+    #[error("the database file cannot be created or opened for writing")]
+    File(#[source] std::io::Error),
+    /// The database is out of reach, or refused a statement.
+    #[error("{}", describe(.0))]
+    Database(#[source] sqlx::Error),
+    /// A row that our own code cannot have written.
+    #[error("table {table}, row {row}: column {column} holds something that cannot be read")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The primary key of the row.
+        row: String,
+    },
+    /// A migration failed; the schema is as it was before that one.
+    #[error("the database schema could not be brought up to date")]
+    Migration(#[source] MigrateError),
+    /// The database is there, but our tables are not, or not in our version.
+    #[error("the database schema is missing or out of date; run `portico migrate`")]
+    SchemaOutdated,
+}
+
+impl StoreError {
+    /// Whether PostgreSQL rolled the transaction back to resolve a deadlock (SQLSTATE 40P01).
+    pub(super) fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        Self::server_error(error)
+    }
+}
+
+/// By hand, for the driver's own `Debug` prints the values that a constraint refused.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+fn describe(error: &sqlx::Error) -> &'static str {
+    match error {
+        sqlx::Error::Configuration(_) => "the database URL is not understood",
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => "the database cannot be reached",
+        sqlx::Error::PoolTimedOut => "no connection to the database could be had in time",
+        sqlx::Error::PoolClosed => "the store is closed",
+        sqlx::Error::Database(error) if error.is_unique_violation() => {
+            "the database refused a row: such a one exists already"
+        }
+        sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+            "the database refused a row: what it refers to does not exist"
+        }
+        sqlx::Error::Database(_) => "the database refused a statement",
+        _ => "the database could not be used",
+    }
+}

@@ -1,0 +1,145 @@
+//! Families of refresh tokens: a row each, updated in place. Who may advance is decided by the statement.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use super::record::{Record, to_json};
+use super::{Store, StoreError};
+use crate::clock::UnixTime;
+use crate::model::family::TokenFamily;
+use crate::model::session::Authentication;
+use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
+use crate::protocol::scope::Scope;
+
+impl Store {
+    /// The family of that id, ended ones too.
+    pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
+                    created_at, rotated_at, expires_at, revoked_at
+             FROM token_family WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(family).transpose()
+    }
+
+    /// Moves a live family from generation `from` to `to`; `false` when another was faster or the family has ended
+    /// (T19).
+    pub async fn advance_family(
+        &self,
+        id: &FamilyId,
+        from: i64,
+        to: i64,
+        scope: &Scope,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let advanced = sqlx::query(
+            "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5
+             WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > $5",
+        )
+        .bind(id.as_str())
+        .bind(from)
+        .bind(to)
+        .bind(scope.to_string())
+        .bind(now)
+        .execute(&self.writes)
+        .await?;
+        Ok(advanced.rows_affected() == 1)
+    }
+
+    /// Ends a family for good. Whether it was live.
+    pub async fn revoke_family(&self, id: &FamilyId, now: UnixTime) -> Result<bool, StoreError> {
+        let expires_at: Option<i64> = sqlx::query_scalar(
+            "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
+             RETURNING expires_at",
+        )
+        .bind(id.as_str())
+        .bind(now)
+        .fetch_optional(&self.writes)
+        .await?;
+        Ok(expires_at.is_some_and(|end| now < end))
+    }
+}
+
+pub(super) async fn insert_family(
+    transaction: &mut Transaction<'static, Any>,
+    family: &TokenFamily,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
+                                   generation, created_at, rotated_at, expires_at, revoked_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(family.id.as_str())
+    .bind(family.client_id.as_str())
+    .bind(family.account_id.as_str())
+    .bind(family.authentication.session_id.as_str())
+    .bind(family.authentication.upstream.as_str())
+    .bind(family.authentication.auth_time)
+    .bind(to_json(&family.authentication.amr)?)
+    .bind(family.scope.to_string())
+    .bind(i64::from(family.offline))
+    .bind(family.generation)
+    .bind(family.created_at)
+    .bind(family.rotated_at)
+    .bind(family.expires_at)
+    .bind(family.revoked_at)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Leaves at most `cap` live families with refresh tokens to the person and client of `newest`, which is one of
+/// them however its clock stands to that of the others.
+pub(super) async fn revoke_beyond_cap(
+    transaction: &mut Transaction<'static, Any>,
+    newest: &TokenFamily,
+    cap: i64,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    if newest.generation.is_none() {
+        return Ok(());
+    }
+    // OFFSET without LIMIT is not SQL to SQLite.
+    sqlx::query(
+        "UPDATE token_family SET revoked_at = $4 WHERE id IN (
+             SELECT id FROM token_family
+             WHERE account_id = $1 AND client_id = $2 AND id <> $3
+               AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $4
+             ORDER BY created_at DESC, id DESC
+             LIMIT $5 OFFSET $6)",
+    )
+    .bind(newest.account_id.as_str())
+    .bind(newest.client_id.as_str())
+    .bind(newest.id.as_str())
+    .bind(now)
+    .bind(i64::MAX)
+    .bind(cap.saturating_sub(1).max(0))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
+    let record = Record::new("token_family", "id", row);
+    Ok(TokenFamily {
+        id: FamilyId::new(record.text("id")?),
+        client_id: ClientId::new(record.text("client_id")?),
+        account_id: AccountId::new(record.text("account_id")?),
+        authentication: Authentication {
+            session_id: SessionId::new(record.text("session_id")?),
+            upstream: UpstreamId::new(record.text("upstream")?),
+            auth_time: record.int("auth_time")?,
+            amr: record.json("amr")?,
+        },
+        scope: record.scope("scope")?,
+        offline: record.int("offline")? != 0,
+        generation: record.optional_int("generation")?,
+        created_at: record.int("created_at")?,
+        rotated_at: record.int("rotated_at")?,
+        expires_at: record.int("expires_at")?,
+        revoked_at: record.optional_int("revoked_at")?,
+    })
+}

@@ -1,0 +1,110 @@
+//! The only room that speaks SQL: one text of each statement for SQLite and PostgreSQL, a file a table.
+//!
+//! The dialect is TEXT and BIGINT; what may happen once is one guarded statement whose affected rows decide, and
+//! statements that must agree share a transaction (`docs/architecture.md`, "The store"). Nothing here reads a clock.
+//!
+//! JSON columns: a field added later needs a serde default, for an older node may have written the row.
+
+mod accounts;
+mod clients;
+mod codes;
+mod connect;
+mod consents;
+mod error;
+mod families;
+mod pending_requests;
+mod record;
+mod schema;
+mod sessions;
+mod signing_keys;
+mod sweep;
+mod throttles;
+
+use std::fmt;
+
+use sqlx::{Any, AnyPool, Transaction};
+
+pub use accounts::NewAccount;
+pub use clients::{Reconciled, StoredClient};
+pub use codes::Redemption;
+pub use error::StoreError;
+pub use sweep::Swept;
+
+/// The databases that the store runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Embedded; one node.
+    Sqlite,
+    /// Any number of equal nodes.
+    Postgres,
+}
+
+impl Backend {
+    /// The name for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+    /// For statements that only read.
+    reads: AnyPool,
+    /// For all others. On SQLite a pool of one connection: writers then wait in a fair queue of ours instead of
+    /// polling for the file's lock, which starves some of them under load. On PostgreSQL the same pool as `reads`.
+    writes: AnyPool,
+}
+
+impl Store {
+    /// The kind of database underneath.
+    pub const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Closes every connection, after the statements that are running.
+    pub async fn close(&self) {
+        self.reads.close().await;
+        self.writes.close().await;
+    }
+
+    /// Begins a transaction that writes. SQLite takes its write lock now: a transaction that reads first and wants
+    /// to write later would be refused when another wrote in between.
+    ///
+    /// Use no pool until it has ended: in memory there is only this one connection.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(match self.backend {
+            Backend::Sqlite => self.writes.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Postgres => self.writes.begin().await?,
+        })
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a whole transaction again when PostgreSQL chose it as the victim of a deadlock: two that revoke
+/// overlapping sets of families may lock them in different orders, and neither did anything wrong.
+async fn retrying<T, F, Attempt>(attempt: F) -> Result<T, StoreError>
+where
+    F: Fn() -> Attempt + Send,
+    Attempt: Future<Output = Result<T, StoreError>> + Send,
+{
+    const ATTEMPTS: u32 = 5;
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.is_deadlock() => {}
+            outcome => return outcome,
+        }
+    }
+    attempt().await
+}

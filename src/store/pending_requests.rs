@@ -1,0 +1,49 @@
+//! Sealed authorization requests that are too large for a cookie (design, section 4), found by the hash of their handle.
+
+use super::{Store, StoreError};
+use crate::clock::UnixTime;
+
+impl Store {
+    /// Keeps a sealed request until `expires_at`.
+    pub async fn insert_pending_request(
+        &self,
+        handle_hash: &str,
+        sealed: &str,
+        expires_at: UnixTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO pending_request (handle_hash, sealed, expires_at) VALUES ($1, $2, $3)",
+        )
+        .bind(handle_hash)
+        .bind(sealed)
+        .bind(expires_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// The sealed request, unless it has expired.
+    pub async fn find_pending_request(
+        &self,
+        handle_hash: &str,
+        now: UnixTime,
+    ) -> Result<Option<String>, StoreError> {
+        let sealed = sqlx::query_scalar(
+            "SELECT sealed FROM pending_request WHERE handle_hash = $1 AND expires_at > $2",
+        )
+        .bind(handle_hash)
+        .bind(now)
+        .fetch_optional(&self.reads)
+        .await?;
+        Ok(sealed)
+    }
+
+    /// Forgets a request that was answered.
+    pub async fn delete_pending_request(&self, handle_hash: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM pending_request WHERE handle_hash = $1")
+            .bind(handle_hash)
+            .execute(&self.writes)
+            .await?;
+        Ok(())
+    }
+}

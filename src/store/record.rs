@@ -1,0 +1,72 @@
+//! Reading a row: a column that does not hold what it must is an error naming table, column and row.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Decode, Row as _, Type};
+
+use super::StoreError;
+use crate::protocol::scope::Scope;
+
+/// A row on its way to becoming a record of the model.
+pub(super) struct Record<'r> {
+    table: &'static str,
+    key: String,
+    row: &'r AnyRow,
+}
+
+impl<'r> Record<'r> {
+    /// Takes a row of `table`, whose primary key is in the column `key`.
+    pub(super) fn new(table: &'static str, key: &'static str, row: &'r AnyRow) -> Self {
+        // Where even the key cannot be read, the error that follows says so by its empty name.
+        let key = row.try_get(key).unwrap_or_default();
+        Self { table, key, row }
+    }
+
+    /// The primary key.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn optional_int(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+        let text: &str = self.get(column)?;
+        serde_json::from_str(text).map_err(|_| self.inconsistent(column))
+    }
+
+    pub(super) fn scope(&self, column: &'static str) -> Result<Scope, StoreError> {
+        let text: &str = self.get(column)?;
+        Scope::parse(text).map_err(|_| self.inconsistent(column))
+    }
+
+    /// The error about `column` of this row. The reason stays out of it: it would quote the value.
+    pub(super) fn inconsistent(&self, column: &'static str) -> StoreError {
+        StoreError::Inconsistent {
+            table: self.table,
+            column,
+            row: self.key.clone(),
+        }
+    }
+
+    fn get<T: Decode<'r, Any> + Type<Any>>(&self, column: &'static str) -> Result<T, StoreError> {
+        self.row
+            .try_get(column)
+            .map_err(|_| self.inconsistent(column))
+    }
+}
+
+/// JSON for a column.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()).into())
+}

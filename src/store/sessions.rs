@@ -1,0 +1,174 @@
+//! Sessions of browsers. The cookie's secret is stored as its hash alone.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use super::record::{Record, to_json};
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+use crate::model::session::Session;
+use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+
+/// A session is written as used at most once in so many seconds.
+const TOUCH_INTERVAL: i64 = 60;
+
+impl Store {
+    /// Begins `session` under the hash of its cookie's secret, and ends the one that the browser had before, so
+    /// that no id lives through a login (T24).
+    pub async fn replace_session(
+        &self,
+        secret_hash: &str,
+        session: &Session,
+        replaced: Option<&SessionId>,
+    ) -> Result<(), StoreError> {
+        retrying(|| self.try_replace_session(secret_hash, session, replaced)).await
+    }
+
+    async fn try_replace_session(
+        &self,
+        secret_hash: &str,
+        session: &Session,
+        replaced: Option<&SessionId>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        if let Some(replaced) = replaced {
+            // The new session was last seen when it began, which is now.
+            end(&mut transaction, replaced, session.last_seen_at).await?;
+        }
+        sqlx::query(
+            "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
+                                  ended_at, kept_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)",
+        )
+        .bind(session.id.as_str())
+        .bind(secret_hash)
+        .bind(session.account_id.as_str())
+        .bind(session.upstream.as_str())
+        .bind(session.auth_time)
+        .bind(to_json(&session.amr)?)
+        .bind(session.last_seen_at)
+        .bind(session.expires_at)
+        .bind(session.ended_at)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The session of the cookie whose secret has that hash, ended or not.
+    pub async fn find_session_by_secret(
+        &self,
+        secret_hash: &str,
+    ) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, account_id, upstream, auth_time, amr, last_seen_at, expires_at, ended_at
+             FROM session WHERE secret_hash = $1",
+        )
+        .bind(secret_hash)
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    /// The session of that id, ended or not.
+    pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, account_id, upstream, auth_time, amr, last_seen_at, expires_at, ended_at
+             FROM session WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    /// Notes that a session is in use, in steps of a minute. An ended one stays as it is, and time never goes back.
+    pub async fn touch_session(&self, id: &SessionId, now: UnixTime) -> Result<(), StoreError> {
+        let before = now.saturating_sub(TOUCH_INTERVAL);
+        // Look first: even an update that changes nothing would stand in the queue of the one writer.
+        let due: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM session WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2",
+        )
+        .bind(id.as_str())
+        .bind(before)
+        .fetch_one(&self.reads)
+        .await?;
+        if due > 0 {
+            sqlx::query(
+                "UPDATE session SET last_seen_at = $3
+                 WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2",
+            )
+            .bind(id.as_str())
+            .bind(before)
+            .bind(now)
+            .execute(&self.writes)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a session, and the families that do not outlive it (OpenID Connect Back-Channel Logout section 2.7).
+    /// Whether it was live.
+    pub async fn end_session(&self, id: &SessionId, now: UnixTime) -> Result<bool, StoreError> {
+        retrying(|| self.try_end_session(id, now)).await
+    }
+
+    async fn try_end_session(&self, id: &SessionId, now: UnixTime) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let was_live = end(&mut transaction, id, now).await?;
+        transaction.commit().await?;
+        Ok(was_live)
+    }
+}
+
+async fn end(
+    transaction: &mut Transaction<'static, Any>,
+    id: &SessionId,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    // The session first: a redemption in flight holds this row, so its family is there to be revoked below; one that
+    // comes later finds the session ended.
+    let expires_at: Option<i64> = sqlx::query_scalar(
+        "UPDATE session SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL RETURNING expires_at",
+    )
+    .bind(id.as_str())
+    .bind(now)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(expires_at) = expires_at else {
+        return Ok(false);
+    };
+    sqlx::query(
+        "UPDATE token_family SET revoked_at = $2
+         WHERE session_id = $1 AND offline = 0 AND revoked_at IS NULL",
+    )
+    .bind(id.as_str())
+    .bind(now)
+    .execute(&mut **transaction)
+    .await?;
+    // Keep the row as long as an offline family names it, and no longer.
+    sqlx::query(
+        "UPDATE session SET kept_until =
+             (SELECT COALESCE(MAX(expires_at), $2) FROM token_family WHERE session_id = $1 AND revoked_at IS NULL)
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(now)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(now < expires_at)
+}
+
+fn session(row: &AnyRow) -> Result<Session, StoreError> {
+    let record = Record::new("session", "id", row);
+    Ok(Session {
+        id: SessionId::new(record.text("id")?),
+        account_id: AccountId::new(record.text("account_id")?),
+        upstream: UpstreamId::new(record.text("upstream")?),
+        auth_time: record.int("auth_time")?,
+        amr: record.json("amr")?,
+        last_seen_at: record.int("last_seen_at")?,
+        expires_at: record.int("expires_at")?,
+        ended_at: record.optional_int("ended_at")?,
+    })
+}

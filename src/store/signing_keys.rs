@@ -1,0 +1,126 @@
+//! Signing keys, sealed. Nodes that start or rotate at once agree on one key by a unique generation.
+
+use sqlx::any::AnyRow;
+
+use super::record::Record;
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+use crate::model::signing_key::SigningKeyRecord;
+use crate::protocol::ids::KeyId;
+use crate::protocol::jws::SigningAlgorithm;
+
+impl Store {
+    /// Every key, ordered by when it was announced, then by `kid`.
+    pub async fn list_signing_keys(&self) -> Result<Vec<SigningKeyRecord>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT kid, algorithm, sealed, announced_at, active_at, retired_at, expires_at
+             FROM signing_key ORDER BY announced_at, kid",
+        )
+        .fetch_all(&self.reads)
+        .await?;
+        let mut keys = rows
+            .iter()
+            .map(signing_key)
+            .collect::<Result<Vec<_>, _>>()?;
+        // PostgreSQL sorts text by the database's locale; the answer must not depend on it.
+        keys.sort_by(|a, b| (a.announced_at, &a.kid).cmp(&(b.announced_at, &b.kid)));
+        Ok(keys)
+    }
+
+    /// Keeps the first key of its algorithm; `false` when there is one already.
+    pub async fn insert_first_signing_key(
+        &self,
+        key: &SigningKeyRecord,
+    ) -> Result<bool, StoreError> {
+        let inserted = sqlx::query(
+            "INSERT INTO signing_key (kid, algorithm, generation, sealed, announced_at, active_at, retired_at,
+                                      expires_at)
+             SELECT $1, $2, 1, $3, $4, $5, $6, $7
+             WHERE NOT EXISTS (SELECT 1 FROM signing_key WHERE algorithm = $2)
+             ON CONFLICT (algorithm, generation) DO NOTHING",
+        )
+        .bind(key.kid.as_str())
+        .bind(key.algorithm.as_str())
+        .bind(&key.sealed)
+        .bind(key.announced_at)
+        .bind(key.active_at)
+        .bind(key.retired_at)
+        .bind(key.expires_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    /// Announces `successor`, and retires every other key of its algorithm when it becomes active; they leave the
+    /// JWKS at `predecessor_expires_at`. `false` when a successor is announced already: rotating twice at once
+    /// would retire a key before it signed anything.
+    pub async fn rotate_signing_key(
+        &self,
+        successor: &SigningKeyRecord,
+        predecessor_expires_at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        retrying(|| self.try_rotate_signing_key(successor, predecessor_expires_at)).await
+    }
+
+    async fn try_rotate_signing_key(
+        &self,
+        successor: &SigningKeyRecord,
+        predecessor_expires_at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO signing_key (kid, algorithm, generation, sealed, announced_at, active_at, retired_at,
+                                      expires_at)
+             SELECT $1, $2, COALESCE((SELECT MAX(generation) FROM signing_key WHERE algorithm = $2), 0) + 1,
+                    $3, $4, $5, $6, $7
+             WHERE NOT EXISTS (SELECT 1 FROM signing_key WHERE algorithm = $2 AND active_at > $4)
+             ON CONFLICT (algorithm, generation) DO NOTHING",
+        )
+        .bind(successor.kid.as_str())
+        .bind(successor.algorithm.as_str())
+        .bind(&successor.sealed)
+        .bind(successor.announced_at)
+        .bind(successor.active_at)
+        .bind(successor.retired_at)
+        .bind(successor.expires_at)
+        .execute(&mut *transaction)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        sqlx::query(
+            "UPDATE signing_key SET retired_at = $3, expires_at = $4
+             WHERE algorithm = $1 AND kid <> $2 AND retired_at IS NULL",
+        )
+        .bind(successor.algorithm.as_str())
+        .bind(successor.kid.as_str())
+        .bind(successor.active_at)
+        .bind(predecessor_expires_at)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+fn signing_key(row: &AnyRow) -> Result<SigningKeyRecord, StoreError> {
+    let record = Record::new("signing_key", "kid", row);
+    Ok(SigningKeyRecord {
+        kid: KeyId::new(record.text("kid")?),
+        algorithm: algorithm(&record.text("algorithm")?)
+            .ok_or_else(|| record.inconsistent("algorithm"))?,
+        sealed: record.text("sealed")?,
+        announced_at: record.int("announced_at")?,
+        active_at: record.int("active_at")?,
+        retired_at: record.optional_int("retired_at")?,
+        expires_at: record.optional_int("expires_at")?,
+    })
+}
+
+fn algorithm(name: &str) -> Option<SigningAlgorithm> {
+    use SigningAlgorithm::{ES256, EdDSA, PS256, RS256};
+    [RS256, PS256, ES256, EdDSA]
+        .into_iter()
+        .find(|algorithm| algorithm.as_str() == name)
+}

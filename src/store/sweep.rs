@@ -1,0 +1,148 @@
+//! Removing what has ended, in small batches, so that the database does not grow without end and no writer waits long.
+
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+
+const DAY: i64 = 24 * 60 * 60;
+/// What has ended stays so long: for replays to be known, and for an administrator to see.
+const KEPT: i64 = DAY;
+/// A key that left the JWKS stays so long, for an administrator to see.
+const KEYS_KEPT: i64 = 90 * DAY;
+
+/// How many rows a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Authorization codes.
+    pub codes: u64,
+    /// Token families.
+    pub families: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Pending requests.
+    pub pending_requests: u64,
+    /// Throttle windows.
+    pub throttles: u64,
+    /// Signing keys.
+    pub signing_keys: u64,
+}
+
+impl Swept {
+    /// The rows of all tables.
+    pub const fn total(&self) -> u64 {
+        self.codes
+            + self.families
+            + self.sessions
+            + self.pending_requests
+            + self.throttles
+            + self.signing_keys
+    }
+}
+
+impl Store {
+    /// Removes everything that ended long enough before `now`, `batch` rows at a time, each batch by itself. Several
+    /// nodes may sweep at once.
+    pub async fn sweep(&self, now: UnixTime, batch: i64) -> Result<Swept, StoreError> {
+        let ended = now.saturating_sub(KEPT);
+        // Codes and families before the sessions that they refer to.
+        let codes = self
+            .delete_in_batches(
+                "DELETE FROM authorization_code WHERE code_hash IN
+                     (SELECT code_hash FROM authorization_code WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        let expired_families = self
+            .delete_in_batches(
+                "DELETE FROM token_family WHERE id IN
+                     (SELECT id FROM token_family WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        let revoked_families = self
+            .delete_in_batches(
+                "DELETE FROM token_family WHERE id IN
+                     (SELECT id FROM token_family WHERE revoked_at <= $1 ORDER BY revoked_at LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        // `kept_until` covers what refers to a session; the rest is for a row that came in between.
+        let sessions = self
+            .delete_in_batches(
+                "DELETE FROM session WHERE id IN
+                     (SELECT id FROM session WHERE kept_until <= $1
+                        AND NOT EXISTS (SELECT 1 FROM token_family WHERE session_id = session.id)
+                        AND NOT EXISTS (SELECT 1 FROM authorization_code WHERE session_id = session.id)
+                      ORDER BY kept_until LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        let pending_requests = self
+            .delete_in_batches(
+                "DELETE FROM pending_request WHERE handle_hash IN
+                     (SELECT handle_hash FROM pending_request WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                now,
+                batch,
+            )
+            .await?;
+        let throttles = self
+            .delete_in_batches(
+                "DELETE FROM throttle WHERE bucket_hash IN
+                     (SELECT bucket_hash FROM throttle WHERE window_ends_at <= $1 ORDER BY window_ends_at LIMIT $2)
+                   AND window_ends_at <= $1",
+                now,
+                batch,
+            )
+            .await?;
+        let signing_keys = self
+            .delete_in_batches(
+                "DELETE FROM signing_key WHERE kid IN
+                     (SELECT kid FROM signing_key WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                now.saturating_sub(KEYS_KEPT),
+                batch,
+            )
+            .await?;
+        Ok(Swept {
+            codes,
+            families: expired_families + revoked_families,
+            sessions,
+            pending_requests,
+            throttles,
+            signing_keys,
+        })
+    }
+
+    async fn delete_in_batches(
+        &self,
+        statement: &'static str,
+        ended: UnixTime,
+        batch: i64,
+    ) -> Result<u64, StoreError> {
+        let batch = batch.max(1);
+        let mut deleted = 0;
+        loop {
+            let step = retrying(|| self.delete_batch(statement, ended, batch)).await?;
+            deleted += step;
+            if step < batch.unsigned_abs() {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    async fn delete_batch(
+        &self,
+        statement: &'static str,
+        ended: UnixTime,
+        batch: i64,
+    ) -> Result<u64, StoreError> {
+        let outcome = sqlx::query(statement)
+            .bind(ended)
+            .bind(batch)
+            .execute(&self.writes)
+            .await?;
+        Ok(outcome.rows_affected())
+    }
+}

@@ -1,0 +1,118 @@
+//! A database of its own for each test, on the kind that `PORTICO_TEST_DATABASE` names: `sqlite` (the default) or
+//! `postgres`, then on the cluster of `TEST_DATABASE_URL`. Whoever asks for a kind that is not there fails.
+
+use portico::clock::random_bytes;
+use portico::protocol::secret::Secret;
+use portico::store::Store;
+use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Executor as _};
+use tempfile::TempDir;
+use url::Url;
+
+/// An empty database, gone when dropped.
+pub(crate) struct TestDatabase {
+    url: Secret,
+    place: Place,
+}
+
+enum Place {
+    Sqlite(TempDir),
+    Postgres { admin: Url, name: String },
+}
+
+impl TestDatabase {
+    /// Makes a database without tables.
+    pub(crate) async fn fresh() -> Self {
+        sqlx::any::install_default_drivers();
+        match std::env::var("PORTICO_TEST_DATABASE").as_deref() {
+            Err(_) | Ok("sqlite") => Self::sqlite(),
+            Ok("postgres") => Self::postgres().await,
+            Ok(other) => panic!("PORTICO_TEST_DATABASE must be sqlite or postgres, not {other}"),
+        }
+    }
+
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portico.db");
+        Self {
+            url: Secret::new(format!("sqlite:{}", path.display())),
+            place: Place::Sqlite(folder),
+        }
+    }
+
+    async fn postgres() -> Self {
+        let admin = std::env::var("TEST_DATABASE_URL").expect(
+            "PORTICO_TEST_DATABASE=postgres needs TEST_DATABASE_URL, the URL of an administrator",
+        );
+        let admin = Url::parse(&admin).unwrap();
+        let suffix: String = random_bytes::<8>()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let name = format!("portico_test_{suffix}");
+        administer(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        let mut url = admin.clone();
+        url.set_path(&name);
+        Self {
+            url: Secret::new(url),
+            place: Place::Postgres { admin, name },
+        }
+    }
+
+    /// Where it is, for a configuration.
+    pub(crate) fn url(&self) -> &Secret {
+        &self.url
+    }
+
+    /// The folder of an SQLite database.
+    pub(crate) fn folder(&self) -> Option<&std::path::Path> {
+        match &self.place {
+            Place::Sqlite(folder) => Some(folder.path()),
+            Place::Postgres { .. } => None,
+        }
+    }
+
+    /// A store on it, migrated. Each call is a node of its own.
+    pub(crate) async fn store(&self) -> Store {
+        let store = Store::open(&self.url).await.unwrap();
+        store.migrate().await.unwrap();
+        store
+    }
+
+    /// Runs SQL behind the store's back: to break rows, or to look at what is really stored.
+    pub(crate) async fn pool(&self) -> AnyPool {
+        sqlx::any::AnyPoolOptions::new()
+            .max_connections(1)
+            .connect(self.url.expose())
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Place::Postgres { admin, name } = &self.place else {
+            return;
+        };
+        let (admin, statement) = (
+            admin.clone(),
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        );
+        // A thread of its own: this may run inside a runtime that is being stopped.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(administer(&admin, statement));
+        });
+        // Best effort: the cluster of the tests is thrown away as a whole.
+        drop(dropping.join());
+    }
+}
+
+/// Names of databases cannot be parameters; ours are letters and digits.
+async fn administer(admin: &Url, statement: String) {
+    let mut connection = sqlx::AnyConnection::connect(admin.as_str()).await.unwrap();
+    connection.execute(AssertSqlSafe(statement)).await.unwrap();
+    connection.close().await.unwrap();
+}

@@ -1,0 +1,3 @@
+//! What tests stand on: databases, servers and people of their own, so that they run side by side.
+
+pub(crate) mod database;

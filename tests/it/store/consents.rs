@@ -1,0 +1,73 @@
+//! Consents: they only grow, also when two grow at once.
+
+use portico::model::consent::Consent;
+use portico::protocol::scope::Scope;
+
+use super::{NOW, World, race};
+
+fn consent(world: &World, scope: &str, granted_at: i64) -> Consent {
+    Consent {
+        account_id: world.account.id.clone(),
+        client_id: world.client.client_id.clone(),
+        scope: Scope::parse(scope).unwrap(),
+        granted_at,
+    }
+}
+
+async fn found(world: &World) -> Option<Consent> {
+    let (account, client) = (&world.account.id, &world.client.client_id);
+    world.store.find_consent(account, client).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_consent_is_widened_and_never_narrowed() {
+    let world = World::new().await;
+    assert_eq!(found(&world).await, None);
+    for (granted, at, expected, since) in [
+        ("openid", NOW, "openid", NOW),
+        ("profile email", NOW + 1, "email openid profile", NOW + 1),
+        ("email", NOW + 2, "email openid profile", NOW + 1),
+    ] {
+        let consent_given = consent(&world, granted, at);
+        world.store.widen_consent(&consent_given).await.unwrap();
+        let expected = consent(&world, expected, since);
+        assert_eq!(found(&world).await, Some(expected));
+    }
+}
+
+/// OAuth without scopes can be agreed to as well.
+#[tokio::test]
+async fn a_consent_to_no_scope_is_remembered() {
+    let world = World::new().await;
+    let empty = consent(&world, "", NOW);
+    world.store.widen_consent(&empty).await.unwrap();
+    assert_eq!(found(&world).await, Some(empty));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn consents_given_at_once_all_count() {
+    let world = World::new().await;
+    let words: Vec<String> = (0..20).map(|word| format!("scope{word:02}")).collect();
+    let racers: Vec<_> = words
+        .iter()
+        .map(|word| {
+            let (store, consent) = (world.store.clone(), consent(&world, word, NOW));
+            async move { store.widen_consent(&consent).await.unwrap() }
+        })
+        .collect();
+    race(racers).await;
+    let scope = found(&world).await.unwrap().scope;
+    assert_eq!(scope.to_string(), words.join(" "));
+}
+
+/// The stored union stays readable whatever a client's scope became over the years.
+#[tokio::test]
+async fn a_consent_never_grows_beyond_what_can_be_read() {
+    let world = World::new().await;
+    let long = |letter: &str| format!("{}{}", letter, "x".repeat(1500));
+    for scope in [long("a"), long("b")] {
+        let given = consent(&world, &scope, NOW);
+        world.store.widen_consent(&given).await.unwrap();
+        assert_eq!(found(&world).await, Some(given));
+    }
+}

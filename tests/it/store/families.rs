@@ -1,0 +1,93 @@
+//! Families: T19, T21.
+
+use portico::model::family::TokenFamily;
+use portico::protocol::ids::FamilyId;
+use portico::protocol::scope::Scope;
+
+use super::{NOW, World, count, family, race};
+
+#[tokio::test]
+async fn a_family_advances_from_its_generation_alone() {
+    let world = World::new().await;
+    let family = world.begin(family(&world.code())).await;
+    let narrowed = Scope::parse("openid").unwrap();
+    let advance = |from, to, now| {
+        world
+            .store
+            .advance_family(&family.id, from, to, &narrowed, now)
+    };
+    assert!(!advance(2, 3, NOW + 5).await.unwrap());
+    assert!(advance(1, 2, NOW + 5).await.unwrap());
+    assert!(!advance(1, 2, NOW + 5).await.unwrap());
+    let expected = TokenFamily {
+        generation: Some(2),
+        scope: narrowed.clone(),
+        rotated_at: NOW + 5,
+        ..family.clone()
+    };
+    let found = world.store.find_family(&family.id).await.unwrap();
+    assert_eq!(found, Some(expected));
+}
+
+#[tokio::test]
+async fn an_ended_family_does_not_advance() {
+    let world = World::new().await;
+    let scope = Scope::default();
+    let expired = world.begin(family(&world.code())).await;
+    let advanced = world
+        .store
+        .advance_family(&expired.id, 1, 2, &scope, expired.expires_at)
+        .await;
+    assert!(!advanced.unwrap());
+
+    let revoked = world.begin(family(&world.code())).await;
+    assert!(world.store.revoke_family(&revoked.id, NOW).await.unwrap());
+    let advanced = world
+        .store
+        .advance_family(&revoked.id, 1, 2, &scope, NOW)
+        .await;
+    assert!(!advanced.unwrap());
+
+    let without = TokenFamily {
+        generation: None,
+        ..family(&world.code())
+    };
+    let without = world.begin(without).await;
+    let advanced = world
+        .store
+        .advance_family(&without.id, 1, 2, &scope, NOW)
+        .await;
+    assert!(!advanced.unwrap());
+}
+
+#[tokio::test]
+async fn revoking_tells_whether_the_family_was_live() {
+    let world = World::new().await;
+    let live = world.begin(family(&world.code())).await;
+    let lapsed = world.begin(family(&world.code())).await;
+    let store = &world.store;
+    assert!(store.revoke_family(&live.id, NOW + 1).await.unwrap());
+    assert!(!store.revoke_family(&live.id, NOW + 2).await.unwrap());
+    let found = store.find_family(&live.id).await.unwrap().unwrap();
+    assert_eq!(found.revoked_at, Some(NOW + 1));
+    let end = lapsed.expires_at;
+    assert!(!store.revoke_family(&lapsed.id, end).await.unwrap());
+    let unknown = FamilyId::new("unknown");
+    assert!(!store.revoke_family(&unknown, NOW).await.unwrap());
+}
+
+/// T19.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_parallel_refreshes_one_advances() {
+    let world = World::new().await;
+    let family = world.begin(family(&world.code())).await;
+    let nodes = [world.store.clone(), world.other_node().await];
+    let racers = (0..50).map(|racer| {
+        let store = nodes[racer % nodes.len()].clone();
+        let (id, scope) = (family.id.clone(), family.scope.clone());
+        async move { store.advance_family(&id, 1, 2, &scope, NOW).await.unwrap() }
+    });
+    assert_eq!(count(&race(racers).await, &true), 1);
+    let found = world.store.find_family(&family.id).await.unwrap().unwrap();
+    assert_eq!(found.generation, Some(2));
+}

@@ -1,0 +1,234 @@
+//! The schema, what survives a restart, and what the store says when something is wrong.
+
+use portico::protocol::ids::{ClientId, KeyId};
+use portico::protocol::jws::SigningAlgorithm;
+use portico::protocol::secret::Secret;
+use portico::store::{Store, StoreError};
+
+use super::{NOW, World, family, race, session};
+use crate::harness::database::TestDatabase;
+
+#[tokio::test]
+async fn ping_wants_the_schema() {
+    let database = TestDatabase::fresh().await;
+    let store = Store::open(database.url()).await.unwrap();
+    let error = store.ping().await.unwrap_err();
+    assert!(matches!(error, StoreError::SchemaOutdated), "{error:?}");
+    store.migrate().await.unwrap();
+    store.ping().await.unwrap();
+    store.migrate().await.unwrap();
+    store.close().await;
+    store.ping().await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_open_and_migrate_at_once() {
+    let database = TestDatabase::fresh().await;
+    let racers = (0..4).map(|_| {
+        let url = database.url().clone();
+        async move {
+            let store = Store::open(&url).await.unwrap();
+            store.migrate().await.unwrap();
+            store.ping().await.unwrap();
+        }
+    });
+    race(racers).await;
+}
+
+/// Expand, then contract: this version runs on the schema of the next.
+#[tokio::test]
+async fn a_newer_schema_is_left_alone() {
+    let world = World::new().await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+    )
+    .execute(&world.database.pool().await)
+    .await
+    .unwrap();
+    world.store.migrate().await.unwrap();
+    world.store.ping().await.unwrap();
+}
+
+/// A failed migration must not keep the lock that other nodes wait for.
+#[tokio::test]
+async fn a_failed_migration_blocks_nobody() {
+    let world = World::new().await;
+    let pool = world.database.pool().await;
+    sqlx::query("UPDATE _sqlx_migrations SET version = 0 WHERE version = 1")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let error = world.store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Migration(_)), "{error:?}");
+    let other = Store::open(world.database.url()).await.unwrap();
+    let error = other.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Migration(_)), "{error:?}");
+    sqlx::query("UPDATE _sqlx_migrations SET version = 1 WHERE version = 0")
+        .execute(&pool)
+        .await
+        .unwrap();
+    other.migrate().await.unwrap();
+}
+
+/// A file that was added without the crate being built again would not be run.
+#[tokio::test]
+async fn every_migration_is_built_in() {
+    let world = World::new().await;
+    let applied: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM _sqlx_migrations")
+        .fetch_one(&world.database.pool().await)
+        .await
+        .unwrap();
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"));
+    assert_eq!(usize::try_from(applied).unwrap(), files.unwrap().count());
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything() {
+    let world = World::new().await;
+    let family = world.begin(family(&world.code())).await;
+    let code = world.code();
+    world.store.insert_code("hash", &code).await.unwrap();
+    let key = portico::model::signing_key::SigningKeyRecord {
+        kid: KeyId::new("kid"),
+        algorithm: SigningAlgorithm::PS256,
+        sealed: "sealed".to_owned(),
+        announced_at: NOW,
+        active_at: NOW,
+        retired_at: None,
+        expires_at: None,
+    };
+    world.store.insert_first_signing_key(&key).await.unwrap();
+    let clients = world.store.list_clients().await.unwrap();
+    world.store.close().await;
+
+    let store = world.other_node().await;
+    assert_eq!(store.list_clients().await.unwrap(), clients);
+    assert_eq!(store.list_signing_keys().await.unwrap(), [key]);
+    let account = store.find_account(&world.account.id).await.unwrap();
+    assert_eq!(account, Some(world.account));
+    let session = store.find_session_by_secret("session-hash").await.unwrap();
+    assert_eq!(session, Some(world.session));
+    assert_eq!(store.find_family(&family.id).await.unwrap(), Some(family));
+    assert_eq!(store.find_code("hash").await.unwrap(), Some(code));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
+    let world = World::new().await;
+    let family = world.begin(family(&world.code())).await;
+    let pool = world.database.pool().await;
+    for statement in [
+        "UPDATE client SET registration = '{\"wrong\": \"value\"}'",
+        "UPDATE session SET amr = 'value'",
+        "UPDATE token_family SET scope = 'wrong \"value\"'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let app = ClientId::new("app");
+    let errors = [
+        (
+            world.store.find_client(&app).await.unwrap_err(),
+            ("client", "registration", "app"),
+        ),
+        (
+            world.store.list_clients().await.unwrap_err(),
+            ("client", "registration", "app"),
+        ),
+        (
+            world
+                .store
+                .find_session_by_secret("session-hash")
+                .await
+                .unwrap_err(),
+            ("session", "amr", world.session.id.as_str()),
+        ),
+        (
+            world.store.find_family(&family.id).await.unwrap_err(),
+            ("token_family", "scope", family.id.as_str()),
+        ),
+    ];
+    for (error, (table, column, row)) in errors {
+        let text = format!("{error:?}");
+        for part in [table, column, row] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("value"), "{text}");
+    }
+    // The files own the clients, and put a broken one right.
+    let wanted = [super::stored(&world.client)];
+    world.store.reconcile_clients(&wanted, NOW).await.unwrap();
+    assert!(world.store.find_client(&app).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_does_not_exist_cannot_be_referred_to() {
+    let world = World::new().await;
+    let mut orphan = session(&world.account);
+    orphan.account_id = portico::protocol::ids::AccountId::new("nobody-at-all");
+    let error = world
+        .store
+        .replace_session("hash", &orphan, None)
+        .await
+        .unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("does not exist"), "{text}");
+    assert!(!text.contains("nobody-at-all"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_url_is_told_without_its_password() {
+    for (url, told) in [
+        ("postgres://jo:hunter2@127.0.0.1:99999/db", "not a URL"),
+        (
+            "postgres://jo:hunter2@127.0.0.1/db?sslmode=hunter2x",
+            "not understood",
+        ),
+        ("mysql://jo:hunter2@127.0.0.1/db", "must begin with"),
+        ("portico.db", "must begin with"),
+        ("sqlite:", "names no file"),
+        (
+            "sqlite:/no/such/folder/at-all/portico.db",
+            "cannot be created",
+        ),
+    ] {
+        let error = Store::open(&Secret::new(url)).await.unwrap_err();
+        let text = format!("{error:?}");
+        assert!(text.contains(told), "{url}: {text}");
+        assert!(!text.contains("hunter2@"), "{url}: {text}");
+    }
+}
+
+/// One connection, which lives as long as the store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_in_memory_holds_what_it_is_given() {
+    let url = Secret::new("sqlite::memory:");
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let racers = (0..20).map(|_| {
+        let store = store.clone();
+        async move { super::log_in(&store, "1").await.id }
+    });
+    let ids = race(racers).await;
+    assert!(ids.iter().all(|id| *id == ids[0]));
+    let other = Store::open(&url).await.unwrap();
+    other.ping().await.unwrap_err();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_database_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    let Some(folder) = world.database.folder() else {
+        return;
+    };
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        files += 1;
+    }
+    assert!(files > 1, "write-ahead logging keeps files of its own");
+}

@@ -1,0 +1,120 @@
+//! Sessions: T24, and what ends with one.
+
+use portico::model::family::TokenFamily;
+use portico::model::session::Session;
+use portico::protocol::ids::SessionId;
+
+use super::{NOW, World, count, family, race, session};
+
+#[tokio::test]
+async fn a_session_comes_back_as_it_was() {
+    let world = World::new().await;
+    let found = world.store.find_session_by_secret("session-hash").await;
+    assert_eq!(found.unwrap(), Some(world.session.clone()));
+    let found = world.store.find_session(&world.session.id).await;
+    assert_eq!(found.unwrap(), Some(world.session));
+}
+
+/// T24: the session that the browser had is dead, and its families with it.
+#[tokio::test]
+async fn a_login_ends_the_session_it_replaces() {
+    let world = World::new().await;
+    let bound = world.begin(family(&world.code())).await;
+    let next = Session {
+        last_seen_at: NOW + 100,
+        ..session(&world.account)
+    };
+    world
+        .store
+        .replace_session("next-hash", &next, Some(&world.session.id))
+        .await
+        .unwrap();
+    let old = world.store.find_session(&world.session.id).await.unwrap();
+    assert_eq!(old.unwrap().ended_at, Some(NOW + 100));
+    let family = world.store.find_family(&bound.id).await.unwrap();
+    assert_eq!(family.unwrap().revoked_at, Some(NOW + 100));
+    let found = world.store.find_session_by_secret("next-hash").await;
+    assert_eq!(found.unwrap(), Some(next));
+}
+
+/// A session that cannot begin ends nothing.
+#[tokio::test]
+async fn a_login_that_fails_leaves_the_session_alone() {
+    let world = World::new().await;
+    let clash = session(&world.account);
+    world
+        .store
+        .replace_session("session-hash", &clash, Some(&world.session.id))
+        .await
+        .unwrap_err();
+    let found = world.store.find_session(&world.session.id).await;
+    assert_eq!(found.unwrap(), Some(world.session));
+}
+
+/// OpenID Connect Back-Channel Logout section 2.7.
+#[tokio::test]
+async fn ending_a_session_spares_offline_families() {
+    let world = World::new().await;
+    let bound = world.begin(family(&world.code())).await;
+    let offline = TokenFamily {
+        offline: true,
+        ..family(&world.code())
+    };
+    let offline = world.begin(offline).await;
+    let id = &world.session.id;
+    assert!(world.store.end_session(id, NOW + 1).await.unwrap());
+    assert!(!world.store.end_session(id, NOW + 2).await.unwrap());
+    let found = world.store.find_session(id).await.unwrap().unwrap();
+    assert_eq!(found.ended_at, Some(NOW + 1));
+    let bound = world.store.find_family(&bound.id).await.unwrap().unwrap();
+    assert_eq!(bound.revoked_at, Some(NOW + 1));
+    let found = world.store.find_family(&offline.id).await.unwrap();
+    assert_eq!(found, Some(offline));
+}
+
+#[tokio::test]
+async fn only_a_live_session_is_reported_as_ended() {
+    let world = World::new().await;
+    let end = world.session.expires_at;
+    let ended = world.store.end_session(&world.session.id, end).await;
+    assert!(!ended.unwrap());
+    let unknown = SessionId::new("unknown");
+    assert!(!world.store.end_session(&unknown, NOW).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_session_moves_in_steps_of_a_minute_and_never_back() {
+    let world = World::new().await;
+    let id = &world.session.id;
+    for (now, expected) in [
+        (NOW + 59, NOW),
+        (NOW + 60, NOW + 60),
+        (NOW - 500, NOW + 60),
+        (NOW + 119, NOW + 60),
+        (NOW + 500, NOW + 500),
+    ] {
+        world.store.touch_session(id, now).await.unwrap();
+        let found = world.store.find_session(id).await.unwrap().unwrap();
+        assert_eq!(found.last_seen_at, expected, "touched at {now}");
+    }
+}
+
+#[tokio::test]
+async fn an_ended_session_is_not_touched() {
+    let world = World::new().await;
+    let id = &world.session.id;
+    world.store.end_session(id, NOW).await.unwrap();
+    world.store.touch_session(id, NOW + 500).await.unwrap();
+    let found = world.store.find_session(id).await.unwrap().unwrap();
+    assert_eq!(found.last_seen_at, NOW);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_logouts_at_once_one_ends_the_session() {
+    let world = World::new().await;
+    let racers = (0..20).map(|_| {
+        let (store, id) = (world.store.clone(), world.session.id.clone());
+        async move { store.end_session(&id, NOW).await.unwrap() }
+    });
+    assert_eq!(count(&race(racers).await, &true), 1);
+}

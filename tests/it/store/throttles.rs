@@ -1,0 +1,77 @@
+//! Login attempts: T33, T34.
+
+use portico::model::throttle::ThrottlePolicy;
+
+use super::{NOW, count, race};
+use crate::harness::database::TestDatabase;
+
+const POLICY: ThrottlePolicy = ThrottlePolicy {
+    attempts: 5,
+    window: 900,
+};
+
+#[tokio::test]
+async fn a_window_gives_its_attempts_and_then_opens_again() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let reserve = |now| store.reserve_attempt("members\njsmith", POLICY, now);
+    for _ in 0..5 {
+        assert!(reserve(NOW + 10).await.unwrap());
+    }
+    assert!(!reserve(NOW + 11).await.unwrap());
+    // Attempts that were refused do not lengthen the window.
+    assert!(!reserve(NOW + 909).await.unwrap());
+    for _ in 0..5 {
+        assert!(reserve(NOW + 910).await.unwrap());
+    }
+    assert!(!reserve(NOW + 910).await.unwrap());
+    let other = store.reserve_attempt("members\njsmyth", POLICY, NOW + 11);
+    assert!(other.await.unwrap());
+}
+
+#[tokio::test]
+async fn success_forgets_the_attempts() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    for _ in 0..5 {
+        store.reserve_attempt("jo", POLICY, NOW).await.unwrap();
+    }
+    store.forget_attempts("jo").await.unwrap();
+    assert!(store.reserve_attempt("jo", POLICY, NOW).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_limit_of_none_forwards_none() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let none = ThrottlePolicy {
+        attempts: 0,
+        ..POLICY
+    };
+    assert!(!store.reserve_attempt("jo", none, NOW).await.unwrap());
+}
+
+/// T34: at most K are forwarded, on however many nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_hundred_attempts_at_once_five_are_forwarded() {
+    let database = TestDatabase::fresh().await;
+    let nodes = [database.store().await, database.store().await];
+    let racers = (0..100).map(|racer| {
+        let store = nodes[racer % nodes.len()].clone();
+        async move { store.reserve_attempt("jo", POLICY, NOW).await.unwrap() }
+    });
+    assert_eq!(count(&race(racers).await, &true), 5);
+}
+
+#[tokio::test]
+async fn no_user_name_is_stored() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let bucket = "members\njsmith";
+    store.reserve_attempt(bucket, POLICY, NOW).await.unwrap();
+    let stored: String = sqlx::query_scalar("SELECT bucket_hash FROM throttle")
+        .fetch_one(&database.pool().await)
+        .await
+        .unwrap();
+    assert!(!stored.contains("jsmith"));
+}
