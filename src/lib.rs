@@ -6,10 +6,13 @@
 //! - [`clock`]: time and randomness come from here alone.
 //! - [`protocol`]: OAuth and OpenID Connect as pure types and rules.
 //! - [`model`]: records and their state machines.
+//! - [`passwords`]: Argon2id for what humans choose, a bounded number at a time.
+//! - [`upstream`]: the credential systems whose people log in here.
 //! - [`simulator`]: a simulated iMIS and aiM18, served over HTTP.
 
 pub mod clock;
 pub mod model;
+pub mod passwords;
 pub mod protocol;
 pub mod simulator;
 pub mod upstream;
