@@ -6,9 +6,11 @@
 //! - [`clock`]: time and randomness come from here alone.
 //! - [`protocol`]: OAuth and OpenID Connect as pure types and rules.
 //! - [`model`]: records and their state machines.
+//! - [`config`]: what an administrator writes: raw, then checked, every problem told at once.
 //! - [`simulator`]: a simulated iMIS and aiM18, served over HTTP.
 
 pub mod clock;
+pub mod config;
 pub mod model;
 pub mod protocol;
 pub mod simulator;

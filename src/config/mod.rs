@@ -1,0 +1,60 @@
+//! What an administrator writes: `portico.toml`, and `clients.d/*.toml` beside it (design, section 6).
+//!
+//! Two steps: serde reads what was written, section by section; then each section checks it into domain types. Every
+//! problem is told at once, with file, line, key path, and what to write instead. `config/portico.example.toml` is
+//! the reference manual; a test keeps it complete.
+
+mod brand;
+mod clients;
+mod database;
+mod keys;
+mod lifetimes;
+mod log;
+mod login;
+mod outbound;
+mod problem;
+mod server;
+mod upstreams;
+
+pub use brand::Brand;
+pub use clients::ClientConfig;
+pub use database::Database;
+pub use keys::Keys;
+pub use lifetimes::Lifetimes;
+pub use log::{Log, LogFormat};
+pub use login::LoginPolicy;
+pub use outbound::Outbound;
+pub use problem::{Problem, Problems};
+pub use server::{Server, Tls};
+pub use upstreams::{UpstreamConfig, UpstreamSettings};
+
+use crate::protocol::issuer::Issuer;
+
+/// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who we are, to clients.
+    pub issuer: Issuer,
+    /// Where to listen.
+    pub server: Server,
+    /// Where the records are.
+    pub database: Database,
+    /// What signs and seals.
+    pub keys: Keys,
+    /// How long things last.
+    pub lifetimes: Lifetimes,
+    /// What stands between a guesser and the upstream.
+    pub login: LoginPolicy,
+    /// The credential systems; at least one.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// The clients that the files own.
+    pub clients: Vec<ClientConfig>,
+    /// What Portico may fetch.
+    pub outbound: Outbound,
+    /// What people see.
+    pub brand: Brand,
+    /// What the log tells.
+    pub log: Log,
+    /// Unsafe choices, to be logged at start.
+    pub warnings: Vec<String>,
+}
