@@ -1,5 +1,9 @@
 //! `[lifetimes]`: how long things last.
 
+use serde::Deserialize;
+
+use super::duration::{Span, show_seconds};
+use super::place::{Place, Report};
 use crate::model::family::FamilyLifetime;
 use crate::model::session::SessionLifetime;
 
@@ -58,5 +62,85 @@ impl Lifetimes {
             idle: self.refresh_idle,
             absolute: self.refresh_absolute,
         }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    access_token: Option<Span>,
+    id_token: Option<Span>,
+    session_idle: Option<Span>,
+    session_absolute: Option<Span>,
+    refresh_idle: Option<Span>,
+    refresh_absolute: Option<Span>,
+    flow: Option<Span>,
+    families_per_client: Option<i64>,
+}
+
+impl Lifetimes {
+    pub(super) fn check(raw: &Raw, at: &Place, report: &mut Report) -> Self {
+        let default = Self::default();
+        let mut span = |key: &str, written: Option<Span>, default: i64, limits: (i64, i64)| {
+            written.map_or(default, |span| {
+                span.seconds(limits, default, &at.key(key), report)
+            })
+        };
+        // A token cannot be called back where an API checks it alone, so a day is the end (RFC 9700 section 2.2).
+        let token = (MINUTE, DAY);
+        let long = (5 * MINUTE, 3650 * DAY);
+        let lifetimes = Self {
+            access_token: span(
+                "access_token",
+                raw.access_token,
+                default.access_token,
+                token,
+            ),
+            id_token: span("id_token", raw.id_token, default.id_token, token),
+            session_idle: span("session_idle", raw.session_idle, default.session_idle, long),
+            session_absolute: span(
+                "session_absolute",
+                raw.session_absolute,
+                default.session_absolute,
+                long,
+            ),
+            refresh_idle: span("refresh_idle", raw.refresh_idle, default.refresh_idle, long),
+            refresh_absolute: span(
+                "refresh_absolute",
+                raw.refresh_absolute,
+                default.refresh_absolute,
+                long,
+            ),
+            flow: span("flow", raw.flow, default.flow, (MINUTE, DAY)),
+            families_per_client: raw
+                .families_per_client
+                .unwrap_or(default.families_per_client),
+        };
+        if !(1..=1000).contains(&lifetimes.families_per_client) {
+            report.problem(&at.key("families_per_client"), "must be between 1 and 1000");
+        }
+        for (idle, absolute, name) in [
+            (
+                lifetimes.session_idle,
+                lifetimes.session_absolute,
+                "session",
+            ),
+            (
+                lifetimes.refresh_idle,
+                lifetimes.refresh_absolute,
+                "refresh",
+            ),
+        ] {
+            if idle > absolute {
+                report.problem(
+                    &at.key(&format!("{name}_idle")),
+                    format!(
+                        "must not be longer than {name}_absolute ({})",
+                        show_seconds(absolute)
+                    ),
+                );
+            }
+        }
+        lifetimes
     }
 }

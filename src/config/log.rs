@@ -1,6 +1,9 @@
 //! `[log]`: what the log tells, and in which form.
 
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+use super::place::{Place, Report};
 
 /// What the log tells, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,29 @@ impl Default for Log {
         Self {
             format: LogFormat::default(),
             filter: "info".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    format: Option<LogFormat>,
+    filter: Option<String>,
+}
+
+impl Log {
+    pub(super) fn check(raw: Raw, at: &Place, report: &mut Report) -> Self {
+        let filter = raw.filter.unwrap_or_else(|| Self::default().filter);
+        if EnvFilter::try_new(&filter).is_err() {
+            report.problem(
+                &at.key("filter"),
+                "must be a level (error, warn, info, debug, trace) or a list such as \"info,portico=debug\"",
+            );
+        }
+        Self {
+            format: raw.format.unwrap_or_default(),
+            filter,
         }
     }
 }

@@ -5,22 +5,37 @@
 //! the reference manual; a test keeps it complete.
 
 mod brand;
+mod client_secret;
 mod clients;
 mod database;
+mod document;
+mod duration;
 mod keys;
+mod known_keys;
 mod lifetimes;
+mod load;
 mod log;
 mod login;
 mod outbound;
+mod pem;
+mod place;
 mod problem;
+mod reference;
+mod section;
 mod server;
+mod show;
+mod text;
 mod upstreams;
+mod wording;
 
 pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
-pub use keys::Keys;
+pub use document::{Environment, OVERRIDES};
+pub use keys::{JWKS_MAX_AGE, Keys, MasterKey};
+pub use known_keys::known_keys;
 pub use lifetimes::Lifetimes;
+pub use load::{load, load_with};
 pub use log::{Log, LogFormat};
 pub use login::LoginPolicy;
 pub use outbound::Outbound;
