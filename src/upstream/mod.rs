@@ -4,6 +4,7 @@
 pub mod aim18;
 pub mod imis;
 pub mod outbound;
+pub mod settings;
 pub mod users;
 
 use std::fmt;
@@ -56,6 +57,19 @@ pub struct Credentials {
     pub username: String,
     /// The password, as typed.
     pub password: Secret,
+}
+
+impl Credentials {
+    /// Whether they are worth asking an upstream about: neither empty, since some directories take an empty password
+    /// for an anonymous visitor's, nor larger than T48 allows.
+    fn are_sensible(&self) -> bool {
+        let (username, password) = (&self.username, self.password.expose());
+        !username.is_empty()
+            && username.len() <= MAX_USERNAME_BYTES
+            && !username.chars().any(char::is_control)
+            && !password.is_empty()
+            && password.len() <= MAX_PASSWORD_BYTES
+    }
 }
 
 /// Who an upstream says has logged in.

@@ -1,3 +1,6 @@
 //! The one integration-test binary.
 
+#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod simulator;

@@ -1,0 +1,215 @@
+//! The simulated aiM18: login page with redirect, token endpoint, and the generic entity and search API.
+//! Paths, parameters and answers follow the vendor's documentation and public clients; see
+//! the switches for what those leave open.
+
+mod api;
+mod check_message;
+mod entry;
+mod grants;
+mod switches;
+mod token;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+
+use self::grants::Grants;
+use super::fault::{self, Fault, Planned};
+use super::people::{self, Aim18Person};
+use super::wire::{self, Recorded, Reply, Site};
+use super::{Running, page};
+use crate::clock::{Clock, UnixTime};
+
+pub use switches::{
+    ApiErrors, Application, CLIENT_ID, CLIENT_SECRET, Cancel, EntryErrors, ReturnBy,
+    StateParameter, Switches, TokenErrors, TokenMethods, UidShape, UserRights,
+};
+
+/// A simulated aiM18. A handle: clones share one state, which may be changed while it is served.
+#[derive(Clone, Debug)]
+pub struct Aim18 {
+    clock: Clock,
+    state: Arc<Mutex<Inside>>,
+}
+
+/// Everything the simulated aiM18 knows.
+#[derive(Debug)]
+struct Inside {
+    switches: Switches,
+    people: Vec<Aim18Person>,
+    grants: Grants,
+    log: Vec<Recorded>,
+}
+
+impl Aim18 {
+    /// With the seeded people, the demo's application and the default switches.
+    pub fn new(clock: Clock) -> Self {
+        let inside = Inside {
+            switches: Switches::default(),
+            people: people::AIM18.to_vec(),
+            grants: Grants::default(),
+            log: Vec::new(),
+        };
+        Self {
+            clock,
+            state: Arc::new(Mutex::new(inside)),
+        }
+    }
+
+    /// The switches as they stand.
+    pub fn switches(&self) -> Switches {
+        self.inside().switches.clone()
+    }
+
+    /// Turns switches, also while it is served: `aim18.switch(|s| s.tells_expires_in = true)`.
+    pub fn switch(&self, turn: impl FnOnce(&mut Switches)) {
+        turn(&mut self.inside().switches);
+    }
+
+    /// Registers an application, or replaces the one with the same client id.
+    pub fn register(&self, application: Application) {
+        self.switch(|switches| {
+            switches
+                .applications
+                .retain(|known| known.client_id != application.client_id);
+            switches.applications.push(application);
+        });
+    }
+
+    /// Gives the demo's application another callback URL: that of the Portico under test.
+    pub fn set_callback(&self, callback: &str) {
+        self.register(Application {
+            callback: callback.to_owned(),
+            ..Application::demo()
+        });
+    }
+
+    /// Plans a fault for every request to a place: `aim18.fail("/oauth/token", Fault::Hang)`.
+    pub fn fail(&self, place: &str, fault: Fault) {
+        self.switch(|switches| switches.faults.push(Planned::on(place, fault)));
+    }
+
+    /// Plans a fault for the next request to a place only.
+    pub fn fail_once(&self, place: &str, fault: Fault) {
+        self.switch(|switches| switches.faults.push(Planned::on(place, fault).times(1)));
+    }
+
+    /// Ends all planned faults.
+    pub fn mend(&self) {
+        self.switch(|switches| switches.faults.clear());
+    }
+
+    /// Changes a user, found by the present login name.
+    pub fn change(&self, code: &str, change: impl FnOnce(&mut Aim18Person)) {
+        let inside = &mut *self.inside();
+        if let Some(person) = inside.people.iter_mut().find(|person| person.code == code) {
+            change(person);
+        }
+    }
+
+    /// Ends every token and browser session, as a restart of aiM18 may.
+    pub fn forget_tokens(&self) {
+        self.inside().grants = Grants::default();
+    }
+
+    /// Every request received, in order.
+    pub fn log(&self) -> Vec<Recorded> {
+        self.inside().log.clone()
+    }
+
+    /// Forgets the requests received so far.
+    pub fn clear_log(&self) {
+        self.inside().log.clear();
+    }
+
+    /// Serves on a listener until the answer is stopped or dropped. The same simulator can be served
+    /// again later, with all it knows.
+    ///
+    /// # Errors
+    /// When the listener has no local address.
+    #[expect(
+        clippy::unused_async,
+        reason = "serving needs a runtime, and both simulators are started alike"
+    )]
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<Running> {
+        let base_path = self.switches().base_path;
+        wire::serve(self.clone(), listener, &base_path)
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        // A test that panicked while it held the lock has failed anyway.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn person(&self, uid: i64) -> Option<Aim18Person> {
+        self.people.iter().find(|person| person.uid == uid).copied()
+    }
+
+    /// The user of a login name who may log in with a password for which `right` holds.
+    fn log_in(&self, code: &str, right: impl Fn(&str) -> bool) -> Option<Aim18Person> {
+        self.people
+            .iter()
+            .find(|person| person.code == code && person.enabled && right(person.password))
+            .copied()
+    }
+}
+
+impl Site for Aim18 {
+    fn receive(&self, request: &Recorded) -> Option<Fault> {
+        let inside = &mut *self.inside();
+        inside.log.push(request.clone());
+        fault::next(&mut inside.switches.faults, request)
+    }
+
+    fn answer(&self, request: &Recorded) -> Reply {
+        let now = self.clock.now();
+        let inside = &mut *self.inside();
+        let path = request
+            .path
+            .strip_prefix(inside.switches.base_path.as_str())
+            .unwrap_or_default();
+        match (request.method.as_str(), path) {
+            ("GET", "" | "/") => Reply::html(200, front_page()),
+            (_, "/jsf/rfws/oauth/entry") => entry::answer(inside, request, now),
+            (_, "/jsf/rfws/oauth/token") => token::answer(inside, request, now),
+            (_, path) => match path.strip_prefix("/jsf/rfws/") {
+                Some(service) => api::answer(inside, request, service, now),
+                None => not_found(),
+            },
+        }
+    }
+}
+
+fn not_found() -> Reply {
+    Reply::html(
+        404,
+        page::page("404 Not Found", "<p>This is a simulated aiM18.</p>"),
+    )
+}
+
+fn front_page() -> String {
+    page::page(
+        "aiM18 (simulated)",
+        "<p class=\"note\">This stands in for the aiM18 server of an organization.</p>",
+    )
+}
+
+/// Whether something made at `now` with a life of so many seconds is still alive later.
+fn alive(expires_at: UnixTime, now: UnixTime) -> bool {
+    now < expires_at
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| DIGITS.get(usize::from(digit)))
+        .collect()
+}

@@ -1,0 +1,270 @@
+//! The simulated iMIS: token endpoint, REST API, saved queries and the page that logs out. Formats
+//! are those of the vendor's public documentation and of public clients; see the switches for
+//! what differs between versions.
+
+mod api;
+mod dates;
+mod envelope;
+mod filter;
+mod party;
+mod query;
+mod security;
+mod switches;
+mod tokens;
+mod user;
+mod web;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+
+use self::tokens::Tokens;
+use super::fault::{self, Fault, Planned};
+use super::people::{self, AccountState, ImisPerson};
+use super::wire::{self, Recorded, Reply, Site};
+use super::{Running, page};
+use crate::clock::Clock;
+
+pub use query::PROFILE_QUERY;
+pub use switches::{
+    ClientApplication, Edition, Execute, ExpiresIn, MemberRights, RefreshTokens, Switches,
+    TokenErrors, TokenShape, UserLookup, UserNameAs,
+};
+
+/// A simulated iMIS. A handle: clones share one state, which may be changed while it is served.
+#[derive(Clone, Debug)]
+pub struct Imis {
+    clock: Clock,
+    state: Arc<Mutex<Inside>>,
+}
+
+/// Everything the simulated iMIS knows.
+#[derive(Debug)]
+struct Inside {
+    switches: Switches,
+    accounts: Vec<Account>,
+    tokens: Tokens,
+    log: Vec<Recorded>,
+}
+
+/// A person and what happened to the account.
+#[derive(Clone, Debug)]
+struct Account {
+    person: ImisPerson,
+    wrong_passwords: u32,
+}
+
+impl Imis {
+    /// With the seeded people and the default switches.
+    pub fn new(clock: Clock) -> Self {
+        let accounts = people::IMIS
+            .iter()
+            .map(|person| Account {
+                person: *person,
+                wrong_passwords: 0,
+            })
+            .collect();
+        let inside = Inside {
+            switches: Switches::default(),
+            accounts,
+            tokens: Tokens::default(),
+            log: Vec::new(),
+        };
+        Self {
+            clock,
+            state: Arc::new(Mutex::new(inside)),
+        }
+    }
+
+    /// The switches as they stand.
+    pub fn switches(&self) -> Switches {
+        self.inside().switches.clone()
+    }
+
+    /// Turns switches, also while it is served: `imis.switch(|s| s.bare_items = true)`.
+    pub fn switch(&self, turn: impl FnOnce(&mut Switches)) {
+        turn(&mut self.inside().switches);
+    }
+
+    /// Plans a fault for every request to a place: `imis.fail("/token", Fault::Hang)`.
+    pub fn fail(&self, place: &str, fault: Fault) {
+        self.switch(|switches| switches.faults.push(Planned::on(place, fault)));
+    }
+
+    /// Plans a fault for the next request to a place only.
+    pub fn fail_once(&self, place: &str, fault: Fault) {
+        self.switch(|switches| switches.faults.push(Planned::on(place, fault).times(1)));
+    }
+
+    /// Ends all planned faults.
+    pub fn mend(&self) {
+        self.switch(|switches| switches.faults.clear());
+    }
+
+    /// Changes a person, found by the present username: state, password, email, the username itself.
+    pub fn change(&self, username: &str, change: impl FnOnce(&mut ImisPerson)) {
+        if let Some(account) = self.inside().account_mut(username) {
+            change(&mut account.person);
+            account.wrong_passwords = 0;
+        }
+    }
+
+    /// A person as known now.
+    pub fn person(&self, username: &str) -> Option<ImisPerson> {
+        self.inside().person(username)
+    }
+
+    /// A refresh token such as the Single Sign On content item posts: for a user, or for the anonymous visitor.
+    /// Nothing when there is no such user or client application.
+    pub fn hand_out_refresh_token(
+        &self,
+        client_id: &str,
+        username: Option<&str>,
+    ) -> Option<String> {
+        let now = self.clock.now();
+        let inside = &mut *self.inside();
+        let application = inside
+            .switches
+            .client_applications
+            .iter()
+            .find(|application| application.client_id == client_id)?;
+        let person = match username {
+            Some(username) => person_in(&inside.accounts, username)?,
+            None => people::GUEST,
+        };
+        Some(inside.tokens.issue_refresh(&person, application, now))
+    }
+
+    /// What an administrator's "Purge System Cache" does: every token dies at once.
+    pub fn purge_system_cache(&self) {
+        self.inside().tokens = Tokens::default();
+    }
+
+    /// Every request received, in order.
+    pub fn log(&self) -> Vec<Recorded> {
+        self.inside().log.clone()
+    }
+
+    /// Forgets the requests received so far.
+    pub fn clear_log(&self) {
+        self.inside().log.clear();
+    }
+
+    /// Serves on a listener until the answer is stopped or dropped. The same simulator can be served
+    /// again later, with all it knows.
+    ///
+    /// # Errors
+    /// When the listener has no local address.
+    #[expect(
+        clippy::unused_async,
+        reason = "serving needs a runtime, and both simulators are started alike"
+    )]
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<Running> {
+        let base_path = self.switches().base_path;
+        wire::serve(self.clone(), listener, &base_path)
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        // A test that panicked while it held the lock has failed anyway.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn account_mut(&mut self, username: &str) -> Option<&mut Account> {
+        self.accounts
+            .iter_mut()
+            .find(|account| same_name(account.person.username, username))
+    }
+
+    fn person(&self, username: &str) -> Option<ImisPerson> {
+        person_in(&self.accounts, username)
+    }
+
+    /// The person of a `UniformId`.
+    fn owner(&self, uniform_id: &str) -> Option<ImisPerson> {
+        self.people().find(|person| person.uniform_id == uniform_id)
+    }
+
+    fn people(&self) -> impl Iterator<Item = ImisPerson> {
+        self.accounts.iter().map(|account| account.person)
+    }
+}
+
+fn person_in(accounts: &[Account], username: &str) -> Option<ImisPerson> {
+    accounts
+        .iter()
+        .map(|account| account.person)
+        .find(|person| same_name(person.username, username))
+}
+
+/// Usernames are the same in any letter case, beyond ASCII too.
+fn same_name(left: &str, right: &str) -> bool {
+    left.to_lowercase() == right.to_lowercase()
+}
+
+impl Site for Imis {
+    fn receive(&self, request: &Recorded) -> Option<Fault> {
+        let inside = &mut *self.inside();
+        inside.log.push(request.clone());
+        fault::next(&mut inside.switches.faults, request)
+    }
+
+    fn answer(&self, request: &Recorded) -> Reply {
+        let now = self.clock.now();
+        let inside = &mut *self.inside();
+        if let Some(rest) = below(request, &inside.switches.base_path) {
+            let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+            match rest.as_slice() {
+                ["token"] => return tokens::endpoint(inside, request, now),
+                ["api", path @ ..] => return api::answer(inside, request, path, now),
+                _ => {}
+            }
+        }
+        match below(request, &inside.switches.web_path) {
+            Some(rest) => web::answer(&inside.switches, request, &rest),
+            None => not_found(),
+        }
+    }
+}
+
+/// The path's segments below a base path, in lower case save what may be an id: iMIS runs on a server that
+/// does not mind the letter case of paths. Nothing when the path is not below it.
+fn below(request: &Recorded, base_path: &str) -> Option<Vec<String>> {
+    let segments = request.segments();
+    let base: Vec<&str> = base_path.split('/').filter(|s| !s.is_empty()).collect();
+    let head = segments.get(..base.len())?;
+    let below = head
+        .iter()
+        .zip(&base)
+        .all(|(segment, base)| segment.eq_ignore_ascii_case(base));
+    let rest = segments.get(base.len()..)?;
+    below.then(|| rest.iter().map(|s| s.to_lowercase()).collect())
+}
+
+fn not_found() -> Reply {
+    Reply::html(
+        404,
+        page::page(
+            "404 - File or directory not found",
+            "<p>This is a simulated iMIS.</p>",
+        ),
+    )
+}
+
+/// Whether the account may have tokens, and if not, what the refusal says.
+fn refusal(state: AccountState, ignore_multi_factor: bool) -> Option<&'static str> {
+    match state {
+        AccountState::Active => None,
+        AccountState::MultiFactor if ignore_multi_factor => None,
+        AccountState::Locked => {
+            Some("Your account is locked because of too many failed login attempts.")
+        }
+        AccountState::Disabled => Some("This user account is disabled."),
+        AccountState::LoginExpired => Some("This login has expired."),
+        AccountState::PasswordExpired => Some("Your password has expired and must be changed."),
+        AccountState::MultiFactor => Some("Multi-factor authentication is required."),
+        AccountState::OidcOnly => Some("Sign in with your organization's account."),
+    }
+}

@@ -1,0 +1,187 @@
+//! `/api/Party` and `/api/PartySummary`: the person behind a user.
+
+use serde_json::{Map, Value, json};
+
+use super::api::Call;
+use super::envelope::{bag_value, collection, page, type_of};
+use super::filter::filter;
+use super::{Edition, Switches};
+use crate::simulator::people::ImisPerson;
+use crate::simulator::wire::Reply;
+
+/// `GET /api/Party`: with a staff token and no filter this is everybody.
+pub(super) fn list(call: &Call<'_>) -> Reply {
+    rows(call, "PersonData", person)
+}
+
+/// `GET /api/PartySummary`
+pub(super) fn list_summaries(call: &Call<'_>) -> Reply {
+    rows(call, "PartySummaryData", summary)
+}
+
+/// `GET /api/Party/{id}`
+pub(super) fn read(call: &Call<'_>, id: &str) -> Reply {
+    match call.one(id) {
+        Ok(found) => Reply::json(200, &person(call.switches, &found)),
+        Err(reply) => reply,
+    }
+}
+
+/// `GET /api/PartySummary/{id}`
+pub(super) fn read_summary(call: &Call<'_>, id: &str) -> Reply {
+    match call.one(id) {
+        Ok(found) => Reply::json(200, &summary(call.switches, &found)),
+        Err(reply) => reply,
+    }
+}
+
+fn rows(call: &Call<'_>, of: &str, row: fn(&Switches, &ImisPerson) -> Value) -> Reply {
+    let found = filter(call.request, call.readable(), |person, name| {
+        Some(match name {
+            "partyid" | "id" => person.id.to_owned(),
+            "uniformid" => person.uniform_id.to_owned(),
+            "firstname" => person.given_name.to_owned(),
+            "lastname" => person.family_name.to_owned(),
+            "name" => person.full_name(),
+            "email" => person.email.to_owned(),
+            _ => return None,
+        })
+    });
+    match found {
+        Ok(found) => {
+            let rows: Vec<Value> = found.iter().map(|one| row(call.switches, one)).collect();
+            page(call.switches, call.request, of, &rows)
+        }
+        Err(reply) => reply,
+    }
+}
+
+/// A person in short. What is unknown is left out here, and null or empty in the long form: both happen.
+pub(super) fn summary(switches: &Switches, person: &ImisPerson) -> Value {
+    let mut summary = Map::new();
+    let mut put = |name: &str, value: Value| summary.insert(name.to_owned(), value);
+    put("$type", json!(type_of(switches, "PartySummaryData")));
+    put("PartyId", json!(person.id));
+    put("Id", json!(person.id));
+    put("UniformId", json!(person.uniform_id));
+    put("Name", json!(person.full_name()));
+    put("Sort", json!(sort_name(person)));
+    if !person.email.is_empty() {
+        put("Email", json!(person.email));
+    }
+    put("IsOrganization", json!(false));
+    put("IsMarkedForDelete", json!(false));
+    put("Status", status(switches));
+    Value::Object(summary)
+}
+
+fn person(switches: &Switches, person: &ImisPerson) -> Value {
+    let nested = |name: &str| type_of(switches, name);
+    // Gender was a number and became an object.
+    let gender = match switches.edition {
+        Edition::Ems => json!({ "$type": nested("GenderData"), "Code": "", "Description": "" }),
+        Edition::Imis2017 => json!(0),
+    };
+    json!({
+        "$type": nested("PersonData"),
+        "PartyId": person.id,
+        "Id": person.id,
+        "UniformId": person.uniform_id,
+        "Name": person.full_name(),
+        "Sort": sort_name(person),
+        "BirthDate": null,
+        "Gender": gender,
+        "IsOrganization": false,
+        "PersonName": {
+            "$type": nested("PersonNameData"),
+            "FirstName": person.given_name,
+            "InformalName": person.given_name,
+            "MiddleName": "",
+            "LastName": person.family_name,
+            "NamePrefix": "",
+            "NameSuffix": "",
+            "Designation": "",
+            "FullName": person.full_name(),
+        },
+        "PrimaryOrganization": organization(switches, person),
+        "Emails": collection(switches, "EmailData", &emails(switches, person)),
+        "Phones": collection(switches, "PhoneData", &[]),
+        "Addresses": collection(switches, "FullAddressData", &[]),
+        "AlternateIds": collection(switches, "AlternateIdData", &[json!({
+            "$type": nested("AlternateIdData"), "Id": person.id, "IdType": "Id",
+        })]),
+        "Status": status(switches),
+        "AdditionalAttributes": collection(switches, "GenericProperty", &attributes(switches, person)),
+        "UpdateInformation": {
+            "$type": nested("UpdateInformationData"),
+            "CreatedBy": "ADMIN",
+            "CreatedOn": "2019-05-01T09:00:00",
+            "UpdatedBy": person.username,
+            "UpdatedOn": "2026-01-10T08:00:00",
+        },
+    })
+}
+
+/// Members work somewhere; the others have no organization.
+fn organization(switches: &Switches, person: &ImisPerson) -> Value {
+    if !person.is_member {
+        return Value::Null;
+    }
+    json!({
+        "$type": type_of(switches, "PrimaryOrganizationInformationData"),
+        "OrganizationPartyId": "30011",
+        "Name": "Example Clinic",
+        "Title": "Nurse",
+    })
+}
+
+/// The primary email comes last, so that nobody takes the first one for it.
+fn emails(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    if person.email.is_empty() {
+        return Vec::new();
+    }
+    let email = |address: &str, kind: &str, is_primary: bool| {
+        json!({
+            "$type": type_of(switches, "EmailData"),
+            "Address": address,
+            "EmailType": kind,
+            "IsPrimary": is_primary,
+        })
+    };
+    let old = format!("old.{}", person.email);
+    vec![
+        email(&old, "Personal", false),
+        email(person.email, "Address", true),
+    ]
+}
+
+/// The property bag, whose order says nothing.
+fn attributes(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    let attribute = |name: &str, value: Value| {
+        json!({
+            "$type": "Asi.Soa.Core.DataContracts.GenericPropertyData, Asi.Contracts",
+            "Name": name,
+            "Value": bag_value(switches, value),
+        })
+    };
+    vec![
+        attribute("IsInactiveMember", json!(!person.is_member)),
+        attribute("CustomerTypeDescription", json!(person.customer_type.1)),
+        attribute("IsMember", json!(person.is_member)),
+        attribute("CustomerTypeCode", json!(person.customer_type.0)),
+        attribute("JoinDate", json!("2019-05-01T00:00:00")),
+    ]
+}
+
+fn status(switches: &Switches) -> Value {
+    json!({
+        "$type": type_of(switches, "PartyStatusData"),
+        "PartyStatusId": "A",
+        "Name": "Active",
+        "Description": "Active",
+    })
+}
+
+fn sort_name(person: &ImisPerson) -> String {
+    format!("{}, {}", person.family_name, person.given_name).to_uppercase()
+}

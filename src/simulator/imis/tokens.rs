@@ -1,0 +1,295 @@
+//! `POST /token`: the password grant and the refresh grant, which are all that iMIS has.
+//! Access tokens are opaque, some 600 characters long.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::dates::rfc1123;
+use super::switches::{ClientApplication, ExpiresIn, TokenErrors, TokenShape, UserNameAs};
+use super::{Inside, MemberRights, RefreshTokens, refusal};
+use crate::clock::{UnixTime, random_token};
+use crate::simulator::fault;
+use crate::simulator::people::{AccountState, ImisPerson};
+use crate::simulator::wire::{Recorded, Reply};
+
+/// What a wrong password is told; and, by switch, every other refusal of a user.
+const WRONG: &str = "The user name or password is incorrect.";
+
+/// The tokens that live.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    access: HashMap<String, Access>,
+    refresh: HashMap<String, Refresh>,
+}
+
+#[derive(Debug)]
+struct Access {
+    /// The `UniformId`: a renamed user keeps the tokens.
+    owner: &'static str,
+    expires_at: UnixTime,
+}
+
+#[derive(Debug)]
+struct Refresh {
+    /// The `UniformId`: a renamed user keeps the tokens.
+    owner: &'static str,
+    client_id: String,
+    expires_at: UnixTime,
+}
+
+impl Tokens {
+    pub(super) fn issue_refresh(
+        &mut self,
+        person: &ImisPerson,
+        application: &ClientApplication,
+        now: UnixTime,
+    ) -> String {
+        let token = random_token();
+        self.refresh.insert(
+            token.clone(),
+            Refresh {
+                owner: person.uniform_id,
+                client_id: application.client_id.clone(),
+                expires_at: now + application.refresh_token_minutes * 60,
+            },
+        );
+        token
+    }
+
+    fn issue_access(&mut self, person: &ImisPerson, now: UnixTime, seconds: i64) -> String {
+        let token: String = (0..14).map(|_| random_token()).collect();
+        self.access.insert(
+            token.clone(),
+            Access {
+                owner: person.uniform_id,
+                expires_at: now + seconds,
+            },
+        );
+        token
+    }
+
+    /// The `UniformId` of the user whose access token this is, while it lives.
+    pub(super) fn owner(&self, token: &str, now: UnixTime) -> Option<&'static str> {
+        self.access
+            .get(token)
+            .filter(|access| now < access.expires_at)
+            .map(|access| access.owner)
+    }
+}
+
+/// Why no token is given; the names are those of RFC 6749 section 5.2.
+struct Refused {
+    error: &'static str,
+    description: &'static str,
+}
+
+impl Refused {
+    const fn user(description: &'static str) -> Self {
+        Self {
+            error: "invalid_grant",
+            description,
+        }
+    }
+}
+
+/// What a successful grant proved.
+struct Granted {
+    person: ImisPerson,
+    typed: Option<String>,
+    client_id: Option<String>,
+    refresh_token: Option<String>,
+    by_refresh: bool,
+}
+
+/// Answers the token endpoint.
+pub(super) fn endpoint(inside: &mut Inside, request: &Recorded, now: UnixTime) -> Reply {
+    match request.method.as_str() {
+        "POST" => {}
+        "OPTIONS" => return Reply::empty(405).with("allow", "POST"),
+        _ => return refuse(inside, request, &unsupported()),
+    }
+    let parameter = |name: &str| {
+        request
+            .form()
+            .into_iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    };
+    let granted = match parameter("grant_type").unwrap_or_default().as_str() {
+        "password" => password(inside, parameter, now),
+        "refresh_token" => refresh(inside, parameter, now),
+        _ => Err(unsupported()),
+    };
+    match granted {
+        Ok(granted) => success(inside, &granted, now),
+        Err(refused) => refuse(inside, request, &refused),
+    }
+}
+
+const fn unsupported() -> Refused {
+    Refused {
+        error: "unsupported_grant_type",
+        description: "The grant type is not supported.",
+    }
+}
+
+fn password(
+    inside: &mut Inside,
+    parameter: impl Fn(&str) -> Option<String>,
+    now: UnixTime,
+) -> Result<Granted, Refused> {
+    let typed = parameter("username").unwrap_or_default();
+    let password = parameter("password").unwrap_or_default();
+    let lock_after = inside.switches.lock_after;
+    let ignore_multi_factor = inside.switches.password_grant_ignores_multi_factor;
+    let Some(account) = inside.account_mut(&typed) else {
+        return Err(Refused::user(WRONG));
+    };
+    if account.person.password != password {
+        account.wrong_passwords += 1;
+        if lock_after.is_some_and(|limit| account.wrong_passwords >= limit) {
+            account.person.state = AccountState::Locked;
+        }
+        return Err(Refused::user(WRONG));
+    }
+    if let Some(description) = refusal(account.person.state, ignore_multi_factor) {
+        return Err(Refused::user(description));
+    }
+    account.wrong_passwords = 0;
+    let person = account.person;
+    if inside.switches.member_rights == MemberRights::NoToken && !person.reads_everybody() {
+        return Err(Refused::user(
+            "The user is not permitted to use remote services.",
+        ));
+    }
+    let application = inside.switches.client_applications.first();
+    let refresh_token = match application {
+        Some(application) if inside.switches.password_grant_gives_refresh_token => {
+            Some(inside.tokens.issue_refresh(&person, application, now))
+        }
+        _ => None,
+    };
+    Ok(Granted {
+        person,
+        typed: Some(typed),
+        client_id: parameter("client_id"),
+        refresh_token,
+        by_refresh: false,
+    })
+}
+
+fn refresh(
+    inside: &mut Inside,
+    parameter: impl Fn(&str) -> Option<String>,
+    now: UnixTime,
+) -> Result<Granted, Refused> {
+    let client_id = parameter("client_id").unwrap_or_default();
+    let client_secret = parameter("client_secret").unwrap_or_default();
+    let token = parameter("refresh_token").unwrap_or_default();
+    let application = inside
+        .switches
+        .client_applications
+        .iter()
+        .find(|known| known.client_id == client_id && known.client_secret == client_secret)
+        .cloned()
+        .ok_or(Refused {
+            error: "invalid_client",
+            description: "Client authentication failed.",
+        })?;
+    let dead = Refused::user("The refresh token is invalid or has expired.");
+    let person = match inside.tokens.refresh.get(&token) {
+        Some(known) if known.client_id == client_id && now < known.expires_at => {
+            inside.owner(known.owner)
+        }
+        _ => None,
+    };
+    let Some(person) = person else {
+        return Err(dead);
+    };
+    // The second factor was asked for at the web login that made this token.
+    if let Some(description) = refusal(person.state, true)
+        && person.state != AccountState::OidcOnly
+    {
+        return Err(Refused::user(description));
+    }
+    let refresh_token = match inside.switches.refresh_tokens {
+        RefreshTokens::Reusable => Some(token),
+        RefreshTokens::Rotating => {
+            inside.tokens.refresh.remove(&token);
+            Some(inside.tokens.issue_refresh(&person, &application, now))
+        }
+        RefreshTokens::SingleUse => {
+            inside.tokens.refresh.remove(&token);
+            None
+        }
+    };
+    Ok(Granted {
+        person,
+        typed: None,
+        client_id: Some(client_id),
+        refresh_token,
+        by_refresh: true,
+    })
+}
+
+fn success(inside: &mut Inside, granted: &Granted, now: UnixTime) -> Reply {
+    let switches = &inside.switches;
+    let seconds = switches.access_token_seconds;
+    let token = inside.tokens.issue_access(&granted.person, now, seconds);
+    let full = switches.token_shape == TokenShape::Full;
+    let mut answer = Map::new();
+    answer.insert("access_token".to_owned(), json!(token));
+    answer.insert("token_type".to_owned(), json!("bearer"));
+    match switches.expires_in {
+        ExpiresIn::Number => answer.insert("expires_in".to_owned(), json!(seconds)),
+        ExpiresIn::Text => answer.insert("expires_in".to_owned(), json!(seconds.to_string())),
+        ExpiresIn::Absent => None,
+    };
+    if let Some(token) = &granted.refresh_token {
+        answer.insert("refresh_token".to_owned(), json!(token));
+    }
+    if full || granted.by_refresh {
+        let name = if granted.person.is_guest() {
+            switches.guest_user_name.clone()
+        } else {
+            let stored = granted.person.username;
+            match switches.user_name_as {
+                UserNameAs::Stored => stored.to_owned(),
+                UserNameAs::Typed => granted.typed.clone().unwrap_or_else(|| stored.to_owned()),
+                UserNameAs::Upper => stored.to_uppercase(),
+                UserNameAs::Lower => stored.to_lowercase(),
+            }
+        };
+        answer.insert("userName".to_owned(), json!(name));
+    }
+    if full {
+        let client_id = granted.client_id.clone().unwrap_or_default();
+        answer.insert("as:client_id".to_owned(), json!(client_id));
+        answer.insert(".issued".to_owned(), json!(rfc1123(now)));
+        answer.insert(".expires".to_owned(), json!(rfc1123(now + seconds)));
+    }
+    Reply::json(200, &Value::Object(answer))
+        .with("cache-control", "no-cache")
+        // Cookies come along on API answers; a client has no use for them.
+        .with(
+            "set-cookie",
+            "__RequestVerificationToken_Simulated=not-a-secret; path=/; HttpOnly",
+        )
+}
+
+fn refuse(inside: &Inside, request: &Recorded, refused: &Refused) -> Reply {
+    let description = if inside.switches.tells_account_state || refused.error != "invalid_grant" {
+        refused.description
+    } else {
+        WRONG
+    };
+    let full = json!({ "error": refused.error, "error_description": description });
+    match inside.switches.token_errors {
+        TokenErrors::Json => Reply::json(400, &full),
+        TokenErrors::JsonWithoutDescription => Reply::json(400, &json!({ "error": refused.error })),
+        TokenErrors::Bare => Reply::empty(400),
+        TokenErrors::ErrorPage => fault::error_page(request),
+        TokenErrors::OkWithError => Reply::json(200, &full),
+    }
+}

@@ -1,0 +1,346 @@
+//! Who is known to the simulators at their start. Everybody and everything here is invented; the
+//! passwords are words that no real system would take for secrets. A running simulator changes its
+//! own copies (`Imis::change`, `Aim18::change`).
+
+/// What iMIS thinks of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountState {
+    /// May log in.
+    Active,
+    /// Too many wrong passwords.
+    Locked,
+    /// Switched off by staff.
+    Disabled,
+    /// The login's expiry date has passed.
+    LoginExpired,
+    /// The password must be changed first.
+    PasswordExpired,
+    /// A staff user who is asked for a second factor on the web.
+    MultiFactor,
+    /// A user of the OpenID Connect module, who has no iMIS password any more.
+    OidcOnly,
+}
+
+/// A person (or service account) of the simulated iMIS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImisPerson {
+    /// The login name; matched in any letter case.
+    pub username: &'static str,
+    /// The password.
+    pub password: &'static str,
+    /// The iMIS id: `PartyId` and `UserId`. Empty for the guest, who has no record.
+    pub id: &'static str,
+    /// The GUID that survives renames.
+    pub uniform_id: &'static str,
+    /// First name.
+    pub given_name: &'static str,
+    /// Last name.
+    pub family_name: &'static str,
+    /// Primary email; empty when there is none.
+    pub email: &'static str,
+    /// `CustomerTypeCode` and `CustomerTypeDescription`.
+    pub customer_type: (&'static str, &'static str),
+    /// Whether the membership is current.
+    pub is_member: bool,
+    /// Role names. `RemoteService` and `SysAdmin` may read everybody.
+    pub roles: &'static [&'static str],
+    /// Whether the account may log in.
+    pub state: AccountState,
+}
+
+impl ImisPerson {
+    /// The given and the family name.
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.given_name, self.family_name)
+            .trim()
+            .to_owned()
+    }
+
+    /// Whether the account reads other people's records: staff and service accounts.
+    pub fn reads_everybody(&self) -> bool {
+        self.has_role("RemoteService") || self.has_role("SysAdmin")
+    }
+
+    /// Whether it has a role; names are compared in any letter case.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own.eq_ignore_ascii_case(role))
+    }
+
+    /// Whether this is the anonymous visitor of the web site.
+    pub fn is_guest(&self) -> bool {
+        self.id.is_empty()
+    }
+}
+
+/// What members have in common; each says the rest.
+const MEMBER: ImisPerson = ImisPerson {
+    username: "",
+    password: "",
+    id: "",
+    uniform_id: "",
+    given_name: "",
+    family_name: "",
+    email: "",
+    customer_type: ("M", "Member"),
+    is_member: true,
+    roles: &[],
+    state: AccountState::Active,
+};
+
+/// What staff and service accounts have in common.
+const STAFF: ImisPerson = ImisPerson {
+    customer_type: ("STAFF", "Staff"),
+    is_member: false,
+    ..MEMBER
+};
+
+/// The member to log in with.
+pub const JO_SMITH: ImisPerson = ImisPerson {
+    username: "JSMITH",
+    password: "member-demo-1",
+    id: "20457",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000001",
+    given_name: "Jo",
+    family_name: "Smith",
+    email: "j.smith@example.org",
+    ..MEMBER
+};
+
+/// A member whose username and password break every client that forgets to encode.
+pub const ZOE: ImisPerson = ImisPerson {
+    username: "Zoë O'Brien+Søn & Co",
+    password: "member demo 2 +&='%ü",
+    id: "20458",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000002",
+    given_name: "Zoë",
+    family_name: "O'Brien-Søndergård",
+    email: "zoe@example.org",
+    ..MEMBER
+};
+
+/// A contact of whom little is known: no email, one name, no current membership.
+pub const MONO: ImisPerson = ImisPerson {
+    username: "MONO",
+    password: "member-demo-3",
+    id: "20459",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000003",
+    family_name: "Mono",
+    customer_type: ("NM", "Non-member"),
+    is_member: false,
+    ..MEMBER
+};
+
+/// Locked after too many wrong passwords.
+pub const LOCKED: ImisPerson = ImisPerson {
+    username: "LLOCKE",
+    password: "member-demo-locked",
+    id: "20461",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000011",
+    given_name: "Lee",
+    family_name: "Locke",
+    email: "l.locke@example.org",
+    state: AccountState::Locked,
+    ..MEMBER
+};
+
+/// Switched off by staff.
+pub const DISABLED: ImisPerson = ImisPerson {
+    username: "DDOWN",
+    password: "member-demo-disabled",
+    id: "20462",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000012",
+    given_name: "Dee",
+    family_name: "Down",
+    email: "d.down@example.org",
+    state: AccountState::Disabled,
+    ..MEMBER
+};
+
+/// The login's expiry date has passed.
+pub const LOGIN_EXPIRED: ImisPerson = ImisPerson {
+    username: "ELATE",
+    password: "member-demo-lapsed",
+    id: "20463",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000013",
+    given_name: "Eli",
+    family_name: "Late",
+    email: "e.late@example.org",
+    is_member: false,
+    state: AccountState::LoginExpired,
+    ..MEMBER
+};
+
+/// The password must be changed first.
+pub const PASSWORD_EXPIRED: ImisPerson = ImisPerson {
+    username: "PSTALE",
+    password: "member-demo-stale",
+    id: "20464",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000014",
+    given_name: "Pat",
+    family_name: "Stale",
+    email: "p.stale@example.org",
+    state: AccountState::PasswordExpired,
+    ..MEMBER
+};
+
+/// A member who logs in at the organization's own OpenID provider only.
+pub const OIDC_ONLY: ImisPerson = ImisPerson {
+    username: "OFAR",
+    password: "member-demo-oidc",
+    id: "20465",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000015",
+    given_name: "Ola",
+    family_name: "Far",
+    email: "o.far@example.org",
+    state: AccountState::OidcOnly,
+    ..MEMBER
+};
+
+/// One of the staff, without a second factor.
+pub const ADMIN: ImisPerson = ImisPerson {
+    username: "MGARCIA",
+    password: "staff-imis-demo-1",
+    id: "101",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000021",
+    given_name: "María",
+    family_name: "García",
+    email: "m.garcia@example.org",
+    roles: &["SysAdmin", "Everyone"],
+    ..STAFF
+};
+
+/// One of the staff, with a second factor.
+pub const MULTI_FACTOR: ImisPerson = ImisPerson {
+    username: "TTOTP",
+    password: "staff-imis-demo-2",
+    id: "102",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000022",
+    given_name: "Tom",
+    family_name: "Totp",
+    email: "t.totp@example.org",
+    roles: &["SysAdmin", "Everyone"],
+    state: AccountState::MultiFactor,
+    ..STAFF
+};
+
+/// The service account that reads profiles.
+pub const SERVICE: ImisPerson = ImisPerson {
+    username: "PORTICO.SVC",
+    password: "service-demo-1",
+    id: "900",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000031",
+    given_name: "Portico",
+    family_name: "Service",
+    email: "",
+    roles: &["RemoteService"],
+    ..STAFF
+};
+
+/// The anonymous visitor: gets tokens like anybody, and has no record. Nobody may be logged in as this.
+pub const GUEST: ImisPerson = ImisPerson {
+    username: "GUEST",
+    password: "guest-demo-1",
+    customer_type: ("", ""),
+    is_member: false,
+    ..MEMBER
+};
+
+/// Everybody in the simulated iMIS.
+pub const IMIS: [ImisPerson; 12] = [
+    ADMIN,
+    MULTI_FACTOR,
+    SERVICE,
+    JO_SMITH,
+    ZOE,
+    MONO,
+    LOCKED,
+    DISABLED,
+    LOGIN_EXPIRED,
+    PASSWORD_EXPIRED,
+    OIDC_ONLY,
+    GUEST,
+];
+
+/// A user of the simulated aiM18.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aim18Person {
+    /// The login name.
+    pub code: &'static str,
+    /// The password (sent as SHA-1 by the password grant).
+    pub password: &'static str,
+    /// The numeric id, a 64-bit number.
+    pub uid: i64,
+    /// The name in English.
+    pub desc_en: &'static str,
+    /// The name in traditional Chinese; empty when there is none.
+    pub desc_zh_tw: &'static str,
+    /// The name in simplified Chinese; empty when there is none.
+    pub desc_zh_cn: &'static str,
+    /// The email; empty when there is none.
+    pub email: &'static str,
+    /// Whether the user may log in.
+    pub enabled: bool,
+}
+
+/// The employee to log in with.
+pub const ANN_LEE: Aim18Person = Aim18Person {
+    code: "ann.lee",
+    password: "staff-demo-1",
+    uid: 1042,
+    desc_en: "Ann Lee",
+    desc_zh_tw: "李安",
+    desc_zh_cn: "李安",
+    email: "ann.lee@example.com",
+    enabled: true,
+};
+
+/// A user with a Chinese name only, a login name with a space, and a password that is not ASCII.
+pub const CHAN_TAI_MAN: Aim18Person = Aim18Person {
+    code: "陳 大文",
+    password: "staff-demo-2-密碼",
+    uid: 1043,
+    desc_en: "",
+    desc_zh_tw: "陳大文",
+    desc_zh_cn: "陈大文",
+    email: "taiman.chan@example.com",
+    enabled: true,
+};
+
+/// Switched off.
+pub const LEFT: Aim18Person = Aim18Person {
+    code: "les.left",
+    password: "staff-demo-3",
+    uid: 1044,
+    desc_en: "Les Left",
+    desc_zh_tw: "",
+    desc_zh_cn: "",
+    email: "les.left@example.com",
+    enabled: false,
+};
+
+/// A uid that a JavaScript number cannot hold (2^53 + 1), and no email.
+pub const BIG: Aim18Person = Aim18Person {
+    code: "bo.long",
+    password: "staff-demo-4",
+    uid: 9_007_199_254_740_993,
+    desc_en: "Bo Long",
+    desc_zh_tw: "",
+    desc_zh_cn: "",
+    email: "",
+    enabled: true,
+};
+
+/// The service account that reads profiles.
+pub const AIM18_SERVICE: Aim18Person = Aim18Person {
+    code: "portico.svc",
+    password: "service-demo-2",
+    uid: 9001,
+    desc_en: "Portico service",
+    desc_zh_tw: "",
+    desc_zh_cn: "",
+    email: "",
+    enabled: true,
+};
+
+/// Everybody in the simulated aiM18.
+pub const AIM18: [Aim18Person; 5] = [ANN_LEE, CHAN_TAI_MAN, LEFT, BIG, AIM18_SERVICE];

@@ -1,0 +1,123 @@
+//! ASI iMIS. A person proves the password at iMIS's token endpoint; who they are is then asked at its REST API with
+//! their own token, or, where that may not read, with the service account's.
+//!
+//! iMIS has no "who am I": the token's user name leads to a user, the user to a party, and at each step the answer
+//! must be about the one that was asked for. Anonymous visitors ("Guest") get tokens like anybody, and are refused
+//! at every step (T26).
+
+mod api;
+mod person;
+mod probe;
+mod profile;
+mod service;
+mod settings;
+mod token;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::api::{Api, ApiError};
+use self::service::Service;
+pub use self::settings::{ServiceAccount, Settings, SsoPage, SubjectFrom};
+use self::token::TokenEndpoint;
+use super::outbound::Http;
+use super::settings::{OpenError, check_open};
+use super::{Credentials, Identity, LoginError, LoginMethod, PasswordLogin, Upstream};
+use crate::clock::Clock;
+use crate::protocol::ids::UpstreamId;
+
+/// The ways to log in that this adapter has.
+pub const METHODS: &[LoginMethod] = &[LoginMethod::Password];
+
+/// Opens an iMIS. `login` is what the administrator offers.
+pub fn open(
+    id: UpstreamId,
+    label: String,
+    login: Vec<LoginMethod>,
+    settings: Settings,
+    http: Http,
+    clock: Clock,
+) -> Result<Upstream, OpenError> {
+    check_open("imis", METHODS, &login, settings.problems())?;
+    let imis = Arc::new(Imis::new(settings, http, clock));
+    let password = login
+        .contains(&LoginMethod::Password)
+        .then(|| Box::new(Login(Arc::clone(&imis))) as Box<dyn PasswordLogin>);
+    Ok(Upstream {
+        id,
+        label,
+        login,
+        password,
+        redirect: None,
+        probe: Box::new(probe::ImisProbe(imis)),
+    })
+}
+
+/// One iMIS and how to talk to it.
+struct Imis {
+    tokens: TokenEndpoint,
+    api: Api,
+    service: Option<Service>,
+}
+
+impl Imis {
+    fn new(settings: Settings, http: Http, clock: Clock) -> Self {
+        let tokens = TokenEndpoint::new(&settings, http.clone());
+        let service = settings.service_account.as_ref().map(|account| {
+            Service::new(
+                account.clone(),
+                settings.max_concurrent,
+                settings.timeout,
+                clock,
+            )
+        });
+        Self {
+            tokens,
+            api: Api::new(settings, http),
+            service,
+        }
+    }
+}
+
+/// Logs people in with what they typed.
+struct Login(Arc<Imis>);
+
+#[async_trait]
+impl PasswordLogin for Login {
+    async fn log_in(&self, credentials: &Credentials) -> Result<Identity, LoginError> {
+        if !credentials.are_sensible() {
+            return Err(LoginError::BadCredentials(None));
+        }
+        let Imis { tokens, api, .. } = &*self.0;
+        let Credentials { username, password } = credentials;
+        let token = tokens.password(username, password).await?;
+        // What iMIS calls the person comes before what they typed: sites may let people log in by email.
+        let name = token.user_name.as_deref().unwrap_or(username).trim();
+        person::refuse_guest(name)?;
+        let denied = match api.identify(name, &token.access).await {
+            // Fresh tokens are refused now and then; a second one is taken (research, section 1).
+            Err(ApiError::Unauthorized) => {
+                let token = tokens.password(username, password).await?;
+                api.identify(name, &token.access).await
+            }
+            other => other,
+        };
+        match denied {
+            Ok(identity) => Ok(identity),
+            Err(ApiError::Login(error)) => Err(error),
+            Err(refused @ (ApiError::Unauthorized | ApiError::Forbidden)) => {
+                match &self.0.service {
+                    Some(service) => service.identify(tokens, api, name).await,
+                    None => Err(LoginError::Protocol(
+                        format!(
+                            "{refused} with the person's own token; configure a service_account \
+                         with the role RemoteService, which reads the record for them"
+                        )
+                        .into(),
+                    )),
+                }
+            }
+        }
+    }
+}

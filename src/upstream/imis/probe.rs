@@ -1,0 +1,75 @@
+//! `portico check` for an iMIS. No member's record is read: the service account looks itself up.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Imis;
+use super::api::ApiError;
+use super::service::Service;
+use crate::clock::random_id;
+use crate::protocol::secret::Secret;
+use crate::upstream::outbound::causes;
+use crate::upstream::{Finding, LoginError, Probe};
+
+/// Tries an iMIS.
+pub(super) struct ImisProbe(pub(super) Arc<Imis>);
+
+#[async_trait]
+impl Probe for ImisProbe {
+    async fn probe(&self) -> Vec<Finding> {
+        let mut findings = vec![finding("token endpoint", self.token_endpoint().await)];
+        match &self.0.service {
+            Some(service) => self.service_account(service, &mut findings).await,
+            None => findings.push(finding(
+                "service account",
+                Ok("none; people must be allowed to read their own record".to_owned()),
+            )),
+        }
+        findings
+    }
+}
+
+fn finding(what: &str, outcome: Result<String, String>) -> Finding {
+    Finding {
+        what: what.to_owned(),
+        outcome,
+    }
+}
+
+impl ImisProbe {
+    /// A name that nobody has must be refused as such, which takes a working token endpoint.
+    async fn token_endpoint(&self) -> Result<String, String> {
+        let nobody = format!("portico-check-{}", random_id());
+        let password = Secret::new(random_id());
+        match self.0.tokens.password(&nobody, &password).await {
+            Err(LoginError::BadCredentials(_)) => {
+                Ok("answers, and refuses a user that does not exist".to_owned())
+            }
+            Ok(_) => Err("gave a token to a user that does not exist; \
+                          whatever answers at base_url is not an iMIS"
+                .to_owned()),
+            Err(error) => Err(causes(&error)),
+        }
+    }
+
+    async fn service_account(&self, service: &Service, findings: &mut Vec<Finding>) {
+        let Imis { tokens, api, .. } = &*self.0;
+        let token = match service.token(tokens, None).await {
+            Ok(token) => token,
+            Err(error) => {
+                findings.push(finding("service account", Err(causes(&error))));
+                return;
+            }
+        };
+        findings.push(finding("service account", Ok("has a token".to_owned())));
+        let outcome = match api.identify(service.username(), &token).await {
+            Ok(_) => Ok("may read User and Party".to_owned()),
+            Err(ApiError::Login(error)) => Err(causes(&error)),
+            Err(refused) => Err(format!(
+                "{refused}; give the account the role RemoteService and the right to read User and Party"
+            )),
+        };
+        findings.push(finding("service account's rights", outcome));
+    }
+}

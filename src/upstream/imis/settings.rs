@@ -1,0 +1,157 @@
+//! What an administrator writes about an iMIS.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::protocol::secret::Secret;
+use crate::upstream::settings::{self, Problems, SettingProblem};
+
+/// One entry of `[[upstreams]]` with `kind = "imis"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where `/token` and `/api` are: `https://members.example.org`, or with a path as in
+    /// `https://imis.example.org/Asi.Scheduler_Example`. No default.
+    pub base_url: Url,
+    /// Where the web site's pages are, if not at `base_url`. Default: `base_url`.
+    #[serde(default)]
+    pub web_base_url: Option<Url>,
+    /// The page where people sign in to the web site. Default: none.
+    #[serde(default)]
+    pub sign_in_url: Option<Url>,
+    /// The page that ends the web site's session. Default: none.
+    #[serde(default)]
+    pub logout_url: Option<Url>,
+    /// An account with the role `RemoteService`; it reads records that members may not read with their own
+    /// token. Default: none.
+    #[serde(default)]
+    pub service_account: Option<ServiceAccount>,
+    /// The Single Sign On pages, one for each iMIS "client application"; the first serves logins that an app
+    /// began. Default: none.
+    #[serde(default)]
+    pub sso_pages: Vec<SsoPage>,
+    /// By what a person is recognized for ever. Changing it gives everybody a new account. Default: `"uniform_id"`.
+    #[serde(default)]
+    pub subject: SubjectFrom,
+    /// Whether this iMIS proves that an email address belongs to the person. Default: it is not said.
+    #[serde(default)]
+    pub email_verified: Option<bool>,
+    /// How long to wait for an answer. Default: `"10s"`.
+    #[serde(
+        default = "settings::default_timeout",
+        deserialize_with = "settings::duration"
+    )]
+    pub timeout: Duration,
+    /// How many calls the service account makes at once; the vendor asks for few. Default: 2.
+    #[serde(default = "default_max_concurrent")]
+    pub max_concurrent: usize,
+    /// Send passwords unencrypted to a host that is not this machine. Default: false.
+    #[serde(default)]
+    pub allow_insecure_upstream: bool,
+}
+
+/// The account that acts for Portico itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceAccount {
+    /// Its user name.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// A page with a Single Sign On content item, and the iMIS "client application" it names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SsoPage {
+    /// The client application's Client ID; also the last part of its Login redirect URL.
+    pub client_id: String,
+    /// The client application's secret.
+    pub client_secret: Secret,
+    /// The page. Default: none, for an application that people enter from the web site only.
+    #[serde(default)]
+    pub page_url: Option<Url>,
+    /// The client (ours) to go on to when a person comes from the web site. Default: the account page.
+    #[serde(default)]
+    pub client: Option<String>,
+}
+
+/// What becomes the subject. One kind for all people and all times: if each login took what it found, a record
+/// whose `UniformId` is missing today and there tomorrow would be two accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectFrom {
+    /// The `UniformId`, a GUID that is never given again; a person without one is refused.
+    #[default]
+    UniformId,
+    /// The iMIS id; for versions whose records show no `UniformId`. It changes when two records are merged.
+    PartyId,
+}
+
+const fn default_max_concurrent() -> usize {
+    2
+}
+
+impl Settings {
+    /// What an administrator has to change.
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        let mut problems = Problems::default();
+        problems.base_url("base_url", &self.base_url, self.allow_insecure_upstream);
+        let last = self.base_url.path_segments().and_then(|path| {
+            path.map(str::to_lowercase)
+                .rfind(|segment| !segment.is_empty())
+        });
+        if matches!(last.as_deref(), Some("api" | "token")) {
+            problems.add(
+                "base_url",
+                "leave out /api or /token at the end; Portico adds them",
+            );
+        }
+        for (key, url) in [
+            ("web_base_url", &self.web_base_url),
+            ("sign_in_url", &self.sign_in_url),
+            ("logout_url", &self.logout_url),
+        ] {
+            if let Some(url) = url {
+                problems.web_url(key, url);
+            }
+        }
+        if let Some(account) = &self.service_account {
+            problems.text("service_account.username", &account.username);
+            problems.secret("service_account.password", &account.password);
+        }
+        self.check_pages(&mut problems);
+        problems.timeout("timeout", self.timeout);
+        if !(1..=100).contains(&self.max_concurrent) {
+            problems.add("max_concurrent", "must be between 1 and 100");
+        }
+        problems.into_vec()
+    }
+
+    fn check_pages(&self, problems: &mut Problems) {
+        for (index, page) in self.sso_pages.iter().enumerate() {
+            let key = |field: &str| format!("sso_pages[{index}].{field}");
+            problems.text(key("client_id"), &page.client_id);
+            if page.client_id.contains(['/', '\\', '?', '#']) || page.client_id.starts_with('.') {
+                problems.add(
+                    key("client_id"),
+                    "is part of an address; choose a Client ID of letters and digits in iMIS",
+                );
+            }
+            // Two addresses that differ in letter case alone would be taken for each other.
+            let before = self.sso_pages.iter().take(index);
+            if before
+                .map(|other| other.client_id.to_lowercase())
+                .any(|other| other == page.client_id.to_lowercase())
+            {
+                problems.add(key("client_id"), "stands in an earlier page already");
+            }
+            problems.secret(key("client_secret"), &page.client_secret);
+            if let Some(url) = &page.page_url {
+                problems.web_url(&key("page_url"), url);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! iMIS's token endpoint: the password grant, and what its answers mean (research, section 1).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::settings::Settings;
+use crate::protocol::secret::Secret;
+use crate::upstream::LoginError;
+use crate::upstream::outbound::{Answer, Http, excerpt};
+use crate::upstream::settings::below;
+
+/// Where tokens come from.
+pub(super) struct TokenEndpoint {
+    url: Url,
+    http: Http,
+    timeout: Duration,
+}
+
+/// An access token; opaque, some 600 characters.
+pub(super) struct Token {
+    pub(super) access: Secret,
+    /// Seconds that it lives, if iMIS says.
+    pub(super) expires_in: Option<i64>,
+    /// Whose it is, if iMIS says; empty for an anonymous visitor's.
+    pub(super) user_name: Option<String>,
+}
+
+/// Everything in it may be missing, and more may be there.
+#[derive(Deserialize)]
+struct Wire {
+    access_token: Option<Secret>,
+    token_type: Option<String>,
+    expires_in: Option<Value>,
+    #[serde(rename = "userName")]
+    user_name: Option<String>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+impl TokenEndpoint {
+    pub(super) fn new(settings: &Settings, http: Http) -> Self {
+        Self {
+            url: below(&settings.base_url, ["token"]),
+            http,
+            timeout: settings.timeout,
+        }
+    }
+
+    /// The password grant. Never repeated by itself: each try counts at iMIS.
+    pub(super) async fn password(
+        &self,
+        username: &str,
+        password: &Secret,
+    ) -> Result<Token, LoginError> {
+        let form = [
+            ("grant_type", "password"),
+            ("username", username),
+            ("password", password.expose()),
+        ];
+        let answer = self
+            .http
+            .post_form(self.url.clone(), &form, self.timeout)
+            .await?;
+        token(&answer, password)
+    }
+}
+
+fn token(answer: &Answer, password: &Secret) -> Result<Token, LoginError> {
+    if answer.is_outage() {
+        return Err(LoginError::Unavailable(
+            format!("the token endpoint: {}", answer.describe()).into(),
+        ));
+    }
+    let status = answer.status.as_u16();
+    match (status, answer.json::<Wire>()) {
+        // Some versions put an error under the status of success.
+        (200 | 400 | 401, Some(wire)) if wire.error.is_some() => Err(refusal(&wire, password)),
+        (200, Some(wire)) => accepted(wire),
+        // Some say no more than the status.
+        (400 | 401, None) if answer.body.trim_ascii().is_empty() => {
+            Err(LoginError::BadCredentials(Some(
+                format!("the token endpoint: {}", answer.describe()).into(),
+            )))
+        }
+        _ => Err(LoginError::Protocol(
+            format!(
+                "the token endpoint: {}; is base_url right?",
+                answer.describe()
+            )
+            .into(),
+        )),
+    }
+}
+
+fn refusal(wire: &Wire, password: &Secret) -> LoginError {
+    let told =
+        |text: &Option<String>| excerpt(text.as_deref().unwrap_or_default(), &[password.expose()]);
+    let (error, description) = (told(&wire.error), told(&wire.error_description));
+    if wire.error.as_deref() == Some("invalid_grant") {
+        // Locked, disabled, expired and a wrong password are one error; the text, where there is one, tells them apart.
+        LoginError::BadCredentials(Some(format!("{error}: {description}").into()))
+    } else {
+        LoginError::Protocol(
+            format!(
+                "the token endpoint: {error}: {description}; this concerns Portico, not the person: \
+                 look at base_url and at the client applications in iMIS"
+            )
+            .into(),
+        )
+    }
+}
+
+fn accepted(wire: Wire) -> Result<Token, LoginError> {
+    let nonsense = |what: &str| LoginError::Protocol(format!("the token endpoint: {what}").into());
+    let access = wire
+        .access_token
+        .filter(|token| !token.expose().is_empty())
+        .ok_or_else(|| nonsense("no access_token in a successful answer"))?;
+    if let Some(kind) = &wire.token_type
+        && !kind.eq_ignore_ascii_case("bearer")
+    {
+        return Err(nonsense("the token is not a bearer token"));
+    }
+    Ok(Token {
+        access,
+        expires_in: wire.expires_in.as_ref().and_then(seconds),
+        user_name: wire.user_name,
+    })
+}
+
+/// A number, or one in quotes.
+fn seconds(value: &Value) -> Option<i64> {
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+}
