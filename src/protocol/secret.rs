@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// A secret. Its `Debug` prints nothing, it cannot be serialised, and it is wiped when dropped.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+/// The one key of the map that a secret is read from. The config puts it where `{ env = ".." }` or `{ file = ".." }`
+/// stood; nobody can type it by accident.
+pub const RESOLVED: &str = "\u{0}secret";
+
+/// A secret. Its `Debug` prints nothing, it cannot be serialized, and it is wiped when dropped.
+#[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -34,6 +38,62 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Reads a resolved reference and nothing else, so that no secret can stand in a config as text. The message never
+/// repeats what was found: it may be the secret.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ResolvedReference)
+    }
+}
+
+struct ResolvedReference;
+
+fn written_out<E: Error>() -> E {
+    E::custom(
+        "a secret is not written into the config: use { env = \"NAME\" } or { file = \"path\" }",
+    )
+}
+
+impl<'de> Visitor<'de> for ResolvedReference {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{ env = \"NAME\" } or { file = \"path\" }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        match map.next_key::<String>()? {
+            Some(key) if key == RESOLVED => map.next_value().map(|text: String| Secret::new(text)),
+            _ => Err(written_out()),
+        }
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Secret, E> {
+        Err(written_out())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Secret, E> {
+        Err(written_out())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Secret, E> {
+        Err(written_out())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
+        Err(written_out())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Secret, E> {
+        Err(written_out())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Secret, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Err(written_out())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +101,33 @@ mod tests {
     #[test]
     fn debug_shows_nothing() {
         assert_eq!(format!("{:?}", Secret::new("x")), "[secret]");
+    }
+
+    #[test]
+    fn only_a_resolved_reference_is_read() {
+        let resolved = serde_json::json!({ RESOLVED: "x" });
+        assert!(
+            serde_json::from_value::<Secret>(resolved)
+                .unwrap()
+                .equals("x")
+        );
+        for written in [
+            "\"hunter2\"",
+            "1234",
+            "-1",
+            "1.5",
+            "true",
+            "[\"hunter2\"]",
+            "{\"a\":\"hunter2\"}",
+            "{}",
+        ] {
+            let error = serde_json::from_str::<Secret>(written)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("a secret is not written into the config"),
+                "{error}"
+            );
+        }
     }
 }

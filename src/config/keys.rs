@@ -1,0 +1,164 @@
+//! `[keys]`: the master key that seals, and the algorithms that sign.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::database::Database;
+use super::duration::Span;
+use super::place::{Place, Report};
+use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::secret::Secret;
+
+/// What signs and seals.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The master key as written, known to be 32 bytes; absent only with SQLite.
+    pub master_key: Option<Secret>,
+    /// Where the master key is kept, and made at the first start, when [`Keys::master_key`] is absent.
+    pub master_key_file: Option<PathBuf>,
+    /// The algorithms to have keys for; the first is the default. Never empty.
+    pub algorithms: Vec<SigningAlgorithm>,
+    /// Seconds that a new key is published before it signs (T47).
+    pub announce: i64,
+}
+
+/// Seconds that clients may cache the JWKS; a key must be announced for longer (T47).
+pub const JWKS_MAX_AGE: i64 = 15 * 60;
+
+/// The bytes of a master key.
+pub type MasterKey = Zeroizing<[u8; 32]>;
+
+impl Keys {
+    /// Reads a master key: 32 bytes as hexadecimal, base64 or base64url.
+    pub fn decode_master_key(text: &str) -> Option<MasterKey> {
+        let bytes = Zeroizing::new(if text.len() == 64 {
+            decode_hex(text)?
+        } else {
+            let alphabet = if text.contains(['-', '_']) {
+                alphabet::URL_SAFE
+            } else {
+                alphabet::STANDARD
+            };
+            let lenient = GeneralPurposeConfig::new()
+                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+            GeneralPurpose::new(&alphabet, lenient).decode(text).ok()?
+        });
+        let bytes: [u8; 32] = bytes.as_slice().try_into().ok()?;
+        Some(Zeroizing::new(bytes))
+    }
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let byte = |pair: &[u32]| {
+        let (high, low) = (pair.first()?, pair.last()?);
+        u8::try_from(high * 16 + low).ok()
+    };
+    digits?.chunks(2).map(byte).collect()
+}
+
+/// What the master key's file is called when only the database is known: its name with this at the end.
+const MASTER_KEY_EXTENSION: &str = "master-key";
+
+const DAY: i64 = 24 * 60 * 60;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    master_key: Option<Secret>,
+    master_key_file: Option<PathBuf>,
+    algorithms: Option<Vec<SigningAlgorithm>>,
+    announce: Option<Span>,
+}
+
+impl Keys {
+    pub(super) fn check(raw: Raw, database: &Database, at: &Place, report: &mut Report) -> Self {
+        let in_config = at.key("master_key");
+        if let Some(key) = &raw.master_key
+            && Self::decode_master_key(key.expose()).is_none()
+        {
+            report.problem(
+                &in_config,
+                "must be 32 random bytes as base64 or hexadecimal; make one with: openssl rand -base64 32",
+            );
+        }
+        if raw.master_key.is_some() && raw.master_key_file.is_some() {
+            report.problem(
+                &at.key("master_key_file"),
+                "stands beside master_key; keep one of them",
+            );
+        } else if database.is_postgres() && raw.master_key.is_none() {
+            report.problem(
+                &in_config,
+                "is missing; with PostgreSQL every node needs the same one: make it with openssl rand -base64 32, and write { env = \"NAME\" } or { file = \"path\" }",
+            );
+        }
+        let master_key_file = raw.master_key.is_none().then(|| match raw.master_key_file {
+            Some(path) => at.beside(path),
+            None => match database.sqlite_file() {
+                Some(file) => file.with_added_extension(MASTER_KEY_EXTENSION),
+                None => at.beside(format!("portico.{MASTER_KEY_EXTENSION}")),
+            },
+        });
+        let mut algorithms = raw
+            .algorithms
+            .unwrap_or_else(|| vec![SigningAlgorithm::default()]);
+        if algorithms.is_empty() {
+            report.problem(
+                &at.key("algorithms"),
+                "is empty; write [\"RS256\"], or leave it out",
+            );
+        }
+        let mut seen = Vec::new();
+        algorithms.retain(|algorithm| {
+            let new = !seen.contains(algorithm);
+            seen.push(*algorithm);
+            new
+        });
+        let announce = raw.announce.map_or(60 * 60, |span| {
+            span.seconds(
+                (JWKS_MAX_AGE + 60, 30 * DAY),
+                60 * 60,
+                &at.key("announce"),
+                report,
+            )
+        });
+        Self {
+            master_key: raw.master_key,
+            master_key_file,
+            algorithms,
+            announce,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_key_is_32_bytes_in_any_usual_spelling() {
+        for good in [
+            "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "-_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(Keys::decode_master_key(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            "correct horse battery staple",
+            "AAAA",
+            &"g".repeat(64),
+            &"é".repeat(32),
+        ] {
+            assert!(Keys::decode_master_key(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `[lifetimes]`: how long things last.
+
+use serde::Deserialize;
+
+use super::duration::{Span, show_seconds};
+use super::place::{Place, Report};
+use crate::model::family::FamilyLifetime;
+use crate::model::session::SessionLifetime;
+
+/// How long things last, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// An access token.
+    pub access_token: i64,
+    /// An ID token.
+    pub id_token: i64,
+    /// A session without use.
+    pub session_idle: i64,
+    /// A session in all.
+    pub session_absolute: i64,
+    /// A refresh token without use.
+    pub refresh_idle: i64,
+    /// A family of refresh tokens in all.
+    pub refresh_absolute: i64,
+    /// The time a person has to log in once an app has sent them.
+    pub flow: i64,
+    /// Not a time: the most families one person has with one client; the oldest ends.
+    pub families_per_client: i64,
+}
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            access_token: 10 * MINUTE,
+            id_token: 10 * MINUTE,
+            session_idle: 12 * HOUR,
+            session_absolute: 7 * DAY,
+            refresh_idle: 30 * DAY,
+            refresh_absolute: 365 * DAY,
+            flow: 30 * MINUTE,
+            families_per_client: 20,
+        }
+    }
+}
+
+impl Lifetimes {
+    /// The part that sessions ask for.
+    pub const fn session(&self) -> SessionLifetime {
+        SessionLifetime {
+            idle: self.session_idle,
+            absolute: self.session_absolute,
+        }
+    }
+
+    /// The part that refresh tokens ask for.
+    pub const fn family(&self) -> FamilyLifetime {
+        FamilyLifetime {
+            idle: self.refresh_idle,
+            absolute: self.refresh_absolute,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    access_token: Option<Span>,
+    id_token: Option<Span>,
+    session_idle: Option<Span>,
+    session_absolute: Option<Span>,
+    refresh_idle: Option<Span>,
+    refresh_absolute: Option<Span>,
+    flow: Option<Span>,
+    families_per_client: Option<i64>,
+}
+
+impl Lifetimes {
+    pub(super) fn check(raw: &Raw, at: &Place, report: &mut Report) -> Self {
+        let default = Self::default();
+        let mut span = |key: &str, written: Option<Span>, default: i64, limits: (i64, i64)| {
+            written.map_or(default, |span| {
+                span.seconds(limits, default, &at.key(key), report)
+            })
+        };
+        // A token cannot be called back where an API checks it alone, so a day is the end (RFC 9700 section 2.2).
+        let token = (MINUTE, DAY);
+        let long = (5 * MINUTE, 3650 * DAY);
+        let lifetimes = Self {
+            access_token: span(
+                "access_token",
+                raw.access_token,
+                default.access_token,
+                token,
+            ),
+            id_token: span("id_token", raw.id_token, default.id_token, token),
+            session_idle: span("session_idle", raw.session_idle, default.session_idle, long),
+            session_absolute: span(
+                "session_absolute",
+                raw.session_absolute,
+                default.session_absolute,
+                long,
+            ),
+            refresh_idle: span("refresh_idle", raw.refresh_idle, default.refresh_idle, long),
+            refresh_absolute: span(
+                "refresh_absolute",
+                raw.refresh_absolute,
+                default.refresh_absolute,
+                long,
+            ),
+            flow: span("flow", raw.flow, default.flow, (MINUTE, DAY)),
+            families_per_client: raw
+                .families_per_client
+                .unwrap_or(default.families_per_client),
+        };
+        if !(1..=1000).contains(&lifetimes.families_per_client) {
+            report.problem(&at.key("families_per_client"), "must be between 1 and 1000");
+        }
+        for (idle, absolute, name) in [
+            (
+                lifetimes.session_idle,
+                lifetimes.session_absolute,
+                "session",
+            ),
+            (
+                lifetimes.refresh_idle,
+                lifetimes.refresh_absolute,
+                "refresh",
+            ),
+        ] {
+            if idle > absolute {
+                report.problem(
+                    &at.key(&format!("{name}_idle")),
+                    format!(
+                        "must not be longer than {name}_absolute ({})",
+                        show_seconds(absolute)
+                    ),
+                );
+            }
+        }
+        lifetimes
+    }
+}

@@ -1,0 +1,184 @@
+//! From files to [`Config`].
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Value;
+
+use super::clients::{self, Known};
+use super::document::{Document, Environment, OVERRIDES};
+use super::place::{Place, Report};
+use super::{
+    Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Problems,
+    Server, UpstreamConfig, brand, database, keys, lifetimes, log, login, outbound, section,
+    server, upstreams,
+};
+use crate::protocol::ids::ClientId;
+use crate::protocol::issuer::Issuer;
+
+/// The folder beside the config whose files hold clients.
+const CLIENTS_FOLDER: &str = "clients.d";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    issuer: Option<String>,
+    server: server::Raw,
+    database: database::Raw,
+    keys: keys::Raw,
+    lifetimes: lifetimes::Raw,
+    login: login::Raw,
+    /// Entries one by one, so that one without sense does not hide the others.
+    upstreams: Vec<Value>,
+    clients: Vec<Value>,
+    outbound: outbound::Raw,
+    brand: brand::Raw,
+    log: log::Raw,
+}
+
+/// What a file in `clients.d` may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawClients {
+    clients: Vec<Value>,
+}
+
+/// Reads `path` and `clients.d/*.toml` beside it, with the variables of this process.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    load_with(path, &|name| std::env::var(name).ok())
+}
+
+/// Reads `path` and `clients.d/*.toml` beside it, with the variables that `env` knows.
+pub fn load_with(path: &Path, env: Environment<'_>) -> Result<Config, Problems> {
+    let mut report = Report::default();
+    let main = Document::read(path, env, &OVERRIDES, &mut report);
+    let client_files: Vec<Document> = client_files(path, &mut report)
+        .iter()
+        .filter_map(|file| Document::read(file, env, &[], &mut report))
+        .collect();
+    let config = main.and_then(|main| check(main, client_files, &mut report));
+    match config {
+        Some(config) if report.problems.is_empty() => Ok(Config {
+            warnings: report.warnings,
+            ..config
+        }),
+        _ => Err(Problems::new(report.problems)),
+    }
+}
+
+/// `clients.d/*.toml`, sorted; none when there is no such folder.
+fn client_files(path: &Path, report: &mut Report) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new("")).join(CLIENTS_FOLDER);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            report.file_problem(&folder, None, format!("cannot be read: {error}"));
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        // What an editor left behind.
+        .filter(|file| {
+            file.file_name()
+                .is_some_and(|name| !name.to_string_lossy().starts_with('.'))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Option<Config> {
+    let at = main.place;
+    let raw: Raw = section::read(Value::Table(main.table), &at, report)?;
+    let issuer = check_issuer(raw.issuer, &at.key("issuer"), report);
+    let server = Server::check(raw.server, &at.key("server"), report);
+    if let Some(issuer) = &issuer {
+        server.warn_of_plain_http(issuer, &at.key("server"), report);
+    }
+    let database = Database::check(raw.database, &at.key("database"), report);
+    let keys = Keys::check(raw.keys, &database, &at.key("keys"), report);
+    let lifetimes = Lifetimes::check(&raw.lifetimes, &at.key("lifetimes"), report);
+    let login = LoginPolicy::check(&raw.login, &at.key("login"), report);
+    let upstream_ids = upstreams::ids(&raw.upstreams);
+    let upstreams = UpstreamConfig::read_all(raw.upstreams, &at.key("upstreams"), report);
+    let known = Known {
+        upstreams: &upstream_ids,
+        algorithms: &keys.algorithms,
+    };
+    let mut entries = vec![(at.key("clients"), raw.clients)];
+    for document in client_files {
+        let read = section::read(Value::Table(document.table), &document.place, report);
+        let RawClients { clients } = read.unwrap_or_default();
+        entries.push((document.place.key("clients"), clients));
+    }
+    let clients = check_clients(entries, &known, report);
+    let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
+    let brand = Brand::check(raw.brand, &at.key("brand"), report);
+    let log = Log::check(raw.log, &at.key("log"), report);
+    Some(Config {
+        issuer: issuer?,
+        server,
+        database,
+        keys,
+        lifetimes,
+        login,
+        upstreams,
+        clients,
+        outbound,
+        brand,
+        log,
+        warnings: Vec::new(),
+    })
+}
+
+fn check_issuer(issuer: Option<String>, at: &Place, report: &mut Report) -> Option<Issuer> {
+    let Some(issuer) = issuer else {
+        report.problem(
+            at,
+            "is missing; write the address at which browsers reach Portico, such as \"https://login.example.org\"",
+        );
+        return None;
+    };
+    Issuer::parse(&issuer)
+        .map_err(|error| report.problem(at, error.to_string()))
+        .ok()
+}
+
+/// The clients of all files, each `client_id` once.
+fn check_clients(
+    entries: Vec<(Place, Vec<Value>)>,
+    known: &Known<'_>,
+    report: &mut Report,
+) -> Vec<ClientConfig> {
+    let mut clients = Vec::new();
+    let mut owners: Vec<(ClientId, PathBuf)> = Vec::new();
+    for (at, entries) in entries {
+        for (index, entry) in entries.into_iter().enumerate() {
+            let at = at.index(index);
+            let Some(raw) = section::read::<clients::Raw>(entry, &at, report) else {
+                continue;
+            };
+            let Some(client) = ClientConfig::check(raw, known, &at, report) else {
+                continue;
+            };
+            let id = client.client.client_id.clone();
+            if let Some((_, owner)) = owners.iter().find(|(other, _)| *other == id) {
+                let text = format!(
+                    "{id} is the client_id of another client, in {}",
+                    owner.display()
+                );
+                report.problem(&at.key("client_id"), text);
+            } else {
+                owners.push((id, at.file().to_owned()));
+                clients.push(client);
+            }
+        }
+    }
+    clients
+}

@@ -1,0 +1,86 @@
+//! `[login]`: what stands between a guesser and the upstream (T32 to T34).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::duration::Span;
+use super::place::{Place, Report};
+use crate::model::throttle::ThrottlePolicy;
+
+/// What stands between a guesser and the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginPolicy {
+    /// Failures for one user name.
+    pub throttle: ThrottlePolicy,
+    /// Failures from one client address within the same window.
+    pub address_attempts: i64,
+    /// How long a refused login takes at least, so that its time tells nothing (T32).
+    pub refusal_floor: Duration,
+}
+
+impl Default for LoginPolicy {
+    fn default() -> Self {
+        Self {
+            throttle: ThrottlePolicy {
+                attempts: 5,
+                window: 15 * 60,
+            },
+            address_attempts: 100,
+            refusal_floor: Duration::from_millis(500),
+        }
+    }
+}
+
+/// A floor above this keeps people waiting, and holds their connections.
+const MAX_FLOOR: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    max_attempts: Option<i64>,
+    window: Option<Span>,
+    max_attempts_per_address: Option<i64>,
+    refusal_floor: Option<Span>,
+}
+
+impl LoginPolicy {
+    pub(super) fn check(raw: &Raw, at: &Place, report: &mut Report) -> Self {
+        let default = Self::default();
+        let attempts = raw.max_attempts.unwrap_or(default.throttle.attempts);
+        if !(1..=100).contains(&attempts) {
+            report.problem(
+                &at.key("max_attempts"),
+                "must be between 1 and 100, and below the number at which the upstream locks an account",
+            );
+        }
+        let window = raw.window.map_or(default.throttle.window, |span| {
+            span.seconds(
+                (60, 24 * 60 * 60),
+                default.throttle.window,
+                &at.key("window"),
+                report,
+            )
+        });
+        let address_attempts = raw
+            .max_attempts_per_address
+            .unwrap_or(default.address_attempts);
+        if !(attempts..=1_000_000).contains(&address_attempts) {
+            report.problem(
+                &at.key("max_attempts_per_address"),
+                "must be between max_attempts and 1000000: many people share one address",
+            );
+        }
+        let refusal_floor = raw
+            .refusal_floor
+            .map_or(default.refusal_floor, Span::duration);
+        if refusal_floor > MAX_FLOOR {
+            report.problem(&at.key("refusal_floor"), "must be 5s at the most");
+        }
+        Self {
+            throttle: ThrottlePolicy { attempts, window },
+            address_attempts,
+            refusal_floor,
+        }
+    }
+}

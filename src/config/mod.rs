@@ -1,0 +1,75 @@
+//! What an administrator writes: `portico.toml`, and `clients.d/*.toml` beside it (design, section 6).
+//!
+//! Two steps: serde reads what was written, section by section; then each section checks it into domain types. Every
+//! problem is told at once, with file, line, key path, and what to write instead. `config/portico.example.toml` is
+//! the reference manual; a test keeps it complete.
+
+mod brand;
+mod client_secret;
+mod clients;
+mod database;
+mod document;
+mod duration;
+mod keys;
+mod known_keys;
+mod lifetimes;
+mod load;
+mod log;
+mod login;
+mod outbound;
+mod pem;
+mod place;
+mod problem;
+mod reference;
+mod section;
+mod server;
+mod show;
+mod text;
+mod upstreams;
+mod wording;
+
+pub use brand::Brand;
+pub use clients::ClientConfig;
+pub use database::Database;
+pub use document::{Environment, OVERRIDES};
+pub use keys::{JWKS_MAX_AGE, Keys, MasterKey};
+pub use known_keys::known_keys;
+pub use lifetimes::Lifetimes;
+pub use load::{load, load_with};
+pub use log::{Log, LogFormat};
+pub use login::LoginPolicy;
+pub use outbound::Outbound;
+pub use problem::{Problem, Problems};
+pub use server::{Server, Tls};
+pub use upstreams::{UpstreamConfig, UpstreamSettings};
+
+use crate::protocol::issuer::Issuer;
+
+/// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who we are, to clients.
+    pub issuer: Issuer,
+    /// Where to listen.
+    pub server: Server,
+    /// Where the records are.
+    pub database: Database,
+    /// What signs and seals.
+    pub keys: Keys,
+    /// How long things last.
+    pub lifetimes: Lifetimes,
+    /// What stands between a guesser and the upstream.
+    pub login: LoginPolicy,
+    /// The credential systems; at least one.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// The clients that the files own.
+    pub clients: Vec<ClientConfig>,
+    /// What Portico may fetch.
+    pub outbound: Outbound,
+    /// What people see.
+    pub brand: Brand,
+    /// What the log tells.
+    pub log: Log,
+    /// Unsafe choices, to be logged at start.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,171 @@
+//! The effective configuration, for `portico check`: what was written and every default, secrets masked.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::duration::show_seconds;
+use super::{ClientConfig, Config, UpstreamConfig};
+use crate::upstream::LoginMethod;
+
+/// What stands where a secret is.
+pub(super) const MASK: &str = "[secret]";
+
+impl Config {
+    /// The configuration as TOML, to be read by people: it cannot be loaded, for its secrets are masked.
+    pub fn effective(&self) -> String {
+        let sections = table([
+            ("issuer", text(&self.issuer)),
+            ("server", self.show_server()),
+            ("database", table([("url", text(self.database.shown()))])),
+            ("keys", self.show_keys()),
+            ("lifetimes", self.show_lifetimes()),
+            ("login", self.show_login()),
+            ("upstreams", array(&self.upstreams, show_upstream)),
+            ("clients", array(&self.clients, show_client)),
+            (
+                "outbound",
+                table([
+                    ("allow_hosts", array(&self.outbound.allow_hosts, text)),
+                    (
+                        "extra_ca",
+                        array(&self.outbound.extra_ca, |file| path(file)),
+                    ),
+                ]),
+            ),
+            ("brand", table([("name", text(&self.brand.name))])),
+            (
+                "log",
+                table([
+                    ("format", text(self.log.format.as_str())),
+                    ("filter", text(&self.log.filter)),
+                ]),
+            ),
+        ]);
+        toml::to_string_pretty(&sections).unwrap_or_default()
+    }
+
+    fn show_server(&self) -> Value {
+        let mut server = vec![
+            ("listen", text(self.server.listen)),
+            ("internal_listen", text(self.server.internal_listen)),
+            ("trusted_proxies", array(&self.server.trusted_proxies, text)),
+        ];
+        if let Some(tls) = &self.server.tls {
+            let files = [
+                ("certificate", path(&tls.certificate)),
+                ("private_key", path(&tls.private_key)),
+            ];
+            server.push(("tls", table(files)));
+        }
+        table(server)
+    }
+
+    fn show_keys(&self) -> Value {
+        let mut keys = vec![
+            (
+                "algorithms",
+                array(&self.keys.algorithms, |algorithm| text(algorithm.as_str())),
+            ),
+            ("announce", text(show_seconds(self.keys.announce))),
+        ];
+        if self.keys.master_key.is_some() {
+            keys.push(("master_key", text(MASK)));
+        }
+        if let Some(file) = &self.keys.master_key_file {
+            keys.push(("master_key_file", path(file)));
+        }
+        table(keys)
+    }
+
+    fn show_lifetimes(&self) -> Value {
+        let lifetimes = &self.lifetimes;
+        table([
+            ("access_token", text(show_seconds(lifetimes.access_token))),
+            ("id_token", text(show_seconds(lifetimes.id_token))),
+            ("session_idle", text(show_seconds(lifetimes.session_idle))),
+            (
+                "session_absolute",
+                text(show_seconds(lifetimes.session_absolute)),
+            ),
+            ("refresh_idle", text(show_seconds(lifetimes.refresh_idle))),
+            (
+                "refresh_absolute",
+                text(show_seconds(lifetimes.refresh_absolute)),
+            ),
+            ("flow", text(show_seconds(lifetimes.flow))),
+            (
+                "families_per_client",
+                Value::Integer(lifetimes.families_per_client),
+            ),
+        ])
+    }
+
+    fn show_login(&self) -> Value {
+        let login = &self.login;
+        let floor = humantime::format_duration(login.refusal_floor);
+        table([
+            ("max_attempts", Value::Integer(login.throttle.attempts)),
+            ("window", text(show_seconds(login.throttle.window))),
+            (
+                "max_attempts_per_address",
+                Value::Integer(login.address_attempts),
+            ),
+            ("refusal_floor", text(floor)),
+        ])
+    }
+}
+
+/// What all kinds have, with defaults, and what was written for the adapter.
+fn show_upstream(upstream: &UpstreamConfig) -> Value {
+    let common = table([
+        ("id", text(&upstream.id)),
+        ("kind", text(upstream.settings.kind())),
+        ("label", text(&upstream.label)),
+        (
+            "login",
+            array(&upstream.login, |method| {
+                text(match method {
+                    LoginMethod::Password => "password",
+                    LoginMethod::Redirect => "redirect",
+                })
+            }),
+        ),
+    ]);
+    let mut shown = upstream.written.clone();
+    if let Value::Table(common) = common {
+        shown.extend(common);
+    }
+    Value::Table(shown)
+}
+
+fn show_client(client: &ClientConfig) -> Value {
+    let mut shown = Table::try_from(&client.client).unwrap_or_default();
+    let mask = |_: &_| text(MASK);
+    match client.secrets.as_slice() {
+        [] => None,
+        [_] => shown.insert("client_secret".to_owned(), text(MASK)),
+        several => shown.insert("client_secret".to_owned(), array(several, mask)),
+    };
+    Value::Table(shown)
+}
+
+fn table(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let owned = entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value));
+    Value::Table(owned.collect())
+}
+
+fn array<'a, T>(items: &'a [T], show: impl Fn(&'a T) -> Value) -> Value {
+    Value::Array(items.iter().map(show).collect())
+}
+
+fn text(value: impl Display) -> Value {
+    Value::String(value.to_string())
+}
+
+fn path(value: &Path) -> Value {
+    text(value.display())
+}

@@ -1,0 +1,223 @@
+//! `[[upstreams]]`: the credential systems. A new adapter adds one variant to each of the two enums here.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::place::{Place, Report};
+use super::reference;
+use super::section;
+use super::text;
+use crate::protocol::ids::UpstreamId;
+use crate::upstream::settings::SettingProblem;
+use crate::upstream::{LoginMethod, aim18, imis, users};
+
+/// A credential system.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Its name, part of its callback URL.
+    pub id: UpstreamId,
+    /// What people see.
+    pub label: String,
+    /// The ways to log in, in the order to offer them; never empty.
+    pub login: Vec<LoginMethod>,
+    /// What its adapter wants to know.
+    pub settings: UpstreamSettings,
+    /// What was written for the adapter, secrets masked; for [`super::Config::effective`] alone.
+    pub written: Table,
+}
+
+/// What each kind of adapter wants to know.
+#[derive(Clone, Debug)]
+pub enum UpstreamSettings {
+    /// ASI iMIS.
+    Imis(imis::Settings),
+    /// Multiable aiM18.
+    Aim18(aim18::Settings),
+    /// People written into the config.
+    Users(users::Settings),
+}
+
+/// `kind`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Imis,
+    Aim18,
+    Users,
+}
+
+impl Kind {
+    const fn methods(self) -> &'static [LoginMethod] {
+        match self {
+            Self::Imis => imis::METHODS,
+            Self::Aim18 => aim18::METHODS,
+            Self::Users => users::METHODS,
+        }
+    }
+
+    fn settings(self, table: Table, at: &Place, report: &mut Report) -> Option<UpstreamSettings> {
+        match self {
+            Self::Imis => {
+                read(table, imis::Settings::problems, at, report).map(UpstreamSettings::Imis)
+            }
+            Self::Aim18 => {
+                read(table, aim18::Settings::problems, at, report).map(UpstreamSettings::Aim18)
+            }
+            Self::Users => {
+                read(table, users::Settings::problems, at, report).map(UpstreamSettings::Users)
+            }
+        }
+    }
+}
+
+impl UpstreamSettings {
+    /// The word in the config.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Imis(_) => "imis",
+            Self::Aim18(_) => "aim18",
+            Self::Users(_) => "users",
+        }
+    }
+}
+
+/// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
+/// would lose the check for unknown keys.
+const COMMON: [&str; 4] = ["id", "kind", "label", "login"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    id: Option<String>,
+    kind: Option<Kind>,
+    label: Option<String>,
+    login: Option<Vec<LoginMethod>>,
+}
+
+impl UpstreamConfig {
+    /// Reads every entry; those with a mistake are left out.
+    pub(super) fn read_all(entries: Vec<Value>, at: &Place, report: &mut Report) -> Vec<Self> {
+        if entries.is_empty() {
+            report.problem(
+                at,
+                "is missing; nobody can log in without an upstream: write [[upstreams]] with id, kind and what the kind needs",
+            );
+        }
+        let mut upstreams: Vec<Self> = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let at = at.index(index);
+            let Value::Table(table) = entry else {
+                report.problem(&at, "must be a table: write [[upstreams]]");
+                continue;
+            };
+            let Some(upstream) = Self::read(table, &at, report) else {
+                continue;
+            };
+            if upstreams.iter().any(|other| other.id == upstream.id) {
+                report.problem(
+                    &at.key("id"),
+                    "is the id of an earlier upstream; each needs its own",
+                );
+            }
+            upstreams.push(upstream);
+        }
+        upstreams
+    }
+
+    fn read(mut table: Table, at: &Place, report: &mut Report) -> Option<Self> {
+        let common = COMMON
+            .iter()
+            .filter_map(|key| table.remove_entry(*key))
+            .collect();
+        let raw: Raw = section::read(Value::Table(common), at, report)?;
+        let id = check_id(raw.id, &at.key("id"), report);
+        let Some(kind) = raw.kind else {
+            report.problem(
+                &at.key("kind"),
+                "is missing; write \"imis\", \"aim18\" or \"users\"",
+            );
+            return None;
+        };
+        let login = check_login(raw.login, kind, &at.key("login"), report);
+        if let Some(label) = &raw.label {
+            text::check_label(label, &at.key("label"), report);
+        }
+        let mut written = table.clone();
+        reference::mask(&mut written);
+        let settings = kind.settings(table, at, report);
+        let id = id?;
+        Some(Self {
+            label: raw.label.unwrap_or_else(|| id.to_string()),
+            id,
+            login,
+            settings: settings?,
+            written,
+        })
+    }
+}
+
+/// The id of an entry whatever else is wrong with it, so that clients may refer to it without a second problem.
+pub(super) fn ids(entries: &[Value]) -> Vec<UpstreamId> {
+    let id = |entry: &Value| entry.get("id")?.as_str().map(UpstreamId::new);
+    entries.iter().filter_map(id).collect()
+}
+
+fn check_id(id: Option<String>, at: &Place, report: &mut Report) -> Option<UpstreamId> {
+    let Some(id) = id else {
+        report.problem(at, "is missing; write a short name, such as \"members\"");
+        return None;
+    };
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if id.is_empty() || id.len() > 32 || !id.bytes().all(allowed) {
+        report.problem(
+            at,
+            "must be 1 to 32 lower-case letters, digits and hyphens; it is part of an address",
+        );
+        return None;
+    }
+    Some(UpstreamId::new(id))
+}
+
+fn check_login(
+    written: Option<Vec<LoginMethod>>,
+    kind: Kind,
+    at: &Place,
+    report: &mut Report,
+) -> Vec<LoginMethod> {
+    let methods = kind.methods();
+    let Some(login) = written else {
+        return methods.iter().take(1).copied().collect();
+    };
+    if login.is_empty() {
+        report.problem(
+            at,
+            "is empty, so nobody could log in; leave it out for the usual way",
+        );
+    }
+    for (index, method) in login.iter().enumerate() {
+        if !methods.contains(method) {
+            report.problem(
+                &at.index(index),
+                "this kind of upstream does not offer that way to log in",
+            );
+        } else if login.iter().take(index).any(|earlier| earlier == method) {
+            report.problem(&at.index(index), "stands here twice");
+        }
+    }
+    login
+}
+
+/// Reads an adapter's settings and asks it what it thinks of them.
+fn read<T: DeserializeOwned>(
+    table: Table,
+    problems: fn(&T) -> Vec<SettingProblem>,
+    at: &Place,
+    report: &mut Report,
+) -> Option<T> {
+    let settings: T = section::read_knowing(&COMMON, Value::Table(table), at, report)?;
+    for SettingProblem { key, problem } in problems(&settings) {
+        report.problem(&at.path(&key), problem);
+    }
+    Some(settings)
+}
