@@ -19,10 +19,11 @@ class Program {
       stream.on("data", (text) => { this.output += text; });
     }
     running.add(child);
-    this.ended = once(child, "exit").then(([code, signal]) => {
+    // "close" comes after the last of the output, and an error where there was nothing to start.
+    this.ended = once(child, "close").then(([code, signal]) => signal ?? code, (error) => error.message).then((exit) => {
       running.delete(child);
-      this.exit = signal ?? code;
-      return this.exit;
+      this.exit = exit;
+      return exit;
     });
   }
 
