@@ -1,0 +1,40 @@
+# Portico, built from this folder:  docker build -t portico .
+# Run with a configuration that has listen = "0.0.0.0:8080" and, on SQLite, url = "sqlite:/var/lib/portico/portico.db":
+#   docker run --read-only --cap-drop ALL -p 8080:8080 -v portico-data:/var/lib/portico -v ./config:/etc/portico:ro portico
+
+FROM rust:1.95.0-bookworm AS build
+# The image's own toolchain is the one that rust-toolchain.toml names; without the file rustup adds nothing to it.
+ENV RUSTUP_TOOLCHAIN=1.95.0
+WORKDIR /src
+
+# The dependencies are a layer of their own: an empty crate with our manifest compiles them, and only a change of the lock file does it again.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs tests/it/main.rs \
+    && cargo build --release --locked --bin portico \
+    && rm -r src tests
+
+COPY migrations migrations
+COPY templates templates
+COPY src src
+# The time of a file decides what cargo builds again, and a checkout may be older than the empty crate.
+RUN mkdir -p tests/it && touch tests/it/main.rs src/lib.rs src/main.rs \
+    && cargo build --release --locked --bin portico \
+    && mkdir /data
+
+FROM debian:bookworm-slim
+# Certificate authorities, for the upstreams' TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /src/target/release/portico /usr/local/bin/portico
+COPY --from=build --chown=65532:65532 /data /var/lib/portico
+COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/portico/
+
+# A number, so that an orchestrator can see that it is not root.
+USER 65532:65532
+WORKDIR /var/lib/portico
+VOLUME /var/lib/portico
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["portico", "health", "-c", "/etc/portico/portico.toml"]
+ENTRYPOINT ["portico"]
+CMD ["serve", "-c", "/etc/portico/portico.toml"]

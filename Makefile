@@ -1,0 +1,95 @@
+# The two commands that matter: `make demo` and `make test`. Each step of `make test` is a target of its own, too.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+PORTICO := $(TARGET)/debug/portico
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+WEB := tests/web/node_modules/.package-lock.json
+AUTHLIB := tests/authlib/.venv/.installed
+
+.PHONY: help
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+.PHONY: demo
+demo: ## Runs everything on this machine: the server, simulated iMIS and aiM18, a sample app
+	@scripts/setup build
+	cargo run --locked -- demo
+
+.PHONY: test
+test: ## Installs what is missing, then runs every check and every test on SQLite and on PostgreSQL
+	@scripts/setup test
+	@MAKE='$(MAKE)' scripts/test
+
+.PHONY: setup
+setup: ## Installs the Debian packages that the tests need, if any is missing
+	@scripts/setup test
+
+.PHONY: fmt
+fmt: ## Checks the formatting
+	cargo fmt --check
+
+.PHONY: lint
+lint: ## Clippy, warnings denied
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: test-rust
+test-rust: ## The Rust tests on SQLite
+	env -u TEST_DATABASE_URL PORTICO_TEST_DATABASE=sqlite cargo test --locked
+
+.PHONY: test-rust-postgres
+test-rust-postgres: ## The Rust tests on PostgreSQL
+	scripts/with-postgres env PORTICO_TEST_DATABASE=postgres cargo test --locked
+
+.PHONY: doc
+doc: ## The documentation, warnings denied
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+.PHONY: deny
+deny: $(CARGO_DENY) ## Licences, banned crates and sources (deny.toml)
+	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
+
+# Apart from `make test`: the advisory database is a repository on the Internet that changes under the same commit.
+.PHONY: audit
+audit: $(CARGO_DENY) ## Known vulnerabilities; fetches the advisory database
+	$(CARGO_DENY) --locked check advisories
+
+.PHONY: build
+build:
+	cargo build --locked
+
+.PHONY: test-web
+test-web: build $(WEB) ## Relying parties from npm and Chromium, on SQLite
+	cd tests/web && env -u TEST_DATABASE_URL PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=sqlite npm test --silent
+
+.PHONY: test-web-postgres
+test-web-postgres: build $(WEB) ## The same on PostgreSQL
+	cd tests/web && PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres npm test --silent
+
+.PHONY: test-authlib
+test-authlib: build $(WEB) $(AUTHLIB) ## Authlib from PyPI, on SQLite
+	cd tests/authlib && env -u TEST_DATABASE_URL PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=sqlite .venv/bin/python -m unittest --verbose
+
+.PHONY: test-authlib-postgres
+test-authlib-postgres: build $(WEB) $(AUTHLIB) ## The same on PostgreSQL
+	cd tests/authlib && PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres .venv/bin/python -m unittest --verbose
+
+$(WEB): tests/web/package.json tests/web/package-lock.json
+	cd tests/web && npm ci
+	touch $@
+
+$(AUTHLIB): tests/authlib/requirements.txt
+	python3 -m venv --clear tests/authlib/.venv
+	tests/authlib/.venv/bin/pip install --quiet --require-hashes --only-binary :all: --requirement $<
+	touch $@
+
+# Unoptimized, it is compiled in under a minute and still checks the tree in a second.
+$(CARGO_DENY):
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install cargo-deny --debug --locked --version $(CARGO_DENY_VERSION) --root '$(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)'

@@ -1,0 +1,134 @@
+// Chromium, driven through Debian's chromedriver: a fresh profile for each test, nothing fetched but from the servers of the test.
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Builder, By, until } from "selenium-webdriver";
+import chrome from "selenium-webdriver/chrome.js";
+
+const PATIENCE_MS = 10_000;
+
+const inPath = (program) => execFileSync("/bin/sh", ["-c", `command -v ${program}`], { encoding: "utf8" }).trim();
+
+const FLAGS = [
+  "--headless=new",
+  // Neither root nor a container has the sandbox; only pages of the test are opened.
+  "--no-sandbox",
+  "--disable-dev-shm-usage",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--no-default-browser-check",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-features=Translate,OptimizationHints,MediaRouter,PasswordLeakDetection,HttpsUpgrades",
+  "--lang=en-US",
+];
+
+export async function openChromium() {
+  const profile = await mkdtemp(join(tmpdir(), "portico-chromium-"));
+  const options = new chrome.Options();
+  options.setChromeBinaryPath(inPath("chromium"));
+  options.addArguments(...FLAGS, `--user-data-dir=${profile}`);
+  options.setUserPreferences({ "credentials_enable_service": false, "profile.password_manager_leak_detection": false, "intl.accept_languages": "en" });
+  const driver = await new Builder()
+    .forBrowser("chrome")
+    .setChromeOptions(options)
+    .setChromeService(new chrome.ServiceBuilder(inPath("chromedriver")))
+    .build();
+  return new Chromium(driver, profile);
+}
+
+export class Chromium {
+  constructor(driver, profile) {
+    this.driver = driver;
+    this.profile = profile;
+  }
+
+  async close() {
+    await this.driver.quit();
+    await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  open(url) {
+    return this.driver.get(url);
+  }
+
+  // The script of pages, not the driver's.
+  async disableScript() {
+    await this.driver.sendDevToolsCommand("Emulation.setScriptExecutionDisabled", { value: true });
+  }
+
+  async url() {
+    return this.driver.getCurrentUrl();
+  }
+
+  async arrivesAt(prefix) {
+    await this.driver.wait(async () => (await this.url()).startsWith(prefix), PATIENCE_MS)
+      .catch(async () => { throw new Error(`did not arrive at ${prefix}, but is at ${await this.where()}`); });
+  }
+
+  // The one visible element; waits until it is there.
+  async find(css) {
+    const found = this.driver.wait(async () => {
+      for (const element of await this.driver.findElements(By.css(css))) {
+        if (await element.isDisplayed().catch(() => false)) return element;
+      }
+      return null;
+    }, PATIENCE_MS);
+    return found.catch(async () => { throw new Error(`found no ${css} at ${await this.where()}`); });
+  }
+
+  async has(css) {
+    for (const element of await this.driver.findElements(By.css(css))) if (await element.isDisplayed()) return true;
+    return false;
+  }
+
+  async text(css) {
+    return (await this.find(css)).getText();
+  }
+
+  // A button or a link by what it says.
+  async named(label) {
+    const element = await this.driver.wait(async () => {
+      for (const candidate of await this.driver.findElements(By.css("button, a[href], input[type=submit]"))) {
+        if (await candidate.isDisplayed().catch(() => false) && (await candidate.getText()).includes(label)) return candidate;
+      }
+      return null;
+    }, PATIENCE_MS).catch(async () => { throw new Error(`found nothing to press that says ${label} at ${await this.where()}`); });
+    return element;
+  }
+
+  async press(label) {
+    await (await this.named(label)).click();
+  }
+
+  async click(css) {
+    await (await this.find(css)).click();
+  }
+
+  // Types over what is there, for a page may keep the user name that was typed before.
+  async fill(css, value) {
+    const field = await this.find(css);
+    await field.clear();
+    await field.sendKeys(value);
+  }
+
+  // Waits until `action` has led to another document.
+  async leaving(action) {
+    const root = await this.driver.findElement(By.css("html"));
+    await action();
+    await this.driver.wait(until.stalenessOf(root), PATIENCE_MS);
+  }
+
+  async focused(...keys) {
+    await this.driver.actions().sendKeys(...keys).perform();
+    return this.driver.switchTo().activeElement();
+  }
+
+  async where() {
+    const body = await this.driver.findElement(By.css("body")).then((element) => element.getText(), () => "");
+    return `${await this.url()}: ${body}`;
+  }
+}

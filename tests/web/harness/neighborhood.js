@@ -1,0 +1,59 @@
+// What the browser tests need together: Portico, two web apps on other sites, the sample app, and a browser for each test.
+import { browserApp } from "./clients.js";
+import { openChromium } from "./chromium.js";
+import { freePorts } from "./ports.js";
+import { startSampleApp } from "./sample_app.js";
+import { startStand } from "./stand.js";
+import { startWebApp } from "./web_app.js";
+
+export async function startNeighborhood({ settings } = {}) {
+  const undo = [];
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const [reading, notes, sample] = await freePorts(3);
+    // 127.0.0.1 is another site than localhost, as an app usually is.
+    const readingApp = browserApp("reading", `http://127.0.0.1:${reading}`, { consent: "once" });
+    const notesApp = browserApp("notes", `http://127.0.0.1:${notes}`, {
+      token_endpoint_auth_method: "client_secret_basic",
+      client_secret: "a secret of the notes app, number 4",
+    });
+    const sampleAddress = `http://localhost:${sample}/`;
+    const sampleApp = browserApp("sample-app", "", { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
+
+    const stand = await startStand({ clients: [readingApp, notesApp, sampleApp], settings });
+    undo.push(() => stand.stop());
+    const start = async (registration, port) => {
+      const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}` });
+      undo.push(() => app.stop());
+      return app;
+    };
+    const apps = { reading: await start(readingApp, reading), notes: await start(notesApp, notes) };
+    apps.sample = await startSampleApp(sample, {
+      authority: stand.issuer,
+      client_id: sampleApp.client_id,
+      scope: sampleApp.scope,
+    });
+    undo.push(() => apps.sample.stop());
+    return { ...stand, ...apps, stop };
+  } catch (error) {
+    await stop().catch(() => {});
+    throw error;
+  }
+}
+
+// Gives the test a browser of its own; when it fails, says where the browser was.
+export function withBrowser(work) {
+  return async () => {
+    const chromium = await openChromium();
+    try {
+      await work(chromium);
+    } catch (error) {
+      error.message += `\n(the browser was at ${await chromium.where().catch(() => "an unknown place")})`;
+      throw error;
+    } finally {
+      await chromium.close();
+    }
+  };
+}

@@ -1,0 +1,113 @@
+// A whole Portico as `portico serve` runs it, with the simulated iMIS and aiM18 behind it.
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createDatabase } from "./database.js";
+import { IMIS_SERVICE, ANN, JO } from "./people.js";
+import { freePorts } from "./ports.js";
+import { start } from "./processes.js";
+import { toml } from "./toml.js";
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
+
+const AIM18_CLIENT = { id: "C-cG9ydGljbyB0ZXN0", secret: "aim18-client-secret-of-the-tests" };
+
+async function startSimulator(system, options = []) {
+  const program = start(`portico simulate ${system}`, PORTICO, ["simulate", system, "--listen", "127.0.0.1:0", ...options]);
+  const [, url] = await program.printed(/^listening on (http:\/\/\S+)$/m);
+  return { url, stop: () => program.stop() };
+}
+
+// A client's secret goes the way that an administrator's would: through the environment.
+function registration(client, index, environment) {
+  const { client_secret: secret, ...rest } = client;
+  if (secret === undefined) return rest;
+  const variable = `TEST_CLIENT_SECRET_${index}`;
+  environment[variable] = secret;
+  return { ...rest, client_secret: { env: variable } };
+}
+
+function configuration({ issuer, listen, internalListen, database, imis, aim18, clients, settings, environment }) {
+  return {
+    issuer,
+    server: { listen, internal_listen: internalListen, ...settings.server },
+    database: { url: database },
+    keys: { master_key: { env: "TEST_MASTER_KEY" }, ...settings.keys },
+    lifetimes: settings.lifetimes,
+    upstreams: [
+      {
+        id: JO.upstream,
+        kind: "imis",
+        label: JO.label,
+        login: ["password"],
+        base_url: imis,
+        service_account: { username: IMIS_SERVICE.username, password: { env: "TEST_IMIS_PASSWORD" } },
+      },
+      {
+        id: ANN.upstream,
+        kind: "aim18",
+        label: ANN.label,
+        login: ["redirect"],
+        base_url: aim18,
+        client_id: AIM18_CLIENT.id,
+        client_secret: { env: "TEST_AIM18_SECRET" },
+      },
+    ],
+    clients: clients.map((client, index) => registration(client, index, environment)),
+  };
+}
+
+// `clients` are registrations with the secret in clear; `settings` adds to the sections server, keys and lifetimes.
+export async function startStand({ clients, settings = {} }) {
+  const undo = [];
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const [port, internalPort] = await freePorts(2);
+    const issuer = `http://localhost:${port}`;
+    const folder = await mkdtemp(join(tmpdir(), "portico-web-"));
+    undo.push(() => rm(folder, { recursive: true, force: true }));
+    const database = await createDatabase(folder);
+    undo.push(() => database.drop());
+
+    const imis = await startSimulator("imis");
+    undo.push(() => imis.stop());
+    const aim18 = await startSimulator("aim18", [
+      "--client-id", AIM18_CLIENT.id,
+      "--client-secret", AIM18_CLIENT.secret,
+      "--callback", `${issuer}/upstream/${ANN.upstream}/callback`,
+    ]);
+    undo.push(() => aim18.stop());
+
+    const environment = {
+      TEST_IMIS_PASSWORD: IMIS_SERVICE.password,
+      TEST_AIM18_SECRET: AIM18_CLIENT.secret,
+      TEST_MASTER_KEY: randomBytes(32).toString("base64"),
+    };
+    const file = join(folder, "portico.toml");
+    await writeFile(file, toml(configuration({
+      issuer,
+      listen: `127.0.0.1:${port}`,
+      internalListen: `127.0.0.1:${internalPort}`,
+      database: database.url,
+      imis: imis.url,
+      aim18: aim18.url,
+      clients,
+      settings,
+      environment,
+    })));
+
+    const server = start("portico serve", PORTICO, ["serve", "-c", file], environment);
+    undo.push(() => server.stop());
+    await server.ready(() => fetch(`http://127.0.0.1:${internalPort}/health/ready`).then((response) => response.ok, () => false));
+
+    return { issuer, stop, stopImis: () => imis.stop(), log: () => server.output };
+  } catch (error) {
+    await stop().catch(() => {});
+    throw error;
+  }
+}
