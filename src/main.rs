@@ -1,3 +1,7 @@
 //! The `portico` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portico::cli::run()
+}

@@ -1,0 +1,78 @@
+//! The clients of the config files, taken over into the store at start: all or nothing.
+
+use crate::clock::{UnixTime, random_token};
+use crate::config::ClientConfig;
+use crate::keys::{Purpose, Secrets};
+use crate::model::client::ClientSecretHash;
+use crate::passwords::{PasswordHash, Passwords, hash_password};
+use crate::protocol::secret::Secret;
+use crate::store::{Store, StoredClient};
+
+use super::AppError;
+
+/// What begins a secret that we made: 256 random bits, for which a keyed hash is enough.
+const MADE_BY_US: &str = "portico_secret_";
+
+/// A client secret of full entropy, for `portico client secret`.
+pub fn made_secret() -> Secret {
+    Secret::new(format!("{MADE_BY_US}{}", random_token()))
+}
+
+/// Makes the store hold exactly the clients of the files.
+pub(super) async fn reconcile(
+    store: &Store,
+    secrets: &Secrets,
+    passwords: &Passwords,
+    clients: &[ClientConfig],
+    now: UnixTime,
+) -> Result<(), AppError> {
+    let mut wanted = Vec::with_capacity(clients.len());
+    for written in clients {
+        let known = store.find_client(&written.client.client_id).await?;
+        let known = known.map(|stored| stored.secrets).unwrap_or_default();
+        let mut hashes = Vec::new();
+        for secret in &written.secrets {
+            hashes.push(hash(secrets, passwords, secret, &known).await?);
+        }
+        wanted.push(StoredClient {
+            client: written.client.clone(),
+            secrets: hashes,
+        });
+    }
+    let reconciled = store.reconcile_clients(&wanted, now).await?;
+    let names = |ids: &[crate::protocol::ids::ClientId]| {
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    tracing::info!(
+        added = names(&reconciled.added),
+        changed = names(&reconciled.changed),
+        removed = names(&reconciled.removed),
+        total = wanted.len(),
+        "clients reconciled"
+    );
+    Ok(())
+}
+
+/// The hash to keep. A salted hash that already fits is kept as it is, so that a start changes nothing.
+async fn hash(
+    secrets: &Secrets,
+    passwords: &Passwords,
+    secret: &Secret,
+    known: &[ClientSecretHash],
+) -> Result<ClientSecretHash, AppError> {
+    if secret.expose().starts_with(MADE_BY_US) {
+        let hash = secrets.hash(Purpose::ClientSecret, secret.expose())?;
+        return Ok(ClientSecretHash::Keyed { hash });
+    }
+    for hash in known {
+        if let ClientSecretHash::Argon2id { phc } = hash {
+            let parsed = PasswordHash::parse(phc).map_err(|error| AppError::Hash(Box::new(error)))?;
+            let fits = passwords.verify(secret, &parsed).await;
+            if fits.map_err(|error| AppError::Hash(Box::new(error)))? {
+                return Ok(hash.clone());
+            }
+        }
+    }
+    let phc = hash_password(secret).map_err(|error| AppError::Hash(error.to_string().into()))?;
+    Ok(ClientSecretHash::Argon2id { phc })
+}

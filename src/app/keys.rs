@@ -1,0 +1,75 @@
+//! The master key and the signing keys: made at first start, rotated by command.
+
+use crate::clock::UnixTime;
+use crate::config::{Config, Keys};
+use crate::keys::ring::new_key;
+use crate::keys::{KeyError, KeyRing, MasterKey, Secrets};
+use crate::protocol::ids::KeyId;
+use crate::protocol::jws::SigningAlgorithm;
+use crate::store::Store;
+
+use super::AppError;
+
+/// The master key: from the config, or from the file beside the database, made when it is not there.
+pub fn master_key(config: &Config) -> Result<MasterKey, AppError> {
+    if let Some(text) = &config.keys.master_key {
+        let bytes = Keys::decode_master_key(text.expose());
+        return bytes
+            .map(|bytes| MasterKey::new(*bytes))
+            .ok_or(AppError::Key(KeyError::Crypto("read the master key")));
+    }
+    let path = config.keys.master_key_file.clone().unwrap_or_default();
+    MasterKey::read_or_create(&path).map_err(|source| AppError::MasterKey {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// Every key that is derived from the master key.
+pub fn open_secrets(config: &Config) -> Result<Secrets, AppError> {
+    Ok(Secrets::derive(&master_key(config)?)?)
+}
+
+/// The ring of signing keys. At the first start there are none: then one is made for each algorithm, active at once,
+/// for nobody can have cached a JWKS without it.
+pub(super) async fn open_ring(
+    store: &Store,
+    secrets: &Secrets,
+    algorithms: &[SigningAlgorithm],
+    now: UnixTime,
+) -> Result<KeyRing, AppError> {
+    let known = store.list_signing_keys().await?;
+    for algorithm in algorithms {
+        if !known.iter().any(|key| key.algorithm == *algorithm) {
+            let key = new_key(*algorithm, secrets, now, now)?;
+            if store.insert_first_signing_key(&key).await? {
+                tracing::info!(kid = %key.kid, algorithm = algorithm.as_str(), "made a signing key");
+            }
+        }
+    }
+    Ok(KeyRing::load(store.list_signing_keys().await?, secrets)?)
+}
+
+/// Announces a successor to the key of `algorithm`; it signs after `keys.announce`, or at once when `at_once`: for a
+/// key that has leaked. Its `kid`, and when it begins to sign; `None` when somebody else was quicker.
+pub async fn rotate(
+    config: &Config,
+    store: &Store,
+    algorithm: SigningAlgorithm,
+    at_once: bool,
+    now: UnixTime,
+) -> Result<Option<(KeyId, UnixTime)>, AppError> {
+    let secrets = open_secrets(config)?;
+    // A ring that cannot be opened with this master key must not get a key that can.
+    KeyRing::load(store.list_signing_keys().await?, &secrets)?;
+    let active_at = if at_once { now } else { now + config.keys.announce };
+    let successor = new_key(algorithm, &secrets, now, active_at)?;
+    // The predecessor verifies as long as something it signed may come back: an access token, or an ID token as the
+    // hint of a logout at the end of the longest session.
+    let lifetimes = &config.lifetimes;
+    let longest = lifetimes.access_token.max(lifetimes.id_token).max(lifetimes.session_absolute);
+    let rotated = store
+        .rotate_signing_key(&successor, active_at + longest)
+        .await?;
+    Ok(rotated.then_some((successor.kid, active_at)))
+}

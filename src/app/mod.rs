@@ -1,0 +1,235 @@
+//! The composition root: from a [`Config`] to an [`App`] that serves. The only room, with `cli`, that sees all others.
+
+mod clients;
+mod housekeeping;
+mod keys;
+mod serve;
+
+use std::net::TcpListener;
+
+use axum::Router;
+
+use crate::clock::Clock;
+use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
+use crate::flow::Flow;
+use crate::flow::login::RefusalFloor;
+use crate::grants::Grants;
+use crate::http::discovery::Discovery;
+use crate::http::state::{Settings, Upstreams};
+use crate::http::{self, HttpParts, HttpState};
+use crate::keys::{KeyError, Secrets};
+use crate::model::throttle::ThrottlePolicy;
+use crate::passwords::Passwords;
+use crate::protocol::discovery::Metadata;
+use crate::protocol::error::BoxError;
+use crate::protocol::scope;
+use crate::store::{Store, StoreError};
+use crate::tokens::{Mint, MintParts, TokenLifetimes};
+use crate::upstream::{self, Upstream, aim18, imis, users};
+
+pub use clients::made_secret;
+pub use keys::{master_key, open_secrets, rotate};
+
+/// Why the server could not be put together or run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The database.
+    #[error("the database: {0}")]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error("the keys: {0}")]
+    Key(#[from] KeyError),
+    /// The master key's file.
+    #[error("the master key in {path}: {source}")]
+    MasterKey {
+        /// The file.
+        path: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// An upstream.
+    #[error("the upstream {id}: {source}")]
+    Upstream {
+        /// Its name.
+        id: String,
+        /// What is wrong with it.
+        source: BoxError,
+    },
+    /// What we fetch with.
+    #[error("the outbound HTTP client: {0}")]
+    Outbound(BoxError),
+    /// The discovery document.
+    #[error("the discovery document: {0}")]
+    Discovery(#[from] serde_json::Error),
+    /// A socket or a certificate.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A client secret could not be hashed.
+    #[error("a client secret could not be hashed: {0}")]
+    Hash(BoxError),
+}
+
+/// A server that is ready to listen.
+pub struct App {
+    public: Router,
+    internal: Router,
+    tls: Option<Tls>,
+    store: Store,
+    housekeeping: housekeeping::Housekeeping,
+}
+
+/// The two listeners of a server.
+pub struct Listeners {
+    /// For browsers and clients.
+    pub public: TcpListener,
+    /// For health checks.
+    pub internal: TcpListener,
+}
+
+impl Listeners {
+    /// Binds both addresses of the config.
+    pub fn bind(config: &Config) -> Result<Self, AppError> {
+        let bind = |address| {
+            TcpListener::bind(address).map_err(|source| AppError::Io {
+                what: format!("cannot listen on {address}"),
+                source,
+            })
+        };
+        Ok(Self {
+            public: bind(config.server.listen)?,
+            internal: bind(config.server.internal_listen)?,
+        })
+    }
+}
+
+impl App {
+    /// Opens the database (and brings its schema up to date), the keys and the upstreams, and takes over the clients.
+    pub async fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let store = Store::open(&config.database.url).await?;
+        store.migrate().await?;
+        let secrets = open_secrets(&config)?;
+        let passwords = Passwords::default();
+        clients::reconcile(&store, &secrets, &passwords, &config.clients, clock.now()).await?;
+        let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
+        let housekeeping = housekeeping::Housekeeping {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            ring: ring.clone(),
+            clock: clock.clone(),
+        };
+        let access_token_algorithm = config.keys.algorithms.first().copied().unwrap_or_default();
+        let mint = Mint::new(MintParts {
+            issuer: config.issuer.clone(),
+            ring,
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            lifetimes: TokenLifetimes {
+                access_token: config.lifetimes.access_token,
+                id_token: config.lifetimes.id_token,
+            },
+            access_token_algorithm,
+        });
+        let session_lifetime = config.lifetimes.session();
+        let flow = Flow {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            session_lifetime,
+            throttle: config.login.throttle,
+            address_throttle: ThrottlePolicy {
+                attempts: config.login.address_attempts,
+                ..config.login.throttle
+            },
+            refusal_floor: RefusalFloor::new(config.login.refusal_floor),
+        };
+        let grants = Grants {
+            store: store.clone(),
+            secrets,
+            clock: clock.clone(),
+            passwords: passwords.clone(),
+            family_lifetime: config.lifetimes.family(),
+            session_lifetime,
+            families_per_client: config.lifetimes.families_per_client,
+        };
+        let scopes = supported_scopes(&config);
+        let metadata = Metadata::new(&config.issuer, &config.keys.algorithms, scopes);
+        let upstreams = open_upstreams(&config, &passwords, &clock)?;
+        let state = HttpState::new(HttpParts {
+            flow,
+            grants,
+            mint,
+            discovery: Discovery::new(&metadata)?,
+            issuer: config.issuer,
+            upstreams: Upstreams::new(upstreams),
+            settings: Settings {
+                brand: config.brand.name,
+                flow_lifetime: config.lifetimes.flow,
+                trusted_proxies: config.server.trusted_proxies,
+            },
+        });
+        Ok(Self {
+            public: http::router(state.clone()),
+            internal: http::internal_router(state),
+            tls: config.server.tls,
+            store,
+            housekeeping,
+        })
+    }
+}
+
+/// Every scope that some client may ask for, and those that OpenID Connect names.
+fn supported_scopes(config: &Config) -> Vec<String> {
+    let known = [scope::OPENID, scope::PROFILE, scope::EMAIL, scope::OFFLINE_ACCESS];
+    let mut scopes: Vec<String> = known.map(ToOwned::to_owned).to_vec();
+    for token in config.clients.iter().flat_map(|client| client.client.scope.iter()) {
+        if !scopes.iter().any(|known| known == token) {
+            scopes.push(token.to_owned());
+        }
+    }
+    scopes
+}
+
+/// Opens every upstream of the config.
+pub fn open_upstreams(
+    config: &Config,
+    passwords: &Passwords,
+    clock: &Clock,
+) -> Result<Vec<Upstream>, AppError> {
+    let settings = upstream::outbound::Settings {
+        extra_ca: config.outbound.extra_ca.clone(),
+    };
+    let http = upstream::outbound::Http::new(&settings).map_err(AppError::Outbound)?;
+    let open = |upstream: &UpstreamConfig| {
+        let UpstreamConfig {
+            id,
+            label,
+            login,
+            settings,
+        } = upstream.clone();
+        let name = id.to_string();
+        let opened = match settings {
+            UpstreamSettings::Imis(settings) => {
+                imis::open(id, label, login, settings, http.clone(), clock.clone())
+            }
+            UpstreamSettings::Aim18(settings) => {
+                aim18::open(id, label, login, settings, http.clone(), clock.clone())
+            }
+            UpstreamSettings::Users(settings) => {
+                users::open(id, label, login, settings, passwords.clone())
+            }
+        };
+        opened.map_err(|source| AppError::Upstream {
+            id: name,
+            source: Box::new(source),
+        })
+    };
+    config.upstreams.iter().map(open).collect()
+}

@@ -1,0 +1,94 @@
+//! `portico key list` and `portico key rotate`.
+
+use anyhow::{bail, Context as _};
+use clap::Subcommand;
+
+use crate::app;
+use crate::clock::Clock;
+use crate::protocol::jws::SigningAlgorithm;
+use crate::store::Store;
+
+use super::{ConfigFile, output};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The signing keys and where each stands in its life.
+    List(ConfigFile),
+    /// Announce a new signing key. It signs after `keys.announce`, when every cache knows it; the old one goes on
+    /// verifying what it signed. Running servers take it over by themselves.
+    Rotate {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The algorithm; left out: every one of `keys.algorithms`.
+        #[arg(long, value_parser = algorithm)]
+        algorithm: Option<SigningAlgorithm>,
+        /// Sign with the new key at once, because the old one has leaked. Clients with a cached JWKS refuse tokens
+        /// until they fetch it again.
+        #[arg(long)]
+        now: bool,
+    },
+}
+
+fn algorithm(text: &str) -> Result<SigningAlgorithm, String> {
+    let known = [
+        SigningAlgorithm::RS256,
+        SigningAlgorithm::PS256,
+        SigningAlgorithm::ES256,
+        SigningAlgorithm::EdDSA,
+    ];
+    known
+        .into_iter()
+        .find(|algorithm| algorithm.as_str() == text)
+        .ok_or_else(|| "use RS256, PS256, ES256 or EdDSA".to_owned())
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    match command {
+        Command::List(file) => {
+            let store = Store::open(&file.load()?.database.url).await?;
+            store.ping().await?;
+            let keys = store.list_signing_keys().await?;
+            let rows: Vec<_> = keys
+                .iter()
+                .map(|key| {
+                    let until = key.retired_at.map(output::date).unwrap_or_default();
+                    [
+                        key.kid.to_string(),
+                        key.algorithm.as_str().to_owned(),
+                        key.state(now).as_str().to_owned(),
+                        output::date(key.active_at),
+                        until,
+                    ]
+                })
+                .collect();
+            output::table(["KID", "ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL"], &rows);
+            store.close().await;
+        }
+        Command::Rotate {
+            file,
+            algorithm,
+            now: at_once,
+        } => {
+            let config = file.load()?;
+            let store = Store::open(&config.database.url).await?;
+            store.ping().await?;
+            let algorithms = match algorithm {
+                Some(one) if !config.keys.algorithms.contains(&one) => {
+                    bail!("{} is not among keys.algorithms", one.as_str())
+                }
+                Some(one) => vec![one],
+                None => config.keys.algorithms.clone(),
+            };
+            for algorithm in algorithms {
+                let (kid, active_at) = app::rotate(&config, &store, algorithm, at_once, now)
+                    .await?
+                    .context("another rotation was under way; look at `portico key list`")?;
+                let (alg, from) = (algorithm.as_str(), output::date(active_at));
+                output::line(format!("{alg}: {kid} is announced and signs from {from}"));
+            }
+            store.close().await;
+        }
+    }
+    Ok(())
+}

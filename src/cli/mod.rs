@@ -1,0 +1,110 @@
+//! The command line: one file a command.
+
+mod check;
+mod client;
+mod demo;
+mod health;
+mod key;
+mod migrate;
+mod output;
+mod serve;
+mod shutdown;
+mod simulate;
+mod user;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+
+/// OpenID Connect in front of ASI iMIS and Multiable aiM18.
+#[derive(Debug, Parser)]
+#[command(name = "portico", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ConfigFile),
+    /// Run everything on this machine: server, simulated iMIS and aiM18, a sample app. Nothing is left behind.
+    Demo(demo::Options),
+    /// Try the configuration for real: every key, the database, the keys, each upstream. Says what to do.
+    Check(check::Options),
+    /// Bring the database's schema up to date. `serve` does so by itself.
+    Migrate(ConfigFile),
+    /// Look at clients, make client secrets.
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Look at signing keys, rotate them.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Hash passwords for people in the config file.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Run a simulated iMIS or aiM18.
+    #[command(subcommand)]
+    Simulate(simulate::Command),
+    /// Ask a running server whether it is ready; for container health checks.
+    Health(health::Options),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file; `clients.d/*.toml` beside it belongs to it.
+    #[arg(short, long, value_name = "FILE", default_value = "config/portico.toml", env = "PORTICO_CONFIG")]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    fn load(&self) -> anyhow::Result<Config> {
+        load(&self.config)
+    }
+}
+
+fn load(path: &Path) -> anyhow::Result<Config> {
+    config::load(path).map_err(|problems| anyhow!("{problems}"))
+}
+
+/// Parses the command line and runs it.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime could not be started");
+    let outcome = runtime.and_then(|runtime| {
+        let outcome = runtime.block_on(execute(cli.command));
+        // A hash or a lookup that nobody waits for any more must not hold up the end.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(file) => serve::run(file.load()?).await?,
+        Command::Demo(options) => demo::run(options).await?,
+        Command::Check(options) => return check::run(options).await,
+        Command::Migrate(file) => migrate::run(&file.load()?).await?,
+        Command::Client(command) => client::run(command).await?,
+        Command::Key(command) => key::run(command).await?,
+        Command::User(command) => user::run(command)?,
+        Command::Simulate(command) => simulate::run(command).await?,
+        Command::Health(options) => return health::run(options).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,38 @@
+//! What commands print: answers on standard output, errors on standard error.
+
+/// A line of the answer.
+#[expect(clippy::print_stdout, reason = "this is the command line's answer")]
+pub(super) fn line(text: impl AsRef<str>) {
+    println!("{}", text.as_ref());
+}
+
+/// An error with everything behind it.
+#[expect(clippy::print_stderr, reason = "the log may not be running yet")]
+pub(super) fn error(error: &anyhow::Error) {
+    eprintln!("portico: {error:#}");
+}
+
+/// Rows in columns as wide as their widest cell.
+pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
+    let mut widths = heads.map(|head| head.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let write = |cells: [&str; N]| {
+        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        line(padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    write(heads);
+    for row in rows {
+        write(row.each_ref().map(String::as_str));
+    }
+}
+
+/// Unix seconds as a date, in UTC.
+pub(super) fn date(seconds: i64) -> String {
+    let since_epoch = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    let time = std::time::UNIX_EPOCH + since_epoch;
+    humantime::format_rfc3339_seconds(time).to_string()
+}

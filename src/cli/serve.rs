@@ -1,0 +1,28 @@
+//! `portico serve`.
+
+use crate::app::{App, Listeners};
+use crate::clock::Clock;
+use crate::config::{Config, LogFormat};
+use crate::telemetry::{self, Format};
+
+use super::shutdown;
+
+pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    start_log(&config);
+    // Taken first: an address that is taken should be told before a database is touched.
+    let listeners = Listeners::bind(&config)?;
+    let issuer = config.issuer.clone();
+    let listen = config.server.listen;
+    let app = App::open(config, Clock::system()).await?;
+    tracing::info!(%issuer, %listen, "portico serves");
+    Ok(app.serve(listeners, shutdown::signal()).await?)
+}
+
+/// Starts the log as the config says.
+pub(super) fn start_log(config: &Config) {
+    let format = match config.log.format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    telemetry::start(format, &config.log.filter);
+}

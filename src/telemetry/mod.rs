@@ -1,0 +1,31 @@
+//! The log: to standard error, as text for people or as JSON lines for machines. What happened to whom has the target
+//! `portico::audit`, so that it can be told apart by a filter.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Starts the log. A second start in one process changes nothing.
+pub fn start(format: Format, filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let started = match format {
+        Format::Text => log.finish().try_init(),
+        Format::Json => log.json().finish().try_init(),
+    };
+    // Only tests start it twice.
+    let _ = started;
+}
