@@ -2,3 +2,7 @@
 
 #[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod upstream_imis;
+#[cfg(test)]
+mod upstream_users;
