@@ -1,7 +1,6 @@
 //! The iMIS adapter against the simulated iMIS, through every switch and fault; and against canned records, for
 //! what the simulator's people never are.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,15 +15,16 @@ use portico::simulator::imis::{
 use portico::simulator::people::{self, ImisPerson};
 use portico::simulator::{Fault, Running};
 use portico::upstream::imis::{ServiceAccount, Settings, open};
-use portico::upstream::outbound::{self, Http};
-use portico::upstream::{Credentials, Identity, LoginError, LoginMethod, Upstream};
+use portico::upstream::{Identity, LoginError, LoginMethod, Upstream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::upstream::{http, kind, log_in, told};
 
 /// 3 February 2026, 10:00 UTC.
 const NOW: i64 = 1_770_112_800;
 
-fn settings(base_url: &str, more: Value) -> Settings {
+fn settings(base_url: &str, more: &Value) -> Settings {
     let mut settings = json!({ "base_url": base_url, "timeout": "5s" });
     let object = settings.as_object_mut().unwrap();
     object.extend(more.as_object().unwrap().clone());
@@ -44,46 +44,10 @@ fn opened(settings: Settings, clock: Clock) -> Upstream {
         "Member login".to_owned(),
         vec![LoginMethod::Password],
         settings,
-        Http::new(&outbound::Settings::default()).unwrap(),
+        http(),
         clock,
     )
     .unwrap()
-}
-
-async fn log_in(
-    upstream: &Upstream,
-    username: &str,
-    password: &str,
-) -> Result<Identity, LoginError> {
-    let credentials = Credentials {
-        username: username.to_owned(),
-        password: Secret::new(password),
-    };
-    let login = upstream.password.as_ref().unwrap();
-    login.log_in(&credentials).await
-}
-
-/// All that a log could show of an error.
-fn told(error: &LoginError) -> String {
-    let mut told = format!("{error} {error:?}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told += &format!(" {error} {error:?}");
-        cause = error.source();
-    }
-    told
-}
-
-/// The variant, for comparing.
-fn kind(answer: &Result<Identity, LoginError>) -> &'static str {
-    match answer {
-        Ok(_) => "in",
-        Err(LoginError::BadCredentials(_)) => "bad credentials",
-        Err(LoginError::NotAllowed(_)) => "not allowed",
-        Err(LoginError::Cancelled) => "cancelled",
-        Err(LoginError::Unavailable(_)) => "unavailable",
-        Err(LoginError::Protocol(_)) => "protocol",
-    }
 }
 
 struct Site {
@@ -113,7 +77,7 @@ impl Site {
         imis.switch(turn);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let running = imis.serve(listener).await.unwrap();
-        let mut settings = settings(running.url(), json!({}));
+        let mut settings = settings(running.url(), &json!({}));
         set(&mut settings);
         let upstream = opened(settings, clock.clone());
         Self {
@@ -174,7 +138,7 @@ async fn names_and_passwords_survive_every_character() {
 }
 
 #[tokio::test]
-async fn the_subject_is_the_same_however_iteration_and_spelling_vary() {
+async fn the_subject_is_the_same_however_editions_and_spellings_vary() {
     let turns: [fn(&mut Switches); 12] = [
         |s| s.edition = Edition::Imis2017,
         |s| s.token_shape = TokenShape::Full,
@@ -477,7 +441,7 @@ async fn the_check_tries_what_a_login_needs() {
     assert!(rights.contains("RemoteService"), "{rights}");
 
     let wrong = opened(
-        settings(&format!("{}/nowhere", site.running.url()), json!({})),
+        settings(&format!("{}/nowhere", site.running.url()), &json!({})),
         Clock::manual(NOW),
     );
     let findings = wrong.probe.probe().await;
@@ -500,7 +464,7 @@ async fn canned(user: Value, party: Value, set: impl FnOnce(&mut Settings)) -> S
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
-    let mut settings = settings(&url, json!({}));
+    let mut settings = settings(&url, &json!({}));
     set(&mut settings);
     let answer = log_in(&opened(settings, Clock::manual(NOW)), "jsmith", "x").await;
     server.abort();
@@ -522,7 +486,7 @@ fn party() -> Value {
 
 const GUID: &str = "8d0f3a52-1111-4222-8333-9c000000000a";
 
-fn with(mut record: Value, changes: Value) -> Value {
+fn with(mut record: Value, changes: &Value) -> Value {
     let changes = changes.as_object().unwrap().clone();
     record.as_object_mut().unwrap().extend(changes);
     record
@@ -546,7 +510,7 @@ async fn a_record_that_is_no_person_is_refused() {
         (json!({ "UniformId": "7" }), "protocol"),
     ];
     for (changes, expected) in parties {
-        let answer = canned(user(), with(party(), changes.clone()), |_| {}).await;
+        let answer = canned(user(), with(party(), &changes), |_| {}).await;
         assert_eq!(answer, expected, "{changes}");
     }
     let row = |row: Value| json!({ "Items": { "$values": [row] } });
@@ -595,7 +559,7 @@ async fn the_subject_is_of_one_kind() {
     };
     let nobodys = "00000000-0000-0000-0000-000000000000";
     for missing in [json!(null), json!(""), json!(nobodys)] {
-        let party = with(party(), json!({ "UniformId": missing }));
+        let party = with(party(), &json!({ "UniformId": missing }));
         assert_eq!(canned(user(), party.clone(), |_| {}).await, "protocol");
         assert_eq!(canned(user(), party, party_id).await, "party:7");
     }
@@ -603,7 +567,7 @@ async fn the_subject_is_of_one_kind() {
 
     // The user's own summary has it, too; the two must not differ.
     let summary = |guid: &str| json!({ "Items": [{ "UserName": "JSMITH", "Party": { "PartyId": 7, "UniformId": guid } }] });
-    let bare = with(party(), json!({ "UniformId": null }));
+    let bare = with(party(), &json!({ "UniformId": null }));
     assert_eq!(canned(summary(GUID), bare, |_| {}).await, GUID);
     let other = GUID.replace('a', "b");
     assert_eq!(canned(summary(&other), party(), |_| {}).await, "protocol");
@@ -640,7 +604,7 @@ fn every_problem_is_told_with_its_key() {
             "max_concurrent",
         ]
     );
-    let fine = settings("https://members.example.org/Asi.Scheduler_X", json!({}));
+    let fine = settings("https://members.example.org/Asi.Scheduler_X", &json!({}));
     assert_eq!(fine.problems(), []);
     let misspelt = json!({ "base_url": "https://a.example", "timeot": "10s" });
     assert!(serde_json::from_value::<Settings>(misspelt).is_err());

@@ -4,7 +4,9 @@ use portico::passwords::{PasswordHash, Passwords, hash_password};
 use portico::protocol::ids::UpstreamId;
 use portico::protocol::secret::Secret;
 use portico::upstream::users::{Person, Settings, open};
-use portico::upstream::{Credentials, Identity, LoginError, LoginMethod, Upstream};
+use portico::upstream::{LoginError, LoginMethod, Upstream};
+
+use crate::upstream::log_in;
 
 fn hash_of(password: &str) -> String {
     hash_password(&Secret::new(password)).unwrap()
@@ -32,19 +34,6 @@ fn opened(people: Vec<Person>, passwords: &Passwords) -> Upstream {
         passwords.clone(),
     )
     .unwrap()
-}
-
-async fn log_in(
-    upstream: &Upstream,
-    username: &str,
-    password: &str,
-) -> Result<Identity, LoginError> {
-    let credentials = Credentials {
-        username: username.to_owned(),
-        password: Secret::new(password),
-    };
-    let login = upstream.password.as_ref().unwrap();
-    login.log_in(&credentials).await
 }
 
 #[tokio::test]
