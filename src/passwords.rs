@@ -56,7 +56,9 @@ impl PasswordHash {
         let params = Params::try_from(&hash)
             .map_err(|_| UnusableHash("the parameters m, t and p make no sense"))?;
         if params.m_cost() < LEAST_MEMORY || output.len() < LEAST_OUTPUT {
-            return Err(UnusableHash("the hash is too weak (m below 7168)"));
+            return Err(UnusableHash(
+                "the hash is too weak (m below 7168, or fewer than 16 bytes)",
+            ));
         }
         if params.m_cost() > MOST_MEMORY
             || params.t_cost() > MOST_PASSES
@@ -103,6 +105,8 @@ struct Bounds {
     places: Arc<Semaphore>,
     /// A permit for each that runs.
     cores: Arc<Semaphore>,
+    /// How many permits of `places` are for waiting.
+    waiting: usize,
     /// Memory on its way from one run to the next.
     spare: Mutex<Vec<Vec<Block>>>,
     runs: AtomicU64,
@@ -122,6 +126,7 @@ impl Passwords {
         Self(Arc::new(Bounds {
             places: Arc::new(Semaphore::new(running + waiting)),
             cores: Arc::new(Semaphore::new(running)),
+            waiting,
             spare: Mutex::new(Vec::new()),
             runs: AtomicU64::new(0),
         }))
@@ -173,7 +178,7 @@ impl Bounds {
                 &mut memory,
             );
         // Kept only while somebody waits: an idle process holds none of it.
-        if self.cores.available_permits() == 0 {
+        if self.places.available_permits() < self.waiting {
             self.spare().push(memory);
         } else {
             self.spare().clear();
@@ -184,5 +189,23 @@ impl Bounds {
 
     fn spare(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_is_kept_only_while_somebody_waits() {
+        let password = Secret::new("word-1");
+        let hash = PasswordHash::parse(&hash_password(&password).unwrap()).unwrap();
+        let passwords = Passwords::bounded(1, 4);
+        let (one, other) = tokio::join!(
+            passwords.verify(&password, &hash),
+            passwords.verify(&password, &hash)
+        );
+        assert!(one.unwrap() && other.unwrap());
+        assert!(passwords.0.spare().is_empty());
     }
 }

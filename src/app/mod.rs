@@ -17,7 +17,7 @@ use crate::grants::Grants;
 use crate::http::discovery::Discovery;
 use crate::http::state::{Settings, Upstreams};
 use crate::http::{self, HttpParts, HttpState};
-use crate::keys::{KeyError, Secrets};
+use crate::keys::KeyError;
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::Passwords;
 use crate::protocol::discovery::Metadata;
@@ -213,6 +213,7 @@ pub fn open_upstreams(
             label,
             login,
             settings,
+            ..
         } = upstream.clone();
         let name = id.to_string();
         let opened = match settings {

@@ -17,7 +17,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::token::GrantType;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
@@ -107,11 +107,5 @@ impl Grants {
             Some(account) if account.disabled_at.is_none() => Ok(account),
             _ => Err(OAuthError::invalid_grant("the account was closed")),
         }
-    }
-}
-
-impl From<StoreError> for OAuthError {
-    fn from(error: StoreError) -> Self {
-        Self::server_error(error)
     }
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -269,11 +269,6 @@ pub(super) fn bearer(token: &str) -> Result<HeaderMap, BoxError> {
     ]
     .into_iter()
     .collect::<HeaderMap<HeaderValue>>())
-}
-
-/// A header's name; for those that no standard names.
-pub(super) const fn header_name(name: &'static str) -> HeaderName {
-    HeaderName::from_static(name)
 }
 
 #[cfg(test)]

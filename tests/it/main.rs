@@ -8,3 +8,13 @@ mod harness;
 mod simulator;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod upstream;
+#[cfg(test)]
+mod upstream_aim18;
+#[cfg(test)]
+mod upstream_imis;
+#[cfg(test)]
+mod upstream_outbound;
+#[cfg(test)]
+mod upstream_users;

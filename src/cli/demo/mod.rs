@@ -91,7 +91,7 @@ fn tell(addresses: &Addresses, kept: Option<&Path>) {
     output::line("");
     output::line("  Sign in there as          user name      password");
     output::line(format!("    a member (iMIS)         {:<14} {}", member.username, member.password));
-    output::line(format!("    an employee (aiM18)     {:<14} {}", staff.username, staff.password));
+    output::line(format!("    an employee (aiM18)     {:<14} {}", staff.code, staff.password));
     output::line(format!("    the break-glass account {:<14} {}", config_file::BREAK_GLASS.0, config_file::BREAK_GLASS.1));
     output::line("");
     output::line(format!("  Discovery                 {}/.well-known/openid-configuration", addresses.issuer));

@@ -51,7 +51,7 @@ pub(super) fn serve(
         "scope": "openid profile email offline_access",
         "accounts": [
             account("Member login", member.username, member.password),
-            account("Staff login", staff.username, staff.password),
+            account("Staff login", staff.code, staff.password),
             account("Break-glass account", BREAK_GLASS.0, BREAK_GLASS.1),
         ],
     })

@@ -33,7 +33,8 @@ pub const METHODS: &[LoginMethod] = &[LoginMethod::Redirect, LoginMethod::Passwo
 /// Codes are some 50 characters; nothing that much longer is one.
 const MAX_CODE_BYTES: usize = 2048;
 
-/// Opens an aiM18. `login` is what the administrator offers.
+/// Opens an aiM18. `login` is what the administrator offers. The clock is every adapter's; here no token is kept
+/// beyond the login it was given for, so nothing asks it.
 pub fn open(
     id: UpstreamId,
     label: String,

@@ -10,7 +10,7 @@ use super::settings::{LookupBy, ProfileLookup};
 use super::token::Token;
 use crate::protocol::claims::Profile;
 use crate::upstream::LoginError;
-use crate::upstream::outbound::{bearer, causes, header_name, query};
+use crate::upstream::outbound::{bearer, causes, query};
 use crate::upstream::settings::below;
 
 /// More than any real name or address has; a longer one is left out rather than cut.
@@ -92,7 +92,7 @@ fn headers(aim18: &Aim18, token: &Token) -> Result<HeaderMap, LoginError> {
     let mut headers = bearer(token.access.expose()).map_err(LoginError::Protocol)?;
     let client_id = HeaderValue::from_str(&aim18.settings.client_id)
         .map_err(|error| LoginError::Protocol(error.into()))?;
-    headers.insert(header_name("client_id"), client_id);
+    headers.insert("client_id", client_id);
     Ok(headers)
 }
 
