@@ -152,12 +152,15 @@ impl Report {
         line: Option<usize>,
         text: impl Into<String>,
     ) {
-        self.problems.push(Problem {
+        let problem = Problem {
             file: file.to_owned(),
             line,
             key: String::new(),
             text: text.into(),
-        });
+        };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Records an unsafe choice.
