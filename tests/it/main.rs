@@ -4,3 +4,7 @@
 mod config;
 #[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod upstream_imis;
+#[cfg(test)]
+mod upstream_users;

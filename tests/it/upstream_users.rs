@@ -1,0 +1,209 @@
+//! People in the config file, and the hashing of what they chose.
+
+use portico::passwords::{PasswordHash, Passwords, hash_password};
+use portico::protocol::ids::UpstreamId;
+use portico::protocol::secret::Secret;
+use portico::upstream::users::{Person, Settings, open};
+use portico::upstream::{Credentials, Identity, LoginError, LoginMethod, Upstream};
+
+fn hash_of(password: &str) -> String {
+    hash_password(&Secret::new(password)).unwrap()
+}
+
+fn person(id: &str, username: &str, password_hash: &str) -> Person {
+    Person {
+        id: id.to_owned(),
+        username: username.to_owned(),
+        password_hash: password_hash.to_owned(),
+        name: Some("Kim Roe".to_owned()),
+        given_name: None,
+        family_name: None,
+        email: Some("kim@example.org".to_owned()),
+        email_verified: Some(true),
+    }
+}
+
+fn opened(people: Vec<Person>, passwords: &Passwords) -> Upstream {
+    open(
+        UpstreamId::new("local"),
+        "Local".to_owned(),
+        vec![LoginMethod::Password],
+        Settings { people },
+        passwords.clone(),
+    )
+    .unwrap()
+}
+
+async fn log_in(
+    upstream: &Upstream,
+    username: &str,
+    password: &str,
+) -> Result<Identity, LoginError> {
+    let credentials = Credentials {
+        username: username.to_owned(),
+        password: Secret::new(password),
+    };
+    let login = upstream.password.as_ref().unwrap();
+    login.log_in(&credentials).await
+}
+
+#[tokio::test]
+async fn a_person_logs_in_with_any_spelling_of_the_name() {
+    let passwords = Passwords::default();
+    let upstream = opened(vec![person("1", "Kim", &hash_of("word-1"))], &passwords);
+    for username in ["kim", "KIM", "ｋｉｍ", " kim "] {
+        let identity = log_in(&upstream, username, "word-1").await.unwrap();
+        assert_eq!(identity.subject, "1");
+        assert_eq!(identity.amr, ["pwd"]);
+        assert_eq!(identity.profile.name.as_deref(), Some("Kim Roe"));
+        assert_eq!(identity.profile.preferred_username.as_deref(), Some("Kim"));
+        assert_eq!(identity.profile.email_verified, Some(true));
+    }
+}
+
+/// T32: counted in hashes, since time cannot be asserted.
+#[tokio::test]
+async fn a_name_that_does_not_exist_costs_as_much_as_a_wrong_password() {
+    let passwords = Passwords::default();
+    let people = vec![
+        person("1", "kim", &hash_of("word-1")),
+        person("2", "lee", &hash_of("word-2")),
+    ];
+    let upstream = opened(people, &passwords);
+    for (username, password) in [
+        ("kim", "wrong"),
+        ("nobody", "wrong"),
+        ("nobody", "word-1"),
+        ("kim", "word-2"),
+    ] {
+        let before = passwords.runs();
+        let refused = log_in(&upstream, username, password).await;
+        assert!(
+            matches!(refused, Err(LoginError::BadCredentials(None))),
+            "{username}"
+        );
+        assert_eq!(passwords.runs() - before, 1, "{username}");
+    }
+}
+
+/// T48.
+#[tokio::test]
+async fn what_cannot_be_right_costs_nothing() {
+    let passwords = Passwords::default();
+    let upstream = opened(vec![person("1", "kim", &hash_of("word-1"))], &passwords);
+    let long = "x".repeat(1025);
+    for (username, password) in [("kim", ""), ("kim", &long), ("", "word-1"), ("k\0im", "x")] {
+        let refused = log_in(&upstream, username, password).await;
+        assert!(matches!(refused, Err(LoginError::BadCredentials(None))));
+    }
+    assert_eq!(passwords.runs(), 0);
+}
+
+#[tokio::test]
+async fn beyond_the_queue_the_answer_is_busy() {
+    let passwords = Passwords::bounded(1, 2);
+    let upstream = opened(vec![person("1", "kim", &hash_of("word-1"))], &passwords);
+    let tries = (0..8).map(|_| log_in(&upstream, "kim", "word-1"));
+    // On one thread all eight ask before the first hash is through.
+    let answers = join_all(tries.collect()).await;
+    let busy = |answer: &&Result<_, _>| matches!(answer, Err(LoginError::Unavailable(_)));
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 3);
+    assert_eq!(answers.iter().filter(busy).count(), 5);
+    // And then there is room again.
+    assert!(log_in(&upstream, "kim", "word-1").await.is_ok());
+}
+
+/// Polls all until each is through, in order, on this task.
+async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        for (future, output) in futures.iter_mut().zip(&mut outputs) {
+            if output.is_none()
+                && let std::task::Poll::Ready(ready) = future.as_mut().poll(context)
+            {
+                *output = Some(ready);
+            }
+        }
+        if outputs.iter().all(Option::is_some) {
+            std::task::Poll::Ready(outputs.drain(..).flatten().collect())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await
+}
+
+/// A vector of the reference implementation (its `src/test.c`).
+#[tokio::test]
+async fn a_hash_made_elsewhere_is_understood() {
+    let hash = PasswordHash::parse(
+        "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    )
+    .unwrap();
+    let passwords = Passwords::default();
+    for (password, fits) in [("password", true), ("differentpassword", false)] {
+        let answer = passwords.verify(&Secret::new(password), &hash).await;
+        assert_eq!(answer.unwrap(), fits);
+    }
+}
+
+#[test]
+fn every_problem_is_told_with_its_key() {
+    let weak = "$argon2id$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b8dWRWJTmaaJObG";
+    let other = "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b8dWRWJTmaaJObG";
+    let greedy = "$argon2id$v=19$m=1048576,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b8dWRWJTmaaJObG";
+    let mut nowhere = person("5", "five", &hash_of("x"));
+    nowhere.email = None;
+    let settings = Settings {
+        people: vec![
+            person("", "kim", weak),
+            person("2", "KIM", other),
+            person("2", "lee ", greedy),
+            person("4", "four", "plain-text"),
+            nowhere,
+        ],
+    };
+    let problems = settings.problems();
+    let keys: Vec<&str> = problems.iter().map(|each| each.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "people[0].id",
+            "people[0].password_hash",
+            "people[1].username",
+            "people[1].password_hash",
+            "people[2].username",
+            "people[2].id",
+            "people[2].password_hash",
+            "people[3].password_hash",
+            "people[4].email_verified",
+        ]
+    );
+    assert_eq!(Settings { people: vec![] }.problems()[0].key, "people");
+}
+
+#[test]
+fn nobody_sees_a_hash_in_debug_output() {
+    let hash = hash_of("word-1");
+    let shown = format!(
+        "{:?} {:?}",
+        person("1", "kim", &hash),
+        PasswordHash::parse(&hash)
+    );
+    assert!(!shown.contains("argon2"), "{shown}");
+}
+
+#[test]
+fn a_way_to_log_in_that_the_kind_lacks_is_refused() {
+    let opened = open(
+        UpstreamId::new("local"),
+        "Local".to_owned(),
+        vec![LoginMethod::Redirect],
+        Settings {
+            people: vec![person("1", "kim", &hash_of("x"))],
+        },
+        Passwords::default(),
+    );
+    assert!(opened.is_err());
+}
