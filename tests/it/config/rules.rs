@@ -158,6 +158,15 @@ fn an_upstream_has_a_name_a_kind_and_a_way_in() {
 }
 
 #[test]
+fn an_adapter_tells_every_problem_of_one_key() {
+    let main = MINIMAL.replace(
+        "https://members.example.org",
+        "http://members.example.org/api?x",
+    );
+    assert_eq!(problems(&main).len(), 3, "{:#?}", problems(&main));
+}
+
+#[test]
 fn the_issuer_is_exact() {
     for (issuer, text) in [
         (
