@@ -51,9 +51,7 @@ pub(super) fn check(
             at.index(index)
         };
         let secret = secret.expose();
-        // An empty one is a reference that led nowhere, and was told already.
-        if secret.is_empty() {
-        } else if secret.chars().count() < MIN_SECRET {
+        if secret.chars().count() < MIN_SECRET {
             report.problem(
                 &place,
                 format!("must have {MIN_SECRET} characters or more; make one with: openssl rand -base64 32"),

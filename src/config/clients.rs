@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use url::Url;
 
 use super::client_secret::{self, RawSecrets};
+use super::client_uris;
 use super::place::{Place, Report};
 use super::text;
 use super::wording::nearest;
@@ -14,7 +14,6 @@ use crate::model::client::{Client, ConsentPolicy};
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
-use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
@@ -85,8 +84,12 @@ impl ClientConfig {
             client_name: raw.client_name,
             client_uri: raw.client_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
-            redirect_uris: check_uris(&raw.redirect_uris, &at.key("redirect_uris"), report),
-            post_logout_redirect_uris: check_uris(
+            redirect_uris: client_uris::register(
+                &raw.redirect_uris,
+                &at.key("redirect_uris"),
+                report,
+            ),
+            post_logout_redirect_uris: client_uris::register(
                 &raw.post_logout_redirect_uris,
                 &at.key("post_logout_redirect_uris"),
                 report,
@@ -184,33 +187,9 @@ fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
         text::check_label(name, &at.key("client_name"), report);
     }
     if let Some(uri) = &raw.client_uri {
-        let at = at.key("client_uri");
-        match RedirectUri::register(uri) {
-            Ok(uri) if uri.web_origin().is_some() => {}
-            Ok(_) => report.problem(&at, "must begin with https://"),
-            Err(error) => report.problem(&at, error.to_string()),
-        }
+        client_uris::check_home(uri, &at.key("client_uri"), report);
     }
-    for (index, audience) in raw.audience.iter().enumerate() {
-        if Url::parse(audience).is_err() || audience.contains(['#', ' ']) {
-            report.problem(
-                &at.key("audience").index(index),
-                "must be an absolute URI without fragment (RFC 8707 section 2), such as \"https://api.example.org\"",
-            );
-        }
-    }
-}
-
-fn check_uris(uris: &[String], at: &Place, report: &mut Report) -> Vec<RedirectUri> {
-    let mut good: Vec<RedirectUri> = Vec::new();
-    for (index, uri) in uris.iter().enumerate() {
-        match RedirectUri::register(uri) {
-            Ok(uri) if good.contains(&uri) => report.problem(&at.index(index), "stands here twice"),
-            Ok(uri) => good.push(uri),
-            Err(error) => report.problem(&at.index(index), error.to_string()),
-        }
-    }
-    good
+    client_uris::check_audience(&raw.audience, &at.key("audience"), report);
 }
 
 fn check_scope(

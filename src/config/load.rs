@@ -10,8 +10,8 @@ use super::document::{Document, Environment, OVERRIDES};
 use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Problems,
-    Server, UpstreamConfig, brand, database, keys, lifetimes, log, login, outbound, section,
-    server, upstreams,
+    Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log, login,
+    outbound, section, server, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -118,6 +118,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         entries.push((document.place.key("clients"), clients));
     }
     let clients = check_clients(entries, &known, report);
+    warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
     let brand = Brand::check(raw.brand, &at.key("brand"), report);
     let log = Log::check(raw.log, &at.key("log"), report);
@@ -148,6 +149,38 @@ fn check_issuer(issuer: Option<String>, at: &Place, report: &mut Report) -> Opti
     Issuer::parse(&issuer)
         .map_err(|error| report.problem(at, error.to_string()))
         .ok()
+}
+
+/// Warns of a page whose people would be sent on to a client that no file has.
+fn warn_of_lost_pages(
+    upstreams: &[UpstreamConfig],
+    clients: &[ClientConfig],
+    at: &Place,
+    report: &mut Report,
+) {
+    let known = |id: &str| {
+        clients
+            .iter()
+            .any(|client| client.client.client_id.as_str() == id)
+    };
+    for upstream in upstreams {
+        let UpstreamSettings::Imis(settings) = &upstream.settings else {
+            continue;
+        };
+        for client in settings
+            .sso_pages
+            .iter()
+            .filter_map(|page| page.client.as_deref())
+        {
+            if !known(client) {
+                let text = format!(
+                    "the page of {} leads to the client {client}, which is in no file",
+                    upstream.id
+                );
+                report.warn(at, &text);
+            }
+        }
+    }
 }
 
 /// The clients of all files, each `client_id` once.

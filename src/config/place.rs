@@ -1,6 +1,6 @@
 //! Where in which file a value stands, and the list of what is wrong there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,6 +81,11 @@ impl Place {
             .join(path)
     }
 
+    /// What tells it from every other place.
+    fn name(&self) -> (PathBuf, String) {
+        (self.source.file.clone(), self.path.clone())
+    }
+
     /// The line, or that of the nearest thing around it that has one.
     fn line(&self) -> Option<usize> {
         let mut path = self.path.as_str();
@@ -119,12 +124,22 @@ pub(super) struct Report {
     pub(super) problems: Vec<Problem>,
     /// What does not, and should be known.
     pub(super) warnings: Vec<String>,
+    unreadable: BTreeSet<(PathBuf, String)>,
 }
 
 impl Report {
-    /// Records what is wrong at `place`. The first problem of a place is the cause; later ones follow from it and
-    /// are left out.
+    /// Records that what was written at `place` could not be taken as it stands. What stood in for it since is not
+    /// looked at again.
+    pub(super) fn mistake(&mut self, place: &Place, text: impl Into<String>) {
+        self.problem(place, text);
+        self.unreadable.insert(place.name());
+    }
+
+    /// Records what is wrong at `place`.
     pub(super) fn problem(&mut self, place: &Place, text: impl Into<String>) {
+        if self.unreadable.contains(&place.name()) {
+            return;
+        }
         let problem = match place.source.overridden.get(&place.path) {
             Some(variable) => Problem {
                 file: PathBuf::from("the environment"),
@@ -139,10 +154,7 @@ impl Report {
                 text: text.into(),
             },
         };
-        let known = |other: &Problem| other.file == problem.file && other.key == problem.key;
-        if !self.problems.iter().any(known) {
-            self.problems.push(problem);
-        }
+        self.add(problem);
     }
 
     /// Records what is wrong with a file as such.
@@ -152,12 +164,18 @@ impl Report {
         line: Option<usize>,
         text: impl Into<String>,
     ) {
-        self.problems.push(Problem {
+        self.add(Problem {
             file: file.to_owned(),
             line,
             key: String::new(),
             text: text.into(),
         });
+    }
+
+    fn add(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Records an unsafe choice.

@@ -60,14 +60,13 @@ impl fmt::Display for Problems {
                 writeln!(f, "{gap}{}", problem.file.display())?;
                 file = Some(&problem.file);
             }
-            match problem.line {
-                Some(line) => write!(f, "  line {line}")?,
-                None => write!(f, "  whole file")?,
+            let line = problem.line.map(|line| format!("line {line}"));
+            let key = Some(problem.key.clone()).filter(|key| !key.is_empty());
+            let place: Vec<String> = line.into_iter().chain(key).collect();
+            if !place.is_empty() {
+                writeln!(f, "  {}", place.join("  "))?;
             }
-            if !problem.key.is_empty() {
-                write!(f, "  {}", problem.key)?;
-            }
-            writeln!(f, "\n      {}", problem.text)?;
+            writeln!(f, "      {}", problem.text)?;
         }
         let plural = if self.0.len() == 1 { "" } else { "s" };
         write!(f, "\n{} problem{plural}", self.0.len())

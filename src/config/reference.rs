@@ -72,7 +72,7 @@ fn fetch(
         (Some(_), None) => Err("env must be the name of an environment variable".to_owned()),
         (None, _) => Err("file must be the path of a file".to_owned()),
     };
-    outcome.map_err(|text| report.problem(place, text)).ok()
+    outcome.map_err(|text| report.mistake(place, text)).ok()
 }
 
 fn read_file(path: &Path, place: &Place, report: &mut Report) -> Result<String, String> {

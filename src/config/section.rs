@@ -34,7 +34,7 @@ pub(super) fn read_knowing<T: DeserializeOwned>(
             Err(mistake) => mistake,
         };
         let others = if mistake.path.len() == 1 { others } else { &[] };
-        report.problem(&mistake.place(place), mistake.text(others));
+        report.mistake(&mistake.place(place), mistake.text(others));
         if !mend::<T>(&mut value, &mistake) {
             return None;
         }

@@ -15,7 +15,7 @@ pub(super) const MASK: &str = "[secret]";
 impl Config {
     /// The configuration as TOML, to be read by people: it cannot be loaded, for its secrets are masked.
     pub fn effective(&self) -> String {
-        let sections = table([
+        let sections = [
             ("issuer", text(&self.issuer)),
             ("server", self.show_server()),
             ("database", table([("url", text(self.database.shown()))])),
@@ -42,8 +42,13 @@ impl Config {
                     ("filter", text(&self.log.filter)),
                 ]),
             ),
-        ]);
-        toml::to_string_pretty(&sections).unwrap_or_default()
+        ];
+        // One by one, to keep the order of the example.
+        let blocks: Vec<String> = sections
+            .into_iter()
+            .filter_map(|section| toml::to_string_pretty(&table([section])).ok())
+            .collect();
+        blocks.join("\n")
     }
 
     fn show_server(&self) -> Value {

@@ -1,6 +1,10 @@
 //! Serde's messages in the words of somebody who writes TOML. No message repeats a value of the wrong type: it may
 //! be a secret in the wrong place.
 
+use url::ParseError;
+
+use super::known_keys::known_keys;
+
 /// The key that a message says is missing.
 pub(super) fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
@@ -9,7 +13,14 @@ pub(super) fn missing_field(message: &str) -> Option<&str> {
 /// A message about a value, rewritten. `others` are keys that may stand in the same table besides those in it.
 pub(super) fn explain(message: &str, others: &[&str]) -> String {
     if let Some(rest) = message.strip_prefix("unknown field `") {
-        return unknown(rest, others, "is not a known key");
+        let name = rest.split('`').next().unwrap_or_default();
+        let told = unknown(rest, others, "is not a known key");
+        return match elsewhere(name) {
+            Some(key) if !told.ends_with('?') => {
+                format!("is not a known key here; did you mean {key}?")
+            }
+            _ => told,
+        };
     }
     if let Some(rest) = message.strip_prefix("unknown variant `") {
         return unknown(rest, &[], "has a value that is not known");
@@ -28,7 +39,25 @@ pub(super) fn explain(message: &str, others: &[&str]) -> String {
             return format!("must be {}", ours(expected));
         }
     }
-    message.to_owned()
+    url_error(message).unwrap_or_else(|| message.to_owned())
+}
+
+/// `url` says what is wrong with a URL, and then repeats it.
+fn url_error(message: &str) -> Option<String> {
+    let (reason, _) = message.split_once(": \"")?;
+    let known = [
+        ParseError::EmptyHost,
+        ParseError::IdnaError,
+        ParseError::InvalidDomainCharacter,
+        ParseError::InvalidIpv4Address,
+        ParseError::InvalidIpv6Address,
+        ParseError::InvalidPort,
+    ];
+    if reason == ParseError::RelativeUrlWithoutBase.to_string() {
+        return Some("must be a whole URL, such as \"https://www.example.org\"".to_owned());
+    }
+    let error = known.iter().find(|error| error.to_string() == reason)?;
+    Some(format!("is not a URL: {error}"))
 }
 
 /// ``name`, expected one of `a`, `b``: the nearest known one, or all of them.
@@ -41,6 +70,12 @@ fn unknown(rest: &str, others: &[&str], what: &str) -> String {
         None if known.is_empty() => format!("{what}; nothing may stand here"),
         None => format!("{what}; write one of: {}", known.join(", ")),
     }
+}
+
+/// The section in which `name` is a key.
+fn elsewhere(name: &str) -> Option<String> {
+    let in_section = |key: &String| key.split_once('.').is_some_and(|(_, key)| key == name);
+    known_keys().into_iter().find(in_section)
 }
 
 /// The known word that `name` was probably meant to be.
@@ -101,6 +136,30 @@ mod tests {
         assert_eq!(
             explain("unknown field `zebra`, expected `listen` or `tls`", &["id"]),
             "is not a known key; write one of: id, listen, tls"
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_table_is_shown_the_right_one() {
+        assert_eq!(
+            explain(
+                "unknown field `listen`, expected one of `issuer`, `database`",
+                &[]
+            ),
+            "is not a known key here; did you mean server.listen?"
+        );
+    }
+
+    #[test]
+    fn a_url_error_does_not_repeat_the_url() {
+        let error = "a.example".parse::<url::Url>().unwrap_err();
+        assert!(
+            explain(&format!("{error}: \"a.example\""), &[]).starts_with("must be a whole URL")
+        );
+        let error = "https://a:b".parse::<url::Url>().unwrap_err();
+        assert_eq!(
+            explain(&format!("{error}: \"https://a:b\""), &[]),
+            "is not a URL: invalid port number"
         );
     }
 

@@ -46,6 +46,12 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Reads a secret that another server answered with: there it is text, or not there at all. Never for the config.
+pub fn from_answer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(Secret::new))
+}
+
 struct ResolvedReference;
 
 fn written_out<E: Error>() -> E {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use portico::clock::Clock;
 use portico::protocol::ids::UpstreamId;
-use portico::protocol::secret::Secret;
+use portico::protocol::secret::{RESOLVED, Secret};
 use portico::simulator::imis::{
     Edition, ExpiresIn, Imis, MemberRights, Switches, TokenErrors, TokenShape, UserLookup,
     UserNameAs,
@@ -575,12 +575,13 @@ async fn the_subject_is_of_one_kind() {
 
 #[test]
 fn every_problem_is_told_with_its_key() {
-    let page = |client_id: &str| json!({ "client_id": client_id, "client_secret": "x" });
+    let page =
+        |client_id: &str| json!({ "client_id": client_id, "client_secret": { RESOLVED: "x" } });
     let broken: Settings = serde_json::from_value(json!({
         "base_url": "http://members.example.org/api/?x",
         "web_base_url": "ftp://members.example.org",
         "logout_url": "https://me:pw@members.example.org/logout.aspx",
-        "service_account": { "username": " svc", "password": "" },
+        "service_account": { "username": " svc", "password": { RESOLVED: "" } },
         "sso_pages": [page("Portico"), page("PORTICO"), page("a/b")],
         "timeout": "1h",
         "max_concurrent": 0,

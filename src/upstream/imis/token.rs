@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::settings::Settings;
-use crate::protocol::secret::Secret;
+use crate::protocol::secret::{self, Secret};
 use crate::upstream::LoginError;
 use crate::upstream::outbound::{Answer, Http, excerpt};
 use crate::upstream::settings::below;
@@ -31,6 +31,7 @@ pub(super) struct Token {
 /// Everything in it may be missing, and more may be there.
 #[derive(Deserialize)]
 struct Wire {
+    #[serde(default, deserialize_with = "secret::from_answer")]
     access_token: Option<Secret>,
     token_type: Option<String>,
     expires_in: Option<Value>,

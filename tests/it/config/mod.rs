@@ -5,6 +5,7 @@ mod examples;
 mod robustness;
 mod rules;
 mod secrets;
+mod sections;
 
 use std::path::{Path, PathBuf};
 

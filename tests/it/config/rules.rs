@@ -93,148 +93,6 @@ redirect_uris = ["https://app.example.org/cb#x"]
 }
 
 #[test]
-fn a_misspelt_key_is_told_the_nearest_and_a_wrong_type_the_right_one() {
-    for (section, key, text) in [
-        ("[servr]", "servr", "did you mean server?"),
-        (
-            "[server]\ntrusted-proxies = []",
-            "server.trusted-proxies",
-            "did you mean trusted_proxies?",
-        ),
-        (
-            "[server]\nzebra = 1",
-            "server.zebra",
-            "write one of: listen",
-        ),
-        (
-            "[server]\nlisten = 8080",
-            "server.listen",
-            "must be a string, not a whole number",
-        ),
-        (
-            "[server]\nlisten = \"8080\"",
-            "server.listen",
-            "\"127.0.0.1:8080\"",
-        ),
-        (
-            "[server]\ntls = true",
-            "server.tls",
-            "must be a table, not true or false",
-        ),
-        (
-            "[log]\nformat = \"jsn\"",
-            "log.format",
-            "did you mean json?",
-        ),
-        (
-            "[log]\nfilter = \"a=b=c\"",
-            "log.filter",
-            "info,portico=debug",
-        ),
-        (
-            "[lifetimes]\nflow = \"10 parsecs\"",
-            "lifetimes.flow",
-            "\"10m\"",
-        ),
-        (
-            "[lifetimes]\nflow = 600",
-            "lifetimes.flow",
-            "must be a duration with its unit",
-        ),
-        (
-            "[lifetimes]\nflow = \"1500ms\"",
-            "lifetimes.flow",
-            "whole seconds",
-        ),
-        (
-            "[lifetimes]\naccess_token = \"30d\"",
-            "lifetimes.access_token",
-            "between 1m and 1d",
-        ),
-        (
-            "[lifetimes]\nsession_idle = \"8d\"",
-            "lifetimes.session_idle",
-            "session_absolute (7d)",
-        ),
-        (
-            "[lifetimes]\nrefresh_idle = \"2y\"",
-            "lifetimes.refresh_idle",
-            "refresh_absolute",
-        ),
-        (
-            "[lifetimes]\nfamilies_per_client = 0",
-            "lifetimes.families_per_client",
-            "between 1 and 1000",
-        ),
-        (
-            "[login]\nmax_attempts = 0",
-            "login.max_attempts",
-            "locks an account",
-        ),
-        (
-            "[login]\nmax_attempts_per_address = 1",
-            "login.max_attempts_per_address",
-            "share one address",
-        ),
-        (
-            "[login]\nrefusal_floor = \"1m\"",
-            "login.refusal_floor",
-            "5s",
-        ),
-        ("[keys]\nalgorithms = []", "keys.algorithms", "is empty"),
-        (
-            "[keys]\nalgorithms = [\"HS256\"]",
-            "keys.algorithms[0]",
-            "RS256",
-        ),
-        ("[keys]\nannounce = \"15m\"", "keys.announce", "between 16m"),
-        (
-            "[keys]\nmaster_key = { env = \"SHORT\" }",
-            "keys.master_key",
-            "openssl rand",
-        ),
-        (
-            "[keys]\nmaster_key = { env = \"MASTER_KEY\" }\nmaster_key_file = \"x\"",
-            "keys.master_key_file",
-            "keep one",
-        ),
-        (
-            "[database]\nurl = \"mysql://db\"",
-            "database.url",
-            "sqlite: or postgres://",
-        ),
-        (
-            "[database]\nurl = { env = \"DATABASE\" }",
-            "keys.master_key",
-            "PostgreSQL",
-        ),
-        (
-            "[outbound]\nallow_hosts = [\"https://x\"]",
-            "outbound.allow_hosts[0]",
-            "no scheme",
-        ),
-        (
-            "[outbound]\nextra_ca = [\"missing.pem\"]",
-            "outbound.extra_ca[0]",
-            "cannot be read",
-        ),
-        ("[brand]\nname = \"\"", "brand.name", "is empty"),
-        (
-            "[server]\ninternal_listen = \"127.0.0.1:8080\"",
-            "server.internal_listen",
-            "one of their own",
-        ),
-        (
-            "[server]\ntrusted_proxies = [\"10.0.0.0/40\"]",
-            "server.trusted_proxies[0]",
-            "must be a network",
-        ),
-    ] {
-        assert_problem(&format!("{MINIMAL}{section}\n"), key, text);
-    }
-}
-
-#[test]
 fn an_upstream_has_a_name_a_kind_and_a_way_in() {
     let with = |from: &str, to: &str| MINIMAL.replace(from, to);
     for (main, key, text) in [
@@ -297,6 +155,15 @@ fn an_upstream_has_a_name_a_kind_and_a_way_in() {
     ] {
         assert_problem(&main, key, text);
     }
+}
+
+#[test]
+fn an_adapter_tells_every_problem_of_one_key() {
+    let main = MINIMAL.replace(
+        "https://members.example.org",
+        "http://members.example.org/api?x",
+    );
+    assert_eq!(problems(&main).len(), 3, "{:#?}", problems(&main));
 }
 
 #[test]
