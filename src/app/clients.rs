@@ -41,7 +41,10 @@ pub(super) async fn reconcile(
     }
     let reconciled = store.reconcile_clients(&wanted, now).await?;
     let names = |ids: &[crate::protocol::ids::ClientId]| {
-        ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        ids.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     tracing::info!(
         added = names(&reconciled.added),
@@ -66,7 +69,8 @@ async fn hash(
     }
     for hash in known {
         if let ClientSecretHash::Argon2id { phc } = hash {
-            let parsed = PasswordHash::parse(phc).map_err(|error| AppError::Hash(Box::new(error)))?;
+            let parsed =
+                PasswordHash::parse(phc).map_err(|error| AppError::Hash(Box::new(error)))?;
             let fits = passwords.verify(secret, &parsed).await;
             if fits.map_err(|error| AppError::Hash(Box::new(error)))? {
                 return Ok(hash.clone());

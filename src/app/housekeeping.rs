@@ -31,11 +31,17 @@ impl Housekeeping {
         loop {
             ticks.tick().await;
             let reloaded = match self.store.list_signing_keys().await {
-                Ok(records) => self.ring.reload(records, &self.secrets).map_err(|error| error.to_string()),
+                Ok(records) => self
+                    .ring
+                    .reload(records, &self.secrets)
+                    .map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = reloaded {
-                tracing::error!(error, "the signing keys could not be read again; the old ones stay");
+                tracing::error!(
+                    error,
+                    "the signing keys could not be read again; the old ones stay"
+                );
             }
         }
     }

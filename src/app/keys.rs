@@ -62,12 +62,19 @@ pub async fn rotate(
     let secrets = open_secrets(config)?;
     // A ring that cannot be opened with this master key must not get a key that can.
     KeyRing::load(store.list_signing_keys().await?, &secrets)?;
-    let active_at = if at_once { now } else { now + config.keys.announce };
+    let active_at = if at_once {
+        now
+    } else {
+        now + config.keys.announce
+    };
     let successor = new_key(algorithm, &secrets, now, active_at)?;
     // The predecessor verifies as long as something it signed may come back: an access token, or an ID token as the
     // hint of a logout at the end of the longest session.
     let lifetimes = &config.lifetimes;
-    let longest = lifetimes.access_token.max(lifetimes.id_token).max(lifetimes.session_absolute);
+    let longest = lifetimes
+        .access_token
+        .max(lifetimes.id_token)
+        .max(lifetimes.session_absolute);
     let rotated = store
         .rotate_signing_key(&successor, active_at + longest)
         .await?;

@@ -187,9 +187,18 @@ impl App {
 
 /// Every scope that some client may ask for, and those that OpenID Connect names.
 fn supported_scopes(config: &Config) -> Vec<String> {
-    let known = [scope::OPENID, scope::PROFILE, scope::EMAIL, scope::OFFLINE_ACCESS];
+    let known = [
+        scope::OPENID,
+        scope::PROFILE,
+        scope::EMAIL,
+        scope::OFFLINE_ACCESS,
+    ];
     let mut scopes: Vec<String> = known.map(ToOwned::to_owned).to_vec();
-    for token in config.clients.iter().flat_map(|client| client.client.scope.iter()) {
+    for token in config
+        .clients
+        .iter()
+        .flat_map(|client| client.client.scope.iter())
+    {
         if !scopes.iter().any(|known| known == token) {
             scopes.push(token.to_owned());
         }

@@ -43,7 +43,10 @@ impl App {
             )
         };
         let background = async {
-            tokio::join!(self.housekeeping.run(), keep_certificate(self.tls.as_ref(), tls.as_ref()));
+            tokio::join!(
+                self.housekeeping.run(),
+                keep_certificate(self.tls.as_ref(), tls.as_ref())
+            );
         };
         let stopping = async {
             shutdown.await;
@@ -81,7 +84,12 @@ async fn listen(
         .header_read_timeout(HEADER_TIMEOUT);
     server.http_builder().http2().timer(TokioTimer::new());
     match tls {
-        Some(config) => server.acceptor(RustlsAcceptor::new(config)).serve(service).await,
+        Some(config) => {
+            server
+                .acceptor(RustlsAcceptor::new(config))
+                .serve(service)
+                .await
+        }
         None => server.serve(service).await,
     }
 }
@@ -116,12 +124,17 @@ async fn keep_certificate(files: Option<&Tls>, tls: Option<&RustlsConfig>) {
         if current.is_none() || current == loaded {
             continue;
         }
-        match tls.reload_from_pem_file(&files.certificate, &files.private_key).await {
+        match tls
+            .reload_from_pem_file(&files.certificate, &files.private_key)
+            .await
+        {
             Ok(()) => {
                 loaded = current;
                 tracing::info!("the TLS certificate was taken over");
             }
-            Err(error) => tracing::error!(error = %error, "the new TLS certificate cannot be used; the old one stays"),
+            Err(error) => {
+                tracing::error!(error = %error, "the new TLS certificate cannot be used; the old one stays")
+            }
         }
     }
 }

@@ -18,7 +18,13 @@ use super::{load, output};
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The configuration file; `clients.d/*.toml` beside it belongs to it.
-    #[arg(short, long, value_name = "FILE", default_value = "config/portico.toml", env = "PORTICO_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "config/portico.toml",
+        env = "PORTICO_CONFIG"
+    )]
     config: PathBuf,
     /// Read the files only: ask no database and no upstream.
     #[arg(long)]
@@ -46,7 +52,8 @@ impl Report {
     }
 
     fn warn(&mut self, text: &str) {
-        self.rows.push(["warning".to_owned(), "config".to_owned(), text.to_owned()]);
+        self.rows
+            .push(["warning".to_owned(), "config".to_owned(), text.to_owned()]);
     }
 }
 
@@ -56,7 +63,14 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         output::line(config.effective());
     }
     let mut report = Report::default();
-    report.add("config", Ok(format!("{} clients, {} upstreams", config.clients.len(), config.upstreams.len())));
+    report.add(
+        "config",
+        Ok(format!(
+            "{} clients, {} upstreams",
+            config.clients.len(),
+            config.upstreams.len()
+        )),
+    );
     for warning in &config.warnings {
         report.warn(warning);
     }
@@ -65,7 +79,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         check_upstreams(&config, &mut report).await;
     }
     output::table(["", "WHAT", ""], &report.rows);
-    Ok(if report.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if report.failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Reads only: a check must not make a database, a key or a schema.
@@ -73,24 +91,48 @@ async fn check_database(config: &Config, report: &mut Report) {
     if let Some(file) = config.database.sqlite_file()
         && !file.exists()
     {
-        let folder = file.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir());
+        let folder = file
+            .parent()
+            .is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir());
         let outcome = if folder {
-            Ok(format!("{} will be made at the first start", file.display()))
+            Ok(format!(
+                "{} will be made at the first start",
+                file.display()
+            ))
         } else {
-            Err(format!("the folder of {} is not there; make it", file.display()))
+            Err(format!(
+                "the folder of {} is not there; make it",
+                file.display()
+            ))
         };
         return report.add("database", outcome);
     }
     let store = match Store::open(&config.database.url).await {
         Ok(store) => store,
-        Err(error) => return report.add("database", Err(format!("{error}; check database.url, and that it runs"))),
+        Err(error) => {
+            return report.add(
+                "database",
+                Err(format!("{error}; check database.url, and that it runs")),
+            );
+        }
     };
     match store.ping().await {
         Ok(()) => {
-            report.add("database", Ok(format!("{}: reachable, schema in place", store.backend().as_str())));
+            report.add(
+                "database",
+                Ok(format!(
+                    "{}: reachable, schema in place",
+                    store.backend().as_str()
+                )),
+            );
             check_keys(config, &store, report).await;
         }
-        Err(error) => report.add("database", Err(format!("{error}; run `portico migrate`, or start the server"))),
+        Err(error) => report.add(
+            "database",
+            Err(format!(
+                "{error}; run `portico migrate`, or start the server"
+            )),
+        ),
     }
     store.close().await;
 }
@@ -99,9 +141,14 @@ async fn check_keys(config: &Config, store: &Store, report: &mut Report) {
     let now = Clock::system().now();
     let opened = async {
         let secrets: Secrets = app::open_secrets(config).map_err(|error| error.to_string())?;
-        let keys = store.list_signing_keys().await.map_err(|error| error.to_string())?;
+        let keys = store
+            .list_signing_keys()
+            .await
+            .map_err(|error| error.to_string())?;
         let missing = config.keys.algorithms.iter().filter(|algorithm| {
-            !keys.iter().any(|key| key.algorithm == **algorithm && key.state(now) == KeyState::Active)
+            !keys
+                .iter()
+                .any(|key| key.algorithm == **algorithm && key.state(now) == KeyState::Active)
         });
         let missing: Vec<&str> = missing.map(|algorithm| algorithm.as_str()).collect();
         let count = keys.len();
@@ -109,7 +156,10 @@ async fn check_keys(config: &Config, store: &Store, report: &mut Report) {
         Ok(if missing.is_empty() {
             format!("{count} signing keys, opened with the master key")
         } else {
-            format!("keys for {} will be made at the next start", missing.join(", "))
+            format!(
+                "keys for {} will be made at the next start",
+                missing.join(", ")
+            )
         })
     };
     report.add("keys", opened.await);
@@ -122,7 +172,10 @@ async fn check_upstreams(config: &Config, report: &mut Report) {
         Ok(upstreams) => {
             for upstream in upstreams {
                 for finding in upstream.probe.probe().await {
-                    report.add(format!("{}: {}", upstream.id, finding.what), finding.outcome);
+                    report.add(
+                        format!("{}: {}", upstream.id, finding.what),
+                        finding.outcome,
+                    );
                 }
             }
         }

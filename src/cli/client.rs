@@ -23,7 +23,17 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             store.ping().await?;
             let clients = store.list_clients().await?;
             let rows: Vec<_> = clients.iter().map(|stored| row(&stored.client)).collect();
-            output::table(["CLIENT", "NAME", "AUTHENTICATION", "GRANTS", "SCOPE", "UPSTREAMS"], &rows);
+            output::table(
+                [
+                    "CLIENT",
+                    "NAME",
+                    "AUTHENTICATION",
+                    "GRANTS",
+                    "SCOPE",
+                    "UPSTREAMS",
+                ],
+                &rows,
+            );
             store.close().await;
         }
         Command::Secret => output::line(made_secret().expose()),
@@ -35,7 +45,13 @@ fn row(client: &Client) -> [String; 6] {
     let grants = client.grant_types.iter().map(|grant| grant.as_str());
     let upstreams = client.upstreams.as_ref().map_or_else(
         || "all".to_owned(),
-        |allowed| allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        |allowed| {
+            allowed
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        },
     );
     [
         client.client_id.to_string(),

@@ -15,7 +15,13 @@ use super::{load, output};
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The configuration file of the server.
-    #[arg(short, long, value_name = "FILE", default_value = "config/portico.toml", env = "PORTICO_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "config/portico.toml",
+        env = "PORTICO_CONFIG"
+    )]
     config: PathBuf,
     /// Ask this address instead of the config's `server.internal_listen`.
     #[arg(long, value_name = "ADDRESS")]
@@ -59,7 +65,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 
 async fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(4096).read_to_end(&mut answer).await?;

@@ -1,6 +1,6 @@
 //! `portico key list` and `portico key rotate`.
 
-use anyhow::{bail, Context as _};
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
 use crate::app;
@@ -62,7 +62,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                     ]
                 })
                 .collect();
-            output::table(["KID", "ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL"], &rows);
+            output::table(
+                ["KID", "ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL"],
+                &rows,
+            );
             store.close().await;
         }
         Command::Rotate {

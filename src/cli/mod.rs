@@ -58,7 +58,13 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration file; `clients.d/*.toml` beside it belongs to it.
-    #[arg(short, long, value_name = "FILE", default_value = "config/portico.toml", env = "PORTICO_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "config/portico.toml",
+        env = "PORTICO_CONFIG"
+    )]
     config: PathBuf,
 }
 

@@ -21,7 +21,10 @@ pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
         }
     }
     let write = |cells: [&str; N]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let padded = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         line(padded.collect::<Vec<_>>().join("  ").trim_end());
     };
     write(heads);

@@ -38,9 +38,15 @@ impl RefusalFloor {
     }
 
     fn learn(&self, took: Duration) {
-        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).min(30_000);
+        let took = u64::try_from(took.as_millis())
+            .unwrap_or(u64::MAX)
+            .min(30_000);
         let usual = self.usual_millis.load(Ordering::Relaxed);
-        let next = if usual == 0 { took } else { (usual * 7 + took) / 8 };
+        let next = if usual == 0 {
+            took
+        } else {
+            (usual * 7 + took) / 8
+        };
         self.usual_millis.store(next, Ordering::Relaxed);
     }
 
@@ -106,7 +112,10 @@ impl Flow {
         match &outcome {
             Ok(_) => {
                 // Only the name's count: one good account must not open the door to guess at others.
-                self.store.forget_attempts(&name).await.map_err(store_failed)?;
+                self.store
+                    .forget_attempts(&name)
+                    .await
+                    .map_err(store_failed)?;
             }
             Err(_) => self.refusal_floor.wait_since(start).await,
         }
@@ -146,7 +155,9 @@ impl Flow {
         };
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
-        self.store.replace_session(&hash, &session, replaced).await?;
+        self.store
+            .replace_session(&hash, &session, replaced)
+            .await?;
         tracing::info!(
             target: "portico::audit", event = "logged_in", upstream = %upstream, session = %session.id,
             account = %account.id, "logged in"

@@ -108,7 +108,10 @@ mod tests {
         let here = session("1");
         assert_eq!(next_step(None, Some(&hint("1"))), LogoutStep::Done);
         assert_eq!(next_step(Some(&here), Some(&hint("1"))), LogoutStep::End);
-        assert_eq!(next_step(Some(&here), Some(&hint("2"))), LogoutStep::Confirm);
+        assert_eq!(
+            next_step(Some(&here), Some(&hint("2"))),
+            LogoutStep::Confirm
+        );
         assert_eq!(next_step(Some(&here), None), LogoutStep::Confirm);
     }
 }

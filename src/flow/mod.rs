@@ -116,7 +116,11 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     }
     if prompt.select_account && !just_logged_in && pending.selected.as_ref() != here {
         let why = "the person has to choose an account";
-        return show(Step::SelectAccount, ErrorCode::AccountSelectionRequired, why);
+        return show(
+            Step::SelectAccount,
+            ErrorCode::AccountSelectionRequired,
+            why,
+        );
     }
     let wanted = match client.consent {
         _ if prompt.consent => true,

@@ -37,11 +37,19 @@ fn client() -> Client {
 }
 
 fn pending(extra: &[(&str, &str)]) -> PendingAuthorization {
-    let base = [("response_type", "code"), ("client_id", "app"), ("scope", "openid")];
+    let base = [
+        ("response_type", "code"),
+        ("client_id", "app"),
+        ("scope", "openid"),
+    ];
     let params: Params = base.iter().chain(extra).copied().collect();
     let issuer = Issuer::parse("https://login.example.org").unwrap();
     let return_to = client()
-        .return_to(&ReturnRequest::read(&params).unwrap(), ResponseType::Code, &issuer)
+        .return_to(
+            &ReturnRequest::read(&params).unwrap(),
+            ResponseType::Code,
+            &issuer,
+        )
         .unwrap();
     let request = AuthorizationRequest::read(&params).unwrap();
     PendingAuthorization::new(&client(), return_to, false, request, NOW).unwrap()
@@ -101,7 +109,11 @@ fn who_has_to_log_in() {
         (&[("max_age", "500")], 500, "Issue"),
         (&[("max_age", "499")], 500, "Login"),
         (&[("max_age", "0")], 0, "Login"),
-        (&[("prompt", "none"), ("max_age", "499")], 500, "login_required"),
+        (
+            &[("prompt", "none"), ("max_age", "499")],
+            500,
+            "login_required",
+        ),
         (&[("max_age", "500")], -1, "Login"),
     ];
     for (extra, age, expected) in table {
@@ -121,14 +133,21 @@ fn silence_is_an_error_where_something_would_be_shown() {
         ..client()
     };
     let who = logged_in(0);
-    assert_eq!(decide(&silent, &asking, Some(&who), None), "consent_required");
+    assert_eq!(
+        decide(&silent, &asking, Some(&who), None),
+        "consent_required"
+    );
 }
 
 /// A login in this flow satisfies `prompt=login` and `max_age=0`; one from before, however recent, does not.
 #[test]
 fn a_login_in_this_flow_counts() {
     let who = logged_in(0);
-    for extra in [("prompt", "login"), ("max_age", "0"), ("prompt", "select_account")] {
+    for extra in [
+        ("prompt", "login"),
+        ("max_age", "0"),
+        ("prompt", "select_account"),
+    ] {
         let mut pending = pending(&[extra]);
         assert_ne!(decide(&pending, &client(), Some(&who), None), "Issue");
         pending.logged_in = Some(SessionId::new("another"));
@@ -146,7 +165,10 @@ fn a_session_of_another_upstream_does_not_count() {
     assert_eq!(decide(&pending(&[]), &client(), Some(&who), None), "Login");
     let mut closed = logged_in(0);
     closed.account.disabled_at = Some(1);
-    assert_eq!(decide(&pending(&[]), &client(), Some(&closed), None), "Login");
+    assert_eq!(
+        decide(&pending(&[]), &client(), Some(&closed), None),
+        "Login"
+    );
 }
 
 /// T29.
@@ -157,12 +179,18 @@ fn the_hinted_person_must_be_the_one() {
     expecting.expected_subject = Some("somebody else".into());
     assert_eq!(decide(&expecting, &client(), Some(&who), None), "Login");
     expecting.logged_in = Some(who.session.id.clone());
-    assert_eq!(decide(&expecting, &client(), Some(&who), None), "login_required");
+    assert_eq!(
+        decide(&expecting, &client(), Some(&who), None),
+        "login_required"
+    );
     expecting.expected_subject = Some("subject".into());
     assert_eq!(decide(&expecting, &client(), Some(&who), None), "Issue");
     let mut silent = pending(&[("prompt", "none")]);
     silent.expected_subject = Some("somebody else".into());
-    assert_eq!(decide(&silent, &client(), Some(&who), None), "login_required");
+    assert_eq!(
+        decide(&silent, &client(), Some(&who), None),
+        "login_required"
+    );
 }
 
 #[test]
@@ -182,9 +210,18 @@ fn consent_is_asked_by_policy() {
     let always = policy(ConsentPolicy::Always);
     let plain = pending(&[]);
     assert_eq!(decide(&plain, &once, Some(&who), None), "Consent");
-    assert_eq!(decide(&plain, &once, Some(&who), Some(&given("email"))), "Consent");
-    assert_eq!(decide(&plain, &once, Some(&who), Some(&given("openid"))), "Issue");
-    assert_eq!(decide(&plain, &always, Some(&who), Some(&given("openid"))), "Consent");
+    assert_eq!(
+        decide(&plain, &once, Some(&who), Some(&given("email"))),
+        "Consent"
+    );
+    assert_eq!(
+        decide(&plain, &once, Some(&who), Some(&given("openid"))),
+        "Issue"
+    );
+    assert_eq!(
+        decide(&plain, &always, Some(&who), Some(&given("openid"))),
+        "Consent"
+    );
     let mut agreed = plain;
     agreed.consented = Some(who.session.id.clone());
     assert_eq!(decide(&agreed, &always, Some(&who), None), "Issue");

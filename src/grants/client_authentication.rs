@@ -4,8 +4,8 @@ use subtle::ConstantTimeEq as _;
 
 use crate::keys::Purpose;
 use crate::model::client::{Client, ClientSecretHash};
-use crate::protocol::client_auth::{ClientAuthMethod, ClientCredentials, invalid_client};
 use crate::passwords::{Busy, PasswordHash};
+use crate::protocol::client_auth::{ClientAuthMethod, ClientCredentials, invalid_client};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::secret::Secret;
 

@@ -18,7 +18,8 @@ const PERSONAL: [&str; 4] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS];
 
 impl ClientCredentialsRequest {
     pub(super) fn parse(params: &Params) -> Result<Self, OAuthError> {
-        let scope = Scope::parse(params.get("scope")?.unwrap_or_default()).map_err(invalid_scope)?;
+        let scope =
+            Scope::parse(params.get("scope")?.unwrap_or_default()).map_err(invalid_scope)?;
         if let Some(token) = scope.iter().find(|token| PERSONAL.contains(token)) {
             return Err(OAuthError::new(
                 ErrorCode::InvalidScope,

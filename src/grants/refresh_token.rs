@@ -103,7 +103,9 @@ impl Grants {
                 self.store.touch_session(session_id, now).await?;
                 Ok(())
             }
-            _ => Err(OAuthError::invalid_grant("the session has ended; log in again")),
+            _ => Err(OAuthError::invalid_grant(
+                "the session has ended; log in again",
+            )),
         }
     }
 

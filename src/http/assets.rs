@@ -12,11 +12,17 @@ const ICON: &str = include_str!("../../templates/assets/portico.svg");
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new()
-        .route("/assets/portico.css", get(|| asset("text/css; charset=utf-8", STYLESHEET)))
+        .route(
+            "/assets/portico.css",
+            get(|| asset("text/css; charset=utf-8", STYLESHEET)),
+        )
         .route("/assets/portico.svg", get(|| asset("image/svg+xml", ICON)))
 }
 
 async fn asset(content_type: &'static str, body: &'static str) -> impl IntoResponse {
-    let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=3600")];
+    let headers = [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "public, max-age=3600"),
+    ];
     (headers, body)
 }

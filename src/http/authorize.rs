@@ -111,7 +111,10 @@ fn answer(error: AuthorizeError) -> Result<Response, PageError> {
 
 impl Endpoint {
     /// From parameters to a pending authorization: first who asks and where the answer goes, then the rest.
-    async fn read(&self, params: &Params) -> Result<(Client, PendingAuthorization), AuthorizeError> {
+    async fn read(
+        &self,
+        params: &Params,
+    ) -> Result<(Client, PendingAuthorization), AuthorizeError> {
         let locale = params.get("ui_locales").ok().flatten();
         context::prefer(locale.and_then(Locale::from_ui_locales));
         let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;

@@ -27,13 +27,20 @@ where
         let address = peer.map(|ConnectInfo(peer)| {
             client_address(peer.ip(), &parts.headers, &settings.trusted_proxies)
         });
-        Ok(Self(address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())))
+        Ok(Self(address.map_or_else(
+            || "unknown".to_owned(),
+            |address| address.to_string(),
+        )))
     }
 }
 
 /// Walks `X-Forwarded-For` from the right: each trusted proxy vouches for the entry to its left and no further.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
+    let is_trusted = |address: IpAddr| {
+        trusted
+            .iter()
+            .any(|net| net.contains(&address.to_canonical()))
+    };
     let mut address = peer.to_canonical();
     let forwarded: Vec<&str> = headers
         .get_all("x-forwarded-for")

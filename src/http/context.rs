@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
@@ -32,17 +32,23 @@ tokio::task_local! {
 
 /// The number of the request: on error pages, in the log, and in the header `x-request-id`.
 pub(super) fn request_id() -> String {
-    CONTEXT.try_with(|context| context.id.clone()).unwrap_or_default()
+    CONTEXT
+        .try_with(|context| context.id.clone())
+        .unwrap_or_default()
 }
 
 /// What the organization is called.
 pub(super) fn brand() -> String {
-    CONTEXT.try_with(|context| context.brand.clone()).unwrap_or_default()
+    CONTEXT
+        .try_with(|context| context.brand.clone())
+        .unwrap_or_default()
 }
 
 /// The language of the answer.
 pub(super) fn locale() -> Locale {
-    CONTEXT.try_with(|context| context.locale.get()).unwrap_or_default()
+    CONTEXT
+        .try_with(|context| context.locale.get())
+        .unwrap_or_default()
 }
 
 /// Takes the language that the client asked for (`ui_locales`) before the browser's.

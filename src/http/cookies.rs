@@ -5,8 +5,8 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use cookie::{Cookie, SameSite};
 use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
 
 use crate::protocol::secret::Secret;
 
@@ -30,7 +30,11 @@ impl CookieNames {
     }
 
     fn prefix(self) -> &'static str {
-        if self.secure { "__Host-portico" } else { "portico" }
+        if self.secure {
+            "__Host-portico"
+        } else {
+            "portico"
+        }
     }
 
     /// The session.
@@ -91,7 +95,9 @@ impl RequestCookies {
 
     /// The value of a cookie.
     pub(super) fn get(&self, name: &str) -> Option<&Secret> {
-        self.iter().find(|(each, _)| *each == name).map(|(_, value)| value)
+        self.iter()
+            .find(|(each, _)| *each == name)
+            .map(|(_, value)| value)
     }
 
     /// All of them.

@@ -19,10 +19,13 @@ pub(super) fn layer(state: &HttpState) -> CorsLayer {
                 Ok(origin) if origin != "null" => origin,
                 _ => return false,
             };
-            store.is_registered_origin(origin).await.unwrap_or_else(|error| {
-                tracing::error!(error = %error, "could not look up an origin");
-                false
-            })
+            store
+                .is_registered_origin(origin)
+                .await
+                .unwrap_or_else(|error| {
+                    tracing::error!(error = %error, "could not look up an origin");
+                    false
+                })
         }
     });
     CorsLayer::new()

@@ -30,6 +30,9 @@ pub(super) fn router() -> Router<HttpState> {
 }
 
 async fn discovery(State(Discovery(document)): State<Discovery>) -> impl IntoResponse {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "public, max-age=300"),
+    ];
     (headers, document)
 }

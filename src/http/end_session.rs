@@ -24,6 +24,7 @@ use crate::protocol::{jws, redirect_uri};
 use crate::store::Store;
 use crate::tokens::Mint;
 
+use super::context;
 use super::cookies::{self, CookieNames};
 use super::error::{PageError, Trouble};
 use super::form::{self, PageForm};
@@ -32,7 +33,6 @@ use super::page::{self, FormTargets, Page};
 use super::resume::CurrentLogin;
 use super::return_to::see_other;
 use super::state::HttpState;
-use super::context;
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route(path::END_SESSION, get(by_get).post(by_post))
@@ -70,10 +70,14 @@ impl Logout {
         let hint = params.get_capped("id_token_hint", jws::MAX_BYTES)?;
         let hint = hint
             .map(|hint| {
-                Mint::from_ref(state).read_id_token_hint(hint).map_err(|error| {
-                    OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
+                Mint::from_ref(state)
+                    .read_id_token_hint(hint)
+                    .map_err(|error| {
+                        OAuthError::invalid_request(
+                            "id_token_hint is not an ID token of this issuer",
+                        )
                         .because(error)
-                })
+                    })
             })
             .transpose()?;
         let named = params.get_capped("client_id", 256)?.map(ClientId::new);
@@ -89,9 +93,9 @@ impl Logout {
             Some(client_id) => Store::from_ref(state).find_client(&client_id).await?,
             None => None,
         };
-        let requested =
-            params.get_capped("post_logout_redirect_uri", redirect_uri::MAX_BYTES)?;
-        let destination = logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
+        let requested = params.get_capped("post_logout_redirect_uri", redirect_uri::MAX_BYTES)?;
+        let destination =
+            logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
         let sent_state = params.get_capped("state", MAX_STATE_BYTES)?;
         let locale = params.get_capped("ui_locales", 256)?;
         Ok(Self {
@@ -132,7 +136,9 @@ async fn by_get(
         Ok(Some(sealed)) => {
             Logout::open(&secrets, sealed).ok_or_else(|| PageError::new(Trouble::Form))?
         }
-        _ => Logout::read(&state, &params).await.map_err(PageError::request)?,
+        _ => Logout::read(&state, &params)
+            .await
+            .map_err(PageError::request)?,
     };
     context::prefer(logout.locale);
     let session = logged_in.as_ref().map(|who| &who.session);
@@ -158,7 +164,9 @@ async fn by_post(
     let secrets = Secrets::from_ref(&state);
     let form = PageForm(params);
     if form.optional("form_token")?.is_none() {
-        let logout = Logout::read(&state, &form.0).await.map_err(PageError::request)?;
+        let logout = Logout::read(&state, &form.0)
+            .await
+            .map_err(PageError::request)?;
         let sealed = logout.seal(&secrets)?;
         return Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)));
     }

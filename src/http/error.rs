@@ -138,7 +138,10 @@ impl IntoResponse for PageError {
         let page = Page::current();
         let (happened, what_to_do) = self.kind.texts(page.texts);
         // Our own failures are explained in the log alone.
-        let detail = self.cause.as_ref().filter(|_| self.kind == Trouble::Request);
+        let detail = self
+            .cause
+            .as_ref()
+            .filter(|_| self.kind == Trouble::Request);
         let template = ErrorPage {
             page,
             happened,

@@ -69,7 +69,11 @@ impl FlowCookies {
 
     async fn sealed(&self, handle: &str, now: UnixTime) -> Result<Option<String>, OAuthError> {
         let name = self.names.flow(handle);
-        let Some(value) = self.cookies.get(&name).map(|value| value.expose().to_owned()) else {
+        let Some(value) = self
+            .cookies
+            .get(&name)
+            .map(|value| value.expose().to_owned())
+        else {
             return Ok(None);
         };
         match value.split_once('.') {
@@ -136,7 +140,8 @@ impl FlowCookies {
     /// The time in front is for [`FlowCookies::drop_oldest`] alone: whoever changes it drops a flow of their own.
     fn cookie(&self, handle: &str, text: &str, now: UnixTime) -> Cookie<'static> {
         let name = self.names.flow(handle);
-        self.names.make(name, format!("{now}.{text}"), Some(COOKIE_SECONDS))
+        self.names
+            .make(name, format!("{now}.{text}"), Some(COOKIE_SECONDS))
     }
 
     fn drop_oldest(&self) -> Vec<Cookie<'static>> {

@@ -41,7 +41,9 @@ impl<S: Send + Sync> FromRequest<S> for PageForm {
 impl PageForm {
     /// A field; absent or sent twice is not what our pages send.
     pub(super) fn field(&self, name: &str) -> Result<&str, PageError> {
-        self.0.require(name).map_err(|_| PageError::new(Trouble::Form))
+        self.0
+            .require(name)
+            .map_err(|_| PageError::new(Trouble::Form))
     }
 
     /// A field that may be left empty.

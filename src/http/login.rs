@@ -13,7 +13,8 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::upstream::{
-    Credentials, Identity, LoginError, LoginMethod, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES, Upstream,
+    Credentials, Identity, LoginError, LoginMethod, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES,
+    Upstream,
 };
 
 use super::client_address::ClientAddress;
@@ -146,7 +147,9 @@ async fn show(
     match open.next_step().await? {
         Step::Login | Step::SelectAccount => {}
         // The back button, or another tab was quicker: nothing to ask here any more.
-        Step::Consent | Step::Issue | Step::Refuse(_) => return Ok(see_other(&resume::url(&handle))),
+        Step::Consent | Step::Issue | Step::Refuse(_) => {
+            return Ok(see_other(&resume::url(&handle)));
+        }
     }
     let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
     let show = Show {
@@ -178,7 +181,10 @@ pub(super) async fn page(
         *method == LoginMethod::Password
             && (offered.len() == 1 || show.upstream.as_deref() == Some(upstream.id.as_str()))
     });
-    let ways = offered.iter().enumerate().filter(|(index, _)| Some(*index) != opened);
+    let ways = offered
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| Some(*index) != opened);
     let ways = ways.map(|(_, (upstream, method))| Way {
         upstream: upstream.id.to_string(),
         text: (texts.continue_to)(&upstream.label),
@@ -186,11 +192,13 @@ pub(super) async fn page(
     });
     let ways = ways.collect();
     let hint = open.pending.request.login_hint.clone();
-    let password_form = opened.and_then(|index| offered.get(index)).map(|(upstream, _)| PasswordForm {
-        upstream: upstream.id.to_string(),
-        label: upstream.label.clone(),
-        username: show.username.or(hint).unwrap_or_default(),
-    });
+    let password_form = opened
+        .and_then(|index| offered.get(index))
+        .map(|(upstream, _)| PasswordForm {
+            upstream: upstream.id.to_string(),
+            label: upstream.label.clone(),
+            username: show.username.or(hint).unwrap_or_default(),
+        });
     let account = match (open.next_step().await?, &open.logged_in) {
         (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
         _ => None,
@@ -274,7 +282,11 @@ async fn submit(
     let Some((upstream, login)) = found else {
         return Err(PageError::new(Trouble::Form));
     };
-    let username = form.optional("username")?.unwrap_or_default().trim().to_owned();
+    let username = form
+        .optional("username")?
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     let password = form.optional("password")?.unwrap_or_default();
     let again = |notice| Show {
         notice: Some(notice),
@@ -285,7 +297,15 @@ async fn submit(
         return page(&state, &open, again(Notice::Missing)).await;
     }
     if username.len() > MAX_USERNAME_BYTES || password.len() > MAX_PASSWORD_BYTES {
-        return page(&state, &open, Show { username: None, ..again(Notice::TooLong) }).await;
+        return page(
+            &state,
+            &open,
+            Show {
+                username: None,
+                ..again(Notice::TooLong)
+            },
+        )
+        .await;
     }
     let credentials = Credentials {
         username: username.clone(),

@@ -60,7 +60,11 @@ fn csp_source(uri: &str) -> Option<String> {
 }
 
 /// Renders a page.
-pub(super) fn render(status: StatusCode, template: &impl Template, targets: &FormTargets) -> Response {
+pub(super) fn render(
+    status: StatusCode,
+    template: &impl Template,
+    targets: &FormTargets,
+) -> Response {
     render_with(status, template, targets, "'none'")
 }
 
@@ -93,7 +97,10 @@ fn render_with(
     }
     let mut response = (status, html).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(CACHE_CONTROL, NO_STORE);
     match HeaderValue::from_str(&policy) {
         Ok(policy) => {

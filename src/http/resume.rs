@@ -15,13 +15,13 @@ use crate::protocol::ids::ClientId;
 use crate::protocol::params::Params;
 use crate::store::Store;
 
+use super::context;
 use super::cookies::{self, CookieNames, RequestCookies};
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::{FlowCookies, Found};
 use super::page::Page;
 use super::return_to::{self, see_other};
 use super::state::{HttpState, Settings};
-use super::context;
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route("/authorize/resume", get(resume))
@@ -78,7 +78,9 @@ impl OpenFlow {
         let now = flow.clock.now();
         let mut pending = match cookies.find(handle, now).await? {
             Found::Pending(pending) => *pending,
-            Found::Done(client_id) => return Err(done(&store, &client_id, logged_in.as_ref()).await),
+            Found::Done(client_id) => {
+                return Err(done(&store, &client_id, logged_in.as_ref()).await);
+            }
             Found::Nothing => return Err(PageError::new(Trouble::Expired)),
         };
         context::prefer(pending.request.locale);
@@ -90,7 +92,10 @@ impl OpenFlow {
             .map(|stored| stored.client)
             .filter(|client| {
                 let uri = pending.return_to.redirect_uri();
-                client.redirect_uris.iter().any(|registered| registered.matches(uri))
+                client
+                    .redirect_uris
+                    .iter()
+                    .any(|registered| registered.matches(uri))
             })
             .ok_or_else(|| {
                 PageError::request(OAuthError::invalid_request(
@@ -120,7 +125,13 @@ impl OpenFlow {
 
     /// What comes next.
     pub(super) async fn next_step(&self) -> Result<Step, OAuthError> {
-        decide(&self.flow, &self.client, &self.pending, self.logged_in.as_ref()).await
+        decide(
+            &self.flow,
+            &self.client,
+            &self.pending,
+            self.logged_in.as_ref(),
+        )
+        .await
     }
 
     /// Keeps the flow as it is now, for the answer's cookies.

@@ -48,6 +48,8 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, OAuthError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     match (all.next(), all.next()) {
         (first, None) => Ok(first.map(axum::http::HeaderValue::as_bytes)),
-        _ => Err(OAuthError::invalid_request("the request has two Authorization headers")),
+        _ => Err(OAuthError::invalid_request(
+            "the request has two Authorization headers",
+        )),
     }
 }

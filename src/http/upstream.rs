@@ -96,20 +96,30 @@ impl AwayList {
 
     /// Takes out whom an answer belongs to (T27): the one with its `state`; without one, the only one who is away at
     /// that upstream.
-    fn take(&mut self, upstream: &Upstream, login: &dyn RedirectLogin, state: Option<&str>) -> Match {
+    fn take(
+        &mut self,
+        upstream: &Upstream,
+        login: &dyn RedirectLogin,
+        state: Option<&str>,
+    ) -> Match {
         let mut here = self
             .list
             .iter()
             .enumerate()
             .filter(|(_, away)| away.upstream == upstream.id);
         let position = match state {
-            Some(state) => here.find(|(_, away)| away.state == state).map(|(index, _)| index),
+            Some(state) => here
+                .find(|(_, away)| away.state == state)
+                .map(|(index, _)| index),
             None if login.always_returns_state() => None,
             None => match (here.next(), here.next()) {
                 (None, _) => None,
                 (Some((index, _)), None) => Some(index),
                 (Some(_), Some(_)) => {
-                    let newest = self.list.iter().rposition(|away| away.upstream == upstream.id);
+                    let newest = self
+                        .list
+                        .iter()
+                        .rposition(|away| away.upstream == upstream.id);
                     let newest = newest.map(|index| self.list.remove(index));
                     self.list.retain(|away| away.upstream != upstream.id);
                     return newest.map_or(Match::None, Match::Ambiguous);
@@ -128,13 +138,16 @@ impl AwayList {
         }
         let plain = serde_json::to_vec(&self.list).map_err(OAuthError::server_error)?;
         let sealed = self.secrets.seal(Purpose::AwayCookie, "", &plain)?;
-        Ok(self.names.make(self.names.away(), sealed, Some(AWAY_SECONDS)))
+        Ok(self
+            .names
+            .make(self.names.away(), sealed, Some(AWAY_SECONDS)))
     }
 }
 
 /// The one address that an upstream may send people back to.
 pub(super) fn callback_url(issuer: &Issuer, upstream: &UpstreamId) -> Result<Url, OAuthError> {
-    Url::parse(&issuer.at(&format!("/upstream/{upstream}/callback"))).map_err(OAuthError::server_error)
+    Url::parse(&issuer.at(&format!("/upstream/{upstream}/callback")))
+        .map_err(OAuthError::server_error)
 }
 
 fn find<'a>(
@@ -191,7 +204,9 @@ async fn callback(
     let (upstream, login) = find(&upstreams, &id)?;
     let answer = Params::parse(query.unwrap_or_default().as_bytes());
     let answer = answer.map_err(|_| PageError::new(Trouble::Away))?;
-    let returned_state = answer.get("state").map_err(|_| PageError::new(Trouble::Away))?;
+    let returned_state = answer
+        .get("state")
+        .map_err(|_| PageError::new(Trouble::Away))?;
     let now = crate::flow::Flow::from_ref(&state).clock.now();
     let mut away = AwayList::read(&state, &request_cookies, now);
     let (entry, ambiguous) = match away.take(upstream, login, returned_state) {

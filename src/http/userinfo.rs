@@ -53,7 +53,10 @@ async fn userinfo(
     body: Bytes,
 ) -> Result<impl IntoResponse, BearerError> {
     let token = bearer_token(&headers, &body)?;
-    let claims = endpoint.mint.read_access_token(&token).map_err(invalid_token)?;
+    let claims = endpoint
+        .mint
+        .read_access_token(&token)
+        .map_err(invalid_token)?;
     let granted = claims.scope.clone().unwrap_or_default();
     if !granted.contains(scope::OPENID) {
         return Err(BearerError::from(OAuthError::new(
@@ -77,18 +80,27 @@ impl Endpoint {
         let store = &self.flow.store;
         let now = self.flow.clock.now();
         let family_id = claims.family.as_ref().ok_or_else(ended)?;
-        let family = store.find_family(family_id).await.map_err(OAuthError::from)?;
+        let family = store
+            .find_family(family_id)
+            .await
+            .map_err(OAuthError::from)?;
         let family = family
             .filter(|family| family.is_live(now) && family.client_id == claims.client_id)
             .ok_or_else(ended)?;
         if !family.offline {
             let session_id = &family.authentication.session_id;
-            let session = store.find_session(session_id).await.map_err(OAuthError::from)?;
+            let session = store
+                .find_session(session_id)
+                .await
+                .map_err(OAuthError::from)?;
             session
                 .filter(|session| session.is_live(now, self.flow.session_lifetime))
                 .ok_or_else(ended)?;
         }
-        let account = store.find_account(&family.account_id).await.map_err(OAuthError::from)?;
+        let account = store
+            .find_account(&family.account_id)
+            .await
+            .map_err(OAuthError::from)?;
         account
             .filter(|account| account.disabled_at.is_none() && account.subject == claims.sub)
             .ok_or_else(ended)
@@ -106,7 +118,13 @@ fn bearer_token(headers: &HeaderMap, body: &[u8]) -> Result<String, BearerError>
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let in_header = match (all.next(), all.next()) {
         (None, _) => None,
-        (Some(header), None) => Some(header.to_str().ok().and_then(after_bearer).ok_or(BearerError(None))?),
+        (Some(header), None) => Some(
+            header
+                .to_str()
+                .ok()
+                .and_then(after_bearer)
+                .ok_or(BearerError(None))?,
+        ),
         (Some(_), Some(_)) => return Err(twice()),
     };
     let params = form::parse(headers, body).transpose()?.unwrap_or_default();
@@ -119,7 +137,9 @@ fn bearer_token(headers: &HeaderMap, body: &[u8]) -> Result<String, BearerError>
 }
 
 fn twice() -> BearerError {
-    BearerError::from(OAuthError::invalid_request("the access token was sent in two ways"))
+    BearerError::from(OAuthError::invalid_request(
+        "the access token was sent in two ways",
+    ))
 }
 
 /// `Bearer`, in any letter case (RFC 9110 section 11.1), one space, the token.

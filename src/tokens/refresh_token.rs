@@ -10,11 +10,7 @@ use crate::protocol::ids::FamilyId;
 const MAX_BYTES: usize = 128;
 
 /// The refresh token of `generation`.
-pub fn write(
-    secrets: &Secrets,
-    family_id: &FamilyId,
-    generation: i64,
-) -> Result<String, KeyError> {
+pub fn write(secrets: &Secrets, family_id: &FamilyId, generation: i64) -> Result<String, KeyError> {
     let mac = secrets.mac(
         Purpose::RefreshToken,
         &[family_id.as_str().as_bytes(), &generation.to_be_bytes()],

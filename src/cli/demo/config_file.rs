@@ -22,7 +22,11 @@ pub(super) struct Addresses {
 }
 
 /// Writes the configuration into `folder`.
-pub(super) fn write(folder: &Path, addresses: &Addresses, verbose: bool) -> anyhow::Result<PathBuf> {
+pub(super) fn write(
+    folder: &Path,
+    addresses: &Addresses,
+    verbose: bool,
+) -> anyhow::Result<PathBuf> {
     let Addresses {
         issuer,
         port,

@@ -87,14 +87,30 @@ fn tell(addresses: &Addresses, kept: Option<&Path>) {
     let staff = people::ANN_LEE;
     output::line(format!("Portico runs on {}", addresses.issuer));
     output::line("");
-    output::line(format!("  Open this in a browser:   {}/", addresses.sample_app));
+    output::line(format!(
+        "  Open this in a browser:   {}/",
+        addresses.sample_app
+    ));
     output::line("");
     output::line("  Sign in there as          user name      password");
-    output::line(format!("    a member (iMIS)         {:<14} {}", member.username, member.password));
-    output::line(format!("    an employee (aiM18)     {:<14} {}", staff.code, staff.password));
-    output::line(format!("    the break-glass account {:<14} {}", config_file::BREAK_GLASS.0, config_file::BREAK_GLASS.1));
+    output::line(format!(
+        "    a member (iMIS)         {:<14} {}",
+        member.username, member.password
+    ));
+    output::line(format!(
+        "    an employee (aiM18)     {:<14} {}",
+        staff.code, staff.password
+    ));
+    output::line(format!(
+        "    the break-glass account {:<14} {}",
+        config_file::BREAK_GLASS.0,
+        config_file::BREAK_GLASS.1
+    ));
     output::line("");
-    output::line(format!("  Discovery                 {}/.well-known/openid-configuration", addresses.issuer));
+    output::line(format!(
+        "  Discovery                 {}/.well-known/openid-configuration",
+        addresses.issuer
+    ));
     output::line(format!("  Simulated iMIS            {}", addresses.imis));
     output::line(format!("  Simulated aiM18           {}", addresses.aim18));
     if let Some(folder) = kept {
@@ -114,7 +130,8 @@ impl Folder {
     fn open(named: Option<&Path>) -> anyhow::Result<Self> {
         match named {
             Some(path) => {
-                fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+                fs::create_dir_all(path)
+                    .with_context(|| format!("cannot make {}", path.display()))?;
                 Ok(Self::Named(path.to_owned()))
             }
             None => Ok(Self::Temporary(tempfile::tempdir()?)),

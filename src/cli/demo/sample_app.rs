@@ -15,9 +15,21 @@ use crate::simulator::people;
 use super::config_file::{Addresses, BREAK_GLASS};
 
 const FILES: [(&str, &str, &str); 6] = [
-    ("/", "text/html; charset=utf-8", include_str!("app/index.html")),
-    ("/app.js", "text/javascript; charset=utf-8", include_str!("app/app.js")),
-    ("/app.css", "text/css; charset=utf-8", include_str!("app/app.css")),
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("app/index.html"),
+    ),
+    (
+        "/app.js",
+        "text/javascript; charset=utf-8",
+        include_str!("app/app.js"),
+    ),
+    (
+        "/app.css",
+        "text/css; charset=utf-8",
+        include_str!("app/app.css"),
+    ),
     ("/icon.svg", "image/svg+xml", include_str!("app/icon.svg")),
     (
         "/oidc-client-ts.min.js",
@@ -41,9 +53,7 @@ pub(super) fn serve(
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         addresses.issuer
     );
-    let account = |login: &str, username: &str, password: &str| {
-        json!({ "login": login, "username": username, "password": password })
-    };
+    let account = |login: &str, username: &str, password: &str| json!({ "login": login, "username": username, "password": password });
     let (member, staff) = (people::JO_SMITH, people::ANN_LEE);
     let settings = json!({
         "authority": addresses.issuer,

@@ -20,7 +20,11 @@ pub(super) const TEXTS: Texts = Texts {
     username_missing: "Enter your user name and your password.",
     password_too_long: "That is longer than a user name or password can be.",
     not_allowed: "You are known, but this account cannot be used to sign in here. Ask your administrator.",
-    upstream_unavailable: |way| format!("{way} does not answer at the moment. Nothing is lost: wait a minute and try again."),
+    upstream_unavailable: |way| {
+        format!(
+            "{way} does not answer at the moment. Nothing is lost: wait a minute and try again."
+        )
+    },
     cancelled: "You turned back before you were signed in. Try again, or choose another way.",
     several_sign_ins: "Several sign-ins were under way in this browser, and we could not tell which one this was. Please sign in once more.",
     page_too_old: "This page had been open for a long time. Please sign in again.",

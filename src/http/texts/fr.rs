@@ -20,7 +20,11 @@ pub(super) const TEXTS: Texts = Texts {
     username_missing: "Saisissez votre nom d’utilisateur et votre mot de passe.",
     password_too_long: "C’est plus long qu’un nom d’utilisateur ou un mot de passe ne peut l’être.",
     not_allowed: "Vous êtes connu, mais ce compte ne permet pas de se connecter ici. Adressez-vous à votre administrateur.",
-    upstream_unavailable: |way| format!("{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."),
+    upstream_unavailable: |way| {
+        format!(
+            "{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."
+        )
+    },
     cancelled: "Vous êtes revenu avant la fin de la connexion. Réessayez ou choisissez une autre façon.",
     several_sign_ins: "Plusieurs connexions étaient en cours dans ce navigateur, et nous n’avons pas pu savoir laquelle c’était. Veuillez vous connecter encore une fois.",
     page_too_old: "Cette page était ouverte depuis longtemps. Veuillez vous reconnecter.",
@@ -36,7 +40,9 @@ pub(super) const TEXTS: Texts = Texts {
     deny: "Ne pas autoriser",
 
     sign_out: "Se déconnecter",
-    sign_out_question: |name| format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?"),
+    sign_out_question: |name| {
+        format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?")
+    },
     sign_out_anyway: "Oui, me déconnecter",
     stay_signed_in: "Sinon, vous pouvez fermer cette page.",
     signed_out: "Vous êtes déconnecté",
