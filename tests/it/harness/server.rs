@@ -1,0 +1,323 @@
+//! A server of its own for each test: real listeners, a real database, simulated upstreams over HTTP, a clock that the
+//! test moves. Built from a config file exactly as `portico serve` builds it. Dropped: stopped.
+
+use std::net::{SocketAddr, TcpListener};
+
+use portico::app::{App, Listeners};
+use portico::clock::Clock;
+use portico::config;
+use portico::simulator::Running;
+use portico::simulator::aim18::{self, Aim18};
+use portico::simulator::imis::Imis;
+use portico::simulator::people;
+use portico::store::Store;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::database::TestDatabase;
+
+/// Where the clock of every test begins: in the past of the machine's clock, so that whoever reads that one instead
+/// is found out.
+pub(crate) const START: i64 = 1_700_000_000;
+
+/// The secret of the client `web`: chosen by a human, so kept as Argon2id.
+pub(crate) const WEB_SECRET: &str = "web-client-secret-for-tests";
+/// The secret of the client `post`: in the form that `portico client secret` makes, so kept as a keyed hash.
+pub(crate) const POST_SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// The secret of the client `service`.
+pub(crate) const SERVICE_SECRET: &str = "portico_secret_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+
+/// What a test may change before the server starts.
+pub(crate) struct Setup {
+    /// The issuer; `{port}` stands for the port.
+    pub(crate) issuer: String,
+    /// The text of `[server]`, after its addresses.
+    pub(crate) server: String,
+    /// Whole sections: `[lifetimes]`, `[login]`, …
+    pub(crate) sections: String,
+    /// More upstreams.
+    pub(crate) upstreams: String,
+    /// More clients.
+    pub(crate) clients: String,
+    /// The master key, base64.
+    pub(crate) master_key: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            issuer: "http://127.0.0.1:{port}".to_owned(),
+            server: String::new(),
+            // Refusals must not take half a second each in tests.
+            sections: "[login]\nrefusal_floor = \"0s\"\n".to_owned(),
+            upstreams: String::new(),
+            clients: String::new(),
+            master_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned(),
+        }
+    }
+}
+
+/// A running server.
+pub(crate) struct TestServer {
+    /// The issuer.
+    pub(crate) issuer: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Where its health can be asked.
+    pub(crate) internal: SocketAddr,
+    /// The clock of the server and the simulators.
+    pub(crate) clock: Clock,
+    /// The simulated iMIS behind the upstream `members`.
+    pub(crate) imis: Imis,
+    /// The simulated aiM18 behind the upstream `staff`.
+    pub(crate) aim18: Aim18,
+    /// Another node's view of the database.
+    pub(crate) store: Store,
+    /// The database.
+    pub(crate) database: TestDatabase,
+    config: String,
+    folder: tempfile::TempDir,
+    nodes: Vec<Node>,
+    _simulators: (Running, Running),
+}
+
+struct Node {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl TestServer {
+    /// The usual server.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A server with changes.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let database = TestDatabase::fresh().await;
+        let store = database.store().await;
+        let clock = Clock::manual(START);
+        let imis = Imis::new(clock.clone());
+        let aim18 = Aim18::new(clock.clone());
+        let running = (
+            imis.serve(loopback().await).await.unwrap(),
+            aim18.serve(loopback().await).await.unwrap(),
+        );
+        let listeners = bind();
+        let address = listeners.public.local_addr().unwrap();
+        let internal = listeners.internal.local_addr().unwrap();
+        let issuer = setup.issuer.replace("{port}", &address.port().to_string());
+        aim18.set_callback(format!("{issuer}/upstream/staff/callback"));
+        let config = config_text(&setup, &issuer, running.0.url(), running.1.url());
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self {
+            issuer,
+            address,
+            internal,
+            clock,
+            imis,
+            aim18,
+            store,
+            database,
+            config,
+            folder,
+            nodes: Vec::new(),
+            _simulators: running,
+        };
+        server.nodes.push(server.node(listeners, &setup.master_key).await);
+        server
+    }
+
+    /// Starts one more node on the same database, and gives its address. It calls itself by the same issuer.
+    pub(crate) async fn add_node(&mut self) -> SocketAddr {
+        let listeners = bind();
+        let address = listeners.public.local_addr().unwrap();
+        let key = Setup::default().master_key;
+        let node = self.node(listeners, &key).await;
+        self.nodes.push(node);
+        address
+    }
+
+    async fn node(&self, listeners: Listeners, master_key: &str) -> Node {
+        let file = self.folder.path().join("portico.toml");
+        std::fs::write(&file, &self.config).unwrap();
+        let database_url = self.database.url().expose().to_owned();
+        let env = |name: &str| match name {
+            "DATABASE_URL" => Some(database_url.clone()),
+            "MASTER_KEY" => Some(master_key.to_owned()),
+            "IMIS_SERVICE_PASSWORD" => Some(people::SERVICE.password.to_owned()),
+            "AIM18_CLIENT_SECRET" => Some(aim18::CLIENT_SECRET.to_owned()),
+            "WEB_SECRET" => Some(WEB_SECRET.to_owned()),
+            "POST_SECRET" => Some(POST_SECRET.to_owned()),
+            "SERVICE_SECRET" => Some(SERVICE_SECRET.to_owned()),
+            _ => None,
+        };
+        let config = config::load_with(&file, &env).unwrap_or_else(|problems| panic!("{problems}"));
+        let app = App::open(config, self.clock.clone()).await.unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            app.serve(listeners, shutdown).await.unwrap();
+        });
+        Node {
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    /// Stops every node in good order.
+    pub(crate) async fn stop(&mut self) {
+        for mut node in self.nodes.drain(..) {
+            let _ = node.stop.take().map(|stop| stop.send(()));
+            node.task.await.unwrap();
+        }
+    }
+
+    /// Stops every node and starts one again at the same address, on the same database: a restart.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        let listeners = Listeners {
+            public: TcpListener::bind(self.address).unwrap(),
+            internal: TcpListener::bind(self.internal).unwrap(),
+        };
+        let node = self.node(listeners, &Setup::default().master_key).await;
+        self.nodes.push(node);
+    }
+
+    /// Replaces part of the configuration, for the next start.
+    pub(crate) fn edit_config(&mut self, from: &str, to: &str) {
+        assert!(self.config.contains(from), "the configuration has no {from}");
+        self.config = self.config.replace(from, to);
+    }
+
+    /// A URL of this server.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            node.task.abort();
+        }
+    }
+}
+
+fn bind() -> Listeners {
+    let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+    Listeners {
+        public: bind(),
+        internal: bind(),
+    }
+}
+
+async fn loopback() -> tokio::net::TcpListener {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn config_text(setup: &Setup, issuer: &str, imis: &str, aim18: &str) -> String {
+    let Setup {
+        server,
+        sections,
+        upstreams,
+        clients,
+        ..
+    } = setup;
+    let (service_name, aim18_client) = (people::SERVICE.username, aim18::CLIENT_ID);
+    format!(
+        r#"issuer = "{issuer}"
+
+[server]
+{server}
+
+[database]
+url = {{ env = "DATABASE_URL" }}
+
+[keys]
+master_key = {{ env = "MASTER_KEY" }}
+algorithms = ["RS256", "ES256"]
+
+{sections}
+
+[[upstreams]]
+id = "members"
+kind = "imis"
+label = "Member login"
+login = ["password"]
+base_url = "{imis}"
+service_account = {{ username = "{service_name}", password = {{ env = "IMIS_SERVICE_PASSWORD" }} }}
+
+[[upstreams]]
+id = "staff"
+kind = "aim18"
+label = "Staff login"
+login = ["redirect", "password"]
+base_url = "{aim18}"
+client_id = "{aim18_client}"
+client_secret = {{ env = "AIM18_CLIENT_SECRET" }}
+
+[upstreams.profile]
+module = "user"
+fields = {{ name = "desc", preferred_username = "code", email = "email" }}
+
+{upstreams}
+
+[[clients]]
+client_id = "spa"
+client_name = "Browser app"
+client_uri = "https://spa.example.org/"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://spa.example.org/callback", "http://127.0.0.1/callback"]
+post_logout_redirect_uris = ["https://spa.example.org/"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid profile email offline_access"
+
+[[clients]]
+client_id = "web"
+client_name = "Web app"
+client_secret = {{ env = "WEB_SECRET" }}
+redirect_uris = ["https://web.example.org/callback"]
+post_logout_redirect_uris = ["https://web.example.org/bye", "https://web.example.org/bye?from=portico"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid profile email offline_access"
+
+[[clients]]
+client_id = "post"
+token_endpoint_auth_method = "client_secret_post"
+client_secret = {{ env = "POST_SECRET" }}
+redirect_uris = ["https://post.example.org/callback"]
+id_token_signed_response_alg = "ES256"
+scope = "openid email"
+
+[[clients]]
+client_id = "asking"
+client_name = "Asking app"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://asking.example.org/callback"]
+scope = "openid profile email reports:read"
+consent = "once"
+
+[[clients]]
+client_id = "staff-app"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://staff.example.org/callback"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid profile email offline_access"
+upstreams = ["staff"]
+
+[[clients]]
+client_id = "service"
+client_secret = {{ env = "SERVICE_SECRET" }}
+grant_types = ["client_credentials"]
+scope = "reports:read reports:write"
+audience = ["https://api.example.org"]
+
+{clients}
+"#
+    )
+}
