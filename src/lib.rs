@@ -10,7 +10,7 @@
 //! - [`store`]: the only room that speaks SQL.
 //! - [`upstream`]: one file an adapter: iMIS, aiM18, people in the config.
 //! - [`config`]: what an administrator writes, checked, every problem told at once.
-//! - [`tokens`]: mints.
+//! - [`tokens`]: the mint of ID, access and refresh tokens.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
 //! - [`telemetry`]: the log.

@@ -8,7 +8,7 @@ use crate::store::Store;
 
 /// Far shorter than a key is announced before it signs, so that every node knows it in time (T47).
 const KEYS_EVERY: Duration = Duration::from_secs(30);
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Rows of a table in one statement: few enough that nobody waits for it.
 const SWEEP_BATCH: i64 = 500;
 

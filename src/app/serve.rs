@@ -133,7 +133,7 @@ async fn keep_certificate(files: Option<&Tls>, tls: Option<&RustlsConfig>) {
                 tracing::info!("the TLS certificate was taken over");
             }
             Err(error) => {
-                tracing::error!(error = %error, "the new TLS certificate cannot be used; the old one stays")
+                tracing::error!(error = %error, "the new TLS certificate cannot be used; the old one stays");
             }
         }
     }

@@ -10,14 +10,13 @@ use crate::protocol::secret::Secret;
 
 use super::output;
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, Subcommand)]
 pub(super) enum Command {
     /// Read a password from standard input and print its Argon2id hash, for `password_hash` of a person in the config.
     HashPassword,
 }
 
-pub(super) fn run(command: Command) -> anyhow::Result<()> {
-    let Command::HashPassword = command;
+pub(super) fn run(Command::HashPassword: Command) -> anyhow::Result<()> {
     if std::io::stdin().is_terminal() {
         output::line("Type the password, then Enter and Ctrl-D. It is shown on the screen.");
     }

@@ -86,9 +86,12 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         now,
     } = situation;
     let silent = pending.is_silent();
-    let show = |step: Step, code: ErrorCode, why: &'static str| match silent {
-        true => Step::Refuse(OAuthError::new(code, why)),
-        false => step,
+    let show = |step: Step, code: ErrorCode, why: &'static str| {
+        if silent {
+            Step::Refuse(OAuthError::new(code, why))
+        } else {
+            step
+        }
     };
     let Some(LoggedIn { session, account }) = logged_in.filter(|who| may_use(client, who)) else {
         let why = "the person is not logged in";

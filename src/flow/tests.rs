@@ -96,12 +96,15 @@ fn decide(
     }
 }
 
+/// Parameters beside the usual, the age of the login, the step.
+type Row = (&'static [(&'static str, &'static str)], i64, &'static str);
+
 /// OpenID Connect Core section 3.1.2.3; T28.
 #[test]
 fn who_has_to_log_in() {
     let nobody = decide(&pending(&[]), &client(), None, None);
     assert_eq!(nobody, "Login");
-    let table: [(&[(&str, &str)], i64, &str); 9] = [
+    let table: [Row; 9] = [
         (&[], 500, "Issue"),
         (&[("prompt", "login")], 0, "Login"),
         (&[("prompt", "select_account")], 0, "SelectAccount"),

@@ -40,7 +40,7 @@ impl ClientCredentialsRequest {
         let granted = client.narrow_scope(&self.scope)?;
         let scope = PERSONAL
             .into_iter()
-            .fold(granted, |scope, token| scope.without(token));
+            .fold(granted, super::super::protocol::scope::Scope::without);
         Ok(Authorization {
             client_id: client.client_id.clone(),
             person: None,

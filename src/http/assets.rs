@@ -14,12 +14,15 @@ pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route(
             "/assets/portico.css",
-            get(|| asset("text/css; charset=utf-8", STYLESHEET)),
+            get(async || asset("text/css; charset=utf-8", STYLESHEET)),
         )
-        .route("/assets/portico.svg", get(|| asset("image/svg+xml", ICON)))
+        .route(
+            "/assets/portico.svg",
+            get(async || asset("image/svg+xml", ICON)),
+        )
 }
 
-async fn asset(content_type: &'static str, body: &'static str) -> impl IntoResponse {
+fn asset(content_type: &'static str, body: &'static str) -> impl IntoResponse {
     let headers = [
         (CONTENT_TYPE, content_type),
         (CACHE_CONTROL, "public, max-age=3600"),

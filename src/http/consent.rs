@@ -47,9 +47,8 @@ async fn show(
 ) -> Result<Response, PageError> {
     let handle = resume::handle_of(query.as_deref())?;
     let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
-    let who = match (open.next_step().await?, &open.logged_in) {
-        (Step::Consent, Some(who)) => who,
-        _ => return Ok(see_other(&resume::url(&handle))),
+    let (Step::Consent, Some(who)) = (open.next_step().await?, &open.logged_in) else {
+        return Ok(see_other(&resume::url(&handle)));
     };
     let page = Page::current();
     let texts = page.texts;
@@ -88,9 +87,8 @@ async fn decide(
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
     let mut open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
-    let who = match (open.next_step().await?, open.logged_in.clone()) {
-        (Step::Consent, Some(who)) => who,
-        _ => return Ok(see_other(&resume::url(&handle))),
+    let (Step::Consent, Some(who)) = (open.next_step().await?, open.logged_in.clone()) else {
+        return Ok(see_other(&resume::url(&handle)));
     };
     let about = ["consent", handle.as_str(), who.session.id.as_str()];
     form.require_token(&Secrets::from_ref(&state), &about)?;

@@ -33,5 +33,5 @@ pub(super) fn layer(state: &HttpState) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .expose_headers([WWW_AUTHENTICATE])
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
 }

@@ -199,14 +199,13 @@ async fn end(state: &HttpState, logout: &Logout, who: &LoggedIn) -> Result<Respo
 
 /// On to where the client wanted the browser, or to a page that says it is done; without a session cookie either way.
 fn leave(state: &HttpState, logout: &Logout) -> Response {
-    let mut response = match &logout.destination {
-        Some(destination) => see_other(destination),
-        None => {
-            let template = SignedOutPage {
-                page: Page::current(),
-            };
-            page::render(StatusCode::OK, &template, &FormTargets::default())
-        }
+    let mut response = if let Some(destination) = &logout.destination {
+        see_other(destination)
+    } else {
+        let template = SignedOutPage {
+            page: Page::current(),
+        };
+        page::render(StatusCode::OK, &template, &FormTargets::default())
     };
     let names = CookieNames::from_ref(state);
     cookies::set(response.headers_mut(), [names.remove(names.session())]);

@@ -131,9 +131,10 @@ impl From<OAuthError> for PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        match &self.cause {
-            Some(cause) => log(cause),
-            None => tracing::info!(trouble = ?self.kind, "an error page was shown"),
+        if let Some(cause) = &self.cause {
+            log(cause);
+        } else {
+            tracing::info!(trouble = ?self.kind, "an error page was shown");
         }
         let page = Page::current();
         let (happened, what_to_do) = self.kind.texts(page.texts);

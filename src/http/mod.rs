@@ -38,7 +38,7 @@ use crate::protocol::params::MAX_ENCODED_BYTES;
 pub use state::{HttpParts, HttpState};
 
 /// Longer than any upstream may take, shorter than a person's patience.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Everything that browsers and clients reach.
 pub fn router(state: HttpState) -> Router {

@@ -30,11 +30,31 @@ async fn a_member_logs_in_and_the_app_gets_every_token() {
     assert_eq!(id_token["auth_time"], START);
     assert_eq!(id_token["amr"], serde_json::json!(["pwd"]));
     assert!(id_token["sid"].is_string() && id_token["at_hash"].is_string());
-    assert!(id_token.get("email").is_none(), "what a scope opens is at userinfo");
+    assert!(
+        id_token.get("email").is_none(),
+        "what a scope opens is at userinfo"
+    );
     let access_token = claims(tokens.text("access_token"));
-    let names: BTreeSet<&str> = access_token.as_object().unwrap().keys().map(String::as_str).collect();
-    let required = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti", "scope"];
-    assert!(required.iter().all(|name| names.contains(name)), "RFC 9068 section 2.2: {names:?}");
+    let names: BTreeSet<&str> = access_token
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let required = [
+        "iss",
+        "exp",
+        "aud",
+        "sub",
+        "client_id",
+        "iat",
+        "jti",
+        "scope",
+    ];
+    assert!(
+        required.iter().all(|name| names.contains(name)),
+        "RFC 9068 section 2.2: {names:?}"
+    );
     let userinfo = server.userinfo(tokens.text("access_token")).await;
     assert_eq!(userinfo.status, 200);
     assert_eq!(userinfo.body["sub"], id_token["sub"]);

@@ -71,7 +71,8 @@ impl Browser {
 
     /// Posts a form from our own site.
     pub(crate) async fn post(&mut self, url: impl AsRef<str>, fields: &[(&str, &str)]) -> Page {
-        self.send(Method::POST, url.as_ref(), Some(fields), true).await
+        self.send(Method::POST, url.as_ref(), Some(fields), true)
+            .await
     }
 
     /// Posts a form from another site: `SameSite=Lax` cookies stay at home.
@@ -80,7 +81,8 @@ impl Browser {
         url: impl AsRef<str>,
         fields: &[(&str, &str)],
     ) -> Page {
-        self.send(Method::POST, url.as_ref(), Some(fields), false).await
+        self.send(Method::POST, url.as_ref(), Some(fields), false)
+            .await
     }
 
     async fn send(
@@ -111,7 +113,10 @@ impl Browser {
         if let Some(fields) = fields {
             request = request.form(fields);
         }
-        let response = request.send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        let response = request
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
         for header in response.headers().get_all(SET_COOKIE) {
             self.keep(&host, header.to_str().unwrap());
         }
@@ -176,8 +181,10 @@ impl Browser {
         for (name, value) in fields {
             values.insert((*name).to_owned(), (*value).to_owned());
         }
-        let values: Vec<(&str, &str)> =
-            values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let values: Vec<(&str, &str)> = values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         self.post(action.as_str(), &values).await
     }
 
@@ -201,7 +208,11 @@ impl Browser {
 
     /// The cookie of this name that `server` set.
     pub(crate) fn cookie(&self, server: &TestServer, name: &str) -> Option<&Cookie> {
-        let host = Url::parse(&server.issuer).unwrap().host_str().unwrap().to_owned();
+        let host = Url::parse(&server.issuer)
+            .unwrap()
+            .host_str()
+            .unwrap()
+            .to_owned();
         self.cookies.get(&(host, name.to_owned()))
     }
 
@@ -216,12 +227,14 @@ impl Browser {
             value: value.to_owned(),
             attributes: String::new(),
         };
-        self.cookies.insert((host.to_owned(), name.to_owned()), cookie);
+        self.cookies
+            .insert((host.to_owned(), name.to_owned()), cookie);
     }
 
     /// Forgets the cookies whose name begins so.
     pub(crate) fn forget(&mut self, prefix: &str) {
-        self.cookies.retain(|(_, name), _| !name.starts_with(prefix));
+        self.cookies
+            .retain(|(_, name), _| !name.starts_with(prefix));
     }
 }
 
@@ -241,12 +254,16 @@ impl Page {
             panic!("{} {} is no redirect: {}", self.status, self.url, self.body)
         });
         let text = location.fragment().or(location.query()).unwrap_or_default();
-        url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+        url::form_urlencoded::parse(text.as_bytes())
+            .into_owned()
+            .collect()
     }
 
     /// A header, as text.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// The body, as JSON.
@@ -259,7 +276,14 @@ impl Page {
     pub(crate) fn text(&self, css: &str) -> Option<String> {
         let document = Html::parse_document(&self.body);
         let element = document.select(&Selector::parse(css).unwrap()).next()?;
-        Some(element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" "))
+        Some(
+            element
+                .text()
+                .collect::<String>()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
     }
 
     /// An attribute of the first element that `css` names.
@@ -275,8 +299,16 @@ impl Page {
         let form = document
             .select(&Selector::parse(css).unwrap())
             .next()
-            .unwrap_or_else(|| panic!("no form {css} at {} {}: {}", self.status, self.url, self.body));
-        let action = self.url.join(form.attr("action").unwrap_or_default()).unwrap();
+            .unwrap_or_else(|| {
+                panic!(
+                    "no form {css} at {} {}: {}",
+                    self.status, self.url, self.body
+                )
+            });
+        let action = self
+            .url
+            .join(form.attr("action").unwrap_or_default())
+            .unwrap();
         let inputs = Selector::parse("input[name]").unwrap();
         let values = form.select(&inputs).map(|input| {
             let value = input.attr("value").unwrap_or_default();

@@ -28,7 +28,9 @@ pub(crate) struct Answer {
 impl Answer {
     /// A member of the body that is text.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {self:?}"))
+        self.body[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
 
     /// Asserts an error: its code, its status, and that nobody may keep it.
@@ -73,11 +75,18 @@ impl TestServer {
         let mut browser = Browser::new();
         let url = self.authorize_url(client_id, changes);
         let page = browser.log_in_as(url, people::JO_SMITH).await;
-        page.answer().remove("code").unwrap_or_else(|| panic!("no code: {page:?}"))
+        page.answer()
+            .remove("code")
+            .unwrap_or_else(|| panic!("no code: {page:?}"))
     }
 
     /// Redeems a code as `client_id` would; `changes` as in [`Self::authorize_url`].
-    pub(crate) async fn redeem(&self, client_id: &str, code: &str, changes: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn redeem(
+        &self,
+        client_id: &str,
+        code: &str,
+        changes: &[(&str, &str)],
+    ) -> Answer {
         let redirect_uri = redirect_uri(client_id);
         let mut parameters = BTreeMap::from([
             ("grant_type", "authorization_code"),
@@ -87,12 +96,16 @@ impl TestServer {
         ]);
         parameters.extend(changes.iter().copied());
         parameters.retain(|_, value| !value.is_empty());
-        self.token(client_id, &parameters.into_iter().collect::<Vec<_>>()).await
+        self.token(client_id, &parameters.into_iter().collect::<Vec<_>>())
+            .await
     }
 
     /// Refreshes.
     pub(crate) async fn refresh(&self, client_id: &str, refresh_token: &str) -> Answer {
-        let parameters = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        let parameters = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token),
+        ];
         self.token(client_id, &parameters).await
     }
 
@@ -104,7 +117,10 @@ impl TestServer {
             "web" => request.basic_auth("web", Some(WEB_SECRET)),
             "service" => request.basic_auth("service", Some(SERVICE_SECRET)),
             "post" => {
-                parameters.extend([("client_id", "post"), ("client_secret", super::server::POST_SECRET)]);
+                parameters.extend([
+                    ("client_id", "post"),
+                    ("client_secret", super::server::POST_SECRET),
+                ]);
                 request
             }
             public => {
@@ -117,7 +133,12 @@ impl TestServer {
 
     /// Asks userinfo.
     pub(crate) async fn userinfo(&self, access_token: &str) -> Answer {
-        answer(http_client().get(self.url("/userinfo")).bearer_auth(access_token)).await
+        answer(
+            http_client()
+                .get(self.url("/userinfo"))
+                .bearer_auth(access_token),
+        )
+        .await
     }
 
     /// Logs Jo Smith in, in a fresh browser, and redeems the code: the whole token set.
@@ -143,6 +164,8 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 pub(crate) fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let payload = token.split('.').nth(1).unwrap();
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload)
+        .unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }

@@ -25,7 +25,8 @@ pub(crate) const WEB_SECRET: &str = "web-client-secret-for-tests";
 /// The secret of the client `post`: in the form that `portico client secret` makes, so kept as a keyed hash.
 pub(crate) const POST_SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The secret of the client `service`.
-pub(crate) const SERVICE_SECRET: &str = "portico_secret_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+pub(crate) const SERVICE_SECRET: &str =
+    "portico_secret_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 
 /// What a test may change before the server starts.
 pub(crate) struct Setup {
@@ -109,7 +110,7 @@ impl TestServer {
         let address = listeners.public.local_addr().unwrap();
         let internal = listeners.internal.local_addr().unwrap();
         let issuer = setup.issuer.replace("{port}", &address.port().to_string());
-        aim18.set_callback(format!("{issuer}/upstream/staff/callback"));
+        aim18.set_callback(&format!("{issuer}/upstream/staff/callback"));
         let config = config_text(&setup, &issuer, running.0.url(), running.1.url());
         let folder = tempfile::tempdir().unwrap();
         let mut server = Self {
@@ -126,7 +127,9 @@ impl TestServer {
             nodes: Vec::new(),
             _simulators: running,
         };
-        server.nodes.push(server.node(listeners, &setup.master_key).await);
+        server
+            .nodes
+            .push(server.node(listeners, &setup.master_key).await);
         server
     }
 
@@ -190,7 +193,10 @@ impl TestServer {
 
     /// Replaces part of the configuration, for the next start.
     pub(crate) fn edit_config(&mut self, from: &str, to: &str) {
-        assert!(self.config.contains(from), "the configuration has no {from}");
+        assert!(
+            self.config.contains(from),
+            "the configuration has no {from}"
+        );
         self.config = self.config.replace(from, to);
     }
 
