@@ -187,7 +187,13 @@ pub(super) async fn page(
         .filter(|(index, _)| Some(*index) != opened);
     let ways = ways.map(|(_, (upstream, method))| Way {
         upstream: upstream.id.to_string(),
-        text: (texts.continue_to)(&upstream.label),
+        text: match method {
+            // Where an upstream offers both, its page is the first thing that its name stands for.
+            LoginMethod::Password if upstream.login.contains(&LoginMethod::Redirect) => {
+                (texts.with_password)(&upstream.label)
+            }
+            LoginMethod::Password | LoginMethod::Redirect => (texts.continue_to)(&upstream.label),
+        },
         redirect: *method == LoginMethod::Redirect,
     });
     let ways = ways.collect();
@@ -330,15 +336,15 @@ async fn keep_account(mut open: OpenFlow) -> Result<Response, PageError> {
     open.resume().await
 }
 
-/// A login succeeded: a fresh session replaces whatever this browser had (T24), and the flow goes on.
+/// A login succeeded: the browser gets a fresh cookie in place of whatever it had (T24), and the flow goes on.
 pub(super) async fn finish(
     state: &HttpState,
     mut open: OpenFlow,
     upstream: &Upstream,
     identity: Identity,
 ) -> Result<Response, PageError> {
-    let replaced = open.logged_in.as_ref().map(|who| &who.session.id);
-    let new = open.flow.log_in(&upstream.id, identity, replaced).await?;
+    let previous = open.logged_in.as_ref().map(|who| &who.session);
+    let new = open.flow.log_in(&upstream.id, identity, previous).await?;
     open.pending.logged_in = Some(new.logged_in.session.id.clone());
     let mut response = open.resume().await?;
     let names = CookieNames::from_ref(state);

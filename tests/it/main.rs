@@ -7,6 +7,8 @@ mod config;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod relogin;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod store;

@@ -12,6 +12,7 @@ pub(super) const TEXTS: Texts = Texts {
     username: "User name",
     password: "Password",
     continue_to: |way| format!("Continue with {way}"),
+    with_password: |way| format!("{way}: user name and password"),
     signed_in_as: |name| format!("You are signed in as {name}."),
     go_on_as: |name| format!("Continue as {name}"),
     use_another_account: "Use another account",

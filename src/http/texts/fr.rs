@@ -12,6 +12,7 @@ pub(super) const TEXTS: Texts = Texts {
     username: "Nom d’utilisateur",
     password: "Mot de passe",
     continue_to: |way| format!("Continuer avec {way}"),
+    with_password: |way| format!("{way} : nom d’utilisateur et mot de passe"),
     signed_in_as: |name| format!("Vous êtes connecté en tant que {name}."),
     go_on_as: |name| format!("Continuer en tant que {name}"),
     use_another_account: "Utiliser un autre compte",

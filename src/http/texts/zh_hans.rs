@@ -12,6 +12,7 @@ pub(super) const TEXTS: Texts = Texts {
     username: "用户名",
     password: "密码",
     continue_to: |way| format!("使用 {way} 继续"),
+    with_password: |way| format!("{way}：用户名和密码"),
     signed_in_as: |name| format!("您已以 {name} 的身份登录。"),
     go_on_as: |name| format!("以 {name} 的身份继续"),
     use_another_account: "使用其他账户",

@@ -12,6 +12,7 @@ pub(super) const TEXTS: Texts = Texts {
     username: "使用者名稱",
     password: "密碼",
     continue_to: |way| format!("使用 {way} 繼續"),
+    with_password: |way| format!("{way}：使用者名稱和密碼"),
     signed_in_as: |name| format!("您已以 {name} 的身分登入。"),
     go_on_as: |name| format!("以 {name} 的身分繼續"),
     use_another_account: "使用其他帳戶",
