@@ -9,6 +9,7 @@ use axum::routing::get;
 
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
+use crate::protocol::error::chain;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -19,7 +20,7 @@ use crate::upstream::{
 
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames};
-use super::error::{PageError, Trouble, chain};
+use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::page::{self, FormTargets, Page};

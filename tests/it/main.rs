@@ -1,6 +1,8 @@
 //! The one integration-test binary: a file a capability (docs/architecture.md, "Tests").
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod authorization_code;
 #[cfg(test)]
 mod config;
