@@ -7,6 +7,10 @@ mod config;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod scale_out;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod store;
