@@ -22,8 +22,8 @@ pub(super) enum Command {
         /// The algorithm; left out: every one of `keys.algorithms`.
         #[arg(long, value_parser = algorithm)]
         algorithm: Option<SigningAlgorithm>,
-        /// Sign with the new key at once, because the old one has leaked. Clients with a cached JWKS refuse tokens
-        /// until they fetch it again.
+        /// Sign with the new key at once and trust the old ones no more, because one has leaked. Every token they signed
+        /// is void, and clients with a cached JWKS refuse the new ones until they fetch it again.
         #[arg(long)]
         now: bool,
     },
@@ -86,7 +86,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             for algorithm in algorithms {
                 let (kid, active_at) = app::rotate(&config, &store, algorithm, at_once, now)
                     .await?
-                    .context("another rotation was under way; look at `portico key list`")?;
+                    .context("a successor is announced already; look at `portico key list`, or use --now if a key has leaked")?;
                 let (alg, from) = (algorithm.as_str(), output::date(active_at));
                 output::line(format!("{alg}: {kid} is announced and signs from {from}"));
             }

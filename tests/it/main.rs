@@ -9,6 +9,8 @@ mod harness;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod relogin;
+#[cfg(test)]
 mod scale_out;
 #[cfg(test)]
 mod simulator;
