@@ -5,7 +5,11 @@ mod authorization_code;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod prompt;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]

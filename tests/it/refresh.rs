@@ -94,7 +94,13 @@ async fn tabs_that_refresh_at_once_end_with_one_live_successor() {
     assert_eq!(live_families(&server).await, 1);
     let successor = successors.first().unwrap();
     assert_eq!(server.refresh("spa", successor).await.status, 200);
-    assert_eq!(server.userinfo(answers[0].text("access_token")).await.status, 200);
+    assert_eq!(
+        server
+            .userinfo(answers[0].text("access_token"))
+            .await
+            .status,
+        200
+    );
 }
 
 /// Runs requests side by side.
@@ -136,8 +142,20 @@ async fn a_spent_token_after_the_window_ends_its_family_and_no_other() {
     assert_refused(&server, successor.text("refresh_token")).await;
     let userinfo = server.userinfo(successor.text("access_token")).await;
     assert_eq!(userinfo.status, 401, "its access tokens end with it");
-    assert_eq!(server.refresh("spa", other.text("refresh_token")).await.status, 200);
-    assert_eq!(server.refresh("web", elsewhere.text("refresh_token")).await.status, 200);
+    assert_eq!(
+        server
+            .refresh("spa", other.text("refresh_token"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        server
+            .refresh("web", elsewhere.text("refresh_token"))
+            .await
+            .status,
+        200
+    );
 }
 
 /// T20: two steps back is no retry, however soon.
@@ -255,7 +273,10 @@ async fn a_family_without_offline_access_lives_as_long_as_its_session() {
     assert!(browser.get(&silent).await.answer().contains_key("code"));
     server.clock.advance(3 * 3600 - 9000);
     assert_refused(&server, &current).await;
-    assert_eq!(browser.get(&silent).await.answer()["error"], "login_required");
+    assert_eq!(
+        browser.get(&silent).await.answer()["error"],
+        "login_required"
+    );
     let answer = server.refresh("spa", offline.text("refresh_token")).await;
     assert_eq!(answer.status, 200, "an offline family outlives the session");
 }
@@ -294,7 +315,11 @@ async fn no_other_spelling_of_a_refresh_token_is_taken() {
         let refused = server.refresh("spa", &spelling).await;
         assert_eq!(refused.status, 400, "{spelling}");
     }
-    assert_eq!(server.refresh("spa", token).await.status, 200, "nothing was ended");
+    assert_eq!(
+        server.refresh("spa", token).await.status,
+        200,
+        "nothing was ended"
+    );
 }
 
 /// RFC 6749 section 6.
@@ -334,7 +359,10 @@ async fn what_was_withdrawn_is_gone_at_the_next_refresh() {
         .await
         .unwrap();
     assert_refused(&server, &token).await;
-    assert_eq!(server.userinfo(tokens.text("access_token")).await.status, 401);
+    assert_eq!(
+        server.userinfo(tokens.text("access_token")).await.status,
+        401
+    );
     sqlx::query("UPDATE account SET disabled_at = NULL")
         .execute(&pool)
         .await

@@ -110,7 +110,11 @@ async fn a_code_is_redeemed_at_one_node_alone() {
     for loser in answers.iter().filter(|answer| answer.status != 200) {
         loser.assert_error(400, "invalid_grant");
     }
-    assert_eq!(live_families(&server).await, 0, "a replay ends what was given");
+    assert_eq!(
+        live_families(&server).await,
+        0,
+        "a replay ends what was given"
+    );
 }
 
 /// T34: the limit is the organization's and not a node's.
