@@ -7,9 +7,17 @@ mod authorization_code;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod prompt;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod relogin;
+#[cfg(test)]
+mod scale_out;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
