@@ -95,7 +95,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             ensure!(
                 refused.is_empty(),
                 "{}: a successor is announced already, and has to sign before it gets one itself; \
-                 `portico key list` says when it begins",
+                 `portico key list` says when it begins; --now if a key has leaked",
                 refused.join(", ")
             );
         }

@@ -104,7 +104,11 @@ async fn a_code_is_for_the_redirect_uri_it_was_sent_to() {
     let chosen = [("redirect_uri", "http://127.0.0.1:51234/callback")];
     let code = server.code("spa", &chosen).await;
     let refused = server
-        .redeem("spa", &code, &[("redirect_uri", "http://127.0.0.1:51235/callback")])
+        .redeem(
+            "spa",
+            &code,
+            &[("redirect_uri", "http://127.0.0.1:51235/callback")],
+        )
         .await;
     refused.assert_error(400, "invalid_grant");
     assert_eq!(server.redeem("spa", &code, &chosen).await.status, 200);
@@ -175,7 +179,10 @@ async fn a_verifier_without_a_challenge_is_refused() {
     let refused = server.redeem("web", &code, &[]).await;
     refused.assert_error(400, "invalid_grant");
     let redeemed = server.redeem("web", &code, &[("code_verifier", "")]).await;
-    assert_eq!(redeemed.status, 200, "a client with a secret may do without");
+    assert_eq!(
+        redeemed.status, 200,
+        "a client with a secret may do without"
+    );
 }
 
 /// T13: a public client must use PKCE, and nobody may use `plain`.
@@ -184,16 +191,35 @@ async fn plain_or_no_challenge_is_refused_before_anybody_logs_in() {
     let server = TestServer::start().await;
     let mut browser = Browser::new();
     let faults: [(&str, &[(&str, &str)]); 6] = [
-        ("spa", &[("code_challenge", ""), ("code_challenge_method", "")]),
-        ("spa", &[("code_challenge_method", "plain"), ("code_challenge", VERIFIER)]),
-        ("web", &[("code_challenge_method", "plain"), ("code_challenge", VERIFIER)]),
+        (
+            "spa",
+            &[("code_challenge", ""), ("code_challenge_method", "")],
+        ),
+        (
+            "spa",
+            &[
+                ("code_challenge_method", "plain"),
+                ("code_challenge", VERIFIER),
+            ],
+        ),
+        (
+            "web",
+            &[
+                ("code_challenge_method", "plain"),
+                ("code_challenge", VERIFIER),
+            ],
+        ),
         ("web", &[("code_challenge_method", "")]),
         ("web", &[("code_challenge", "")]),
         ("web", &[("code_challenge", "c2hvcnQ")]),
     ];
     for (client, changes) in faults {
         let page = browser.get(server.authorize_url(client, changes)).await;
-        assert_eq!(page.answer()["error"], "invalid_request", "{client} {changes:?}");
+        assert_eq!(
+            page.answer()["error"],
+            "invalid_request",
+            "{client} {changes:?}"
+        );
     }
 }
 
@@ -339,7 +365,10 @@ async fn nothing_else_passes_for_a_code_and_a_code_for_nothing_else() {
         let refused = server.redeem("spa", other, &[]).await;
         assert_eq!(refused.status, 400, "{other}");
     }
-    assert_eq!(server.userinfo(tokens.text("access_token")).await.status, 200);
+    assert_eq!(
+        server.userinfo(tokens.text("access_token")).await.status,
+        200
+    );
 }
 
 /// T23.
@@ -372,7 +401,8 @@ async fn only_the_exact_text_of_a_code_is_the_code() {
 async fn the_limits_of_a_client_hold_when_its_code_is_redeemed() {
     let mut server = TestServer::start().await;
     let code = server.code("spa", &[]).await;
-    let uris = "redirect_uris = [\"https://spa.example.org/callback\", \"http://127.0.0.1/callback\"]";
+    let uris =
+        "redirect_uris = [\"https://spa.example.org/callback\", \"http://127.0.0.1/callback\"]";
     let limited = format!("{uris}\nupstreams = [\"staff\"]");
     server.edit_config(uris, &limited);
     server.restart().await;

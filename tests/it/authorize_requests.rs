@@ -31,7 +31,11 @@ async fn each_fault_of_a_request_has_its_error() {
         ("response_type", "", "invalid_request"),
         ("response_type", "token", "unsupported_response_type"),
         ("response_type", "id_token", "unsupported_response_type"),
-        ("response_type", "code id_token", "unsupported_response_type"),
+        (
+            "response_type",
+            "code id_token",
+            "unsupported_response_type",
+        ),
         ("response_type", "code code", "unsupported_response_type"),
         ("response_type", "none", "unsupported_response_type"),
         ("scope", "openid admin", "invalid_scope"),
@@ -46,7 +50,11 @@ async fn each_fault_of_a_request_has_its_error() {
         ("id_token_hint", "e30.e30.AA", "invalid_request"),
         // Core sections 6.1, 6.2 and 7.2.1.
         ("request", "e30.e30.", "request_not_supported"),
-        ("request_uri", "https://spa.example.org/request", "request_uri_not_supported"),
+        (
+            "request_uri",
+            "https://spa.example.org/request",
+            "request_uri_not_supported",
+        ),
         ("registration", "{}", "registration_not_supported"),
     ] {
         let page = browser
@@ -168,9 +176,15 @@ async fn a_request_may_come_by_post() {
 
     // SameSite=Lax cookies do not come along with a form of another site; the GET after it has them.
     let page = browser.post_cross_site(&authorize, &fields).await;
-    assert_eq!((page.status.as_u16(), path(&page).as_str()), (303, "/authorize/resume"));
+    assert_eq!(
+        (page.status.as_u16(), path(&page).as_str()),
+        (303, "/authorize/resume")
+    );
     let page = browser.follow(page).await;
-    assert!(page.answer().contains_key("code"), "single sign-on holds for a POST, too");
+    assert!(
+        page.answer().contains_key("code"),
+        "single sign-on holds for a POST, too"
+    );
 
     let silent = [fields.as_slice(), &[("prompt", "none")]].concat();
     let page = browser.post_cross_site(&authorize, &silent).await;
@@ -293,14 +307,32 @@ async fn ui_locales_choose_the_language() {
         browser.language = Some("de, fr;q=0.8, en;q=0.5".to_owned());
         let url = server.authorize_url("spa", &[("ui_locales", ui_locales)]);
         let page = browser.open(&url).await;
-        assert_eq!(page.attribute("html", "lang").unwrap(), lang, "{ui_locales}");
+        assert_eq!(
+            page.attribute("html", "lang").unwrap(),
+            lang,
+            "{ui_locales}"
+        );
         let page = browser.choose(&page, "members").await;
-        assert_eq!(page.attribute("html", "lang").unwrap(), lang, "{ui_locales}");
+        assert_eq!(
+            page.attribute("html", "lang").unwrap(),
+            lang,
+            "{ui_locales}"
+        );
         let wrong = [("username", "JSMITH"), ("password", "wrong")];
         let page = browser.submit(&page, PASSWORD_FORM, &wrong).await;
-        assert_eq!(page.attribute("html", "lang").unwrap(), lang, "{ui_locales}");
+        assert_eq!(
+            page.attribute("html", "lang").unwrap(),
+            lang,
+            "{ui_locales}"
+        );
         let lost = server.authorize_url("nobody", &[("ui_locales", ui_locales)]);
         let page = browser.get(lost).await;
-        assert_eq!((page.status.as_u16(), page.attribute("html", "lang").unwrap().as_str()), (400, lang));
+        assert_eq!(
+            (
+                page.status.as_u16(),
+                page.attribute("html", "lang").unwrap().as_str()
+            ),
+            (400, lang)
+        );
     }
 }

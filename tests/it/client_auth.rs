@@ -31,7 +31,10 @@ fn assert_unauthorized(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 401, "{what} {answer:?}");
     answer.assert_error(401, "invalid_client");
     let challenge = answer.headers["www-authenticate"].to_str().unwrap();
-    assert!(challenge.starts_with("Basic realm="), "RFC 9110 section 15.5.2");
+    assert!(
+        challenge.starts_with("Basic realm="),
+        "RFC 9110 section 15.5.2"
+    );
     assert_eq!(answer.headers["content-type"], "application/json");
 }
 
@@ -59,9 +62,18 @@ async fn a_client_authenticates_as_it_is_registered() {
             server.token_request().form(&form)
         };
         let (own, attempts) = match client {
-            "web" => (by_header(WEB_SECRET), [by_body(Some(WEB_SECRET)), by_body(None)]),
-            "post" => (by_body(Some(POST_SECRET)), [by_header(POST_SECRET), by_body(None)]),
-            _ => (by_body(None), [by_header("anything"), by_body(Some("anything"))]),
+            "web" => (
+                by_header(WEB_SECRET),
+                [by_body(Some(WEB_SECRET)), by_body(None)],
+            ),
+            "post" => (
+                by_body(Some(POST_SECRET)),
+                [by_header(POST_SECRET), by_body(None)],
+            ),
+            _ => (
+                by_body(None),
+                [by_header("anything"), by_body(Some("anything"))],
+            ),
         };
         for attempt in attempts {
             assert_unauthorized(&answer(attempt).await, client);
@@ -94,7 +106,9 @@ async fn an_unknown_client_and_a_wrong_secret_get_the_same_answer() {
         ("spa", "wrong"),
         ("post", POST_SECRET),
     ] {
-        let by_header = server.service_by(&basic(&format!("{client}:{secret}"))).await;
+        let by_header = server
+            .service_by(&basic(&format!("{client}:{secret}")))
+            .await;
         assert_unauthorized(&by_header, client);
         answers.push((by_header.body.clone(), telling(&by_header.headers)));
     }
@@ -112,7 +126,10 @@ async fn an_unknown_client_and_a_wrong_secret_get_the_same_answer() {
         answers.push((by_body.body.clone(), telling(&by_body.headers)));
     }
     let first = answers[0].clone();
-    assert!(answers.iter().all(|answer| *answer == first), "{answers:#?}");
+    assert!(
+        answers.iter().all(|answer| *answer == first),
+        "{answers:#?}"
+    );
 }
 
 /// T48, T49: strict Basic, both halves decoded as RFC 6749 section 2.3.1 has it.
@@ -134,7 +151,10 @@ async fn basic_is_read_strictly() {
         format!("Basic  {plain}"),
         format!("Basic\t{plain}"),
         format!("Basic {plain}="),
-        format!("Basic {}", plain.trim_end_matches('=').replacen('c', "-", 1)),
+        format!(
+            "Basic {}",
+            plain.trim_end_matches('=').replacen('c', "-", 1)
+        ),
         format!("Basic {plain}, Basic {plain}"),
         format!("Bearer {plain}"),
         format!("Digest {plain}"),
@@ -203,7 +223,9 @@ grant_types = ["client_credentials"]
     })
     .await;
     for (secret, status) in [(WEB_SECRET, 200), (POST_SECRET, 200), (SERVICE_SECRET, 401)] {
-        let answer = server.service_by(&basic(&format!("changing:{secret}"))).await;
+        let answer = server
+            .service_by(&basic(&format!("changing:{secret}")))
+            .await;
         assert_eq!(answer.status, status);
     }
 }
@@ -218,31 +240,88 @@ async fn each_fault_of_a_token_request_has_its_error() {
         (form, "", "invalid_request"),
         (form, "grant_type=", "invalid_request"),
         (form, "scope=reports:read", "invalid_request"),
-        (form, "grant_type=password&username=a&password=b", "unsupported_grant_type"),
-        (form, "grant_type=CLIENT_CREDENTIALS", "unsupported_grant_type"),
-        (form, "grant_type=urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"),
-        (form, "grant_type=authorization_code&code=x", "unauthorized_client"),
-        (form, "grant_type=refresh_token&refresh_token=x", "unauthorized_client"),
-        (form, "grant_type=client_credentials&grant_type=client_credentials", "invalid_request"),
-        (form, "grant_type=client_credentials&scope=reports:read&scope=reports:read", "invalid_request"),
-        (form, "grant_type=client_credentials&x=1&x=2", "invalid_request"),
-        (form, "grant_type=client_credentials&x=%00", "invalid_request"),
-        (form, "grant_type=client_credentials&x=%ff", "invalid_request"),
+        (
+            form,
+            "grant_type=password&username=a&password=b",
+            "unsupported_grant_type",
+        ),
+        (
+            form,
+            "grant_type=CLIENT_CREDENTIALS",
+            "unsupported_grant_type",
+        ),
+        (
+            form,
+            "grant_type=urn:ietf:params:oauth:grant-type:token-exchange",
+            "unsupported_grant_type",
+        ),
+        (
+            form,
+            "grant_type=authorization_code&code=x",
+            "unauthorized_client",
+        ),
+        (
+            form,
+            "grant_type=refresh_token&refresh_token=x",
+            "unauthorized_client",
+        ),
+        (
+            form,
+            "grant_type=client_credentials&grant_type=client_credentials",
+            "invalid_request",
+        ),
+        (
+            form,
+            "grant_type=client_credentials&scope=reports:read&scope=reports:read",
+            "invalid_request",
+        ),
+        (
+            form,
+            "grant_type=client_credentials&x=1&x=2",
+            "invalid_request",
+        ),
+        (
+            form,
+            "grant_type=client_credentials&x=%00",
+            "invalid_request",
+        ),
+        (
+            form,
+            "grant_type=client_credentials&x=%ff",
+            "invalid_request",
+        ),
         (form, "grant_type[]=client_credentials", "invalid_request"),
         (form, json, "invalid_request"),
         ("application/json", json, "invalid_request"),
-        ("application/json", r#"{"grant_type":"client_credentials","grant_type":"x"}"#, "invalid_request"),
+        (
+            "application/json",
+            r#"{"grant_type":"client_credentials","grant_type":"x"}"#,
+            "invalid_request",
+        ),
         ("application/json", "[]", "invalid_request"),
-        ("text/plain", "grant_type=client_credentials", "invalid_request"),
-        ("multipart/form-data; boundary=x", "grant_type=client_credentials", "invalid_request"),
+        (
+            "text/plain",
+            "grant_type=client_credentials",
+            "invalid_request",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            "grant_type=client_credentials",
+            "invalid_request",
+        ),
         ("", "grant_type=client_credentials", "invalid_request"),
     ] {
-        let mut request = server.token_request().basic_auth("service", Some(SERVICE_SECRET));
+        let mut request = server
+            .token_request()
+            .basic_auth("service", Some(SERVICE_SECRET));
         if !content_type.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
         }
         let refused = answer(request.body(body)).await;
-        assert_eq!(refused.body["error"], error, "{content_type} {body} {refused:?}");
+        assert_eq!(
+            refused.body["error"], error,
+            "{content_type} {body} {refused:?}"
+        );
         refused.assert_error(400, error);
         assert_eq!(refused.headers["content-type"], "application/json");
         assert!(refused.headers.get("www-authenticate").is_none());
@@ -265,11 +344,20 @@ async fn a_grant_without_its_parameters_is_an_invalid_request() {
         ("refresh_token", ("refresh_token", "")),
         ("refresh_token", ("refresh_token", long.as_str())),
     ] {
-        let refused = server.token("spa", &[("grant_type", grant), parameter]).await;
+        let refused = server
+            .token("spa", &[("grant_type", grant), parameter])
+            .await;
         refused.assert_error(400, "invalid_request");
     }
-    let forms = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("scope", "\"")];
-    server.token("spa", &forms).await.assert_error(400, "invalid_scope");
+    let forms = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "x"),
+        ("scope", "\""),
+    ];
+    server
+        .token("spa", &forms)
+        .await
+        .assert_error(400, "invalid_scope");
 }
 
 /// RFC 6749 section 3.2: POST alone.
@@ -278,7 +366,9 @@ async fn tokens_are_posted_for() {
     let server = TestServer::start().await;
     for method in [Method::GET, Method::PUT, Method::DELETE, Method::PATCH] {
         let request = http_client().request(method.clone(), server.url("/token"));
-        let request = request.query(&[CREDENTIALS]).basic_auth("service", Some(SERVICE_SECRET));
+        let request = request
+            .query(&[CREDENTIALS])
+            .basic_auth("service", Some(SERVICE_SECRET));
         let refused = answer(request).await;
         assert_eq!(refused.status, 405, "{method}");
         assert_eq!(refused.headers[ALLOW], "POST");

@@ -80,7 +80,10 @@ async fn an_address_that_is_not_registered_gets_nothing() {
         ("spa", "https://spa.example.org/x/..;/callback"),
         ("spa", "https://spa.example.org/%2e%2e/callback"),
         ("spa", "https://spa.example.org/%252e%252e/callback"),
-        ("spa", "https://spa.example.org/callback\r\nLocation: https://evil.example"),
+        (
+            "spa",
+            "https://spa.example.org/callback\r\nLocation: https://evil.example",
+        ),
         ("spa", "https://spa.example.org/call\tback"),
         ("spa", " https://spa.example.org/callback"),
         ("spa", "//spa.example.org/callback"),
@@ -108,7 +111,11 @@ async fn an_address_that_is_not_registered_gets_nothing() {
             let page = browser.get(server.authorize_url(client, &changes)).await;
             assert_stays_here(&page, uri);
         }
-        let fields = [("client_id", client), ("redirect_uri", uri), ("response_type", "code")];
+        let fields = [
+            ("client_id", client),
+            ("redirect_uri", uri),
+            ("response_type", "code"),
+        ];
         let page = browser.post(server.url("/authorize"), &fields).await;
         assert_stays_here(&page, uri);
     }
@@ -161,7 +168,9 @@ async fn a_native_app_chooses_its_port() {
         let page = browser.log_in_as(url, people::JO_SMITH).await;
         assert_eq!(page.status, 303);
         let location = page.header("location");
-        let rest = location.strip_prefix(uri).unwrap_or_else(|| panic!("{location}"));
+        let rest = location
+            .strip_prefix(uri)
+            .unwrap_or_else(|| panic!("{location}"));
         assert!(rest.starts_with("?code="), "{location}");
     }
 }
@@ -196,11 +205,17 @@ async fn what_is_registered_stays_in_the_address() {
             _ => browser.log_in_as(&url, people::JO_SMITH).await,
         };
         let location = page.header("location");
-        assert!(location.starts_with(&format!("{registered}{joint}code=")), "{location}");
+        assert!(
+            location.starts_with(&format!("{registered}{joint}code=")),
+            "{location}"
+        );
         assert_eq!(page.answer()["state"], "the-state");
         let refused = browser.get(format!("{url}&prompt=nonsense")).await;
         let location = refused.header("location");
-        assert!(location.starts_with(&format!("{registered}{joint}error=")), "{location}");
+        assert!(
+            location.starts_with(&format!("{registered}{joint}error=")),
+            "{location}"
+        );
     }
 }
 
@@ -218,7 +233,10 @@ async fn a_redirect_carries_the_answer_whole() {
     for (mode, joint) in [("", '?'), ("query", '?'), ("fragment", '#')] {
         let changes = [("response_mode", mode), ("state", HOSTILE)];
         let url = server.authorize_url("spa", &changes);
-        for (url, outcome) in [(url.clone(), "code"), (format!("{url}&prompt=nonsense"), "error")] {
+        for (url, outcome) in [
+            (url.clone(), "code"),
+            (format!("{url}&prompt=nonsense"), "error"),
+        ] {
             let page = browser.get(&url).await;
             assert_eq!(page.status, 303);
             assert_eq!(page.header("cache-control"), "no-store");
@@ -234,7 +252,10 @@ async fn a_redirect_carries_the_answer_whole() {
     }
     let url = server.authorize_url("spa", &[("state", "")]);
     let answer = browser.get(url).await.answer();
-    assert!(!answer.contains_key("state"), "none was sent, none comes back");
+    assert!(
+        !answer.contains_key("state"),
+        "none was sent, none comes back"
+    );
 }
 
 /// Form Post Response Mode section 2; T52: every value escaped, and only our script runs.
@@ -247,7 +268,10 @@ async fn a_form_carries_the_answer_whole() {
         .await;
     let changes = [("response_mode", "form_post"), ("state", HOSTILE)];
     let url = server.authorize_url("spa", &changes);
-    for (url, outcome) in [(url.clone(), "code"), (format!("{url}&prompt=nonsense"), "error")] {
+    for (url, outcome) in [
+        (url.clone(), "code"),
+        (format!("{url}&prompt=nonsense"), "error"),
+    ] {
         let page = browser.get(&url).await;
         assert_eq!(page.status, 200);
         assert!(page.location().is_none());
@@ -279,7 +303,13 @@ async fn a_form_carries_the_answer_whole() {
 async fn an_unknown_mode_is_told_in_the_default_one() {
     let server = TestServer::start().await;
     let mut browser = Browser::new();
-    for mode in ["query.jwt", "form_post.jwt", "web_message", "Query", "\"><script>"] {
+    for mode in [
+        "query.jwt",
+        "form_post.jwt",
+        "web_message",
+        "Query",
+        "\"><script>",
+    ] {
         let page = browser
             .get(server.authorize_url("spa", &[("response_mode", mode)]))
             .await;
@@ -312,8 +342,16 @@ async fn after_a_post_every_redirect_is_303() {
         ("code_challenge_method", "S256"),
     ];
     let authorize = server.url("/authorize");
-    let refused = browser.post(&authorize, &[fields.as_slice(), &[("prompt", "x")]].concat()).await;
-    assert_eq!((refused.status.as_u16(), refused.answer()["error"].as_str()), (303, "invalid_request"));
+    let refused = browser
+        .post(
+            &authorize,
+            &[fields.as_slice(), &[("prompt", "x")]].concat(),
+        )
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.answer()["error"].as_str()),
+        (303, "invalid_request")
+    );
 
     let begun = browser.post(&authorize, &fields).await;
     assert_eq!(begun.status, 303);
@@ -325,7 +363,9 @@ async fn after_a_post_every_redirect_is_303() {
     let login = browser.choose(&choice, "members").await;
     let jo = people::JO_SMITH;
     let credentials = [("username", jo.username), ("password", jo.password)];
-    let logged_in = browser.submit_only(&login, PASSWORD_FORM, &credentials).await;
+    let logged_in = browser
+        .submit_only(&login, PASSWORD_FORM, &credentials)
+        .await;
     assert_eq!(logged_in.status, 303);
     let consent = browser.follow(logged_in).await;
     let agreed = browser
