@@ -240,7 +240,7 @@ async fn a_code_lives_for_a_minute() {
 #[tokio::test]
 async fn of_a_hundred_redemptions_at_once_one_wins_and_its_tokens_are_revoked() {
     let server = TestServer::start().await;
-    race(&server, &[server.issuer.clone()]).await;
+    race(&server, std::slice::from_ref(&server.issuer)).await;
 }
 
 /// T11, on two nodes of one database.
