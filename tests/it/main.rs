@@ -7,21 +7,31 @@ mod authorization_code;
 #[cfg(test)]
 mod authorize_requests;
 #[cfg(test)]
+mod before_login;
+#[cfg(test)]
 mod client_auth;
 #[cfg(test)]
 mod client_credentials;
+#[cfg(test)]
+mod code_replay;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod forged_tokens;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod pkce;
 #[cfg(test)]
 mod prompt;
 #[cfg(test)]
