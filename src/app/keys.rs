@@ -71,8 +71,9 @@ pub(super) async fn open_ring(
     Ok(KeyRing::load(store.list_signing_keys().await?, secrets)?)
 }
 
-/// Announces a successor to the key of `algorithm`; it signs after `keys.announce`, or at once when `at_once`: for a
-/// key that has leaked. Its `kid`, and when it begins to sign; `None` when somebody else was quicker.
+/// Announces a successor to the key of `algorithm`; it signs after `keys.announce`. With `at_once`, for a key that has
+/// leaked, it signs now, and the old keys verify nothing any more: whoever has them could sign tokens of their own.
+/// Its `kid`, and when it begins to sign; `None` when a successor is announced already.
 pub async fn rotate(
     config: &Config,
     store: &Store,
@@ -96,8 +97,9 @@ pub async fn rotate(
         .access_token
         .max(lifetimes.id_token)
         .max(lifetimes.session_absolute);
+    let predecessor_expires_at = if at_once { now } else { active_at + longest };
     let rotated = store
-        .rotate_signing_key(&successor, active_at + longest)
+        .rotate_signing_key(&successor, predecessor_expires_at)
         .await?;
     Ok(rotated.then_some((successor.kid, active_at)))
 }

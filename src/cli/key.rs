@@ -21,8 +21,8 @@ pub(super) enum Command {
         /// The algorithm; left out: every one of `keys.algorithms`.
         #[arg(long, value_parser = algorithm)]
         algorithm: Option<SigningAlgorithm>,
-        /// Sign with the new key at once, because the old one has leaked. Clients with a cached JWKS refuse tokens
-        /// until they fetch it again.
+        /// Sign with the new key at once and trust the old ones no more, because one has leaked. Every token they signed
+        /// is void, and clients with a cached JWKS refuse the new ones until they fetch it again.
         #[arg(long)]
         now: bool,
     },
@@ -86,7 +86,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 match app::rotate(&config, &store, algorithm, at_once, now).await? {
                     Some((kid, active_at)) => {
                         let from = output::date(active_at);
-                        output::line(format!("{name}: {kid} is announced and signs from {from}"));
+                        let word = if at_once { "active" } else { "announced" };
+                        output::line(format!("{name}: {kid} is {word} and signs from {from}"));
                     }
                     None => refused.push(name),
                 }
@@ -94,8 +95,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             store.close().await;
             ensure!(
                 refused.is_empty(),
-                "{}: a successor is announced already, and has to sign before it gets one itself; \
-                 `portico key list` says when it begins",
+                "{}: a successor is announced already; `portico key list` says when it begins to sign, \
+                 and --now is for a key that has leaked",
                 refused.join(", ")
             );
         }

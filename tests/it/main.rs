@@ -9,6 +9,8 @@ mod config;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod relogin;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod store;

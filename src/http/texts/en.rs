@@ -12,6 +12,7 @@ pub(super) const TEXTS: Texts = Texts {
     username: "User name",
     password: "Password",
     continue_to: |way| format!("Continue with {way}"),
+    with_password: |way| format!("{way}: user name and password"),
     signed_in_as: |name| format!("You are signed in as {name}."),
     go_on_as: |name| format!("Continue as {name}"),
     use_another_account: "Use another account",
@@ -24,6 +25,9 @@ pub(super) const TEXTS: Texts = Texts {
         format!(
             "{way} does not answer at the moment. Nothing is lost: wait a minute and try again."
         )
+    },
+    not_accepted: |way| {
+        format!("{way} did not accept this sign-in; it may have taken too long. Please try again.")
     },
     cancelled: "You turned back before you were signed in. Try again, or choose another way.",
     several_sign_ins: "Several sign-ins were under way in this browser, and we could not tell which one this was. Please sign in once more.",

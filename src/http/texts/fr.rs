@@ -12,6 +12,7 @@ pub(super) const TEXTS: Texts = Texts {
     username: "Nom d’utilisateur",
     password: "Mot de passe",
     continue_to: |way| format!("Continuer avec {way}"),
+    with_password: |way| format!("{way} : nom d’utilisateur et mot de passe"),
     signed_in_as: |name| format!("Vous êtes connecté en tant que {name}."),
     go_on_as: |name| format!("Continuer en tant que {name}"),
     use_another_account: "Utiliser un autre compte",
@@ -23,6 +24,11 @@ pub(super) const TEXTS: Texts = Texts {
     upstream_unavailable: |way| {
         format!(
             "{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."
+        )
+    },
+    not_accepted: |way| {
+        format!(
+            "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."
         )
     },
     cancelled: "Vous êtes revenu avant la fin de la connexion. Réessayez ou choisissez une autre façon.",
