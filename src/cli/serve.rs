@@ -8,6 +8,7 @@ use crate::telemetry::{self, Format};
 use super::shutdown;
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    let shutdown = shutdown::signal();
     start_log(&config);
     // Taken first: an address that is taken should be told before a database is touched.
     let listeners = Listeners::bind(&config)?;
@@ -17,7 +18,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let internal_listen = listeners.internal.local_addr()?;
     let app = App::open(config, Clock::system()).await?;
     tracing::info!(%issuer, %listen, %internal_listen, "portico serves");
-    Ok(app.serve(listeners, shutdown::signal()).await?)
+    Ok(app.serve(listeners, shutdown).await?)
 }
 
 /// Starts the log as the config says.

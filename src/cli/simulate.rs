@@ -40,6 +40,7 @@ pub(super) struct Listen {
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    let shutdown = shutdown::signal();
     let running = match command {
         Command::Imis(Listen { listen }) => {
             let listener = bind(listen).await?;
@@ -61,7 +62,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
     };
     output::line(format!("listening on {}", running.url()));
-    shutdown::signal().await;
+    shutdown.await;
     running.stop().await;
     Ok(())
 }

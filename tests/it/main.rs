@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod authorization_code;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod harness;

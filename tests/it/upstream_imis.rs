@@ -440,6 +440,13 @@ async fn the_check_tries_what_a_login_needs() {
     let rights = findings[2].outcome.clone().unwrap_err();
     assert!(rights.contains("RemoteService"), "{rights}");
 
+    // Its own record it may always read; that proves nothing.
+    site.imis
+        .switch(|s| s.member_rights = MemberRights::OwnRecord);
+    let findings = site.upstream.probe.probe().await;
+    let rights = findings[2].outcome.clone().unwrap_err();
+    assert!(rights.contains("no record but its own"), "{rights}");
+
     let wrong = opened(
         settings(&format!("{}/nowhere", site.running.url()), &json!({})),
         Clock::manual(NOW),

@@ -38,6 +38,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    let shutdown = shutdown::signal();
     let folder = Folder::open(options.keep.as_deref())?;
     let sample_app = listen(options.app_port).await?;
     let imis = Imis::new(Clock::system()).serve(listen(0).await?).await?;
@@ -67,7 +68,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let sample = sample_app::serve(sample_app, &addresses);
     tell(&addresses, options.keep.as_deref());
     tokio::select! {
-        served = app.serve(listeners, shutdown::signal()) => served?,
+        served = app.serve(listeners, shutdown) => served?,
         served = sample => served?,
     }
     imis.stop().await;
