@@ -11,6 +11,8 @@ mod config;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod relogin;
 #[cfg(test)]
 mod simulator;
