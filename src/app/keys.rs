@@ -52,7 +52,8 @@ fn master_key(
 }
 
 /// The ring of signing keys. At the first start there are none: then one is made for each algorithm, active at once,
-/// for nobody can have cached a JWKS without it.
+/// for nobody can have cached a JWKS without it; and active at any time, for a clock that is set back after the first
+/// start must not leave the server without a key.
 pub(super) async fn open_ring(
     store: &Store,
     secrets: &Secrets,
@@ -62,7 +63,7 @@ pub(super) async fn open_ring(
     let known = store.list_signing_keys().await?;
     for algorithm in algorithms {
         if !known.iter().any(|key| key.algorithm == *algorithm) {
-            let key = new_key(*algorithm, secrets, now, now)?;
+            let key = new_key(*algorithm, secrets, now, 0)?;
             if store.insert_first_signing_key(&key).await? {
                 tracing::info!(kid = %key.kid, algorithm = algorithm.as_str(), "made a signing key");
             }

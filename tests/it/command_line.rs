@@ -35,10 +35,11 @@ const SECRETS: [(&str, &str); 4] = [
 /// A configuration in a folder of its own, simulated upstreams, a database.
 struct Site {
     imis: Imis,
-    database: TestDatabase,
+    /// Dropped with everything in it.
+    _database: TestDatabase,
     folder: TempDir,
     env: Vec<(String, String)>,
-    _simulators: (Running, Running),
+    simulators: (Running, Running),
 }
 
 /// What a command said, and how it ended.
@@ -65,12 +66,12 @@ impl Site {
         env.push(("DATABASE".to_owned(), database.url().expose().to_owned()));
         let site = Self {
             imis,
-            database,
+            _database: database,
             folder: tempfile::tempdir().unwrap(),
             env,
-            _simulators: simulators,
+            simulators,
         };
-        let (imis, aim18) = (site._simulators.0.url(), site._simulators.1.url());
+        let (imis, aim18) = (site.simulators.0.url(), site.simulators.1.url());
         site.write(&config(imis, aim18));
         site
     }

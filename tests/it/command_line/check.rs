@@ -244,7 +244,7 @@ async fn the_issuer_is_looked_at_from_outside() {
         &["warning  issuer", &other, "apps will refuse every token"],
     );
 
-    let imis = site._simulators.0.url().to_owned();
+    let imis = site.simulators.0.url().to_owned();
     site.edit(
         &format!("issuer = \"{same_server}\""),
         &format!("issuer = \"{imis}\""),
@@ -270,7 +270,7 @@ async fn a_clock_that_is_off_is_noticed() {
             let _ = connection.write_all(answer).await;
         }
     });
-    let aim18 = site._simulators.1.url().to_owned();
+    let aim18 = site.simulators.1.url().to_owned();
     site.edit(&aim18, &old);
     let said = site.run(&["check"]).await;
     said.assert(

@@ -117,7 +117,7 @@ async fn health_tells_by_its_exit_code() {
 }
 
 #[tokio::test]
-async fn the_simulators_run_by_themselves() {
+async fn thesimulators_run_by_themselves() {
     for (which, path) in [("imis", "/token"), ("aim18", "/jsf/rfws/oauth/token")] {
         let command = portico(&["simulate", which]);
         let mut simulator = Process::start(command, Stream::Answers).await;
