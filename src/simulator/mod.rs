@@ -49,13 +49,6 @@ impl Running {
         }
     }
 
-    /// Serves until the process ends; for the command line.
-    pub async fn wait(mut self) {
-        if let Some(server) = self.server.take() {
-            let _ = server.await;
-        }
-    }
-
     fn signal(&self) {
         self.stop.send_replace(true);
     }
