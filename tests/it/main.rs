@@ -9,6 +9,8 @@ mod consent;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod prompt;
 #[cfg(test)]
 mod refresh;
@@ -26,6 +28,8 @@ mod upstream;
 mod upstream_aim18;
 #[cfg(test)]
 mod upstream_imis;
+#[cfg(test)]
+mod upstream_login;
 #[cfg(test)]
 mod upstream_outbound;
 #[cfg(test)]
