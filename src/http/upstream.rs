@@ -15,7 +15,7 @@ use url::Url;
 use crate::clock::{UnixTime, random_id};
 use crate::keys::{Purpose, Secrets};
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::upstream::{RedirectLogin, Upstream};
@@ -45,7 +45,6 @@ pub(super) fn router() -> Router<HttpState> {
 struct Away {
     upstream: UpstreamId,
     flow: String,
-    client_id: ClientId,
     state: String,
     since: UnixTime,
 }
@@ -84,11 +83,10 @@ impl AwayList {
         }
     }
 
-    /// Adds somebody who leaves. Who leaves again for the same client at the same upstream has given up the first
-    /// try.
+    /// Adds somebody who leaves. Who leaves again in the same flow has given up the first try; another tab of the same
+    /// client has not (T27).
     fn add(&mut self, away: Away) {
-        self.list
-            .retain(|other| other.upstream != away.upstream || other.client_id != away.client_id);
+        self.list.retain(|other| other.flow != away.flow);
         let too_many = (self.list.len() + 1).saturating_sub(MAX_AWAY);
         self.list.drain(..too_many);
         self.list.push(away);
@@ -182,7 +180,6 @@ async fn start(
     away.add(Away {
         upstream: upstream.id.clone(),
         flow: handle,
-        client_id: open.client.client_id.clone(),
         state: sent.clone(),
         since: now,
     });
