@@ -7,6 +7,8 @@ mod config;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod end_session;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod login;
@@ -21,7 +23,11 @@ mod scale_out;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
+mod single_sign_on;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tabs;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]
