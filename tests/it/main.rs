@@ -13,6 +13,8 @@ mod harness;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod prompt;
 #[cfg(test)]
 mod refresh;
