@@ -7,6 +7,8 @@ mod config;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
 mod end_session;
 #[cfg(test)]
 mod harness;
@@ -15,7 +17,11 @@ mod login;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod prompt;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
