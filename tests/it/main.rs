@@ -1,7 +1,15 @@
 //! The one integration-test binary: a file a capability (docs/architecture.md, "Tests").
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod authorization_code;
+#[cfg(test)]
+mod authorize_requests;
+#[cfg(test)]
+mod client_auth;
+#[cfg(test)]
+mod client_credentials;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
@@ -9,9 +17,15 @@ mod consent;
 #[cfg(test)]
 mod cookies;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod end_session;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
@@ -23,9 +37,13 @@ mod prompt;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod redirects;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod relogin;
+#[cfg(test)]
+mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
@@ -36,6 +54,8 @@ mod single_sign_on;
 mod store;
 #[cfg(test)]
 mod tabs;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]
@@ -48,3 +68,5 @@ mod upstream_login;
 mod upstream_outbound;
 #[cfg(test)]
 mod upstream_users;
+#[cfg(test)]
+mod userinfo;
