@@ -5,6 +5,7 @@
 //! token): otherwise any site could send a browser away and back with a code of somebody else's.
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -160,13 +161,14 @@ fn find<'a>(
 
 async fn start(
     State(state): State<HttpState>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
     CurrentLogin(logged_in): CurrentLogin,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(&state);
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let (upstream, login) = find(&upstreams, &id)?;
     let handle = form.field("flow")?.to_owned();
     let open = OpenFlow::find(&state, flow_cookies, logged_in, &handle).await?;
@@ -191,13 +193,14 @@ async fn start(
 
 async fn callback(
     State(state): State<HttpState>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
     CurrentLogin(logged_in): CurrentLogin,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(&state);
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let (upstream, login) = find(&upstreams, &id)?;
     let answer = Params::parse(query.unwrap_or_default().as_bytes());
     let answer = answer.map_err(|_| PageError::new(Trouble::Away))?;
