@@ -5,6 +5,7 @@
 //! token): otherwise any site could send a browser away and back with a code of somebody else's.
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -15,7 +16,7 @@ use url::Url;
 use crate::clock::{UnixTime, random_id};
 use crate::keys::{Purpose, Secrets};
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::upstream::{RedirectLogin, Upstream};
@@ -45,7 +46,6 @@ pub(super) fn router() -> Router<HttpState> {
 struct Away {
     upstream: UpstreamId,
     flow: String,
-    client_id: ClientId,
     state: String,
     since: UnixTime,
 }
@@ -84,11 +84,10 @@ impl AwayList {
         }
     }
 
-    /// Adds somebody who leaves. Who leaves again for the same client at the same upstream has given up the first
-    /// try.
+    /// Adds somebody who leaves. Who leaves again in the same flow has given up the first try; another tab of the same
+    /// client has not (T27).
     fn add(&mut self, away: Away) {
-        self.list
-            .retain(|other| other.upstream != away.upstream || other.client_id != away.client_id);
+        self.list.retain(|other| other.flow != away.flow);
         let too_many = (self.list.len() + 1).saturating_sub(MAX_AWAY);
         self.list.drain(..too_many);
         self.list.push(away);
@@ -162,13 +161,14 @@ fn find<'a>(
 
 async fn start(
     State(state): State<HttpState>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
     CurrentLogin(logged_in): CurrentLogin,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(&state);
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let (upstream, login) = find(&upstreams, &id)?;
     let handle = form.field("flow")?.to_owned();
     let open = OpenFlow::find(&state, flow_cookies, logged_in, &handle).await?;
@@ -182,7 +182,6 @@ async fn start(
     away.add(Away {
         upstream: upstream.id.clone(),
         flow: handle,
-        client_id: open.client.client_id.clone(),
         state: sent.clone(),
         since: now,
     });
@@ -194,13 +193,14 @@ async fn start(
 
 async fn callback(
     State(state): State<HttpState>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
     CurrentLogin(logged_in): CurrentLogin,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(&state);
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let (upstream, login) = find(&upstreams, &id)?;
     let answer = Params::parse(query.unwrap_or_default().as_bytes());
     let answer = answer.map_err(|_| PageError::new(Trouble::Away))?;
