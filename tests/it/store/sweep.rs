@@ -18,7 +18,7 @@ async fn a_sweep_leaves_live_rows() {
     let store = &world.store;
     store.insert_code("hash", &world.code()).await.unwrap();
     store
-        .insert_pending_request("handle", "sealed", NOW + 60)
+        .keep_pending_request("handle", "sealed", NOW + 60)
         .await
         .unwrap();
     let policy = ThrottlePolicy {
@@ -45,7 +45,7 @@ async fn ended_rows_go_after_a_day_in_however_many_batches() {
     for number in 0..7 {
         world.begin(family(&world.code())).await;
         store
-            .insert_pending_request(&format!("handle-{number}"), "sealed", NOW + 60)
+            .keep_pending_request(&format!("handle-{number}"), "sealed", NOW + 60)
             .await
             .unwrap();
     }
