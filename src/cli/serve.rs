@@ -8,6 +8,7 @@ use crate::telemetry::{self, Format};
 use super::shutdown;
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    let shutdown = shutdown::signal();
     start_log(&config);
     // Taken first: an address that is taken should be told before a database is touched.
     let listeners = Listeners::bind(&config)?;
@@ -15,7 +16,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let listen = config.server.listen;
     let app = App::open(config, Clock::system()).await?;
     tracing::info!(%issuer, %listen, "portico serves");
-    Ok(app.serve(listeners, shutdown::signal()).await?)
+    Ok(app.serve(listeners, shutdown).await?)
 }
 
 /// Starts the log as the config says.

@@ -60,8 +60,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             aim18.serve(bind(listen).await?).await?
         }
     };
+    let shutdown = shutdown::signal();
     output::line(format!("listening on {}", running.url()));
-    shutdown::signal().await;
+    shutdown.await;
     running.stop().await;
     Ok(())
 }

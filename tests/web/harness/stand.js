@@ -12,7 +12,7 @@ import { start } from "./processes.js";
 import { toml } from "./toml.js";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
+export const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
 
 const AIM18_CLIENT = { id: "C-cG9ydGljbyB0ZXN0", secret: "aim18-client-secret-of-the-tests" };
 
