@@ -111,9 +111,14 @@ impl Flow {
         };
         match &outcome {
             Ok(_) => {
-                // Only the name's count: one good account must not open the door to guess at others.
                 self.store
                     .forget_attempts(&name)
+                    .await
+                    .map_err(store_failed)?;
+                // The address keeps its failures, or one good account would open the door to guess at others; but a
+                // whole office behind one address may log in.
+                self.store
+                    .return_attempt(&place)
                     .await
                     .map_err(store_failed)?;
             }
@@ -122,13 +127,14 @@ impl Flow {
         outcome
     }
 
-    /// Makes a session for `identity` in place of whatever session the browser had (T24), and the account if it is
-    /// the person's first login.
+    /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
+    /// that the browser had. The same person's goes on under a new secret: whoever logs in again for one app must not
+    /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24).
     pub async fn log_in(
         &self,
         upstream: &UpstreamId,
         identity: Identity,
-        replaced: Option<&SessionId>,
+        previous: Option<&Session>,
     ) -> Result<NewSession, OAuthError> {
         let now = self.clock.now();
         let subject = UpstreamSubject {
@@ -143,8 +149,10 @@ impl Flow {
             .store
             .find_or_insert_account(&subject, &identity.profile, new, now)
             .await?;
-        let session = Session {
-            id: SessionId::new(random_id()),
+        let same = previous
+            .filter(|session| session.account_id == account.id && session.upstream == *upstream);
+        let mut session = Session {
+            id: same.map_or_else(|| SessionId::new(random_id()), |session| session.id.clone()),
             account_id: account.id.clone(),
             upstream: upstream.clone(),
             auth_time: now,
@@ -155,9 +163,14 @@ impl Flow {
         };
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
-        self.store
-            .replace_session(&hash, &session, replaced)
-            .await?;
+        let renewed = same.is_some() && self.store.renew_session(&hash, &session).await?;
+        if !renewed {
+            session.id = SessionId::new(random_id());
+            let previous = previous.map(|session| &session.id);
+            self.store
+                .replace_session(&hash, &session, previous)
+                .await?;
+        }
         tracing::info!(
             target: "portico::audit", event = "logged_in", upstream = %upstream, session = %session.id,
             account = %account.id, "logged in"

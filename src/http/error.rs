@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::error::{ErrorCode, OAuthError, chain};
 
 use super::page::{FormTargets, Page};
 use super::texts::Texts;
@@ -235,18 +235,6 @@ pub(super) fn log(error: &OAuthError) {
     } else {
         tracing::info!(code = %error.code, description = %error.description, source, "refused");
     }
-}
-
-/// An error with everything behind it.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 /// Any path that is none of ours.

@@ -9,6 +9,7 @@ use axum::routing::get;
 
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
+use crate::protocol::error::chain;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -19,7 +20,7 @@ use crate::upstream::{
 
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames};
-use super::error::{PageError, Trouble, chain};
+use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::page::{self, FormTargets, Page};
@@ -76,8 +77,10 @@ pub(super) enum Notice {
     TooLong,
     /// Several flows were away at one upstream, and it did not say which came back.
     Ambiguous,
-    /// The login failed at this upstream.
+    /// The login with our form failed at this upstream.
     Failed(String, LoginError),
+    /// The person came back from this upstream's own page, without success.
+    Returned(String, LoginError),
 }
 
 impl Notice {
@@ -85,7 +88,7 @@ impl Notice {
         match self {
             Self::TooOld => StatusCode::OK,
             Self::Missing | Self::TooLong | Self::Ambiguous => StatusCode::BAD_REQUEST,
-            Self::Failed(_, error) => match error {
+            Self::Failed(_, error) | Self::Returned(_, error) => match error {
                 // Not 401: that would need a challenge. Password managers take any 4xx for a failed login.
                 LoginError::BadCredentials(_) | LoginError::Cancelled => {
                     StatusCode::UNPROCESSABLE_ENTITY
@@ -103,7 +106,9 @@ impl Notice {
             Self::Missing => texts.username_missing.to_owned(),
             Self::TooLong => texts.password_too_long.to_owned(),
             Self::Ambiguous => texts.several_sign_ins.to_owned(),
-            Self::Failed(label, error) => match error {
+            // Nobody typed anything here: what was refused is the code they came back with.
+            Self::Returned(label, LoginError::BadCredentials(_)) => (texts.not_accepted)(label),
+            Self::Failed(label, error) | Self::Returned(label, error) => match error {
                 LoginError::BadCredentials(_) => texts.bad_credentials.to_owned(),
                 LoginError::NotAllowed(_) => texts.not_allowed.to_owned(),
                 LoginError::Cancelled => texts.cancelled.to_owned(),
@@ -121,7 +126,7 @@ impl Notice {
             Self::Failed(
                 _,
                 LoginError::NotAllowed(_) | LoginError::Unavailable(_) | LoginError::Protocol(_)
-            )
+            ) | Self::Returned(..)
         )
     }
 }
@@ -210,7 +215,7 @@ pub(super) async fn page(
         (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
         _ => None,
     };
-    if let Some(Notice::Failed(label, error)) = &show.notice {
+    if let Some(Notice::Failed(label, error) | Notice::Returned(label, error)) = &show.notice {
         log_failure(label, error);
     }
     let status = show.notice.as_ref().map_or(StatusCode::OK, Notice::status);
@@ -337,15 +342,15 @@ async fn keep_account(mut open: OpenFlow) -> Result<Response, PageError> {
     open.resume().await
 }
 
-/// A login succeeded: a fresh session replaces whatever this browser had (T24), and the flow goes on.
+/// A login succeeded: the browser gets a fresh cookie in place of whatever it had (T24), and the flow goes on.
 pub(super) async fn finish(
     state: &HttpState,
     mut open: OpenFlow,
     upstream: &Upstream,
     identity: Identity,
 ) -> Result<Response, PageError> {
-    let replaced = open.logged_in.as_ref().map(|who| &who.session.id);
-    let new = open.flow.log_in(&upstream.id, identity, replaced).await?;
+    let previous = open.logged_in.as_ref().map(|who| &who.session);
+    let new = open.flow.log_in(&upstream.id, identity, previous).await?;
     open.pending.logged_in = Some(new.logged_in.session.id.clone());
     let mut response = open.resume().await?;
     let names = CookieNames::from_ref(state);

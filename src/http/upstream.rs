@@ -228,7 +228,7 @@ async fn callback(
         None => login
             .finish(&callback, &answer)
             .await
-            .map_err(|error| Notice::Failed(upstream.label.clone(), error)),
+            .map_err(|error| Notice::Returned(upstream.label.clone(), error)),
     };
     let mut response = match outcome {
         Ok(identity) => login::finish(&state, open, upstream, identity).await?,

@@ -55,6 +55,31 @@ impl Store {
         Ok(())
     }
 
+    /// Gives a live session a new secret and the time and way of a new login of the same person: the old cookie is dead
+    /// (T24), while everything that belongs to the session goes on. `false` when it has ended meanwhile.
+    pub async fn renew_session(
+        &self,
+        secret_hash: &str,
+        session: &Session,
+    ) -> Result<bool, StoreError> {
+        let renewed = sqlx::query(
+            "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
+                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END
+             WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL",
+        )
+        .bind(session.id.as_str())
+        .bind(secret_hash)
+        .bind(session.auth_time)
+        .bind(to_json(&session.amr)?)
+        .bind(session.last_seen_at)
+        .bind(session.expires_at)
+        .bind(session.account_id.as_str())
+        .bind(session.upstream.as_str())
+        .execute(&self.writes)
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
     /// The session of the cookie whose secret has that hash, ended or not.
     pub async fn find_session_by_secret(
         &self,

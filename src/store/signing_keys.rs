@@ -54,6 +54,9 @@ impl Store {
     /// Announces `successor`, and retires every other key of its algorithm when it becomes active; they leave the
     /// JWKS at `predecessor_expires_at`. `false` when a successor is announced already: rotating twice at once
     /// would retire a key before it signed anything.
+    ///
+    /// A successor that is active at once replaces an announced one, too: it is there because a key has leaked, and
+    /// that must not wait. Every other key then leaves at `predecessor_expires_at`, those that were retired included.
     pub async fn rotate_signing_key(
         &self,
         successor: &SigningKeyRecord,
@@ -73,7 +76,7 @@ impl Store {
                                       expires_at)
              SELECT $1, $2, COALESCE((SELECT MAX(generation) FROM signing_key WHERE algorithm = $2), 0) + 1,
                     $3, $4, $5, $6, $7
-             WHERE NOT EXISTS (SELECT 1 FROM signing_key WHERE algorithm = $2 AND active_at > $4)
+             WHERE $5 <= $4 OR NOT EXISTS (SELECT 1 FROM signing_key WHERE algorithm = $2 AND active_at > $4)
              ON CONFLICT (algorithm, generation) DO NOTHING",
         )
         .bind(successor.kid.as_str())
@@ -90,8 +93,10 @@ impl Store {
             return Ok(false);
         }
         sqlx::query(
-            "UPDATE signing_key SET retired_at = $3, expires_at = $4
-             WHERE algorithm = $1 AND kid <> $2 AND retired_at IS NULL",
+            "UPDATE signing_key SET
+                 retired_at = CASE WHEN retired_at < $3 THEN retired_at ELSE $3 END,
+                 expires_at = $4
+             WHERE algorithm = $1 AND kid <> $2 AND (retired_at IS NULL OR expires_at > $4)",
         )
         .bind(successor.algorithm.as_str())
         .bind(successor.kid.as_str())

@@ -37,6 +37,17 @@ impl Store {
         Ok(reserved.rows_affected() == 1)
     }
 
+    /// Takes one attempt back: it succeeded, and says nothing about the others of its bucket.
+    pub async fn return_attempt(&self, bucket: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE throttle SET attempts = attempts - 1 WHERE bucket_hash = $1 AND attempts > 0",
+        )
+        .bind(hash(bucket))
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
     /// Forgets the attempts of a bucket: the person has proven who they are.
     pub async fn forget_attempts(&self, bucket: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM throttle WHERE bucket_hash = $1")

@@ -26,6 +26,9 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} does not answer at the moment. Nothing is lost: wait a minute and try again."
         )
     },
+    not_accepted: |way| {
+        format!("{way} did not accept this sign-in; it may have taken too long. Please try again.")
+    },
     cancelled: "You turned back before you were signed in. Try again, or choose another way.",
     several_sign_ins: "Several sign-ins were under way in this browser, and we could not tell which one this was. Please sign in once more.",
     page_too_old: "This page had been open for a long time. Please sign in again.",

@@ -26,6 +26,11 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."
         )
     },
+    not_accepted: |way| {
+        format!(
+            "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."
+        )
+    },
     cancelled: "Vous êtes revenu avant la fin de la connexion. Réessayez ou choisissez une autre façon.",
     several_sign_ins: "Plusieurs connexions étaient en cours dans ce navigateur, et nous n’avons pas pu savoir laquelle c’était. Veuillez vous connecter encore une fois.",
     page_too_old: "Cette page était ouverte depuis longtemps. Veuillez vous reconnecter.",

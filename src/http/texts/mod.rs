@@ -32,6 +32,7 @@ pub struct Texts {
     pub password_too_long: &'static str,
     pub not_allowed: &'static str,
     pub upstream_unavailable: With,
+    pub not_accepted: With,
     pub cancelled: &'static str,
     pub several_sign_ins: &'static str,
     pub page_too_old: &'static str,

@@ -22,6 +22,7 @@ pub(super) const TEXTS: Texts = Texts {
     password_too_long: "输入的内容超过用户名或密码的长度上限。",
     not_allowed: "系统认得您，但此账户不能在这里登录。请联系管理员。",
     upstream_unavailable: |way| format!("{way} 目前没有响应。您的数据没有丢失：请稍候一分钟再试。"),
+    not_accepted: |way| format!("{way} 没有接受这次登录，可能是时间过长。请再试一次。"),
     cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
     several_sign_ins: "此浏览器中有多个登录正在进行，我们无法分辨这是哪一个。请再登录一次。",
     page_too_old: "此页面已打开太久，请重新登录。",

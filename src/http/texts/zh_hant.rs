@@ -22,6 +22,7 @@ pub(super) const TEXTS: Texts = Texts {
     password_too_long: "輸入的內容超過使用者名稱或密碼的長度上限。",
     not_allowed: "系統認得您，但此帳戶不能在這裡登入。請聯絡管理員。",
     upstream_unavailable: |way| format!("{way} 目前沒有回應。您的資料沒有遺失：請稍候一分鐘再試。"),
+    not_accepted: |way| format!("{way} 沒有接受這次登入，可能是時間過長。請再試一次。"),
     cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
     several_sign_ins: "此瀏覽器中有多個登入正在進行，我們無法分辨這是哪一個。請再登入一次。",
     page_too_old: "此頁面已開啟太久，請重新登入。",

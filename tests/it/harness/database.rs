@@ -44,11 +44,8 @@ impl TestDatabase {
             "PORTICO_TEST_DATABASE=postgres needs TEST_DATABASE_URL, the URL of an administrator",
         );
         let admin = Url::parse(&admin).unwrap();
-        let suffix: String = random_bytes::<8>()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let name = format!("portico_test_{suffix}");
+        let suffix = u64::from_ne_bytes(random_bytes());
+        let name = format!("portico_test_{suffix:016x}");
         administer(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
         let mut url = admin.clone();
         url.set_path(&name);

@@ -2,6 +2,7 @@
 
 use portico::model::code::{AuthorizationCode, LIFETIME};
 use portico::model::family::TokenFamily;
+use portico::model::session::Session;
 use portico::protocol::ids::{ClientId, SessionId};
 use portico::store::Redemption;
 
@@ -149,8 +150,18 @@ async fn a_code_begins_no_other_family_than_its_own() {
         ..right.clone()
     };
     let other_family = family(&world.code());
+    // A session that is really there: a made-up one would be refused for that alone.
+    let second = Session {
+        id: SessionId::new("second"),
+        ..world.session.clone()
+    };
+    let store = &world.store;
+    store
+        .replace_session("another-hash", &second, None)
+        .await
+        .unwrap();
     let mut other_session = right.clone();
-    other_session.authentication.session_id = SessionId::new("another");
+    other_session.authentication.session_id = second.id;
     for wrong in [other_client, other_family, other_session] {
         let outcome = world.store.redeem_code("hash", &wrong, CAP, NOW).await;
         assert_eq!(outcome.unwrap(), Redemption::Gone);

@@ -1,10 +1,12 @@
 //! Families: T19, T21.
 
+use std::pin::Pin;
+
 use portico::model::family::TokenFamily;
 use portico::protocol::ids::FamilyId;
 use portico::protocol::scope::Scope;
 
-use super::{NOW, World, count, family, race};
+use super::{NOW, World, code, count, family, race, session};
 
 #[tokio::test]
 async fn a_family_advances_from_its_generation_alone() {
@@ -90,4 +92,44 @@ async fn of_fifty_parallel_refreshes_one_advances() {
     assert_eq!(count(&race(racers).await, &true), 1);
     let found = world.store.find_family(&family.id).await.unwrap().unwrap();
     assert_eq!(found.generation, Some(2));
+}
+
+/// Logouts, redemptions at the cap and a client's removal revoke overlapping sets of families. PostgreSQL may find
+/// them deadlocked; nobody may notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn those_who_revoke_the_same_families_all_succeed() {
+    let world = World::new().await;
+    let app = [super::stored(&world.client)];
+    for round in 0..10 {
+        let mut racers: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+        for device in 0..4 {
+            let session = session(&world.account);
+            let secret = format!("secret-{round}-{device}");
+            let begun = world.store.replace_session(&secret, &session, None);
+            begun.await.unwrap();
+            for _ in 0..5 {
+                let code = code(&world.client.client_id, &session);
+                world.begin(family(&code)).await;
+            }
+            let code = code(&world.client.client_id, &session);
+            let hash = format!("code-{round}-{device}");
+            world.store.insert_code(&hash, &code).await.unwrap();
+            let family = family(&code);
+            let store = world.store.clone();
+            racers.push(Box::pin(async move {
+                store.redeem_code(&hash, &family, 1, NOW).await.unwrap();
+            }));
+            let store = world.store.clone();
+            racers.push(Box::pin(async move {
+                store.end_session(&session.id, NOW).await.unwrap();
+            }));
+        }
+        let store = world.store.clone();
+        racers.push(Box::pin(async move {
+            store.reconcile_clients(&[], NOW).await.unwrap();
+        }));
+        race(racers).await;
+        let back = world.store.reconcile_clients(&app, NOW).await;
+        back.unwrap();
+    }
 }

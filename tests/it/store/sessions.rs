@@ -2,7 +2,7 @@
 
 use portico::model::family::TokenFamily;
 use portico::model::session::Session;
-use portico::protocol::ids::SessionId;
+use portico::protocol::ids::{SessionId, UpstreamId};
 
 use super::{NOW, World, count, family, race, session};
 
@@ -35,6 +35,42 @@ async fn a_login_ends_the_session_it_replaces() {
     assert_eq!(family.unwrap().revoked_at, Some(NOW + 100));
     let found = world.store.find_session_by_secret("next-hash").await;
     assert_eq!(found.unwrap(), Some(next));
+}
+
+/// T24: the old cookie is dead, and what belongs to the session goes on.
+#[tokio::test]
+async fn a_renewed_session_has_another_secret_and_the_same_families() {
+    let world = World::new().await;
+    let bound = world.begin(family(&world.code())).await;
+    let renewed = Session {
+        auth_time: NOW + 100,
+        last_seen_at: NOW + 100,
+        amr: vec!["otp".to_owned()],
+        expires_at: world.session.expires_at + 100,
+        ..world.session.clone()
+    };
+    let store = &world.store;
+    assert!(store.renew_session("next-hash", &renewed).await.unwrap());
+    let old = store.find_session_by_secret("session-hash").await.unwrap();
+    assert_eq!(old, None);
+    let found = store.find_session_by_secret("next-hash").await.unwrap();
+    assert_eq!(found, Some(renewed.clone()));
+    let family = store.find_family(&bound.id).await.unwrap();
+    assert_eq!(family.unwrap().revoked_at, None);
+
+    let another = Session {
+        upstream: UpstreamId::new("another"),
+        ..renewed.clone()
+    };
+    assert!(
+        !store.renew_session("x", &another).await.unwrap(),
+        "only at the same upstream"
+    );
+    store.end_session(&renewed.id, NOW + 101).await.unwrap();
+    assert!(
+        !store.renew_session("x", &renewed).await.unwrap(),
+        "an ended one stays ended"
+    );
 }
 
 /// A session that cannot begin ends nothing.

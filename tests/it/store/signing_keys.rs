@@ -1,6 +1,6 @@
 //! Signing keys: one first key, one successor, however many nodes try.
 
-use portico::model::signing_key::SigningKeyRecord;
+use portico::model::signing_key::{KeyState, SigningKeyRecord};
 use portico::protocol::ids::KeyId;
 use portico::protocol::jws::SigningAlgorithm;
 
@@ -72,6 +72,46 @@ async fn rotation_retires_the_predecessor_when_the_successor_becomes_active() {
     };
     let listed = store.list_signing_keys().await.unwrap();
     assert_eq!(listed, [other, retired, second, third]);
+}
+
+/// A leaked key must not wait, neither for an announced successor nor in the JWKS (T47).
+#[tokio::test]
+async fn an_emergency_ends_every_older_key_at_once() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    store
+        .insert_first_signing_key(&key("1", NOW, NOW))
+        .await
+        .unwrap();
+    store
+        .rotate_signing_key(&key("2", NOW, NOW + 10), NOW + 500)
+        .await
+        .unwrap();
+    store
+        .rotate_signing_key(&key("3", NOW + 20, NOW + 100), NOW + 600)
+        .await
+        .unwrap();
+    let now = NOW + 30;
+    assert!(
+        store
+            .rotate_signing_key(&key("4", now, now), now)
+            .await
+            .unwrap()
+    );
+    let keys = store.list_signing_keys().await.unwrap();
+    let states = keys.iter().map(|key| (key.kid.as_str(), key.state(now)));
+    let expected = [
+        ("1", KeyState::Expired),
+        ("2", KeyState::Expired),
+        ("3", KeyState::Expired),
+        ("4", KeyState::Active),
+    ];
+    assert_eq!(states.collect::<Vec<_>>(), expected);
+    assert_eq!(
+        keys[0].retired_at,
+        Some(NOW + 10),
+        "a key that was retired stays so"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -75,3 +75,19 @@ async fn no_user_name_is_stored() {
         .unwrap();
     assert!(!stored.contains("jsmith"));
 }
+
+#[tokio::test]
+async fn an_attempt_taken_back_does_not_count_and_no_window_owes_any() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    store.return_attempt("office").await.unwrap();
+    for _ in 0..20 {
+        assert!(store.reserve_attempt("office", POLICY, NOW).await.unwrap());
+        store.return_attempt("office").await.unwrap();
+    }
+    store.return_attempt("office").await.unwrap();
+    for _ in 0..5 {
+        assert!(store.reserve_attempt("office", POLICY, NOW).await.unwrap());
+    }
+    assert!(!store.reserve_attempt("office", POLICY, NOW).await.unwrap());
+}
