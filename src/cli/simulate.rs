@@ -61,6 +61,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             aim18.serve(bind(listen).await?).await?
         }
     };
+    let shutdown = shutdown::signal();
     output::line(format!("listening on {}", running.url()));
     shutdown.await;
     running.stop().await;
