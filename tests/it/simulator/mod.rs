@@ -3,6 +3,7 @@
 mod aim18;
 mod faults;
 mod imis;
+mod imis_web;
 mod switched;
 
 use portico::clock::Clock;
