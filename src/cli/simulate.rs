@@ -19,9 +19,11 @@ pub(super) enum Command {
     Imis {
         #[command(flatten)]
         listen: Listen,
-        /// A client application, for which the site gets a page `/SSO/CLIENT_ID.aspx` that posts a refresh token of whoever is
-        /// signed in to `REDIRECT_URL`: `{issuer}/upstream/{id}/landing/{CLIENT_ID}`. May be given several times. Without
-        /// it, or beside others: `Portico=sso-demo-secret=http://localhost:8080/upstream/members/landing/Portico`.
+        /// Registers a client application; may be given several times.
+        ///
+        /// The site gets a page `/SSO/CLIENT_ID.aspx` that posts a refresh token of whoever is signed in to `REDIRECT_URL`:
+        /// `{issuer}/upstream/{id}/landing/CLIENT_ID`. One is registered from the start, and replaced by one of the same id:
+        /// `Portico=sso-demo-secret=http://localhost:8080/upstream/members/landing/Portico`.
         #[arg(
             long = "application",
             value_name = "CLIENT_ID=SECRET=REDIRECT_URL",
