@@ -1,7 +1,10 @@
 //! The master key and the signing keys: made at first start, rotated by command.
 
+use std::io;
+use std::path::Path;
+
 use crate::clock::UnixTime;
-use crate::config::{Config, Keys};
+use crate::config::Config;
 use crate::keys::ring::new_key;
 use crate::keys::{KeyError, KeyRing, MasterKey, Secrets};
 use crate::protocol::ids::KeyId;
@@ -10,28 +13,47 @@ use crate::store::Store;
 
 use super::AppError;
 
-/// The master key: from the config, or from the file beside the database, made when it is not there.
-pub fn master_key(config: &Config) -> Result<MasterKey, AppError> {
+/// Every key that is derived from the master key, which must be there already.
+pub fn open_secrets(config: &Config) -> Result<Secrets, AppError> {
+    Ok(Secrets::derive(&master_key(config, MasterKey::read)?)?)
+}
+
+/// The same at a server's start. Only while nothing is sealed yet, a master key may be made: made beside sealed keys, a
+/// new one would open none of them, and stand where the right one has to be put back.
+pub(super) async fn open_or_make_secrets(
+    config: &Config,
+    store: &Store,
+) -> Result<Secrets, AppError> {
+    if store.list_signing_keys().await?.is_empty() {
+        Ok(Secrets::derive(&master_key(
+            config,
+            MasterKey::read_or_create,
+        )?)?)
+    } else {
+        open_secrets(config)
+    }
+}
+
+/// The master key of the config, or of the file that the config names, got with `from_file`.
+fn master_key(
+    config: &Config,
+    from_file: fn(&Path) -> io::Result<MasterKey>,
+) -> Result<MasterKey, AppError> {
     if let Some(text) = &config.keys.master_key {
-        let bytes = Keys::decode_master_key(text.expose());
-        return bytes
-            .map(|bytes| MasterKey::new(*bytes))
-            .ok_or(AppError::Key(KeyError::Crypto("read the master key")));
+        // The config was checked: this cannot fail.
+        return MasterKey::parse(text.expose())
+            .map_err(|_| KeyError::Crypto("read the master key").into());
     }
     let path = config.keys.master_key_file.clone().unwrap_or_default();
-    MasterKey::read_or_create(&path).map_err(|source| AppError::MasterKey {
-        path: path.display().to_string(),
-        source,
+    from_file(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => AppError::NoMasterKey { path },
+        _ => AppError::MasterKey { path, source },
     })
 }
 
-/// Every key that is derived from the master key.
-pub fn open_secrets(config: &Config) -> Result<Secrets, AppError> {
-    Ok(Secrets::derive(&master_key(config)?)?)
-}
-
 /// The ring of signing keys. At the first start there are none: then one is made for each algorithm, active at once,
-/// for nobody can have cached a JWKS without it.
+/// for nobody can have cached a JWKS without it; and active at any time, for a clock that is set back after the first
+/// start must not leave the server without a key.
 pub(super) async fn open_ring(
     store: &Store,
     secrets: &Secrets,
@@ -41,7 +63,7 @@ pub(super) async fn open_ring(
     let known = store.list_signing_keys().await?;
     for algorithm in algorithms {
         if !known.iter().any(|key| key.algorithm == *algorithm) {
-            let key = new_key(*algorithm, secrets, now, now)?;
+            let key = new_key(*algorithm, secrets, now, 0)?;
             if store.insert_first_signing_key(&key).await? {
                 tracing::info!(kid = %key.kid, algorithm = algorithm.as_str(), "made a signing key");
             }

@@ -6,6 +6,7 @@ mod keys;
 mod serve;
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use axum::Router;
 
@@ -25,30 +26,48 @@ use crate::protocol::error::BoxError;
 use crate::protocol::scope;
 use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
-use crate::upstream::{self, Upstream, aim18, imis, users};
+use crate::upstream::{Upstream, aim18, imis, outbound, users};
 
 pub use clients::made_secret;
-pub use keys::{master_key, open_secrets, rotate};
+pub use keys::{open_secrets, rotate};
+pub use serve::check_certificate;
 
 /// Why the server could not be put together or run.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The database.
-    #[error("the database: {0}")]
+    /// The database cannot be opened, or its schema not be brought up to date.
+    #[error("the database {shown}")]
+    Database {
+        /// Its URL, without a password.
+        shown: String,
+        /// What is wrong with it.
+        source: StoreError,
+    },
+    /// The database, later on.
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The keys.
-    #[error("the keys: {0}")]
+    #[error(transparent)]
     Key(#[from] KeyError),
-    /// The master key's file.
-    #[error("the master key in {path}: {source}")]
+    /// The master key's file cannot be read, or not be made.
+    #[error("the master key {}", .path.display())]
     MasterKey {
         /// The file.
-        path: String,
+        path: PathBuf,
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// The master key's file is not there, though the database has keys that were sealed with it.
+    #[error(
+        "the master key {} is not there, and the database has keys that are sealed with it; put the file back from its backup",
+        .path.display()
+    )]
+    NoMasterKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// An upstream.
-    #[error("the upstream {id}: {source}")]
+    #[error("the upstream {id}")]
     Upstream {
         /// Its name.
         id: String,
@@ -59,10 +78,10 @@ pub enum AppError {
     #[error("the outbound HTTP client: {0}")]
     Outbound(BoxError),
     /// The discovery document.
-    #[error("the discovery document: {0}")]
+    #[error("the discovery document")]
     Discovery(#[from] serde_json::Error),
     /// A socket or a certificate.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Io {
         /// What was tried.
         what: String,
@@ -113,9 +132,8 @@ impl App {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let store = Store::open(&config.database.url).await?;
-        store.migrate().await?;
-        let secrets = open_secrets(&config)?;
+        let store = open_database(&config).await?;
+        let secrets = keys::open_or_make_secrets(&config, &store).await?;
         let passwords = Passwords::default();
         clients::reconcile(&store, &secrets, &passwords, &config.clients, clock.now()).await?;
         let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
@@ -185,6 +203,19 @@ impl App {
     }
 }
 
+/// Opens the database of the config and brings its schema up to date.
+pub async fn open_database(config: &Config) -> Result<Store, AppError> {
+    let opened = async {
+        let store = Store::open(&config.database.url).await?;
+        store.migrate().await?;
+        Ok(store)
+    };
+    opened.await.map_err(|source| AppError::Database {
+        shown: config.database.shown(),
+        source,
+    })
+}
+
 /// Every scope that some client may ask for, and those that OpenID Connect names.
 fn supported_scopes(config: &Config) -> Vec<String> {
     let known = [
@@ -206,16 +237,21 @@ fn supported_scopes(config: &Config) -> Vec<String> {
     scopes
 }
 
+/// What fetches from upstreams, and looks at ourselves from outside for `portico check`.
+pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
+    let settings = outbound::Settings {
+        extra_ca: config.outbound.extra_ca.clone(),
+    };
+    outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
 /// Opens every upstream of the config.
 pub fn open_upstreams(
     config: &Config,
     passwords: &Passwords,
     clock: &Clock,
 ) -> Result<Vec<Upstream>, AppError> {
-    let settings = upstream::outbound::Settings {
-        extra_ca: config.outbound.extra_ca.clone(),
-    };
-    let http = upstream::outbound::Http::new(&settings).map_err(AppError::Outbound)?;
+    let http = outbound(config)?;
     let open = |upstream: &UpstreamConfig| {
         let UpstreamConfig {
             id,

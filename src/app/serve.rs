@@ -94,6 +94,11 @@ async fn listen(
     }
 }
 
+/// Whether a server could serve with this certificate: both files can be read, and the key is the certificate's.
+pub async fn check_certificate(files: &Tls) -> Result<(), AppError> {
+    load(files).await.map(drop)
+}
+
 async fn load(files: &Tls) -> Result<RustlsConfig, AppError> {
     // reqwest may have installed the same provider already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -4,9 +4,8 @@ use clap::Subcommand;
 
 use crate::app::made_secret;
 use crate::model::client::Client;
-use crate::store::Store;
 
-use super::{ConfigFile, output};
+use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -19,8 +18,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List(file) => {
-            let store = Store::open(&file.load()?.database.url).await?;
-            store.ping().await?;
+            let store = database::open(&file.load()?).await?;
             let clients = store.list_clients().await?;
             let rows: Vec<_> = clients.iter().map(|stored| row(&stored.client)).collect();
             output::table(

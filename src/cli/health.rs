@@ -2,7 +2,6 @@
 //! answer's first line is all that matters, and the client for upstreams has no business here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,19 +9,12 @@ use clap::Args;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{load, output};
+use super::{ConfigFile, output};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration file of the server.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "config/portico.toml",
-        env = "PORTICO_CONFIG"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// Ask this address instead of the config's `server.internal_listen`.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<SocketAddr>,
@@ -33,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let mut address = match options.address {
         Some(address) => address,
-        None => load(&options.config)?.server.internal_listen,
+        None => options.file.load()?.server.internal_listen,
     };
     // Where it listens on every address, it can be asked on loopback.
     if address.ip().is_unspecified() {

@@ -1,14 +1,13 @@
 //! `portico key list` and `portico key rotate`.
 
-use anyhow::{Context as _, bail};
+use anyhow::{bail, ensure};
 use clap::Subcommand;
 
 use crate::app;
 use crate::clock::Clock;
 use crate::protocol::jws::SigningAlgorithm;
-use crate::store::Store;
 
-use super::{ConfigFile, output};
+use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -46,8 +45,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let now = Clock::system().now();
     match command {
         Command::List(file) => {
-            let store = Store::open(&file.load()?.database.url).await?;
-            store.ping().await?;
+            let store = database::open(&file.load()?).await?;
             let keys = store.list_signing_keys().await?;
             let rows: Vec<_> = keys
                 .iter()
@@ -74,8 +72,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             now: at_once,
         } => {
             let config = file.load()?;
-            let store = Store::open(&config.database.url).await?;
-            store.ping().await?;
+            let store = database::open(&config).await?;
             let algorithms = match algorithm {
                 Some(one) if !config.keys.algorithms.contains(&one) => {
                     bail!("{} is not among keys.algorithms", one.as_str())
@@ -83,14 +80,24 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 Some(one) => vec![one],
                 None => config.keys.algorithms.clone(),
             };
+            let mut refused = Vec::new();
             for algorithm in algorithms {
-                let (kid, active_at) = app::rotate(&config, &store, algorithm, at_once, now)
-                    .await?
-                    .context("a successor is announced already; look at `portico key list`, or use --now if a key has leaked")?;
-                let (alg, from) = (algorithm.as_str(), output::date(active_at));
-                output::line(format!("{alg}: {kid} is announced and signs from {from}"));
+                let name = algorithm.as_str();
+                match app::rotate(&config, &store, algorithm, at_once, now).await? {
+                    Some((kid, active_at)) => {
+                        let from = output::date(active_at);
+                        output::line(format!("{name}: {kid} is announced and signs from {from}"));
+                    }
+                    None => refused.push(name),
+                }
             }
             store.close().await;
+            ensure!(
+                refused.is_empty(),
+                "{}: a successor is announced already, and has to sign before it gets one itself; \
+                 `portico key list` says when it begins; --now if a key has leaked",
+                refused.join(", ")
+            );
         }
     }
     Ok(())

@@ -1,13 +1,12 @@
 //! `portico migrate`.
 
+use crate::app;
 use crate::config::Config;
-use crate::store::Store;
 
 use super::output;
 
 pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
-    let store = Store::open(&config.database.url).await?;
-    store.migrate().await?;
+    let store = app::open_database(config).await?;
     output::line(format!(
         "{}: the schema is up to date",
         store.backend().as_str()

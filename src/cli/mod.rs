@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod database;
 mod demo;
 mod health;
 mod key;
@@ -69,6 +70,7 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// Reads it, and `clients.d`; an error lists every problem.
     fn load(&self) -> anyhow::Result<Config> {
         load(&self.config)
     }

@@ -1,5 +1,7 @@
 //! What commands print: answers on standard output, errors on standard error.
 
+use crate::protocol::error::chain;
+
 /// A line of the answer.
 #[expect(clippy::print_stdout, reason = "this is the command line's answer")]
 pub(super) fn line(text: impl AsRef<str>) {
@@ -9,7 +11,7 @@ pub(super) fn line(text: impl AsRef<str>) {
 /// An error with everything behind it.
 #[expect(clippy::print_stderr, reason = "the log may not be running yet")]
 pub(super) fn error(error: &anyhow::Error) {
-    eprintln!("portico: {error:#}");
+    eprintln!("portico: {}", chain(error.as_ref()));
 }
 
 /// Rows in columns as wide as their widest cell.

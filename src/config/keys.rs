@@ -2,16 +2,14 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::database::Database;
 use super::duration::Span;
 use super::place::{Place, Report};
+use crate::protocol::discovery::JWKS_MAX_AGE;
 use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::key_bytes::key_bytes;
 use crate::protocol::secret::Secret;
 
 /// What signs and seals.
@@ -25,41 +23,6 @@ pub struct Keys {
     pub algorithms: Vec<SigningAlgorithm>,
     /// Seconds that a new key is published before it signs (T47).
     pub announce: i64,
-}
-
-/// Seconds that clients may cache the JWKS; a key must be announced for longer (T47).
-pub const JWKS_MAX_AGE: i64 = 15 * 60;
-
-/// The bytes of a master key.
-pub type MasterKey = Zeroizing<[u8; 32]>;
-
-impl Keys {
-    /// Reads a master key: 32 bytes as hexadecimal, base64 or base64url.
-    pub fn decode_master_key(text: &str) -> Option<MasterKey> {
-        let bytes = Zeroizing::new(if text.len() == 64 {
-            decode_hex(text)?
-        } else {
-            let alphabet = if text.contains(['-', '_']) {
-                alphabet::URL_SAFE
-            } else {
-                alphabet::STANDARD
-            };
-            let lenient = GeneralPurposeConfig::new()
-                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-            GeneralPurpose::new(&alphabet, lenient).decode(text).ok()?
-        });
-        let bytes: [u8; 32] = bytes.as_slice().try_into().ok()?;
-        Some(Zeroizing::new(bytes))
-    }
-}
-
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let byte = |pair: &[u32]| {
-        let (high, low) = (pair.first()?, pair.last()?);
-        u8::try_from(high * 16 + low).ok()
-    };
-    digits?.chunks(2).map(byte).collect()
 }
 
 /// What the master key's file is called when only the database is known: its name with this at the end.
@@ -80,7 +43,7 @@ impl Keys {
     pub(super) fn check(raw: Raw, database: &Database, at: &Place, report: &mut Report) -> Self {
         let in_config = at.key("master_key");
         if let Some(key) = &raw.master_key
-            && Self::decode_master_key(key.expose()).is_none()
+            && key_bytes(key.expose()).is_none()
         {
             report.problem(
                 &in_config,
@@ -133,32 +96,6 @@ impl Keys {
             master_key_file,
             algorithms,
             announce,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_master_key_is_32_bytes_in_any_usual_spelling() {
-        for good in [
-            "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF",
-            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-            "-_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        ] {
-            assert!(Keys::decode_master_key(good).is_some(), "{good}");
-        }
-        for bad in [
-            "",
-            "correct horse battery staple",
-            "AAAA",
-            &"g".repeat(64),
-            &"é".repeat(32),
-        ] {
-            assert!(Keys::decode_master_key(bad).is_none(), "{bad}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
 pub use document::{Environment, OVERRIDES};
-pub use keys::{JWKS_MAX_AGE, Keys, MasterKey};
+pub use keys::Keys;
 pub use known_keys::known_keys;
 pub use lifetimes::Lifetimes;
 pub use load::{load, load_with};

@@ -38,9 +38,7 @@ impl ClientCredentialsRequest {
             ));
         }
         let granted = client.narrow_scope(&self.scope)?;
-        let scope = PERSONAL
-            .into_iter()
-            .fold(granted, super::super::protocol::scope::Scope::without);
+        let scope = PERSONAL.into_iter().fold(granted, Scope::without);
         Ok(Authorization {
             client_id: client.client_id.clone(),
             person: None,

@@ -53,13 +53,18 @@ async fn show(
     let page = Page::current();
     let texts = page.texts;
     let app = open.client.display_name();
-    let scopes = open.pending.request.scope.iter();
+    let mut scopes: Vec<&str> = open.pending.request.scope.iter().collect();
+    // Who the person is comes first; a scope has no order of its own.
+    scopes.sort_by_key(|scope| *scope != scope::OPENID);
     let secrets = Secrets::from_ref(&state);
     let template = ConsentPage {
         title: (texts.consent_title)(app),
         signed_in_as: (texts.signed_in_as)(display_name(who)),
         intro: (texts.consent_intro)(app),
-        scopes: scopes.map(|scope| describe(texts, scope)).collect(),
+        scopes: scopes
+            .into_iter()
+            .map(|scope| describe(texts, scope))
+            .collect(),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
         flow: handle,

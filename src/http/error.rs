@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::error::{ErrorCode, OAuthError, chain};
 
 use super::page::{FormTargets, Page};
 use super::texts::Texts;
@@ -65,7 +65,8 @@ pub enum Trouble {
 #[template(path = "pages/error.html")]
 struct ErrorPage<'a> {
     page: Page,
-    happened: &'static str,
+    title: &'static str,
+    happened: Option<&'static str>,
     what_to_do: &'static str,
     link: Option<Link>,
     detail: Option<Cow<'a, str>>,
@@ -83,6 +84,7 @@ impl Trouble {
         }
     }
 
+    /// What happened, and what to do. A flow that has ended is no failure: its page has what happened for a title.
     const fn texts(self, texts: &Texts) -> (&'static str, &'static str) {
         match self {
             Self::Request => (texts.error_request, texts.error_request_what),
@@ -146,6 +148,10 @@ impl IntoResponse for PageError {
         }
         let page = Page::current();
         let (happened, what_to_do) = self.kind.texts(page.texts);
+        let (title, happened) = match self.kind {
+            Trouble::Done => (happened, None),
+            _ => (page.texts.error_title, Some(happened)),
+        };
         // Our own failures are explained in the log alone.
         let detail = self
             .cause
@@ -153,6 +159,7 @@ impl IntoResponse for PageError {
             .filter(|_| self.kind == Trouble::Request);
         let template = ErrorPage {
             page,
+            title,
             happened,
             what_to_do,
             link: self.link,
@@ -236,18 +243,6 @@ pub(super) fn log(error: &OAuthError) {
     } else {
         tracing::info!(code = %error.code, description = %error.description, source, "refused");
     }
-}
-
-/// An error with everything behind it.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 /// Any path that is none of ours.

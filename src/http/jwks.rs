@@ -6,7 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::protocol::discovery::path;
+use crate::protocol::discovery::{JWKS_MAX_AGE, path};
 use crate::tokens::Mint;
 
 use super::state::HttpState;
@@ -18,9 +18,9 @@ pub(super) fn router() -> Router<HttpState> {
 async fn jwks(State(mint): State<Mint>) -> impl IntoResponse {
     let headers = [
         // `application/jwk-set+json` is registered, but some clients accept nothing else than this.
-        (CONTENT_TYPE, "application/json"),
+        (CONTENT_TYPE, "application/json".to_owned()),
         // Shorter than a key is announced before it signs: a relying party that caches is never caught out (T47).
-        (CACHE_CONTROL, "public, max-age=300"),
+        (CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE}")),
     ];
     (headers, mint.jwks())
 }

@@ -9,6 +9,7 @@ use axum::routing::get;
 
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
+use crate::protocol::error::chain;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -19,7 +20,7 @@ use crate::upstream::{
 
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames};
-use super::error::{PageError, Trouble, chain};
+use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::page::{self, FormTargets, Page};
@@ -190,16 +191,17 @@ pub(super) async fn page(
         .iter()
         .enumerate()
         .filter(|(index, _)| Some(*index) != opened);
-    let ways = ways.map(|(_, (upstream, method))| Way {
-        upstream: upstream.id.to_string(),
-        text: match method {
-            // Where an upstream offers both, its page is the first thing that its name stands for.
-            LoginMethod::Password if upstream.login.contains(&LoginMethod::Redirect) => {
-                (texts.with_password)(&upstream.label)
-            }
-            LoginMethod::Password | LoginMethod::Redirect => (texts.continue_to)(&upstream.label),
-        },
-        redirect: *method == LoginMethod::Redirect,
+    let ways = ways.map(|(_, (upstream, method))| {
+        // Two ways to the same people must not look the same.
+        let text = match method {
+            LoginMethod::Password if upstream.login.len() > 1 => texts.continue_to_by_password,
+            _ => texts.continue_to,
+        };
+        Way {
+            upstream: upstream.id.to_string(),
+            text: text(&upstream.label),
+            redirect: *method == LoginMethod::Redirect,
+        }
     });
     let ways = ways.collect();
     let hint = open.pending.request.login_hint.clone();

@@ -49,6 +49,8 @@ pub fn router(state: HttpState) -> Router {
         .merge(jwks::router())
         .merge(token::router())
         .merge(userinfo::router())
+        // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
+        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(cors::layer(&state));
     Router::new()
         .merge(readable_by_scripts)

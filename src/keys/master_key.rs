@@ -6,10 +6,11 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::clock::random_bytes;
+use crate::protocol::key_bytes::key_bytes;
 
 /// The secret that every other secret of ours is derived from.
 #[derive(Clone)]
@@ -31,16 +32,15 @@ impl MasterKey {
         Self::new(random_bytes())
     }
 
-    /// Reads base64, with or without padding, of either alphabet.
+    /// Reads it as the config and the key file hold it: base64 or hexadecimal.
     pub fn parse(text: &str) -> Result<Self, NotAMasterKey> {
-        let text = text.trim();
-        let decoded = STANDARD
-            .decode(text)
-            .or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')))
-            .map(Zeroizing::new)
-            .map_err(|_| NotAMasterKey)?;
-        let bytes = decoded.as_slice().try_into().map_err(|_| NotAMasterKey)?;
-        Ok(Self::new(bytes))
+        key_bytes(text).map(Self).ok_or(NotAMasterKey)
+    }
+
+    /// Reads the key file. An error of the kind `NotFound` means that there is none.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = Zeroizing::new(fs::read_to_string(path)?);
+        Self::parse(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Reads the key file, or makes it, readable by its owner alone. Two processes that start at once end with
@@ -58,8 +58,7 @@ impl MasterKey {
                 _ => {}
             }
         }
-        let text = Zeroizing::new(fs::read_to_string(path)?);
-        Self::parse(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        Self::read(path)
     }
 
     pub(super) fn bytes(&self) -> &[u8; 32] {
@@ -107,10 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn only_32_bytes_are_a_key() {
-        assert!(MasterKey::parse(&STANDARD.encode([7; 32])).is_ok());
-        assert!(MasterKey::parse(&URL_SAFE_NO_PAD.encode([255; 32])).is_ok());
-        assert!(MasterKey::parse(&STANDARD.encode([7; 31])).is_err());
-        assert!(MasterKey::parse("password").is_err());
+    fn what_is_no_key_file_is_told_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portico.key");
+        assert_eq!(
+            MasterKey::read(&path).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        fs::write(&path, "password").unwrap();
+        let error = MasterKey::read_or_create(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "password");
     }
 }

@@ -17,7 +17,7 @@ pub use secrets::{Purpose, Secrets};
 pub enum KeyError {
     /// A signing key in the store cannot be opened: the master key is another one, or the row was tampered with.
     #[error(
-        "the signing key {kid} cannot be opened with this master key; was the master key changed, or the database copied without it?"
+        "the signing key {kid} cannot be opened with this master key: it is not the one that the database was made with; put that one back"
     )]
     Sealed {
         /// The key's id.

@@ -29,6 +29,9 @@ pub mod path {
     pub const END_SESSION: &str = "/end_session";
 }
 
+/// Seconds that anybody may cache the JWKS; a key is announced for longer before it signs (T47).
+pub const JWKS_MAX_AGE: i64 = 15 * 60;
+
 /// The document that both well-known paths serve.
 #[derive(Debug, Serialize)]
 #[expect(

@@ -1,6 +1,7 @@
 //! The error codes that go over the wire, and the one value that carries them.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 
 /// The closed set of error codes that Portico emits.
@@ -151,6 +152,22 @@ impl std::error::Error for OAuthError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
+}
+
+/// An error with everything behind it, in one line: for a log, or for an administrator.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Many errors repeat their cause.
+        if !told.ends_with(&next) {
+            told.push_str(": ");
+            told.push_str(&next);
+        }
+        cause = error.source();
+    }
+    told
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod error;
 pub mod ids;
 pub mod issuer;
 pub mod jws;
+pub mod key_bytes;
 pub mod locale;
 pub mod params;
 pub mod pkce;

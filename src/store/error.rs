@@ -1,11 +1,10 @@
 //! What can go wrong in the store. No text here holds a value, a statement's parameter or the database's password.
 
-use std::error::Error as _;
 use std::fmt;
 
 use sqlx::migrate::MigrateError;
 
-use crate::protocol::error::OAuthError;
+use crate::protocol::error::{OAuthError, chain};
 
 /// Why the store could not do what was asked.
 #[derive(thiserror::Error)]
@@ -14,7 +13,9 @@ pub enum StoreError {
     #[error("the database URL is wrong: {0}")]
     Url(&'static str),
     /// The file of an SQLite database cannot be made or opened.
-    #[error("the database file cannot be created or opened for writing")]
+    #[error(
+        "the database file cannot be created or opened for writing; its folder must be there, and Portico's user may write there"
+    )]
     File(#[source] std::io::Error),
     /// The database is out of reach, or refused a statement.
     #[error("{}", describe(.0))]
@@ -59,13 +60,7 @@ impl From<StoreError> for OAuthError {
 /// By hand, for the driver's own `Debug` prints the values that a constraint refused.
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")?;
-        let mut source = self.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
+        f.write_str(&chain(self))
     }
 }
 

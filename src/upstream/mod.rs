@@ -3,6 +3,7 @@
 
 pub mod aim18;
 pub mod imis;
+pub mod look;
 pub mod outbound;
 pub mod settings;
 pub mod users;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::protocol::claims::Profile;
-use crate::protocol::error::BoxError;
+use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -171,6 +172,19 @@ pub struct Finding {
     pub what: String,
     /// `Err` says what is wrong and what to do.
     pub outcome: Result<String, String>,
+}
+
+impl Finding {
+    /// A failed try, told with its causes and what to look at first.
+    fn failure(error: &LoginError) -> String {
+        let told = chain(error);
+        match error {
+            LoginError::Unavailable(_) => {
+                format!("{told}; look at base_url, and whether this machine may connect there")
+            }
+            _ => told,
+        }
+    }
 }
 
 impl fmt::Debug for Upstream {

@@ -5,7 +5,6 @@
 //! `HTTP_PROXY` and its like are not read: what carries passwords goes where the config says, and not through what
 //! happens to stand in an environment.
 
-use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::LoginError;
 use super::settings::SettingProblem;
-use crate::protocol::error::BoxError;
+use crate::protocol::error::{BoxError, chain};
 
 /// The most bytes of an upstream's answer that are read.
 pub const MAX_UPSTREAM_BYTES: usize = 1024 * 1024;
@@ -183,9 +182,9 @@ impl Answer {
 pub(super) enum Trouble {
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    #[error("no connection: {}", causes(.0))]
+    #[error("no connection: {}", chain(.0))]
     Unreachable(reqwest::Error),
-    #[error("the connection broke: {}", causes(.0))]
+    #[error("the connection broke: {}", chain(.0))]
     Interrupted(reqwest::Error),
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
@@ -211,22 +210,6 @@ impl From<Trouble> for LoginError {
             _ => Self::Unavailable(trouble.into()),
         }
     }
-}
-
-/// An error with all that caused it, in one line.
-pub(super) fn causes(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Many errors repeat their cause.
-        if !told.ends_with(&next) {
-            told += ": ";
-            told += &next;
-        }
-        cause = error.source();
-    }
-    told
 }
 
 /// Foreign text in a form fit for our log: without the secrets of the request that it may repeat (plain or

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use portico::simulator::people;
+use sha2::{Digest as _, Sha256};
 
-use crate::harness::browser::Browser;
-use crate::harness::relying_party::claims;
+use crate::harness::browser::{Browser, PASSWORD_FORM, http_client};
+use crate::harness::relying_party::{Answer, CHALLENGE, VERIFIER, answer, claims, redirect_uri};
 use crate::harness::server::{START, TestServer};
+
+const OFFLINE: &str = "openid profile email offline_access";
 
 #[tokio::test]
 async fn a_member_logs_in_and_the_app_gets_every_token() {
@@ -60,4 +65,369 @@ async fn a_member_logs_in_and_the_app_gets_every_token() {
     assert_eq!(userinfo.body["sub"], id_token["sub"]);
     assert_eq!(userinfo.body["name"], "Jo Smith");
     assert_eq!(userinfo.body["email"], people::JO_SMITH.email);
+}
+
+/// T10: and whoever fails does not spend it for the one whose it is.
+#[tokio::test]
+async fn a_code_is_for_the_client_it_was_given_to() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    let spa = redirect_uri("spa");
+    for thief in ["staff-app", "web", "post"] {
+        let refused = server.redeem(thief, &code, &[("redirect_uri", &spa)]).await;
+        refused.assert_error(400, "invalid_grant");
+    }
+    assert_eq!(server.redeem("spa", &code, &[]).await.status, 200);
+}
+
+/// RFC 6749 section 4.1.3, T10.
+#[tokio::test]
+async fn a_code_is_for_the_redirect_uri_it_was_sent_to() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    for other in [
+        "http://127.0.0.1/callback",
+        "https://spa.example.org/callback/",
+        "https://spa.example.org/callback?",
+        "https://SPA.example.org/callback",
+        // Left out, though the authorization request named it.
+        "",
+    ] {
+        let refused = server
+            .redeem("spa", &code, &[("redirect_uri", other)])
+            .await;
+        refused.assert_error(400, "invalid_grant");
+    }
+    assert_eq!(server.redeem("spa", &code, &[]).await.status, 200);
+
+    // A loopback address is sent with the port that the app chose, and compared with it.
+    let chosen = [("redirect_uri", "http://127.0.0.1:51234/callback")];
+    let code = server.code("spa", &chosen).await;
+    let refused = server
+        .redeem(
+            "spa",
+            &code,
+            &[("redirect_uri", "http://127.0.0.1:51235/callback")],
+        )
+        .await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(server.redeem("spa", &code, &chosen).await.status, 200);
+}
+
+/// RFC 6749 section 4.1.3: only a redirect URI that was named has to be named again.
+#[tokio::test]
+async fn a_redirect_uri_that_was_left_out_may_be_left_out_again() {
+    let server = TestServer::start().await;
+    let unnamed = [("redirect_uri", "")];
+    let code = server.code("web", &unnamed).await;
+    let other = [("redirect_uri", "https://web.example.org/other")];
+    let refused = server.redeem("web", &code, &other).await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(server.redeem("web", &code, &unnamed).await.status, 200);
+    let code = server.code("web", &unnamed).await;
+    assert_eq!(server.redeem("web", &code, &[]).await.status, 200);
+}
+
+/// RFC 7636 section 4.6, T13.
+#[tokio::test]
+async fn only_the_verifier_of_the_challenge_opens_a_code() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    let (other, short, long) = (
+        VERIFIER.replace('d', "e"),
+        &VERIFIER[..42],
+        format!("{VERIFIER}{}", "a".repeat(86)),
+    );
+    for verifier in ["", &other, short, &long, CHALLENGE] {
+        let changes = [("code_verifier", verifier)];
+        let refused = server.redeem("spa", &code, &changes).await;
+        refused.assert_error(400, "invalid_grant");
+    }
+    assert_eq!(server.redeem("spa", &code, &[]).await.status, 200);
+}
+
+/// RFC 7636 section 4.1: 43 to 128 unreserved characters, no more and no fewer.
+#[tokio::test]
+async fn a_verifier_has_43_to_128_unreserved_characters() {
+    let server = TestServer::start().await;
+    for (verifier, good) in [
+        ("a".repeat(42), false),
+        ("a".repeat(43), true),
+        ("-._~".repeat(32), true),
+        ("a".repeat(129), false),
+        (format!("{}+", "a".repeat(43)), false),
+    ] {
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+        let code = server.code("spa", &[("code_challenge", &challenge)]).await;
+        let answer = server
+            .redeem("spa", &code, &[("code_verifier", &verifier)])
+            .await;
+        if good {
+            assert_eq!(answer.status, 200, "{verifier}");
+        } else {
+            answer.assert_error(400, "invalid_grant");
+        }
+    }
+}
+
+/// RFC 9700 section 4.8.2, T13: a verifier without a challenge means that somebody took the challenge away.
+#[tokio::test]
+async fn a_verifier_without_a_challenge_is_refused() {
+    let server = TestServer::start().await;
+    let without = [("code_challenge", ""), ("code_challenge_method", "")];
+    let code = server.code("web", &without).await;
+    let refused = server.redeem("web", &code, &[]).await;
+    refused.assert_error(400, "invalid_grant");
+    let redeemed = server.redeem("web", &code, &[("code_verifier", "")]).await;
+    assert_eq!(
+        redeemed.status, 200,
+        "a client with a secret may do without"
+    );
+}
+
+/// T13: a public client must use PKCE, and nobody may use `plain`.
+#[tokio::test]
+async fn plain_or_no_challenge_is_refused_before_anybody_logs_in() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let faults: [(&str, &[(&str, &str)]); 6] = [
+        (
+            "spa",
+            &[("code_challenge", ""), ("code_challenge_method", "")],
+        ),
+        (
+            "spa",
+            &[
+                ("code_challenge_method", "plain"),
+                ("code_challenge", VERIFIER),
+            ],
+        ),
+        (
+            "web",
+            &[
+                ("code_challenge_method", "plain"),
+                ("code_challenge", VERIFIER),
+            ],
+        ),
+        ("web", &[("code_challenge_method", "")]),
+        ("web", &[("code_challenge", "")]),
+        ("web", &[("code_challenge", "c2hvcnQ")]),
+    ];
+    for (client, changes) in faults {
+        let page = browser.get(server.authorize_url(client, changes)).await;
+        assert_eq!(
+            page.answer()["error"],
+            "invalid_request",
+            "{client} {changes:?}"
+        );
+    }
+}
+
+/// RFC 6749 section 4.1.2: a minute at the most.
+#[tokio::test]
+async fn a_code_lives_for_a_minute() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    server.clock.advance(59);
+    assert_eq!(server.redeem("spa", &code, &[]).await.status, 200);
+    let code = server.code("spa", &[]).await;
+    server.clock.advance(60);
+    let late = server.redeem("spa", &code, &[]).await;
+    late.assert_error(400, "invalid_grant");
+}
+
+/// T11, RFC 6749 section 4.1.2.
+#[tokio::test]
+async fn of_a_hundred_redemptions_at_once_one_wins_and_its_tokens_are_revoked() {
+    let server = TestServer::start().await;
+    race(&server, &[server.issuer.clone()]).await;
+}
+
+/// T11, on two nodes of one database.
+#[tokio::test]
+async fn two_nodes_agree_on_who_redeemed_a_code() {
+    let mut server = TestServer::start().await;
+    let other = server.add_node().await;
+    race(&server, &[server.issuer.clone(), format!("http://{other}")]).await;
+}
+
+async fn race(server: &TestServer, nodes: &[String]) {
+    let code = server.code("spa", &[("scope", OFFLINE)]).await;
+    let redirect_uri = redirect_uri("spa");
+    let http = http_client();
+    let redemptions: Vec<_> = (0..100)
+        .map(|racer| {
+            let request = http
+                .post(format!("{}/token", nodes[racer % nodes.len()]))
+                .form(&[
+                    ("grant_type", "authorization_code"),
+                    ("client_id", "spa"),
+                    ("code", &code),
+                    ("redirect_uri", &redirect_uri),
+                    ("code_verifier", VERIFIER),
+                ]);
+            tokio::spawn(answer(request))
+        })
+        .collect();
+    let mut winners = Vec::new();
+    for redemption in redemptions {
+        let answer = redemption.await.unwrap();
+        if answer.status == 200 {
+            winners.push(answer);
+        } else {
+            answer.assert_error(400, "invalid_grant");
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    assert_dead(server, &winners[0]).await;
+}
+
+/// The tokens of a code that was used twice open nothing any more.
+async fn assert_dead(server: &TestServer, tokens: &Answer) {
+    let refused = server.userinfo(tokens.text("access_token")).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.body["error"], "invalid_token");
+    let refused = server.refresh("spa", tokens.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
+}
+
+/// T11: while the code is good, after it has expired, and after its refresh token was used. Whatever else the person
+/// has lives on.
+#[tokio::test]
+async fn a_replay_however_late_revokes_what_the_code_gave_and_nothing_else() {
+    let server = TestServer::start().await;
+    let elsewhere = server.tokens("spa", OFFLINE).await;
+    for seconds in [0, 31, 120, 3600] {
+        let code = server.code("spa", &[("scope", OFFLINE)]).await;
+        let tokens = server.redeem("spa", &code, &[]).await;
+        let refreshed = server.refresh("spa", tokens.text("refresh_token")).await;
+        assert_eq!(refreshed.status, 200);
+        server.clock.advance(seconds);
+        let replayed = server.redeem("spa", &code, &[]).await;
+        replayed.assert_error(400, "invalid_grant");
+        assert_dead(&server, &refreshed).await;
+        assert_dead(&server, &tokens).await;
+    }
+    let alive = server.refresh("spa", elsewhere.text("refresh_token")).await;
+    assert_eq!(alive.status, 200);
+}
+
+/// Who cannot prove to be the client's own app must not be able to revoke its tokens with a code from a log.
+#[tokio::test]
+async fn a_replay_without_the_verifier_revokes_nothing() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    let tokens = server.redeem("spa", &code, &[]).await;
+    let other = VERIFIER.replace('d', "e");
+    let changes = [("code_verifier", other.as_str())];
+    let refused = server.redeem("spa", &code, &changes).await;
+    refused.assert_error(400, "invalid_grant");
+    let userinfo = server.userinfo(tokens.text("access_token")).await;
+    assert_eq!(userinfo.status, 200);
+}
+
+/// T12: each secret that we give is good for its own purpose alone.
+#[tokio::test]
+async fn nothing_else_passes_for_a_code_and_a_code_for_nothing_else() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[("scope", OFFLINE)]);
+    let login = browser.open(&url).await;
+    let login = browser.choose(&login, "members").await;
+    let (_, fields) = login.form(PASSWORD_FORM);
+    let flow_cookie = format!("portico-flow-{}", fields["flow"]);
+    let sealed = browser.cookie(&server, &flow_cookie).unwrap().value.clone();
+    let answer = browser.log_in_as(&url, people::JO_SMITH).await.answer();
+    let session = browser.cookie(&server, "portico-session").unwrap();
+    let session = session.value.clone();
+    let code = &answer["code"];
+
+    let refused = server.refresh("spa", code).await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(server.userinfo(code).await.status, 401);
+    browser.set_cookie("127.0.0.1", "portico-session", code);
+    let page = browser.get(&url).await;
+    assert_eq!(page.location().unwrap().path(), "/login");
+
+    let tokens = server.redeem("spa", code, &[]).await;
+    for other in [
+        fields["flow"].as_str(),
+        &fields["form_token"],
+        &sealed,
+        &session,
+        "the-state",
+        "the-nonce",
+        CHALLENGE,
+        tokens.text("refresh_token"),
+        tokens.text("access_token"),
+        tokens.text("id_token"),
+    ] {
+        let refused = server.redeem("spa", other, &[]).await;
+        assert_eq!(refused.status, 400, "{other}");
+    }
+    assert_eq!(
+        server.userinfo(tokens.text("access_token")).await.status,
+        200
+    );
+}
+
+/// T23.
+#[tokio::test]
+async fn only_the_exact_text_of_a_code_is_the_code() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    assert_eq!(code.len(), 43, "256 bits");
+    let last = code.chars().last().unwrap();
+    let sibling = char::from(u8::try_from(last).unwrap() ^ 1);
+    let shorter = &code[..42];
+    for other in [
+        shorter.to_owned(),
+        format!("{shorter}{sibling}"),
+        format!("{code}="),
+        format!("{code}A"),
+        format!(" {code}"),
+        format!("{code} "),
+        code.to_lowercase(),
+        STANDARD.encode(&code),
+    ] {
+        let refused = server.redeem("spa", &other, &[]).await;
+        refused.assert_error(400, "invalid_grant");
+    }
+    assert_eq!(server.redeem("spa", &code, &[]).await.status, 200);
+}
+
+/// T15: what is taken from a client while a code is on its way is not given any more.
+#[tokio::test]
+async fn the_limits_of_a_client_hold_when_its_code_is_redeemed() {
+    let mut server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    let uris =
+        "redirect_uris = [\"https://spa.example.org/callback\", \"http://127.0.0.1/callback\"]";
+    let limited = format!("{uris}\nupstreams = [\"staff\"]");
+    server.edit_config(uris, &limited);
+    server.restart().await;
+    let refused = server.redeem("spa", &code, &[]).await;
+    refused.assert_error(400, "invalid_grant");
+
+    server.edit_config(&limited, uris);
+    server.restart().await;
+    let tokens = server.redeem("spa", &code, &[]).await;
+    assert_eq!(tokens.status, 200, "a refusal spends nothing");
+}
+
+/// T15: a session of one upstream is none at a client of another.
+#[tokio::test]
+async fn a_session_is_reused_only_where_its_upstream_is_allowed() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    browser
+        .log_in_as(server.authorize_url("spa", &[]), people::JO_SMITH)
+        .await;
+    let page = browser.get(server.authorize_url("web", &[])).await;
+    assert!(page.answer().contains_key("code"), "single sign-on");
+    let page = browser.get(server.authorize_url("staff-app", &[])).await;
+    assert_eq!(page.location().unwrap().path(), "/login");
+    let silent = server.authorize_url("staff-app", &[("prompt", "none")]);
+    let page = browser.get(silent).await;
+    assert_eq!(page.answer()["error"], "login_required");
 }

@@ -1,17 +1,45 @@
 //! The one integration-test binary: a file a capability (docs/architecture.md, "Tests").
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod authorization_code;
+#[cfg(test)]
+mod authorize_requests;
+#[cfg(test)]
+mod client_auth;
+#[cfg(test)]
+mod client_credentials;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod prompt;
+#[cfg(test)]
+mod redirects;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod relogin;
+#[cfg(test)]
+mod rp_openidconnect;
+#[cfg(test)]
+mod scale_out;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]
@@ -22,3 +50,5 @@ mod upstream_imis;
 mod upstream_outbound;
 #[cfg(test)]
 mod upstream_users;
+#[cfg(test)]
+mod userinfo;

@@ -3,6 +3,7 @@
 use portico::clock::Clock;
 use portico::protocol::ids::UpstreamId;
 use portico::protocol::params::Params;
+use portico::protocol::secret::RESOLVED;
 use portico::simulator::aim18::{
     Aim18, ApiErrors, CLIENT_ID, CLIENT_SECRET, StateParameter, Switches, TokenErrors,
     TokenMethods, UidShape, UserRights,
@@ -31,6 +32,9 @@ fn settings(base_url: &str, more: &Value) -> Settings {
     });
     let object = settings.as_object_mut().unwrap();
     object.extend(more.as_object().unwrap().clone());
+    // As the config room hands over what { env = ".." } or { file = ".." } gave.
+    let secret = object["client_secret"].take();
+    object["client_secret"] = json!({ RESOLVED: secret });
     serde_json::from_value(settings).unwrap()
 }
 

@@ -1,6 +1,11 @@
 //! The demo's configuration: a file like any other, so that it shows how one looks.
 
 use std::fs;
+#[cfg(unix)]
+use std::fs::Permissions;
+use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -21,6 +26,14 @@ pub(super) struct Addresses {
     pub(super) aim18: String,
 }
 
+/// Readable by its owner alone, as every secret file should be.
+fn write_secret(file: &Path, secret: &str) -> io::Result<()> {
+    fs::write(file, secret)?;
+    #[cfg(unix)]
+    fs::set_permissions(file, Permissions::from_mode(0o600))?;
+    Ok(())
+}
+
 /// Writes the configuration into `folder`.
 pub(super) fn write(
     folder: &Path,
@@ -35,8 +48,8 @@ pub(super) fn write(
         aim18,
     } = addresses;
     let service = people::SERVICE;
-    fs::write(folder.join("imis-service-password"), service.password)?;
-    fs::write(folder.join("aim18-client-secret"), aim18::CLIENT_SECRET)?;
+    write_secret(&folder.join("imis-service-password"), service.password)?;
+    write_secret(&folder.join("aim18-client-secret"), aim18::CLIENT_SECRET)?;
     let hash = hash_password(&Secret::new(BREAK_GLASS.1)).map_err(|error| anyhow!("{error}"))?;
     let filter = if verbose { "info" } else { "error" };
     let text = format!(

@@ -25,7 +25,7 @@ pub struct Texts {
     pub username: &'static str,
     pub password: &'static str,
     pub continue_to: With,
-    pub with_password: With,
+    pub continue_to_by_password: With,
     pub signed_in_as: With,
     pub go_on_as: With,
     pub use_another_account: &'static str,

@@ -10,7 +10,6 @@ use super::settings::TokenMethod;
 use super::token::{By, Grant};
 use crate::clock::random_id;
 use crate::protocol::secret::Secret;
-use crate::upstream::outbound::causes;
 use crate::upstream::{Finding, LoginError, Probe};
 
 /// Tries an aiM18.
@@ -64,7 +63,7 @@ impl Aim18Probe {
         let answer = http
             .get(self.aim18.entry(), HeaderMap::new(), settings.timeout)
             .await
-            .map_err(|trouble| causes(&trouble))?;
+            .map_err(|trouble| Finding::failure(&trouble.into()))?;
         match answer.status.as_u16() {
             404 => Err(format!("{}; is base_url right?", answer.describe())),
             502..=504 => Err(answer.describe()),
@@ -86,7 +85,7 @@ impl Aim18Probe {
             Ok(_) => Err("gave a token to a user that does not exist; \
                           whatever answers at base_url is not an aiM18"
                 .to_owned()),
-            Err(error) => Err(causes(&error)),
+            Err(error) => Err(Finding::failure(&error)),
         }
     }
 }

@@ -9,8 +9,9 @@ use super::check_message::complaint;
 use super::settings::{LookupBy, ProfileLookup};
 use super::token::Token;
 use crate::protocol::claims::Profile;
+use crate::protocol::error::chain;
 use crate::upstream::LoginError;
-use crate::upstream::outbound::{bearer, causes, query};
+use crate::upstream::outbound::{bearer, query};
 use crate::upstream::settings::below;
 
 /// More than any real name or address has; a longer one is left out rather than cut.
@@ -28,7 +29,7 @@ pub(super) async fn look_up(
         Ok(record) => Ok(profile(aim18, lookup, &record)),
         Err(LoginError::Unavailable(source)) => Err(LoginError::Unavailable(source)),
         Err(error) => {
-            let reason = causes(&error);
+            let reason = chain(&error);
             tracing::warn!(module = lookup.module, reason, "no profile from aiM18");
             Ok(Profile::default())
         }

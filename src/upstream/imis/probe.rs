@@ -9,7 +9,6 @@ use super::api::ApiError;
 use super::service::Service;
 use crate::clock::random_id;
 use crate::protocol::secret::Secret;
-use crate::upstream::outbound::causes;
 use crate::upstream::{Finding, LoginError, Probe};
 
 /// Tries an iMIS.
@@ -49,7 +48,7 @@ impl ImisProbe {
             Ok(_) => Err("gave a token to a user that does not exist; \
                           whatever answers at base_url is not an iMIS"
                 .to_owned()),
-            Err(error) => Err(causes(&error)),
+            Err(error) => Err(Finding::failure(&error)),
         }
     }
 
@@ -58,14 +57,14 @@ impl ImisProbe {
         let token = match service.token(tokens, None).await {
             Ok(token) => token,
             Err(error) => {
-                findings.push(finding("service account", Err(causes(&error))));
+                findings.push(finding("service account", Err(Finding::failure(&error))));
                 return;
             }
         };
         findings.push(finding("service account", Ok("has a token".to_owned())));
         let outcome = match api.identify(service.username(), &token).await {
             Ok(_) => Ok("may read User and Party".to_owned()),
-            Err(ApiError::Login(error)) => Err(causes(&error)),
+            Err(ApiError::Login(error)) => Err(Finding::failure(&error)),
             Err(refused) => Err(format!(
                 "{refused}; give the account the role RemoteService and the right to read User and Party"
             )),

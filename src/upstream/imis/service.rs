@@ -10,8 +10,8 @@ use super::api::{Api, ApiError};
 use super::settings::ServiceAccount;
 use super::token::TokenEndpoint;
 use crate::clock::{Clock, UnixTime};
+use crate::protocol::error::chain;
 use crate::protocol::secret::Secret;
-use crate::upstream::outbound::causes;
 use crate::upstream::{Identity, LoginError};
 
 /// Seconds a token is taken for good when iMIS does not say how long it lives.
@@ -135,7 +135,10 @@ impl Service {
             }
             Err(error) => {
                 let outage = matches!(error, LoginError::Unavailable(_));
-                let told = causes(&error);
+                let mut told = chain(&error);
+                if matches!(error, LoginError::BadCredentials(_)) {
+                    told += "; look at service_account, and in iMIS whether the account is locked or its password expired";
+                }
                 let until = now + if outage { AFTER_OUTAGE } else { AFTER_REFUSAL };
                 let failed = failure(outage, &told);
                 *kept = Kept::Failure {

@@ -293,6 +293,16 @@ impl Page {
         element.attr(name).map(ToOwned::to_owned)
     }
 
+    /// The values of all inputs that `css` names, as they stand in the page.
+    pub(crate) fn values(&self, css: &str) -> Vec<String> {
+        let document = Html::parse_document(&self.body);
+        let inputs = Selector::parse(css).unwrap();
+        let values = document.select(&inputs);
+        values
+            .filter_map(|input| input.attr("value").map(ToOwned::to_owned))
+            .collect()
+    }
+
     /// Where a form leads, and what it holds.
     pub(crate) fn form(&self, css: &str) -> (Url, BTreeMap<String, String>) {
         let document = Html::parse_document(&self.body);

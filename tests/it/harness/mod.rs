@@ -4,3 +4,4 @@ pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod relying_party;
 pub(crate) mod server;
+pub(crate) mod steps;

@@ -143,7 +143,12 @@ impl TestServer {
         address
     }
 
-    async fn node(&self, listeners: Listeners, master_key: &str) -> Node {
+    /// The configuration as a node with the usual master key reads it: for what commands do beside a running server.
+    pub(crate) fn load_config(&self) -> config::Config {
+        self.load_config_with(&Setup::default().master_key)
+    }
+
+    fn load_config_with(&self, master_key: &str) -> config::Config {
         let file = self.folder.path().join("portico.toml");
         std::fs::write(&file, &self.config).unwrap();
         let database_url = self.database.url().expose().to_owned();
@@ -157,7 +162,11 @@ impl TestServer {
             "SERVICE_SECRET" => Some(SERVICE_SECRET.to_owned()),
             _ => None,
         };
-        let config = config::load_with(&file, &env).unwrap_or_else(|problems| panic!("{problems}"));
+        config::load_with(&file, &env).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    async fn node(&self, listeners: Listeners, master_key: &str) -> Node {
+        let config = self.load_config_with(master_key);
         let app = App::open(config, self.clock.clone()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {

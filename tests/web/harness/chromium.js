@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Builder, By, until } from "selenium-webdriver";
+import { Builder, By, logging, until } from "selenium-webdriver";
 import chrome from "selenium-webdriver/chrome.js";
 
 const PATIENCE_MS = 10_000;
@@ -31,6 +31,7 @@ export async function openChromium() {
   const options = new chrome.Options();
   options.setChromeBinaryPath(inPath("chromium"));
   options.addArguments(...FLAGS, `--user-data-dir=${profile}`);
+  options.setLoggingPrefs({ browser: "ALL" });
   options.setUserPreferences({ "credentials_enable_service": false, "profile.password_manager_leak_detection": false, "intl.accept_languages": "en" });
   const driver = await new Builder()
     .forBrowser("chrome")
@@ -53,6 +54,13 @@ export class Chromium {
 
   open(url) {
     return this.driver.get(url);
+  }
+
+  // What the console has said since the last call, pages that were left included: violations of a content security policy,
+  // refused cookies, exceptions. That an answer is a 4xx is said there too, and is no complaint.
+  async complaints() {
+    const entries = await this.driver.manage().logs().get(logging.Type.BROWSER);
+    return entries.map(({ message }) => message).filter((message) => !/Failed to load resource: the server responded/.test(message));
   }
 
   // The script of pages, not the driver's.

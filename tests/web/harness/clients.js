@@ -17,7 +17,7 @@ const user = (registration) => ({
 export const PUBLIC = user({ client_id: "public-app", token_endpoint_auth_method: "none" });
 
 export const BASIC = user({
-  client_id: "basic app:1",
+  client_id: "basic-app+1",
   client_secret: "a secret: with +%& that Basic must carry, 1",
   token_endpoint_auth_method: "client_secret_basic",
 });
@@ -53,6 +53,7 @@ export const ALL = [PUBLIC, BASIC, POST, CONSENTED, SERVICE];
 export const browserApp = (name, address, registration = {}) => user({
   client_id: name,
   client_name: `The ${name} app`,
+  client_uri: `${address}/`,
   token_endpoint_auth_method: "none",
   redirect_uris: [`${address}/callback`],
   post_logout_redirect_uris: [`${address}/`],

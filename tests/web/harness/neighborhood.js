@@ -1,4 +1,5 @@
 // What the browser tests need together: Portico, two web apps on other sites, the sample app, and a browser for each test.
+import assert from "node:assert/strict";
 import { browserApp } from "./clients.js";
 import { openChromium } from "./chromium.js";
 import { freePorts } from "./ports.js";
@@ -6,7 +7,7 @@ import { startSampleApp } from "./sample_app.js";
 import { startStand } from "./stand.js";
 import { startWebApp } from "./web_app.js";
 
-export async function startNeighborhood({ settings } = {}) {
+export async function startNeighborhood() {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -20,9 +21,9 @@ export async function startNeighborhood({ settings } = {}) {
       client_secret: "a secret of the notes app, number 4",
     });
     const sampleAddress = `http://localhost:${sample}/`;
-    const sampleApp = browserApp("sample-app", "", { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
+    const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
 
-    const stand = await startStand({ clients: [readingApp, notesApp, sampleApp], settings });
+    const stand = await startStand({ clients: [readingApp, notesApp, sampleApp] });
     undo.push(() => stand.stop());
     const start = async (registration, port) => {
       const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}` });
@@ -43,12 +44,13 @@ export async function startNeighborhood({ settings } = {}) {
   }
 }
 
-// Gives the test a browser of its own; when it fails, says where the browser was.
+// Gives the test a browser of its own, whose console must stay silent; when it fails, says where the browser was.
 export function withBrowser(work) {
   return async () => {
     const chromium = await openChromium();
     try {
       await work(chromium);
+      assert.deepEqual(await chromium.complaints(), []);
     } catch (error) {
       error.message += `\n(the browser was at ${await chromium.where().catch(() => "an unknown place")})`;
       throw error;

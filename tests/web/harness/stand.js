@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { clockBehind } from "./clock.js";
 import { createDatabase } from "./database.js";
 import { IMIS_SERVICE, ANN, JO } from "./people.js";
 import { freePorts } from "./ports.js";
@@ -30,13 +31,13 @@ function registration(client, index, environment) {
   return { ...rest, client_secret: { env: variable } };
 }
 
-function configuration({ issuer, listen, internalListen, database, imis, aim18, clients, settings, environment }) {
+function configuration({ issuer, listen, internalListen, database, imis, aim18, clients, environment }) {
   return {
     issuer,
-    server: { listen, internal_listen: internalListen, ...settings.server },
+    server: { listen, internal_listen: internalListen },
     database: { url: database },
-    keys: { master_key: { env: "TEST_MASTER_KEY" }, ...settings.keys },
-    lifetimes: settings.lifetimes,
+    keys: { master_key: { env: "TEST_MASTER_KEY" } },
+    brand: { name: "Example Society" },
     upstreams: [
       {
         id: JO.upstream,
@@ -54,14 +55,16 @@ function configuration({ issuer, listen, internalListen, database, imis, aim18, 
         base_url: aim18,
         client_id: AIM18_CLIENT.id,
         client_secret: { env: "TEST_AIM18_SECRET" },
+        profile: { module: "user", fields: { name: "desc", preferred_username: "code", email: "email" } },
       },
     ],
     clients: clients.map((client, index) => registration(client, index, environment)),
   };
 }
 
-// `clients` are registrations with the secret in clear; `settings` adds to the sections server, keys and lifetimes.
-export async function startStand({ clients, settings = {} }) {
+// `clients` are registrations with the secret in clear. `restart` ends the server and starts it anew on the same database,
+// on time or with a clock that is behind.
+export async function startStand({ clients }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -97,15 +100,22 @@ export async function startStand({ clients, settings = {} }) {
       imis: imis.url,
       aim18: aim18.url,
       clients,
-      settings,
       environment,
     })));
 
-    const server = start("portico serve", PORTICO, ["serve", "-c", file], environment);
+    let server;
+    const serve = async (clock = {}) => {
+      server = start("portico serve", PORTICO, ["serve", "-c", file], { ...environment, ...clock });
+      await server.ready(() => fetch(`http://127.0.0.1:${internalPort}/health/ready`).then((response) => response.ok, () => false));
+    };
     undo.push(() => server.stop());
-    await server.ready(() => fetch(`http://127.0.0.1:${internalPort}/health/ready`).then((response) => response.ok, () => false));
+    await serve();
+    const restart = async ({ secondsBehind } = {}) => {
+      await server.stop();
+      await serve(secondsBehind && await clockBehind(secondsBehind, folder));
+    };
 
-    return { issuer, stop, stopImis: () => imis.stop(), log: () => server.output };
+    return { issuer, stop, restart, stopImis: () => imis.stop() };
   } catch (error) {
     await stop().catch(() => {});
     throw error;

@@ -59,15 +59,20 @@ async function userInfo(manager, user) {
 
 async function show(manager, user) {
   const signedIn = Boolean(user && !user.expired);
+  // The ID token says that it is the same person as last time; what they are called stands at the UserInfo endpoint.
+  let claims = {};
+  let failure;
+  if (signedIn) await userInfo(manager, user).then((answer) => { claims = answer; }, (error) => { failure = error; });
   element("signed-in").hidden = !signedIn;
   element("signed-out").hidden = signedIn;
   if (!signedIn) return;
   const ends = new Date(user.expires_at * 1000).toLocaleTimeString();
-  element("person").textContent = user.profile.name || user.profile.preferred_username || user.profile.sub;
   element("tokens").textContent = `The access token is good until ${ends}, for: ${user.scope}.`;
   element("renew").hidden = !user.refresh_token;
   showClaims("id-token", user.profile);
-  showClaims("userinfo", await userInfo(manager, user));
+  element("person").textContent = claims.name || claims.preferred_username || user.profile.sub;
+  showClaims("userinfo", claims);
+  if (failure) throw failure;
 }
 
 // Answers come back as `code` or `error` beside our `state`; they leave the address bar, so that a reload does not redeem them twice.

@@ -1,0 +1,42 @@
+//! This machine's clock, held against the upstreams'. Tokens carry our time: apps refuse one from the future, and ours
+//! would be from the past of theirs.
+
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::{Config, UpstreamSettings};
+use crate::upstream::look::Look;
+use crate::upstream::outbound::Http;
+
+use super::Report;
+
+/// Seconds. Apps commonly bear a minute between two clocks; a `Date` is up to a second old, and travels.
+const TOLERANCE: i64 = 30;
+
+pub(super) async fn check(config: &Config, http: &Http, report: &mut Report) {
+    for upstream in &config.upstreams {
+        let url: &Url = match &upstream.settings {
+            UpstreamSettings::Imis(settings) => &settings.base_url,
+            UpstreamSettings::Aim18(settings) => &settings.base_url,
+            UpstreamSettings::Users(_) => continue,
+        };
+        // Whether it answers at all is its adapter's finding.
+        let theirs = http.look(url.clone()).await.ok();
+        let Some(theirs) = theirs.as_ref().and_then(Look::date) else {
+            continue;
+        };
+        let ahead = Clock::system().now() - theirs;
+        let (seconds, id) = (ahead.abs(), &upstream.id);
+        if seconds <= TOLERANCE {
+            report.ok("clock", format!("agrees with {id}'s"));
+        } else {
+            let side = if ahead > 0 { "ahead of" } else { "behind" };
+            report.warn(
+                "clock",
+                format!(
+                    "{seconds} s {side} {id}'s; one of the two machines needs its time set (NTP)"
+                ),
+            );
+        }
+    }
+}

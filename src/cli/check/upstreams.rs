@@ -1,0 +1,23 @@
+//! Each upstream, tried by its own adapter.
+
+use crate::app;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::passwords::Passwords;
+use crate::protocol::error::chain;
+
+use super::Report;
+
+pub(super) async fn check(config: &Config, report: &mut Report) {
+    match app::open_upstreams(config, &Passwords::default(), &Clock::system()) {
+        Err(error) => report.wrong("upstreams", chain(&error)),
+        Ok(upstreams) => {
+            for upstream in upstreams {
+                for finding in upstream.probe.probe().await {
+                    let what = format!("{}: {}", upstream.id, finding.what);
+                    report.outcome(what, finding.outcome);
+                }
+            }
+        }
+    }
+}

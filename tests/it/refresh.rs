@@ -1,0 +1,379 @@
+//! Refresh tokens over HTTP (RFC 6749 section 6, RFC 9700 section 4.14; T19 to T23).
+
+use std::collections::BTreeSet;
+
+use portico::simulator::people;
+
+use crate::harness::browser::Browser;
+use crate::harness::relying_party::claims;
+use crate::harness::server::{START, TestServer};
+
+const OFFLINE: &str = "openid offline_access";
+const DAY: i64 = 24 * 60 * 60;
+
+/// How many families with refresh tokens stand.
+pub(crate) async fn live_families(server: &TestServer) -> i64 {
+    sqlx::query_scalar(
+        "SELECT COUNT(*) FROM token_family WHERE generation IS NOT NULL AND revoked_at IS NULL",
+    )
+    .fetch_one(&server.database.pool().await)
+    .await
+    .unwrap()
+}
+
+async fn with_lifetimes(lifetimes: &str) -> TestServer {
+    TestServer::start_with(|setup| {
+        setup.sections += "[lifetimes]\n";
+        setup.sections += lifetimes;
+    })
+    .await
+}
+
+async fn assert_refused(server: &TestServer, refresh_token: &str) {
+    let refused = server.refresh("spa", refresh_token).await;
+    refused.assert_error(400, "invalid_grant");
+    assert!(refused.body.get("refresh_token").is_none(), "{refused:?}");
+}
+
+/// OpenID Connect Core section 12.2.
+#[tokio::test]
+async fn a_refresh_gives_new_tokens_about_the_same_login() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", "openid profile offline_access").await;
+    server.clock.advance(100);
+    let second = server.refresh("spa", first.text("refresh_token")).await;
+    assert_eq!(second.status, 200, "{second:?}");
+    assert_ne!(second.text("refresh_token"), first.text("refresh_token"));
+    assert_ne!(second.text("access_token"), first.text("access_token"));
+    let (before, after) = (
+        claims(first.text("id_token")),
+        claims(second.text("id_token")),
+    );
+    for same in ["iss", "sub", "aud", "auth_time", "sid", "amr"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+    assert_eq!(after["auth_time"], START);
+    assert_eq!(after["iat"], START + 100);
+    assert!(after.get("nonce").is_none(), "the request had none");
+    let userinfo = server.userinfo(second.text("access_token")).await;
+    assert_eq!(userinfo.body["name"], "Jo Smith");
+}
+
+/// T20: the answer was lost on its way.
+#[tokio::test]
+async fn a_retry_within_thirty_seconds_gives_the_same_refresh_token() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    let successor = server.refresh("spa", spent).await;
+    server.clock.advance(30);
+    let again = server.refresh("spa", spent).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_eq!(again.text("refresh_token"), successor.text("refresh_token"));
+    let next = server.refresh("spa", again.text("refresh_token")).await;
+    assert_eq!(next.status, 200, "{next:?}");
+    assert_eq!(live_families(&server).await, 1);
+}
+
+/// T19: tabs that wake up together share one successor, and nobody is signed out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tabs_that_refresh_at_once_end_with_one_live_successor() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    let tabs = (0..16).map(|_| server.refresh("spa", spent));
+    let answers = join_all(tabs).await;
+    let successors: BTreeSet<&str> = answers
+        .iter()
+        .map(|answer| {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            answer.text("refresh_token")
+        })
+        .collect();
+    assert_eq!(successors.len(), 1, "one family, one successor");
+    assert_eq!(live_families(&server).await, 1);
+    let successor = successors.first().unwrap();
+    assert_eq!(server.refresh("spa", successor).await.status, 200);
+    assert_eq!(
+        server
+            .userinfo(answers[0].text("access_token"))
+            .await
+            .status,
+        200
+    );
+}
+
+/// Runs requests side by side.
+pub(crate) async fn join_all<F: Future>(requests: impl Iterator<Item = F>) -> Vec<F::Output> {
+    use std::pin::Pin;
+    use std::task::Poll;
+    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> =
+        requests.map(|request| (Box::pin(request), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut all_done = true;
+        for (request, done) in &mut running {
+            if done.is_none() {
+                match request.as_mut().poll(context) {
+                    Poll::Ready(output) => *done = Some(output),
+                    Poll::Pending => all_done = false,
+                }
+            }
+        }
+        if all_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, done)| done).collect()
+}
+
+/// T20: the window has passed, so somebody else has the token. The person's other devices are none of that.
+#[tokio::test]
+async fn a_spent_token_after_the_window_ends_its_family_and_no_other() {
+    let server = TestServer::start().await;
+    let stolen = server.tokens("spa", OFFLINE).await;
+    let other = server.tokens("spa", OFFLINE).await;
+    let elsewhere = server.tokens("web", OFFLINE).await;
+    let successor = server.refresh("spa", stolen.text("refresh_token")).await;
+    server.clock.advance(31);
+    assert_refused(&server, stolen.text("refresh_token")).await;
+    assert_refused(&server, successor.text("refresh_token")).await;
+    let userinfo = server.userinfo(successor.text("access_token")).await;
+    assert_eq!(userinfo.status, 401, "its access tokens end with it");
+    assert_eq!(
+        server
+            .refresh("spa", other.text("refresh_token"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        server
+            .refresh("web", elsewhere.text("refresh_token"))
+            .await
+            .status,
+        200
+    );
+}
+
+/// T20: two steps back is no retry, however soon.
+#[tokio::test]
+async fn a_spent_token_whose_successor_was_spent_ends_its_family() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let second = server.refresh("spa", first.text("refresh_token")).await;
+    let third = server.refresh("spa", second.text("refresh_token")).await;
+    assert_eq!(third.status, 200);
+    assert_refused(&server, first.text("refresh_token")).await;
+    assert_refused(&server, third.text("refresh_token")).await;
+    assert_eq!(live_families(&server).await, 0);
+}
+
+/// T21: what was spent or revoked stays so through a restart, and the window neither closes nor opens by it.
+#[tokio::test]
+async fn a_restart_neither_revives_nor_ends_a_family() {
+    let mut server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    let successor = server.refresh("spa", spent).await;
+    server.restart().await;
+    let again = server.refresh("spa", spent).await;
+    assert_eq!(again.text("refresh_token"), successor.text("refresh_token"));
+    server.clock.advance(31);
+    assert_refused(&server, spent).await;
+    server.restart().await;
+    assert_refused(&server, spent).await;
+    assert_refused(&server, successor.text("refresh_token")).await;
+}
+
+/// T21: a clock that steps back opens no longer window, and lengthens no life.
+#[tokio::test]
+async fn a_clock_step_back_extends_nothing() {
+    let server = with_lifetimes("refresh_idle = \"1h\"\nrefresh_absolute = \"2h\"\n").await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let other = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    let successor = server.refresh("spa", spent).await;
+    server.clock.advance(-1800);
+    assert_refused(&server, spent).await;
+    assert_refused(&server, successor.text("refresh_token")).await;
+    // A family that goes on through the step ends when it would have ended.
+    let mut current = other.text("refresh_token").to_owned();
+    for _ in 0..5 {
+        let next = server.refresh("spa", &current).await;
+        next.text("refresh_token").clone_into(&mut current);
+        server.clock.advance(1700);
+    }
+    assert_eq!(server.clock.now(), START - 1800 + 5 * 1700);
+    assert_eq!(server.refresh("spa", &current).await.status, 200);
+    server.clock.advance(2 * 3600 - (5 * 1700 - 1800));
+    assert_refused(&server, &current).await;
+    server.clock.advance(-DAY);
+    assert_refused(&server, spent).await;
+}
+
+/// T22.
+#[tokio::test]
+async fn both_lifetimes_hold_through_rotation() {
+    let server = with_lifetimes("refresh_idle = \"1h\"\nrefresh_absolute = \"3h\"\n").await;
+    let idle = server.tokens("spa", OFFLINE).await;
+    let used = server.tokens("spa", OFFLINE).await;
+    server.clock.advance(3599);
+    let mut current = server.refresh("spa", used.text("refresh_token")).await;
+    server.clock.advance(1);
+    assert_refused(&server, idle.text("refresh_token")).await;
+    for _ in 0..2 {
+        server.clock.advance(3598);
+        current = server.refresh("spa", current.text("refresh_token")).await;
+        assert_eq!(current.status, 200, "{current:?}");
+    }
+    assert_eq!(server.clock.now(), START + 10_796);
+    server.clock.advance(4);
+    assert_refused(&server, current.text("refresh_token")).await;
+}
+
+/// T22.
+#[tokio::test]
+async fn the_oldest_family_beyond_the_cap_ends() {
+    let server = with_lifetimes("families_per_client = 2\n").await;
+    let mut families = Vec::new();
+    for _ in 0..3 {
+        families.push(server.tokens("spa", OFFLINE).await);
+        server.clock.advance(1);
+    }
+    let elsewhere = server.tokens("web", OFFLINE).await;
+    assert_refused(&server, families[0].text("refresh_token")).await;
+    for living in &families[1..] {
+        let answer = server.refresh("spa", living.text("refresh_token")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let answer = server.refresh("web", elsewhere.text("refresh_token")).await;
+    assert_eq!(answer.status, 200, "another client has a cap of its own");
+}
+
+/// Design, section 4: without `offline_access` the family belongs to the session, and using it keeps the session in use.
+#[tokio::test]
+async fn a_family_without_offline_access_lives_as_long_as_its_session() {
+    let server = with_lifetimes("session_idle = \"1h\"\nsession_absolute = \"3h\"\n").await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    let page = browser.log_in_as(&url, people::JO_SMITH).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    let offline = server.tokens("spa", OFFLINE).await;
+    let mut current = tokens.text("refresh_token").to_owned();
+    for _ in 0..3 {
+        server.clock.advance(3000);
+        let next = server.refresh("spa", &current).await;
+        assert_eq!(next.status, 200, "{next:?}");
+        next.text("refresh_token").clone_into(&mut current);
+    }
+    let silent = server.authorize_url("spa", &[("prompt", "none")]);
+    assert!(browser.get(&silent).await.answer().contains_key("code"));
+    server.clock.advance(3 * 3600 - 9000);
+    assert_refused(&server, &current).await;
+    assert_eq!(
+        browser.get(&silent).await.answer()["error"],
+        "login_required"
+    );
+    let answer = server.refresh("spa", offline.text("refresh_token")).await;
+    assert_eq!(answer.status, 200, "an offline family outlives the session");
+}
+
+/// RFC 6749 section 10.4: the token is bound to its client, and who guesses at it ends nothing.
+#[tokio::test]
+async fn another_client_can_neither_use_nor_end_a_family() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", OFFLINE).await;
+    let refresh_token = tokens.text("refresh_token");
+    let foreign = server.refresh("web", refresh_token).await;
+    foreign.assert_error(400, "invalid_grant");
+    assert_eq!(server.refresh("spa", refresh_token).await.status, 200);
+}
+
+/// T23.
+#[tokio::test]
+async fn no_other_spelling_of_a_refresh_token_is_taken() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", OFFLINE).await;
+    let token = tokens.text("refresh_token");
+    let mut parts = token.split('.');
+    let (family, mac) = (parts.next().unwrap(), parts.next_back().unwrap());
+    for spelling in [
+        token[..token.len() - 1].to_owned(),
+        format!("{token}="),
+        format!("{token} "),
+        format!(" {token}"),
+        format!("{family}.1.{mac}"),
+        format!("{family}.00.{mac}"),
+        format!("{family}.-0.{mac}"),
+        format!("{family}.9223372036854775807.{mac}"),
+        token.to_uppercase(),
+        tokens.text("access_token").to_owned(),
+    ] {
+        let refused = server.refresh("spa", &spelling).await;
+        assert_eq!(refused.status, 400, "{spelling}");
+    }
+    assert_eq!(
+        server.refresh("spa", token).await.status,
+        200,
+        "nothing was ended"
+    );
+}
+
+/// RFC 6749 section 6.
+#[tokio::test]
+async fn a_refresh_may_ask_for_less_and_never_for_more() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", "openid profile offline_access").await;
+    let ask = |token: String, scope: &'static str| {
+        let server = &server;
+        async move {
+            let parameters = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.as_str()),
+                ("scope", scope),
+            ];
+            server.token("spa", &parameters).await
+        }
+    };
+    let token = tokens.text("refresh_token").to_owned();
+    let more = ask(token.clone(), "openid email").await;
+    more.assert_error(400, "invalid_scope");
+    let less = ask(token, "openid").await;
+    assert_eq!(less.body["scope"], "openid", "{less:?}");
+    let next = server.refresh("spa", less.text("refresh_token")).await;
+    assert_eq!(next.body["scope"], "offline_access openid profile");
+}
+
+/// T15, T17: an account that was closed, and a client that lost `offline_access`.
+#[tokio::test]
+async fn what_was_withdrawn_is_gone_at_the_next_refresh() {
+    let mut server = TestServer::start().await;
+    let tokens = server.tokens("spa", OFFLINE).await;
+    let token = tokens.text("refresh_token").to_owned();
+    let pool = server.database.pool().await;
+    sqlx::query("UPDATE account SET disabled_at = 1")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_refused(&server, &token).await;
+    assert_eq!(
+        server.userinfo(tokens.text("access_token")).await.status,
+        401
+    );
+    sqlx::query("UPDATE account SET disabled_at = NULL")
+        .execute(&pool)
+        .await
+        .unwrap();
+    drop(pool);
+    server.edit_config(
+        "http://127.0.0.1/callback\"]\npost_logout_redirect_uris = [\"https://spa.example.org/\"]\n\
+         grant_types = [\"authorization_code\", \"refresh_token\"]\nscope = \"openid profile email offline_access\"",
+        "http://127.0.0.1/callback\"]\npost_logout_redirect_uris = [\"https://spa.example.org/\"]\n\
+         grant_types = [\"authorization_code\", \"refresh_token\"]\nscope = \"openid profile email\"",
+    );
+    server.restart().await;
+    assert_refused(&server, &token).await;
+}

@@ -1,0 +1,165 @@
+//! Two equal nodes on one database: nothing is kept in a node that the other needs (design, section 5).
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use portico::simulator::people::JO_SMITH;
+
+use crate::harness::browser::{Browser, PASSWORD_FORM, http_client};
+use crate::harness::relying_party::{Answer, VERIFIER, answer, redirect_uri};
+use crate::harness::server::TestServer;
+use crate::harness::steps::at_node;
+use crate::refresh::{join_all, live_families};
+
+async fn refresh_at(node: SocketAddr, refresh_token: &str) -> Answer {
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh_token),
+        ("client_id", "spa"),
+    ];
+    let request = http_client().post(format!("http://{node}/token"));
+    answer(request.form(&form)).await
+}
+
+async fn redeem_at(node: SocketAddr, code: &str) -> Answer {
+    let redirect_uri = redirect_uri("spa");
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri.as_str()),
+        ("code_verifier", VERIFIER),
+        ("client_id", "spa"),
+    ];
+    let request = http_client().post(format!("http://{node}/token"));
+    answer(request.form(&form)).await
+}
+
+/// A flow is nobody's: each of its requests may meet another node.
+#[tokio::test]
+async fn a_login_goes_on_at_whichever_node_it_meets() {
+    let mut server = TestServer::start().await;
+    let (one, two) = (server.address, server.add_node().await);
+    let mut browser = Browser::new();
+    let page = browser.get(server.authorize_url("asking", &[])).await;
+    let login = page.location().unwrap();
+    let page = browser.get(at_node(two, login.as_str())).await;
+    let page = browser.choose(&page, "members").await;
+    let (action, mut fields) = page.form(PASSWORD_FORM);
+    fields.insert("username".into(), JO_SMITH.username.into());
+    fields.insert("password".into(), JO_SMITH.password.into());
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let page = browser.post(at_node(one, action.as_str()), &fields).await;
+    let resume = page.location().unwrap();
+    let consent = browser.open(at_node(two, resume.as_str())).await;
+    assert_eq!(consent.url.path(), "/consent", "{}", consent.body);
+    let done = browser
+        .submit(&consent, "form", &[("decision", "allow")])
+        .await;
+    let code = &done.answer()["code"];
+    assert_eq!(done.answer()["iss"], server.issuer);
+    let redirect_uri = redirect_uri("asking");
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", redirect_uri.as_str()),
+        ("code_verifier", VERIFIER),
+        ("client_id", "asking"),
+    ];
+    let request = http_client().post(format!("http://{one}/token"));
+    let tokens = answer(request.form(&form)).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+}
+
+/// T19 with nodes for tabs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_refresh_at_once_end_with_one_live_successor() {
+    let mut server = TestServer::start().await;
+    let nodes = [server.address, server.add_node().await];
+    let mut current = server
+        .tokens("spa", "openid offline_access")
+        .await
+        .text("refresh_token")
+        .to_owned();
+    for _ in 0..5 {
+        let answers = join_all((0..12).map(|tab| refresh_at(nodes[tab % 2], &current))).await;
+        let successors: BTreeSet<&str> = answers
+            .iter()
+            .map(|answer| {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                answer.text("refresh_token")
+            })
+            .collect();
+        assert_eq!(successors.len(), 1);
+        current = (*successors.first().unwrap()).to_owned();
+    }
+    assert_eq!(live_families(&server).await, 1);
+}
+
+/// T11 with nodes for racers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_code_is_redeemed_at_one_node_alone() {
+    let mut server = TestServer::start().await;
+    let nodes = [server.address, server.add_node().await];
+    let code = server.code("spa", &[]).await;
+    let answers = join_all((0..12).map(|racer| redeem_at(nodes[racer % 2], &code))).await;
+    let winners = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(winners, 1);
+    for loser in answers.iter().filter(|answer| answer.status != 200) {
+        loser.assert_error(400, "invalid_grant");
+    }
+    assert_eq!(
+        live_families(&server).await,
+        0,
+        "a replay ends what was given"
+    );
+}
+
+/// T34: the limit is the organization's and not a node's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn attempts_are_counted_over_all_nodes() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 3\n".to_owned();
+    })
+    .await;
+    let nodes = [server.address, server.add_node().await];
+    let server = &server;
+    let attempts = (0..20).map(|attempt| async move {
+        let mut browser = Browser::new();
+        let url = at_node(nodes[attempt % 2], &server.authorize_url("spa", &[]));
+        let page = browser.open(url).await;
+        browser.sign_in(&page, "members", ("jsmith", "wrong")).await
+    });
+    for page in join_all(attempts).await {
+        assert_eq!(page.status, 422);
+    }
+    let forwarded = server.imis.log();
+    let forwarded = forwarded.iter().filter(|request| request.path == "/token");
+    assert_eq!(forwarded.count(), 3);
+}
+
+/// T35: what one node ends is ended at the other at once.
+#[tokio::test]
+async fn a_logout_at_one_node_holds_at_the_other() {
+    let mut server = TestServer::start().await;
+    let two = server.add_node().await;
+    let mut browser = Browser::new();
+    let page = browser
+        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
+        .await;
+    let tokens = redeem_at(two, &page.answer()["code"]).await;
+    let hint = tokens.text("id_token");
+    let stale = browser.session(&server).unwrap();
+    let page = browser
+        .get(server.url(&format!("/end_session?id_token_hint={hint}")))
+        .await;
+    assert_eq!(page.status, 200);
+    browser.set_cookie("127.0.0.1", crate::harness::steps::SESSION, &stale);
+    let silent = server.authorize_url("spa", &[("prompt", "none")]);
+    let page = browser.get(at_node(two, &silent)).await;
+    assert_eq!(page.answer()["error"], "login_required");
+    let refused = refresh_at(two, tokens.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
+}
