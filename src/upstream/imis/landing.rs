@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use percent_encoding::utf8_percent_encode;
-use url::Url;
+use url::{Position, Url};
 
 use super::api::ApiError;
-use super::settings::{PAGE_PLACEHOLDER, SsoPage};
+use super::settings::{PAGE_PATH, PAGE_URL, SsoPage};
 use super::{Imis, person};
 use crate::protocol::ids::ClientId;
 use crate::protocol::params::Params;
@@ -97,15 +97,16 @@ impl Landing for SsoLanding {
 
 /// The sign-in page, told where to go on where the administrator says how.
 fn sign_in_url(sign_in: &Url, page: Option<&Url>) -> Url {
-    let page = page.map(|page| utf8_percent_encode(page.as_str(), RESERVED).to_string());
-    // The URL parser has encoded the braces in a query.
-    let filled = ["%7B", "{"]
-        .into_iter()
-        .fold(sign_in.to_string(), |text, open| {
-            let close = if open == "{" { "}" } else { "%7D" };
-            let placeholder = format!("{open}{PAGE_PLACEHOLDER}{close}");
-            text.replace(&placeholder, page.as_deref().unwrap_or_default())
-        });
+    let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+    let whole = page.map_or("", Url::as_str);
+    let path = page.map_or("", |page| &page[Position::BeforePath..]);
+    let mut filled = sign_in.to_string();
+    for (name, value) in [(PAGE_URL, whole), (PAGE_PATH, path)] {
+        // The URL parser encodes braces in some places and leaves them in others.
+        for placeholder in [format!("{{{name}}}"), format!("%7B{name}%7D")] {
+            filled = filled.replace(&placeholder, &encode(value));
+        }
+    }
     Url::parse(&filled).unwrap_or_else(|_| sign_in.clone())
 }
 
@@ -120,6 +121,11 @@ mod tests {
         assert_eq!(
             sign_in_url(&with, Some(&page)).as_str(),
             "https://m.example.org/Sign-in.aspx?ReturnUrl=https%3A%2F%2Fm.example.org%2FSSO%2FPortico.aspx%3Fa%3D1%26b"
+        );
+        let local = Url::parse("https://m.example.org/Sign-in.aspx?ReturnUrl={page_path}").unwrap();
+        assert_eq!(
+            sign_in_url(&local, Some(&page)).as_str(),
+            "https://m.example.org/Sign-in.aspx?ReturnUrl=%2FSSO%2FPortico.aspx%3Fa%3D1%26b"
         );
         let without = Url::parse("https://m.example.org/Sign-in.aspx").unwrap();
         assert_eq!(sign_in_url(&without, Some(&page)), without);

@@ -10,7 +10,9 @@ use crate::upstream::LoginMethod;
 use crate::upstream::settings::{self, Problems, SettingProblem};
 
 /// What stands in `sign_in_url`, in braces, for the address of the Single Sign On page to go on to.
-pub(super) const PAGE_PLACEHOLDER: &str = "page_url";
+pub(super) const PAGE_URL: &str = "page_url";
+/// The same without scheme and host, which is all that many sign-in pages take.
+pub(super) const PAGE_PATH: &str = "page_path";
 
 /// One entry of `[[upstreams]]` with `kind = "imis"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,8 +24,8 @@ pub struct Settings {
     /// Where the web site's pages are, if not at `base_url`. Default: `base_url`.
     #[serde(default)]
     pub web_base_url: Option<Url>,
-    /// The page where people sign in to the web site; `{page_url}` in it stands for the Single Sign On page to go on
-    /// to. Default: none.
+    /// The page where people sign in to the web site; `{page_path}` in it stands for the path of the Single Sign On
+    /// page to go on to, `{page_url}` for its whole address. Default: none.
     #[serde(default)]
     pub sign_in_url: Option<Url>,
     /// The page that ends the web site's session. Default: none.
