@@ -189,6 +189,21 @@ impl Flow {
         })
     }
 
+    /// Whether `who` is the very person that an upstream has just named.
+    pub async fn is_same_person(
+        &self,
+        who: &LoggedIn,
+        upstream: &UpstreamId,
+        identity: &Identity,
+    ) -> Result<bool, OAuthError> {
+        let login = UpstreamSubject {
+            upstream: upstream.clone(),
+            subject: identity.subject.clone(),
+        };
+        let account_id = self.store.find_login(&login).await?;
+        Ok(account_id.is_some_and(|id| id == who.account.id))
+    }
+
     /// Who the session cookie belongs to, if it still stands.
     pub async fn find_logged_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
         let now = self.clock.now();

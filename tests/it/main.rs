@@ -27,6 +27,8 @@ mod harness;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod landing;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod login;

@@ -296,7 +296,7 @@ async fn an_anonymous_visitor_of_imis_is_not_signed_in() {
     for name in names {
         server.imis.switch(|switches| {
             switches.token_shape = TokenShape::Full;
-            name.clone_into(&mut switches.guest_user_name);
+            switches.guest_user_name = Some(name.to_owned());
         });
         let mut browser = Browser::new();
         let url = server.authorize_url("spa", &[]);
