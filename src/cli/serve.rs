@@ -8,14 +8,17 @@ use crate::telemetry::{self, Format};
 use super::shutdown;
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    let shutdown = shutdown::signal();
     start_log(&config);
     // Taken first: an address that is taken should be told before a database is touched.
     let listeners = Listeners::bind(&config)?;
     let issuer = config.issuer.clone();
-    let listen = config.server.listen;
+    // The addresses as they are: with port 0 the system chose.
+    let listen = listeners.public.local_addr()?;
+    let internal_listen = listeners.internal.local_addr()?;
     let app = App::open(config, Clock::system()).await?;
-    tracing::info!(%issuer, %listen, "portico serves");
-    Ok(app.serve(listeners, shutdown::signal()).await?)
+    tracing::info!(%issuer, %listen, %internal_listen, "portico serves");
+    Ok(app.serve(listeners, shutdown).await?)
 }
 
 /// Starts the log as the config says.

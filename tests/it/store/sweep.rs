@@ -2,7 +2,7 @@
 
 use portico::model::family::TokenFamily;
 use portico::model::signing_key::SigningKeyRecord;
-use portico::model::throttle::ThrottlePolicy;
+use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::protocol::ids::KeyId;
 use portico::protocol::jws::SigningAlgorithm;
 use portico::store::Swept;
@@ -24,6 +24,7 @@ async fn a_sweep_leaves_live_rows() {
     let policy = ThrottlePolicy {
         attempts: 1,
         window: 60,
+        starts_at: WindowStart::FirstAttempt,
     };
     store.reserve_attempt("jo", policy, NOW).await.unwrap();
     assert_eq!(store.sweep(NOW, 10).await.unwrap(), Swept::default());
