@@ -61,24 +61,26 @@ deny: $(CARGO_DENY) ## Licences, banned crates and sources (deny.toml)
 audit: $(CARGO_DENY) ## Known vulnerabilities; fetches the advisory database
 	$(CARGO_DENY) --locked check advisories
 
-.PHONY: build
-build:
-	cargo build --locked
+# The binary that `cargo test` builds is the one under test everywhere. `cargo build` would compile a third of the dependencies
+# once more, for the tests' own dependencies ask for other features of them.
+.PHONY: build-tests
+build-tests: ## The tests and the binary, compiled
+	cargo test --locked --no-run
 
 .PHONY: test-web
-test-web: build $(WEB) ## Relying parties from npm and Chromium, on SQLite
+test-web: build-tests $(WEB) ## Relying parties from npm and Chromium, on SQLite
 	cd tests/web && env -u TEST_DATABASE_URL PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=sqlite npm test --silent
 
 .PHONY: test-web-postgres
-test-web-postgres: build $(WEB) ## The same on PostgreSQL
+test-web-postgres: build-tests $(WEB) ## The same on PostgreSQL
 	cd tests/web && PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres npm test --silent
 
 .PHONY: test-authlib
-test-authlib: build $(WEB) $(AUTHLIB) ## Authlib from PyPI, on SQLite
+test-authlib: build-tests $(WEB) $(AUTHLIB) ## Authlib from PyPI, on SQLite
 	cd tests/authlib && env -u TEST_DATABASE_URL PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=sqlite .venv/bin/python -m unittest --verbose
 
 .PHONY: test-authlib-postgres
-test-authlib-postgres: build $(WEB) $(AUTHLIB) ## The same on PostgreSQL
+test-authlib-postgres: build-tests $(WEB) $(AUTHLIB) ## The same on PostgreSQL
 	cd tests/authlib && PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres .venv/bin/python -m unittest --verbose
 
 $(WEB): tests/web/package.json tests/web/package-lock.json

@@ -6,7 +6,7 @@
 //! networks and proxies do. The room uses no other room than the clock, so that what it answers
 //! was never shaped by the code that has to read it.
 //!
-//! - [`imis`]: token endpoint, REST API, saved queries, logout page.
+//! - [`imis`]: token endpoint, REST API, saved queries; web site with sign-in, single sign-on and logout pages.
 //! - [`aim18`]: login page with redirect, token endpoint, entity and search API.
 //! - [`people`]: who can log in, with invented passwords.
 //! - [`wire`]: what was received ([`Recorded`]) and how it is answered.

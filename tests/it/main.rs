@@ -17,15 +17,29 @@ mod config;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod end_session;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod landing;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod prompt;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
@@ -41,7 +55,11 @@ mod scale_out;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
+mod single_sign_on;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tabs;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
@@ -50,6 +68,8 @@ mod upstream;
 mod upstream_aim18;
 #[cfg(test)]
 mod upstream_imis;
+#[cfg(test)]
+mod upstream_login;
 #[cfg(test)]
 mod upstream_outbound;
 #[cfg(test)]

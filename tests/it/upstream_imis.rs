@@ -269,7 +269,7 @@ async fn a_guest_never_comes_in() {
         for shape in [TokenShape::Minimal, TokenShape::Full] {
             for rights in [MemberRights::OwnRecord, MemberRights::Forbidden] {
                 let site = Site::with_service(|switches| {
-                    name.clone_into(&mut switches.guest_user_name);
+                    switches.guest_user_name = Some(name.to_owned());
                     switches.token_shape = shape;
                     switches.member_rights = rights;
                 })

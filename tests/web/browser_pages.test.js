@@ -31,6 +31,47 @@ test("choice of upstream, login, wrong password, consent", withBrowser(async (ch
   await chromium.arrivesAt(town.reading.address);
 }));
 
+for (const language of ["fr", "zh-Hant", "zh-Hans"]) {
+  test(`the same in ${language}`, withBrowser(async (chromium) => {
+    await chromium.open(`${town.reading.address}/login?ui_locales=${language}&prompt=consent`);
+    await chromium.named(JO.label);
+    assert.equal(await (await chromium.find("html")).getAttribute("lang"), language);
+    await flawless(chromium, `choice-${language}`);
+    await choose(chromium, JO);
+    await typePassword(chromium, JO, "not the password");
+    await chromium.find("[role=alert]");
+    await flawless(chromium, `login-refused-${language}`);
+    await typePassword(chromium, JO);
+    await chromium.find("button[name=decision]");
+    await flawless(chromium, `consent-${language}`);
+    await decide(chromium, "allow");
+    await chromium.open(`${town.issuer}/end_session?ui_locales=${language}`);
+    await flawless(chromium, `logout-${language}`);
+  }));
+}
+
+test("the account that is signed in already, or another one", withBrowser(async (chromium) => {
+  await chromium.open(`${town.notes.address}/login`);
+  await logIn(chromium, JO);
+  await chromium.arrivesAt(town.notes.address);
+  await chromium.open(`${town.notes.address}/login?prompt=select_account`);
+  await chromium.named(`Continue as ${JO.name}`);
+  await flawless(chromium, "select-account");
+  await choose(chromium, JO);
+  await flawless(chromium, "select-account-login");
+  await chromium.leaving(() => chromium.press(`Continue as ${JO.name}`));
+  await chromium.arrivesAt(`${town.notes.address}/`);
+}));
+
+test("the form that posts itself, where script is off", withBrowser(async (chromium) => {
+  await chromium.disableScript();
+  await chromium.open(`${town.notes.address}/login?response_mode=form_post`);
+  await logIn(chromium, JO);
+  await chromium.enableScript();
+  await chromium.find("form button");
+  await flawless(chromium, "form-post");
+}));
+
 test("the simulated aiM18", withBrowser(async (chromium) => {
   await chromium.open(`${town.notes.address}/login`);
   await choose(chromium, ANN);
@@ -47,16 +88,31 @@ test("logout and logged out", withBrowser(async (chromium) => {
   await flawless(chromium, "logged-out");
 }));
 
-test("errors: an unknown client, a lost flow, no such page", withBrowser(async (chromium) => {
+test("errors: an unknown client, a lost flow, no such page, a form that is too old, a finished login", withBrowser(async (chromium) => {
   await chromium.open(`${town.issuer}/authorize?client_id=nobody&response_type=code&redirect_uri=https%3A%2F%2Fapp.example.org%2F`);
   await chromium.find("h1");
   await flawless(chromium, "error-unknown-client");
+  await chromium.click("summary");
+  await flawless(chromium, "error-unknown-client-details");
   await chromium.open(`${town.issuer}/login?flow=nothing`);
   await chromium.find("h1");
   await flawless(chromium, "error-lost-flow");
   await chromium.open(`${town.issuer}/no/such/page`);
   await chromium.find("h1");
   await flawless(chromium, "error-not-found");
+
+  await chromium.open(`${town.notes.address}/login`);
+  await choose(chromium, JO);
+  const page = await chromium.url();
+  await chromium.driver.executeScript(() => { document.querySelector("[name=form_token]").value = "touched"; });
+  await typePassword(chromium, JO);
+  await flawless(chromium, "error-form");
+  await chromium.open(page);
+  await typePassword(chromium, JO);
+  await chromium.arrivesAt(`${town.notes.address}/`);
+  await chromium.open(page);
+  await chromium.named("Back to The notes app");
+  await flawless(chromium, "finished");
 }));
 
 test("the sample app, signed out and signed in", withBrowser(async (chromium) => {

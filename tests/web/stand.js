@@ -5,12 +5,12 @@ import { ANN, JO } from "./harness/people.js";
 import { startStand } from "./harness/stand.js";
 
 const stand = await startStand({ clients: clients.ALL });
-const { PUBLIC, BASIC, POST, SERVICE, API, CALLBACK } = clients;
+const { PUBLIC, UNRESERVED, POST, SERVICE, API, CALLBACK } = clients;
 process.stdout.write(`${JSON.stringify({
   issuer: stand.issuer,
   callback: CALLBACK,
   api: API,
-  clients: { public: PUBLIC, basic: BASIC, post: POST, service: SERVICE },
+  clients: { public: PUBLIC, basic: UNRESERVED, post: POST, service: SERVICE },
   people: { jo: JO, ann: ANN },
 })}\n`);
 

@@ -40,7 +40,9 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let shutdown = shutdown::signal();
     let folder = Folder::open(options.keep.as_deref())?;
-    let sample_app = listen(options.app_port).await?;
+    let sample_app = listen(options.app_port)
+        .await
+        .with_context(|| taken("--app-port", options.app_port))?;
     let imis = Imis::new(Clock::system()).serve(listen(0).await?).await?;
     let aim18 = Aim18::new(Clock::system());
     let addresses = Addresses {
@@ -63,7 +65,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let file = config_file::write(folder.path(), &addresses, options.verbose)?;
     let config = load(&file)?;
     serve::start_log(&config);
-    let listeners = Listeners::bind(&config)?;
+    let listeners = Listeners::bind(&config).with_context(|| taken("--port", options.port))?;
     let app = App::open(config, Clock::system()).await?;
     let sample = sample_app::serve(sample_app, &addresses);
     tell(&addresses, options.keep.as_deref());
@@ -77,10 +79,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 /// On 127.0.0.1 alone: the simulators and the sample app are nobody else's business.
-async fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), port))
-        .await
-        .with_context(|| format!("port {port} is taken; choose another with --port and --app-port"))
+async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), port)).await
+}
+
+fn taken(option: &str, port: u16) -> String {
+    format!("port {port} cannot be used; choose a free one with {option}")
 }
 
 fn tell(addresses: &Addresses, kept: Option<&Path>) {

@@ -68,6 +68,10 @@ export class Chromium {
     await this.driver.sendDevToolsCommand("Emulation.setScriptExecutionDisabled", { value: true });
   }
 
+  async enableScript() {
+    await this.driver.sendDevToolsCommand("Emulation.setScriptExecutionDisabled", { value: false });
+  }
+
   async url() {
     return this.driver.getCurrentUrl();
   }
@@ -89,7 +93,7 @@ export class Chromium {
   }
 
   async has(css) {
-    for (const element of await this.driver.findElements(By.css(css))) if (await element.isDisplayed()) return true;
+    for (const element of await this.driver.findElements(By.css(css))) if (await element.isDisplayed().catch(() => false)) return true;
     return false;
   }
 
@@ -101,7 +105,9 @@ export class Chromium {
   async named(label) {
     const element = await this.driver.wait(async () => {
       for (const candidate of await this.driver.findElements(By.css("button, a[href], input[type=submit]"))) {
-        if (await candidate.isDisplayed().catch(() => false) && (await candidate.getText()).includes(label)) return candidate;
+        // The page may be on its way out while it is read.
+        const says = () => candidate.getText().catch(() => "");
+        if (await candidate.isDisplayed().catch(() => false) && (await says()).includes(label)) return candidate;
       }
       return null;
     }, PATIENCE_MS).catch(async () => { throw new Error(`found nothing to press that says ${label} at ${await this.where()}`); });

@@ -22,6 +22,14 @@ export const BASIC = user({
   token_endpoint_auth_method: "client_secret_basic",
 });
 
+// Authlib puts both halves into the header as they are, and not encoded as a form first (RFC 6749 section 2.3.1). Both ways are
+// the same for letters, digits, "-" and "_", which is what `portico client secret` makes.
+export const UNRESERVED = user({
+  client_id: "unreserved-app",
+  client_secret: "a-secret-that-no-encoding-changes-5",
+  token_endpoint_auth_method: "client_secret_basic",
+});
+
 export const POST = user({
   client_id: "post-app",
   client_secret: "a secret that a form carries, number 2",
@@ -40,14 +48,14 @@ export const API = "https://api.example.org/";
 
 export const SERVICE = {
   client_id: "night-job",
-  client_secret: "a secret of a server with no user, 3",
+  client_secret: "a-secret-of-a-server-with-no-user-3",
   token_endpoint_auth_method: "client_secret_basic",
   grant_types: ["client_credentials"],
   scope: "reports:read reports:write",
   audience: [API],
 };
 
-export const ALL = [PUBLIC, BASIC, POST, CONSENTED, SERVICE];
+export const ALL = [PUBLIC, BASIC, UNRESERVED, POST, CONSENTED, SERVICE];
 
 // An app that runs in the test, for Chromium to be sent back to.
 export const browserApp = (name, address, registration = {}) => user({

@@ -55,7 +55,7 @@ class Program {
     const timer = setTimeout(() => this.child.kill("SIGKILL"), PATIENCE_MS);
     const exit = await this.ended;
     clearTimeout(timer);
-    if (exit !== 0 && exit !== "SIGTERM") throw new Error(`${this.name} ended with ${exit} when asked to stop:\n${this.output}`);
+    if (exit !== 0) throw new Error(`${this.name} ended with ${exit} when asked to stop:\n${this.output}`);
   }
 }
 

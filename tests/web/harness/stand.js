@@ -12,7 +12,7 @@ import { start } from "./processes.js";
 import { toml } from "./toml.js";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
+export const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
 
 const AIM18_CLIENT = { id: "C-cG9ydGljbyB0ZXN0", secret: "aim18-client-secret-of-the-tests" };
 
@@ -31,11 +31,11 @@ function registration(client, index, environment) {
   return { ...rest, client_secret: { env: variable } };
 }
 
-function configuration({ issuer, listen, internalListen, database, imis, aim18, clients, environment }) {
+function configuration({ issuer, listen, internalListen, imis, aim18, clients, environment }) {
   return {
     issuer,
     server: { listen, internal_listen: internalListen },
-    database: { url: database },
+    database: { url: { env: "TEST_SERVER_DATABASE" } },
     keys: { master_key: { env: "TEST_MASTER_KEY" } },
     brand: { name: "Example Society" },
     upstreams: [
@@ -87,6 +87,7 @@ export async function startStand({ clients }) {
     undo.push(() => aim18.stop());
 
     const environment = {
+      TEST_SERVER_DATABASE: database.url,
       TEST_IMIS_PASSWORD: IMIS_SERVICE.password,
       TEST_AIM18_SECRET: AIM18_CLIENT.secret,
       TEST_MASTER_KEY: randomBytes(32).toString("base64"),
@@ -96,7 +97,6 @@ export async function startStand({ clients }) {
       issuer,
       listen: `127.0.0.1:${port}`,
       internalListen: `127.0.0.1:${internalPort}`,
-      database: database.url,
       imis: imis.url,
       aim18: aim18.url,
       clients,
