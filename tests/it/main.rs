@@ -21,7 +21,11 @@ mod discovery;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
@@ -54,6 +58,8 @@ mod single_sign_on;
 mod store;
 #[cfg(test)]
 mod tabs;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
