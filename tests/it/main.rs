@@ -31,6 +31,8 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod log_scrubbing;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod outages;
