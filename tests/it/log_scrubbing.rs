@@ -239,7 +239,9 @@ impl Run {
 
 fn sha1_hex(text: &str) -> String {
     let digest = Sha1::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn encoded(text: &str) -> String {
