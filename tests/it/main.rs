@@ -23,13 +23,19 @@ mod discovery;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod log_scrubbing;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
@@ -60,6 +66,8 @@ mod single_sign_on;
 mod store;
 #[cfg(test)]
 mod tabs;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
