@@ -12,10 +12,19 @@ use super::AppError;
 
 /// What begins a secret that we made: 256 random bits, for which a keyed hash is enough.
 const MADE_BY_US: &str = "portico_secret_";
+/// How long [`random_token`] is.
+const RANDOM_CHARACTERS: usize = 43;
 
 /// A client secret of full entropy, for `portico client secret`.
 pub fn made_secret() -> Secret {
     Secret::new(format!("{MADE_BY_US}{}", random_token()))
+}
+
+/// Whether a secret has the form of those that we make, so that it is hashed as one.
+fn is_made_by_us(secret: &Secret) -> bool {
+    let random = secret.expose().strip_prefix(MADE_BY_US);
+    let base64url = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    random.is_some_and(|random| random.len() == RANDOM_CHARACTERS && random.chars().all(base64url))
 }
 
 /// Makes the store hold exactly the clients of the files.
@@ -63,7 +72,7 @@ async fn hash(
     secret: &Secret,
     known: &[ClientSecretHash],
 ) -> Result<ClientSecretHash, AppError> {
-    if secret.expose().starts_with(MADE_BY_US) {
+    if is_made_by_us(secret) {
         let hash = secrets.hash(Purpose::ClientSecret, secret.expose())?;
         return Ok(ClientSecretHash::Keyed { hash });
     }
@@ -79,4 +88,17 @@ async fn hash(
     }
     let phc = hash_password(secret).map_err(|error| AppError::Hash(error.to_string().into()))?;
     Ok(ClientSecretHash::Argon2id { phc })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_make_is_told_from_what_only_looks_so() {
+        assert!(is_made_by_us(&made_secret()));
+        for other in ["", "portico_secret_", "portico_secret_1234567890", "secret"] {
+            assert!(!is_made_by_us(&Secret::new(other)), "{other}");
+        }
+    }
 }

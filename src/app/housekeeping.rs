@@ -30,19 +30,23 @@ impl Housekeeping {
         let mut ticks = tokio::time::interval(KEYS_EVERY);
         loop {
             ticks.tick().await;
-            let reloaded = match self.store.list_signing_keys().await {
-                Ok(records) => self
-                    .ring
-                    .reload(records, &self.secrets)
-                    .map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = reloaded {
-                tracing::error!(
-                    error,
-                    "the signing keys could not be read again; the old ones stay"
-                );
-            }
+            self.reload_keys().await;
+        }
+    }
+
+    async fn reload_keys(&self) {
+        let reloaded = match self.store.list_signing_keys().await {
+            Ok(records) => self
+                .ring
+                .reload(records, &self.secrets)
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = reloaded {
+            tracing::error!(
+                error,
+                "the signing keys could not be read again; the old ones stay"
+            );
         }
     }
 
@@ -55,5 +59,46 @@ impl Housekeeping {
                 Err(error) => tracing::error!(error = %error, "expired rows could not be deleted"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::keys::open_ring;
+    use crate::keys::MasterKey;
+    use crate::keys::ring::new_key;
+    use crate::protocol::jws::SigningAlgorithm;
+    use crate::protocol::secret::Secret;
+
+    /// T47: a key that another node announced is in this node's JWKS before it signs anywhere; and one that this node
+    /// cannot open takes nothing away.
+    #[tokio::test]
+    async fn a_node_takes_over_what_another_has_rotated() {
+        let algorithm = SigningAlgorithm::ES256;
+        let store = Store::open(&Secret::new("sqlite::memory:")).await.unwrap();
+        store.migrate().await.unwrap();
+        let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
+        let ring = open_ring(&store, &secrets, &[algorithm], 0).await.unwrap();
+        let clock = Clock::manual(100);
+        let node = Housekeeping {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            ring: ring.clone(),
+            clock,
+        };
+        let successor = new_key(algorithm, &secrets, 100, 4000).unwrap();
+        let kid = successor.kid.clone();
+        assert!(store.rotate_signing_key(&successor, 9000).await.unwrap());
+        assert!(!ring.jwks(100).contains(kid.as_str()));
+        node.reload_keys().await;
+        let taken_over = ring.jwks(100);
+        assert!(taken_over.contains(kid.as_str()));
+
+        let foreign = Secrets::derive(&MasterKey::new([2; 32])).unwrap();
+        let unreadable = new_key(algorithm, &foreign, 5000, 9000).unwrap();
+        assert!(store.rotate_signing_key(&unreadable, 19000).await.unwrap());
+        node.reload_keys().await;
+        assert_eq!(ring.jwks(100), taken_over);
     }
 }

@@ -19,7 +19,7 @@ use crate::http::discovery::Discovery;
 use crate::http::state::{Settings, Upstreams};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::KeyError;
-use crate::model::throttle::ThrottlePolicy;
+use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
 use crate::protocol::discovery::Metadata;
 use crate::protocol::error::BoxError;
@@ -164,6 +164,7 @@ impl App {
             throttle: config.login.throttle,
             address_throttle: ThrottlePolicy {
                 attempts: config.login.address_attempts,
+                starts_at: WindowStart::FirstAttempt,
                 ..config.login.throttle
             },
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),

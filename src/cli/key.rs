@@ -4,8 +4,10 @@ use anyhow::{bail, ensure};
 use clap::Subcommand;
 
 use crate::app;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
+use crate::config::Config;
 use crate::protocol::jws::SigningAlgorithm;
+use crate::store::Store;
 
 use super::{ConfigFile, database, output};
 
@@ -72,7 +74,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             now: at_once,
         } => {
             let config = file.load()?;
-            let store = database::open(&config).await?;
             let algorithms = match algorithm {
                 Some(one) if !config.keys.algorithms.contains(&one) => {
                     bail!("{} is not among keys.algorithms", one.as_str())
@@ -80,25 +81,40 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 Some(one) => vec![one],
                 None => config.keys.algorithms.clone(),
             };
-            let mut refused = Vec::new();
-            for algorithm in algorithms {
-                let name = algorithm.as_str();
-                match app::rotate(&config, &store, algorithm, at_once, now).await? {
-                    Some((kid, active_at)) => {
-                        let from = output::date(active_at);
-                        output::line(format!("{name}: {kid} is announced and signs from {from}"));
-                    }
-                    None => refused.push(name),
-                }
-            }
+            let store = database::open(&config).await?;
+            let outcome = rotate(&config, &store, &algorithms, at_once, now).await;
             store.close().await;
-            ensure!(
-                refused.is_empty(),
-                "{}: a successor is announced already, and has to sign before it gets one itself; \
-                 `portico key list` says when it begins; --now if a key has leaked",
-                refused.join(", ")
-            );
+            outcome?;
         }
     }
+    Ok(())
+}
+
+/// Rotates each algorithm's key, whatever becomes of the others.
+async fn rotate(
+    config: &Config,
+    store: &Store,
+    algorithms: &[SigningAlgorithm],
+    at_once: bool,
+    now: UnixTime,
+) -> anyhow::Result<()> {
+    let mut refused = Vec::new();
+    for algorithm in algorithms {
+        let name = algorithm.as_str();
+        match app::rotate(config, store, *algorithm, at_once, now).await? {
+            Some((kid, active_at)) => {
+                let word = if at_once { "active" } else { "announced" };
+                let from = output::date(active_at);
+                output::line(format!("{name}: {kid} is {word} and signs from {from}"));
+            }
+            None => refused.push(name),
+        }
+    }
+    ensure!(
+        refused.is_empty(),
+        "{}: a successor is announced already; `portico key list` says when it begins to sign, \
+         and --now is for a key that has leaked",
+        refused.join(", ")
+    );
     Ok(())
 }

@@ -13,9 +13,11 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     // Taken first: an address that is taken should be told before a database is touched.
     let listeners = Listeners::bind(&config)?;
     let issuer = config.issuer.clone();
-    let listen = config.server.listen;
+    // The addresses as they are: with port 0 the system chose.
+    let listen = listeners.public.local_addr()?;
+    let internal_listen = listeners.internal.local_addr()?;
     let app = App::open(config, Clock::system()).await?;
-    tracing::info!(%issuer, %listen, "portico serves");
+    tracing::info!(%issuer, %listen, %internal_listen, "portico serves");
     Ok(app.serve(listeners, shutdown).await?)
 }
 

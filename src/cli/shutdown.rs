@@ -1,35 +1,38 @@
 //! The signals that end a server.
 
-use std::future::Future;
-
-/// Waits for Ctrl-C or SIGTERM; listens from the call on, so that a signal during the start is not lost.
 #[cfg(unix)]
-pub(super) fn signal() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listeners = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+use tokio::signal::unix::{Signal, SignalKind};
+
+/// Takes Ctrl-C and SIGTERM from this call on, and gives what waits for the first of them. Call it before a server is
+/// opened: one that is told to end while it starts must end in good order too, and a process of number 1, as in a
+/// container, would not even notice a signal that nobody takes.
+#[cfg(unix)]
+pub(super) fn signal() -> impl Future<Output = ()> + Send {
+    let interrupt = tokio::signal::unix::signal(SignalKind::interrupt());
+    let terminate = tokio::signal::unix::signal(SignalKind::terminate());
     async move {
-        let [interrupt, terminate] = listeners.map(|listener| async {
-            match listener {
-                Ok(mut listener) => {
-                    listener.recv().await;
-                }
-                // Without a listener there is nothing to wait for, and the default action still ends the process.
-                Err(_) => std::future::pending().await,
-            }
-        });
         tokio::select! {
-            () = interrupt => {}
-            () = terminate => {}
+            () = first(interrupt) => {}
+            () = first(terminate) => {}
         }
     }
 }
 
-/// Waits for Ctrl-C.
-#[cfg(not(unix))]
-pub(super) fn signal() -> impl Future<Output = ()> {
-    async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+/// A signal that cannot be taken never comes; its default action still ends the process.
+#[cfg(unix)]
+async fn first(signal: std::io::Result<Signal>) {
+    match signal {
+        Ok(mut signal) => {
+            signal.recv().await;
         }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Gives what waits for Ctrl-C.
+#[cfg(not(unix))]
+pub(super) async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct Raw {
     client_id: Option<String>,
     client_name: Option<String>,
     client_uri: Option<String>,
+    initiate_login_uri: Option<String>,
     token_endpoint_auth_method: ClientAuthMethod,
     client_secret: Option<RawSecrets>,
     redirect_uris: Vec<String>,
@@ -83,6 +84,7 @@ impl ClientConfig {
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
             client_name: raw.client_name,
             client_uri: raw.client_uri,
+            initiate_login_uri: raw.initiate_login_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
             redirect_uris: client_uris::register(
                 &raw.redirect_uris,
@@ -188,6 +190,9 @@ fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
     }
     if let Some(uri) = &raw.client_uri {
         client_uris::check_home(uri, &at.key("client_uri"), report);
+    }
+    if let Some(uri) = &raw.initiate_login_uri {
+        client_uris::check_home(uri, &at.key("initiate_login_uri"), report);
     }
     client_uris::check_audience(&raw.audience, &at.key("audience"), report);
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::duration::Span;
 use super::place::{Place, Report};
-use crate::model::throttle::ThrottlePolicy;
+use crate::model::throttle::{ThrottlePolicy, WindowStart};
 
 /// What stands between a guesser and the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,10 @@ impl Default for LoginPolicy {
     fn default() -> Self {
         Self {
             throttle: ThrottlePolicy {
-                attempts: 5,
+                // iMIS, as other systems on the ASP.NET membership provider, locks at the fifth.
+                attempts: 4,
                 window: 15 * 60,
+                starts_at: WindowStart::LastAttempt,
             },
             address_attempts: 100,
             refusal_floor: Duration::from_millis(500),
@@ -78,7 +80,11 @@ impl LoginPolicy {
             report.problem(&at.key("refusal_floor"), "must be 5s at the most");
         }
         Self {
-            throttle: ThrottlePolicy { attempts, window },
+            throttle: ThrottlePolicy {
+                attempts,
+                window,
+                ..default.throttle
+            },
             address_attempts,
             refusal_floor,
         }

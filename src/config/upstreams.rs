@@ -146,6 +146,11 @@ impl UpstreamConfig {
         let mut written = table.clone();
         reference::mask(&mut written);
         let settings = kind.settings(table, at, report);
+        if let Some(UpstreamSettings::Imis(imis)) = &settings {
+            for SettingProblem { key, problem } in imis.login_problems(&login) {
+                report.problem(&at.path(&key), problem);
+            }
+        }
         let id = id?;
         Some(Self {
             label: raw.label.unwrap_or_else(|| id.to_string()),

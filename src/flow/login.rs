@@ -37,7 +37,15 @@ impl RefusalFloor {
         }
     }
 
-    fn learn(&self, took: Duration) {
+    /// Learns from what the upstream itself refused. An outage may take as long as a timeout, and nobody else should
+    /// have to wait that long.
+    fn learn(&self, error: &LoginError, took: Duration) {
+        if !matches!(
+            error,
+            LoginError::BadCredentials(_) | LoginError::NotAllowed(_)
+        ) {
+            return;
+        }
         let took = u64::try_from(took.as_millis())
             .unwrap_or(u64::MAX)
             .min(30_000);
@@ -104,8 +112,8 @@ impl Flow {
             Err(LoginError::BadCredentials(None))
         } else {
             let outcome = login.log_in(credentials).await;
-            if outcome.is_err() {
-                self.refusal_floor.learn(start.elapsed());
+            if let Err(error) = &outcome {
+                self.refusal_floor.learn(error, start.elapsed());
             }
             outcome
         };
@@ -181,6 +189,21 @@ impl Flow {
         })
     }
 
+    /// Whether `who` is the very person that an upstream has just named.
+    pub async fn is_same_person(
+        &self,
+        who: &LoggedIn,
+        upstream: &UpstreamId,
+        identity: &Identity,
+    ) -> Result<bool, OAuthError> {
+        let login = UpstreamSubject {
+            upstream: upstream.clone(),
+            subject: identity.subject.clone(),
+        };
+        let account_id = self.store.find_login(&login).await?;
+        Ok(account_id.is_some_and(|id| id == who.account.id))
+    }
+
     /// Who the session cookie belongs to, if it still stands.
     pub async fn find_logged_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
         let now = self.clock.now();
@@ -198,5 +221,25 @@ impl Flow {
         };
         self.store.touch_session(&session.id, now).await?;
         Ok(Some(LoggedIn { session, account }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T32.
+    #[test]
+    fn the_floor_rises_to_what_refusals_take_and_not_to_what_outages_take() {
+        let floor = RefusalFloor::new(Duration::ZERO);
+        let usual = || floor.usual_millis.load(Ordering::Relaxed);
+        let outage = LoginError::Unavailable("no answer within 10s".into());
+        floor.learn(&outage, Duration::from_secs(10));
+        assert_eq!(usual(), 0);
+        let refusal = LoginError::BadCredentials(None);
+        floor.learn(&refusal, Duration::from_millis(200));
+        assert_eq!(usual(), 200);
+        floor.learn(&refusal, Duration::from_millis(1000));
+        assert_eq!(usual(), 300);
     }
 }

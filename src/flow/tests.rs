@@ -22,6 +22,7 @@ fn client() -> Client {
         client_id: ClientId::new("app"),
         client_name: None,
         client_uri: None,
+        initiate_login_uri: None,
         token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
         redirect_uris: vec![RedirectUri::register("https://app.example.org/cb").unwrap()],
         post_logout_redirect_uris: vec![],

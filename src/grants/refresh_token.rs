@@ -77,16 +77,26 @@ impl RefreshTokenRequest {
                 "offline_access was withdrawn from this client",
             ));
         }
-        if self.scope.is_empty() {
-            return Ok(held);
-        }
         if !self.scope.is_within(&family.scope) {
             return Err(OAuthError::new(
                 ErrorCode::InvalidScope,
                 "a refresh cannot ask for more than was granted",
             ));
         }
-        Ok(self.scope.narrowed_to(&held))
+        let asked = if self.scope.is_empty() {
+            &family.scope
+        } else {
+            &self.scope
+        };
+        let granted = asked.narrowed_to(&held);
+        // An answer without `scope` would tell the client that it got what it asked for (RFC 6749 section 5.1).
+        if granted.is_empty() && !asked.is_empty() {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "all of this was withdrawn from this client",
+            ));
+        }
+        Ok(granted)
     }
 }
 

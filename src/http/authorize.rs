@@ -86,10 +86,7 @@ async fn by_post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
-    let params = form::parse(&headers, &body)
-        .ok_or_else(|| OAuthError::invalid_request("the body must be a form"))
-        .and_then(|params| params)
-        .map_err(PageError::request)?;
+    let params = form::require(&headers, &body).map_err(PageError::request)?;
     match endpoint.read(&params).await {
         Ok((_, pending)) => {
             let now = endpoint.flow.clock.now();

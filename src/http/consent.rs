@@ -111,7 +111,9 @@ async fn decide(
                 cookies: &open.cookies,
                 handle: Some(&handle),
             };
-            request.refuse(&open.pending, &authorization::denied())
+            request
+                .refuse(&open.pending, &authorization::denied())
+                .await
         }
         _ => Err(PageError::new(Trouble::Form)),
     }

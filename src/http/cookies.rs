@@ -47,6 +47,11 @@ impl CookieNames {
         format!("{}-away", self.prefix())
     }
 
+    /// Somebody whom an upstream's page has sent.
+    pub(super) fn arrival(self, handle: &str) -> String {
+        format!("{}-arrival-{handle}", self.prefix())
+    }
+
     /// A flow.
     pub(super) fn flow(self, handle: &str) -> String {
         format!("{}-flow-{handle}", self.prefix())

@@ -157,10 +157,7 @@ async fn by_post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
-    let params = form::parse(&headers, &body)
-        .ok_or_else(|| OAuthError::invalid_request("the body must be a form"))
-        .and_then(|params| params)
-        .map_err(PageError::request)?;
+    let params = form::require(&headers, &body).map_err(PageError::request)?;
     let secrets = Secrets::from_ref(&state);
     let form = PageForm(params);
     if form.optional("form_token")?.is_none() {

@@ -51,6 +51,10 @@ pub enum Trouble {
     Form,
     /// Nobody was sent away to the upstream that they come back from.
     Away,
+    /// An upstream's page sent somebody who is not signed in there.
+    Anonymous,
+    /// An upstream's page sent somebody with a credential that it did not honor.
+    Arrival,
     /// Something of ours failed.
     Server,
     /// No such page.
@@ -72,6 +76,8 @@ impl Trouble {
     const fn status(self) -> StatusCode {
         match self {
             Self::Request | Self::Expired | Self::Form | Self::Away => StatusCode::BAD_REQUEST,
+            Self::Anonymous => StatusCode::FORBIDDEN,
+            Self::Arrival => StatusCode::BAD_GATEWAY,
             Self::Done => StatusCode::OK,
             Self::Server => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -86,6 +92,8 @@ impl Trouble {
             Self::Done => (texts.error_done, texts.error_done_what),
             Self::Form => (texts.error_form, texts.error_form_what),
             Self::Away => (texts.error_away, texts.error_away_what),
+            Self::Anonymous => (texts.error_anonymous, texts.error_anonymous_what),
+            Self::Arrival => (texts.error_arrival, texts.error_arrival_what),
             Self::Server => (texts.error_server, texts.error_server_what),
             Self::NotFound => (texts.error_not_found, texts.error_not_found_what),
         }

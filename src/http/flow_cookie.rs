@@ -12,6 +12,7 @@ use crate::keys::{Purpose, Secrets};
 use crate::model::authorization::PendingAuthorization;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::ClientId;
+use crate::protocol::secret::Secret;
 use crate::store::Store;
 
 use super::cookies::{CookieNames, RequestCookies};
@@ -69,23 +70,23 @@ impl FlowCookies {
 
     async fn sealed(&self, handle: &str, now: UnixTime) -> Result<Option<String>, OAuthError> {
         let name = self.names.flow(handle);
-        let Some(value) = self
-            .cookies
-            .get(&name)
-            .map(|value| value.expose().to_owned())
-        else {
+        let value = self.cookies.get(&name).map(Secret::expose);
+        let Some((_, text)) = value.and_then(|value| value.split_once('.')) else {
             return Ok(None);
         };
-        match value.split_once('.') {
-            Some((_, text)) => match text.strip_prefix("row.") {
-                Some(secret) => {
-                    let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
-                    Ok(self.store.find_pending_request(&hash, now).await?)
-                }
-                None => Ok(Some(text.to_owned())),
-            },
-            None => Ok(None),
+        match self.row_secret(handle) {
+            Some(secret) => {
+                let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
+                Ok(self.store.find_pending_request(&hash, now).await?)
+            }
+            None => Ok(Some(text.to_owned())),
         }
+    }
+
+    /// What finds the flow's row, if it has one.
+    fn row_secret(&self, handle: &str) -> Option<&str> {
+        let value = self.cookies.get(&self.names.flow(handle))?.expose();
+        value.split_once('.')?.1.strip_prefix("row.")
     }
 
     /// Begins a flow: its handle, and the cookies to set.
@@ -111,10 +112,12 @@ impl FlowCookies {
         let text = if sealed.len() <= MAX_SEALED_BYTES {
             sealed
         } else {
-            let secret = random_token();
+            // One row a flow, however many pages it has.
+            let known = self.row_secret(handle).map(ToOwned::to_owned);
+            let secret = known.unwrap_or_else(random_token);
             let hash = self.secrets.hash(Purpose::PendingRequest, &secret)?;
             self.store
-                .insert_pending_request(&hash, &sealed, now + COOKIE_SECONDS)
+                .keep_pending_request(&hash, &sealed, now + COOKIE_SECONDS)
                 .await?;
             format!("row.{secret}")
         };
@@ -122,12 +125,16 @@ impl FlowCookies {
     }
 
     /// Ends the flow.
-    pub(super) fn finish(
+    pub(super) async fn finish(
         &self,
         handle: &str,
         client_id: &ClientId,
         now: UnixTime,
     ) -> Result<Cookie<'static>, OAuthError> {
+        if let Some(secret) = self.row_secret(handle) {
+            let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
+            self.store.delete_pending_request(&hash).await?;
+        }
         let sealed = self.seal(handle, &Sealed::Done(client_id.clone()))?;
         Ok(self.cookie(handle, &sealed, now))
     }

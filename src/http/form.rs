@@ -20,6 +20,13 @@ pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Result<Params, O
     is_form.then(|| Params::parse(body))
 }
 
+/// The parameters of a body that must be a form.
+pub(super) fn require(headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
+    parse(headers, body).ok_or_else(|| {
+        OAuthError::invalid_request("the body must be application/x-www-form-urlencoded")
+    })?
+}
+
 /// A form of one of our pages.
 pub struct PageForm(pub(super) Params);
 
@@ -31,10 +38,9 @@ impl<S: Send + Sync> FromRequest<S> for PageForm {
         let body = Bytes::from_request(request, state)
             .await
             .map_err(|_| PageError::new(Trouble::Form))?;
-        match parse(&headers, &body) {
-            Some(Ok(params)) => Ok(Self(params)),
-            _ => Err(PageError::new(Trouble::Form)),
-        }
+        require(&headers, &body)
+            .map(Self)
+            .map_err(|_| PageError::new(Trouble::Form))
     }
 }
 

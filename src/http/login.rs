@@ -93,7 +93,7 @@ impl Notice {
                 LoginError::BadCredentials(_) | LoginError::Cancelled => {
                     StatusCode::UNPROCESSABLE_ENTITY
                 }
-                LoginError::NotAllowed(_) => StatusCode::FORBIDDEN,
+                LoginError::NotAllowed(_) | LoginError::Anonymous => StatusCode::FORBIDDEN,
                 LoginError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
                 LoginError::Protocol(_) => StatusCode::BAD_GATEWAY,
             },
@@ -111,6 +111,7 @@ impl Notice {
             Self::Failed(label, error) | Self::Returned(label, error) => match error {
                 LoginError::BadCredentials(_) => texts.bad_credentials.to_owned(),
                 LoginError::NotAllowed(_) => texts.not_allowed.to_owned(),
+                LoginError::Anonymous => (texts.not_signed_in)(label),
                 LoginError::Cancelled => texts.cancelled.to_owned(),
                 LoginError::Unavailable(_) | LoginError::Protocol(_) => {
                     (texts.upstream_unavailable)(label)
@@ -262,7 +263,7 @@ pub(super) fn display_name(who: &LoggedIn) -> &str {
     profile.display_name().unwrap_or(&who.account.subject)
 }
 
-fn log_failure(upstream: &str, error: &LoginError) {
+pub(super) fn log_failure(upstream: &str, error: &LoginError) {
     let reason = chain(error);
     match error {
         LoginError::Unavailable(_) | LoginError::Protocol(_) => {

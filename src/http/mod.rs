@@ -2,6 +2,7 @@
 
 pub mod assets;
 pub mod authorize;
+pub mod away;
 pub mod client_address;
 pub mod consent;
 pub mod context;
@@ -14,6 +15,7 @@ pub mod flow_cookie;
 pub mod form;
 pub mod health;
 pub mod jwks;
+pub mod landing;
 pub mod login;
 pub mod page;
 pub mod resume;
@@ -57,6 +59,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(login::router())
         .merge(consent::router())
         .merge(upstream::router())
+        .merge(landing::router())
         .merge(end_session::router())
         .merge(assets::router())
         .fallback(error::not_found)

@@ -220,7 +220,7 @@ pub(super) async fn advance(
     let step = decide(request.flow, client, &pending, logged_in).await?;
     let page = match (step, logged_in) {
         (Step::Issue, Some(who)) => return request.issue(&pending, who).await,
-        (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal),
+        (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal).await,
         (Step::Consent, _) => "/consent",
         (Step::Login | Step::SelectAccount | Step::Issue, _) => "/login",
     };
@@ -244,30 +244,34 @@ impl FlowRequest<'_> {
         who: &LoggedIn,
     ) -> Result<Response, PageError> {
         match self.flow.issue_code(pending, who).await {
-            Ok(code) => self.finish(pending, return_to::code(&pending.return_to, code)),
+            Ok(code) => {
+                let answer = return_to::code(&pending.return_to, code);
+                self.finish(pending, answer).await
+            }
             // Nothing was given and nothing is lost: the flow stays open, so that the person can try again.
             Err(error) if error.code == ErrorCode::ServerError => Err(error.into()),
-            Err(error) => self.refuse(pending, &error),
+            Err(error) => self.refuse(pending, &error).await,
         }
     }
 
-    pub(super) fn refuse(
+    pub(super) async fn refuse(
         &self,
         pending: &PendingAuthorization,
         refusal: &OAuthError,
     ) -> Result<Response, PageError> {
-        self.finish(pending, return_to::refuse(&pending.return_to, refusal))
+        let answer = return_to::refuse(&pending.return_to, refusal);
+        self.finish(pending, answer).await
     }
 
     /// Closes the flow with the answer that ends it.
-    fn finish(
+    async fn finish(
         &self,
         pending: &PendingAuthorization,
         mut response: Response,
     ) -> Result<Response, PageError> {
         if let Some(handle) = self.handle {
             let now = self.flow.clock.now();
-            let cookie = self.cookies.finish(handle, &pending.client_id, now)?;
+            let cookie = self.cookies.finish(handle, &pending.client_id, now).await?;
             cookies::set(response.headers_mut(), [cookie]);
         }
         Ok(response)

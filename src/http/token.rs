@@ -28,9 +28,7 @@ async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<impl IntoResponse, TokenError> {
-    let params = form::parse(&headers, &body).ok_or_else(|| {
-        OAuthError::invalid_request("the body must be application/x-www-form-urlencoded")
-    })??;
+    let params = form::require(&headers, &body)?;
     let credentials = ClientCredentials::read(authorization(&headers)?, &params)?;
     let client = grants.authenticate_client(&credentials).await?;
     let request = TokenRequest::parse(&params, &client)?;

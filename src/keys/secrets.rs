@@ -34,10 +34,12 @@ pub enum Purpose {
     SigningKey,
     /// A logout request that waits for a yes.
     LogoutRequest,
+    /// Who has arrived from an upstream's page.
+    Arrival,
 }
 
 impl Purpose {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -48,6 +50,7 @@ impl Purpose {
         Self::ClientSecret,
         Self::SigningKey,
         Self::LogoutRequest,
+        Self::Arrival,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -63,6 +66,7 @@ impl Purpose {
             Self::ClientSecret => "client-secret",
             Self::SigningKey => "signing-key",
             Self::LogoutRequest => "logout-request",
+            Self::Arrival => "arrival",
         }
     }
 }

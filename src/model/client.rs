@@ -37,6 +37,8 @@ pub struct Client {
     pub client_name: Option<String>,
     /// The app's home page, offered where a sign-in cannot go on.
     pub client_uri: Option<String>,
+    /// Where the app begins a login that it did not ask for itself (OpenID Connect Core section 4).
+    pub initiate_login_uri: Option<String>,
     /// How it authenticates at the token endpoint.
     pub token_endpoint_auth_method: ClientAuthMethod,
     /// Where answers may go.
@@ -176,6 +178,19 @@ impl Client {
                 grant.as_str()
             ),
         ))
+    }
+
+    /// Where to go on to when somebody has logged in without the app having asked: the app begins a login of its own, at
+    /// once answered by the session there is (OpenID Connect Core section 4); or its home page.
+    pub fn go_on_url(&self, issuer: &Issuer) -> Option<String> {
+        match &self.initiate_login_uri {
+            Some(uri) => {
+                let mut url = url::Url::parse(uri).ok()?;
+                url.query_pairs_mut().append_pair("iss", issuer.as_str());
+                Some(url.into())
+            }
+            None => self.client_uri.clone(),
+        }
     }
 
     /// What is granted of what was asked for: all of it, or an error naming the first token too many.

@@ -11,6 +11,18 @@ pub struct ThrottlePolicy {
     pub attempts: i64,
     /// Seconds.
     pub window: i64,
+    /// What the window is counted from.
+    pub starts_at: WindowStart,
+}
+
+/// What the window of a [`ThrottlePolicy`] is counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowStart {
+    /// The first attempt: for many people together, who are never all quiet.
+    FirstAttempt,
+    /// The last attempt: it opens again after a quiet time, so that two bursts at the seam of two windows never
+    /// add up to more than the upstream takes (T34).
+    LastAttempt,
 }
 
 /// The name under which a user name's failures are counted: every spelling the upstream may take for the same

@@ -6,7 +6,7 @@
 //! networks and proxies do. The room uses no other room than the clock, so that what it answers
 //! was never shaped by the code that has to read it.
 //!
-//! - [`imis`]: token endpoint, REST API, saved queries, logout page.
+//! - [`imis`]: token endpoint, REST API, saved queries; web site with sign-in, single sign-on and logout pages.
 //! - [`aim18`]: login page with redirect, token endpoint, entity and search API.
 //! - [`people`]: who can log in, with invented passwords.
 //! - [`wire`]: what was received ([`Recorded`]) and how it is answered.
@@ -45,13 +45,6 @@ impl Running {
         self.signal();
         if let Some(server) = self.server.take() {
             // An error means that the server is gone already, which is what was asked for.
-            let _ = server.await;
-        }
-    }
-
-    /// Serves until the process ends; for the command line.
-    pub async fn wait(mut self) {
-        if let Some(server) = self.server.take() {
             let _ = server.await;
         }
     }

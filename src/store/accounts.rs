@@ -54,7 +54,11 @@ impl Store {
         row.as_ref().map(account).transpose()
     }
 
-    async fn find_login(&self, login: &UpstreamSubject) -> Result<Option<AccountId>, StoreError> {
+    /// The key of the account that a login leads to, if the person has been here before.
+    pub async fn find_login(
+        &self,
+        login: &UpstreamSubject,
+    ) -> Result<Option<AccountId>, StoreError> {
         let id: Option<String> = sqlx::query_scalar(
             "SELECT account_id FROM upstream_login WHERE upstream = $1 AND subject = $2",
         )

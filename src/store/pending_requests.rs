@@ -4,15 +4,16 @@ use super::{Store, StoreError};
 use crate::clock::UnixTime;
 
 impl Store {
-    /// Keeps a sealed request until `expires_at`.
-    pub async fn insert_pending_request(
+    /// Keeps a sealed request until `expires_at`, in place of what its handle found before.
+    pub async fn keep_pending_request(
         &self,
         handle_hash: &str,
         sealed: &str,
         expires_at: UnixTime,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO pending_request (handle_hash, sealed, expires_at) VALUES ($1, $2, $3)",
+            "INSERT INTO pending_request (handle_hash, sealed, expires_at) VALUES ($1, $2, $3)
+             ON CONFLICT (handle_hash) DO UPDATE SET sealed = $2, expires_at = $3",
         )
         .bind(handle_hash)
         .bind(sealed)

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
-use crate::model::throttle::ThrottlePolicy;
+use crate::model::throttle::{ThrottlePolicy, WindowStart};
 
 impl Store {
     /// Counts an attempt before it is forwarded; `false` when the window's attempts are used up and it must not be.
@@ -25,13 +25,15 @@ impl Store {
             "INSERT INTO throttle (bucket_hash, attempts, window_ends_at) VALUES ($1, 1, $3)
              ON CONFLICT (bucket_hash) DO UPDATE SET
                  attempts = CASE WHEN throttle.window_ends_at <= $2 THEN 1 ELSE throttle.attempts + 1 END,
-                 window_ends_at = CASE WHEN throttle.window_ends_at <= $2 THEN $3 ELSE throttle.window_ends_at END
+                 window_ends_at = CASE WHEN throttle.window_ends_at <= $2 OR $5 = 1 THEN $3
+                                       ELSE throttle.window_ends_at END
              WHERE throttle.window_ends_at <= $2 OR throttle.attempts < $4",
         )
         .bind(hash(bucket))
         .bind(now)
         .bind(now.saturating_add(policy.window))
         .bind(policy.attempts)
+        .bind(i64::from(policy.starts_at == WindowStart::LastAttempt))
         .execute(&self.writes)
         .await?;
         Ok(reserved.rows_affected() == 1)

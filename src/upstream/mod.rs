@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
-use crate::protocol::ids::UpstreamId;
+use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 
@@ -35,8 +35,12 @@ pub struct Upstream {
     pub login: Vec<LoginMethod>,
     /// Log in with a form of ours.
     pub password: Option<Box<dyn PasswordLogin>>,
-    /// Log in at a page of theirs and come back.
+    /// Send people to a page of theirs to log in there.
     pub redirect: Option<Box<dyn RedirectLogin>>,
+    /// Take back whom `redirect` sent away, at our one callback.
+    pub callback: Option<Box<dyn CallbackLogin>>,
+    /// Take whom they send, sent away by us or not, with a credential to redeem.
+    pub landing: Option<Box<dyn Landing>>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
 }
@@ -74,7 +78,7 @@ impl Credentials {
 }
 
 /// Who an upstream says has logged in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Identity {
     /// The upstream's stable id for the person; never an email address or a login name (T31).
     pub subject: String,
@@ -94,6 +98,9 @@ pub enum LoginError {
     /// The upstream knows the person, but they may not come in here: a guest, a record without a person (T26).
     #[error("not allowed: {0}")]
     NotAllowed(String),
+    /// The upstream sent somebody who is not signed in there: a Guest (T26). They can sign in and come again.
+    #[error("an anonymous visitor (Guest), not a person")]
+    Anonymous,
     /// The person turned back at the upstream's page.
     #[error("the person cancelled")]
     Cancelled,
@@ -112,19 +119,43 @@ pub trait PasswordLogin: Send + Sync {
     async fn log_in(&self, credentials: &Credentials) -> Result<Identity, LoginError>;
 }
 
-/// Logs a person in at the upstream's own page.
-#[async_trait]
+/// Sends a person to the upstream's own page.
 pub trait RedirectLogin: Send + Sync {
     /// Where to send the browser. `callback` is our one fixed address for this upstream; `state` is random, and
     /// useful only where the upstream sends it back.
     fn start(&self, callback: &Url, state: &str) -> Url;
+}
 
+/// Takes a person back at our callback.
+#[async_trait]
+pub trait CallbackLogin: Send + Sync {
     /// Whether the upstream always sends `state` back, so that an answer without it must be refused.
     fn always_returns_state(&self) -> bool;
 
     /// Turns what came back into a person. The caller has checked that this browser was sent away by us, and that
     /// `state`, if it came, is the one it was sent with.
     async fn finish(&self, callback: &Url, answer: &Params) -> Result<Identity, LoginError>;
+}
+
+/// Takes people whom the upstream's own pages send, each with a credential to redeem at once (iMIS's Single Sign On
+/// content item). Nothing ties an arrival to a departure: the caller holds it against this browser's own cookies (T25).
+#[async_trait]
+pub trait Landing: Send + Sync {
+    /// The application with this name, which is the last part of its landing's address.
+    fn application(&self, name: &str) -> Option<LandingApplication>;
+
+    /// Turns what the application's landing received into a person. Called once for an arrival: the credential may
+    /// be good for one use only.
+    async fn redeem(&self, application: &str, arrival: &Params) -> Result<Identity, LoginError>;
+}
+
+/// A page of the upstream's that sends people to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LandingApplication {
+    /// Our client to go on to when a person comes unasked; `None`: nowhere in particular.
+    pub client: Option<ClientId>,
+    /// Where somebody who is not signed in there can do so.
+    pub sign_in: Option<Url>,
 }
 
 /// Tries an upstream for real.

@@ -24,7 +24,7 @@ use crate::protocol::error::{BoxError, chain};
 /// The most bytes of an upstream's answer that are read.
 pub const MAX_UPSTREAM_BYTES: usize = 1024 * 1024;
 /// All but the unreserved characters (RFC 3986 section 2.3): names, codes and ids hold `+`, `/`, `&` and `=`.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

@@ -135,6 +135,8 @@ pub fn open(
         login,
         password,
         redirect: None,
+        callback: None,
+        landing: None,
         probe: Box::new(UsersProbe(count)),
     })
 }

@@ -11,19 +11,37 @@ mod client_auth;
 #[cfg(test)]
 mod client_credentials;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod end_session;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod landing;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod prompt;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod reconcile;
 #[cfg(test)]
 mod redirects;
 #[cfg(test)]
@@ -37,7 +55,11 @@ mod scale_out;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
+mod single_sign_on;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tabs;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
@@ -46,6 +68,8 @@ mod upstream;
 mod upstream_aim18;
 #[cfg(test)]
 mod upstream_imis;
+#[cfg(test)]
+mod upstream_login;
 #[cfg(test)]
 mod upstream_outbound;
 #[cfg(test)]

@@ -42,6 +42,7 @@ pub(crate) fn kind(answer: &Result<Identity, LoginError>) -> &'static str {
         Ok(_) => "in",
         Err(LoginError::BadCredentials(_)) => "bad credentials",
         Err(LoginError::NotAllowed(_)) => "not allowed",
+        Err(LoginError::Anonymous) => "anonymous",
         Err(LoginError::Cancelled) => "cancelled",
         Err(LoginError::Unavailable(_)) => "unavailable",
         Err(LoginError::Protocol(_)) => "protocol",

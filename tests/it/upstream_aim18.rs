@@ -97,8 +97,8 @@ impl Site {
     }
 
     async fn finish(&self, answer: &Params) -> Result<Identity, LoginError> {
-        let redirect = self.upstream.redirect.as_ref().unwrap();
-        redirect.finish(&callback(), answer).await
+        let login = self.upstream.callback.as_ref().unwrap();
+        login.finish(&callback(), answer).await
     }
 
     async fn by_redirect(&self, person: &Aim18Person) -> Result<Identity, LoginError> {
@@ -217,10 +217,11 @@ async fn the_way_out_carries_what_is_documented_and_a_state() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(pairs, expected);
-    assert!(!redirect.always_returns_state());
+    let login = site.upstream.callback.as_ref().unwrap();
+    assert!(!login.always_returns_state());
 
     let site = Site::start_with(|_| {}, &json!({ "requires_state": true })).await;
-    assert!(site.upstream.redirect.unwrap().always_returns_state());
+    assert!(site.upstream.callback.unwrap().always_returns_state());
 
     // A server that refuses what it does not know.
     let without = json!({ "send_state": false });
@@ -417,9 +418,9 @@ async fn what_a_server_repeats_of_a_request_is_cut_out() {
     let upstream = opened(&url, &more);
     let answer = log_in(&upstream, "ann.lee", "Example-Pass-1").await;
     let by_password = told(&answer.unwrap_err());
-    let redirect = upstream.redirect.as_ref().unwrap();
+    let login = upstream.callback.as_ref().unwrap();
     let code = "c+o/d=e";
-    let answer = redirect.finish(&callback(), &with_code(code)).await;
+    let answer = login.finish(&callback(), &with_code(code)).await;
     let by_code = told(&answer.unwrap_err());
     server.abort();
     for told in [&by_password, &by_code] {

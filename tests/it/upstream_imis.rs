@@ -269,7 +269,7 @@ async fn a_guest_never_comes_in() {
         for shape in [TokenShape::Minimal, TokenShape::Full] {
             for rights in [MemberRights::OwnRecord, MemberRights::Forbidden] {
                 let site = Site::with_service(|switches| {
-                    name.clone_into(&mut switches.guest_user_name);
+                    switches.guest_user_name = Some(name.to_owned());
                     switches.token_shape = shape;
                     switches.member_rights = rights;
                 })
@@ -439,6 +439,13 @@ async fn the_check_tries_what_a_login_needs() {
     let findings = site.upstream.probe.probe().await;
     let rights = findings[2].outcome.clone().unwrap_err();
     assert!(rights.contains("RemoteService"), "{rights}");
+
+    // Its own record it may always read; that proves nothing.
+    site.imis
+        .switch(|s| s.member_rights = MemberRights::OwnRecord);
+    let findings = site.upstream.probe.probe().await;
+    let rights = findings[2].outcome.clone().unwrap_err();
+    assert!(rights.contains("no record but its own"), "{rights}");
 
     let wrong = opened(
         settings(&format!("{}/nowhere", site.running.url()), &json!({})),

@@ -1,1 +1,177 @@
-//! todo
+//! `/userinfo`: how a token may be sent, which token is good, and what it opens (OpenID Connect Core section 5.3,
+//! RFC 6750; T41, T53).
+
+use std::collections::BTreeSet;
+
+use portico::simulator::people;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Method, RequestBuilder};
+
+use crate::harness::browser::{Browser, http_client};
+use crate::harness::relying_party::{Answer, answer};
+use crate::harness::server::TestServer;
+
+fn post(server: &TestServer) -> RequestBuilder {
+    http_client().post(server.url("/userinfo"))
+}
+
+fn get(server: &TestServer) -> RequestBuilder {
+    http_client().get(server.url("/userinfo"))
+}
+
+fn assert_refused(answer: &Answer, status: u16, error: &str) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.body["error"], error, "{answer:?}");
+    let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+    let expected = format!("Bearer error=\"{error}\", error_description=\"");
+    assert!(challenge.starts_with(&expected), "{challenge}");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert!(answer.body.get("sub").is_none());
+}
+
+/// RFC 6750 section 3.1: who sends no token is only told what to send.
+fn assert_challenged(answer: &Answer) {
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert!(answer.body.is_null());
+}
+
+/// RFC 6750 sections 2.1 and 2.2, Core section 5.3.1.
+#[tokio::test]
+async fn a_token_comes_by_header_or_by_form() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", "openid email").await;
+    let token = tokens.text("access_token");
+    let form = [("access_token", token)];
+    for good in [
+        get(&server).bearer_auth(token),
+        post(&server).bearer_auth(token),
+        post(&server).form(&form),
+        get(&server).header(AUTHORIZATION, format!("bearer {token}")),
+        get(&server).header(AUTHORIZATION, format!("BEARER {token}")),
+        post(&server).bearer_auth(token).form(&[("other", "x")]),
+    ] {
+        let userinfo = answer(good).await;
+        assert_eq!(userinfo.status, 200, "{userinfo:?}");
+        assert_eq!(userinfo.body["email"], people::JO_SMITH.email);
+        assert_eq!(userinfo.headers["content-type"], "application/json");
+        assert_eq!(userinfo.headers["cache-control"], "no-store");
+    }
+}
+
+/// RFC 6750 section 2: one way in a request; section 2.3: in the query never.
+#[tokio::test]
+async fn every_other_way_to_send_a_token_is_refused() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", "openid email").await;
+    let token = tokens.text("access_token");
+    let form = [("access_token", token)];
+    let bearer = format!("Bearer {token}");
+    for twice in [
+        post(&server).bearer_auth(token).form(&form),
+        get(&server)
+            .header(AUTHORIZATION, &bearer)
+            .header(AUTHORIZATION, &bearer),
+        post(&server).form(&[form[0], form[0]]),
+    ] {
+        assert_refused(&answer(twice).await, 400, "invalid_request");
+    }
+    let json = format!("{{\"access_token\":\"{token}\"}}");
+    for nothing in [
+        get(&server),
+        post(&server),
+        get(&server).query(&form),
+        post(&server).query(&form),
+        post(&server)
+            .body(json.clone())
+            .header(CONTENT_TYPE, "application/json"),
+        post(&server).form(&[("access_token", "")]),
+        get(&server).header(AUTHORIZATION, token),
+        get(&server).header(AUTHORIZATION, "Bearer"),
+        get(&server).header(AUTHORIZATION, format!("Bearer\t{token}")),
+        get(&server).header(AUTHORIZATION, format!("Basic {token}")),
+        get(&server).header(AUTHORIZATION, format!("DPoP {token}")),
+    ] {
+        assert_challenged(&answer(nothing).await);
+    }
+    for wrong in [
+        format!("Bearer  {token}"),
+        format!("Bearer {token}, Bearer {token}"),
+    ] {
+        let refused = answer(get(&server).header(AUTHORIZATION, wrong)).await;
+        assert_refused(&refused, 401, "invalid_token");
+    }
+    let refused = answer(http_client().request(Method::PUT, server.url("/userinfo"))).await;
+    assert_eq!(refused.status, 405);
+}
+
+/// T41: only an access token is one; and only while it lasts.
+#[tokio::test]
+async fn only_a_current_access_token_is_good() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    for other in [
+        tokens.text("id_token"),
+        tokens.text("refresh_token"),
+        "x",
+        "e30.e30.AA",
+        &"x".repeat(9000),
+    ] {
+        assert_refused(&server.userinfo(other).await, 401, "invalid_token");
+    }
+    let token = tokens.text("access_token");
+    server.clock.advance(599);
+    assert_eq!(server.userinfo(token).await.status, 200);
+    server.clock.advance(1);
+    assert_refused(&server.userinfo(token).await, 401, "invalid_token");
+}
+
+/// RFC 6750 section 3.1: a good token that opens something else.
+#[tokio::test]
+async fn a_token_without_openid_is_not_enough() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", "email profile").await;
+    assert!(tokens.body.get("id_token").is_none());
+    let refused = server.userinfo(tokens.text("access_token")).await;
+    assert_refused(&refused, 403, "insufficient_scope");
+}
+
+/// Core section 5.4: each scope opens its claims, and what is not known is absent rather than empty (section 5.3.2).
+#[tokio::test]
+async fn each_scope_opens_its_claims() {
+    let server = TestServer::start().await;
+    let profile = ["name", "given_name", "family_name", "preferred_username"];
+    for (scope, opened) in [
+        ("openid", [].as_slice()),
+        ("openid email", &["email"]),
+        ("openid profile", &profile),
+    ] {
+        let tokens = server.tokens("spa", scope).await;
+        let userinfo = server.userinfo(tokens.text("access_token")).await;
+        let names: BTreeSet<&str> = userinfo
+            .body
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let expected = opened.iter().copied().chain(["sub"]).collect();
+        assert_eq!(names, expected, "{scope}");
+    }
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[("scope", "openid profile email")]);
+    let page = browser.log_in_as(url, people::MONO).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    let userinfo = server.userinfo(tokens.text("access_token")).await;
+    let members = userinfo.body.as_object().unwrap();
+    assert!(
+        !members.contains_key("email") && !members.contains_key("given_name"),
+        "{members:?}"
+    );
+    assert!(
+        members
+            .values()
+            .all(|value| !value.is_null() && value != "")
+    );
+}

@@ -26,15 +26,15 @@ pub(super) async fn check(config: &Config, http: &Http, report: &mut Report) {
             continue;
         };
         let ahead = Clock::system().now() - theirs;
-        let (seconds, id) = (ahead.abs(), &upstream.id);
+        let (seconds, what) = (ahead.abs(), format!("{}: clock", upstream.id));
         if seconds <= TOLERANCE {
-            report.ok("clock", format!("agrees with {id}'s"));
+            report.ok(what, "agrees with this machine's");
         } else {
-            let side = if ahead > 0 { "ahead of" } else { "behind" };
+            let side = if ahead > 0 { "ahead" } else { "behind" };
             report.warn(
-                "clock",
+                what,
                 format!(
-                    "{seconds} s {side} {id}'s; one of the two machines needs its time set (NTP)"
+                    "this machine's is {seconds} s {side}; one of the two needs its time set (NTP)"
                 ),
             );
         }

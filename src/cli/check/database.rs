@@ -72,7 +72,7 @@ async fn keys(config: &Config, store: &Store, now: UnixTime) -> anyhow::Result<S
     let count = records.len();
     KeyRing::load(records, &secrets)?;
     Ok(if missing.is_empty() {
-        format!("{count} signing keys, opened with the master key")
+        format!("signing keys: {count}, opened with the master key")
     } else {
         format!(
             "those for {} are made at the next start",

@@ -85,7 +85,10 @@ impl Report {
     fn print(&self) -> ExitCode {
         output::table(["", "WHAT", "FINDING"], &self.rows);
         output::line("");
-        output::line(format!("{} wrong, {} warnings", self.wrong, self.warnings));
+        output::line(format!(
+            "wrong: {}, warnings: {}",
+            self.wrong, self.warnings
+        ));
         if self.wrong == 0 {
             ExitCode::SUCCESS
         } else {
@@ -104,7 +107,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let (clients, upstreams) = (config.clients.len(), config.upstreams.len());
     report.ok(
         "config",
-        format!("{clients} clients, {upstreams} upstreams"),
+        format!("clients: {clients}, upstreams: {upstreams}"),
     );
     for warning in &config.warnings {
         report.warn("config", warning);

@@ -38,7 +38,6 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    // Before there is anything to leave behind.
     let shutdown = shutdown::signal();
     let folder = Folder::open(options.keep.as_deref())?;
     let sample_app = listen(options.app_port)

@@ -30,6 +30,7 @@ pub(super) const TEXTS: Texts = Texts {
         format!("{way} did not accept this sign-in; it may have taken too long. Please try again.")
     },
     cancelled: "You turned back before you were signed in. Try again, or choose another way.",
+    not_signed_in: |way| format!("You are not signed in at {way} yet."),
     several_sign_ins: "Several sign-ins were under way in this browser, and we could not tell which one this was. Please sign in once more.",
     page_too_old: "This page had been open for a long time. Please sign in again.",
 
@@ -43,6 +44,10 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "Allow",
     deny: "Do not allow",
 
+    arrived_as: |way, name| format!("{way} says that you are {name}."),
+    not_you: "If that is not you, do not go on: close this page.",
+    signed_in: "You are signed in",
+    signed_in_text: "You can go to any of your apps now, or close this page.",
     sign_out: "Sign out",
     sign_out_question: |name| format!("You are signed in as {name}. Do you want to sign out here?"),
     sign_out_anyway: "Yes, sign out",
@@ -67,6 +72,11 @@ pub(super) const TEXTS: Texts = Texts {
     error_not_found_what: "Check the address, or go back to the app you came from.",
     error_away: "We cannot tell which sign-in you came back from.",
     error_away_what: "Go back to the app and sign in once more.",
+    error_anonymous: "You are not signed in where you come from.",
+    error_arrival: "That sign-in was not accepted.",
+    error_arrival_what: "It may have taken too long. Go back to the page you come from, and try once more.",
+    error_anonymous_what: "Sign in there, then come back the same way.",
+    sign_in_at: |way| format!("Sign in at {way}"),
     back_to: |app| format!("Back to {app}"),
     try_again: "Try again",
 

@@ -32,6 +32,7 @@ pub(super) const TEXTS: Texts = Texts {
         )
     },
     cancelled: "Vous êtes revenu avant la fin de la connexion. Réessayez ou choisissez une autre façon.",
+    not_signed_in: |way| format!("Vous n’êtes pas encore connecté à {way}."),
     several_sign_ins: "Plusieurs connexions étaient en cours dans ce navigateur, et nous n’avons pas pu savoir laquelle c’était. Veuillez vous connecter encore une fois.",
     page_too_old: "Cette page était ouverte depuis longtemps. Veuillez vous reconnecter.",
 
@@ -45,6 +46,10 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "Autoriser",
     deny: "Ne pas autoriser",
 
+    arrived_as: |way, name| format!("{way} indique que vous êtes {name}."),
+    not_you: "Si ce n’est pas vous, ne continuez pas : fermez cette page.",
+    signed_in: "Vous êtes connecté",
+    signed_in_text: "Vous pouvez maintenant ouvrir n’importe laquelle de vos applications, ou fermer cette page.",
     sign_out: "Se déconnecter",
     sign_out_question: |name| {
         format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?")
@@ -71,6 +76,11 @@ pub(super) const TEXTS: Texts = Texts {
     error_not_found_what: "Vérifiez l’adresse ou revenez à l’application d’où vous venez.",
     error_away: "Nous ne savons pas de quelle connexion vous revenez.",
     error_away_what: "Revenez à l’application et connectez-vous encore une fois.",
+    error_anonymous: "Vous n’êtes pas connecté là d’où vous venez.",
+    error_arrival: "Cette connexion n’a pas été acceptée.",
+    error_arrival_what: "Elle a peut-être duré trop longtemps. Revenez à la page d’où vous venez et réessayez.",
+    error_anonymous_what: "Connectez-vous là-bas, puis revenez par le même chemin.",
+    sign_in_at: |way| format!("Se connecter à {way}"),
     back_to: |app| format!("Retour à {app}"),
     try_again: "Réessayer",
 

@@ -10,6 +10,9 @@ use crate::protocol::locale::Locale;
 /// A text that names something: an app, a person.
 pub type With = fn(&str) -> String;
 
+/// A text that names two things.
+pub type WithTwo = fn(&str, &str) -> String;
+
 /// Every text of every page. Whole sentences, so that a language can order its words.
 #[expect(missing_docs, reason = "the English value beside it says what each is")]
 pub struct Texts {
@@ -34,6 +37,7 @@ pub struct Texts {
     pub upstream_unavailable: With,
     pub not_accepted: With,
     pub cancelled: &'static str,
+    pub not_signed_in: With,
     pub several_sign_ins: &'static str,
     pub page_too_old: &'static str,
 
@@ -46,6 +50,11 @@ pub struct Texts {
     pub scope_other: With,
     pub allow: &'static str,
     pub deny: &'static str,
+
+    pub arrived_as: WithTwo,
+    pub not_you: &'static str,
+    pub signed_in: &'static str,
+    pub signed_in_text: &'static str,
 
     pub sign_out: &'static str,
     pub sign_out_question: With,
@@ -71,6 +80,11 @@ pub struct Texts {
     pub error_not_found_what: &'static str,
     pub error_away: &'static str,
     pub error_away_what: &'static str,
+    pub error_anonymous: &'static str,
+    pub error_anonymous_what: &'static str,
+    pub error_arrival: &'static str,
+    pub error_arrival_what: &'static str,
+    pub sign_in_at: With,
     pub back_to: With,
     pub try_again: &'static str,
 

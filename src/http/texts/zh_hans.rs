@@ -24,6 +24,7 @@ pub(super) const TEXTS: Texts = Texts {
     upstream_unavailable: |way| format!("{way} 目前没有响应。您的数据没有丢失：请稍候一分钟再试。"),
     not_accepted: |way| format!("{way} 没有接受这次登录，可能是时间过长。请再试一次。"),
     cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
+    not_signed_in: |way| format!("您尚未登录 {way}。"),
     several_sign_ins: "此浏览器中有多个登录正在进行，我们无法分辨这是哪一个。请再登录一次。",
     page_too_old: "此页面已打开太久，请重新登录。",
 
@@ -37,6 +38,10 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "允许",
     deny: "不允许",
 
+    arrived_as: |way, name| format!("{way} 表示您是 {name}。"),
+    not_you: "如果这不是您，请不要继续：请关闭此页面。",
+    signed_in: "您已登录",
+    signed_in_text: "您现在可以前往任何应用程序，或关闭此页面。",
     sign_out: "退出登录",
     sign_out_question: |name| format!("您已以 {name} 的身份登录。要在这里退出吗？"),
     sign_out_anyway: "是，退出",
@@ -61,6 +66,11 @@ pub(super) const TEXTS: Texts = Texts {
     error_not_found_what: "请检查网址，或返回您原来的应用程序。",
     error_away: "我们无法分辨您是从哪一个登录返回的。",
     error_away_what: "请返回应用程序，再登录一次。",
+    error_anonymous: "您在来源网站尚未登录。",
+    error_arrival: "这次登录没有被接受。",
+    error_arrival_what: "可能是时间过长。请返回您来的页面，再试一次。",
+    error_anonymous_what: "请在那里登录，再以同样的方式返回。",
+    sign_in_at: |way| format!("登录 {way}"),
     back_to: |app| format!("返回 {app}"),
     try_again: "再试一次",
 

@@ -24,6 +24,7 @@ pub(super) const TEXTS: Texts = Texts {
     upstream_unavailable: |way| format!("{way} 目前沒有回應。您的資料沒有遺失：請稍候一分鐘再試。"),
     not_accepted: |way| format!("{way} 沒有接受這次登入，可能是時間過長。請再試一次。"),
     cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
+    not_signed_in: |way| format!("您尚未登入 {way}。"),
     several_sign_ins: "此瀏覽器中有多個登入正在進行，我們無法分辨這是哪一個。請再登入一次。",
     page_too_old: "此頁面已開啟太久，請重新登入。",
 
@@ -37,6 +38,10 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "允許",
     deny: "不允許",
 
+    arrived_as: |way, name| format!("{way} 表示您是 {name}。"),
+    not_you: "如果這不是您，請不要繼續：請關閉此頁面。",
+    signed_in: "您已登入",
+    signed_in_text: "您現在可以前往任何應用程式，或關閉此頁面。",
     sign_out: "登出",
     sign_out_question: |name| format!("您已以 {name} 的身分登入。要在這裡登出嗎？"),
     sign_out_anyway: "是，登出",
@@ -61,6 +66,11 @@ pub(super) const TEXTS: Texts = Texts {
     error_not_found_what: "請檢查網址，或返回您原來的應用程式。",
     error_away: "我們無法分辨您是從哪一個登入返回的。",
     error_away_what: "請返回應用程式，再登入一次。",
+    error_anonymous: "您在來源網站尚未登入。",
+    error_arrival: "這次登入沒有被接受。",
+    error_arrival_what: "可能是時間過長。請返回您來的頁面，再試一次。",
+    error_anonymous_what: "請在那裡登入，再以同樣的方式返回。",
+    sign_in_at: |way| format!("登入 {way}"),
     back_to: |app| format!("返回 {app}"),
     try_again: "再試一次",
 

@@ -1,14 +1,17 @@
-//! The simulated iMIS: token endpoint, REST API, saved queries and the page that logs out. Formats
-//! are those of the vendor's public documentation and of public clients; see the switches for
+//! The simulated iMIS: token endpoint, REST API, saved queries, and a web site where people sign in, go on to
+//! client applications and sign out. Formats are those of the vendor's public documentation and of public clients; see the switches for
 //! what differs between versions.
 
 mod api;
 mod dates;
 mod envelope;
 mod filter;
+mod login;
 mod party;
 mod query;
 mod security;
+mod sign_in;
+mod sso;
 mod switches;
 mod tokens;
 mod user;
@@ -19,17 +22,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
 
+use self::sign_in::Sessions;
 use self::tokens::Tokens;
 use super::fault::{self, Fault, Planned};
-use super::people::{self, AccountState, ImisPerson};
+use super::people::{self, ImisPerson};
 use super::wire::{self, Recorded, Reply, Site};
 use super::{Running, page};
 use crate::clock::Clock;
 
 pub use query::PROFILE_QUERY;
 pub use switches::{
-    ClientApplication, Edition, Execute, ExpiresIn, MemberRights, RefreshTokens, Switches,
-    TokenErrors, TokenShape, UserLookup, UserNameAs,
+    AnonymousSso, ClientApplication, Delivery, Edition, Execute, ExpiresIn, MemberRights,
+    RefreshTokens, Switches, TokenErrors, TokenShape, UserLookup, UserNameAs,
 };
 
 /// A simulated iMIS. A handle: clones share one state, which may be changed while it is served.
@@ -45,6 +49,7 @@ struct Inside {
     switches: Switches,
     accounts: Vec<Account>,
     tokens: Tokens,
+    sessions: Sessions,
     log: Vec<Recorded>,
 }
 
@@ -69,6 +74,7 @@ impl Imis {
             switches: Switches::default(),
             accounts,
             tokens: Tokens::default(),
+            sessions: Sessions::default(),
             log: Vec::new(),
         };
         Self {
@@ -85,6 +91,24 @@ impl Imis {
     /// Turns switches, also while it is served: `imis.switch(|s| s.bare_items = true)`.
     pub fn switch(&self, turn: impl FnOnce(&mut Switches)) {
         turn(&mut self.inside().switches);
+    }
+
+    /// Registers a client application, or replaces the one with the same client id.
+    pub fn register(&self, application: ClientApplication) {
+        self.switch(|switches| {
+            switches
+                .client_applications
+                .retain(|known| known.client_id != application.client_id);
+            switches.client_applications.push(application);
+        });
+    }
+
+    /// Gives the demo's client application another Login redirect URL: that of the Portico under test.
+    pub fn set_login_redirect_url(&self, login_redirect_url: &str) {
+        self.register(ClientApplication {
+            login_redirect_url: login_redirect_url.to_owned(),
+            ..ClientApplication::demo()
+        });
     }
 
     /// Plans a fault for every request to a place: `imis.fail("/token", Fault::Hang)`.
@@ -136,7 +160,8 @@ impl Imis {
         Some(inside.tokens.issue_refresh(&person, application, now))
     }
 
-    /// What an administrator's "Purge System Cache" does: every token dies at once.
+    /// What an administrator's "Purge System Cache" does: every token dies at once. Who is signed in on the web site
+    /// stays so.
     pub fn purge_system_cache(&self) {
         self.inside().tokens = Tokens::default();
     }
@@ -223,7 +248,7 @@ impl Site for Imis {
             }
         }
         match below(request, &inside.switches.web_path) {
-            Some(rest) => web::answer(&inside.switches, request, &rest),
+            Some(rest) => web::answer(inside, request, &rest, now),
             None => not_found(),
         }
     }
@@ -251,20 +276,4 @@ fn not_found() -> Reply {
             "<p>This is a simulated iMIS.</p>",
         ),
     )
-}
-
-/// Whether the account may have tokens, and if not, what the refusal says.
-fn refusal(state: AccountState, ignore_multi_factor: bool) -> Option<&'static str> {
-    match state {
-        AccountState::Active => None,
-        AccountState::MultiFactor if ignore_multi_factor => None,
-        AccountState::Locked => {
-            Some("Your account is locked because of too many failed login attempts.")
-        }
-        AccountState::Disabled => Some("This user account is disabled."),
-        AccountState::LoginExpired => Some("This login has expired."),
-        AccountState::PasswordExpired => Some("Your password has expired and must be changed."),
-        AccountState::MultiFactor => Some("Multi-factor authentication is required."),
-        AccountState::OidcOnly => Some("Sign in with your organization's account."),
-    }
 }

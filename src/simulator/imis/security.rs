@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::api::{forbidden, unauthorized};
-use super::{Edition, Execute, Inside, refusal};
+use super::login::refusal;
+use super::{Edition, Execute, Inside};
 use crate::simulator::people::{AccountState, ImisPerson};
 use crate::simulator::wire::{Recorded, Reply};
 

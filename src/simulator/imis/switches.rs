@@ -52,8 +52,19 @@ pub struct Switches {
     pub wrapped_values: bool,
     /// What `UserSecurity/_execute` does.
     pub execute: Execute,
-    /// The `userName` of an anonymous visitor's token.
-    pub guest_user_name: String,
+    /// The `userName` of an anonymous visitor's token: `Guest`, `anonymous`, empty; none: the answer has no `userName`.
+    pub guest_user_name: Option<String>,
+
+    /// Where the single sign-on pages live, below the web path: `{sso_path}/{client_id}.aspx`. Sites choose it freely.
+    pub sso_path: String,
+    /// What the single sign-on page does with a visitor who is not signed in.
+    pub anonymous_sso: AnonymousSso,
+    /// How it sends the refresh token.
+    pub sso_delivery: Delivery,
+    /// Names and values that it sends along, which no client knows.
+    pub sso_extra_fields: Vec<(String, String)>,
+    /// Whether the sign-in page sends the browser on to `ReturnUrl` (a path of the own site), or home.
+    pub sign_in_honors_return_url: bool,
     /// Whether the logout page sends the browser on to `returnurl`.
     pub logout_honors_return_url: bool,
 
@@ -83,7 +94,12 @@ impl Default for Switches {
             bare_items: false,
             wrapped_values: true,
             execute: Execute::Works,
-            guest_user_name: "Guest".to_owned(),
+            guest_user_name: Some("Guest".to_owned()),
+            sso_path: "/SSO".to_owned(),
+            anonymous_sso: AnonymousSso::Guest,
+            sso_delivery: Delivery::Post,
+            sso_extra_fields: Vec::new(),
+            sign_in_honors_return_url: true,
             logout_honors_return_url: true,
             faults: Vec::new(),
         }
@@ -195,6 +211,24 @@ pub enum Execute {
     NotImplemented,
     /// 200 with `IsSuccessStatusCode: false`.
     Unsuccessful,
+}
+
+/// What the single sign-on page does with a visitor who is not signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnonymousSso {
+    /// It sends a refresh token of the Guest, who has no record.
+    Guest,
+    /// It sends the browser to the sign-in page, with itself as `ReturnUrl`.
+    SignIn,
+}
+
+/// How the single sign-on page sends the refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// In a form that submits itself.
+    Post,
+    /// In the query of a redirect.
+    Get,
 }
 
 /// An iMIS "client application", to which a Single Sign On content item hands refresh tokens.

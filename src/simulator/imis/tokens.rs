@@ -6,15 +6,13 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::dates::rfc1123;
+use super::login::shut_out;
 use super::switches::{ClientApplication, ExpiresIn, TokenErrors, TokenShape, UserNameAs};
-use super::{Inside, MemberRights, RefreshTokens, refusal};
+use super::{Inside, MemberRights, RefreshTokens};
 use crate::clock::{UnixTime, random_token};
 use crate::simulator::fault;
-use crate::simulator::people::{AccountState, ImisPerson};
+use crate::simulator::people::ImisPerson;
 use crate::simulator::wire::{Recorded, Reply};
-
-/// What a wrong password is told; and, by switch, every other refusal of a user.
-const WRONG: &str = "The user name or password is incorrect.";
 
 /// The tokens that live.
 #[derive(Debug, Default)]
@@ -141,23 +139,10 @@ fn password(
 ) -> Result<Granted, Refused> {
     let typed = parameter("username").unwrap_or_default();
     let password = parameter("password").unwrap_or_default();
-    let lock_after = inside.switches.lock_after;
     let ignore_multi_factor = inside.switches.password_grant_ignores_multi_factor;
-    let Some(account) = inside.account_mut(&typed) else {
-        return Err(Refused::user(WRONG));
-    };
-    if account.person.password != password {
-        account.wrong_passwords += 1;
-        if lock_after.is_some_and(|limit| account.wrong_passwords >= limit) {
-            account.person.state = AccountState::Locked;
-        }
-        return Err(Refused::user(WRONG));
-    }
-    if let Some(description) = refusal(account.person.state, ignore_multi_factor) {
-        return Err(Refused::user(description));
-    }
-    account.wrong_passwords = 0;
-    let person = account.person;
+    let person = inside
+        .check_password(&typed, &password, ignore_multi_factor)
+        .map_err(Refused::user)?;
     if inside.switches.member_rights == MemberRights::NoToken && !person.reads_everybody() {
         return Err(Refused::user(
             "The user is not permitted to use remote services.",
@@ -207,10 +192,7 @@ fn refresh(
     let Some(person) = person else {
         return Err(dead);
     };
-    // The second factor was asked for at the web login that made this token.
-    if let Some(description) = refusal(person.state, true)
-        && person.state != AccountState::OidcOnly
-    {
+    if let Some(description) = shut_out(person.state) {
         return Err(Refused::user(description));
     }
     let refresh_token = match inside.switches.refresh_tokens {
@@ -250,18 +232,17 @@ fn success(inside: &mut Inside, granted: &Granted, now: UnixTime) -> Reply {
         answer.insert("refresh_token".to_owned(), json!(token));
     }
     if full || granted.by_refresh {
-        let name = if granted.person.is_guest() {
-            switches.guest_user_name.clone()
-        } else {
-            let stored = granted.person.username;
-            match switches.user_name_as {
-                UserNameAs::Stored => stored.to_owned(),
-                UserNameAs::Typed => granted.typed.clone().unwrap_or_else(|| stored.to_owned()),
-                UserNameAs::Upper => stored.to_uppercase(),
-                UserNameAs::Lower => stored.to_lowercase(),
-            }
+        let stored = granted.person.username;
+        let name = match switches.user_name_as {
+            _ if granted.person.is_guest() => switches.guest_user_name.clone(),
+            UserNameAs::Stored => Some(stored.to_owned()),
+            UserNameAs::Typed => Some(granted.typed.clone().unwrap_or_else(|| stored.to_owned())),
+            UserNameAs::Upper => Some(stored.to_uppercase()),
+            UserNameAs::Lower => Some(stored.to_lowercase()),
         };
-        answer.insert("userName".to_owned(), json!(name));
+        if let Some(name) = name {
+            answer.insert("userName".to_owned(), json!(name));
+        }
     }
     if full {
         let client_id = granted.client_id.clone().unwrap_or_default();
@@ -279,10 +260,9 @@ fn success(inside: &mut Inside, granted: &Granted, now: UnixTime) -> Reply {
 }
 
 fn refuse(inside: &Inside, request: &Recorded, refused: &Refused) -> Reply {
-    let description = if inside.switches.tells_account_state || refused.error != "invalid_grant" {
-        refused.description
-    } else {
-        WRONG
+    let description = match refused.error {
+        "invalid_grant" => inside.tell(refused.description),
+        _ => refused.description,
     };
     let full = json!({ "error": refused.error, "error_description": description });
     match inside.switches.token_errors {

@@ -20,7 +20,8 @@ use self::token::{Grant, Token, TokenEndpoint};
 use super::outbound::{Http, excerpt, query};
 use super::settings::{OpenError, below, check_open};
 use super::{
-    Credentials, Identity, LoginError, LoginMethod, PasswordLogin, RedirectLogin, Upstream,
+    CallbackLogin, Credentials, Identity, LoginError, LoginMethod, PasswordLogin, RedirectLogin,
+    Upstream,
 };
 use crate::clock::Clock;
 use crate::protocol::claims::Profile;
@@ -55,12 +56,16 @@ pub fn open(
         .then(|| Box::new(Login(Arc::clone(&aim18))) as Box<dyn PasswordLogin>);
     let redirect =
         offers_redirect.then(|| Box::new(Login(Arc::clone(&aim18))) as Box<dyn RedirectLogin>);
+    let callback =
+        offers_redirect.then(|| Box::new(Login(Arc::clone(&aim18))) as Box<dyn CallbackLogin>);
     Ok(Upstream {
         id,
         label,
         login,
         password,
         redirect,
+        callback,
+        landing: None,
         probe: Box::new(probe::Aim18Probe {
             aim18,
             offers_redirect,
@@ -119,7 +124,6 @@ impl PasswordLogin for Login {
     }
 }
 
-#[async_trait]
 impl RedirectLogin for Login {
     fn start(&self, callback: &Url, state: &str) -> Url {
         let Settings {
@@ -139,7 +143,10 @@ impl RedirectLogin for Login {
         url.set_query(Some(&query(&pairs)));
         url
     }
+}
 
+#[async_trait]
+impl CallbackLogin for Login {
     fn always_returns_state(&self) -> bool {
         self.0.settings.requires_state
     }

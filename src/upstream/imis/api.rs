@@ -44,6 +44,14 @@ impl Api {
         found.ok_or_else(|| nonsense("User: 404; is base_url right?").into())
     }
 
+    /// How many users the token can see; `None` when this iMIS does not tell. Asked with the smallest page there is.
+    pub(super) async fn visible_users(&self, token: &Secret) -> Option<u64> {
+        let mut url = below(&self.settings.base_url, ["api", "User"]);
+        url.set_query(Some("limit=1"));
+        let page = self.get(url, token).await.ok()??;
+        bare(page.get("TotalCount")?).as_u64()
+    }
+
     /// The party of this id, if there is one.
     pub(super) async fn party(&self, id: &str, token: &Secret) -> Result<Option<Value>, ApiError> {
         let url = below(&self.settings.base_url, ["api", "Party", id]);

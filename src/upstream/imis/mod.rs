@@ -1,4 +1,4 @@
-//! ASI iMIS. A person proves the password at iMIS's token endpoint; who they are is then asked at its REST API with
+//! ASI iMIS. A person proves the password at iMIS's token endpoint, or signs in at its web site and is sent to us; who they are is then asked at its REST API with
 //! their own token, or, where that may not read, with the service account's.
 //!
 //! iMIS has no "who am I": the token's user name leads to a user, the user to a party, and at each step the answer
@@ -6,6 +6,7 @@
 //! at every step (T26).
 
 mod api;
+mod landing;
 mod person;
 mod probe;
 mod profile;
@@ -18,17 +19,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::api::{Api, ApiError};
+use self::landing::{SsoLanding, SsoRedirect};
 use self::service::Service;
 pub use self::settings::{ServiceAccount, Settings, SsoPage, SubjectFrom};
 use self::token::TokenEndpoint;
 use super::outbound::Http;
 use super::settings::{OpenError, check_open};
-use super::{Credentials, Identity, LoginError, LoginMethod, PasswordLogin, Upstream};
+use super::{
+    Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin, Upstream,
+};
 use crate::clock::Clock;
 use crate::protocol::ids::UpstreamId;
 
 /// The ways to log in that this adapter has.
-pub const METHODS: &[LoginMethod] = &[LoginMethod::Password];
+pub const METHODS: &[LoginMethod] = &[LoginMethod::Password, LoginMethod::Redirect];
 
 /// Opens an iMIS. `login` is what the administrator offers.
 pub fn open(
@@ -39,7 +43,14 @@ pub fn open(
     http: Http,
     clock: Clock,
 ) -> Result<Upstream, OpenError> {
-    check_open("imis", METHODS, &login, settings.problems())?;
+    let mut problems = settings.problems();
+    problems.extend(settings.login_problems(&login));
+    check_open("imis", METHODS, &login, problems)?;
+    let redirect = settings
+        .first_page()
+        .filter(|_| login.contains(&LoginMethod::Redirect))
+        .map(|page| Box::new(SsoRedirect { page: page.clone() }) as Box<dyn RedirectLogin>);
+    let has_pages = !settings.sso_pages.is_empty();
     let imis = Arc::new(Imis::new(settings, http, clock));
     let password = login
         .contains(&LoginMethod::Password)
@@ -49,7 +60,9 @@ pub fn open(
         label,
         login,
         password,
-        redirect: None,
+        redirect,
+        callback: None,
+        landing: has_pages.then(|| Box::new(SsoLanding(Arc::clone(&imis))) as Box<dyn Landing>),
         probe: Box::new(probe::ImisProbe(imis)),
     })
 }

@@ -1,4 +1,5 @@
-//! `portico check` for an iMIS. No member's record is read: the service account looks itself up.
+//! `portico check` for an iMIS. No member's record is looked up: the service account looks up itself, and how many there
+//! are.
 
 use std::sync::Arc;
 
@@ -62,12 +63,15 @@ impl ImisProbe {
             }
         };
         findings.push(finding("service account", Ok("has a token".to_owned())));
+        let advice = "give the account the role RemoteService and the right to read User and Party";
         let outcome = match api.identify(service.username(), &token).await {
-            Ok(_) => Ok("may read User and Party".to_owned()),
+            // Anybody may read their own record; it is for those of others that the account is there.
+            Ok(_) => match api.visible_users(&token).await {
+                Some(0 | 1) => Err(format!("sees no record but its own; {advice}")),
+                _ => Ok("may read User and Party".to_owned()),
+            },
             Err(ApiError::Login(error)) => Err(Finding::failure(&error)),
-            Err(refused) => Err(format!(
-                "{refused}; give the account the role RemoteService and the right to read User and Party"
-            )),
+            Err(refused) => Err(format!("{refused}; {advice}")),
         };
         findings.push(finding("service account's rights", outcome));
     }

@@ -6,7 +6,13 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::protocol::secret::Secret;
+use crate::upstream::LoginMethod;
 use crate::upstream::settings::{self, Problems, SettingProblem};
+
+/// What stands in `sign_in_url`, in braces, for the address of the Single Sign On page to go on to.
+pub(super) const PAGE_URL: &str = "page_url";
+/// The same without scheme and host, which is all that many sign-in pages take.
+pub(super) const PAGE_PATH: &str = "page_path";
 
 /// One entry of `[[upstreams]]` with `kind = "imis"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,7 +24,8 @@ pub struct Settings {
     /// Where the web site's pages are, if not at `base_url`. Default: `base_url`.
     #[serde(default)]
     pub web_base_url: Option<Url>,
-    /// The page where people sign in to the web site. Default: none.
+    /// The page where people sign in to the web site; `{page_path}` in it stands for the path of the Single Sign On
+    /// page to go on to, `{page_url}` for its whole address. Default: none.
     #[serde(default)]
     pub sign_in_url: Option<Url>,
     /// The page that ends the web site's session. Default: none.
@@ -128,6 +135,23 @@ impl Settings {
             problems.add("max_concurrent", "must be between 1 and 100");
         }
         problems.into_vec()
+    }
+
+    /// What an administrator has to change for the ways to log in that `login` offers.
+    pub fn login_problems(&self, login: &[LoginMethod]) -> Vec<SettingProblem> {
+        let mut problems = Problems::default();
+        if login.contains(&LoginMethod::Redirect) && self.first_page().is_none() {
+            problems.add(
+                "sso_pages",
+                "login = [\"redirect\"] needs an entry whose page_url is the Single Sign On page to send people to",
+            );
+        }
+        problems.into_vec()
+    }
+
+    /// The page that serves logins which an app began.
+    pub(super) fn first_page(&self) -> Option<&Url> {
+        self.sso_pages.first()?.page_url.as_ref()
     }
 
     fn check_pages(&self, problems: &mut Problems) {

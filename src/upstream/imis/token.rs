@@ -1,4 +1,4 @@
-//! iMIS's token endpoint: the password grant, and what its answers mean (research, section 1).
+//! iMIS's token endpoint: the password and the refresh grant, and what its answers mean (research, section 1).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::settings::Settings;
+use super::settings::{Settings, SsoPage};
 use crate::protocol::secret::{self, Secret};
 use crate::upstream::LoginError;
 use crate::upstream::outbound::{Answer, Http, excerpt};
@@ -67,9 +67,30 @@ impl TokenEndpoint {
             .await?;
         token(&answer, password)
     }
+
+    /// The refresh grant, with the credentials of the client application in the body. Never repeated: some versions
+    /// take a refresh token once only.
+    pub(super) async fn refresh(
+        &self,
+        application: &SsoPage,
+        refresh_token: &Secret,
+    ) -> Result<Token, LoginError> {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", &application.client_id),
+            ("client_secret", application.client_secret.expose()),
+            ("refresh_token", refresh_token.expose()),
+        ];
+        let answer = self
+            .http
+            .post_form(self.url.clone(), &form, self.timeout)
+            .await?;
+        token(&answer, refresh_token)
+    }
 }
 
-fn token(answer: &Answer, password: &Secret) -> Result<Token, LoginError> {
+/// Reads an answer; `sent` is the secret of the request that it may repeat.
+fn token(answer: &Answer, sent: &Secret) -> Result<Token, LoginError> {
     if answer.is_outage() {
         return Err(LoginError::Unavailable(
             format!("the token endpoint: {}", answer.describe()).into(),
@@ -78,7 +99,7 @@ fn token(answer: &Answer, password: &Secret) -> Result<Token, LoginError> {
     let status = answer.status.as_u16();
     match (status, answer.json::<Wire>()) {
         // Some versions put an error under the status of success.
-        (200 | 400 | 401, Some(wire)) if wire.error.is_some() => Err(refusal(&wire, password)),
+        (200 | 400 | 401, Some(wire)) if wire.error.is_some() => Err(refusal(&wire, sent)),
         (200, Some(wire)) => accepted(wire),
         // Some say no more than the status.
         (400 | 401, None) if answer.body.trim_ascii().is_empty() => {
@@ -96,9 +117,9 @@ fn token(answer: &Answer, password: &Secret) -> Result<Token, LoginError> {
     }
 }
 
-fn refusal(wire: &Wire, password: &Secret) -> LoginError {
+fn refusal(wire: &Wire, sent: &Secret) -> LoginError {
     let told =
-        |text: &Option<String>| excerpt(text.as_deref().unwrap_or_default(), &[password.expose()]);
+        |text: &Option<String>| excerpt(text.as_deref().unwrap_or_default(), &[sent.expose()]);
     let (error, description) = (told(&wire.error), told(&wire.error_description));
     if wire.error.as_deref() == Some("invalid_grant") {
         // Locked, disabled, expired and a wrong password are one error; the text, where there is one, tells them apart.

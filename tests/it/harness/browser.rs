@@ -216,6 +216,11 @@ impl Browser {
         self.cookies.get(&(host, name.to_owned()))
     }
 
+    /// The cookie of this name that `host` set.
+    pub(crate) fn cookie_at(&self, host: &str, name: &str) -> Option<&Cookie> {
+        self.cookies.get(&(host.to_owned(), name.to_owned()))
+    }
+
     /// The names of all cookies.
     pub(crate) fn cookie_names(&self) -> Vec<&str> {
         self.cookies.keys().map(|(_, name)| name.as_str()).collect()

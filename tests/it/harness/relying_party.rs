@@ -115,7 +115,7 @@ impl TestServer {
         let mut parameters = parameters.to_vec();
         let request = match client_id {
             "web" => request.basic_auth("web", Some(WEB_SECRET)),
-            "service" => request.basic_auth("service", Some(SERVICE_SECRET)),
+            "service" | "plain" | "both" => request.basic_auth(client_id, Some(SERVICE_SECRET)),
             "post" => {
                 parameters.extend([
                     ("client_id", "post"),
@@ -162,10 +162,19 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 
 /// The claims of a JWT, unverified: for looking at, not for trusting.
 pub(crate) fn claims(token: &str) -> Value {
+    part(token, 1)
+}
+
+/// The header of a JWT.
+pub(crate) fn header(token: &str) -> Value {
+    part(token, 0)
+}
+
+fn part(token: &str, index: usize) -> Value {
     use base64::Engine as _;
-    let payload = token.split('.').nth(1).unwrap();
+    let part = token.split('.').nth(index).unwrap();
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(payload)
+        .decode(part)
         .unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }

@@ -8,7 +8,7 @@ use portico::clock::Clock;
 use portico::config;
 use portico::simulator::Running;
 use portico::simulator::aim18::{self, Aim18};
-use portico::simulator::imis::Imis;
+use portico::simulator::imis::{ClientApplication, Imis};
 use portico::simulator::people;
 use portico::store::Store;
 use tokio::sync::oneshot;
@@ -27,6 +27,9 @@ pub(crate) const POST_SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAA
 /// The secret of the client `service`.
 pub(crate) const SERVICE_SECRET: &str =
     "portico_secret_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+
+/// The secret of the simulated iMIS's client applications.
+const IMIS_SSO_SECRET: &str = "sso-demo-secret";
 
 /// What a test may change before the server starts.
 pub(crate) struct Setup {
@@ -79,7 +82,7 @@ pub(crate) struct TestServer {
     config: String,
     folder: tempfile::TempDir,
     nodes: Vec<Node>,
-    _simulators: (Running, Running),
+    simulators: (Running, Running),
 }
 
 struct Node {
@@ -111,6 +114,14 @@ impl TestServer {
         let internal = listeners.internal.local_addr().unwrap();
         let issuer = setup.issuer.replace("{port}", &address.port().to_string());
         aim18.set_callback(&format!("{issuer}/upstream/staff/callback"));
+        for name in ["Portico", "Events"] {
+            imis.register(ClientApplication {
+                client_id: name.to_owned(),
+                client_secret: IMIS_SSO_SECRET.to_owned(),
+                refresh_token_minutes: 30,
+                login_redirect_url: format!("{issuer}/upstream/members/landing/{name}"),
+            });
+        }
         let config = config_text(&setup, &issuer, running.0.url(), running.1.url());
         let folder = tempfile::tempdir().unwrap();
         let mut server = Self {
@@ -125,7 +136,7 @@ impl TestServer {
             config,
             folder,
             nodes: Vec::new(),
-            _simulators: running,
+            simulators: running,
         };
         server
             .nodes
@@ -156,6 +167,7 @@ impl TestServer {
             "DATABASE_URL" => Some(database_url.clone()),
             "MASTER_KEY" => Some(master_key.to_owned()),
             "IMIS_SERVICE_PASSWORD" => Some(people::SERVICE.password.to_owned()),
+            "IMIS_SSO_SECRET" => Some(IMIS_SSO_SECRET.to_owned()),
             "AIM18_CLIENT_SECRET" => Some(aim18::CLIENT_SECRET.to_owned()),
             "WEB_SECRET" => Some(WEB_SECRET.to_owned()),
             "POST_SECRET" => Some(POST_SECRET.to_owned()),
@@ -207,6 +219,11 @@ impl TestServer {
             "the configuration has no {from}"
         );
         self.config = self.config.replace(from, to);
+    }
+
+    /// Where the web site and the API of the simulated iMIS are.
+    pub(crate) fn imis_url(&self) -> &str {
+        self.simulators.0.url()
     }
 
     /// A URL of this server.
@@ -263,9 +280,21 @@ algorithms = ["RS256", "ES256"]
 id = "members"
 kind = "imis"
 label = "Member login"
-login = ["password"]
+login = ["password", "redirect"]
 base_url = "{imis}"
+sign_in_url = "{imis}/Sign-in.aspx?ReturnUrl={{page_path}}"
 service_account = {{ username = "{service_name}", password = {{ env = "IMIS_SERVICE_PASSWORD" }} }}
+
+[[upstreams.sso_pages]]
+client_id = "Portico"
+client_secret = {{ env = "IMIS_SSO_SECRET" }}
+page_url = "{imis}/SSO/Portico.aspx"
+
+[[upstreams.sso_pages]]
+client_id = "Events"
+client_secret = {{ env = "IMIS_SSO_SECRET" }}
+page_url = "{imis}/SSO/Events.aspx"
+client = "spa"
 
 [[upstreams]]
 id = "staff"

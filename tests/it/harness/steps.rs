@@ -18,15 +18,19 @@ pub(crate) const AWAY: &str = "portico-away";
 pub(crate) const TO_AIM18: &str = "form[action='/upstream/staff/start']";
 
 impl Browser {
-    /// From the login page to the password form of `upstream`, filled in and sent; follows.
+    /// From the login page to the password form of `upstream`, if it is not open already, filled in and sent; follows.
     pub(crate) async fn sign_in(
         &mut self,
         page: &Page,
         upstream: &str,
         (username, password): (&str, &str),
     ) -> Page {
-        let form = self.choose(page, upstream).await;
+        let opened = page.attribute(&format!("{PASSWORD_FORM} input[name=upstream]"), "value");
         let fields = [("username", username), ("password", password)];
+        if opened.as_deref() == Some(upstream) {
+            return self.submit(page, PASSWORD_FORM, &fields).await;
+        }
+        let form = self.choose(page, upstream).await;
         self.submit(&form, PASSWORD_FORM, &fields).await
     }
 

@@ -3,6 +3,8 @@
 mod aim18;
 mod faults;
 mod imis;
+mod imis_sign_in;
+mod imis_sso;
 mod switched;
 
 use portico::clock::Clock;

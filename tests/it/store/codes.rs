@@ -179,7 +179,7 @@ async fn what_finds_one_kind_of_row_finds_no_other() {
     world.store.insert_code("a-code", &code).await.unwrap();
     world
         .store
-        .insert_pending_request("a-request", "sealed", NOW + 60)
+        .keep_pending_request("a-request", "sealed", NOW + 60)
         .await
         .unwrap();
     for hash in ["session-hash", "a-request", family.id.as_str()] {

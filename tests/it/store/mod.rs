@@ -106,6 +106,7 @@ fn client(id: &str) -> Client {
         client_id: ClientId::new(id),
         client_name: Some("An app".to_owned()),
         client_uri: None,
+        initiate_login_uri: None,
         token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
         redirect_uris: vec![
             RedirectUri::register(&format!("https://{}.example.org/cb", id.to_lowercase()))

@@ -10,7 +10,7 @@ async fn a_pending_request_is_found_until_it_expires_or_is_answered() {
     let sealed = "s".repeat(20_000);
     for handle in ["expires", "answered"] {
         store
-            .insert_pending_request(handle, &sealed, NOW + 10)
+            .keep_pending_request(handle, &sealed, NOW + 10)
             .await
             .unwrap();
     }

@@ -2,7 +2,7 @@
 
 use portico::model::family::TokenFamily;
 use portico::model::signing_key::SigningKeyRecord;
-use portico::model::throttle::ThrottlePolicy;
+use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::protocol::ids::KeyId;
 use portico::protocol::jws::SigningAlgorithm;
 use portico::store::Swept;
@@ -18,12 +18,13 @@ async fn a_sweep_leaves_live_rows() {
     let store = &world.store;
     store.insert_code("hash", &world.code()).await.unwrap();
     store
-        .insert_pending_request("handle", "sealed", NOW + 60)
+        .keep_pending_request("handle", "sealed", NOW + 60)
         .await
         .unwrap();
     let policy = ThrottlePolicy {
         attempts: 1,
         window: 60,
+        starts_at: WindowStart::FirstAttempt,
     };
     store.reserve_attempt("jo", policy, NOW).await.unwrap();
     assert_eq!(store.sweep(NOW, 10).await.unwrap(), Swept::default());
@@ -44,7 +45,7 @@ async fn ended_rows_go_after_a_day_in_however_many_batches() {
     for number in 0..7 {
         world.begin(family(&world.code())).await;
         store
-            .insert_pending_request(&format!("handle-{number}"), "sealed", NOW + 60)
+            .keep_pending_request(&format!("handle-{number}"), "sealed", NOW + 60)
             .await
             .unwrap();
     }

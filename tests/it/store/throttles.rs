@@ -1,6 +1,6 @@
 //! Login attempts: T33, T34.
 
-use portico::model::throttle::ThrottlePolicy;
+use portico::model::throttle::{ThrottlePolicy, WindowStart};
 
 use super::{NOW, count, race};
 use crate::harness::database::TestDatabase;
@@ -8,6 +8,7 @@ use crate::harness::database::TestDatabase;
 const POLICY: ThrottlePolicy = ThrottlePolicy {
     attempts: 5,
     window: 900,
+    starts_at: WindowStart::FirstAttempt,
 };
 
 #[tokio::test]
@@ -27,6 +28,26 @@ async fn a_window_gives_its_attempts_and_then_opens_again() {
     assert!(!reserve(NOW + 910).await.unwrap());
     let other = store.reserve_attempt("members\njsmyth", POLICY, NOW + 11);
     assert!(other.await.unwrap());
+}
+
+/// T34: bursts at the seam of two windows do not add up.
+#[tokio::test]
+async fn a_window_that_starts_at_the_last_attempt_opens_after_a_quiet_time() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let policy = ThrottlePolicy {
+        starts_at: WindowStart::LastAttempt,
+        ..POLICY
+    };
+    let reserve = |now| store.reserve_attempt("members\njsmith", policy, now);
+    assert!(reserve(NOW).await.unwrap());
+    for _ in 0..4 {
+        assert!(reserve(NOW + 899).await.unwrap());
+    }
+    for now in [NOW + 899, NOW + 900, NOW + 1798] {
+        assert!(!reserve(now).await.unwrap());
+    }
+    assert!(reserve(NOW + 1799).await.unwrap());
 }
 
 #[tokio::test]

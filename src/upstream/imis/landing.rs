@@ -1,0 +1,133 @@
+//! iMIS's Single Sign On content item: the web site posts a refresh token of the signed-in member to the one Login
+//! redirect URL of a "client application", whether an app sent the browser there or not (research, section 2).
+//!
+//! There is no state, no nonce and no user in it. The token is redeemed at once and once: how often and how long it
+//! is good differs by version. A browser that is not signed in brings a token all the same, a Guest's (T26).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use percent_encoding::utf8_percent_encode;
+use url::{Position, Url};
+
+use super::api::ApiError;
+use super::settings::{PAGE_PATH, PAGE_URL, SsoPage};
+use super::{Imis, person};
+use crate::protocol::ids::ClientId;
+use crate::protocol::params::Params;
+use crate::protocol::secret::Secret;
+use crate::upstream::outbound::RESERVED;
+use crate::upstream::{Identity, Landing, LandingApplication, LoginError, RedirectLogin};
+
+/// Refresh tokens are some tens of characters; nothing that much longer is one.
+const MAX_REFRESH_TOKEN_BYTES: usize = 4096;
+
+/// Sends people to the first Single Sign On page.
+pub(super) struct SsoRedirect {
+    pub(super) page: Url,
+}
+
+impl RedirectLogin for SsoRedirect {
+    /// The page knows one way back, which is set in iMIS, and would not return a state.
+    fn start(&self, _callback: &Url, _state: &str) -> Url {
+        self.page.clone()
+    }
+}
+
+/// Takes the people that the pages send.
+pub(super) struct SsoLanding(pub(super) Arc<Imis>);
+
+impl SsoLanding {
+    fn page(&self, name: &str) -> Option<&SsoPage> {
+        let mut pages = self.0.api.settings.sso_pages.iter();
+        pages.find(|page| page.client_id == name)
+    }
+}
+
+#[async_trait]
+impl Landing for SsoLanding {
+    fn application(&self, name: &str) -> Option<LandingApplication> {
+        let page = self.page(name)?;
+        let sign_in = self.0.api.settings.sign_in_url.as_ref();
+        Some(LandingApplication {
+            client: page.client.as_deref().map(ClientId::new),
+            sign_in: sign_in.map(|sign_in| sign_in_url(sign_in, page.page_url.as_ref())),
+        })
+    }
+
+    async fn redeem(&self, application: &str, arrival: &Params) -> Result<Identity, LoginError> {
+        let unreadable = |error| LoginError::Protocol(Box::new(error));
+        let page = self
+            .page(application)
+            .ok_or_else(|| LoginError::Protocol("no such client application".into()))?;
+        let refresh_token = arrival
+            .get_capped("refresh_token", MAX_REFRESH_TOKEN_BYTES)
+            .map_err(unreadable)?
+            .map(Secret::new)
+            .ok_or_else(|| LoginError::Protocol("the page sent no refresh_token".into()))?;
+        let Imis {
+            tokens,
+            api,
+            service,
+        } = &*self.0;
+        let token = tokens.refresh(page, &refresh_token).await?;
+        // Nobody typed a name here: without one in the answer there is nobody.
+        let name = token.user_name.as_deref().unwrap_or_default().trim();
+        person::refuse_guest(name).map_err(|_| LoginError::Anonymous)?;
+        let identity = match (api.identify(name, &token.access).await, service) {
+            (Err(ApiError::Unauthorized | ApiError::Forbidden), Some(service)) => {
+                service.identify(tokens, api, name).await?
+            }
+            (Ok(identity), _) => identity,
+            (Err(ApiError::Login(error)), _) => return Err(error),
+            (Err(refused), None) => {
+                return Err(LoginError::Protocol(
+                    format!("{refused} with the person's own token; configure a service_account")
+                        .into(),
+                ));
+            }
+        };
+        Ok(Identity {
+            // How the person signed in at the web site is not told.
+            amr: Vec::new(),
+            ..identity
+        })
+    }
+}
+
+/// The sign-in page, told where to go on where the administrator says how.
+fn sign_in_url(sign_in: &Url, page: Option<&Url>) -> Url {
+    let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+    let whole = page.map_or("", Url::as_str);
+    let path = page.map_or("", |page| &page[Position::BeforePath..]);
+    let mut filled = sign_in.to_string();
+    for (name, value) in [(PAGE_URL, whole), (PAGE_PATH, path)] {
+        // The URL parser encodes braces in some places and leaves them in others.
+        for placeholder in [format!("{{{name}}}"), format!("%7B{name}%7D")] {
+            filled = filled.replace(&placeholder, &encode(value));
+        }
+    }
+    Url::parse(&filled).unwrap_or_else(|_| sign_in.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sign_in_page_is_told_where_to_go_on() {
+        let page = Url::parse("https://m.example.org/SSO/Portico.aspx?a=1&b").unwrap();
+        let with = Url::parse("https://m.example.org/Sign-in.aspx?ReturnUrl={page_url}").unwrap();
+        assert_eq!(
+            sign_in_url(&with, Some(&page)).as_str(),
+            "https://m.example.org/Sign-in.aspx?ReturnUrl=https%3A%2F%2Fm.example.org%2FSSO%2FPortico.aspx%3Fa%3D1%26b"
+        );
+        let local = Url::parse("https://m.example.org/Sign-in.aspx?ReturnUrl={page_path}").unwrap();
+        assert_eq!(
+            sign_in_url(&local, Some(&page)).as_str(),
+            "https://m.example.org/Sign-in.aspx?ReturnUrl=%2FSSO%2FPortico.aspx%3Fa%3D1%26b"
+        );
+        let without = Url::parse("https://m.example.org/Sign-in.aspx").unwrap();
+        assert_eq!(sign_in_url(&without, Some(&page)), without);
+    }
+}

@@ -1,0 +1,146 @@
+//! The commands beside `serve` and `check`.
+
+use portico::passwords::{PasswordHash, Passwords};
+use portico::protocol::secret::Secret;
+
+use super::{NOWHERE, Process, Site, Stream, portico, run};
+use crate::harness::browser::http_client;
+
+#[tokio::test]
+async fn the_clients_are_listed() {
+    let site = Site::started().await;
+    let said = site.run(&["client", "list"]).await;
+    said.assert(
+        0,
+        &[
+            "CLIENT",
+            "members-app  Members' App  none",
+            "client_credentials  reports:read  all",
+        ],
+    );
+    assert_eq!(said.out.lines().count(), 3, "{}", said.out);
+}
+
+#[tokio::test]
+async fn a_client_secret_is_made_anew_each_time() {
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let said = run(portico(&["client", "secret"]), "").await;
+        said.assert(0, &["portico_secret_"]);
+        assert_eq!(said.out.trim().len(), "portico_secret_".len() + 43);
+        made.push(said.out);
+    }
+    assert_ne!(made[0], made[1]);
+}
+
+#[tokio::test]
+async fn what_looks_at_a_database_makes_none() {
+    let mut site = Site::new().await;
+    let file = site.path("portico.db");
+    site.set("DATABASE", &format!("sqlite:{}", file.display()));
+    for command in [["client", "list"], ["key", "list"], ["key", "rotate"]] {
+        let said = site.run(&command).await;
+        said.assert(1, &["there is no database", "portico migrate"]);
+        assert!(!file.exists());
+    }
+    let said = site.run(&["migrate"]).await;
+    said.assert(0, &["the schema is up to date"]);
+    let said = site.run(&["client", "list"]).await;
+    said.assert(0, &["CLIENT"]);
+    assert_eq!(said.out.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn migrating_twice_is_as_good_as_once() {
+    let site = Site::new().await;
+    for _ in 0..2 {
+        let said = site.run(&["migrate"]).await;
+        said.assert(0, &["the schema is up to date"]);
+    }
+}
+
+/// T47: announced before it signs, and one at a time.
+#[tokio::test]
+async fn a_rotated_key_is_announced_first() {
+    let site = Site::started().await;
+    let said = site.run(&["key", "list"]).await;
+    said.assert(0, &["RS256      active"]);
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+
+    site.run(&["key", "rotate"])
+        .await
+        .assert(0, &["RS256: ", "is announced and signs from"]);
+    let said = site.run(&["key", "list"]).await;
+    said.assert(0, &["RS256      active", "RS256      announced"]);
+
+    let said = site.run(&["key", "rotate"]).await;
+    said.assert(1, &["RS256: a successor is announced already"]);
+    let said = site.run(&["key", "rotate", "--algorithm", "ES256"]).await;
+    said.assert(1, &["ES256 is not among keys.algorithms"]);
+    let said = site.run(&["key", "rotate", "--algorithm", "none"]).await;
+    said.assert(2, &["use RS256, PS256, ES256 or EdDSA"]);
+    let said = site.run(&["key", "list"]).await;
+    assert_eq!(said.out.lines().count(), 3, "{}", said.out);
+}
+
+#[tokio::test]
+async fn a_hashed_password_is_one_that_verifies() {
+    let said = run(portico(&["user", "hash-password"]), "correct horse\n").await;
+    said.assert(0, &["$argon2id$"]);
+    let hash = PasswordHash::parse(said.out.trim()).unwrap();
+    let fits = async |password: &str| {
+        let passwords = Passwords::default();
+        passwords
+            .verify(&Secret::new(password), &hash)
+            .await
+            .unwrap()
+    };
+    assert!(fits("correct horse").await);
+    assert!(!fits("correct horse\n").await);
+
+    let said = run(portico(&["user", "hash-password"]), "short\n").await;
+    said.assert(1, &["8 characters or more"]);
+    assert!(said.out.is_empty());
+}
+
+#[tokio::test]
+async fn health_tells_by_its_exit_code() {
+    let site = Site::new().await;
+    let said = site.run(&["health", "--address", NOWHERE]).await;
+    said.assert(1, &["not ready"]);
+    let server = site.serve().await;
+    let said = site.run(&["health", "--address", &server.internal]).await;
+    said.assert(0, &["ready"]);
+    // Something answers there, but not health.
+    let said = site.run(&["health", "--address", &server.listen]).await;
+    said.assert(1, &["not ready: HTTP/1.1 404"]);
+}
+
+#[tokio::test]
+async fn thesimulators_run_by_themselves() {
+    for (which, path) in [("imis", "/token"), ("aim18", "/jsf/rfws/oauth/token")] {
+        let command = portico(&["simulate", which]);
+        let mut simulator = Process::start(command, Stream::Answers).await;
+        let line = simulator.line_with("listening on").await;
+        let url = line.strip_prefix("listening on ").unwrap();
+        let answer = http_client()
+            .post(format!("{url}{path}"))
+            .form(&[("grant_type", "password"), ("username", "nobody")])
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_client_error() || answer.status().is_success());
+        assert_eq!(simulator.terminate(), Some(0), "{which}");
+    }
+}
+
+#[tokio::test]
+async fn help_names_every_command() {
+    let said = run(portico(&["--help"]), "").await;
+    said.assert(
+        0,
+        &[
+            "serve", "demo", "check", "migrate", "client", "key", "user", "simulate", "health",
+        ],
+    );
+}

@@ -1,0 +1,363 @@
+//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0; T6, T35).
+
+use portico::simulator::people::{JO_SMITH, ZOE};
+
+use crate::harness::browser::{Browser, Page};
+use crate::harness::relying_party::Answer;
+use crate::harness::server::TestServer;
+use crate::harness::steps::SESSION;
+
+const HOME: &str = "https://spa.example.org/";
+const BYE: &str = "https://web.example.org/bye";
+
+/// A browser with Jo Smith logged in, and what the client `spa` got.
+async fn logged_in(server: &TestServer, scope: &str) -> (Browser, Answer) {
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[("scope", scope)]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200);
+    (browser, tokens)
+}
+
+fn logout_url(server: &TestServer, parameters: &[(&str, &str)]) -> String {
+    let mut url = url::Url::parse(&server.url("/end_session")).unwrap();
+    url.query_pairs_mut().extend_pairs(parameters);
+    url.into()
+}
+
+async fn is_logged_in(server: &TestServer, browser: &mut Browser) -> bool {
+    let silent = server.authorize_url("web", &[("prompt", "none")]);
+    browser.get(silent).await.answer().contains_key("code")
+}
+
+fn asks(page: &Page) -> bool {
+    page.status == 200 && page.body.contains("Do you want to sign out here?")
+}
+
+/// Section 2: with the session's own ID token nobody needs to be asked. T35: the session ends, and what belongs to it.
+#[tokio::test]
+async fn a_logout_ends_the_session_and_its_families_and_leaves_the_offline_ones() {
+    let server = TestServer::start().await;
+    let (mut browser, tokens) = logged_in(&server, "openid").await;
+    let url = server.authorize_url("web", &[("scope", "openid offline_access")]);
+    let page = browser.get(url).await;
+    let offline = server.redeem("web", &page.answer()["code"], &[]).await;
+    let unused = browser.get(server.authorize_url("spa", &[])).await;
+    let elsewhere = server.tokens("spa", "openid").await;
+    let stale = browser.session(&server).unwrap();
+    let parameters = [
+        ("id_token_hint", tokens.text("id_token")),
+        ("post_logout_redirect_uri", HOME),
+        ("state", "a b&c"),
+    ];
+    let page = browser.get(logout_url(&server, &parameters)).await;
+    assert_eq!(page.status, 303);
+    let location = page.location().unwrap();
+    assert_eq!(location.as_str(), "https://spa.example.org/?state=a+b%26c");
+    assert_eq!(browser.session(&server), None);
+    let page = browser.open(server.authorize_url("spa", &[])).await;
+    assert!(page.is_login(), "the next click shows the login page");
+    browser.set_cookie("127.0.0.1", SESSION, &stale);
+    assert!(
+        !is_logged_in(&server, &mut browser).await,
+        "a stale cookie is inert"
+    );
+    let refused = server.refresh("spa", tokens.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
+    let userinfo = server.userinfo(tokens.text("access_token")).await;
+    assert_eq!(userinfo.status, 401);
+    let code = unused.answer().remove("code").unwrap();
+    let refused = server.redeem("spa", &code, &[]).await;
+    refused.assert_error(400, "invalid_grant");
+    // Back-Channel Logout section 2.7: what has offline_access stays; so does the other browser's.
+    let answer = server.refresh("web", offline.text("refresh_token")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(
+        server.userinfo(answer.text("access_token")).await.status,
+        200
+    );
+    let answer = server.refresh("spa", elsewhere.text("refresh_token")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// Section 2: the hint may have expired, as it has in every session longer than ten minutes.
+#[tokio::test]
+async fn an_expired_id_token_still_logs_out() {
+    let server = TestServer::start().await;
+    let (mut browser, tokens) = logged_in(&server, "openid").await;
+    server.clock.advance(6 * 3600);
+    let hint = [("id_token_hint", tokens.text("id_token"))];
+    let page = browser.get(logout_url(&server, &hint)).await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("You are signed out"), "{}", page.body);
+    assert!(!is_logged_in(&server, &mut browser).await);
+}
+
+/// Anybody can make a browser come here, so without proof the person is asked.
+#[tokio::test]
+async fn without_the_sessions_own_id_token_the_person_is_asked() {
+    let server = TestServer::start().await;
+    let (mut browser, _) = logged_in(&server, "openid").await;
+    let zoe = {
+        let url = server.authorize_url("spa", &[]);
+        let page = Browser::new().log_in_as(url, ZOE).await;
+        server.redeem("spa", &page.answer()["code"], &[]).await
+    };
+    for parameters in [
+        vec![],
+        vec![("client_id", "spa")],
+        vec![("client_id", "spa"), ("post_logout_redirect_uri", HOME)],
+        vec![("id_token_hint", zoe.text("id_token"))],
+    ] {
+        let page = browser.get(logout_url(&server, &parameters)).await;
+        assert!(asks(&page), "{parameters:?}: {}", page.body);
+        assert!(page.body.contains("signed in as Jo Smith"));
+        assert!(is_logged_in(&server, &mut browser).await);
+    }
+    let page = browser
+        .get(logout_url(
+            &server,
+            &[
+                ("client_id", "spa"),
+                ("post_logout_redirect_uri", HOME),
+                ("state", "s"),
+            ],
+        ))
+        .await;
+    let done = browser.submit(&page, "form", &[]).await;
+    assert_eq!(
+        done.location().unwrap().as_str(),
+        "https://spa.example.org/?state=s"
+    );
+    assert!(!is_logged_in(&server, &mut browser).await);
+}
+
+/// The question belongs to its session: no other page, and no other session's, answers it.
+#[tokio::test]
+async fn the_confirmation_takes_only_its_own_form() {
+    let server = TestServer::start().await;
+    let (mut browser, _) = logged_in(&server, "openid").await;
+    let page = browser.get(logout_url(&server, &[])).await;
+    let foreign = {
+        let (mut other, _) = logged_in(&server, "openid").await;
+        let page = other.get(logout_url(&server, &[])).await;
+        page.attribute("input[name=form_token]", "value").unwrap()
+    };
+    for token in [foreign.as_str(), "nonsense"] {
+        let refused = browser
+            .submit(&page, "form", &[("form_token", token)])
+            .await;
+        assert_eq!(refused.status, 400);
+    }
+    let refused = browser
+        .submit(&page, "form", &[("logout", "nonsense")])
+        .await;
+    assert_eq!(refused.status, 400);
+    // Without a token it is a new request, and asks again.
+    let again = browser.submit(&page, "form", &[("form_token", "")]).await;
+    assert!(asks(&again), "{}", again.body);
+    assert!(is_logged_in(&server, &mut browser).await);
+    browser.submit(&page, "form", &[]).await;
+    assert!(!is_logged_in(&server, &mut browser).await);
+    let twice = browser.submit(&page, "form", &[]).await;
+    assert!(twice.body.contains("You are signed out"), "a second click");
+}
+
+/// T6: letter by letter, of the client that the request names, and of no other.
+#[tokio::test]
+async fn only_a_registered_address_of_the_named_client_is_returned_to() {
+    let server = TestServer::start().await;
+    let (mut browser, tokens) = logged_in(&server, "openid").await;
+    let hint = tokens.text("id_token");
+    for parameters in [
+        // Neither hint nor client: no address is believed.
+        vec![("post_logout_redirect_uri", HOME)],
+        vec![("post_logout_redirect_uri", BYE), ("id_token_hint", hint)],
+        vec![("post_logout_redirect_uri", BYE), ("client_id", "spa")],
+        vec![
+            ("post_logout_redirect_uri", "https://spa.example.org"),
+            ("client_id", "spa"),
+        ],
+        vec![
+            ("post_logout_redirect_uri", "https://spa.example.org/?x=1"),
+            ("client_id", "spa"),
+        ],
+        vec![
+            ("post_logout_redirect_uri", "https://spa.example.org//"),
+            ("client_id", "spa"),
+        ],
+        vec![
+            ("post_logout_redirect_uri", "https://SPA.example.org/"),
+            ("client_id", "spa"),
+        ],
+        vec![
+            (
+                "post_logout_redirect_uri",
+                "https://spa.example.org.evil.example/",
+            ),
+            ("client_id", "spa"),
+        ],
+        vec![
+            ("post_logout_redirect_uri", "javascript:alert(1)"),
+            ("client_id", "spa"),
+        ],
+        vec![
+            ("post_logout_redirect_uri", "//evil.example/"),
+            ("client_id", "spa"),
+        ],
+        vec![("post_logout_redirect_uri", HOME), ("client_id", "nobody")],
+        // The hint says who asks; a client_id that differs is a mistake or a trick.
+        vec![
+            ("post_logout_redirect_uri", BYE),
+            ("client_id", "web"),
+            ("id_token_hint", hint),
+        ],
+        vec![("id_token_hint", "nonsense")],
+        vec![("id_token_hint", tokens.text("access_token"))],
+        vec![("client_id", "spa"), ("client_id", "spa")],
+    ] {
+        let page = browser.get(logout_url(&server, &parameters)).await;
+        assert_eq!(page.status, 400, "{parameters:?}");
+        assert_eq!(page.location(), None, "{parameters:?}");
+        assert!(is_logged_in(&server, &mut browser).await, "{parameters:?}");
+    }
+    // A registered query is part of the address, and kept.
+    let with_query = "https://web.example.org/bye?from=portico";
+    for (address, arrives) in [
+        (BYE, "https://web.example.org/bye?state=s"),
+        (
+            with_query,
+            "https://web.example.org/bye?from=portico&state=s",
+        ),
+    ] {
+        let (mut browser, _) = logged_in(&server, "openid").await;
+        let page = browser.get(server.authorize_url("web", &[])).await;
+        let tokens = server.redeem("web", &page.answer()["code"], &[]).await;
+        let parameters = [
+            ("id_token_hint", tokens.text("id_token")),
+            ("client_id", "web"),
+            ("post_logout_redirect_uri", address),
+            ("state", "s"),
+        ];
+        let page = browser.get(logout_url(&server, &parameters)).await;
+        assert_eq!(page.location().unwrap().as_str(), arrives);
+    }
+}
+
+/// A hint from another issuer proves nothing, however well it is signed.
+#[tokio::test]
+async fn a_hint_of_another_issuer_is_refused() {
+    let server = TestServer::start().await;
+    let elsewhere = TestServer::start().await;
+    let (mut browser, _) = logged_in(&server, "openid").await;
+    let foreign = elsewhere.tokens("spa", "openid").await;
+    let parameters = [
+        ("id_token_hint", foreign.text("id_token")),
+        ("post_logout_redirect_uri", HOME),
+    ];
+    let page = browser.get(logout_url(&server, &parameters)).await;
+    assert_eq!(page.status, 400);
+    assert_eq!(page.location(), None);
+    assert!(is_logged_in(&server, &mut browser).await);
+}
+
+/// Section 2: POST as well. It comes across sites, so our cookies come with the GET after it.
+#[tokio::test]
+async fn a_post_across_sites_logs_out_too() {
+    let server = TestServer::start().await;
+    let (mut browser, tokens) = logged_in(&server, "openid").await;
+    let url = server.url("/end_session");
+    let parameters = [
+        ("client_id", "spa"),
+        ("post_logout_redirect_uri", HOME),
+        ("state", "s"),
+    ];
+    let page = browser.post_cross_site(&url, &parameters).await;
+    assert_eq!(page.status, 303);
+    assert_eq!(page.header("set-cookie"), "", "nothing is ended yet");
+    let page = browser.follow(page).await;
+    assert!(asks(&page), "{}", page.body);
+    let hint = [
+        ("id_token_hint", tokens.text("id_token")),
+        ("post_logout_redirect_uri", HOME),
+        ("state", "s"),
+    ];
+    let page = browser.post_cross_site(&url, &hint).await;
+    let next = page.location().unwrap();
+    assert!(
+        !next.as_str().contains(tokens.text("id_token")),
+        "no token in an address"
+    );
+    let page = browser.follow(page).await;
+    assert_eq!(
+        page.location().unwrap().as_str(),
+        "https://spa.example.org/?state=s"
+    );
+    assert!(!is_logged_in(&server, &mut browser).await);
+    let wrong = [("post_logout_redirect_uri", HOME)];
+    let page = browser.post_cross_site(&url, &wrong).await;
+    assert_eq!(page.status, 400);
+}
+
+/// Nobody is logged in: the browser goes where it was to go.
+#[tokio::test]
+async fn a_logout_without_a_session_goes_on() {
+    let server = TestServer::start().await;
+    let tokens = server.tokens("spa", "openid").await;
+    let mut browser = Browser::new();
+    let page = browser.get(logout_url(&server, &[])).await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("You are signed out"));
+    let parameters = [
+        ("id_token_hint", tokens.text("id_token")),
+        ("post_logout_redirect_uri", HOME),
+    ];
+    let page = browser.get(logout_url(&server, &parameters)).await;
+    assert_eq!(page.location().unwrap().as_str(), HOME);
+    let answer = server.refresh("spa", tokens.text("refresh_token")).await;
+    assert_eq!(
+        answer.status, 200,
+        "a hint alone ends no session of another browser"
+    );
+}
+
+/// The request that waits for a yes travels sealed: its destination cannot be changed on the way.
+#[tokio::test]
+async fn the_sealed_request_cannot_be_made_by_others() {
+    let server = TestServer::start().await;
+    let (mut browser, _) = logged_in(&server, "openid").await;
+    let elsewhere = TestServer::start_with(|setup| {
+        setup.master_key = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=".to_owned();
+    })
+    .await;
+    let parameters = [("client_id", "spa"), ("post_logout_redirect_uri", HOME)];
+    let page = Browser::new()
+        .post_cross_site(elsewhere.url("/end_session"), &parameters)
+        .await;
+    let foreign = page.location().unwrap();
+    let foreign = foreign.query().unwrap();
+    for query in [
+        foreign,
+        "logout=nonsense",
+        "logout=https%3A%2F%2Fevil.example",
+    ] {
+        let page = browser
+            .get(server.url(&format!("/end_session?{query}")))
+            .await;
+        assert_eq!(page.status, 400, "{query}");
+        assert_eq!(page.location(), None);
+    }
+}
+
+/// `ui_locales` (section 2).
+#[tokio::test]
+async fn the_pages_speak_the_language_that_was_asked_for() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    browser.language = Some("en".to_owned());
+    let page = browser
+        .get(logout_url(&server, &[("ui_locales", "fr-CA")]))
+        .await;
+    assert_eq!(page.attribute("html", "lang").as_deref(), Some("fr"));
+}

@@ -1,0 +1,320 @@
+//! iMIS's Single Sign On page: sent there by an app, and started at iMIS (T25, T26; the research on iMIS, section 2).
+
+use portico::simulator::Fault;
+use portico::simulator::imis::{AnonymousSso, Delivery};
+use portico::simulator::people::{self, ImisPerson};
+
+use crate::harness::browser::{Browser, Page};
+use crate::harness::relying_party::claims;
+use crate::harness::server::TestServer;
+
+const START: &str = "form[action='/upstream/members/start']";
+/// The form by which the page delivers its token.
+const DELIVERY: &str = "form:has(input[name=refresh_token])";
+const SIGN_IN: &str = "form:has(input[name=password])";
+const CONTINUE: &str = "form:has(input[name=arrival])";
+
+/// From the app's request to the iMIS page that a click on our page leads to.
+async fn leave(server: &TestServer, browser: &mut Browser, client_id: &str) -> Page {
+    let page = browser.open(server.authorize_url(client_id, &[])).await;
+    browser.submit(&page, START, &[]).await
+}
+
+/// Delivers as a browser with scripts does: across sites, so that our cookies stay at home.
+async fn deliver(browser: &mut Browser, page: &Page) -> Page {
+    let (action, fields) = page.form(DELIVERY);
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let answer = browser.post_cross_site(action.as_str(), &fields).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    browser.follow(answer).await
+}
+
+/// Signs in on the page of the simulated iMIS.
+async fn sign_in(browser: &mut Browser, page: &Page, person: ImisPerson) -> Page {
+    let fields = [("username", person.username), ("password", person.password)];
+    browser.submit(page, SIGN_IN, &fields).await
+}
+
+/// Signs in at iMIS first, as somebody who is on its web site.
+async fn at_imis(server: &TestServer, browser: &mut Browser, person: ImisPerson) {
+    let url = server.imis_url();
+    let page = browser.open(format!("{url}/Sign-in.aspx")).await;
+    sign_in(browser, &page, person).await;
+}
+
+async fn from_imis(server: &TestServer, browser: &mut Browser, application: &str) -> Page {
+    let page = browser
+        .open(format!("{}/SSO/{application}.aspx", server.imis_url()))
+        .await;
+    deliver(browser, &page).await
+}
+
+async fn subject(server: &TestServer, client_id: &str, page: &Page) -> String {
+    let tokens = server.redeem(client_id, &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    claims(tokens.text("id_token"))["sub"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// An app sends the person, who is signed in at iMIS already: nothing but a click is asked. The subject is the same as
+/// with the password form.
+#[tokio::test]
+async fn an_app_sends_a_member_to_imis_and_gets_them_back() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let page = leave(&server, &mut browser, "spa").await;
+    let page = deliver(&mut browser, &page).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    let by_page = subject(&server, "spa", &page).await;
+
+    let mut other = Browser::new();
+    let page = other
+        .log_in_as(server.authorize_url("web", &[]), people::JO_SMITH)
+        .await;
+    assert_eq!(subject(&server, "web", &page).await, by_page);
+    let names = browser.cookie_names();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.contains("arrival") || name.contains("away")),
+        "{names:?}"
+    );
+}
+
+/// Somebody who is not signed in at iMIS is sent there by way of a Guest's token (T26), and comes back as a member.
+#[tokio::test]
+async fn a_guest_is_sent_to_the_sign_in_page_and_comes_back() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = leave(&server, &mut browser, "spa").await;
+    let page = deliver(&mut browser, &page).await;
+    assert!(page.url.path().ends_with("/Sign-in.aspx"), "{}", page.url);
+    let page = sign_in(&mut browser, &page, people::JO_SMITH).await;
+    let page = deliver(&mut browser, &page).await;
+    subject(&server, "spa", &page).await;
+}
+
+/// T26: a Guest who comes back a Guest is told so, once, and not sent in circles.
+#[tokio::test]
+async fn a_guest_who_stays_one_is_told() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = leave(&server, &mut browser, "spa").await;
+    deliver(&mut browser, &page).await;
+    let again = browser
+        .open(format!("{}/SSO/Portico.aspx", server.imis_url()))
+        .await;
+    let page = deliver(&mut browser, &again).await;
+    assert_eq!(page.status, 403);
+    assert!(
+        page.text("[role=alert]")
+            .unwrap()
+            .contains("not signed in at Member login")
+    );
+    assert!(browser.cookie(&server, "portico-session").is_none());
+}
+
+/// T26, in each form that a Guest's answer may have.
+#[tokio::test]
+async fn guests_are_nobody_whatever_they_are_called() {
+    let server = TestServer::start().await;
+    for name in [Some(""), Some("Guest"), Some("anonymous"), None] {
+        server
+            .imis
+            .switch(|s| s.guest_user_name = name.map(ToOwned::to_owned));
+        let mut browser = Browser::new();
+        let page = from_imis(&server, &mut browser, "Portico").await;
+        assert_eq!(page.status, 403, "{name:?}: {}", page.body);
+        let sign_in = page.attribute("main a.button", "href").unwrap();
+        assert!(sign_in.contains("/Sign-in.aspx"), "{sign_in}");
+        assert!(browser.cookie(&server, "portico-session").is_none());
+    }
+}
+
+/// T25: without a flow of this browser nobody is signed in silently; a yes signs in, and leads on to the app.
+#[tokio::test]
+async fn somebody_who_comes_unasked_is_asked() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let page = from_imis(&server, &mut browser, "Events").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.text("h1").unwrap(), "Continue as Jo Smith?");
+    assert!(browser.cookie(&server, "portico-session").is_none());
+    let page = browser.submit(&page, CONTINUE, &[]).await;
+    assert_eq!(page.status, 303);
+    assert_eq!(
+        page.location().unwrap().as_str(),
+        "https://spa.example.org/"
+    );
+    let page = browser
+        .open(server.authorize_url("spa", &[("prompt", "none")]))
+        .await;
+    subject(&server, "spa", &page).await;
+}
+
+/// Whoever is signed in here already, as the same person, is not asked again; another person is.
+#[tokio::test]
+async fn the_same_person_is_not_asked_twice() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    let page = browser.submit(&page, CONTINUE, &[]).await;
+    assert_eq!(page.text("h1").unwrap(), "You are signed in");
+    let page = from_imis(&server, &mut browser, "Events").await;
+    assert_eq!(
+        page.location().unwrap().as_str(),
+        "https://spa.example.org/"
+    );
+
+    let mut other = Browser::new();
+    at_imis(&server, &mut other, people::ZOE).await;
+    let session = browser
+        .cookie(&server, "portico-session")
+        .unwrap()
+        .value
+        .clone();
+    other.set_cookie("127.0.0.1", "portico-session", &session);
+    let page = from_imis(&server, &mut other, "Events").await;
+    assert!(
+        page.text("h1").unwrap().starts_with("Continue as"),
+        "{}",
+        page.body
+    );
+}
+
+/// T25: the yes needs this browser's cookie and this page's token.
+#[tokio::test]
+async fn an_answer_from_elsewhere_is_refused() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    let (action, fields) = page.form(CONTINUE);
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let mut victim = Browser::new();
+    let refused = victim.post(action.as_str(), &fields).await;
+    assert_eq!(refused.status, 400);
+    let across = browser.post_cross_site(action.as_str(), &fields).await;
+    assert_eq!(across.status, 400);
+    let forged = browser
+        .submit(&page, CONTINUE, &[("form_token", "x")])
+        .await;
+    assert_eq!(forged.status, 400);
+    let elsewhere = action.as_str().replace("/Portico", "/Events");
+    let elsewhere = browser.post(&elsewhere, &fields).await;
+    assert_eq!(elsewhere.status, 400, "an arrival belongs to its landing");
+    assert!(victim.cookie(&server, "portico-session").is_none());
+    assert!(browser.cookie(&server, "portico-session").is_none());
+    server.clock.advance(301);
+    let late = browser.submit(&page, CONTINUE, &[]).await;
+    assert_eq!(late.status, 400);
+}
+
+/// The token is redeemed once and is in no address of ours; a page that delivers by GET is served, too.
+#[tokio::test]
+async fn the_token_is_redeemed_once_and_kept_out_of_addresses() {
+    let server = TestServer::start().await;
+    server.imis.switch(|s| s.sso_delivery = Delivery::Get);
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    server.imis.clear_log();
+    let page = leave(&server, &mut browser, "spa").await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    subject(&server, "spa", &page).await;
+    let redemptions = server.imis.log();
+    let redemptions = redemptions
+        .iter()
+        .filter(|request| request.path.eq_ignore_ascii_case("/token"));
+    assert_eq!(redemptions.count(), 1);
+}
+
+#[tokio::test]
+async fn a_page_that_sends_visitors_to_sign_in_first_is_followed() {
+    let server = TestServer::start().await;
+    server
+        .imis
+        .switch(|s| s.anonymous_sso = AnonymousSso::SignIn);
+    let mut browser = Browser::new();
+    let page = leave(&server, &mut browser, "spa").await;
+    assert!(page.url.path().ends_with("/Sign-in.aspx"), "{}", page.url);
+    let page = sign_in(&mut browser, &page, people::JO_SMITH).await;
+    let page = deliver(&mut browser, &page).await;
+    subject(&server, "spa", &page).await;
+}
+
+/// A token that is not honored, an outage, nonsense: the flow is kept, and can be finished when iMIS is well.
+#[tokio::test]
+async fn trouble_at_imis_loses_nothing() {
+    let server = TestServer::start().await;
+    for (fault, status) in [
+        (Fault::Status(503), 503),
+        (Fault::Page, 502),
+        (Fault::Nonsense, 502),
+    ] {
+        let mut browser = Browser::new();
+        at_imis(&server, &mut browser, people::JO_SMITH).await;
+        let page = leave(&server, &mut browser, "spa").await;
+        server.imis.fail("/token", fault.clone());
+        let page = deliver(&mut browser, &page).await;
+        assert_eq!(page.status, status, "{fault:?}");
+        assert!(page.text("[role=alert]").is_some());
+        server.imis.mend();
+        let page = browser.submit(&page, START, &[]).await;
+        let page = deliver(&mut browser, &page).await;
+        subject(&server, "spa", &page).await;
+    }
+    let mut browser = Browser::new();
+    let page = leave(&server, &mut browser, "spa").await;
+    let (action, _) = page.form(DELIVERY);
+    let answer = browser
+        .post_cross_site(action.as_str(), &[("refresh_token", "forged")])
+        .await;
+    let page = browser.follow(answer).await;
+    assert_eq!(page.status, 422);
+    assert!(
+        page.text("[role=alert]")
+            .unwrap()
+            .contains("did not accept")
+    );
+}
+
+/// T15, T27: an arrival finishes only flows of its own upstream; unknown landings are not there.
+#[tokio::test]
+async fn an_arrival_belongs_to_its_upstream() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let page = browser.open(server.authorize_url("staff-app", &[])).await;
+    browser
+        .submit(&page, "form[action='/upstream/staff/start']", &[])
+        .await;
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    assert!(
+        page.text("h1").unwrap().starts_with("Continue as"),
+        "{}",
+        page.body
+    );
+    for path in [
+        "/upstream/members/landing/Other",
+        "/upstream/staff/landing/Portico",
+        "/upstream/none/landing/x",
+    ] {
+        let page = browser
+            .post_cross_site(server.url(path), &[("refresh_token", "x")])
+            .await;
+        assert_eq!(page.status, 404, "{path}");
+        let page = browser.get(server.url(path)).await;
+        assert_eq!(page.status, 404, "{path}");
+    }
+}

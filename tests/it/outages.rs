@@ -1,0 +1,132 @@
+//! An upstream that is away, slow or talks nonsense: the person sees a calm page with a number, the flow is kept, and
+//! those who are logged in notice nothing (design, section 4, "When the upstream is down").
+
+use std::time::Duration;
+
+use portico::simulator::Fault;
+use portico::simulator::people::{ANN_LEE, JO_SMITH};
+
+use crate::harness::browser::{Browser, Page};
+use crate::harness::server::TestServer;
+use crate::harness::steps::TO_AIM18;
+
+/// Every way of not answering that is an outage, and how it is told.
+fn outages() -> Vec<(Fault, u16)> {
+    vec![
+        (Fault::Status(503), 503),
+        (Fault::Status(500), 503),
+        (Fault::Throttled(Some(30)), 503),
+        (Fault::ErrorPage, 503),
+        (Fault::CloseAfter(0), 503),
+        (Fault::CloseAfter(20), 503),
+        (Fault::Hang, 503),
+        (Fault::Page, 502),
+        (Fault::Nonsense, 502),
+        (Fault::Redirect("https://evil.example/".to_owned()), 502),
+        (Fault::Oversized, 502),
+    ]
+}
+
+/// A server whose upstreams are given up on soon.
+async fn impatient() -> TestServer {
+    let mut server = TestServer::start().await;
+    server.edit_config("base_url = ", "timeout = \"1s\"\nbase_url = ");
+    server.restart().await;
+    server
+}
+
+fn assert_calm(page: &Page, status: u16, label: &str, fault: &Fault) {
+    assert_eq!(page.status, status, "{fault:?}: {}", page.body);
+    let alert = page.text("[role=alert]").unwrap();
+    assert!(
+        alert.contains(&format!("{label} does not answer at the moment")),
+        "{fault:?}: {alert}"
+    );
+    let id = page.header("x-request-id");
+    assert!(
+        id.len() >= 22 && alert.contains(id),
+        "the number of the log: {alert}"
+    );
+    for foreign in ["Exception", "evil.example", "simulated", "access_token"] {
+        assert!(
+            !page.body.contains(foreign),
+            "{fault:?} shows {foreign}: {}",
+            page.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_imis_that_does_not_answer_gives_a_calm_page_and_loses_nothing() {
+    let server = impatient().await;
+    for place in ["/token", "/api/"] {
+        for (fault, status) in outages() {
+            let mut browser = Browser::new();
+            let page = browser.open(server.authorize_url("spa", &[])).await;
+            server.imis.fail(place, fault.clone());
+            let failed = browser.sign_in_as(&page, JO_SMITH).await;
+            assert_calm(&failed, status, "Member login", &fault);
+            assert_eq!(browser.session(&server), None);
+            let typed = failed.attribute("input[name=username]", "value");
+            assert_eq!(typed.as_deref(), Some(JO_SMITH.username));
+            server.imis.mend();
+            // The same page, once it is back.
+            let done = browser.sign_in_as(&failed, JO_SMITH).await;
+            assert!(done.answer().contains_key("code"), "{place} {fault:?}");
+            assert_eq!(done.answer()["state"], "the-state");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_aim18_that_does_not_answer_gives_a_calm_page_and_loses_nothing() {
+    let server = impatient().await;
+    for (fault, status) in outages() {
+        let mut browser = Browser::new();
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        let entry = browser.submit(&page, TO_AIM18, &[]).await;
+        server.aim18.fail("/oauth/token", fault.clone());
+        let back = browser.at_aim18(&entry, ANN_LEE).await;
+        let failed = browser.follow(back).await;
+        assert_calm(&failed, status, "Staff login", &fault);
+        let failed = browser
+            .sign_in(&failed, "staff", (ANN_LEE.code, ANN_LEE.password))
+            .await;
+        assert_calm(&failed, status, "Staff login", &fault);
+        server.aim18.mend();
+        server.clock.advance(15 * 60);
+        let done = browser.submit(&failed, TO_AIM18, &[]).await;
+        assert!(done.answer().contains_key("code"), "{fault:?}: {done:?}");
+    }
+}
+
+/// Those who are logged in go on; only new logins wait.
+#[tokio::test]
+async fn sessions_and_refreshes_go_on_while_the_upstreams_are_away() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[("scope", "openid profile offline_access")]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    server.imis.fail("", Fault::CloseAfter(0));
+    server.aim18.fail("", Fault::CloseAfter(0));
+    let refreshed = server.refresh("spa", tokens.text("refresh_token")).await;
+    assert_eq!(refreshed.status, 200);
+    let userinfo = server.userinfo(refreshed.text("access_token")).await;
+    assert_eq!(userinfo.body["name"], "Jo Smith");
+    let page = browser.get(server.authorize_url("web", &[])).await;
+    assert!(page.answer().contains_key("code"));
+}
+
+/// A slow answer is an answer.
+#[tokio::test]
+async fn a_slow_upstream_is_waited_for() {
+    let server = TestServer::start().await;
+    server
+        .imis
+        .fail("/token", Fault::Slow(Duration::from_millis(300)));
+    let page = Browser::new()
+        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
+        .await;
+    assert!(page.answer().contains_key("code"));
+}
