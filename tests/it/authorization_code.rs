@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portico::simulator::people;
-use sha2::Digest as _;
 
 use crate::harness::browser::{Browser, PASSWORD_FORM};
 use crate::harness::relying_party::{CHALLENGE, claims, redirect_uri};
