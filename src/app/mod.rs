@@ -89,6 +89,12 @@ pub enum AppError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// The files hold no client at all, and the database does.
+    #[error(
+        "the configuration has no clients, but the database has; is clients.d in its place? (Removing the last client \
+         would end every token; leave one, and remove it when another is there.)"
+    )]
+    NoClients,
     /// A client secret could not be hashed.
     #[error("a client secret could not be hashed: {0}")]
     Hash(BoxError),
@@ -175,6 +181,7 @@ impl App {
             secrets,
             clock: clock.clone(),
             passwords: passwords.clone(),
+            stand_in: clients::stand_in()?,
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,

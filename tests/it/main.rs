@@ -11,6 +11,8 @@ mod before_login;
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
+mod client_authentication;
+#[cfg(test)]
 mod client_credentials;
 #[cfg(test)]
 mod code_replay;
