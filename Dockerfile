@@ -1,6 +1,8 @@
 # Portico, built from this folder:  docker build -t portico .
-# Run with a configuration that has listen = "0.0.0.0:8080" and, on SQLite, url = "sqlite:/var/lib/portico/portico.db":
-#   docker run --read-only --cap-drop ALL -p 8080:8080 -v portico-data:/var/lib/portico -v ./config:/etc/portico:ro portico
+# Run with the configuration in ./config/portico.toml, on SQLite in a volume:
+#   docker run --read-only --cap-drop ALL -p 127.0.0.1:8080:8080 -v ./config:/etc/portico:ro -v portico-data:/var/lib/portico \
+#       -e PORTICO_DATABASE_URL=sqlite:/var/lib/portico/portico.db portico
+# The same for any other command:  docker run ... portico check
 
 FROM rust:1.95.0-bookworm AS build
 # The image's own toolchain is the one that rust-toolchain.toml names; without the file rustup adds nothing to it.
@@ -35,6 +37,10 @@ USER 65532:65532
 WORKDIR /var/lib/portico
 VOLUME /var/lib/portico
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["portico", "health", "-c", "/etc/portico/portico.toml"]
+ENV PORTICO_CONFIG=/etc/portico/portico.toml
+# The loopback address of a container is reached from nowhere else. Health stays on it: the check below is inside.
+ENV PORTICO_LISTEN=0.0.0.0:8080
+# The default of server.internal_listen; with the address given, no secret of the configuration has to be read every time.
+HEALTHCHECK --interval=10s --timeout=4s --start-period=5s CMD ["portico", "health", "--address", "127.0.0.1:9464"]
 ENTRYPOINT ["portico"]
-CMD ["serve", "-c", "/etc/portico/portico.toml"]
+CMD ["serve"]

@@ -3,28 +3,23 @@
 use crate::clock::{UnixTime, random_token};
 use crate::config::ClientConfig;
 use crate::keys::{Purpose, Secrets};
-use crate::model::client::ClientSecretHash;
+use crate::model::client::{ClientSecretHash, MADE_SECRET_PREFIX, is_made_secret};
 use crate::passwords::{PasswordHash, Passwords, hash_password};
 use crate::protocol::secret::Secret;
 use crate::store::{Store, StoredClient};
 
 use super::AppError;
 
-/// What begins a secret that we made: 256 random bits, for which a keyed hash is enough.
-const MADE_BY_US: &str = "portico_secret_";
-/// How long [`random_token`] is.
-const RANDOM_CHARACTERS: usize = 43;
-
 /// A client secret of full entropy, for `portico client secret`.
 pub fn made_secret() -> Secret {
-    Secret::new(format!("{MADE_BY_US}{}", random_token()))
+    Secret::new(format!("{MADE_SECRET_PREFIX}{}", random_token()))
 }
 
-/// Whether a secret has the form of those that we make, so that it is hashed as one.
-fn is_made_by_us(secret: &Secret) -> bool {
-    let random = secret.expose().strip_prefix(MADE_BY_US);
-    let base64url = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    random.is_some_and(|random| random.len() == RANDOM_CHARACTERS && random.chars().all(base64url))
+/// A hash of a secret that nobody knows.
+pub(super) fn stand_in() -> Result<PasswordHash, AppError> {
+    let phc = hash_password(&made_secret());
+    let phc = phc.map_err(|error| AppError::Hash(error.to_string().into()))?;
+    PasswordHash::parse(&phc).map_err(|error| AppError::Hash(Box::new(error)))
 }
 
 /// Makes the store hold exactly the clients of the files.
@@ -35,6 +30,10 @@ pub(super) async fn reconcile(
     clients: &[ClientConfig],
     now: UnixTime,
 ) -> Result<(), AppError> {
+    // A folder that was not mounted looks like one without files, and removing a client ends every token of it.
+    if clients.is_empty() && !store.list_clients().await?.is_empty() {
+        return Err(AppError::NoClients);
+    }
     let mut wanted = Vec::with_capacity(clients.len());
     for written in clients {
         let known = store.find_client(&written.client.client_id).await?;
@@ -72,7 +71,7 @@ async fn hash(
     secret: &Secret,
     known: &[ClientSecretHash],
 ) -> Result<ClientSecretHash, AppError> {
-    if is_made_by_us(secret) {
+    if is_made_secret(secret.expose()) {
         let hash = secrets.hash(Purpose::ClientSecret, secret.expose())?;
         return Ok(ClientSecretHash::Keyed { hash });
     }
@@ -96,9 +95,9 @@ mod tests {
 
     #[test]
     fn what_we_make_is_told_from_what_only_looks_so() {
-        assert!(is_made_by_us(&made_secret()));
+        assert!(is_made_secret(made_secret().expose()));
         for other in ["", "portico_secret_", "portico_secret_1234567890", "secret"] {
-            assert!(!is_made_by_us(&Secret::new(other)), "{other}");
+            assert!(!is_made_secret(other), "{other}");
         }
     }
 }

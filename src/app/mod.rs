@@ -1,5 +1,6 @@
 //! The composition root: from a [`Config`] to an [`App`] that serves. The only room, with `cli`, that sees all others.
 
+mod certificate;
 mod clients;
 mod housekeeping;
 mod keys;
@@ -28,9 +29,9 @@ use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::{Upstream, aim18, imis, outbound, users};
 
+pub use certificate::check_certificate;
 pub use clients::made_secret;
 pub use keys::{open_secrets, rotate};
-pub use serve::check_certificate;
 
 /// Why the server could not be put together or run.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,12 @@ pub enum AppError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// The files hold no client at all, and the database does.
+    #[error(
+        "the configuration has no clients, but the database has; is clients.d in its place? (Removing the last client \
+         would end every token; leave one, and remove it when another is there.)"
+    )]
+    NoClients,
     /// A client secret could not be hashed.
     #[error("a client secret could not be hashed: {0}")]
     Hash(BoxError),
@@ -174,6 +181,7 @@ impl App {
             secrets,
             clock: clock.clone(),
             passwords: passwords.clone(),
+            stand_in: clients::stand_in()?,
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,

@@ -5,6 +5,7 @@ pub mod consent;
 pub mod issue;
 pub mod login;
 pub mod logout;
+pub mod standing;
 
 use crate::clock::{Clock, UnixTime};
 use crate::keys::Secrets;

@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq as _;
 
 use crate::keys::Purpose;
-use crate::model::client::{Client, ClientSecretHash};
+use crate::model::client::{Client, ClientSecretHash, is_made_secret};
 use crate::passwords::{Busy, PasswordHash};
 use crate::protocol::client_auth::{ClientAuthMethod, ClientCredentials, invalid_client};
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -19,45 +19,54 @@ impl Grants {
         credentials: &ClientCredentials,
     ) -> Result<Client, OAuthError> {
         let stored = self.store.find_client(&credentials.client_id).await?;
+        let known = stored.as_ref().map_or(&[][..], |stored| &stored.secrets);
+        let fits = match &credentials.secret {
+            Some(secret) => self.any_secret_fits(known, secret).await?,
+            None => false,
+        };
         let Some(stored) = stored else {
-            // The same work as for a known client (T58).
-            self.secrets
-                .hash(Purpose::ClientSecret, exposed(credentials.secret.as_ref()))?;
             return Err(refused("no such client"));
         };
         let registered = stored.client.token_endpoint_auth_method;
-        let proven = match (registered, &credentials.secret) {
-            (ClientAuthMethod::None, None) => true,
-            (_, Some(secret)) if registered == credentials.method => {
-                self.any_secret_fits(&stored.secrets, secret).await?
-            }
-            _ => {
-                return Err(refused("the client is registered for another method"));
-            }
-        };
-        if proven {
-            Ok(stored.client)
-        } else {
-            Err(refused("wrong secret"))
+        match (registered, &credentials.secret) {
+            (ClientAuthMethod::None, None) => Ok(stored.client),
+            (_, Some(_)) if registered == credentials.method && fits => Ok(stored.client),
+            (_, Some(_)) if registered == credentials.method => Err(refused("wrong secret")),
+            _ => Err(refused("the client is registered for another method")),
         }
     }
 
-    /// Tries every live secret, so that the time tells nothing of which one fitted.
+    /// Tries every live secret. What that costs depends on the form of `secret` alone, which its sender knows, and not
+    /// on whether the client exists or what it has (T58).
     async fn any_secret_fits(
         &self,
         hashes: &[ClientSecretHash],
         secret: &Secret,
     ) -> Result<bool, OAuthError> {
         let keyed = self.secrets.hash(Purpose::ClientSecret, secret.expose())?;
-        let mut fits = false;
-        for hash in hashes {
-            fits |= match hash {
-                ClientSecretHash::Keyed { hash } => hash.as_bytes().ct_eq(keyed.as_bytes()).into(),
-                ClientSecretHash::Argon2id { phc } => {
-                    let hash = PasswordHash::parse(phc).map_err(OAuthError::server_error)?;
-                    self.passwords.verify(secret, &hash).await.map_err(busy)?
+        if is_made_secret(secret.expose()) {
+            // No human chose it, so it is behind no Argon2id hash.
+            return Ok(hashes.iter().fold(false, |fits, hash| match hash {
+                ClientSecretHash::Keyed { hash } => {
+                    fits | bool::from(hash.as_bytes().ct_eq(keyed.as_bytes()))
                 }
-            };
+                ClientSecretHash::Argon2id { .. } => fits,
+            }));
+        }
+        let mut fits = false;
+        let mut worked = false;
+        for hash in hashes {
+            if let ClientSecretHash::Argon2id { phc } = hash {
+                let hash = PasswordHash::parse(phc).map_err(OAuthError::server_error)?;
+                fits |= self.passwords.verify(secret, &hash).await.map_err(busy)?;
+                worked = true;
+            }
+        }
+        if !worked {
+            self.passwords
+                .spend(secret, &self.stand_in)
+                .await
+                .map_err(busy)?;
         }
         Ok(fits)
     }
@@ -69,10 +78,6 @@ fn busy(error: Busy) -> OAuthError {
         "too many requests at once; try again in a moment",
     )
     .because(error)
-}
-
-fn exposed(secret: Option<&Secret>) -> &str {
-    secret.map(Secret::expose).unwrap_or_default()
 }
 
 fn refused(reason: &'static str) -> OAuthError {

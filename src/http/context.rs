@@ -1,6 +1,7 @@
 //! What goes with every request: its number, the language, the headers that every answer has, one line in the log.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -10,14 +11,17 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use crate::clock::random_id;
 use crate::protocol::locale::Locale;
 
-use super::NO_STORE;
 use super::state::HttpState;
+use super::{NO_STORE, error};
+
+/// However long an upstream is given, nobody waits longer than this, and gets a page that says so.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The request under way.
 struct Context {
@@ -79,7 +83,10 @@ pub(super) async fn provide(
         .scope(
             context,
             async {
-                let response = next.run(request).await;
+                let response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+                    Ok(response) => response,
+                    Err(_) => error::timed_out(),
+                };
                 let took = start.elapsed().as_millis();
                 tracing::info!(status = response.status().as_u16(), took, "answered");
                 response

@@ -258,6 +258,14 @@ pub(super) async fn method_not_allowed() -> Response {
     response
 }
 
+/// A request that took too long.
+pub(super) fn timed_out() -> Response {
+    tracing::error!("a request took too long and was given up");
+    let mut response = PageError::new(Trouble::Server).into_response();
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
 /// A panic ends one request and not the server; what it said goes to the log.
 #[expect(
     clippy::needless_pass_by_value,

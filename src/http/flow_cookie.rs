@@ -20,8 +20,9 @@ use super::state::HttpState;
 
 /// How many tabs can be in a flow at once; the oldest is dropped.
 const MAX_FLOWS: usize = 4;
-/// Browsers keep 4,096 bytes of name, value and attributes.
-const MAX_SEALED_BYTES: usize = 3500;
+/// Browsers keep 4,096 bytes of a cookie, but proxies pass on fewer: nginx takes 8 kB for the whole `Cookie` line, and
+/// four flows, the session and whoever is away have to fit. An ordinary request seals to some 900 bytes.
+const MAX_SEALED_BYTES: usize = 1500;
 /// How long the cookie stays, in seconds: much longer than the flow is good for, so that a page left open over lunch
 /// can start itself again instead of failing.
 const COOKIE_SECONDS: i64 = 24 * 60 * 60;

@@ -26,21 +26,15 @@ pub mod token;
 pub mod upstream;
 pub mod userinfo;
 
-use std::time::Duration;
-
 use axum::Router;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::protocol::params::MAX_ENCODED_BYTES;
 
 pub use state::{HttpParts, HttpState};
-
-/// Longer than any upstream may take, shorter than a person's patience.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Everything that browsers and clients reach.
 pub fn router(state: HttpState) -> Router {
@@ -65,10 +59,6 @@ pub fn router(state: HttpState) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            REQUEST_TIMEOUT,
-        ))
         // Inside the context, so that even a panic is answered with a page that carries its number.
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), context::provide))

@@ -1,5 +1,7 @@
 //! Pages: what every template knows, and the headers that every page has (T52).
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -38,24 +40,20 @@ impl Page {
 /// A test computes it anew from the template.
 pub const FORM_POST_SCRIPT_HASH: &str = "sha256-ePniVEkSivX/c7XWBGafqh8tSpiRrKiqYeqbG7N1TOE=";
 
-/// Where the forms of a page may lead, redirects after the POST included: browsers hold both against `form-action`.
+/// Where the forms of a page may lead. Chromium holds every redirect after a POST against `form-action`, those of others
+/// included: an app may go on from its callback to any address, and an upstream from its entry to another host. A login
+/// that ends in a click without effect is worse than a looser policy, so the schemes stand there, and not the origins.
 #[derive(Default)]
-pub struct FormTargets(Vec<String>);
+pub struct FormTargets(BTreeSet<String>);
 
 impl FormTargets {
-    /// Our own pages, and wherever the redirects after them end.
+    /// Our own pages, and wherever the redirects after them end, of which `uris` are the first.
     pub fn ending_at<'a>(uris: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(uris.into_iter().filter_map(csp_source).collect())
-    }
-}
-
-/// The source expression for a URI: its origin, or the scheme of a private one. Nothing that could end the
-/// directive gets in: both are written by the URL parser.
-fn csp_source(uri: &str) -> Option<String> {
-    let url = Url::parse(uri).ok()?;
-    match url.scheme() {
-        "https" | "http" => Some(url.origin().ascii_serialization()),
-        scheme => Some(format!("{scheme}:")),
+        // Nothing that could end the directive gets in: the URL parser writes the scheme.
+        let schemes = uris
+            .into_iter()
+            .filter_map(|uri| Some(format!("{}:", Url::parse(uri).ok()?.scheme())));
+        Self(schemes.chain(["https:".to_owned()]).collect())
     }
 }
 
@@ -131,12 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn form_targets_are_origins_or_schemes() {
+    fn form_targets_are_schemes() {
         let targets = FormTargets::ending_at([
             "https://app.example.org/cb?x='none'",
             "com.example.app:/cb",
             "not a uri",
         ]);
-        assert_eq!(targets.0, ["https://app.example.org", "com.example.app:"]);
+        let schemes: Vec<&str> = targets.0.iter().map(String::as_str).collect();
+        assert_eq!(schemes, ["com.example.app:", "https:"]);
     }
 }

@@ -10,8 +10,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use crate::flow::Flow;
-use crate::model::account::Account;
-use crate::protocol::claims::{AccessTokenClaims, Profile};
+use crate::protocol::claims::Profile;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::scope;
@@ -64,47 +63,16 @@ async fn userinfo(
             "the access token was given without the scope openid",
         )));
     }
-    let account = endpoint.person(&claims).await?;
+    let account = endpoint
+        .flow
+        .person_behind(&claims)
+        .await?
+        .ok_or_else(|| invalid_token("its family, session or account has ended"))?;
     let answer = Userinfo {
         sub: claims.sub,
         claims: account.profile.within(&granted),
     };
     Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
-}
-
-impl Endpoint {
-    /// The person behind the token, if its family, its session and the account still stand: at our own endpoints a
-    /// logout or a replay ends an access token at once.
-    async fn person(&self, claims: &AccessTokenClaims) -> Result<Account, BearerError> {
-        let ended = || invalid_token("its family, session or account has ended");
-        let store = &self.flow.store;
-        let now = self.flow.clock.now();
-        let family_id = claims.family.as_ref().ok_or_else(ended)?;
-        let family = store
-            .find_family(family_id)
-            .await
-            .map_err(OAuthError::from)?;
-        let family = family
-            .filter(|family| family.is_live(now) && family.client_id == claims.client_id)
-            .ok_or_else(ended)?;
-        if !family.offline {
-            let session_id = &family.authentication.session_id;
-            let session = store
-                .find_session(session_id)
-                .await
-                .map_err(OAuthError::from)?;
-            session
-                .filter(|session| session.is_live(now, self.flow.session_lifetime))
-                .ok_or_else(ended)?;
-        }
-        let account = store
-            .find_account(&family.account_id)
-            .await
-            .map_err(OAuthError::from)?;
-        account
-            .filter(|account| account.disabled_at.is_none() && account.subject == claims.sub)
-            .ok_or_else(ended)
-    }
 }
 
 fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {

@@ -79,6 +79,21 @@ pub enum ClientSecretHash {
     },
 }
 
+/// What begins a client secret that we made: 256 random bits, for which a keyed hash is enough.
+pub const MADE_SECRET_PREFIX: &str = "portico_secret_";
+/// How long 256 bits are in base64url.
+const MADE_SECRET_CHARACTERS: usize = 43;
+
+/// Whether a secret has the form of those that we make, so that it is hashed as one.
+pub fn is_made_secret(secret: &str) -> bool {
+    let base64url = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    secret
+        .strip_prefix(MADE_SECRET_PREFIX)
+        .is_some_and(|random| {
+            random.len() == MADE_SECRET_CHARACTERS && random.chars().all(base64url)
+        })
+}
+
 /// Where the answer to an authorization request goes: proven to belong to the client. [`Client::return_to`] is
 /// the one way to make it, and without it nothing redirects (T5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,8 @@ mod before_login;
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
+mod client_authentication;
+#[cfg(test)]
 mod client_credentials;
 #[cfg(test)]
 mod code_replay;
@@ -29,15 +31,21 @@ mod discovery;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod log_scrubbing;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
@@ -70,6 +78,8 @@ mod single_sign_on;
 mod store;
 #[cfg(test)]
 mod tabs;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

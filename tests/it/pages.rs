@@ -119,7 +119,9 @@ async fn every_page_has_the_headers_that_keep_it_ours() {
 #[tokio::test]
 async fn foreign_text_never_becomes_markup() {
     let server = TestServer::start_with(|setup| {
-        setup.sections += &format!("[brand]\nname = '''{HOSTILE}'''\n");
+        setup.sections += "[brand]\nname = '''";
+        setup.sections += HOSTILE;
+        setup.sections += "'''\n";
         setup.clients = format!(
             "[[clients]]\nclient_id = \"hostile\"\nclient_name = '''{HOSTILE}'''\n\
              token_endpoint_auth_method = \"none\"\nscope = \"openid\"\nconsent = \"always\"\n\
@@ -150,7 +152,7 @@ async fn foreign_text_never_becomes_markup() {
     }
 }
 
-/// T52; Form Post Response Mode section 2: the only script, allowed by its hash, posting to the client alone.
+/// T52; Form Post Response Mode section 2: the only script, allowed by its hash, and the client as the form's address.
 #[tokio::test]
 async fn the_page_that_submits_itself_posts_to_the_client_and_nowhere_else() {
     let server = TestServer::start().await;
@@ -165,11 +167,7 @@ async fn the_page_that_submits_itself_posts_to_the_client_and_nowhere_else() {
     assert_eq!(fields["state"], HOSTILE);
     assert_eq!(fields["iss"], server.issuer);
     let policy = page.header("content-security-policy");
-    assert!(
-        policy.contains("form-action 'self' https://spa.example.org;")
-            || policy.ends_with("form-action 'self' https://spa.example.org"),
-        "{policy}"
-    );
+    assert!(policy.ends_with("form-action 'self' https:"), "{policy}");
     let (_, rest) = page.body.split_once("<script>").unwrap();
     let (script, _) = rest.split_once("</script>").unwrap();
     let hash = STANDARD.encode(Sha256::digest(script));
@@ -185,9 +183,10 @@ async fn the_page_that_submits_itself_posts_to_the_client_and_nowhere_else() {
     assert_eq!(tokens.status, 200);
 }
 
-/// A page's form leads to us, and after us to the client and the upstream: nowhere else.
+/// A page's form leads to us, and the redirects after it to the client, the upstream, and wherever those lead on to: a browser
+/// holds them all against the policy (tests/web, "an app that goes on to another site").
 #[tokio::test]
-async fn the_login_page_may_end_at_its_client_and_its_upstreams_alone() {
+async fn the_login_page_may_end_wherever_its_client_and_its_upstreams_lead() {
     let server = TestServer::start().await;
     let page = Browser::new()
         .open(server.authorize_url("staff-app", &[]))
@@ -197,9 +196,7 @@ async fn the_login_page_may_end_at_its_client_and_its_upstreams_alone() {
     let targets: Vec<&str> = targets.split(' ').collect();
     let aim18 = page.form(TO_AIM18);
     assert_eq!(aim18.0.path(), "/upstream/staff/start");
-    assert_eq!(targets.len(), 3, "{targets:?}");
-    assert_eq!(targets[..2], ["'self'", "https://staff.example.org"]);
-    assert!(targets[2].starts_with("http://127.0.0.1:"));
+    assert_eq!(targets, ["'self'", "http:", "https:"]);
 }
 
 /// T53: what is about somebody is kept by nobody; what is about nobody may be.

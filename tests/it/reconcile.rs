@@ -3,6 +3,9 @@
 
 use std::fs;
 
+use portico::app::App;
+use portico::clock::Clock;
+use portico::config::load_with;
 use portico::model::client::ClientSecretHash;
 use portico::protocol::ids::ClientId;
 use reqwest::StatusCode;
@@ -10,6 +13,7 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use crate::harness::browser::{Browser, http_client};
+use crate::harness::database::TestDatabase;
 use crate::harness::relying_party::{Answer, answer};
 use crate::harness::server::TestServer;
 
@@ -77,6 +81,34 @@ async fn clients_are_added_changed_and_removed_by_their_files() {
         "web",
     ];
     assert_eq!(ids, expected);
+}
+
+/// A folder that is not mounted looks like one without clients; nobody may be signed out for that.
+#[tokio::test]
+async fn a_configuration_without_any_client_is_refused_where_there_were_some() {
+    let database = TestDatabase::fresh().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portico.toml");
+    let open = async |clients: &str| {
+        let text = format!(
+            "issuer = \"http://localhost\"\n[database]\nurl = {{ env = \"URL\" }}\n[keys]\nmaster_key = {{ env = \"KEY\" }}\n\
+             [[upstreams]]\nid = \"members\"\nkind = \"imis\"\nbase_url = \"https://members.example.org\"\n{clients}"
+        );
+        fs::write(&file, text).unwrap();
+        let env = |name: &str| match name {
+            "URL" => Some(database.url().expose().to_owned()),
+            "KEY" => Some("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned()),
+            _ => None,
+        };
+        let config = load_with(&file, &env).unwrap_or_else(|problems| panic!("{problems}"));
+        App::open(config, Clock::manual(0)).await.map(drop)
+    };
+    open("").await.expect("a first start may have none");
+    open(NEWCOMER).await.unwrap();
+    let refused = open("").await.unwrap_err().to_string();
+    assert!(refused.contains("clients.d"), "{refused}");
+    let store = database.store().await;
+    assert_eq!(store.list_clients().await.unwrap().len(), 1);
 }
 
 /// Nor do they live again when a client of the same name comes back.

@@ -290,7 +290,7 @@ async fn a_form_carries_the_answer_whole() {
             "default-src 'none'",
             "script-src 'sha256-",
             "frame-ancestors 'none'",
-            "form-action 'self' https://spa.example.org",
+            "form-action 'self' https:",
         ] {
             assert!(policy.contains(part), "{policy}");
         }

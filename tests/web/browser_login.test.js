@@ -79,6 +79,14 @@ test("consent is asked once, and told to the app when refused", withBrowser(asyn
   await signedIn(chromium, town.reading, JO);
 }));
 
+test("an app that goes on to another site after its callback gets there", withBrowser(async (chromium) => {
+  for (const [query, person] of [["", JO], ["?prompt=login", ANN], ["?prompt=login&response_mode=form_post", JO]]) {
+    await chromium.open(`${town.shop.address}/login${query}`);
+    await logIn(chromium, person);
+    await chromium.arrivesAt(`${town.reading.address}/`);
+  }
+}));
+
 test("the keyboard alone is enough", withBrowser(async (chromium) => {
   const { driver } = chromium;
   const tabTo = async (reached, what) => {

@@ -1,4 +1,4 @@
-// What the browser tests need together: Portico, two web apps on other sites, the sample app, and a browser for each test.
+// What the browser tests need together: Portico, web apps on other sites, the sample app, and a browser for each test.
 import assert from "node:assert/strict";
 import { browserApp } from "./clients.js";
 import { openChromium } from "./chromium.js";
@@ -13,24 +13,27 @@ export async function startNeighborhood() {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const [reading, notes, sample] = await freePorts(3);
+    const [reading, notes, shop, sample] = await freePorts(4);
     // 127.0.0.1 is another site than localhost, as an app usually is.
     const readingApp = browserApp("reading", `http://127.0.0.1:${reading}`, { consent: "once" });
     const notesApp = browserApp("notes", `http://127.0.0.1:${notes}`, {
       token_endpoint_auth_method: "client_secret_basic",
       client_secret: "a secret of the notes app, number 4",
     });
+    const shopApp = browserApp("shop", `http://127.0.0.1:${shop}`);
     const sampleAddress = `http://localhost:${sample}/`;
     const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
 
-    const stand = await startStand({ clients: [readingApp, notesApp, sampleApp] });
+    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, sampleApp] });
     undo.push(() => stand.stop());
-    const start = async (registration, port) => {
-      const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}` });
+    const start = async (registration, port, home) => {
+      const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}`, home });
       undo.push(() => app.stop());
       return app;
     };
     const apps = { reading: await start(readingApp, reading), notes: await start(notesApp, notes) };
+    // Its callback leads on to another site.
+    apps.shop = await start(shopApp, shop, `http://127.0.0.1:${reading}/`);
     apps.sample = await startSampleApp(sample, {
       authority: stand.issuer,
       client_id: sampleApp.client_id,

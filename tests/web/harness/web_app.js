@@ -17,8 +17,8 @@ async function body(request) {
 }
 
 class WebApp {
-  constructor({ issuer, registration, address }) {
-    Object.assign(this, { issuer, registration, address });
+  constructor({ issuer, registration, address, home }) {
+    Object.assign(this, { issuer, registration, address, home });
     this.pending = new Map();
     this.sessions = new Map();
     this.cookie = `session-of-${registration.client_id}`;
@@ -81,7 +81,7 @@ class WebApp {
       const id = randomUUID();
       const userinfo = await client.fetchUserInfo(await this.config(), tokens.access_token, tokens.claims().sub);
       this.sessions.set(id, { claims: { ...tokens.claims(), ...userinfo }, idToken: tokens.id_token });
-      return redirect("/", { "Set-Cookie": `${this.cookie}=${id}; Path=/; HttpOnly; SameSite=Lax` });
+      return redirect(this.home, { "Set-Cookie": `${this.cookie}=${id}; Path=/; HttpOnly; SameSite=Lax` });
     } catch (error) {
       return show(400, "Login failed", `<p id="error">${escape(error.error ?? error.message)}</p>`);
     }
@@ -96,9 +96,9 @@ class WebApp {
   }
 }
 
-// `address` has the port to listen on; the registration with Portico names the same address.
-export async function startWebApp({ issuer, registration, address }) {
-  const app = new WebApp({ issuer, registration, address });
+// `address` has the port to listen on; the registration with Portico names the same address. Its callback leads on to `home`.
+export async function startWebApp({ issuer, registration, address, home = "/" }) {
+  const app = new WebApp({ issuer, registration, address, home });
   const server = createServer((request, response) => {
     app.answer(request, response).catch((error) => response.writeHead(500).end(String(error)));
   });

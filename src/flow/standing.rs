@@ -1,0 +1,40 @@
+//! Whether an access token of ours still stands: at our own endpoints a logout, a replay or a closed account ends it at
+//! once, however long it would still live at an API that checks it by itself.
+
+use crate::model::account::Account;
+use crate::protocol::claims::AccessTokenClaims;
+use crate::protocol::error::OAuthError;
+
+use super::Flow;
+
+impl Flow {
+    /// The person behind a token that was read and found current, unless its family, its session or the account has
+    /// ended. A family with `offline_access` outlives its session.
+    pub async fn person_behind(
+        &self,
+        claims: &AccessTokenClaims,
+    ) -> Result<Option<Account>, OAuthError> {
+        let now = self.clock.now();
+        let Some(family_id) = &claims.family else {
+            return Ok(None);
+        };
+        let family = self.store.find_family(family_id).await?;
+        let family =
+            family.filter(|family| family.is_live(now) && family.client_id == claims.client_id);
+        let Some(family) = family else {
+            return Ok(None);
+        };
+        if !family.offline {
+            let session_id = &family.authentication.session_id;
+            let session = self.store.find_session(session_id).await?;
+            if !session.is_some_and(|session| session.is_live(now, self.session_lifetime)) {
+                return Ok(None);
+            }
+        }
+        let account = self.store.find_account(&family.account_id).await?;
+        Ok(
+            account
+                .filter(|account| account.disabled_at.is_none() && account.subject == claims.sub),
+        )
+    }
+}

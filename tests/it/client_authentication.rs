@@ -1,0 +1,109 @@
+//! The work that client authentication costs (T58): counted, not timed.
+
+use std::collections::BTreeSet;
+
+use portico::clock::Clock;
+use portico::grants::Grants;
+use portico::keys::{MasterKey, Purpose, Secrets};
+use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::family::FamilyLifetime;
+use portico::model::session::SessionLifetime;
+use portico::passwords::{PasswordHash, Passwords, hash_password};
+use portico::protocol::client_auth::{ClientAuthMethod, ClientCredentials};
+use portico::protocol::ids::ClientId;
+use portico::protocol::jws::SigningAlgorithm;
+use portico::protocol::scope::Scope;
+use portico::protocol::secret::Secret;
+use portico::protocol::token::GrantType;
+use portico::store::StoredClient;
+
+use crate::harness::database::TestDatabase;
+use crate::harness::server::{POST_SECRET, SERVICE_SECRET};
+
+fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
+    let method = match secret {
+        Some(_) => ClientAuthMethod::ClientSecretBasic,
+        None => ClientAuthMethod::None,
+    };
+    StoredClient {
+        client: Client {
+            client_id: ClientId::new(client_id),
+            client_name: None,
+            client_uri: None,
+            initiate_login_uri: None,
+            token_endpoint_auth_method: method,
+            redirect_uris: vec![],
+            post_logout_redirect_uris: vec![],
+            grant_types: BTreeSet::from([GrantType::ClientCredentials]),
+            scope: Scope::default(),
+            default_max_age: None,
+            id_token_signed_response_alg: SigningAlgorithm::RS256,
+            audience: vec![],
+            upstreams: None,
+            consent: ConsentPolicy::None,
+            require_pkce: false,
+        },
+        secrets: secret.into_iter().collect(),
+    }
+}
+
+fn hashed(secret: &str) -> String {
+    hash_password(&Secret::new(secret)).unwrap()
+}
+
+#[tokio::test]
+async fn the_work_depends_on_the_form_of_the_secret_alone() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
+    let keyed = secrets.hash(Purpose::ClientSecret, SERVICE_SECRET).unwrap();
+    let chosen = "a-secret-that-somebody-chose";
+    let clients = [
+        client("keyed", Some(ClientSecretHash::Keyed { hash: keyed })),
+        client(
+            "chosen",
+            Some(ClientSecretHash::Argon2id {
+                phc: hashed(chosen),
+            }),
+        ),
+        client("public", None),
+    ];
+    store.reconcile_clients(&clients, 0).await.unwrap();
+    let grants = Grants {
+        store,
+        secrets,
+        clock: Clock::manual(0),
+        passwords: Passwords::default(),
+        stand_in: PasswordHash::parse(&hashed("nobody knows")).unwrap(),
+        family_lifetime: FamilyLifetime {
+            idle: 1,
+            absolute: 1,
+        },
+        session_lifetime: SessionLifetime {
+            idle: 1,
+            absolute: 1,
+        },
+        families_per_client: 1,
+    };
+    for (secret, hashes) in [
+        ("wrong", 1),
+        (chosen, 1),
+        (SERVICE_SECRET, 0),
+        (POST_SECRET, 0),
+    ] {
+        for client_id in ["keyed", "chosen", "public", "unknown"] {
+            let before = grants.passwords.runs();
+            let credentials = ClientCredentials {
+                client_id: ClientId::new(client_id),
+                method: ClientAuthMethod::ClientSecretBasic,
+                secret: Some(Secret::new(secret)),
+            };
+            let proven = grants.authenticate_client(&credentials).await.is_ok();
+            let right = matches!((client_id, secret), ("keyed", SERVICE_SECRET))
+                || (client_id == "chosen" && secret == chosen);
+            assert_eq!(proven, right, "{client_id}");
+            let spent = grants.passwords.runs() - before;
+            assert_eq!(spent, hashes, "{client_id} with a secret like {secret}");
+        }
+    }
+}
