@@ -1,5 +1,6 @@
 //! The composition root: from a [`Config`] to an [`App`] that serves. The only room, with `cli`, that sees all others.
 
+mod certificate;
 mod clients;
 mod housekeeping;
 mod keys;
@@ -28,9 +29,9 @@ use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::{Upstream, aim18, imis, outbound, users};
 
+pub use certificate::check_certificate;
 pub use clients::made_secret;
 pub use keys::{open_secrets, rotate};
-pub use serve::check_certificate;
 
 /// Why the server could not be put together or run.
 #[derive(Debug, thiserror::Error)]

@@ -125,7 +125,7 @@ impl Site {
 
     /// Starts a server and waits until it serves.
     async fn serve(&self) -> Process {
-        let mut process = Process::start(self.command(&["serve"]), Stream::Errors).await;
+        let mut process = Process::start(self.command(&["serve"]), Stream::Errors);
         let line = process.line_with("portico serves").await;
         let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| entry["fields"][name].as_str().unwrap().to_owned();
@@ -206,7 +206,7 @@ struct Process {
 }
 
 impl Process {
-    async fn start(mut command: Command, stream: Stream) -> Self {
+    fn start(mut command: Command, stream: Stream) -> Self {
         match stream {
             Stream::Answers => command.stdout(Stdio::piped()).stderr(Stdio::null()),
             Stream::Errors => command.stdout(Stdio::null()).stderr(Stdio::piped()),

@@ -7,9 +7,13 @@ mod authorization_code;
 #[cfg(test)]
 mod authorize_requests;
 #[cfg(test)]
+mod before_login;
+#[cfg(test)]
 mod client_auth;
 #[cfg(test)]
 mod client_credentials;
+#[cfg(test)]
+mod code_replay;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
@@ -19,11 +23,19 @@ mod consent;
 #[cfg(test)]
 mod cookies;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod forged_tokens;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
@@ -31,11 +43,15 @@ mod landing;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod log_scrubbing;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod pkce;
 #[cfg(test)]
 mod prompt;
 #[cfg(test)]
@@ -60,6 +76,8 @@ mod single_sign_on;
 mod store;
 #[cfg(test)]
 mod tabs;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

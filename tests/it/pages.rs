@@ -119,7 +119,9 @@ async fn every_page_has_the_headers_that_keep_it_ours() {
 #[tokio::test]
 async fn foreign_text_never_becomes_markup() {
     let server = TestServer::start_with(|setup| {
-        setup.sections += &format!("[brand]\nname = '''{HOSTILE}'''\n");
+        setup.sections += "[brand]\nname = '''";
+        setup.sections += HOSTILE;
+        setup.sections += "'''\n";
         setup.clients = format!(
             "[[clients]]\nclient_id = \"hostile\"\nclient_name = '''{HOSTILE}'''\n\
              token_endpoint_auth_method = \"none\"\nscope = \"openid\"\nconsent = \"always\"\n\

@@ -282,7 +282,7 @@ async fn a_form_carries_the_answer_whole() {
         // The parser turns CRLF into LF, as browsers do; on submission they write CRLF again.
         assert_eq!(values["state"].replace('\r', ""), HOSTILE.replace('\r', ""));
         assert_eq!(values["iss"], server.issuer);
-        assert_eq!(values.contains_key(outcome), true);
+        assert!(values.contains_key(outcome));
         assert!(!page.body.contains("<script>alert"));
         assert_eq!(page.body.matches("<script").count(), 1);
         let policy = page.header("content-security-policy");

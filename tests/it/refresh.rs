@@ -103,12 +103,13 @@ async fn tabs_that_refresh_at_once_end_with_one_live_successor() {
     );
 }
 
+/// A request under way, and what came of it.
+type Racer<F> = (std::pin::Pin<Box<F>>, Option<<F as Future>::Output>);
+
 /// Runs requests side by side.
 pub(crate) async fn join_all<F: Future>(requests: impl Iterator<Item = F>) -> Vec<F::Output> {
-    use std::pin::Pin;
     use std::task::Poll;
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        requests.map(|request| (Box::pin(request), None)).collect();
+    let mut running: Vec<Racer<F>> = requests.map(|request| (Box::pin(request), None)).collect();
     std::future::poll_fn(|context| {
         let mut all_done = true;
         for (request, done) in &mut running {

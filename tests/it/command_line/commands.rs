@@ -120,7 +120,7 @@ async fn health_tells_by_its_exit_code() {
 async fn thesimulators_run_by_themselves() {
     for (which, path) in [("imis", "/token"), ("aim18", "/jsf/rfws/oauth/token")] {
         let command = portico(&["simulate", which]);
-        let mut simulator = Process::start(command, Stream::Answers).await;
+        let mut simulator = Process::start(command, Stream::Answers);
         let line = simulator.line_with("listening on").await;
         let url = line.strip_prefix("listening on ").unwrap();
         let answer = http_client()

@@ -1,0 +1,141 @@
+//! What is kept of somebody who has not logged in: nothing, or one row where no cookie would hold it (design, section
+//! 4).
+
+use std::collections::BTreeMap;
+
+use portico::simulator::people;
+use sqlx::AssertSqlSafe;
+
+use crate::harness::browser::{Browser, PASSWORD_FORM};
+use crate::harness::relying_party::CHALLENGE;
+use crate::harness::server::TestServer;
+
+/// How many rows each table of the schema has.
+async fn rows(server: &TestServer) -> BTreeMap<String, i64> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let pool = server.database.pool().await;
+    let mut rows = BTreeMap::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for table in text.split("CREATE TABLE ").skip(1) {
+            let table = table.split(' ').next().unwrap().to_owned();
+            let count = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+            let count: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.unwrap();
+            rows.insert(table, count);
+        }
+    }
+    pool.close().await;
+    assert!(rows.contains_key("pending_request"), "{rows:?}");
+    rows
+}
+
+/// Design, section 4: before a login nothing is stored, so that strangers cannot fill the database.
+#[tokio::test]
+async fn nothing_is_stored_before_somebody_has_logged_in() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let before = rows(&server).await;
+    assert_eq!(before["client"], 6);
+    for changes in [
+        [("state", "x")],
+        [("prompt", "none")],
+        [("prompt", "nonsense")],
+        [("client_id", "nobody")],
+        [("state", &"x".repeat(1000))],
+    ] {
+        browser.open(server.authorize_url("spa", &changes)).await;
+    }
+    let fields = [
+        ("client_id", "spa"),
+        ("redirect_uri", "https://spa.example.org/callback"),
+        ("response_type", "code"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    let page = browser
+        .post_cross_site(server.url("/authorize"), &fields)
+        .await;
+    let page = browser.follow(page).await;
+    let form = browser.choose(&page, "members").await;
+    browser
+        .submit(
+            &form,
+            PASSWORD_FORM,
+            &[("username", "JSMITH"), ("password", "")],
+        )
+        .await;
+    browser
+        .submit_only(&page, "form[action='/upstream/staff/start']", &[])
+        .await;
+    browser
+        .get(server.url("/upstream/staff/callback?code=x"))
+        .await;
+    browser.get(server.url("/end_session")).await;
+    server.redeem("spa", "x", &[]).await;
+    server.refresh("spa", "x.0.x").await;
+    server.userinfo("x").await;
+    let mut after = rows(&server).await;
+    // Attempts are counted, or passwords could be guessed without end: two hashes, and no name.
+    assert_eq!(after.insert("throttle".to_owned(), 0), Some(2));
+    assert_eq!(after, before);
+
+    browser
+        .submit(
+            &form,
+            PASSWORD_FORM,
+            &[
+                ("username", "JSMITH"),
+                ("password", people::JO_SMITH.password),
+            ],
+        )
+        .await;
+    let after = rows(&server).await;
+    for table in ["account", "session", "authorization_code"] {
+        assert_eq!(after[table], 1, "{table}");
+    }
+    assert_eq!(after["pending_request"], 0);
+}
+
+/// Design, section 4: what no cookie can hold gets a row, one for each flow, until it is answered.
+#[tokio::test]
+async fn a_request_too_large_for_a_cookie_is_kept_in_a_row() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let state = "\u{1f980}".repeat(512);
+    let nonce = "n".repeat(512);
+    let hint = "h".repeat(256);
+    let changes = [
+        ("state", state.as_str()),
+        ("nonce", &nonce),
+        ("login_hint", &hint),
+    ];
+    let url = server.authorize_url("asking", &changes);
+    let page = browser.open(&url).await;
+    assert_eq!(rows(&server).await["pending_request"], 1);
+    let flow = browser.flows().pop().unwrap();
+    let value = &browser.cookie(&server, &flow).unwrap().value;
+    assert!(value.len() < 100 && value.contains(".row."), "{value}");
+
+    // The handle and the row are worth nothing without the cookie of this browser.
+    let mut stranger = Browser::new();
+    assert_eq!(stranger.get(&page.url).await.status, 400);
+    let forged = value.replace(".row.", ".row.A");
+    stranger.set_cookie("127.0.0.1", &flow, &forged);
+    assert_eq!(stranger.get(&page.url).await.status, 400);
+
+    let form = browser.choose(&page, "members").await;
+    let jo = people::JO_SMITH;
+    let credentials = [("username", jo.username), ("password", jo.password)];
+    let consent = browser.submit(&form, PASSWORD_FORM, &credentials).await;
+    assert_eq!(consent.url.path(), "/consent");
+    assert_eq!(rows(&server).await["pending_request"], 1, "one row a flow");
+    let page = browser
+        .submit(&consent, "form", &[("decision", "allow")])
+        .await;
+    assert_eq!(page.answer()["state"], state);
+    assert_eq!(rows(&server).await["pending_request"], 0, "answered");
+    // The back button explains.
+    assert_eq!(browser.get(&consent.url).await.status, 200);
+    let tokens = server.redeem("asking", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200);
+}

@@ -1,0 +1,112 @@
+//! Which scripts may read what (T55).
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, ORIGIN};
+
+use crate::harness::browser::http_client;
+use crate::harness::server::TestServer;
+
+/// The headers that a script's request of `origin` gets; OPTIONS: its preflight.
+async fn with_origin(
+    http: &reqwest::Client,
+    (method, url): (&Method, &str),
+    origin: &str,
+) -> HeaderMap {
+    let mut request = http.request(method.clone(), url).header(ORIGIN, origin);
+    if method == Method::OPTIONS {
+        request = request
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization,content-type",
+            );
+    }
+    request.send().await.unwrap().headers().clone()
+}
+
+/// T55: scripts of registered origins, without credentials, and nobody else's.
+#[tokio::test]
+async fn scripts_of_registered_origins_may_read_the_endpoints_for_scripts() {
+    let server = TestServer::start().await;
+    let http = http_client();
+    for (path, method) in [
+        ("/token", Method::POST),
+        ("/userinfo", Method::GET),
+        ("/userinfo", Method::POST),
+        ("/jwks", Method::GET),
+        ("/.well-known/openid-configuration", Method::GET),
+        ("/.well-known/oauth-authorization-server", Method::GET),
+    ] {
+        let url = server.url(path);
+        for method in [Method::OPTIONS, method] {
+            let request = (&method, url.as_str());
+            for origin in [
+                "https://spa.example.org",
+                "https://web.example.org",
+                "http://127.0.0.1",
+            ] {
+                let headers = with_origin(&http, request, origin).await;
+                let allowed = headers.get("access-control-allow-origin");
+                assert!(
+                    allowed.is_some_and(|allowed| allowed == origin),
+                    "{request:?} {origin}"
+                );
+                assert!(!headers.contains_key("access-control-allow-credentials"));
+                let lower = |name: &str| headers[name].to_str().unwrap().to_ascii_lowercase();
+                assert!(lower("vary").contains("origin"));
+                if method == Method::OPTIONS {
+                    assert!(lower("access-control-allow-methods").contains("post"));
+                    let names = lower("access-control-allow-headers");
+                    assert!(names.contains("authorization") && names.contains("content-type"));
+                } else {
+                    // So that a script reads why it was refused.
+                    assert_eq!(lower("access-control-expose-headers"), "www-authenticate");
+                }
+            }
+            for origin in [
+                "null",
+                "https://evil.example",
+                "http://spa.example.org",
+                "https://spa.example.org:8443",
+                "https://spa.example.org.evil.example",
+                "https://evil.example/https://spa.example.org",
+                "https://SPA.example.org",
+                "https://spa.example.org/",
+                "http://127.0.0.1:8080",
+                "*",
+                "",
+            ] {
+                let headers = with_origin(&http, request, origin).await;
+                let allowed = headers.get("access-control-allow-origin");
+                assert!(allowed.is_none(), "{request:?} {origin}");
+            }
+        }
+    }
+}
+
+/// T55: where a person is sent, no script has anything to read.
+#[tokio::test]
+async fn no_script_may_read_a_page() {
+    let server = TestServer::start().await;
+    let http = http_client();
+    for path in [
+        "/authorize",
+        "/authorize/resume",
+        "/login",
+        "/consent",
+        "/end_session",
+        "/upstream/staff/start",
+        "/upstream/staff/callback",
+        "/nowhere",
+    ] {
+        let url = server.url(path);
+        for method in [Method::OPTIONS, Method::GET, Method::POST] {
+            let request = (&method, url.as_str());
+            let headers = with_origin(&http, request, "https://spa.example.org").await;
+            assert!(
+                !headers.contains_key("access-control-allow-origin"),
+                "{request:?}"
+            );
+        }
+    }
+}
