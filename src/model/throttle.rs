@@ -1,6 +1,9 @@
 //! How many wrong passwords may be tried: enough for a person, too few to lock them out upstream (T32 to T34).
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::protocol::ids::UpstreamId;
 
@@ -26,15 +29,41 @@ pub enum WindowStart {
 }
 
 /// The name under which a user name's failures are counted: every spelling the upstream may take for the same
-/// person falls into one bucket (T33): case, surrounding space, compatibility forms, full width.
+/// person falls into one bucket (T33): case, surrounding space, compatibility forms, full width, and what the
+/// collations of the databases behind upstreams pass over: invisible characters (SQL Server) and accents (MySQL).
 pub fn bucket(upstream: &UpstreamId, username: &str) -> String {
     let folded: String = username
-        .nfkc()
+        .nfkd()
         .flat_map(char::to_lowercase)
-        .nfkc()
+        .nfkd()
+        .filter(|c| !is_combining_mark(*c) && !is_ignorable(*c))
         .collect();
     let words: Vec<&str> = folded.split_whitespace().collect();
     format!("{upstream}\n{}", words.join(" "))
+}
+
+/// `Default_Ignorable_Code_Point` (Unicode Standard Annex 44): without a glyph, and equal to nothing for a collation.
+const fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 #[cfg(test)]
@@ -52,6 +81,12 @@ mod tests {
             "ＪＳＭＩＴＨ",
             "jsmith\u{a0}",
             "jſmith",
+            "js\u{200b}mith",
+            "\u{feff}jsmith",
+            "jsm\u{ad}ith",
+            "jsmith\u{fe0f}",
+            "jsmíth",
+            "jsmi\u{301}th",
         ] {
             assert_eq!(bucket(&upstream, spelling), plain, "{spelling}");
         }
