@@ -66,9 +66,28 @@ const fn is_ignorable(c: char) -> bool {
     )
 }
 
+/// The name under which an address's failures are counted. Of an IPv6 address the first 64 bits: the rest is the
+/// guesser's own to choose (RFC 4291 section 2.5.4), who would have a fresh bucket for each try.
+pub fn place(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(address)) => {
+            let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
+            format!("address\n{network}/64")
+        }
+        _ => format!("address\n{address}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_place() {
+        assert_eq!(place("2001:db8:1:2::3"), place("2001:db8:1:2:ffff::4"));
+        assert_ne!(place("2001:db8:1:2::3"), place("2001:db8:1:3::3"));
+        assert_ne!(place("192.0.2.1"), place("192.0.2.2"));
+    }
 
     /// T33.
     #[test]
