@@ -129,12 +129,16 @@ impl PageError {
     }
 }
 
-/// What cannot be said better: our own failure.
+/// What cannot be said better: our own failure, unless it is a limit that the request has met.
 impl From<OAuthError> for PageError {
     fn from(cause: OAuthError) -> Self {
+        let kind = match cause.code {
+            ErrorCode::TemporarilyUnavailable => Trouble::Request,
+            _ => Trouble::Server,
+        };
         Self {
             cause: Some(cause),
-            ..Self::new(Trouble::Server)
+            ..Self::new(kind)
         }
     }
 }
