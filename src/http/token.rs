@@ -2,8 +2,8 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -38,14 +38,19 @@ async fn token(
         target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
         scope = %proven.scope, "tokens issued"
     );
-    Ok(([(CACHE_CONTROL, NO_STORE)], Json(token_set)))
+    // RFC 6749 section 5.1 wants both.
+    let headers = [
+        (CACHE_CONTROL, NO_STORE),
+        (PRAGMA, HeaderValue::from_static("no-cache")),
+    ];
+    Ok((headers, Json(token_set)))
 }
 
 /// The one `Authorization` header; two of them are two opinions.
 fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, OAuthError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     match (all.next(), all.next()) {
-        (first, None) => Ok(first.map(axum::http::HeaderValue::as_bytes)),
+        (first, None) => Ok(first.map(HeaderValue::as_bytes)),
         _ => Err(OAuthError::invalid_request(
             "the request has two Authorization headers",
         )),
