@@ -135,7 +135,16 @@ impl App {
         let store = open_database(&config).await?;
         let secrets = keys::open_or_make_secrets(&config, &store).await?;
         let passwords = Passwords::default();
-        clients::reconcile(&store, &secrets, &passwords, &config.clients, clock.now()).await?;
+        let known = config.upstreams.iter().map(|each| each.id.clone());
+        clients::reconcile(
+            &store,
+            &secrets,
+            &passwords,
+            &config.clients,
+            &known.collect(),
+            clock.now(),
+        )
+        .await?;
         let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
