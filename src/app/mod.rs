@@ -165,17 +165,18 @@ impl App {
             access_token_algorithm,
         });
         let session_lifetime = config.lifetimes.session();
+        let address_throttle = ThrottlePolicy {
+            attempts: config.login.address_attempts,
+            starts_at: WindowStart::FirstAttempt,
+            ..config.login.throttle
+        };
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
             session_lifetime,
             throttle: config.login.throttle,
-            address_throttle: ThrottlePolicy {
-                attempts: config.login.address_attempts,
-                starts_at: WindowStart::FirstAttempt,
-                ..config.login.throttle
-            },
+            address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
         };
         let grants = Grants {
@@ -183,6 +184,7 @@ impl App {
             secrets,
             clock: clock.clone(),
             passwords: passwords.clone(),
+            address_throttle,
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,

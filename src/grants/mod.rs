@@ -12,6 +12,7 @@ use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
 use crate::model::session::SessionLifetime;
+use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::Passwords;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, UpstreamId};
@@ -34,6 +35,8 @@ pub struct Grants {
     pub clock: Clock,
     /// For client secrets that humans chose.
     pub passwords: Passwords,
+    /// How many wrong client secrets an address may send.
+    pub address_throttle: ThrottlePolicy,
     /// How long families last.
     pub family_lifetime: FamilyLifetime,
     /// How long sessions last; families without `offline_access` end with them.

@@ -14,6 +14,7 @@ use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
 use crate::tokens::Mint;
 
+use super::client_address::ClientAddress;
 use super::error::TokenError;
 use super::state::HttpState;
 use super::{NO_STORE, form};
@@ -25,12 +26,13 @@ pub(super) fn router() -> Router<HttpState> {
 async fn token(
     State(grants): State<Grants>,
     State(mint): State<Mint>,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<impl IntoResponse, TokenError> {
     let params = form::require(&headers, &body)?;
     let credentials = ClientCredentials::read(authorization(&headers)?, &params)?;
-    let client = grants.authenticate_client(&credentials).await?;
+    let client = grants.authenticate_client(&credentials, &address).await?;
     let request = TokenRequest::parse(&params, &client)?;
     let proven = request.redeem(&client, &grants).await?;
     let token_set = mint.mint(&client, &proven).map_err(OAuthError::from)?;
