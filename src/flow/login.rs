@@ -249,7 +249,7 @@ mod tests {
         let refusal = LoginError::BadCredentials(None);
         floor.learn(&refusal, Duration::from_millis(200));
         assert_eq!(usual(), 200);
-        floor.learn(&refusal, Duration::from_millis(1000));
+        floor.learn(&refusal, Duration::from_secs(1));
         assert_eq!(usual(), 300);
     }
 }

@@ -30,7 +30,7 @@ pub enum WindowStart {
 
 /// The name under which a user name's failures are counted: every spelling the upstream may take for the same
 /// person falls into one bucket (T33): case, surrounding space, compatibility forms, full width, and what the
-/// collations of the databases behind upstreams pass over: invisible characters (SQL Server) and accents (MySQL).
+/// collations of the databases behind upstreams pass over: invisible characters and accents.
 pub fn bucket(upstream: &UpstreamId, username: &str) -> String {
     let folded: String = username
         .nfkd()
