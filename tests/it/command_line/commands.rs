@@ -15,7 +15,7 @@ async fn the_clients_are_listed() {
         &[
             "CLIENT",
             "members-app  Members' App  none",
-            "client_credentials  reports:read  all",
+            "client_credentials  reports:read    members staff",
         ],
     );
     assert_eq!(said.out.lines().count(), 3, "{}", said.out);
