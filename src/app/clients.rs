@@ -1,10 +1,13 @@
 //! The clients of the config files, taken over into the store at start: all or nothing.
 
+use std::collections::BTreeSet;
+
 use crate::clock::{UnixTime, random_token};
 use crate::config::ClientConfig;
 use crate::keys::{Purpose, Secrets};
-use crate::model::client::{ClientSecretHash, MADE_SECRET_PREFIX, is_made_secret};
+use crate::model::client::{Client, ClientSecretHash, MADE_SECRET_PREFIX, is_made_secret};
 use crate::passwords::{PasswordHash, Passwords, hash_password};
+use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::store::{Store, StoredClient};
 
@@ -28,6 +31,7 @@ pub(super) async fn reconcile(
     secrets: &Secrets,
     passwords: &Passwords,
     clients: &[ClientConfig],
+    upstreams: &BTreeSet<UpstreamId>,
     now: UnixTime,
 ) -> Result<(), AppError> {
     // A folder that was not mounted looks like one without files, and removing a client ends every token of it.
@@ -43,7 +47,7 @@ pub(super) async fn reconcile(
             hashes.push(hash(secrets, passwords, secret, &known).await?);
         }
         wanted.push(StoredClient {
-            client: written.client.clone(),
+            client: serving(&written.client, upstreams),
             secrets: hashes,
         });
     }
@@ -62,6 +66,14 @@ pub(super) async fn reconcile(
         "clients reconciled"
     );
     Ok(())
+}
+
+/// The client, serving the people of the upstreams that there are. "All" is written out: people of an upstream that is
+/// gone from the config come in nowhere, whatever sessions and refresh tokens they still have (T15).
+fn serving(written: &Client, upstreams: &BTreeSet<UpstreamId>) -> Client {
+    let mut client = written.clone();
+    client.upstreams.get_or_insert_with(|| upstreams.clone());
+    client
 }
 
 /// The hash to keep. A salted hash that already fits is kept as it is, so that a start changes nothing.

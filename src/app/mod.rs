@@ -142,7 +142,16 @@ impl App {
         let store = open_database(&config).await?;
         let secrets = keys::open_or_make_secrets(&config, &store).await?;
         let passwords = Passwords::default();
-        clients::reconcile(&store, &secrets, &passwords, &config.clients, clock.now()).await?;
+        let known = config.upstreams.iter().map(|each| each.id.clone());
+        clients::reconcile(
+            &store,
+            &secrets,
+            &passwords,
+            &config.clients,
+            &known.collect(),
+            clock.now(),
+        )
+        .await?;
         let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
@@ -163,17 +172,18 @@ impl App {
             access_token_algorithm,
         });
         let session_lifetime = config.lifetimes.session();
+        let address_throttle = ThrottlePolicy {
+            attempts: config.login.address_attempts,
+            starts_at: WindowStart::FirstAttempt,
+            ..config.login.throttle
+        };
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
             session_lifetime,
             throttle: config.login.throttle,
-            address_throttle: ThrottlePolicy {
-                attempts: config.login.address_attempts,
-                starts_at: WindowStart::FirstAttempt,
-                ..config.login.throttle
-            },
+            address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
         };
         let grants = Grants {
@@ -182,6 +192,7 @@ impl App {
             clock: clock.clone(),
             passwords: passwords.clone(),
             stand_in: clients::stand_in()?,
+            address_throttle,
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,

@@ -87,7 +87,7 @@ impl Flow {
         let now = self.clock.now();
         let store_failed = |error| LoginError::Unavailable(Box::new(error));
         let name = throttle::bucket(upstream, &credentials.username);
-        let place = format!("address\n{address}");
+        let place = throttle::place(address);
         let place_is_free = self
             .store
             .reserve_attempt(&place, self.address_throttle, now)
@@ -130,7 +130,17 @@ impl Flow {
                     .await
                     .map_err(store_failed)?;
             }
-            Err(_) => self.refusal_floor.wait_since(start).await,
+            Err(error) => {
+                // Nobody learned anything from an outage: it must not lock out the office that waits for its end. The
+                // name keeps the attempt, for the upstream may have counted it before it failed.
+                if matches!(error, LoginError::Unavailable(_)) {
+                    self.store
+                        .return_attempt(&place)
+                        .await
+                        .map_err(store_failed)?;
+                }
+                self.refusal_floor.wait_since(start).await;
+            }
         }
         outcome
     }

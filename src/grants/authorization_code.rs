@@ -59,14 +59,21 @@ impl AuthorizationCodeRequest {
         let account = grants
             .account_for(client, &grant.account_id, &grant.authentication.upstream)
             .await?;
+        // What was withdrawn since the person agreed is not given (T17).
+        let scope = grant.scope.narrowed_to(&client.scope);
+        if scope.is_empty() && !grant.scope.is_empty() {
+            return Err(OAuthError::invalid_grant(
+                "all of this was withdrawn from this client",
+            ));
+        }
         let refresh_generation = client.gets_refresh_token().then_some(0);
         let family = TokenFamily {
             id: code.family_id,
             client_id: client.client_id.clone(),
             account_id: account.id.clone(),
             authentication: grant.authentication,
-            offline: client.is_offline(&grant.scope),
-            scope: grant.scope,
+            offline: client.is_offline(&scope),
+            scope,
             generation: refresh_generation,
             created_at: now,
             rotated_at: now,

@@ -4,10 +4,12 @@ use subtle::ConstantTimeEq as _;
 
 use crate::keys::Purpose;
 use crate::model::client::{Client, ClientSecretHash, is_made_secret};
+use crate::model::throttle;
 use crate::passwords::{Busy, PasswordHash};
 use crate::protocol::client_auth::{ClientAuthMethod, ClientCredentials, invalid_client};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::secret::Secret;
+use crate::store::StoredClient;
 
 use super::Grants;
 
@@ -17,11 +19,14 @@ impl Grants {
     pub async fn authenticate_client(
         &self,
         credentials: &ClientCredentials,
+        address: &str,
     ) -> Result<Client, OAuthError> {
         let stored = self.store.find_client(&credentials.client_id).await?;
-        let known = stored.as_ref().map_or(&[][..], |stored| &stored.secrets);
         let fits = match &credentials.secret {
-            Some(secret) => self.any_secret_fits(known, secret).await?,
+            Some(secret) => {
+                self.any_secret_fits(stored.as_ref(), secret, address)
+                    .await?
+            }
             None => false,
         };
         let Some(stored) = stored else {
@@ -40,36 +45,61 @@ impl Grants {
     /// on whether the client exists or what it has (T58).
     async fn any_secret_fits(
         &self,
-        hashes: &[ClientSecretHash],
+        stored: Option<&StoredClient>,
         secret: &Secret,
+        address: &str,
     ) -> Result<bool, OAuthError> {
         let keyed = self.secrets.hash(Purpose::ClientSecret, secret.expose())?;
-        if is_made_secret(secret.expose()) {
-            // No human chose it, so it is behind no Argon2id hash.
-            return Ok(hashes.iter().fold(false, |fits, hash| match hash {
-                ClientSecretHash::Keyed { hash } => {
-                    fits | bool::from(hash.as_bytes().ct_eq(keyed.as_bytes()))
-                }
-                ClientSecretHash::Argon2id { .. } => fits,
-            }));
-        }
         let mut fits = false;
-        let mut worked = false;
-        for hash in hashes {
-            if let ClientSecretHash::Argon2id { phc } = hash {
-                let hash = PasswordHash::parse(phc).map_err(OAuthError::server_error)?;
-                fits |= self.passwords.verify(secret, &hash).await.map_err(busy)?;
-                worked = true;
+        let mut chosen = Vec::new();
+        for hash in stored.map_or(&[][..], |stored| &stored.secrets) {
+            match hash {
+                ClientSecretHash::Keyed { hash } => {
+                    fits |= bool::from(hash.as_bytes().ct_eq(keyed.as_bytes()));
+                }
+                ClientSecretHash::Argon2id { phc } => chosen.push(phc),
             }
         }
-        if !worked {
-            self.passwords
-                .spend(secret, &self.stand_in)
-                .await
-                .map_err(busy)?;
+        if is_made_secret(secret.expose()) {
+            // No human chose it, so it is behind no Argon2id hash.
+            return Ok(fits);
+        }
+        let bucket = chosen_secret_bucket(stored, address);
+        self.reserve_try(&bucket).await?;
+        for phc in &chosen {
+            let hash = PasswordHash::parse(phc).map_err(OAuthError::server_error)?;
+            fits |= self.passwords.verify(secret, &hash).await.map_err(busy)?;
+        }
+        if chosen.is_empty() {
+            let spent = self.passwords.spend(secret, &self.stand_in).await;
+            spent.map_err(busy)?;
+        }
+        if fits {
+            self.store.return_attempt(&bucket).await?;
         }
         Ok(fits)
     }
+
+    /// A secret that a human chose can be guessed, and trying it is work: only so many may fail from one address
+    /// (RFC 6749 section 2.3.1).
+    async fn reserve_try(&self, bucket: &str) -> Result<(), OAuthError> {
+        let now = self.clock.now();
+        let policy = self.address_throttle;
+        if self.store.reserve_attempt(bucket, policy, now).await? {
+            return Ok(());
+        }
+        Err(OAuthError::new(
+            ErrorCode::TemporarilyUnavailable,
+            "too many wrong secrets from this address; try again later",
+        ))
+    }
+}
+
+/// The count is the client's at that address, so that a guesser elsewhere, or another client behind the same proxy, does
+/// not lock it out; clients that do not exist share one, or each made-up name would be a row.
+fn chosen_secret_bucket(stored: Option<&StoredClient>, address: &str) -> String {
+    let client_id = stored.map_or("", |stored| stored.client.client_id.as_str());
+    format!("client\n{client_id}\n{}", throttle::place(address))
 }
 
 fn busy(error: Busy) -> OAuthError {

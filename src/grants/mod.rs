@@ -12,6 +12,7 @@ use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
 use crate::model::session::SessionLifetime;
+use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, UpstreamId};
@@ -36,6 +37,8 @@ pub struct Grants {
     pub passwords: Passwords,
     /// A hash that is nobody's, to spend as much on an unknown client as on a known one (T58).
     pub stand_in: PasswordHash,
+    /// How many wrong client secrets an address may send.
+    pub address_throttle: ThrottlePolicy,
     /// How long families last.
     pub family_lifetime: FamilyLifetime,
     /// How long sessions last; families without `offline_access` end with them.

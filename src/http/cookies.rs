@@ -52,6 +52,11 @@ impl CookieNames {
         format!("{}-arrival-{handle}", self.prefix())
     }
 
+    /// The handle of an arrival's cookie.
+    pub(super) fn arrival_handle(self, name: &str) -> Option<&str> {
+        name.strip_prefix(self.prefix())?.strip_prefix("-arrival-")
+    }
+
     /// A flow.
     pub(super) fn flow(self, handle: &str) -> String {
         format!("{}-flow-{handle}", self.prefix())

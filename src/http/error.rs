@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use askama::Template;
 use axum::Json;
-use axum::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -129,12 +129,16 @@ impl PageError {
     }
 }
 
-/// What cannot be said better: our own failure.
+/// What cannot be said better: our own failure, unless it is a limit that the request has met.
 impl From<OAuthError> for PageError {
     fn from(cause: OAuthError) -> Self {
+        let kind = match cause.code {
+            ErrorCode::TemporarilyUnavailable => Trouble::Request,
+            _ => Trouble::Server,
+        };
         Self {
             cause: Some(cause),
-            ..Self::new(Trouble::Server)
+            ..Self::new(kind)
         }
     }
 }
@@ -184,6 +188,8 @@ impl IntoResponse for TokenError {
         });
         let mut response = (status, Json(body)).into_response();
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        let no_cache = HeaderValue::from_static("no-cache");
+        response.headers_mut().insert(PRAGMA, no_cache);
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 section 15.5.2 wants a challenge with every 401.
             let challenge = HeaderValue::from_static("Basic realm=\"token\"");

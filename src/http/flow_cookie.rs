@@ -8,21 +8,26 @@ use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{UnixTime, random_id, random_token};
+use crate::flow::Flow;
 use crate::keys::{Purpose, Secrets};
 use crate::model::authorization::PendingAuthorization;
-use crate::protocol::error::OAuthError;
+use crate::model::throttle::{self, ThrottlePolicy};
+use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
 use crate::protocol::secret::Secret;
 use crate::store::Store;
 
+use super::client_address::ClientAddress;
 use super::cookies::{CookieNames, RequestCookies};
 use super::state::HttpState;
 
 /// How many tabs can be in a flow at once; the oldest is dropped.
 const MAX_FLOWS: usize = 4;
-/// Browsers keep 4,096 bytes of a cookie, but proxies pass on fewer: nginx takes 8 kB for the whole `Cookie` line, and
-/// four flows, the session and whoever is away have to fit. An ordinary request seals to some 900 bytes.
-const MAX_SEALED_BYTES: usize = 1500;
+/// Browsers keep 4,096 bytes of name, value and attributes.
+const MAX_SEALED_BYTES: usize = 3500;
+/// The most bytes of all flows of a browser: with its other cookies they must fit into the 8 kB that proxies take for a
+/// header line. Otherwise any site could fill them, and every request of that person would be refused on the way to us.
+const MAX_SEALED_BYTES_OF_ALL: usize = 6400;
 /// How long the cookie stays, in seconds: much longer than the flow is good for, so that a page left open over lunch
 /// can start itself again instead of failing.
 const COOKIE_SECONDS: i64 = 24 * 60 * 60;
@@ -52,6 +57,9 @@ pub struct FlowCookies {
     secrets: Secrets,
     store: Store,
     cookies: RequestCookies,
+    /// The bucket that counts the rows of this address.
+    rows: String,
+    throttle: ThrottlePolicy,
 }
 
 impl FlowCookies {
@@ -97,7 +105,7 @@ impl FlowCookies {
         now: UnixTime,
     ) -> Result<(String, Vec<Cookie<'static>>), OAuthError> {
         let handle = random_id();
-        let mut cookies = self.drop_oldest();
+        let mut cookies = self.drop_oldest(&handle);
         cookies.push(self.save(&handle, pending, now).await?);
         Ok((handle, cookies))
     }
@@ -110,12 +118,16 @@ impl FlowCookies {
         now: UnixTime,
     ) -> Result<Cookie<'static>, OAuthError> {
         let sealed = self.seal(handle, &Sealed::Pending(Box::new(pending.clone())))?;
-        let text = if sealed.len() <= MAX_SEALED_BYTES {
+        let of_all = sealed.len() + self.others(handle).1;
+        let fits = sealed.len() <= MAX_SEALED_BYTES && of_all <= MAX_SEALED_BYTES_OF_ALL;
+        let text = if fits && self.row_secret(handle).is_none() {
             sealed
         } else {
             // One row a flow, however many pages it has.
-            let known = self.row_secret(handle).map(ToOwned::to_owned);
-            let secret = known.unwrap_or_else(random_token);
+            let secret = match self.row_secret(handle) {
+                Some(secret) => secret.to_owned(),
+                None => self.new_row(now).await?,
+            };
             let hash = self.secrets.hash(Purpose::PendingRequest, &secret)?;
             self.store
                 .keep_pending_request(&hash, &sealed, now + COOKIE_SECONDS)
@@ -123,6 +135,19 @@ impl FlowCookies {
             format!("row.{secret}")
         };
         Ok(self.cookie(handle, &text, now))
+    }
+
+    /// The secret of one more row, if this browser's address may have it: strangers make rows before any login, and
+    /// must not fill the database with them.
+    async fn new_row(&self, now: UnixTime) -> Result<String, OAuthError> {
+        let free = self.store.reserve_attempt(&self.rows, self.throttle, now);
+        if free.await? {
+            return Ok(random_token());
+        }
+        Err(OAuthError::new(
+            ErrorCode::TemporarilyUnavailable,
+            "too many large requests from this address; send a shorter state, or try again later",
+        ))
     }
 
     /// Ends the flow.
@@ -135,6 +160,7 @@ impl FlowCookies {
         if let Some(secret) = self.row_secret(handle) {
             let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
             self.store.delete_pending_request(&hash).await?;
+            self.store.return_attempt(&self.rows).await?;
         }
         let sealed = self.seal(handle, &Sealed::Done(client_id.clone()))?;
         Ok(self.cookie(handle, &sealed, now))
@@ -152,23 +178,36 @@ impl FlowCookies {
             .make(name, format!("{now}.{text}"), Some(COOKIE_SECONDS))
     }
 
-    fn drop_oldest(&self) -> Vec<Cookie<'static>> {
-        let mut flows: Vec<(UnixTime, &str)> = self
+    /// Makes room for the flow `kept`. Again at each step of it: where a flow begins with a POST across sites, the cookies
+    /// of the others have stayed at home.
+    pub(super) fn drop_oldest(&self, kept: &str) -> Vec<Cookie<'static>> {
+        let (dropped, _) = self.others(kept);
+        dropped
+            .into_iter()
+            .map(|handle| self.names.remove(self.names.flow(handle)))
+            .collect()
+    }
+
+    /// Of the flows besides `kept`: those that are too many, and how many bytes the rest takes.
+    fn others(&self, kept: &str) -> (Vec<&str>, usize) {
+        let mut flows: Vec<(UnixTime, &str, usize)> = self
             .cookies
             .iter()
             .filter_map(|(name, value)| {
-                let handle = self.names.flow_handle(name)?;
-                let (time, _) = value.expose().split_once('.')?;
-                Some((time.parse().unwrap_or(0), handle))
+                let handle = self
+                    .names
+                    .flow_handle(name)
+                    .filter(|handle| *handle != kept)?;
+                let (time, text) = value.expose().split_once('.')?;
+                Some((time.parse().unwrap_or(0), handle, text.len()))
             })
             .collect();
         flows.sort_unstable();
         let too_many = (flows.len() + 1).saturating_sub(MAX_FLOWS);
-        flows
-            .into_iter()
-            .take(too_many)
-            .map(|(_, handle)| self.names.remove(self.names.flow(handle)))
-            .collect()
+        let rest = flows.split_off(too_many);
+        let bytes = rest.into_iter().map(|(_, _, bytes)| bytes).sum();
+        let dropped = flows.into_iter().map(|(_, handle, _)| handle).collect();
+        (dropped, bytes)
     }
 }
 
@@ -180,8 +219,11 @@ where
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
         let state = HttpState::from_ref(state);
         Ok(Self {
+            rows: format!("rows\n{}", throttle::place(&address)),
+            throttle: Flow::from_ref(&state).address_throttle,
             names: CookieNames::from_ref(&state),
             secrets: Secrets::from_ref(&state),
             store: Store::from_ref(&state),

@@ -13,7 +13,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ use crate::clock::{UnixTime, random_id};
 use crate::flow::{Flow, LoggedIn};
 use crate::keys::{Purpose, Secrets};
 use crate::model::client::Client;
+use crate::model::throttle;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
@@ -29,6 +30,7 @@ use crate::store::Store;
 use crate::upstream::{Identity, LandingApplication, LoginError, Upstream};
 
 use super::away::{Away, AwayList, Match};
+use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames, RequestCookies};
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -127,6 +129,43 @@ struct Place {
     now: UnixTime,
 }
 
+/// An address that brings credentials: they are tried at the upstream without a login having begun, so that only as many
+/// may fail as passwords may (T34).
+struct Bringer {
+    flow: Flow,
+    bucket: String,
+}
+
+impl Bringer {
+    fn new(state: &HttpState, address: &str) -> Self {
+        Self {
+            flow: Flow::from_ref(state),
+            bucket: throttle::place(address),
+        }
+    }
+
+    async fn may_try(&self, now: UnixTime) -> Result<bool, OAuthError> {
+        let Flow {
+            store,
+            address_throttle,
+            ..
+        } = &self.flow;
+        Ok(store
+            .reserve_attempt(&self.bucket, *address_throttle, now)
+            .await?)
+    }
+
+    /// Whoever brought what the upstream knows, or met its outage, has guessed at nothing.
+    async fn settle(&self, who: &Who) -> Result<(), OAuthError> {
+        match who {
+            Who::Refused(Refusal::Credential | Refusal::NotAllowed | Refusal::Protocol) => Ok(()),
+            Who::Person(_) | Who::Anonymous | Who::Refused(Refusal::Unavailable) => {
+                Ok(self.flow.store.return_attempt(&self.bucket).await?)
+            }
+        }
+    }
+}
+
 impl Place {
     fn new(state: HttpState, id: String, application: String) -> Self {
         Self {
@@ -153,20 +192,31 @@ impl Place {
     }
 
     /// Redeems what came, and sends the browser on to a GET of our own.
-    async fn redeem(&self, params: &Params) -> Result<Response, PageError> {
+    async fn redeem(&self, params: &Params, address: &str) -> Result<Response, PageError> {
         let (upstream, landing) = find(&self.upstreams, &self.id, |upstream| {
             upstream.landing.as_deref()
         })?;
         if landing.application(&self.application).is_none() {
             return Err(PageError::new(Trouble::NotFound));
         }
-        let who = match landing.redeem(&self.application, params).await {
-            Ok(identity) => Who::Person(identity),
-            Err(LoginError::Anonymous) => Who::Anonymous,
-            Err(error) => {
-                login::log_failure(&upstream.label, &error);
-                Who::Refused(Refusal::from(&error))
-            }
+        let bringer = Bringer::new(&self.state, address);
+        let who = if bringer.may_try(self.now).await? {
+            let who = match landing.redeem(&self.application, params).await {
+                Ok(identity) => Who::Person(identity),
+                Err(LoginError::Anonymous) => Who::Anonymous,
+                Err(error) => {
+                    login::log_failure(&upstream.label, &error);
+                    Who::Refused(Refusal::from(&error))
+                }
+            };
+            bringer.settle(&who).await?;
+            who
+        } else {
+            tracing::warn!(
+                target: "portico::audit", event = "login_throttled", upstream = %upstream.id, address,
+                "too many attempts; not forwarded"
+            );
+            Who::Refused(Refusal::Credential)
         };
         let arrival = Arrival {
             upstream: upstream.id.clone(),
@@ -248,6 +298,7 @@ async fn receive(
     path: Result<Path<(String, String)>, PathRejection>,
     CurrentLogin(logged_in): CurrentLogin,
     request_cookies: RequestCookies,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
@@ -260,7 +311,7 @@ async fn receive(
     if form.optional("form_token")?.is_some() {
         return answered(&place, &form, &request_cookies, logged_in).await;
     }
-    place.redeem(&form.0).await
+    place.redeem(&form.0, &address).await
 }
 
 async fn arrived(
@@ -269,6 +320,7 @@ async fn arrived(
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
     CurrentLogin(logged_in): CurrentLogin,
+    ClientAddress(address): ClientAddress,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let Path((id, application)) = path.map_err(|_| PageError::new(Trouble::NotFound))?;
@@ -279,13 +331,37 @@ async fn arrived(
         // No version is known to send the token in the address, where logs and histories keep it; but none is known
         // not to (research, section 2).
         tracing::warn!(upstream = place.id, "a landing was asked by GET");
-        return place.redeem(&params).await;
+        return place.redeem(&params, &address).await;
     };
-    let arrival = place.arrival(&request_cookies, handle)?;
+    let came = come(&place, handle, flow_cookies, &request_cookies, logged_in).await;
+    // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
+    let (mut response, kept) = match came {
+        Ok(response) => (response, Some(handle)),
+        Err(error) => (error.into_response(), None),
+    };
+    let names = CookieNames::from_ref(&place.state);
+    let others = request_cookies
+        .iter()
+        .filter_map(|(name, _)| names.arrival_handle(name))
+        .filter(|other| Some(*other) != kept)
+        .map(|other| names.remove(names.arrival(other)));
+    cookies::set(response.headers_mut(), others);
+    Ok(response)
+}
+
+/// The arrival that `handle` names, and what follows from it.
+async fn come(
+    place: &Place,
+    handle: &str,
+    flow_cookies: FlowCookies,
+    request_cookies: &RequestCookies,
+    logged_in: Option<LoggedIn>,
+) -> Result<Response, PageError> {
+    let arrival = place.arrival(request_cookies, handle)?;
     let (upstream, application) = place.upstream()?;
-    let mut away = AwayList::read(&place.state, &request_cookies, place.now);
+    let mut away = AwayList::read(&place.state, request_cookies, place.now);
     let mut response = match away.take(&upstream.id, None, false) {
-        Match::None => return unasked(&place, handle, arrival, logged_in).await,
+        Match::None => return unasked(place, handle, arrival, logged_in).await,
         Match::Ambiguous(entry) => {
             let open = OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
             let show = Show {
@@ -307,7 +383,7 @@ async fn arrived(
             } else {
                 let open =
                     OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
-                expected(&place, open, upstream, arrival.who).await?
+                expected(place, open, upstream, arrival.who).await?
             }
         }
     };

@@ -228,7 +228,9 @@ pub(super) async fn advance(
     let (handle, cookies) = match request.handle {
         Some(handle) => {
             let cookie = request.cookies.save(handle, &pending, now).await?;
-            (handle.to_owned(), vec![cookie])
+            let mut cookies = request.cookies.drop_oldest(handle);
+            cookies.push(cookie);
+            (handle.to_owned(), cookies)
         }
         None => request.cookies.begin(&pending, now).await?,
     };
@@ -272,7 +274,8 @@ impl FlowRequest<'_> {
         if let Some(handle) = self.handle {
             let now = self.flow.clock.now();
             let cookie = self.cookies.finish(handle, &pending.client_id, now).await?;
-            cookies::set(response.headers_mut(), [cookie]);
+            let dropped = self.cookies.drop_oldest(handle);
+            cookies::set(response.headers_mut(), dropped.into_iter().chain([cookie]));
         }
         Ok(response)
     }

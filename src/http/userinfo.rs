@@ -2,8 +2,8 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::{HeaderMap, Method};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -48,10 +48,13 @@ impl FromRef<HttpState> for Endpoint {
 
 async fn userinfo(
     State(endpoint): State<Endpoint>,
+    method: Method,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<impl IntoResponse, BearerError> {
-    let token = bearer_token(&headers, &body)?;
+    // RFC 6750 section 2.2: never a form with GET, whose body has no meaning and may be lost or kept on the way.
+    let form: &[u8] = if method == Method::POST { &body } else { &[] };
+    let token = bearer_token(&headers, form)?;
     let claims = endpoint
         .mint
         .read_access_token(&token)

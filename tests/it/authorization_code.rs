@@ -245,3 +245,30 @@ async fn a_session_is_reused_only_where_its_upstream_is_allowed() {
     let page = browser.get(silent).await;
     assert_eq!(page.answer()["error"], "login_required");
 }
+
+/// RFC 6749 section 5.1, for proxies of its time.
+#[tokio::test]
+async fn answers_of_the_token_endpoint_are_kept_by_no_cache() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    for _ in 0..2 {
+        let answer = server.redeem("spa", &code, &[]).await;
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        assert_eq!(answer.headers["pragma"], "no-cache");
+    }
+}
+
+/// T17: a scope that the client loses between a code and its redemption is in no token.
+#[tokio::test]
+async fn a_scope_withdrawn_since_the_code_was_given_is_not_in_its_tokens() {
+    let mut server = TestServer::start().await;
+    let code = server.code("spa", &[("scope", "openid email")]).await;
+    let next = "\n\n[[clients]]\nclient_id = \"web\"";
+    server.edit_config(
+        &format!("scope = \"openid profile email offline_access\"{next}"),
+        &format!("scope = \"openid profile offline_access\"{next}"),
+    );
+    server.restart().await;
+    let tokens = server.redeem("spa", &code, &[]).await;
+    assert_eq!(tokens.text("scope"), "openid", "{tokens:?}");
+}

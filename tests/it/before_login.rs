@@ -139,3 +139,33 @@ async fn a_request_too_large_for_a_cookie_is_kept_in_a_row() {
     let tokens = server.redeem("asking", &page.answer()["code"], &[]).await;
     assert_eq!(tokens.status, 200);
 }
+
+/// Strangers make such rows without a login; of one address there are only so many, and whoever finishes gives theirs back.
+#[tokio::test]
+async fn large_requests_of_one_address_do_not_fill_the_database() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 5\n".to_owned();
+    })
+    .await;
+    let state = "s".repeat(2000);
+    let nonce = "n".repeat(500);
+    let changes = [("state", state.as_str()), ("nonce", &nonce)];
+    let url = server.authorize_url("spa", &changes);
+    for _ in 0..4 {
+        assert_eq!(Browser::new().open(&url).await.status, 200);
+    }
+    for _ in 0..3 {
+        let page = Browser::new().log_in_as(&url, people::JO_SMITH).await;
+        assert_eq!(page.answer()["state"], state);
+    }
+    assert_eq!(Browser::new().open(&url).await.status, 200);
+    for _ in 0..5 {
+        let refused = Browser::new().open(&url).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.body.contains("shorter state"), "{}", refused.body);
+    }
+    assert_eq!(rows(&server).await["pending_request"], 5);
+    let short = server.authorize_url("spa", &[]);
+    assert_eq!(Browser::new().open(short).await.status, 200);
+}

@@ -375,3 +375,39 @@ async fn tokens_are_posted_for() {
         assert_eq!(refused.headers["cache-control"], "no-store");
     }
 }
+
+/// RFC 6749 section 2.3.1: a secret that a human chose cannot be guessed at for ever, nor occupy the processors.
+#[tokio::test]
+async fn only_so_many_wrong_secrets_of_one_address_are_tried() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
+        setup.server = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+    })
+    .await;
+    let ask = |from: &str, secret: String| {
+        let request = http_client()
+            .post(server.url("/token"))
+            .header("x-forwarded-for", from)
+            .basic_auth("web", Some(secret))
+            .form(&[("grant_type", "authorization_code"), ("code", "x")]);
+        answer(request)
+    };
+    let (guesser, web) = ("192.0.2.1", "192.0.2.2");
+    // Whoever knows the secret uses up nothing.
+    for _ in 0..6 {
+        let answer = ask(web, WEB_SECRET.to_owned()).await;
+        answer.assert_error(400, "invalid_grant");
+    }
+    for number in 0..4 {
+        let answer = ask(guesser, format!("guess-{number}")).await;
+        answer.assert_error(401, "invalid_client");
+    }
+    let answer = ask(guesser, WEB_SECRET.to_owned()).await;
+    answer.assert_error(503, "temporarily_unavailable");
+    let answer = ask(web, WEB_SECRET.to_owned()).await;
+    answer.assert_error(400, "invalid_grant");
+    server.clock.advance(15 * 60);
+    let answer = ask(guesser, WEB_SECRET.to_owned()).await;
+    answer.assert_error(400, "invalid_grant");
+}

@@ -8,6 +8,7 @@ use portico::keys::{MasterKey, Purpose, Secrets};
 use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
 use portico::model::family::FamilyLifetime;
 use portico::model::session::SessionLifetime;
+use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
 use portico::protocol::client_auth::{ClientAuthMethod, ClientCredentials};
 use portico::protocol::ids::ClientId;
@@ -75,6 +76,11 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         clock: Clock::manual(0),
         passwords: Passwords::default(),
         stand_in: PasswordHash::parse(&hashed("nobody knows")).unwrap(),
+        address_throttle: ThrottlePolicy {
+            attempts: 100,
+            window: 900,
+            starts_at: WindowStart::FirstAttempt,
+        },
         family_lifetime: FamilyLifetime {
             idle: 1,
             absolute: 1,
@@ -98,7 +104,10 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
                 method: ClientAuthMethod::ClientSecretBasic,
                 secret: Some(Secret::new(secret)),
             };
-            let proven = grants.authenticate_client(&credentials).await.is_ok();
+            let proven = grants
+                .authenticate_client(&credentials, "192.0.2.1")
+                .await
+                .is_ok();
             let right = matches!((client_id, secret), ("keyed", SERVICE_SECRET))
                 || (client_id == "chosen" && secret == chosen);
             assert_eq!(proven, right, "{client_id}");

@@ -192,3 +192,41 @@ async fn other_cookies_do_no_harm() {
     let page = browser.get(server.authorize_url("spa", &[])).await;
     assert!(page.status.is_redirection(), "{}", page.status);
 }
+
+/// Somebody else's page can post requests to `/authorize`, and our cookies stay at home then: still no more flows pile up
+/// in the browser than four (T48), for too many would have every later request refused.
+#[tokio::test]
+async fn requests_posted_by_other_sites_do_not_fill_the_cookie_jar() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    for number in 0..10 {
+        server.clock.advance(1);
+        let url = server.authorize_url("spa", &[("state", &number.to_string())]);
+        let url = url::Url::parse(&url).unwrap();
+        let fields: Vec<_> = url.query_pairs().collect();
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+        let answer = browser
+            .post_cross_site(server.url("/authorize"), &fields)
+            .await;
+        let page = browser.follow(answer).await;
+        assert!(page.is_login());
+        assert!(browser.flows().len() <= 4, "{:?}", browser.flows());
+    }
+}
+
+/// nginx, for one, takes 8 kB for a header line.
+#[tokio::test]
+async fn four_long_requests_fit_into_a_proxys_header_line() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    for length in [300, 1000, 1000, 1800] {
+        let state = "s".repeat(length);
+        let url = server.authorize_url("spa", &[("state", &state)]);
+        assert!(browser.open(url).await.is_login());
+    }
+    let flows = browser.flows();
+    assert_eq!(flows.len(), 4);
+    let value = |name| browser.cookie(&server, name).unwrap().value.len();
+    let bytes: usize = flows.iter().map(|name| name.len() + value(name) + 3).sum();
+    assert!(bytes < 7000, "{bytes}");
+}

@@ -318,3 +318,56 @@ async fn an_arrival_belongs_to_its_upstream() {
         assert_eq!(page.status, 404, "{path}");
     }
 }
+
+async fn bring(server: &TestServer, browser: &mut Browser, token: &str) -> Page {
+    let url = server.url("/upstream/members/landing/Portico");
+    let answer = browser
+        .post_cross_site(url, &[("refresh_token", token)])
+        .await;
+    browser.follow(answer).await
+}
+
+/// T34: nobody tries as many tokens at iMIS through us as they like; who brings a good one has used up nothing.
+#[tokio::test]
+async fn only_so_many_tokens_of_one_address_are_tried() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
+    })
+    .await;
+    let mut member = Browser::new();
+    at_imis(&server, &mut member, people::JO_SMITH).await;
+    for _ in 0..6 {
+        assert_eq!(from_imis(&server, &mut member, "Portico").await.status, 200);
+    }
+    server.imis.clear_log();
+    for number in 0..10 {
+        let page = bring(&server, &mut Browser::new(), &format!("guess{number}")).await;
+        assert_eq!(page.status, 502);
+    }
+    let log = server.imis.log();
+    let tried = log
+        .iter()
+        .filter(|request| request.path.eq_ignore_ascii_case("/token"));
+    assert_eq!(tried.count(), 4);
+}
+
+/// Any site can post arrivals one after the other: they do not pile up in the browser (T48).
+#[tokio::test]
+async fn arrivals_do_not_fill_the_cookie_jar() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let arrivals = |browser: &Browser| {
+        let names = browser.cookie_names().into_iter();
+        names.filter(|name| name.contains("arrival")).count()
+    };
+    for number in 0..5 {
+        bring(&server, &mut browser, &format!("guess{number}")).await;
+        assert_eq!(arrivals(&browser), 0);
+    }
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    for _ in 0..5 {
+        from_imis(&server, &mut browser, "Portico").await;
+        assert_eq!(arrivals(&browser), 1);
+    }
+}

@@ -130,3 +130,25 @@ async fn a_slow_upstream_is_waited_for() {
         .await;
     assert!(page.answer().contains_key("code"));
 }
+
+/// Many people behind one address who try during an outage have used up nothing of its limit when it ends.
+#[tokio::test]
+async fn an_outage_does_not_use_up_what_an_address_may_try() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 1\nmax_attempts_per_address = 2\n"
+                .to_owned();
+    })
+    .await;
+    server.imis.fail("/token", Fault::Status(503));
+    for name in ["one", "two", "three"] {
+        let mut browser = Browser::new();
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        let page = browser.sign_in(&page, "members", (name, "word")).await;
+        assert_eq!(page.status, 503);
+    }
+    server.imis.mend();
+    let url = server.authorize_url("spa", &[]);
+    let page = Browser::new().log_in_as(url, JO_SMITH).await;
+    assert!(page.answer().contains_key("code"), "{page:?}");
+}

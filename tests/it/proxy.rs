@@ -113,3 +113,19 @@ async fn a_named_proxys_forwarded_address_is_believed() {
     ];
     assert_eq!(names_that_got_through(&server, guesser).await.len(), 2);
 }
+
+/// A guesser has a whole IPv6 network to choose addresses from, and one limit for all of them (T33).
+#[tokio::test]
+async fn an_ipv6_network_has_one_limit() {
+    let same = ["2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:2:3::3"];
+    let different = ["2001:db8:1:3::1", "2001:db8:1:4::1", "2001:db8:1:5::1"];
+    for (addresses, through) in [(same, 2), (different, 3)] {
+        let server = TestServer::start_with(|setup| {
+            setup.sections = LIMITS.to_owned();
+            setup.server = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+        })
+        .await;
+        let asked = names_that_got_through(&server, addresses).await;
+        assert_eq!(asked.len(), through);
+    }
+}

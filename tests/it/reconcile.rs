@@ -8,6 +8,7 @@ use portico::clock::Clock;
 use portico::config::load_with;
 use portico::model::client::ClientSecretHash;
 use portico::protocol::ids::ClientId;
+use portico::simulator::people::JO_SMITH;
 use reqwest::StatusCode;
 use sqlx::Row as _;
 use tempfile::TempDir;
@@ -257,4 +258,39 @@ async fn a_public_client_that_got_a_secret_must_use_it() {
             ("refresh_token", tokens.text("refresh_token")),
         ]);
     assert_eq!(answer(request).await.status, 200, "what it holds goes on");
+}
+
+/// T15: people of an upstream that is gone from the config come in nowhere, though the client serves "all": neither by
+/// their session nor by a refresh token.
+#[tokio::test]
+async fn an_upstream_that_is_removed_lets_nobody_in_any_more() {
+    let more = |base: &str| {
+        format!(
+            "[[upstreams]]\nid = \"more\"\nkind = \"imis\"\nlabel = \"More\"\nlogin = [\"password\"]\nbase_url = \"{base}\"\n"
+        )
+    };
+    let nowhere = more("http://127.0.0.1:9");
+    let mut server = TestServer::start_with(|setup| setup.upstreams.clone_from(&nowhere)).await;
+    let here = more(server.imis_url());
+    server.edit_config(&nowhere, &here);
+    server.restart().await;
+    let mut browser = Browser::new();
+    let offline = [("scope", "openid offline_access")];
+    let page = browser.open(server.authorize_url("spa", &offline)).await;
+    let jo = (JO_SMITH.username, JO_SMITH.password);
+    let page = browser.sign_in(&page, "more", jo).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    let code = {
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        page.answer()["code"].clone()
+    };
+    server.edit_config(&here, "");
+    server.restart().await;
+    let silent = server.authorize_url("spa", &[("prompt", "none")]);
+    let answer = browser.open(silent).await.answer();
+    assert_eq!(answer["error"], "login_required");
+    let refreshed = server.refresh("spa", tokens.text("refresh_token")).await;
+    refreshed.assert_error(400, "invalid_grant");
+    let redeemed = server.redeem("spa", &code, &[]).await;
+    redeemed.assert_error(400, "invalid_grant");
 }

@@ -38,6 +38,20 @@ fn assert_challenged(answer: &Answer) {
 }
 
 /// RFC 6750 sections 2.1 and 2.2, Core section 5.3.1.
+/// RFC 6750 section 2.2: a body of a GET has no meaning.
+#[tokio::test]
+async fn a_token_in_the_body_of_a_get_is_not_read() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    let tokens = server.redeem("spa", &code, &[]).await;
+    let form = [("access_token", tokens.text("access_token"))];
+    let url = server.url("/userinfo");
+    let by_get = http_client().get(&url).form(&form).send().await.unwrap();
+    assert_eq!(by_get.status(), 401);
+    let by_post = http_client().post(&url).form(&form).send().await.unwrap();
+    assert_eq!(by_post.status(), 200);
+}
+
 #[tokio::test]
 async fn a_token_comes_by_header_or_by_form() {
     let server = TestServer::start().await;

@@ -8,7 +8,7 @@ import { withBrowser } from "./harness/neighborhood.js";
 import { freePorts } from "./harness/ports.js";
 import { start } from "./harness/processes.js";
 import { PORTICO } from "./harness/stand.js";
-import { logIn } from "./harness/steps.js";
+import { logIn, typePassword } from "./harness/steps.js";
 
 let folder;
 const demos = [];
@@ -60,6 +60,29 @@ test("each account that the demo names signs in, renews and signs out", withBrow
     await chromium.find("#sign-in");
   }
   await endedBy(demo, "SIGINT");
+}));
+
+test("the sample app leads to the iMIS web site and back, and the iMIS web site to the sample app", withBrowser(async (chromium) => {
+  const demo = await startDemo();
+  const [, app] = await demo.printed(/Open this in a browser: +(\S+)$/m);
+  const [, page] = await demo.printed(/Or start at iMIS: +(\S+)$/m);
+  await demo.printed(/Ctrl-C ends it/);
+  await chromium.open(app);
+  const [member] = await offered(chromium);
+
+  await chromium.leaving(() => chromium.press("Sign in"));
+  await chromium.click("form[action='/upstream/members/start'] button");
+  await typePassword(chromium, member);
+  await chromium.arrivesAt(app);
+  assert.equal(await chromium.text("h1"), "Hello, Jo Smith");
+  await chromium.leaving(() => chromium.press("Sign out"));
+  await chromium.find("#sign-in");
+
+  await chromium.open(page);
+  await chromium.leaving(() => chromium.press("Continue as Jo Smith"));
+  await chromium.arrivesAt(app);
+  assert.equal(await chromium.text("h1"), "Hello, Jo Smith");
+  await endedBy(demo, "SIGTERM");
 }));
 
 test("the demo ends in order when it is told to terminate", async () => {

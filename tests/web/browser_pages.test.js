@@ -72,6 +72,21 @@ test("the form that posts itself, where script is off", withBrowser(async (chrom
   await flawless(chromium, "form-post");
 }));
 
+test("somebody who comes from the iMIS web site, not signed in there, then signed in", withBrowser(async (chromium) => {
+  await chromium.open(town.ssoPage);
+  await chromium.arrivesAt(town.issuer);
+  await chromium.named(`Sign in at ${JO.label}`);
+  await flawless(chromium, "landing-guest");
+  await chromium.leaving(() => chromium.press(`Sign in at ${JO.label}`));
+  await chromium.find(PASSWORD);
+  await flawless(chromium, "simulated-imis");
+  await typePassword(chromium, JO);
+  await chromium.named(`Continue as ${JO.name}`);
+  await flawless(chromium, "landing");
+  await chromium.leaving(() => chromium.press(`Continue as ${JO.name}`));
+  await flawless(chromium, "landed");
+}));
+
 test("the simulated aiM18", withBrowser(async (chromium) => {
   await chromium.open(`${town.notes.address}/login`);
   await choose(chromium, ANN);

@@ -12,6 +12,7 @@ use anyhow::anyhow;
 
 use crate::passwords::hash_password;
 use crate::protocol::secret::Secret;
+use crate::simulator::imis::ClientApplication;
 use crate::simulator::{aim18, people};
 
 /// The account of the config file itself, for the day when no upstream answers.
@@ -50,6 +51,8 @@ pub(super) fn write(
     let service = people::SERVICE;
     write_secret(&folder.join("imis-service-password"), service.password)?;
     write_secret(&folder.join("aim18-client-secret"), aim18::CLIENT_SECRET)?;
+    let sso = ClientApplication::demo();
+    write_secret(&folder.join("imis-sso-secret"), &sso.client_secret)?;
     let hash = hash_password(&Secret::new(BREAK_GLASS.1)).map_err(|error| anyhow!("{error}"))?;
     let filter = if verbose { "info" } else { "error" };
     let text = format!(
@@ -70,9 +73,16 @@ name = "Portico demo"
 id = "members"
 kind = "imis"
 label = "Member login"
-login = ["password"]
+login = ["password", "redirect"]
 base_url = "{imis}"
+sign_in_url = "{imis}/Sign-in.aspx?ReturnUrl={{page_path}}"
 service_account = {{ username = "{service_name}", password = {{ file = "imis-service-password" }} }}
+
+[[upstreams.sso_pages]]
+client_id = "{sso_client}"
+client_secret = {{ file = "imis-sso-secret" }}
+page_url = "{imis}/SSO/{sso_client}.aspx"
+client = "demo-app"
 
 [[upstreams]]
 id = "staff"
@@ -102,6 +112,7 @@ name = "Break Glass"
 client_id = "demo-app"
 client_name = "Sample app"
 client_uri = "{sample_app}/"
+initiate_login_uri = "{sample_app}/"
 token_endpoint_auth_method = "none"
 redirect_uris = ["{sample_app}/"]
 post_logout_redirect_uris = ["{sample_app}/"]
@@ -109,6 +120,7 @@ grant_types = ["authorization_code", "refresh_token"]
 scope = "openid profile email offline_access"
 "#,
         service_name = service.username,
+        sso_client = sso.client_id,
         aim18_client = aim18::CLIENT_ID,
         break_glass = BREAK_GLASS.0,
     );

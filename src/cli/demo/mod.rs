@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::app::{App, Listeners};
 use crate::clock::Clock;
 use crate::simulator::aim18::{self, Aim18, Application};
-use crate::simulator::imis::Imis;
+use crate::simulator::imis::{ClientApplication, Imis};
 use crate::simulator::people;
 
 use super::{load, output, serve, shutdown};
@@ -38,12 +38,19 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    // Before there is anything to leave behind.
     let shutdown = shutdown::signal();
     let folder = Folder::open(options.keep.as_deref())?;
     let sample_app = listen(options.app_port)
         .await
         .with_context(|| taken("--app-port", options.app_port))?;
-    let imis = Imis::new(Clock::system()).serve(listen(0).await?).await?;
+    let imis = Imis::new(Clock::system());
+    imis.set_login_redirect_url(&format!(
+        "http://localhost:{}/upstream/members/landing/{}",
+        options.port,
+        ClientApplication::demo().client_id
+    ));
+    let imis = imis.serve(listen(0).await?).await?;
     let aim18 = Aim18::new(Clock::system());
     let addresses = Addresses {
         issuer: format!("http://localhost:{}", options.port),
@@ -110,6 +117,12 @@ fn tell(addresses: &Addresses, kept: Option<&Path>) {
         "    the break-glass account {:<14} {}",
         config_file::BREAK_GLASS.0,
         config_file::BREAK_GLASS.1
+    ));
+    output::line("");
+    output::line(format!(
+        "  Or start at iMIS:         {}/SSO/{}.aspx",
+        addresses.imis,
+        ClientApplication::demo().client_id
     ));
     output::line("");
     output::line(format!(

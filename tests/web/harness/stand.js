@@ -14,6 +14,7 @@ import { toml } from "./toml.js";
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 export const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
 
+const SSO = { id: "Portico", secret: "sso-client-secret-of-the-tests" };
 const AIM18_CLIENT = { id: "C-cG9ydGljbyB0ZXN0", secret: "aim18-client-secret-of-the-tests" };
 
 async function startSimulator(system, options = []) {
@@ -45,7 +46,9 @@ function configuration({ issuer, listen, internalListen, imis, aim18, clients, e
         label: JO.label,
         login: ["password"],
         base_url: imis,
+        sign_in_url: `${imis}/Sign-in.aspx?ReturnUrl={page_path}`,
         service_account: { username: IMIS_SERVICE.username, password: { env: "TEST_IMIS_PASSWORD" } },
+        sso_pages: [{ client_id: SSO.id, client_secret: { env: "TEST_SSO_SECRET" }, page_url: `${imis}/SSO/${SSO.id}.aspx` }],
       },
       {
         id: ANN.upstream,
@@ -77,7 +80,8 @@ export async function startStand({ clients }) {
     const database = await createDatabase(folder);
     undo.push(() => database.drop());
 
-    const imis = await startSimulator("imis");
+    const landing = `${issuer}/upstream/${JO.upstream}/landing/${SSO.id}`;
+    const imis = await startSimulator("imis", ["--application", `${SSO.id}=${SSO.secret}=${landing}`]);
     undo.push(() => imis.stop());
     const aim18 = await startSimulator("aim18", [
       "--client-id", AIM18_CLIENT.id,
@@ -88,6 +92,7 @@ export async function startStand({ clients }) {
 
     const environment = {
       TEST_SERVER_DATABASE: database.url,
+      TEST_SSO_SECRET: SSO.secret,
       TEST_IMIS_PASSWORD: IMIS_SERVICE.password,
       TEST_AIM18_SECRET: AIM18_CLIENT.secret,
       TEST_MASTER_KEY: randomBytes(32).toString("base64"),
@@ -115,7 +120,7 @@ export async function startStand({ clients }) {
       await serve(secondsBehind && await clockBehind(secondsBehind, folder));
     };
 
-    return { issuer, stop, restart, stopImis: () => imis.stop() };
+    return { issuer, ssoPage: `${imis.url}/SSO/${SSO.id}.aspx`, stop, restart, stopImis: () => imis.stop() };
   } catch (error) {
     await stop().catch(() => {});
     throw error;

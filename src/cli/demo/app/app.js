@@ -86,6 +86,12 @@ async function finishLogin(manager) {
   }
 }
 
+// Somebody else may begin the login: who comes from the iMIS web site is sent here with `iss` alone (OpenID Connect Core 4).
+function begunElsewhere(authority) {
+  const query = new URLSearchParams(location.search);
+  return query.get("iss") === authority && !query.has("state");
+}
+
 // A button waits for its own work, and says what went wrong with it.
 function onClick(id, work) {
   const button = element(id);
@@ -125,6 +131,10 @@ async function start() {
   });
 
   try {
+    if (begunElsewhere(settings.authority)) {
+      await manager.signinRedirect();
+      return;
+    }
     await show(manager, (await finishLogin(manager)) || (await manager.getUser()));
   } catch (error) {
     await show(manager, await manager.getUser());
