@@ -41,7 +41,7 @@ async fn nothing_is_stored_before_somebody_has_logged_in() {
         [("prompt", "none")],
         [("prompt", "nonsense")],
         [("client_id", "nobody")],
-        [("state", &"x".repeat(1000))],
+        [("state", &"x".repeat(500))],
     ] {
         browser.open(server.authorize_url("spa", &changes)).await;
     }

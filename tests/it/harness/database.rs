@@ -94,8 +94,10 @@ impl Drop for TestDatabase {
             admin.clone(),
             format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
         );
-        // A thread of its own: this may run inside a runtime that is being stopped.
-        let dropping = std::thread::spawn(move || {
+        // A thread of its own, that nobody waits for: this may run inside a runtime that is being stopped. A connection
+        // of it that has not logged in yet keeps its socket as long as we wait, and PostgreSQL drops no database before
+        // such a connection has gone: a minute (authentication_timeout).
+        std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -103,7 +105,6 @@ impl Drop for TestDatabase {
             runtime.block_on(administer(&admin, statement));
         });
         // Best effort: the cluster of the tests is thrown away as a whole.
-        drop(dropping.join());
     }
 }
 
