@@ -1,9 +1,12 @@
 //! The certificate of `[server.tls]`, taken over when its file changes.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
+use rustls::ServerConfig;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Tls;
@@ -28,16 +31,15 @@ impl Certificate {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // Before reading: what changes in between is then seen at the first look.
         let loaded = fingerprint(&files).await;
-        let config = RustlsConfig::from_pem_file(&files.certificate, &files.private_key)
-            .await
-            .map_err(|source| AppError::Io {
-                what: format!(
-                    "the certificate {} with the key {}",
-                    files.certificate.display(),
-                    files.private_key.display()
-                ),
-                source,
-            })?;
+        let config = read(&files).await.map_err(|source| AppError::Io {
+            what: format!(
+                "the certificate {} with the key {}",
+                files.certificate.display(),
+                files.private_key.display()
+            ),
+            source,
+        })?;
+        let config = RustlsConfig::from_config(config);
         Ok(Self {
             files,
             config,
@@ -67,16 +69,9 @@ impl Certificate {
         if current.is_none() || current == self.loaded {
             return false;
         }
-        let Tls {
-            certificate,
-            private_key,
-        } = &self.files;
-        match self
-            .config
-            .reload_from_pem_file(certificate, private_key)
-            .await
-        {
-            Ok(()) => {
+        match read(&self.files).await {
+            Ok(config) => {
+                self.config.reload_from_config(config);
                 self.loaded = current;
                 tracing::info!("the TLS certificate was taken over");
                 true
@@ -92,6 +87,14 @@ impl Certificate {
 /// Whether a server could serve with this certificate: both files can be read, and the key is the certificate's.
 pub async fn check_certificate(files: &Tls) -> Result<(), AppError> {
     Certificate::load(files.clone()).await.map(drop)
+}
+
+/// The configuration of a certificate: what axum-server makes of it, without HTTP/2 (`serve::listen`).
+async fn read(files: &Tls) -> io::Result<Arc<ServerConfig>> {
+    let read = RustlsConfig::from_pem_file(&files.certificate, &files.private_key).await?;
+    let mut config = ServerConfig::clone(&read.get_inner());
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 async fn fingerprint(files: &Tls) -> Option<[u8; 32]> {

@@ -81,3 +81,20 @@ async fn a_handshake_that_never_comes_blocks_nobody() {
     }
     assert_eq!(browser.get(server.url("/jwks")).await.status, 200);
 }
+
+/// Telling HTTP/1.1 from HTTP/2 would wait without end for a connection's first bytes.
+#[tokio::test]
+async fn only_http_1_1_is_spoken() {
+    let server = TestServer::start().await;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test browser is no client of the server's"
+    )]
+    let second = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    second.get(server.url("/jwks")).send().await.unwrap_err();
+    let first = http_client().get(server.url("/jwks")).send().await.unwrap();
+    assert_eq!(first.version(), reqwest::Version::HTTP_11);
+}
