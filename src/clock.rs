@@ -11,6 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// Seconds since the Unix epoch: the only form in which the crate keeps an instant.
 pub type UnixTime = i64;
 
+/// Seconds by which the clocks of two nodes may differ. What one node has just made must be good at the next, whose second
+/// may not have begun; where a bound guards against a clock that stepped back, this much is no step.
+pub const SKEW: i64 = 5;
+
 /// The clock that everything asks. Cheap to clone; clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {

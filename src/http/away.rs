@@ -5,7 +5,7 @@ use axum::extract::FromRef as _;
 use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::keys::{Purpose, Secrets};
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
@@ -56,7 +56,7 @@ impl AwayList {
             .and_then(|sealed| secrets.open(Purpose::AwayCookie, "", sealed.expose()))
             .and_then(|plain| serde_json::from_slice(&plain).ok())
             .unwrap_or_default();
-        let current = |away: &Away| (0..AWAY_SECONDS).contains(&(now - away.since));
+        let current = |away: &Away| (-SKEW..AWAY_SECONDS).contains(&(now - away.since));
         Self {
             list: list.into_iter().filter(current).collect(),
             names,

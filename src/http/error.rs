@@ -6,12 +6,17 @@ use std::borrow::Cow;
 
 use askama::Template;
 use axum::Json;
-use axum::http::header::{CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE};
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, PRAGMA, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError, chain};
+
+use crate::protocol::params::MAX_ENCODED_BYTES;
 
 use super::page::{FormTargets, Page};
 use super::texts::Texts;
@@ -261,6 +266,22 @@ pub(super) async fn method_not_allowed() -> Response {
     // axum adds the `Allow` header, which RFC 9110 section 15.5.6 asks for.
     let mut response = PageError::new(Trouble::NotFound).into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// Refuses a body that announces itself as too large, in the words of the endpoint. One that does not is cut off later.
+pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_none_or(|length| length <= MAX_ENCODED_BYTES) {
+        return next.run(request).await;
+    }
+    let refusal = OAuthError::invalid_request("the request is too large");
+    let mut response = match request.uri().path() {
+        path::TOKEN | path::USERINFO => TokenError(refusal).into_response(),
+        _ => PageError::request(refusal).into_response(),
+    };
+    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
     response
 }
 

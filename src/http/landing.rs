@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{UnixTime, random_id};
+use crate::clock::{SKEW, UnixTime, random_id};
 use crate::flow::{Flow, LoggedIn};
 use crate::keys::{Purpose, Secrets};
 use crate::model::client::Client;
@@ -252,7 +252,7 @@ impl Place {
             .and_then(|sealed| secrets.open(Purpose::Arrival, handle, sealed.expose()))
             .and_then(|plain| serde_json::from_slice::<Arrival>(&plain).ok())
             .filter(|arrival| {
-                let waits = 0..=ANSWER_SECONDS;
+                let waits = 0..=ANSWER_SECONDS + SKEW;
                 arrival.upstream.as_str() == self.id
                     && arrival.application == self.application
                     && waits.contains(&(arrival.until - self.now))

@@ -7,6 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 use cookie::Cookie;
 
+use crate::clock::SKEW;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::Client;
@@ -104,7 +105,7 @@ impl OpenFlow {
             })?;
         pending.request.scope = pending.request.scope.narrowed_to(&client.scope);
         let lifetime = <std::sync::Arc<Settings>>::from_ref(state).flow_lifetime;
-        let restarted = !(0..lifetime).contains(&(now - pending.started_at));
+        let restarted = !(-SKEW..lifetime).contains(&(now - pending.started_at));
         if restarted {
             // An old flow starts itself again: the request still stands, what was done in it does not.
             pending.started_at = now;

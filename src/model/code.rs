@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::pkce::{self, CodeChallenge};
@@ -79,7 +79,7 @@ impl AuthorizationCode {
 
     fn is_current(&self, now: UnixTime) -> bool {
         // Both ends: a clock that stepped back must not lengthen a code's life (T21).
-        now < self.expires_at && now >= self.expires_at - LIFETIME
+        now < self.expires_at && now >= self.expires_at - LIFETIME - SKEW
     }
 }
 

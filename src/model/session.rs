@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
 /// How long sessions last, in seconds.
@@ -47,7 +47,7 @@ impl Session {
     pub fn is_within_max_age(&self, now: UnixTime, max_age: Option<i64>) -> bool {
         max_age.is_none_or(|max_age| {
             let age = now - self.auth_time;
-            (0..=max_age).contains(&age) && max_age > 0
+            (-SKEW..=max_age).contains(&age) && max_age > 0
         })
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{Any, Transaction};
 use super::families::{insert_family, revoke_beyond_cap};
 use super::record::{Record, to_json};
 use super::{Store, StoreError, retrying};
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use crate::model::family::TokenFamily;
 use crate::protocol::ids::FamilyId;
@@ -138,7 +138,7 @@ async fn spend(
     )
     .bind(code_hash)
     .bind(now)
-    .bind(now.saturating_add(LIFETIME))
+    .bind(now.saturating_add(LIFETIME + SKEW))
     .bind(family.id.as_str())
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())

@@ -1,6 +1,6 @@
 //! Access tokens: JWTs for APIs to verify by themselves (RFC 9068).
 
-use crate::clock::{UnixTime, random_id};
+use crate::clock::{SKEW, UnixTime, random_id};
 use crate::keys::{KeyError, TokenRefused};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
@@ -55,7 +55,7 @@ impl Mint {
     pub fn read_access_token(&self, token: &str) -> Result<AccessTokenClaims, TokenRefused> {
         let now = self.clock.now();
         let claims: AccessTokenClaims = self.ring.verify(TokenKind::AccessToken, token, now)?;
-        let current = claims.iat <= now && now < claims.exp;
+        let current = claims.iat <= now + SKEW && now < claims.exp;
         let ours = claims.iss == self.issuer && claims.aud.contains(self.issuer.as_str());
         if current && ours {
             Ok(claims)

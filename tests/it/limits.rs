@@ -95,6 +95,15 @@ async fn requests_have_caps() {
         let announced = request.body("x".repeat(16 * 1024 + 1));
         let response = announced.send().await.unwrap();
         assert_eq!(response.status(), 413, "{path}");
+        let kind = response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let expected = match path {
+            "/token" | "/userinfo" => "application/json",
+            _ => "text/html; charset=utf-8",
+        };
+        assert_eq!(kind, expected, "{path}");
         let chunk = "x".repeat(4096);
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {form}\r\nTransfer-Encoding: chunked\r\n"

@@ -163,3 +163,16 @@ async fn a_logout_at_one_node_holds_at_the_other() {
     let refused = refresh_at(two, tokens.text("refresh_token")).await;
     refused.assert_error(400, "invalid_grant");
 }
+
+/// Clocks of nodes differ by a little; what one has just made is good at the next.
+#[tokio::test]
+async fn a_node_that_is_a_second_behind_takes_what_another_has_just_made() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[("max_age", "60")]).await;
+    server.clock.advance(-2);
+    let tokens = server.redeem("spa", &code, &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    server.clock.advance(-2);
+    let userinfo = server.userinfo(tokens.text("access_token")).await;
+    assert_eq!(userinfo.status, 200, "{userinfo:?}");
+}
