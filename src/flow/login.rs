@@ -13,9 +13,10 @@ use crate::model::session::Session;
 use crate::model::throttle;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::NewAccount;
-use crate::upstream::{Credentials, Identity, LoginError, PasswordLogin};
+use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin};
 
 use super::{Flow, LoggedIn};
 
@@ -141,6 +142,46 @@ impl Flow {
                 }
                 self.refusal_floor.wait_since(start).await;
             }
+        }
+        outcome
+    }
+
+    /// Redeems what somebody brought to a landing, unless too much was brought there in vain from this address: it is
+    /// tried at the upstream without a login having begun, so that only as many may fail as passwords may (T34).
+    pub async fn redeem_arrival(
+        &self,
+        upstream: &UpstreamId,
+        landing: &dyn Landing,
+        application: &str,
+        arrival: &Params,
+        address: &str,
+    ) -> Result<Identity, LoginError> {
+        let store_failed = |error| LoginError::Unavailable(Box::new(error));
+        let now = self.clock.now();
+        let place = throttle::place(address);
+        let free = self
+            .store
+            .reserve_attempt(&place, self.address_throttle, now)
+            .await
+            .map_err(store_failed)?;
+        if !free {
+            tracing::warn!(
+                target: "portico::audit", event = "login_throttled", upstream = %upstream, address,
+                "too many attempts; not forwarded"
+            );
+            return Err(LoginError::BadCredentials(None));
+        }
+        let outcome = landing.redeem(application, arrival).await;
+        // Whoever brought what the upstream knows, or met its outage, has guessed at nothing.
+        let guessed = !matches!(
+            outcome,
+            Ok(_) | Err(LoginError::Anonymous | LoginError::Unavailable(_))
+        );
+        if !guessed {
+            self.store
+                .return_attempt(&place)
+                .await
+                .map_err(store_failed)?;
         }
         outcome
     }

@@ -15,20 +15,18 @@ use axum::extract::{FromRef, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use serde::{Deserialize, Serialize};
 
-use crate::clock::{SKEW, UnixTime, random_id};
+use crate::clock::{UnixTime, random_id};
 use crate::flow::{Flow, LoggedIn};
-use crate::keys::{Purpose, Secrets};
+use crate::keys::Secrets;
 use crate::model::client::Client;
-use crate::model::throttle;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::store::Store;
-use crate::upstream::{Identity, LandingApplication, LoginError, Upstream};
+use crate::upstream::{LandingApplication, LoginError, Upstream};
 
+use super::arrival::{ANSWER_SECONDS, ARRIVAL_SECONDS, Arrival, Refusal, Who};
 use super::away::{Away, AwayList, Match};
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames, RequestCookies};
@@ -41,11 +39,6 @@ use super::resume::{CurrentLogin, OpenFlow};
 use super::return_to::see_other;
 use super::state::{HttpState, Upstreams};
 use super::upstream::find;
-
-/// How long a redeemed arrival waits for the GET that follows, in seconds.
-const ARRIVAL_SECONDS: i64 = 60;
-/// How long it waits for the person's answer.
-const ANSWER_SECONDS: i64 = 5 * 60;
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route(
@@ -72,54 +65,6 @@ struct SignedInPage {
     signed_in_as: String,
 }
 
-/// Somebody who has come, and whom their credential turned out to be.
-#[derive(Serialize, Deserialize)]
-struct Arrival {
-    upstream: UpstreamId,
-    application: String,
-    until: UnixTime,
-    who: Who,
-}
-
-#[derive(Serialize, Deserialize)]
-enum Who {
-    Person(Identity),
-    Anonymous,
-    Refused(Refusal),
-}
-
-/// Why not, for the page; the reason is in the log already.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-enum Refusal {
-    Credential,
-    NotAllowed,
-    Unavailable,
-    Protocol,
-}
-
-impl From<&LoginError> for Refusal {
-    fn from(error: &LoginError) -> Self {
-        match error {
-            LoginError::BadCredentials(_) | LoginError::Cancelled => Self::Credential,
-            LoginError::NotAllowed(_) | LoginError::Anonymous => Self::NotAllowed,
-            LoginError::Unavailable(_) => Self::Unavailable,
-            LoginError::Protocol(_) => Self::Protocol,
-        }
-    }
-}
-
-impl Refusal {
-    fn into_error(self) -> LoginError {
-        let told = "told when it was redeemed";
-        match self {
-            Self::Credential => LoginError::BadCredentials(None),
-            Self::NotAllowed => LoginError::NotAllowed(told.to_owned()),
-            Self::Unavailable => LoginError::Unavailable(told.into()),
-            Self::Protocol => LoginError::Protocol(told.into()),
-        }
-    }
-}
-
 /// One landing, and everything its steps need.
 struct Place {
     state: HttpState,
@@ -127,43 +72,6 @@ struct Place {
     id: String,
     application: String,
     now: UnixTime,
-}
-
-/// An address that brings credentials: they are tried at the upstream without a login having begun, so that only as many
-/// may fail as passwords may (T34).
-struct Bringer {
-    flow: Flow,
-    bucket: String,
-}
-
-impl Bringer {
-    fn new(state: &HttpState, address: &str) -> Self {
-        Self {
-            flow: Flow::from_ref(state),
-            bucket: throttle::place(address),
-        }
-    }
-
-    async fn may_try(&self, now: UnixTime) -> Result<bool, OAuthError> {
-        let Flow {
-            store,
-            address_throttle,
-            ..
-        } = &self.flow;
-        Ok(store
-            .reserve_attempt(&self.bucket, *address_throttle, now)
-            .await?)
-    }
-
-    /// Whoever brought what the upstream knows, or met its outage, has guessed at nothing.
-    async fn settle(&self, who: &Who) -> Result<(), OAuthError> {
-        match who {
-            Who::Refused(Refusal::Credential | Refusal::NotAllowed | Refusal::Protocol) => Ok(()),
-            Who::Person(_) | Who::Anonymous | Who::Refused(Refusal::Unavailable) => {
-                Ok(self.flow.store.return_attempt(&self.bucket).await?)
-            }
-        }
-    }
 }
 
 impl Place {
@@ -199,24 +107,16 @@ impl Place {
         if landing.application(&self.application).is_none() {
             return Err(PageError::new(Trouble::NotFound));
         }
-        let bringer = Bringer::new(&self.state, address);
-        let who = if bringer.may_try(self.now).await? {
-            let who = match landing.redeem(&self.application, params).await {
-                Ok(identity) => Who::Person(identity),
-                Err(LoginError::Anonymous) => Who::Anonymous,
-                Err(error) => {
-                    login::log_failure(&upstream.label, &error);
-                    Who::Refused(Refusal::from(&error))
-                }
-            };
-            bringer.settle(&who).await?;
-            who
-        } else {
-            tracing::warn!(
-                target: "portico::audit", event = "login_throttled", upstream = %upstream.id, address,
-                "too many attempts; not forwarded"
-            );
-            Who::Refused(Refusal::Credential)
+        let redeemed = Flow::from_ref(&self.state)
+            .redeem_arrival(&upstream.id, landing, &self.application, params, address)
+            .await;
+        let who = match redeemed {
+            Ok(identity) => Who::Person(identity),
+            Err(LoginError::Anonymous) => Who::Anonymous,
+            Err(error) => {
+                login::log_failure(&upstream.label, &error);
+                Who::Refused(Refusal::from(&error))
+            }
         };
         let arrival = Arrival {
             upstream: upstream.id.clone(),
@@ -237,25 +137,16 @@ impl Place {
         arrival: &Arrival,
     ) -> Result<cookie::Cookie<'static>, OAuthError> {
         let names = CookieNames::from_ref(&self.state);
-        let plain = serde_json::to_vec(arrival).map_err(OAuthError::server_error)?;
-        let sealed = Secrets::from_ref(&self.state).seal(Purpose::Arrival, handle, &plain)?;
-        let seconds = arrival.until - self.now;
-        Ok(names.make(names.arrival(handle), sealed, Some(seconds)))
+        arrival.seal(names, &Secrets::from_ref(&self.state), handle, self.now)
     }
 
     /// The arrival that `handle` names in this browser, for this landing.
     fn arrival(&self, cookies: &RequestCookies, handle: &str) -> Result<Arrival, PageError> {
         let names = CookieNames::from_ref(&self.state);
         let secrets = Secrets::from_ref(&self.state);
-        cookies
-            .get(&names.arrival(handle))
-            .and_then(|sealed| secrets.open(Purpose::Arrival, handle, sealed.expose()))
-            .and_then(|plain| serde_json::from_slice::<Arrival>(&plain).ok())
+        Arrival::open(names, &secrets, cookies, handle, self.now)
             .filter(|arrival| {
-                let waits = 0..=ANSWER_SECONDS + SKEW;
-                arrival.upstream.as_str() == self.id
-                    && arrival.application == self.application
-                    && waits.contains(&(arrival.until - self.now))
+                arrival.upstream.as_str() == self.id && arrival.application == self.application
             })
             .ok_or_else(|| PageError::new(Trouble::Away))
     }

@@ -1,5 +1,6 @@
 //! The web: one file an endpoint or page. The only room that names axum and askama.
 
+pub mod arrival;
 pub mod assets;
 pub mod authorize;
 pub mod away;
