@@ -1,6 +1,6 @@
 // `portico demo` as the README has it: everything that it prints is tried, in Chromium.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,8 +13,9 @@ import { logIn, typePassword } from "./harness/steps.js";
 let folder;
 const demos = [];
 before(async () => { folder = await mkdtemp(join(tmpdir(), "portico-demo-")); });
+// What one test leaves running must not look like the next one's doing.
+afterEach(async () => { for (const demo of demos.splice(0)) await demo.stop(); });
 after(async () => {
-  for (const demo of demos) await demo.stop();
   await rm(folder, { recursive: true, force: true });
 });
 

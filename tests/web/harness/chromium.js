@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Builder, By, logging, until } from "selenium-webdriver";
+import { Builder, By, logging } from "selenium-webdriver";
 import chrome from "selenium-webdriver/chrome.js";
 
 const PATIENCE_MS = 10_000;
@@ -39,6 +39,21 @@ export async function openChromium() {
     .setChromeService(new chrome.ServiceBuilder(inPath("chromedriver")))
     .build();
   return new Chromium(driver, profile);
+}
+
+// What the driver says of an element whose document is gone; which of the two depends on how far the browser has come.
+const isGone = (error) => /stale element|does not belong to the document/.test(error.message);
+
+// An element that is found while the browser is still moving to its page may be gone when it is used, and then nothing has
+// happened to it: it is looked for again.
+async function onWhatStays(action) {
+  for (let tries = 5; ; tries -= 1) {
+    try {
+      return await action();
+    } catch (error) {
+      if (tries === 0 || !isGone(error)) throw error;
+    }
+  }
 }
 
 export class Chromium {
@@ -98,7 +113,7 @@ export class Chromium {
   }
 
   async text(css) {
-    return (await this.find(css)).getText();
+    return onWhatStays(async () => (await this.find(css)).getText());
   }
 
   // A button or a link by what it says.
@@ -115,25 +130,36 @@ export class Chromium {
   }
 
   async press(label) {
-    await (await this.named(label)).click();
+    await onWhatStays(async () => (await this.named(label)).click());
   }
 
   async click(css) {
-    await (await this.find(css)).click();
+    await onWhatStays(async () => (await this.find(css)).click());
+  }
+
+  // Sends the form that the field is in.
+  async submit(css) {
+    await onWhatStays(async () => (await this.find(css)).submit());
   }
 
   // Types over what is there, for a page may keep the user name that was typed before.
   async fill(css, value) {
-    const field = await this.find(css);
-    await field.clear();
-    await field.sendKeys(value);
+    await onWhatStays(async () => {
+      const field = await this.find(css);
+      await field.clear();
+      await field.sendKeys(value);
+    });
   }
 
   // Waits until `action` has led to another document.
   async leaving(action) {
     const root = await this.driver.findElement(By.css("html"));
     await action();
-    await this.driver.wait(until.stalenessOf(root), PATIENCE_MS);
+    const left = () => root.getTagName().then(() => false, (error) => {
+      if (isGone(error)) return true;
+      throw error;
+    });
+    await this.driver.wait(left, PATIENCE_MS);
   }
 
   async focused(...keys) {

@@ -12,7 +12,7 @@ export async function choose(chromium, person) {
 export async function typePassword(chromium, person, password = person.password) {
   await chromium.fill(USERNAME, person.username);
   await chromium.fill(PASSWORD, password);
-  await chromium.leaving(async () => (await chromium.find(PASSWORD)).submit());
+  await chromium.leaving(() => chromium.submit(PASSWORD));
 }
 
 export async function logIn(chromium, person) {
