@@ -10,12 +10,12 @@ use crate::clock::{random_id, random_token};
 use crate::keys::Purpose;
 use crate::model::account::UpstreamSubject;
 use crate::model::session::Session;
-use crate::model::throttle;
+use crate::model::throttle::{self, ThrottlePolicy};
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
-use crate::store::NewAccount;
+use crate::store::{NewAccount, StoreError};
 use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin};
 
 use super::{Flow, LoggedIn};
@@ -85,28 +85,13 @@ impl Flow {
         address: &str,
     ) -> Result<Identity, LoginError> {
         let start = Instant::now();
-        let now = self.clock.now();
-        let store_failed = |error| LoginError::Unavailable(Box::new(error));
         let name = throttle::bucket(upstream, &credentials.username);
         let place = throttle::place(address);
-        let place_is_free = self
-            .store
-            .reserve_attempt(&place, self.address_throttle, now)
-            .await
-            .map_err(store_failed)?;
-        let free = place_is_free
-            && self
-                .store
-                .reserve_attempt(&name, self.throttle, now)
-                .await
-                .map_err(store_failed)?;
+        let free = self.reserve(&place, self.address_throttle).await?
+            && self.reserve(&name, self.throttle).await?;
         if !free {
-            tracing::warn!(
-                target: "portico::audit", event = "login_throttled", upstream = %upstream, address,
-                "too many attempts; not forwarded"
-            );
             self.refusal_floor.wait_since(start).await;
-            return Err(LoginError::BadCredentials(None));
+            return Err(throttled(upstream, address));
         }
         // An empty password is refused without asking: some directories take it for an anonymous login.
         let outcome = if credentials.password.expose().is_empty() {
@@ -118,30 +103,15 @@ impl Flow {
             }
             outcome
         };
-        match &outcome {
-            Ok(_) => {
-                self.store
-                    .forget_attempts(&name)
-                    .await
-                    .map_err(store_failed)?;
-                // The address keeps its failures, or one good account would open the door to guess at others; but a
-                // whole office behind one address may log in.
-                self.store
-                    .return_attempt(&place)
-                    .await
-                    .map_err(store_failed)?;
-            }
-            Err(error) => {
-                // Nobody learned anything from an outage: it must not lock out the office that waits for its end. The
-                // name keeps the attempt, for the upstream may have counted it before it failed.
-                if matches!(error, LoginError::Unavailable(_)) {
-                    self.store
-                        .return_attempt(&place)
-                        .await
-                        .map_err(store_failed)?;
-                }
-                self.refusal_floor.wait_since(start).await;
-            }
+        // The name keeps the attempt in an outage, for the upstream may have counted it before it failed.
+        self.give_back_unless_guessed(&place, &outcome).await?;
+        if outcome.is_ok() {
+            self.store
+                .forget_attempts(&name)
+                .await
+                .map_err(store_failed)?;
+        } else {
+            self.refusal_floor.wait_since(start).await;
         }
         outcome
     }
@@ -156,34 +126,34 @@ impl Flow {
         arrival: &Params,
         address: &str,
     ) -> Result<Identity, LoginError> {
-        let store_failed = |error| LoginError::Unavailable(Box::new(error));
-        let now = self.clock.now();
         let place = throttle::place(address);
-        let free = self
-            .store
-            .reserve_attempt(&place, self.address_throttle, now)
-            .await
-            .map_err(store_failed)?;
-        if !free {
-            tracing::warn!(
-                target: "portico::audit", event = "login_throttled", upstream = %upstream, address,
-                "too many attempts; not forwarded"
-            );
-            return Err(LoginError::BadCredentials(None));
+        if !self.reserve(&place, self.address_throttle).await? {
+            return Err(throttled(upstream, address));
         }
         let outcome = landing.redeem(application, arrival).await;
-        // Whoever brought what the upstream knows, or met its outage, has guessed at nothing.
-        let guessed = !matches!(
-            outcome,
-            Ok(_) | Err(LoginError::Anonymous | LoginError::Unavailable(_))
-        );
-        if !guessed {
-            self.store
-                .return_attempt(&place)
-                .await
-                .map_err(store_failed)?;
-        }
+        self.give_back_unless_guessed(&place, &outcome).await?;
         outcome
+    }
+
+    async fn reserve(&self, bucket: &str, policy: ThrottlePolicy) -> Result<bool, LoginError> {
+        let reserved = self.store.reserve_attempt(bucket, policy, self.clock.now());
+        reserved.await.map_err(store_failed)
+    }
+
+    /// Gives an address its attempt back, unless it may have been a guess. A whole office behind one address may log in;
+    /// and nobody learned anything from an outage, which must not lock out the office that waits for its end. The address
+    /// keeps its failures, or one good account would open the door to guess at others.
+    async fn give_back_unless_guessed(
+        &self,
+        place: &str,
+        outcome: &Result<Identity, LoginError>,
+    ) -> Result<(), LoginError> {
+        match outcome {
+            Ok(_) | Err(LoginError::Anonymous | LoginError::Unavailable(_)) => {
+                self.store.return_attempt(place).await.map_err(store_failed)
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
@@ -273,6 +243,19 @@ impl Flow {
         self.store.touch_session(&session.id, now).await?;
         Ok(Some(LoggedIn { session, account }))
     }
+}
+
+/// The answer to an attempt too many: that of a wrong password (T32).
+fn throttled(upstream: &UpstreamId, address: &str) -> LoginError {
+    tracing::warn!(
+        target: "portico::audit", event = "login_throttled", upstream = %upstream, address,
+        "too many attempts; not forwarded"
+    );
+    LoginError::BadCredentials(None)
+}
+
+fn store_failed(error: StoreError) -> LoginError {
+    LoginError::Unavailable(Box::new(error))
 }
 
 #[cfg(test)]
