@@ -420,6 +420,28 @@ pub struct Aim18Person {
     pub modules: &'static [&'static str],
     /// Whether the user may log in.
     pub enabled: bool,
+    /// Whether too many wrong passwords were typed.
+    pub locked: bool,
+}
+
+impl Aim18Person {
+    /// Whether the user may log in now.
+    pub fn may_log_in(&self) -> bool {
+        self.enabled && !self.locked
+    }
+
+    /// The name in the user's own language, or else in one that there is.
+    pub fn desc(&self) -> &'static str {
+        let own = match self.language {
+            "zh-TW" => self.desc_zh_tw,
+            "zh-CN" => self.desc_zh_cn,
+            _ => self.desc_en,
+        };
+        let all = [own, self.desc_en, self.desc_zh_tw, self.desc_zh_cn];
+        all.into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+    }
 }
 
 /// What users of aiM18 have in common; each says the rest.
@@ -435,6 +457,7 @@ const USER: Aim18Person = Aim18Person {
     language: "en",
     modules: &["cus", "staff"],
     enabled: true,
+    locked: false,
 };
 
 /// The employee to log in with.
@@ -485,6 +508,17 @@ pub const BIG: Aim18Person = Aim18Person {
     ..USER
 };
 
+/// Locked after too many wrong passwords.
+pub const AIM18_LOCKED: Aim18Person = Aim18Person {
+    code: "lou.locked",
+    password: "staff-demo-5",
+    uid: 1045,
+    desc_en: "Lou Locked",
+    email: "lou.locked@example.com",
+    locked: true,
+    ..USER
+};
+
 /// The service account that reads profiles.
 pub const AIM18_SERVICE: Aim18Person = Aim18Person {
     code: "portico.svc",
@@ -497,4 +531,11 @@ pub const AIM18_SERVICE: Aim18Person = Aim18Person {
 };
 
 /// Everybody in the simulated aiM18.
-pub const AIM18: [Aim18Person; 5] = [ANN_LEE, CHAN_TAI_MAN, LEFT, BIG, AIM18_SERVICE];
+pub const AIM18: [Aim18Person; 6] = [
+    ANN_LEE,
+    CHAN_TAI_MAN,
+    LEFT,
+    BIG,
+    AIM18_LOCKED,
+    AIM18_SERVICE,
+];

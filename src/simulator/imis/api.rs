@@ -84,14 +84,23 @@ fn entity(inside: &mut Inside, request: &Recorded, path: &[&str], now: UnixTime)
         }
     }
     // An id with odd characters is given as a parameter, and stands for the one in the path.
-    let by_parameter = request.query_parameter("entityid").map(|id| id.to_lowercase());
-    let path: Vec<&str> = path.iter().copied().chain(by_parameter.as_deref()).collect();
+    let by_parameter = request
+        .query_parameter("entityid")
+        .map(|id| id.to_lowercase());
+    let path: Vec<&str> = path
+        .iter()
+        .copied()
+        .chain(by_parameter.as_deref())
+        .collect();
     match (request.method.as_str(), path.as_slice()) {
         ("POST", ["usersecurity", "_execute"]) => security::execute(inside, request, &caller),
         ("PUT", ["party", id]) => write_party(inside, request, &caller, id),
         (_, ["event", id @ ..]) => event::answer(inside, request, &caller, id),
         ("GET", path) => {
-            let people = inside.people().filter(|person| !person.is_guest()).collect();
+            let people = inside
+                .people()
+                .filter(|person| !person.is_guest())
+                .collect();
             read(
                 &Call {
                     switches: &inside.switches,
@@ -126,9 +135,10 @@ fn read(call: &Call<'_>, path: &[&str]) -> Reply {
 /// Members write their own record, staff and service accounts all. Of users of the OpenID Connect module, name and email are
 /// the other directory's.
 fn write_party(inside: &mut Inside, request: &Recorded, caller: &ImisPerson, id: &str) -> Reply {
-    let Some(person) = inside.people().find(|person| {
-        !person.is_guest() && person.id.eq_ignore_ascii_case(id)
-    }) else {
+    let Some(person) = inside
+        .people()
+        .find(|person| !person.is_guest() && person.id.eq_ignore_ascii_case(id))
+    else {
         return Reply::text(404, "Entity not found.");
     };
     let may_write = caller.reads_everybody()
@@ -153,7 +163,9 @@ fn write_party(inside: &mut Inside, request: &Recorded, caller: &ImisPerson, id:
 
 /// The entity that a request writes: JSON, of a bearable size, with `$type` before all else.
 pub(super) fn written(switches: &Switches, request: &Recorded) -> Result<Value, Reply> {
-    let body = serde_json::from_str(&request.body).ok().filter(Value::is_object);
+    let body = serde_json::from_str(&request.body)
+        .ok()
+        .filter(Value::is_object);
     let Some(body) = body.filter(|_| request.body.len() <= LONGEST_ENTITY) else {
         return Err(validation_error("The entity cannot be read."));
     };

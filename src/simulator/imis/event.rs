@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Inside;
-use super::api::{forbidden, written, validation_error};
+use super::api::{forbidden, validation_error, written};
 use super::envelope::page;
 use super::filter::filter;
 use crate::simulator::people::ImisPerson;

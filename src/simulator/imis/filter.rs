@@ -58,9 +58,9 @@ fn fits(operator: &str, own: &str, value: &str) -> Result<bool, Reply> {
         "ge" => order(own, value).is_ge(),
         "lt" => order(own, value).is_lt(),
         "le" => order(own, value).is_le(),
-        "between" => value.split_once(',').is_some_and(|(low, high)| {
-            order(own, low).is_ge() && order(own, high).is_le()
-        }),
+        "between" => value
+            .split_once(',')
+            .is_some_and(|(low, high)| order(own, low).is_ge() && order(own, high).is_le()),
         "istrue" => own == "true",
         "isfalse" => own == "false",
         "isempty" => own.is_empty(),

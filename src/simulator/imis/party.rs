@@ -202,7 +202,10 @@ fn attributes(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
     attribute("IsMember", bag_value(switches, json!(person.is_member)));
     attribute(
         "IsMemberRecord",
-        bag_value(switches, json!(person.customer_type.0.starts_with(['M', 'F']))),
+        bag_value(
+            switches,
+            json!(person.customer_type.0.starts_with(['M', 'F'])),
+        ),
     );
     attribute("CustomerTypeCode", json!(person.customer_type.0));
     attribute("AllowAdvanceRenewal", bag_value(switches, json!(false)));

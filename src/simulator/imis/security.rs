@@ -42,7 +42,7 @@ pub(super) fn execute(inside: &mut Inside, request: &Recorded, caller: &ImisPers
     let person = inside.person(username);
     match (operation, person) {
         ("GetUserRoles", Some(person)) => answer(true, &roles(&person)),
-        ("GetUserClaims", Some(_)) => answer(true, &list(Vec::new())),
+        ("GetUserClaims", Some(_)) => answer(true, &list(&[])),
         ("FindByName", Some(person)) => answer(true, &user(&person)),
         ("ValidateUser", person) => {
             let right = person.is_some_and(|person| {
@@ -50,7 +50,10 @@ pub(super) fn execute(inside: &mut Inside, request: &Recorded, caller: &ImisPers
             });
             answer(true, &json!({ "$type": "System.Boolean", "$value": right }))
         }
-        ("UnlockUser" | "UpdateUserName" | "UpdatePassword" | "AddUserRoles" | "RemoveUserRoles", Some(person)) => {
+        (
+            "UnlockUser" | "UpdateUserName" | "UpdatePassword" | "AddUserRoles" | "RemoveUserRoles",
+            Some(person),
+        ) => {
             let more: Vec<&str> = parameters.iter().skip(1).map(String::as_str).collect();
             let changed = changed(&person, operation, &more);
             if let Some(account) = inside.account_mut(username) {
@@ -70,7 +73,10 @@ pub(super) fn execute(inside: &mut Inside, request: &Recorded, caller: &ImisPers
 
 /// The person after one of the operations that change somebody.
 fn changed(person: &ImisPerson, operation: &str, parameters: &[&str]) -> ImisPerson {
-    let first = parameters.first().copied().filter(|text| text.len() <= LONGEST_TEXT);
+    let first = parameters
+        .first()
+        .copied()
+        .filter(|text| text.len() <= LONGEST_TEXT);
     let mut changed = *person;
     match (operation, first) {
         ("UnlockUser", _) if person.state == AccountState::Locked => {
@@ -81,11 +87,18 @@ fn changed(person: &ImisPerson, operation: &str, parameters: &[&str]) -> ImisPer
         ("AddUserRoles", _) => {
             let mut roles = person.roles.to_vec();
             let new = parameters.iter().filter(|role| !person.has_role(role));
-            roles.extend(new.filter(|role| role.len() <= LONGEST_TEXT).map(|role| keep(role)));
+            roles.extend(
+                new.filter(|role| role.len() <= LONGEST_TEXT)
+                    .map(|role| keep(role)),
+            );
             changed.roles = keep_list(&roles);
         }
         ("RemoveUserRoles", _) => {
-            let gone = |role: &str| parameters.iter().any(|gone| gone.eq_ignore_ascii_case(role));
+            let gone = |role: &str| {
+                parameters
+                    .iter()
+                    .any(|gone| gone.eq_ignore_ascii_case(role))
+            };
             let mut roles = person.roles.to_vec();
             roles.retain(|role| !gone(role));
             changed.roles = keep_list(&roles);
@@ -134,14 +147,15 @@ fn flatten(value: &Value, found: &mut Vec<String>) {
 }
 
 fn roles(person: &ImisPerson) -> Value {
-    list(person.roles.iter().map(|name| role(name)).collect())
+    let roles: Vec<Value> = person.roles.iter().map(|name| role(name)).collect();
+    list(&roles)
 }
 
 /// A role, with a key that is always the same for its name.
 pub(super) fn role(name: &str) -> Value {
-    let key = name
-        .bytes()
-        .fold(0_u32, |key, byte| key.wrapping_mul(31).wrapping_add(byte.into()));
+    let key = name.bytes().fold(0_u32, |key, byte| {
+        key.wrapping_mul(31).wrapping_add(byte.into())
+    });
     json!({
         "$type": "Asi.Soa.Membership.DataContracts.User.RoleData, Asi.Contracts",
         "RoleKey": format!("0b1c0000-0000-4000-8000-{key:012x}"),
@@ -150,7 +164,7 @@ pub(super) fn role(name: &str) -> Value {
     })
 }
 
-fn list(values: Vec<Value>) -> Value {
+fn list(values: &[Value]) -> Value {
     json!({
         "$type": "System.Collections.ObjectModel.Collection`1[[System.Object, mscorlib]], mscorlib",
         "$values": values,
