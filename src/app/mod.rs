@@ -6,6 +6,7 @@ mod housekeeping;
 mod keys;
 mod serve;
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,8 +25,9 @@ use crate::keys::KeyError;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
 use crate::protocol::claims::scope_of;
-use crate::protocol::discovery::Metadata;
+use crate::protocol::discovery::{Metadata, Supported};
 use crate::protocol::error::BoxError;
+use crate::protocol::response::ResponseType;
 use crate::protocol::scope;
 use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
@@ -183,6 +185,7 @@ impl App {
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
+            mint: mint.clone(),
             clock: clock.clone(),
             session_lifetime,
             throttle: config.login.throttle,
@@ -200,15 +203,9 @@ impl App {
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
         };
-        let scopes = supported_scopes(&config);
         let shelf = Arc::new(InProcess::new(clock.clone()));
         let upstreams = open_upstreams(&config, &passwords, &clock, shelf)?;
-        let told = upstreams.iter().flat_map(|each| each.claims.clone());
-        // A claim that no client may ask for is not on.
-        let opened = |claim: &String| scopes.iter().any(|scope| scope == scope_of(claim));
-        let claims = told.filter(opened).collect();
-        let (issuer, algorithms) = (&config.issuer, &config.keys.algorithms);
-        let metadata = Metadata::new(issuer, algorithms, scopes, claims);
+        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
             flow,
             grants,
@@ -243,6 +240,29 @@ pub async fn open_database(config: &Config) -> Result<Store, AppError> {
         shown: config.database.shown(),
         source,
     })
+}
+
+/// What the configuration turns on, for discovery.
+fn supported(config: &Config, upstreams: &[Upstream]) -> Supported {
+    let clients = || config.clients.iter().map(|written| &written.client);
+    let types = clients().flat_map(|client| client.response_types.iter().copied());
+    let mut response_types: BTreeSet<ResponseType> = types.collect();
+    if response_types.is_empty() {
+        // The list must name one (Discovery section 3).
+        response_types.insert(ResponseType::Code);
+    }
+    let scopes = supported_scopes(config);
+    let told = upstreams.iter().flat_map(|each| &each.claims);
+    // A claim that no client may ask for is not on.
+    let opened = |claim: &&String| scopes.iter().any(|scope| scope == scope_of(claim));
+    let named = clients().flat_map(|client| client.claims.names());
+    let claims = told.filter(opened).chain(named).cloned().collect();
+    Supported {
+        algorithms: config.keys.algorithms.clone(),
+        scopes,
+        response_types,
+        claims,
+    }
 }
 
 /// Every scope that some client may ask for, and those that OpenID Connect names.

@@ -1,10 +1,11 @@
 //! `[[clients]]`, in `portico.toml` and in `clients.d/*.toml`. The keys carry the names of OpenID Connect Dynamic
 //! Registration section 2; a few are ours.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::client_claims;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
@@ -48,6 +49,7 @@ pub(super) struct Raw {
     upstreams: Option<Vec<String>>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    claims: BTreeMap<String, client_claims::Raw>,
 }
 
 /// What the rest of the config lets a client refer to.
@@ -73,6 +75,7 @@ impl ClientConfig {
         check_grants(&raw, at, report);
         check_texts(&raw, at, report);
         let grant_types = raw.grants();
+        let response_types = raw.answers();
         let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
         if is_public && raw.require_pkce == Some(false) {
             report.problem(
@@ -96,8 +99,15 @@ impl ClientConfig {
                 &at.key("post_logout_redirect_uris"),
                 report,
             ),
-            scope: check_scope(raw.scope.as_deref(), &grant_types, &at.key("scope"), report),
+            scope: check_scope(
+                raw.scope.as_deref(),
+                &grant_types,
+                &response_types,
+                &at.key("scope"),
+                report,
+            ),
             grant_types,
+            response_types,
             default_max_age: raw.default_max_age,
             id_token_signed_response_alg: check_algorithm(
                 raw.id_token_signed_response_alg,
@@ -111,6 +121,7 @@ impl ClientConfig {
                 .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })
@@ -122,6 +133,18 @@ impl Raw {
         self.grant_types
             .clone()
             .unwrap_or_else(|| BTreeSet::from([GrantType::AuthorizationCode]))
+    }
+
+    /// Nothing for a client that no person logs in to.
+    fn answers(&self) -> BTreeSet<ResponseType> {
+        if !self.grants().contains(&GrantType::AuthorizationCode) {
+            return BTreeSet::new();
+        }
+        let written = self.response_types.as_ref();
+        written.map_or_else(
+            || BTreeSet::from([ResponseType::Code]),
+            |types| types.iter().copied().collect(),
+        )
     }
 }
 
@@ -173,11 +196,18 @@ fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
             "client_credentials needs a client that can keep a secret (RFC 6749 section 4.4); write token_endpoint_auth_method = \"client_secret_basic\"",
         );
     }
-    if raw.response_types.as_ref().is_some_and(Vec::is_empty) && has_code {
-        report.problem(
-            &at.key("response_types"),
-            "is empty; write [\"code\"], or leave it out",
-        );
+    let at_types = at.key("response_types");
+    match raw.response_types.as_deref() {
+        Some([]) if has_code => {
+            report.problem(&at_types, "is empty; write [\"code\"], or leave it out");
+        }
+        Some([_, ..]) if !has_code => {
+            report.problem(
+                &at_types,
+                "every type has a code; add \"authorization_code\" to grant_types, or remove this key",
+            );
+        }
+        _ => {}
     }
     if raw.default_max_age.is_some_and(|age| age < 0) {
         report.problem(&at.key("default_max_age"), "must be seconds, 0 or more");
@@ -200,6 +230,7 @@ fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
 fn check_scope(
     written: Option<&str>,
     grants: &BTreeSet<GrantType>,
+    answers: &BTreeSet<ResponseType>,
     at: &Place,
     report: &mut Report,
 ) -> Scope {
@@ -213,6 +244,13 @@ fn check_scope(
         report.problem(
             at,
             "offline_access asks for refresh tokens; add \"refresh_token\" to grant_types, or remove it",
+        );
+    }
+    let id_token = |answer: &ResponseType| answer.returns_id_token();
+    if answers.iter().any(id_token) && !scope.contains(scope::OPENID) {
+        report.problem(
+            at,
+            "has no openid, which an ID token needs; add it, or write response_types = [\"code\"]",
         );
     }
     scope
@@ -245,7 +283,6 @@ fn check_upstreams(
     at: &Place,
     report: &mut Report,
 ) -> BTreeSet<UpstreamId> {
-    let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
     if names.is_empty() {
         report.problem(
             at,
@@ -253,17 +290,20 @@ fn check_upstreams(
         );
     }
     for (index, name) in names.iter().enumerate() {
-        if ids.contains(&name.as_str()) {
-            continue;
-        }
-        let hint = nearest(name, &ids).map_or_else(
-            || format!("write one of: {}", ids.join(", ")),
-            |near| format!("did you mean {near}?"),
-        );
-        report.problem(
-            &at.index(index),
-            format!("is not the id of an upstream; {hint}"),
-        );
+        check_upstream(name, known, &at.index(index), report);
     }
     names.iter().map(UpstreamId::new).collect()
+}
+
+/// Refuses a name that no upstream has.
+pub(super) fn check_upstream(name: &str, known: &Known<'_>, at: &Place, report: &mut Report) {
+    let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
+    if ids.contains(&name) {
+        return;
+    }
+    let hint = nearest(name, &ids).map_or_else(
+        || format!("write one of: {}", ids.join(", ")),
+        |near| format!("did you mean {near}?"),
+    );
+    report.problem(at, format!("is not the id of an upstream; {hint}"));
 }

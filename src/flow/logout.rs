@@ -98,6 +98,8 @@ mod tests {
             auth_time: 0,
             nonce: None,
             at_hash: None,
+            c_hash: None,
+            more: std::collections::BTreeMap::new(),
             amr: vec![],
             sid: Some(SessionId::new(sid)),
         }

@@ -17,6 +17,7 @@ use crate::model::session::{Session, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::Store;
+use crate::tokens::Mint;
 
 /// What the steps of a flow work with. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Flow {
     pub store: Store,
     /// For the hashes of codes and session secrets.
     pub secrets: Secrets,
+    /// For ID tokens that the browser carries to the client.
+    pub mint: Mint,
     /// The present.
     pub clock: Clock,
     /// How long sessions last.
@@ -46,7 +49,7 @@ pub enum Step {
     SelectAccount,
     /// Ask for consent.
     Consent,
-    /// Send a code.
+    /// Send what was asked for: a code, and what comes with it.
     Issue,
     /// Send an error.
     Refuse(OAuthError),
@@ -86,6 +89,11 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         consent,
         now,
     } = situation;
+    // The registration may have changed while the person was at a page.
+    let request = &pending.request;
+    if let Err(refusal) = client.require_response_type(request.response_type, &request.scope) {
+        return Step::Refuse(refusal);
+    }
     let silent = pending.is_silent();
     let show = |step: Step, code: ErrorCode, why: &'static str| {
         if silent {

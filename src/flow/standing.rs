@@ -2,18 +2,19 @@
 //! once, however long it would still live at an API that checks it by itself.
 
 use crate::model::account::Account;
+use crate::model::family::TokenFamily;
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
 
 use super::Flow;
 
 impl Flow {
-    /// The person behind a token that was read and found current, unless its family, its session or the account has
-    /// ended. A family with `offline_access` outlives its session.
+    /// The person behind a token that was read and found current, and its family, unless that, its session or the account
+    /// has ended. A family with `offline_access` outlives its session.
     pub async fn person_behind(
         &self,
         claims: &AccessTokenClaims,
-    ) -> Result<Option<Account>, OAuthError> {
+    ) -> Result<Option<(Account, TokenFamily)>, OAuthError> {
         let now = self.clock.now();
         let Some(family_id) = &claims.family else {
             return Ok(None);
@@ -32,9 +33,8 @@ impl Flow {
             }
         }
         let account = self.store.find_account(&family.account_id).await?;
-        Ok(
-            account
-                .filter(|account| account.disabled_at.is_none() && account.subject == claims.sub),
-        )
+        let account = account
+            .filter(|account| account.disabled_at.is_none() && account.subject == claims.sub);
+        Ok(account.map(|account| (account, family)))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::client_claims::ClientClaims;
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::claims::Profile;
 use crate::protocol::client_auth::ClientAuthMethod;
@@ -34,6 +35,8 @@ fn client() -> Client {
         upstreams: Some(BTreeSet::from([UpstreamId::new("members")])),
         consent: ConsentPolicy::None,
         require_pkce: false,
+        response_types: BTreeSet::from(ResponseType::ALL),
+        claims: ClientClaims::default(),
     }
 }
 
@@ -43,14 +46,13 @@ fn pending(extra: &[(&str, &str)]) -> PendingAuthorization {
         ("client_id", "app"),
         ("scope", "openid"),
     ];
-    let params: Params = base.iter().chain(extra).copied().collect();
+    let kept = base
+        .iter()
+        .filter(|(name, _)| extra.iter().all(|(other, _)| other != name));
+    let params: Params = kept.chain(extra).copied().collect();
     let issuer = Issuer::parse("https://login.example.org").unwrap();
     let return_to = client()
-        .return_to(
-            &ReturnRequest::read(&params).unwrap(),
-            ResponseType::Code,
-            &issuer,
-        )
+        .return_to(&ReturnRequest::read(&params).unwrap(), &issuer)
         .unwrap();
     let request = AuthorizationRequest::read(&params).unwrap();
     PendingAuthorization::new(&client(), return_to, false, request, NOW).unwrap()
@@ -196,6 +198,39 @@ fn the_hinted_person_must_be_the_one() {
     assert_eq!(
         decide(&silent, &client(), Some(&who), None),
         "login_required"
+    );
+}
+
+/// T30: a registration that was narrowed while the person was at a page. Asked before anything is shown.
+#[test]
+fn an_answer_that_the_client_may_no_longer_have_is_refused() {
+    let who = logged_in(0);
+    let hybrid = pending(&[("response_type", "code id_token"), ("nonce", "n")]);
+    assert_eq!(decide(&hybrid, &client(), Some(&who), None), "Issue");
+    let narrowed = Client {
+        response_types: BTreeSet::from([ResponseType::Code]),
+        ..client()
+    };
+    for person in [Some(&who), None] {
+        assert_eq!(
+            decide(&hybrid, &narrowed, person, None),
+            "unauthorized_client"
+        );
+    }
+    let mut without_openid = hybrid;
+    without_openid.request.scope = Scope::parse("email").unwrap();
+    assert_eq!(
+        decide(&without_openid, &client(), Some(&who), None),
+        "invalid_scope"
+    );
+    // And the other way round: one that is registered for the hybrid type alone.
+    let hybrid_alone = Client {
+        response_types: BTreeSet::from([ResponseType::CodeIdToken]),
+        ..client()
+    };
+    assert_eq!(
+        decide(&pending(&[]), &hybrid_alone, Some(&who), None),
+        "unauthorized_client"
     );
 }
 

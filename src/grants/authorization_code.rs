@@ -104,6 +104,7 @@ impl AuthorizationCodeRequest {
             client_id: family.client_id,
             scope: family.scope,
             person: Some(Person {
+                claims: client.claims_about(&account, &family.authentication),
                 account_id: account.id,
                 subject: account.subject,
                 authentication: family.authentication,

@@ -58,6 +58,7 @@ impl RefreshTokenRequest {
             client_id: client.client_id.clone(),
             scope: granted,
             person: Some(Person {
+                claims: client.claims_about(&account, &family.authentication),
                 account_id: account.id,
                 subject: account.subject,
                 authentication: family.authentication,

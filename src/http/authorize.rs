@@ -16,7 +16,6 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
-use crate::protocol::response::ResponseType;
 use crate::store::Store;
 use crate::tokens::Mint;
 
@@ -126,10 +125,8 @@ impl Endpoint {
                 ))
             })?
             .client;
-        // An unsupported type is told to the client, in the mode that its kind would use (RFC 6749 section 4.1.2.1).
-        let assumed = ResponseType::Code;
         let return_to = client
-            .return_to(&asked, assumed, &self.issuer)
+            .return_to(&asked, &self.issuer)
             .map_err(AuthorizeError::Page)?;
         let result = AuthorizationRequest::read(params).and_then(|request| {
             let named = asked.redirect_uri.is_some();

@@ -211,7 +211,7 @@ async fn decide(
     }))
 }
 
-/// Does what comes next: a page, a code, or an error for the client.
+/// Does what comes next: a page, an answer for the client, or an error for it.
 pub(super) async fn advance(
     request: FlowRequest<'_>,
     client: &Client,
@@ -220,7 +220,7 @@ pub(super) async fn advance(
 ) -> Result<Response, PageError> {
     let step = decide(request.flow, client, &pending, logged_in).await?;
     let page = match (step, logged_in) {
-        (Step::Issue, Some(who)) => return request.issue(&pending, who).await,
+        (Step::Issue, Some(who)) => return request.issue(client, &pending, who).await,
         (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal).await,
         (Step::Consent, _) => "/consent",
         (Step::Login | Step::SelectAccount | Step::Issue, _) => "/login",
@@ -243,12 +243,13 @@ pub(super) async fn advance(
 impl FlowRequest<'_> {
     async fn issue(
         &self,
+        client: &Client,
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<Response, PageError> {
-        match self.flow.issue_code(pending, who).await {
-            Ok(code) => {
-                let answer = return_to::code(&pending.return_to, code);
+        match self.flow.issue(client, pending, who).await {
+            Ok(outcome) => {
+                let answer = return_to::send(&pending.return_to, outcome);
                 self.finish(pending, answer).await
             }
             // Nothing was given and nothing is lost: the flow stays open, so that the person can try again.

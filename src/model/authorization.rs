@@ -1,6 +1,9 @@
 //! An authorization on its way: pending while the person logs in and consents, then proven by a grant.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
@@ -57,6 +60,7 @@ impl PendingAuthorization {
             // given to a client that did not ask.
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
+        client.require_response_type(request.response_type, &granted)?;
         request.scope = granted;
         request.max_age = match (request.max_age, client.default_max_age) {
             (Some(asked), Some(default)) => Some(asked.min(default)),
@@ -103,6 +107,8 @@ pub struct Person {
     pub authentication: Authentication,
     /// The nonce for the ID token.
     pub nonce: Option<String>,
+    /// What this client is told in its ID tokens besides, by its configuration.
+    pub claims: BTreeMap<String, Value>,
     /// The family that the tokens belong to.
     pub family_id: FamilyId,
     /// The refresh token's generation, when there is to be one.

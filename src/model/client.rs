@@ -1,8 +1,9 @@
 //! A registered client (RFC 7591 section 2, OpenID Connect Dynamic Registration section 2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::client_auth::ClientAuthMethod;
@@ -14,6 +15,10 @@ use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::{ResponseMode, ResponseType};
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
+
+use super::account::Account;
+use super::client_claims::{self, About, ClientClaims};
+use super::session::Authentication;
 
 /// When a client's users are asked for consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +52,9 @@ pub struct Client {
     pub post_logout_redirect_uris: Vec<RedirectUri>,
     /// The grants it may use.
     pub grant_types: BTreeSet<GrantType>,
+    /// The answers it may ask the authorization endpoint for. Rows of older nodes do not say: `code` alone.
+    #[serde(default = "code_alone")]
+    pub response_types: BTreeSet<ResponseType>,
     /// The most it may ask for, and what it gets when it asks for nothing.
     pub scope: Scope,
     /// Login older than this is not good enough, whatever the request says; seconds.
@@ -61,6 +69,13 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// More claims, in its ID tokens and at userinfo. Ours. Rows of older nodes have none.
+    #[serde(default)]
+    pub claims: ClientClaims,
+}
+
+fn code_alone() -> BTreeSet<ResponseType> {
+    BTreeSet::from([ResponseType::Code])
 }
 
 /// One of a client's live secrets (two at the most, so that they can be changed without downtime).
@@ -147,7 +162,6 @@ impl Client {
     pub fn return_to(
         &self,
         request: &ReturnRequest<'_>,
-        response_type: ResponseType,
         issuer: &Issuer,
     ) -> Result<ReturnTo, OAuthError> {
         let redirect_uri = match (request.redirect_uri, self.redirect_uris.as_slice()) {
@@ -173,12 +187,60 @@ impl Client {
         };
         Ok(ReturnTo {
             redirect_uri,
-            response_mode: request
-                .response_mode
-                .unwrap_or_else(|| response_type.default_mode()),
+            response_mode: request.response_mode,
             state: request.state.map(ToOwned::to_owned),
             issuer: issuer.clone(),
         })
+    }
+
+    /// What this client is told about the person besides the claims of its scopes.
+    pub fn claims_about(
+        &self,
+        account: &Account,
+        authentication: &Authentication,
+    ) -> BTreeMap<String, Value> {
+        self.claims.about(About {
+            subject: &account.subject,
+            profile: &account.profile,
+            upstream: &authentication.upstream,
+        })
+    }
+
+    /// What userinfo tells this client about the person: the claims that `granted` opens, and its own in their place.
+    pub fn claims_within(
+        &self,
+        granted: &Scope,
+        account: &Account,
+        authentication: &Authentication,
+    ) -> BTreeMap<String, Value> {
+        let opened = account.profile.within(granted).claims();
+        let own = self.claims_about(account, authentication);
+        client_claims::lay_over(opened, own)
+    }
+
+    /// Refuses an answer that the client is not registered for, or whose ID token needs a scope that it does not get.
+    /// Asked when a request comes in, and again when it is answered: the registration may have changed.
+    pub fn require_response_type(
+        &self,
+        response_type: ResponseType,
+        granted: &Scope,
+    ) -> Result<(), OAuthError> {
+        if !self.response_types.contains(&response_type) {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                format!(
+                    "this client is not registered for the response_type {}",
+                    response_type.as_str()
+                ),
+            ));
+        }
+        if response_type.returns_id_token() && !granted.contains(scope::OPENID) {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "this response_type asks for an ID token, which needs the scope openid",
+            ));
+        }
+        Ok(())
     }
 
     /// Refuses a grant that the client is not registered for (T15).

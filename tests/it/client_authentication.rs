@@ -6,6 +6,7 @@ use portico::clock::Clock;
 use portico::grants::Grants;
 use portico::keys::{MasterKey, Purpose, Secrets};
 use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client_claims::ClientClaims;
 use portico::model::family::FamilyLifetime;
 use portico::model::session::SessionLifetime;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
@@ -43,6 +44,8 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             upstreams: None,
             consent: ConsentPolicy::None,
             require_pkce: false,
+            response_types: BTreeSet::new(),
+            claims: ClientClaims::default(),
         },
         secrets: secret.into_iter().collect(),
     }

@@ -39,6 +39,8 @@ mod harness;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod imis_as_client;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;

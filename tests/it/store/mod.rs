@@ -17,6 +17,7 @@ use std::future::Future;
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
 use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client_claims::ClientClaims;
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
@@ -25,6 +26,7 @@ use portico::protocol::client_auth::ClientAuthMethod;
 use portico::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::redirect_uri::RedirectUri;
+use portico::protocol::response::ResponseType;
 use portico::protocol::scope::Scope;
 use portico::protocol::token::GrantType;
 use portico::store::{NewAccount, Store, StoredClient};
@@ -121,6 +123,8 @@ fn client(id: &str) -> Client {
         upstreams: None,
         consent: ConsentPolicy::None,
         require_pkce: true,
+        response_types: [ResponseType::Code].into(),
+        claims: ClientClaims::default(),
     }
 }
 
