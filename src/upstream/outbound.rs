@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, StatusCode, redirect};
+use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -102,7 +102,19 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
         let request = self.client.get(url).headers(headers).timeout(timeout);
-        read(request, timeout).await
+        read(request, timeout, MAX_UPSTREAM_BYTES).await
+    }
+
+    /// Any request, with limits on the whole exchange and on the answer.
+    pub(super) async fn send(&self, call: Outgoing, limits: Limits) -> Result<Answer, Trouble> {
+        let Limits { timeout, bytes } = limits;
+        let request = self
+            .client
+            .request(call.method, call.url)
+            .headers(call.headers)
+            .body(call.body)
+            .timeout(timeout);
+        read(request, timeout, bytes).await
     }
 
     /// A POST of a form, with a limit on the whole exchange.
@@ -118,17 +130,36 @@ impl Http {
             .header(reqwest::header::ACCEPT, "application/json")
             .form(form)
             .timeout(timeout);
-        read(request, timeout).await
+        read(request, timeout, MAX_UPSTREAM_BYTES).await
     }
 }
 
-async fn read(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, Trouble> {
+/// A request of any kind.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What an exchange may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) bytes: usize,
+}
+
+async fn read(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    most: usize,
+) -> Result<Answer, Trouble> {
     let trouble = |error: reqwest::Error| Trouble::from(error, timeout);
     let mut response = request.send().await.map_err(trouble)?;
-    let too_large = || Trouble::TooLarge(MAX_UPSTREAM_BYTES);
+    let too_large = || Trouble::TooLarge(most);
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(trouble)? {
-        if body.len() + chunk.len() > MAX_UPSTREAM_BYTES {
+        if body.len() + chunk.len() > most {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);

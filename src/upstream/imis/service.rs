@@ -116,6 +116,7 @@ impl AskForToken for Ask<'_> {
             refresh: None,
             expires_at: now + token.expires_in.unwrap_or(UNTOLD_LIFE).max(0),
             application: None,
+            subject: None,
             sign_off_hint: None,
         })
     }
