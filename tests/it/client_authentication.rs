@@ -43,6 +43,8 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             upstreams: None,
             consent: ConsentPolicy::None,
             require_pkce: false,
+            upstream_tokens: [].into(),
+            service_tokens: [].into(),
         },
         secrets: secret.into_iter().collect(),
     }
