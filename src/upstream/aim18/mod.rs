@@ -21,8 +21,9 @@ use super::outbound::{Http, excerpt, query};
 use super::settings::{OpenError, below, check_open};
 use super::{
     CallbackLogin, Credentials, Departure, Identity, LoginError, LoginMethod, PasswordLogin,
-    RedirectLogin, Return, Surroundings, Trip, Upstream,
+    RedirectLogin, Renewal, Return, Surroundings, Trip, Upstream, UpstreamTokens,
 };
+use crate::clock::Clock;
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::UpstreamId;
 
@@ -46,6 +47,8 @@ pub fn open(
         tokens: TokenEndpoint::new(&settings, surroundings.http.clone()),
         settings,
         http: surroundings.http.clone(),
+        callback: surroundings.issuer.callback(&id),
+        clock: surroundings.clock.clone(),
     });
     let password = login
         .contains(&LoginMethod::Password)
@@ -54,6 +57,7 @@ pub fn open(
         offers_redirect.then(|| Box::new(Login(Arc::clone(&aim18))) as Box<dyn RedirectLogin>);
     let callback =
         offers_redirect.then(|| Box::new(Login(Arc::clone(&aim18))) as Box<dyn CallbackLogin>);
+    let renewal = Some(Box::new(Renew(Arc::clone(&aim18))) as Box<dyn Renewal>);
     let probe = probe::Aim18Probe {
         aim18,
         offers_redirect,
@@ -62,6 +66,7 @@ pub fn open(
         password,
         redirect,
         callback,
+        renewal,
         ..Upstream::new(id, label, login, Box::new(probe))
     })
 }
@@ -71,6 +76,9 @@ struct Aim18 {
     settings: Settings,
     tokens: TokenEndpoint,
     http: Http,
+    /// Where its login page sends people back to; renewals name it, too.
+    callback: String,
+    clock: Clock,
 }
 
 impl Aim18 {
@@ -96,7 +104,37 @@ impl Aim18 {
             subject: format!("uid:{}", token.uid),
             profile,
             amr,
-            tokens: None,
+            tokens: Some(self.upstream_tokens(token)),
+        })
+    }
+
+    fn upstream_tokens(&self, token: &Token) -> UpstreamTokens {
+        let life = i64::try_from(self.settings.token_lifetime.as_secs()).unwrap_or(i64::MAX);
+        UpstreamTokens {
+            access: token.access.clone(),
+            refresh: token.refresh.clone(),
+            expires_at: self.clock.now().saturating_add(life),
+            application: Some(self.settings.client_id.clone()),
+            sign_off_hint: None,
+        }
+    }
+}
+
+/// Renews a person's tokens.
+struct Renew(Arc<Aim18>);
+
+#[async_trait]
+impl Renewal for Renew {
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError> {
+        let gone = || LoginError::BadCredentials(Some("aiM18 gave no refresh token".into()));
+        let refresh = tokens.refresh.as_ref().ok_or_else(gone)?;
+        let callback = &self.0.callback;
+        let grant = Grant::Refresh { refresh, callback };
+        let renewed = self.0.upstream_tokens(&self.0.tokens.ask(&grant).await?);
+        Ok(UpstreamTokens {
+            // Whether they rotate is not documented: the newest that there is counts.
+            refresh: renewed.refresh.clone().or_else(|| tokens.refresh.clone()),
+            ..renewed
         })
     }
 }

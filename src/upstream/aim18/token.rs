@@ -38,11 +38,18 @@ pub(super) enum Grant<'a> {
         username: &'a str,
         password: &'a Secret,
     },
+    /// What came with an earlier token. `redirect_uri` is documented as required here, too.
+    Refresh {
+        refresh: &'a Secret,
+        callback: &'a str,
+    },
 }
 
 /// A token and whose it is.
 pub(super) struct Token {
     pub(super) access: Secret,
+    pub(super) refresh: Option<Secret>,
+    /// 0, which is nobody's, where a renewal does not tell it again.
     pub(super) uid: u64,
 }
 
@@ -105,6 +112,10 @@ impl TokenEndpoint {
             Grant::Password { username, .. } => {
                 pairs.extend([("username", *username), ("password", hash.as_str())]);
             }
+            Grant::Refresh { refresh, callback } => pairs.extend([
+                ("refresh_token", refresh.expose()),
+                ("redirect_uri", *callback),
+            ]),
         }
         let answer = match by {
             By::Post => {
@@ -124,16 +135,22 @@ impl TokenEndpoint {
     fn read(&self, grant: &Grant<'_>, answer: &Answer) -> Result<Token, LoginError> {
         let body = answer.json::<Value>();
         if answer.status.is_success()
-            && let Some(access) = body.as_ref().and_then(access_token)
+            && let Some(body) = &body
+            && let Some(access) = token(body, "access_token")
         {
-            let uid = body.as_ref().and_then(uid).ok_or_else(|| {
-                LoginError::Protocol(
+            let uid = uid(body);
+            if uid.is_none() && !matches!(grant, Grant::Refresh { .. }) {
+                return Err(LoginError::Protocol(
                     "the token answer holds no usable uid, without which nobody knows whose \
                      the token is"
                         .into(),
-                )
-            })?;
-            return Ok(Token { access, uid });
+                ));
+            }
+            return Ok(Token {
+                access,
+                refresh: token(body, "refresh_token"),
+                uid: uid.unwrap_or_default(),
+            });
         }
         Err(self.refusal(grant, answer, body.as_ref()))
     }
@@ -148,6 +165,7 @@ impl TokenEndpoint {
         let sent = match grant {
             Grant::Code { code, .. } => *code,
             Grant::Password { .. } => hash.as_str(),
+            Grant::Refresh { refresh, .. } => refresh.expose(),
         };
         let complaint = complaint(answer, &[self.client_secret.expose(), sent]);
         let told = format!(
@@ -192,6 +210,7 @@ impl Grant<'_> {
         match self {
             Self::Code { .. } => "authorization_code",
             Self::Password { .. } => "password",
+            Self::Refresh { .. } => "refresh_token",
         }
     }
 
@@ -199,7 +218,7 @@ impl Grant<'_> {
     /// otherwise a stolen hash would log in.
     fn password_hash(&self) -> Zeroizing<String> {
         match self {
-            Self::Code { .. } => Zeroizing::default(),
+            Self::Code { .. } | Self::Refresh { .. } => Zeroizing::default(),
             Self::Password { password, .. } => sha1_hex(password.expose()),
         }
     }
@@ -216,8 +235,8 @@ fn sha1_hex(password: &str) -> Zeroizing<String> {
     )
 }
 
-fn access_token(body: &Value) -> Option<Secret> {
-    let token = body.get("access_token")?.as_str()?;
+fn token(body: &Value, name: &str) -> Option<Secret> {
+    let token = body.get(name)?.as_str()?;
     (!token.is_empty()).then(|| Secret::new(token))
 }
 

@@ -44,9 +44,10 @@ impl RedirectLogin for SsoRedirect {
 /// Takes the people that the pages send.
 pub(super) struct SsoLanding(pub(super) Arc<Imis>);
 
-impl SsoLanding {
-    fn page(&self, name: &str) -> Option<&SsoPage> {
-        let mut pages = self.0.api.settings.sso_pages.iter();
+impl Imis {
+    /// The client application of this name.
+    pub(super) fn application(&self, name: &str) -> Option<&SsoPage> {
+        let mut pages = self.api.settings.sso_pages.iter();
         pages.find(|page| page.client_id == name)
     }
 }
@@ -54,7 +55,7 @@ impl SsoLanding {
 #[async_trait]
 impl Landing for SsoLanding {
     fn application(&self, name: &str) -> Option<LandingApplication> {
-        let page = self.page(name)?;
+        let page = self.0.application(name)?;
         let sign_in = self.0.api.settings.sign_in_url.as_ref();
         Some(LandingApplication {
             client: page.client.as_deref().map(ClientId::new),
@@ -65,7 +66,8 @@ impl Landing for SsoLanding {
     async fn redeem(&self, application: &str, arrival: &Params) -> Result<Identity, LoginError> {
         let unreadable = |error| LoginError::Protocol(Box::new(error));
         let page = self
-            .page(application)
+            .0
+            .application(application)
             .ok_or_else(|| LoginError::Protocol("no such client application".into()))?;
         let refresh_token = arrival
             .get_capped("refresh_token", MAX_REFRESH_TOKEN_BYTES)
@@ -76,7 +78,9 @@ impl Landing for SsoLanding {
             tokens,
             api,
             service,
+            clock,
         } = &*self.0;
+        let asked = clock.now();
         let token = tokens.refresh(page, &refresh_token).await?;
         // Nobody typed a name here: without one in the answer there is nobody.
         let name = token.user_name.as_deref().unwrap_or_default().trim();
@@ -97,6 +101,7 @@ impl Landing for SsoLanding {
         Ok(Identity {
             // How the person signed in at the web site is not told.
             amr: Vec::new(),
+            tokens: Some(token.into_tokens(asked, Some(page.client_id.clone()))),
             ..identity
         })
     }

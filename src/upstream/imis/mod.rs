@@ -25,10 +25,12 @@ pub use self::settings::{ServiceAccount, Settings, SsoPage, SubjectFrom};
 use self::token::TokenEndpoint;
 use super::settings::{OpenError, check_open};
 use super::{
-    Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin,
-    Surroundings, Upstream,
+    Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin, Renewal,
+    ServiceLogin, Surroundings, Upstream, UpstreamTokens,
 };
+use crate::clock::Clock;
 use crate::protocol::ids::UpstreamId;
+use crate::protocol::secret::Secret;
 
 /// The ways to log in that this adapter has.
 pub const METHODS: &[LoginMethod] = &[LoginMethod::Password, LoginMethod::Redirect];
@@ -53,11 +55,18 @@ pub fn open(
     let password = login
         .contains(&LoginMethod::Password)
         .then(|| Box::new(Login(Arc::clone(&imis))) as Box<dyn PasswordLogin>);
+    let renewal = has_pages.then(|| Box::new(Renew(Arc::clone(&imis))) as Box<dyn Renewal>);
+    let service = imis
+        .service
+        .is_some()
+        .then(|| Box::new(ServiceTokens(Arc::clone(&imis))) as Box<dyn ServiceLogin>);
     let landing = has_pages.then(|| Box::new(SsoLanding(Arc::clone(&imis))) as Box<dyn Landing>);
     Ok(Upstream {
         password,
         redirect,
         landing,
+        renewal,
+        service,
         ..Upstream::new(id, label, login, Box::new(probe::ImisProbe(imis)))
     })
 }
@@ -67,6 +76,7 @@ struct Imis {
     tokens: TokenEndpoint,
     api: Api,
     service: Option<Service>,
+    clock: Clock,
 }
 
 impl Imis {
@@ -76,6 +86,7 @@ impl Imis {
             tokens: TokenEndpoint::new(&settings, surroundings.http.clone()),
             service: account.map(|account| Service::new(id, account, &settings, surroundings)),
             api: Api::new(settings, surroundings.http.clone()),
+            clock: surroundings.clock.clone(),
         }
     }
 }
@@ -89,21 +100,30 @@ impl PasswordLogin for Login {
         if !credentials.are_sensible() {
             return Err(LoginError::BadCredentials(None));
         }
-        let Imis { tokens, api, .. } = &*self.0;
+        let Imis {
+            tokens, api, clock, ..
+        } = &*self.0;
         let Credentials { username, password } = credentials;
-        let token = tokens.password(username, password).await?;
+        let asked = clock.now();
+        let mut token = tokens.password(username, password).await?;
         // What iMIS calls the person comes before what they typed: sites may let people log in by email.
-        let name = token.user_name.as_deref().unwrap_or(username).trim();
+        let name = token
+            .user_name
+            .as_deref()
+            .unwrap_or(username)
+            .trim()
+            .to_owned();
+        let name = name.as_str();
         person::refuse_guest(name)?;
         let denied = match api.identify(name, &token.access).await {
             // Fresh tokens are refused now and then; a second one is taken (research, section 1).
             Err(ApiError::Unauthorized) => {
-                let token = tokens.password(username, password).await?;
+                token = tokens.password(username, password).await?;
                 api.identify(name, &token.access).await
             }
             other => other,
         };
-        match denied {
+        let identified = match denied {
             Ok(identity) => Ok(identity),
             Err(ApiError::Login(error)) => Err(error),
             Err(refused @ (ApiError::Unauthorized | ApiError::Forbidden)) => {
@@ -118,6 +138,49 @@ impl PasswordLogin for Login {
                     )),
                 }
             }
+        };
+        // The refresh token of a password login belongs to no client application that we know.
+        Ok(Identity {
+            tokens: Some(token.into_tokens(asked, None)),
+            ..identified?
+        })
+    }
+}
+
+/// Renews what a login gave.
+struct Renew(Arc<Imis>);
+
+#[async_trait]
+impl Renewal for Renew {
+    /// Asks once: some versions take a refresh token once only, and whether a lost answer spent it nobody knows.
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError> {
+        let spent = |why: &str| LoginError::BadCredentials(Some(why.into()));
+        let refresh = tokens
+            .refresh
+            .as_ref()
+            .ok_or_else(|| spent("iMIS gave no refresh token"))?;
+        let name = tokens.application.as_deref();
+        let application = name
+            .and_then(|name| self.0.application(name))
+            .ok_or_else(|| spent("no client application could renew the tokens"))?;
+        let asked = self.0.clock.now();
+        let token = self.0.tokens.refresh(application, refresh).await?;
+        if let Some(name) = &token.user_name {
+            person::refuse_guest(name.trim())?;
+        }
+        Ok(token.into_tokens(asked, tokens.application.clone()))
+    }
+}
+
+/// Gives the service account's token to whoever may have it.
+struct ServiceTokens(Arc<Imis>);
+
+#[async_trait]
+impl ServiceLogin for ServiceTokens {
+    async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError> {
+        match &self.0.service {
+            Some(service) => service.token(&self.0.tokens, stale).await,
+            None => Err(LoginError::Protocol("there is no service account".into())),
         }
     }
 }

@@ -56,7 +56,7 @@ impl ImisProbe {
     async fn service_account(&self, service: &Service, findings: &mut Vec<Finding>) {
         let Imis { tokens, api, .. } = &*self.0;
         let token = match service.token(tokens, None).await {
-            Ok(token) => token,
+            Ok(token) => token.access,
             Err(error) => {
                 findings.push(finding("service account", Err(Finding::failure(&error))));
                 return;

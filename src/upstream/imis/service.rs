@@ -15,9 +15,6 @@ use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::upstream::{AskForToken, Identity, LoginError, Shelf, Surroundings, UpstreamTokens};
 
-/// Seconds a token is taken for good when iMIS does not say how long it lives.
-const UNTOLD_LIFE: i64 = 300;
-
 /// The account that acts for Portico itself.
 pub(super) struct Service {
     upstream: UpstreamId,
@@ -62,10 +59,10 @@ impl Service {
             .await
             .map_err(|_| busy())?
             .map_err(|_| busy())?;
-        let token = self.token(tokens, None).await?;
+        let token = self.token(tokens, None).await?.access;
         let refused = match api.identify(name, &token).await {
             Err(ApiError::Unauthorized) => {
-                let token = self.token(tokens, Some(&token)).await?;
+                let token = self.token(tokens, Some(&token)).await?.access;
                 api.identify(name, &token).await
             }
             other => other,
@@ -87,14 +84,13 @@ impl Service {
         &self,
         tokens: &TokenEndpoint,
         stale: Option<&Secret>,
-    ) -> Result<Secret, LoginError> {
+    ) -> Result<UpstreamTokens, LoginError> {
         let ask = Ask {
             tokens,
             account: &self.account,
             clock: &self.clock,
         };
-        let kept = self.shelf.token(&self.upstream, stale, &ask).await?;
-        Ok(kept.access)
+        self.shelf.token(&self.upstream, stale, &ask).await
     }
 }
 
@@ -111,12 +107,10 @@ impl AskForToken for Ask<'_> {
         let ServiceAccount { username, password } = self.account;
         let now = self.clock.now();
         let token = self.tokens.password(username, password).await?;
+        // The account's password is at hand; a refresh token would be one more secret to keep.
         Ok(UpstreamTokens {
-            access: token.access,
             refresh: None,
-            expires_at: now + token.expires_in.unwrap_or(UNTOLD_LIFE).max(0),
-            application: None,
-            sign_off_hint: None,
+            ..token.into_tokens(now, None)
         })
     }
 }
