@@ -79,6 +79,9 @@ async fn a_token_that_ends_soon_is_renewed_first() {
         let renewed = exchange(&server, &tokens, "members").await;
         assert_eq!(renewed.body["expires_in"], 1199, "{renewed:?}");
         assert_eq!(asked(&server), 1);
+        if refresh_tokens == RefreshTokens::Reusable {
+            continue;
+        }
         // And once more, with what the renewal gave.
         server.clock.advance(1150);
         let tokens = refreshed(&server, &tokens).await;
