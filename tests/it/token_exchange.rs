@@ -403,20 +403,30 @@ async fn a_logout_ends_it() {
     }
 }
 
-/// An idle session has ended for the upstream's tokens as for everything else; the offline family goes on without them.
+/// An idle session has ended for the upstream's tokens as for everything else, however well they could be renewed; the
+/// offline family goes on without them.
 #[tokio::test]
 async fn an_idle_session_ends_it() {
     let server = TestServer::start_with(callers).await;
-    let scope = "openid offline_access upstream:members";
-    let tokens = by_page(&server, &mut Browser::new(), scope).await;
-    server.clock.advance(12 * 3600);
-    let tokens = server
-        .refresh("calling-app", tokens.text("refresh_token"))
-        .await;
-    assert_eq!(tokens.status, 200, "{tokens:?}");
-    let refused = exchange(&server, &tokens, "members").await;
+    let scope = "openid offline_access upstream:staff";
+    let url = server.authorize_url("calling-app", &[("scope", scope)]);
+    let page = Browser::new().log_in_at_aim18(url, ANN_LEE).await;
+    let mut tokens = redeem(&server, &page.answer()["code"]).await;
+    for (hours, status) in [(11, 200), (12, 400)] {
+        server.clock.advance(hours * 3600);
+        tokens = server
+            .refresh("calling-app", tokens.text("refresh_token"))
+            .await;
+        let answer = exchange(&server, &tokens, "staff").await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    let refused = exchange(&server, &tokens, "staff").await;
     refused.assert_error(400, "invalid_grant");
-    assert!(refused.text("error_description").contains("log in again"));
+    assert!(
+        refused
+            .text("error_description")
+            .contains("session has ended")
+    );
 }
 
 /// An app that goes on exchanging keeps the session in use, as one that refreshes does.
