@@ -10,6 +10,8 @@ use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
 use super::text;
+use super::upstream_tokens::{self, Wanted};
+use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy};
 use crate::protocol::client_auth::ClientAuthMethod;
@@ -50,11 +52,16 @@ pub(super) struct Raw {
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
     claims: BTreeMap<String, client_claims::Raw>,
+    upstream_tokens: Vec<String>,
+    service_tokens: Vec<String>,
 }
 
 /// What the rest of the config lets a client refer to.
 pub(super) struct Known<'a> {
+    /// The ids of all upstreams, those with a mistake too.
     pub(super) upstreams: &'a [UpstreamId],
+    /// Those without a mistake.
+    pub(super) configured: &'a [UpstreamConfig],
     pub(super) algorithms: &'a [SigningAlgorithm],
 }
 
@@ -83,6 +90,22 @@ impl ClientConfig {
                 "a public client must use PKCE (RFC 9700 section 2.1.1); remove this key",
             );
         }
+        let scope = check_scope(
+            raw.scope.as_deref(),
+            &grant_types,
+            &response_types,
+            &at.key("scope"),
+            report,
+        );
+        let wanted = Wanted {
+            grants: &grant_types,
+            is_public,
+            scope: &scope,
+            upstreams: raw.upstreams.as_deref(),
+            of_people: &raw.upstream_tokens,
+            of_service_accounts: &raw.service_tokens,
+        };
+        upstream_tokens::check(&wanted, known, at, report);
         let client = Client {
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
             client_name: raw.client_name,
@@ -99,13 +122,7 @@ impl ClientConfig {
                 &at.key("post_logout_redirect_uris"),
                 report,
             ),
-            scope: check_scope(
-                raw.scope.as_deref(),
-                &grant_types,
-                &response_types,
-                &at.key("scope"),
-                report,
-            ),
+            scope,
             grant_types,
             response_types,
             default_max_age: raw.default_max_age,
@@ -122,6 +139,8 @@ impl ClientConfig {
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
             claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
+            upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
+            service_tokens: raw.service_tokens.iter().map(UpstreamId::new).collect(),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })
@@ -289,10 +308,15 @@ fn check_upstreams(
             "is empty, so nobody could log in; leave it out to allow all upstreams",
         );
     }
+    check_known(names, known, at, report);
+    names.iter().map(UpstreamId::new).collect()
+}
+
+/// Tells each name that is not the id of an upstream.
+pub(super) fn check_known(names: &[String], known: &Known<'_>, at: &Place, report: &mut Report) {
     for (index, name) in names.iter().enumerate() {
         check_upstream(name, known, &at.index(index), report);
     }
-    names.iter().map(UpstreamId::new).collect()
 }
 
 /// Refuses a name that no upstream has.

@@ -37,6 +37,8 @@ fn client() -> Client {
         require_pkce: false,
         response_types: BTreeSet::from(ResponseType::ALL),
         claims: ClientClaims::default(),
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 

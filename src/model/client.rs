@@ -72,6 +72,12 @@ pub struct Client {
     /// More claims, in its ID tokens and at userinfo. Ours. Rows of older nodes have none.
     #[serde(default)]
     pub claims: ClientClaims,
+    /// The upstreams whose tokens of the logged-in person it may have (T62). Ours.
+    #[serde(default)]
+    pub upstream_tokens: BTreeSet<UpstreamId>,
+    /// The upstreams whose service account's token it may have (T62). Ours.
+    #[serde(default)]
+    pub service_tokens: BTreeSet<UpstreamId>,
 }
 
 fn code_alone() -> BTreeSet<ResponseType> {

@@ -83,6 +83,8 @@ mod tabs;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod token_exchange;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod upstream;
@@ -110,3 +112,5 @@ mod upstream_outbound;
 mod upstream_users;
 #[cfg(test)]
 mod userinfo;
+#[cfg(test)]
+mod vault;

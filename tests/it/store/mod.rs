@@ -11,6 +11,7 @@ mod sessions;
 mod signing_keys;
 mod sweep;
 mod throttles;
+mod vault_entries;
 
 use std::future::Future;
 
@@ -59,7 +60,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None)
+            .replace_session("session-hash", &session, None, None)
             .await
             .unwrap();
         Self {
@@ -125,6 +126,8 @@ fn client(id: &str) -> Client {
         require_pkce: true,
         response_types: [ResponseType::Code].into(),
         claims: ClientClaims::default(),
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 
