@@ -34,6 +34,8 @@ fn client() -> Client {
         upstreams: Some(BTreeSet::from([UpstreamId::new("members")])),
         consent: ConsentPolicy::None,
         require_pkce: false,
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 

@@ -81,6 +81,8 @@ mod tabs;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod token_exchange;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod upstream;
@@ -108,3 +110,5 @@ mod upstream_outbound;
 mod upstream_users;
 #[cfg(test)]
 mod userinfo;
+#[cfg(test)]
+mod vault;

@@ -11,6 +11,7 @@ mod sessions;
 mod signing_keys;
 mod sweep;
 mod throttles;
+mod vault_entries;
 
 use std::future::Future;
 
@@ -57,7 +58,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None)
+            .replace_session("session-hash", &session, None, None)
             .await
             .unwrap();
         Self {
@@ -121,6 +122,8 @@ fn client(id: &str) -> Client {
         upstreams: None,
         consent: ConsentPolicy::None,
         require_pkce: true,
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 
