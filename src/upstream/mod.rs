@@ -19,6 +19,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
 
@@ -96,6 +97,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where the service account's token is kept.
     pub shelf: Arc<dyn Shelf>,
+    /// Who we are to the world.
+    pub issuer: Issuer,
 }
 
 /// A way to log in.

@@ -89,6 +89,8 @@ mod upstream_aim18;
 #[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
+mod upstream_imis_check;
+#[cfg(test)]
 mod upstream_imis_profile;
 #[cfg(test)]
 mod upstream_imis_tokens;
