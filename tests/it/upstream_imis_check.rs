@@ -1,6 +1,9 @@
 //! `portico check` for the simulated iMIS: what is found, and what each failing line says to change.
 
+use std::path::Path;
+
 use portico::clock::Clock;
+use portico::config::load_with;
 use portico::protocol::secret::RESOLVED;
 use portico::simulator::Fault;
 use portico::simulator::imis::{
@@ -277,4 +280,37 @@ async fn a_base_url_without_its_path_is_told() {
     site.imis.mend();
     site.imis.fail("/api", Fault::Page);
     wrong(line(&site.upstream, "API").await, &["to anybody"]);
+}
+
+/// What the page for administrators of iMIS tells people to write is taken as it stands.
+#[test]
+fn the_examples_of_the_page_about_imis_load() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/imis.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .filter(|block| block.contains("[[upstreams]]"))
+        .collect();
+    assert!(blocks.len() > 4);
+    for block in blocks {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("portico.toml");
+        let config = format!(
+            "issuer = \"https://login.example.org\"\n[database]\nurl = \"sqlite:portico.db\"\n{block}\n\
+             [[clients]]\nclient_id = \"app\"\ntoken_endpoint_auth_method = \"none\"\n\
+             redirect_uris = [\"https://app.example.org/callback\"]\n\
+             initiate_login_uri = \"https://app.example.org/login\"\n"
+        );
+        std::fs::write(&file, config).unwrap();
+        let secret = |name: &str| {
+            name.starts_with("IMIS_")
+                .then(|| format!("value-of-{name}"))
+        };
+        match load_with(&file, &secret) {
+            Ok(config) => assert!(config.warnings.is_empty(), "{:?}\n{block}", config.warnings),
+            Err(problems) => panic!("{problems}\n{block}"),
+        }
+    }
 }
