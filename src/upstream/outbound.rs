@@ -307,7 +307,7 @@ pub(super) fn encoded(value: &str) -> String {
 
 /// Names and values as a query; a space is `%20`, which every server reads the same way.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    let pair = |(name, value): &(&str, &str)| format!("{name}={}", encoded(value));
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name), encoded(value));
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
@@ -332,8 +332,8 @@ mod tests {
     #[test]
     fn every_reserved_character_is_encoded() {
         assert_eq!(
-            query(&[("a", "x+/= &%é"), ("b", "-._~")]),
-            "a=x%2B%2F%3D%20%26%25%C3%A9&b=-._~"
+            query(&[("a", "x+/= &%é"), ("b&c", "-._~")]),
+            "a=x%2B%2F%3D%20%26%25%C3%A9&b%26c=-._~"
         );
     }
 

@@ -101,6 +101,8 @@ mod upstream_aim18_return;
 #[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
+mod upstream_imis_check;
+#[cfg(test)]
 mod upstream_imis_profile;
 #[cfg(test)]
 mod upstream_imis_tokens;

@@ -70,7 +70,7 @@ pub fn open(
     let has_pages = !settings.sso_pages.is_empty();
     let claims = settings.claims();
     let base_url = Some(settings.base_url.clone());
-    let imis = Arc::new(Imis::new(id.clone(), settings, surroundings));
+    let imis = Arc::new(Imis::new(&id, settings, surroundings));
     let password = login
         .contains(&LoginMethod::Password)
         .then(|| Box::new(Login(Arc::clone(&imis))) as Box<dyn PasswordLogin>);
@@ -99,23 +99,27 @@ struct Imis {
     api: Api,
     service: Option<Arc<Service>>,
     gaps: Gaps,
+    /// The address of every landing, but for the name of its client application.
+    landing: String,
 }
 
 impl Imis {
-    fn new(id: UpstreamId, settings: Settings, surroundings: &Surroundings) -> Self {
+    fn new(id: &UpstreamId, settings: Settings, surroundings: &Surroundings) -> Self {
         let http = surroundings.http.clone();
         let tokens = TokenEndpoint::new(&settings, http.clone());
         let account = settings.service_account.clone();
         let service = account.map(|account| {
             Arc::new(Service::new(
-                id,
+                id.clone(),
                 account,
                 tokens.clone(),
                 &settings,
                 surroundings,
             ))
         });
+        let landing = format!("/upstream/{id}/landing/");
         Self {
+            landing: surroundings.issuer.at(&landing),
             clock: surroundings.clock.clone(),
             tokens,
             service,
