@@ -89,7 +89,19 @@ mod upstream;
 #[cfg(test)]
 mod upstream_aim18;
 #[cfg(test)]
+mod upstream_aim18_api;
+#[cfg(test)]
+mod upstream_aim18_check;
+#[cfg(test)]
+mod upstream_aim18_later;
+#[cfg(test)]
+mod upstream_aim18_return;
+#[cfg(test)]
 mod upstream_imis;
+#[cfg(test)]
+mod upstream_imis_profile;
+#[cfg(test)]
+mod upstream_imis_tokens;
 #[cfg(test)]
 mod upstream_login;
 #[cfg(test)]

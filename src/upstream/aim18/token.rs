@@ -49,8 +49,10 @@ pub(super) enum Grant<'a> {
 pub(super) struct Token {
     pub(super) access: Secret,
     pub(super) refresh: Option<Secret>,
-    /// 0, which is nobody's, where a renewal does not tell it again.
-    pub(super) uid: u64,
+    /// In seconds, if it is told at all.
+    pub(super) expires_in: Option<u32>,
+    /// `None` for a refresh grant alone, whose answer need not tell it again.
+    pub(super) uid: Option<u64>,
 }
 
 /// How the endpoint was or will be asked.
@@ -63,7 +65,12 @@ pub(super) enum By {
 impl TokenEndpoint {
     pub(super) fn new(settings: &Settings, http: Http) -> Self {
         Self {
-            url: below(&settings.base_url, ["jsf", "rfws", "oauth", "token"]),
+            url: below(
+                &settings.base_url,
+                ["jsf", "rfws"]
+                    .into_iter()
+                    .chain(settings.token_path.split('/')),
+            ),
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
             method: settings.token_method,
@@ -139,7 +146,8 @@ impl TokenEndpoint {
             && let Some(access) = token(body, "access_token")
         {
             let uid = uid(body);
-            if uid.is_none() && !matches!(grant, Grant::Refresh { .. }) {
+            let may_be_untold = matches!(grant, Grant::Refresh { .. });
+            if uid.is_none() && (!may_be_untold || body.get("uid").is_some()) {
                 return Err(LoginError::Protocol(
                     "the token answer holds no usable uid, without which nobody knows whose \
                      the token is"
@@ -149,7 +157,8 @@ impl TokenEndpoint {
             return Ok(Token {
                 access,
                 refresh: token(body, "refresh_token"),
-                uid: uid.unwrap_or_default(),
+                expires_in: body.get("expires_in").and_then(seconds),
+                uid,
             });
         }
         Err(self.refusal(grant, answer, body.as_ref()))
@@ -240,6 +249,18 @@ fn token(body: &Value, name: &str) -> Option<Secret> {
     (!token.is_empty()).then(|| Secret::new(token))
 }
 
+/// A lifetime, which may stand in quotes; what is none is taken for not told.
+fn seconds(value: &Value) -> Option<u32> {
+    let seconds = match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    seconds
+        .and_then(|seconds| u32::try_from(seconds).ok())
+        .filter(|seconds| *seconds != 0)
+}
+
 /// The user's number, which may stand in quotes. Zero is how aiM18 writes "no record", and so is nobody's.
 fn uid(body: &Value) -> Option<u64> {
     let uid = match body.get("uid")? {
@@ -261,6 +282,21 @@ mod tests {
             *sha1_hex("Example-Pass-1"),
             "1811970ab1e01910bf4899731cdc2ba60d6ad213"
         );
+    }
+
+    #[test]
+    fn a_lifetime_is_a_number_of_seconds_bare_or_quoted() {
+        for (written, read) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(0), None),
+            (json!(-1), None),
+            (json!("soon"), None),
+            (json!(null), None),
+            (json!(u64::MAX), None),
+        ] {
+            assert_eq!(seconds(&written), read, "{written}");
+        }
     }
 
     #[test]

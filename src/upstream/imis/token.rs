@@ -19,6 +19,7 @@ const UNTOLD_LIFE: i64 = 300;
 const LONGEST_LIFE: i64 = 366 * 86_400;
 
 /// Where tokens come from.
+#[derive(Clone)]
 pub(super) struct TokenEndpoint {
     url: Url,
     http: Http,
@@ -52,6 +53,7 @@ impl Token {
                     .unwrap_or(UNTOLD_LIFE)
                     .clamp(0, LONGEST_LIFE),
             application,
+            subject: None,
             sign_off_hint: None,
         }
     }
