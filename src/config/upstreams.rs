@@ -87,11 +87,11 @@ impl UpstreamSettings {
         !matches!(self, Self::Users(_))
     }
 
-    /// Whether it certainly has no account that acts for no person.
+    /// Whether it has no account that acts for no person.
     pub const fn lacks_service_account(&self) -> bool {
         match self {
             Self::Imis(settings) => settings.service_account.is_none(),
-            Self::Aim18(_) => false,
+            Self::Aim18(settings) => settings.service_account.is_none(),
             Self::Users(_) => true,
         }
     }

@@ -196,6 +196,42 @@ async fn a_server_gets_the_service_accounts_token() {
     assert_eq!(again.body["expires_in"], 699);
 }
 
+/// The service account of aiM18, with the client id that its API wants.
+#[tokio::test]
+async fn a_server_gets_the_token_of_aim18s_service_account() {
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), ANN_LEE.password).unwrap();
+    let mut server = TestServer::start_with(callers).await;
+    server.edit_config(
+        "label = \"Staff login\"\n",
+        &format!(
+            "label = \"Staff login\"\nservice_account = {{ username = \"{}\", password = {{ file = \"{}\" }} }}\n",
+            ANN_LEE.code,
+            password.path().display()
+        ),
+    );
+    server.edit_config(
+        "scope = \"openid reports:read upstream:members\"",
+        "scope = \"openid reports:read upstream:members upstream:staff\"",
+    );
+    server.edit_config(
+        "service_tokens = [\"members\"]",
+        "service_tokens = [\"members\", \"staff\"]",
+    );
+    server.restart().await;
+    let form = [("grant_type", "client_credentials")];
+    let tokens = server.token("both", &form).await;
+    let token = tokens.text("access_token");
+    for _ in 0..2 {
+        let answer = exchange_with(&server, "both", token, &[("audience", "staff")]).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.text("upstream_client_id"), aim18::CLIENT_ID);
+    }
+    let asked = server.aim18.log();
+    let asked = asked.iter().filter(|call| call.path.ends_with("/token"));
+    assert_eq!(asked.count(), 1);
+}
+
 /// T61: the service account may do more than any person, so its token serves nobody's call but a server's own.
 #[tokio::test]
 async fn a_person_never_gets_the_service_accounts_token() {
