@@ -97,6 +97,10 @@ mod upstream_aim18_return;
 #[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
+mod upstream_imis_profile;
+#[cfg(test)]
+mod upstream_imis_tokens;
+#[cfg(test)]
 mod upstream_login;
 #[cfg(test)]
 mod upstream_outbound;
