@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+use url::Url;
 
 use super::place::{Place, Report};
 use super::reference;
@@ -78,6 +79,15 @@ impl UpstreamSettings {
             Self::Imis(_) => "imis",
             Self::Aim18(_) => "aim18",
             Self::Users(_) => "users",
+        }
+    }
+
+    /// Where it is, if it is anywhere but in our own config.
+    pub fn address(&self) -> Option<Url> {
+        match self {
+            Self::Imis(settings) => Some(settings.base_url.clone()),
+            Self::Aim18(settings) => Some(settings.base_url.clone()),
+            Self::Users(_) => None,
         }
     }
 }
