@@ -99,6 +99,8 @@ mod upstream_aim18_later;
 #[cfg(test)]
 mod upstream_aim18_return;
 #[cfg(test)]
+mod upstream_contract;
+#[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
 mod upstream_imis_check;

@@ -145,3 +145,35 @@ fn record(table: &Table, path: &str, known: &BTreeSet<String>, keys: &mut BTreeS
         keys.insert(key);
     }
 }
+
+/// What the pages about the upstreams tell people to write is taken as it stands.
+#[test]
+fn the_upstreams_of_the_documentation_load() {
+    for page in ["aim18.md"] {
+        let page = shipped("../docs").join(page);
+        let text = std::fs::read_to_string(page).unwrap();
+        let blocks = text.split("```toml\n").skip(1);
+        let blocks: Vec<&str> = blocks
+            .map(|rest| rest.split("```").next().unwrap())
+            .filter(|block| block.contains("[[upstreams]]"))
+            .collect();
+        assert!(!blocks.is_empty());
+        for block in blocks {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("portico.toml");
+            let config = format!(
+                "issuer = \"https://login.example.org\"\n[database]\nurl = \"sqlite:portico.db\"\n{block}\n\
+                 [[clients]]\nclient_id = \"app\"\ntoken_endpoint_auth_method = \"none\"\n\
+                 redirect_uris = [\"https://app.example.org/callback\"]\n"
+            );
+            std::fs::write(&file, config).unwrap();
+            let loaded = load_with(&file, &|variable| match variable {
+                _ if OVERRIDES.iter().any(|(known, _)| *known == variable) => None,
+                _ => Some(format!("example-value-of-{variable}")),
+            });
+            if let Err(problems) = loaded {
+                panic!("{problems}\n{block}");
+            }
+        }
+    }
+}
