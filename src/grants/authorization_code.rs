@@ -10,6 +10,7 @@ use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
 use crate::protocol::secret::Secret;
 use crate::store::Redemption;
+use crate::tokens::subject;
 
 use super::Grants;
 
@@ -104,8 +105,8 @@ impl AuthorizationCodeRequest {
             client_id: family.client_id,
             scope: family.scope,
             person: Some(Person {
+                subject: subject::for_client(&grants.secrets, client, &account)?,
                 account_id: account.id,
-                subject: account.subject,
                 authentication: family.authentication,
                 nonce: grant.nonce,
                 family_id: family.id,

@@ -9,7 +9,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::params::Params;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
-use crate::tokens::refresh_token;
+use crate::tokens::{refresh_token, subject};
 
 use super::Grants;
 
@@ -58,8 +58,8 @@ impl RefreshTokenRequest {
             client_id: client.client_id.clone(),
             scope: granted,
             person: Some(Person {
+                subject: subject::for_client(&grants.secrets, client, &account)?,
                 account_id: account.id,
-                subject: account.subject,
                 authentication: family.authentication,
                 nonce: None,
                 family_id: family.id,

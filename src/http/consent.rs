@@ -74,7 +74,7 @@ async fn show(
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 
-fn describe(texts: &Texts, scope: &str) -> String {
+pub(super) fn describe(texts: &Texts, scope: &str) -> String {
     match scope {
         scope::OPENID => texts.scope_openid.to_owned(),
         scope::PROFILE => texts.scope_profile.to_owned(),

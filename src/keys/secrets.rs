@@ -36,10 +36,12 @@ pub enum Purpose {
     LogoutRequest,
     /// Who has arrived from an upstream's page.
     Arrival,
+    /// The `sub` of a person in a sector.
+    PairwiseSubject,
 }
 
 impl Purpose {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -51,6 +53,7 @@ impl Purpose {
         Self::SigningKey,
         Self::LogoutRequest,
         Self::Arrival,
+        Self::PairwiseSubject,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -67,6 +70,7 @@ impl Purpose {
             Self::SigningKey => "signing-key",
             Self::LogoutRequest => "logout-request",
             Self::Arrival => "arrival",
+            Self::PairwiseSubject => "pairwise-subject",
         }
     }
 }

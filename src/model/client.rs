@@ -61,7 +61,27 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// What its `sub` claims are.
+    #[serde(default)]
+    pub subject_type: SubjectType,
 }
+
+/// What a client's `sub` claims are (OpenID Connect Core section 8).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectType {
+    /// Each person's is the same for all public clients.
+    #[default]
+    Public,
+    /// Each person's differs from sector to sector, so that clients cannot tell each other whom they know.
+    Pairwise {
+        /// The sector identifier: the host that the client shares with others of its sector (section 8.1).
+        sector: String,
+    },
+}
+
+/// What the pages of ours that log somebody in call themselves: no client can be registered by a name with a space.
+pub const OWN_CLIENT_ID: &str = "account page";
 
 /// One of a client's live secrets (two at the most, so that they can be changed without downtime).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +144,30 @@ impl ReturnTo {
 }
 
 impl Client {
+    /// The account page, in the place where flows have a client: everybody may log in there. It can redeem nothing, for
+    /// it is not registered, and its flows end at pages of ours.
+    pub fn account_page(issuer: &Issuer) -> Result<Self, OAuthError> {
+        let page = RedirectUri::register(&issuer.at("/account"));
+        Ok(Self {
+            client_id: ClientId::new(OWN_CLIENT_ID),
+            client_name: None,
+            client_uri: None,
+            initiate_login_uri: None,
+            token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            post_logout_redirect_uris: Vec::new(),
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            scope: Scope::parse(scope::OPENID).map_err(OAuthError::server_error)?,
+            default_max_age: None,
+            id_token_signed_response_alg: SigningAlgorithm::default(),
+            audience: Vec::new(),
+            upstreams: None,
+            consent: ConsentPolicy::None,
+            require_pkce: false,
+            subject_type: SubjectType::Public,
+        })
+    }
+
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None

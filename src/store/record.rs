@@ -40,6 +40,10 @@ impl<'r> Record<'r> {
         self.get(column)
     }
 
+    pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        self.get(column)
+    }
+
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         let text: &str = self.get(column)?;
         serde_json::from_str(text).map_err(|_| self.inconsistent(column))

@@ -20,7 +20,7 @@ impl Mint {
         let algorithm = client.id_token_signed_response_alg;
         let claims = IdTokenClaims {
             iss: self.issuer.clone(),
-            sub: person.subject.clone(),
+            sub: person.subject.to_string(),
             aud: client.client_id.clone(),
             exp: now + self.lifetimes.id_token,
             iat: now,

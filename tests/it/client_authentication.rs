@@ -43,6 +43,7 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             upstreams: None,
             consent: ConsentPolicy::None,
             require_pkce: false,
+            subject_type: portico::model::client::SubjectType::Public,
         },
         secrets: secret.into_iter().collect(),
     }

@@ -5,6 +5,7 @@ mod clients;
 mod codes;
 mod consents;
 mod families;
+mod linking;
 mod pending_requests;
 mod schema;
 mod sessions;
@@ -16,13 +17,15 @@ use std::future::Future;
 
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
-use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client::{Client, ClientSecretHash, ConsentPolicy, SubjectType};
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
 use portico::protocol::client_auth::ClientAuthMethod;
-use portico::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
+use portico::protocol::ids::{
+    AccountId, AccountSubject, ClientId, FamilyId, SessionId, UpstreamId,
+};
 use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::redirect_uri::RedirectUri;
 use portico::protocol::scope::Scope;
@@ -121,6 +124,7 @@ fn client(id: &str) -> Client {
         upstreams: None,
         consent: ConsentPolicy::None,
         require_pkce: true,
+        subject_type: SubjectType::Public,
     }
 }
 
@@ -143,7 +147,7 @@ fn member(subject: &str) -> UpstreamSubject {
 fn new_account() -> NewAccount {
     NewAccount {
         id: AccountId::new(random_id()),
-        subject: random_id(),
+        subject: AccountSubject::new(random_id()),
     }
 }
 
@@ -159,6 +163,7 @@ fn session(account: &Account) -> Session {
         id: SessionId::new(random_id()),
         account_id: account.id.clone(),
         upstream: UpstreamId::new("members"),
+        upstream_subject: None,
         auth_time: NOW,
         amr: vec!["pwd".to_owned()],
         last_seen_at: NOW,
