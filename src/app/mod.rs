@@ -8,6 +8,7 @@ mod serve;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::Router;
 
@@ -27,7 +28,8 @@ use crate::protocol::error::BoxError;
 use crate::protocol::scope;
 use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
-use crate::upstream::{Upstream, aim18, imis, outbound, users};
+use crate::upstream::shelf::InProcess;
+use crate::upstream::{Shelf, Surroundings, Upstream, aim18, imis, outbound, users};
 
 pub use certificate::check_certificate;
 pub use clients::made_secret;
@@ -199,7 +201,8 @@ impl App {
         };
         let scopes = supported_scopes(&config);
         let metadata = Metadata::new(&config.issuer, &config.keys.algorithms, scopes);
-        let upstreams = open_upstreams(&config, &passwords, &clock)?;
+        let shelf = Arc::new(InProcess::new(clock.clone()));
+        let upstreams = open_upstreams(&config, &passwords, &clock, shelf)?;
         let state = HttpState::new(HttpParts {
             flow,
             grants,
@@ -265,13 +268,18 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
     outbound::Http::new(&settings).map_err(AppError::Outbound)
 }
 
-/// Opens every upstream of the config.
+/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts.
 pub fn open_upstreams(
     config: &Config,
     passwords: &Passwords,
     clock: &Clock,
+    shelf: Arc<dyn Shelf>,
 ) -> Result<Vec<Upstream>, AppError> {
-    let http = outbound(config)?;
+    let surroundings = Surroundings {
+        http: outbound(config)?,
+        clock: clock.clone(),
+        shelf,
+    };
     let open = |upstream: &UpstreamConfig| {
         let UpstreamConfig {
             id,
@@ -283,10 +291,10 @@ pub fn open_upstreams(
         let name = id.to_string();
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
-                imis::open(id, label, login, settings, http.clone(), clock.clone())
+                imis::open(id, label, login, settings, &surroundings)
             }
             UpstreamSettings::Aim18(settings) => {
-                aim18::open(id, label, login, settings, http.clone(), clock.clone())
+                aim18::open(id, label, login, settings, &surroundings)
             }
             UpstreamSettings::Users(settings) => {
                 users::open(id, label, login, settings, passwords.clone())

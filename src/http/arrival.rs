@@ -29,7 +29,7 @@ pub(super) struct Arrival {
 /// Whom a credential turned out to be.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Who {
-    Person(Identity),
+    Person(Box<Identity>),
     Anonymous,
     Refused(Refusal),
 }

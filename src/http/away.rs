@@ -28,6 +28,9 @@ pub(super) struct Away {
     /// Whether they were sent on to the upstream's sign-in page already.
     #[serde(default)]
     pub(super) sent_to_sign_in: bool,
+    /// What the adapter needs when they come back.
+    #[serde(default)]
+    pub(super) kept: Option<String>,
 }
 
 /// Those who are away from this browser.

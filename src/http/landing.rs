@@ -105,7 +105,7 @@ impl Place {
             .redeem_arrival(&upstream.id, landing, &self.application, params, address)
             .await;
         let who = match redeemed {
-            Ok(identity) => Who::Person(identity),
+            Ok(identity) => Who::Person(Box::new(identity)),
             Err(LoginError::Anonymous) => Who::Anonymous,
             Err(error) => {
                 login::log_failure(&upstream.label, &error);
@@ -282,7 +282,7 @@ async fn expected(
     }
     let error = match who {
         Who::Person(identity) => {
-            return login::finish(&place.state, open, upstream, identity).await;
+            return login::finish(&place.state, open, upstream, *identity).await;
         }
         Who::Anonymous => LoginError::Anonymous,
         Who::Refused(refusal) => refusal.into_error(),
@@ -356,7 +356,7 @@ async fn answered(
     let (upstream, _) = place.upstream()?;
     let previous = logged_in.as_ref().map(|who| &who.session);
     let new = Flow::from_ref(&place.state)
-        .log_in(&upstream.id, identity, previous)
+        .log_in(&upstream.id, *identity, previous)
         .await?;
     let Some(new) = new else {
         login::log_failure(&upstream.label, &login::closed());

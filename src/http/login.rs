@@ -11,7 +11,6 @@ use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::model::authorization::Errand;
 use crate::protocol::error::chain;
-use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::upstream::{
@@ -260,15 +259,11 @@ pub(super) async fn page(
         ways,
         page,
     };
-    let issuer = Issuer::from_ref(state);
-    let mut ends = vec![open.pending.return_to.redirect_uri().to_owned()];
-    for upstream in &allowed {
-        if let Some(redirect) = &upstream.redirect {
-            let callback = super::upstream::callback_url(&issuer, &upstream.id)?;
-            ends.push(redirect.start(&callback, "").into());
-        }
-    }
-    let targets = FormTargets::ending_at(ends.iter().map(String::as_str));
+    let sites = allowed
+        .iter()
+        .filter_map(|upstream| Some(upstream.redirect.as_ref()?.site().as_str()));
+    let ends = sites.chain([open.pending.return_to.redirect_uri()]);
+    let targets = FormTargets::ending_at(ends);
     let mut response = page::render(status, &template, &targets);
     if open.restarted {
         cookies::set(response.headers_mut(), [open.save().await?]);

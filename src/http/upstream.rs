@@ -18,7 +18,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
-use crate::upstream::Upstream;
+use crate::upstream::{Return, Trip, Upstream};
 
 use super::away::{Away, AwayList, Match};
 use super::cookies::{self, RequestCookies};
@@ -74,15 +74,31 @@ async fn start(
     let now = open.flow.clock.now();
     let mut away = AwayList::read(&state, &request_cookies, now);
     let sent = random_id();
+    let callback = callback_url(&Issuer::from_ref(&state), &upstream.id)?;
+    let trip = Trip {
+        callback: &callback,
+        state: &sent,
+        reauthenticate: open.pending.request.prompt.login,
+    };
+    let departure = match login.start(&trip).await {
+        Ok(departure) => departure,
+        Err(error) => {
+            let show = Show {
+                notice: Some(Notice::Failed(upstream.label.clone(), error)),
+                ..Show::default()
+            };
+            return login::page(&state, &open, show).await;
+        }
+    };
     away.add(Away {
         upstream: upstream.id.clone(),
         flow: handle,
-        state: sent.clone(),
+        state: sent,
         since: now,
         sent_to_sign_in: false,
+        kept: departure.kept,
     });
-    let callback = callback_url(&Issuer::from_ref(&state), &upstream.id)?;
-    let mut response = see_other(login.start(&callback, &sent).as_str());
+    let mut response = see_other(departure.url.as_str());
     cookies::set(response.headers_mut(), [away.cookie()?, open.save().await?]);
     Ok(response)
 }
@@ -123,7 +139,11 @@ async fn callback(
     let outcome = match notice {
         Some(notice) => Err(notice),
         None => login
-            .finish(&callback, &answer)
+            .finish(&Return {
+                callback: &callback,
+                answer: &answer,
+                kept: entry.kept.as_deref(),
+            })
             .await
             .map_err(|error| Notice::Returned(upstream.label.clone(), error)),
     };

@@ -1,6 +1,9 @@
 //! Claims: about a person, and in each kind of token (OpenID Connect Core sections 2 and 5, RFC 9068 section 2.2).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ids::{ClientId, FamilyId, SessionId};
 use super::issuer::Issuer;
@@ -29,7 +32,50 @@ pub struct Profile {
     /// Whether the upstream vouches for the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
+    /// Roles, groups and committees, as the upstream names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// What else the upstream tells, by the name of the claim; strings, numbers and booleans.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", flatten)]
+    pub more: BTreeMap<String, Value>,
 }
+
+/// The claims about a membership, as far as an upstream tells them: opened by the scope `membership`.
+pub const MEMBERSHIP: [&str; 6] = [
+    "is_member",
+    "membership_type",
+    "membership_status",
+    "member_id",
+    "member_since",
+    "paid_through",
+];
+
+/// Names that no upstream and no configuration may give a claim of its own: those that say what a token is and how it
+/// came about.
+pub const RESERVED: [&str; 22] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "auth_time",
+    "acr",
+    "amr",
+    "azp",
+    "sid",
+    "client_id",
+    "scope",
+    "cnf",
+    "act",
+    "events",
+    "family",
+];
 
 impl Profile {
     /// The claims that `granted` opens (Core section 5.4).
@@ -49,6 +95,21 @@ impl Profile {
             // A verdict without its address says nothing.
             shown.email_verified = self.email.as_ref().and(self.email_verified);
         }
+        if granted.contains(scope::GROUPS) {
+            shown.groups.clone_from(&self.groups);
+        }
+        // What has no scope of its own is part of the profile.
+        let opened = |name: &str| {
+            granted.contains(if MEMBERSHIP.contains(&name) {
+                scope::MEMBERSHIP
+            } else {
+                scope::PROFILE
+            })
+        };
+        let more = self.more.iter().filter(|(name, _)| opened(name));
+        shown.more = more
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         shown
     }
 

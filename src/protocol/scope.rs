@@ -13,6 +13,10 @@ pub const PROFILE: &str = "profile";
 pub const EMAIL: &str = "email";
 /// Asks for a refresh token that outlives the session (Core section 11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
+/// Ours: asks for the claim `groups`.
+pub const GROUPS: &str = "groups";
+/// Ours: asks for the claims about a membership ([`super::claims::MEMBERSHIP`]).
+pub const MEMBERSHIP: &str = "membership";
 
 /// The most bytes a scope parameter may have (T48).
 pub const MAX_BYTES: usize = 2048;

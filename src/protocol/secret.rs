@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// stood; nobody can type it by accident.
 pub const RESOLVED: &str = "\u{0}secret";
 
-/// A secret. Its `Debug` prints nothing, it cannot be serialized, and it is wiped when dropped.
+/// A secret. Its `Debug` prints nothing, it is serialized by [`sealed`] alone, and it is wiped when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -50,6 +50,50 @@ impl<'de> Deserialize<'de> for Secret {
 pub fn from_answer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.map(Secret::new))
+}
+
+/// Writes and reads a secret inside a record that is sealed as a whole: `#[serde(with = "secret::sealed")]`. For
+/// nothing that leaves the process in another way.
+pub mod sealed {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Secret;
+
+    /// Writes the text itself.
+    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    /// Reads what [`serialize`] wrote.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
+    }
+
+    /// The same for a secret that may be missing.
+    pub mod option {
+        use serde::{Deserialize as _, Deserializer, Serializer};
+
+        use crate::protocol::secret::Secret;
+
+        /// Writes the text itself, or nothing.
+        pub fn serialize<S: Serializer>(
+            secret: &Option<Secret>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match secret {
+                Some(secret) => serializer.serialize_some(secret.expose()),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads what [`serialize`] wrote.
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Secret>, D::Error> {
+            let text = Option::<String>::deserialize(deserializer)?;
+            Ok(text.map(Secret::new))
+        }
+    }
 }
 
 struct ResolvedReference;

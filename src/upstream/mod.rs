@@ -6,18 +6,21 @@ pub mod imis;
 pub mod look;
 pub mod outbound;
 pub mod settings;
+pub mod shelf;
 pub mod users;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use url::Url;
 
+use crate::clock::{Clock, UnixTime};
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::params::Params;
-use crate::protocol::secret::Secret;
+use crate::protocol::secret::{self, Secret};
 
 /// The most bytes a password may have (T48).
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -41,8 +44,58 @@ pub struct Upstream {
     pub callback: Option<Box<dyn CallbackLogin>>,
     /// Take whom they send, sent away by us or not, with a credential to redeem.
     pub landing: Option<Box<dyn Landing>>,
+    /// Renew the tokens that a person's login gave.
+    pub renewal: Option<Box<dyn Renewal>>,
+    /// Ask anew who a person is, and whether they may still come in.
+    pub recheck: Option<Box<dyn Recheck>>,
+    /// Give a token of the service account, for clients that act for no person.
+    pub service: Option<Box<dyn ServiceLogin>>,
+    /// End the session that the person's browser has there.
+    pub sign_off: Option<Box<dyn SignOff>>,
+    /// Call its API.
+    pub api: Option<Box<dyn Api>>,
+    /// The claims that it may tell besides those of [`Profile::NAMES`].
+    pub claims: Vec<String>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
+}
+
+impl Upstream {
+    /// An upstream that can do nothing yet.
+    pub fn new(
+        id: UpstreamId,
+        label: String,
+        login: Vec<LoginMethod>,
+        probe: Box<dyn Probe>,
+    ) -> Self {
+        Self {
+            id,
+            label,
+            login,
+            password: None,
+            redirect: None,
+            callback: None,
+            landing: None,
+            renewal: None,
+            recheck: None,
+            service: None,
+            sign_off: None,
+            api: None,
+            claims: Vec::new(),
+            probe,
+        }
+    }
+}
+
+/// What every adapter is given besides its settings. Cheap to clone.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// What to fetch with.
+    pub http: outbound::Http,
+    /// The present.
+    pub clock: Clock,
+    /// Where the service account's token is kept.
+    pub shelf: Arc<dyn Shelf>,
 }
 
 /// A way to log in.
@@ -78,7 +131,7 @@ impl Credentials {
 }
 
 /// Who an upstream says has logged in.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Identity {
     /// The upstream's stable id for the person; never an email address or a login name (T31).
     pub subject: String,
@@ -86,6 +139,28 @@ pub struct Identity {
     pub profile: Profile,
     /// How they logged in (RFC 8176); empty when it does not tell.
     pub amr: Vec<String>,
+    /// What it gave to act for them, if that is of use later.
+    #[serde(default)]
+    pub tokens: Option<UpstreamTokens>,
+}
+
+/// What an upstream gave to act for somebody. Serialized inside sealed records alone (T63).
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct UpstreamTokens {
+    /// What its API takes.
+    #[serde(with = "secret::sealed")]
+    pub access: Secret,
+    /// What a new access token is to be had for; `None`: nothing but a new login.
+    #[serde(with = "secret::sealed::option", default)]
+    pub refresh: Option<Secret>,
+    /// When the access token ends, as the upstream says or the configuration guesses.
+    pub expires_at: UnixTime,
+    /// Which of the upstream's client applications they belong to, where its API or a renewal has to name it.
+    #[serde(default)]
+    pub application: Option<String>,
+    /// What a sign-off there shows of this login (an ID token).
+    #[serde(with = "secret::sealed::option", default)]
+    pub sign_off_hint: Option<Secret>,
 }
 
 /// Why a login did not succeed. The person sees one of a few calm texts; `source` goes to the log.
@@ -119,11 +194,52 @@ pub trait PasswordLogin: Send + Sync {
     async fn log_in(&self, credentials: &Credentials) -> Result<Identity, LoginError>;
 }
 
+/// A trip of a browser to the upstream's own page.
+#[derive(Clone, Copy, Debug)]
+pub struct Trip<'a> {
+    /// Our one fixed address for this upstream.
+    pub callback: &'a Url,
+    /// Random; useful only where the upstream sends it back.
+    pub state: &'a str,
+    /// Whether the person has to prove anew who they are, whatever session the browser has there.
+    pub reauthenticate: bool,
+}
+
+/// Where a trip goes.
+#[derive(Debug)]
+pub struct Departure {
+    /// Where to send the browser.
+    pub url: Url,
+    /// What [`CallbackLogin::finish`] needs again, small; it travels sealed in the browser's cookie.
+    pub kept: Option<String>,
+}
+
+impl Departure {
+    /// A trip with nothing to remember.
+    pub const fn to(url: Url) -> Self {
+        Self { url, kept: None }
+    }
+}
+
 /// Sends a person to the upstream's own page.
+#[async_trait]
 pub trait RedirectLogin: Send + Sync {
-    /// Where to send the browser. `callback` is our one fixed address for this upstream; `state` is random, and
-    /// useful only where the upstream sends it back.
-    fn start(&self, callback: &Url, state: &str) -> Url;
+    /// An address of the site that trips go to: pages must allow their forms to end there.
+    fn site(&self) -> &Url;
+
+    /// Where to send the browser.
+    async fn start(&self, trip: &Trip<'_>) -> Result<Departure, LoginError>;
+}
+
+/// What came back from a trip.
+#[derive(Clone, Copy, Debug)]
+pub struct Return<'a> {
+    /// The address that it came back to.
+    pub callback: &'a Url,
+    /// What it brought.
+    pub answer: &'a Params,
+    /// What [`Departure`] kept.
+    pub kept: Option<&'a str>,
 }
 
 /// Takes a person back at our callback.
@@ -134,7 +250,7 @@ pub trait CallbackLogin: Send + Sync {
 
     /// Turns what came back into a person. The caller has checked that this browser was sent away by us, and that
     /// `state`, if it came, is the one it was sent with.
-    async fn finish(&self, callback: &Url, answer: &Params) -> Result<Identity, LoginError>;
+    async fn finish(&self, back: &Return<'_>) -> Result<Identity, LoginError>;
 }
 
 /// Takes people whom the upstream's own pages send, each with a credential to redeem at once (iMIS's Single Sign On
@@ -156,6 +272,115 @@ pub struct LandingApplication {
     pub client: Option<ClientId>,
     /// Where somebody who is not signed in there can do so.
     pub sign_in: Option<Url>,
+}
+
+/// Renews what a login gave. Called by one node at a time for a person's tokens: an upstream may take a refresh token
+/// once only (T64).
+#[async_trait]
+pub trait Renewal: Send + Sync {
+    /// New tokens for the old ones. `BadCredentials`: they are good for nothing any more, and the person has to log in
+    /// again.
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError>;
+}
+
+/// A person as they were known at their last login.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// [`Identity::subject`].
+    pub subject: &'a str,
+    /// What the upstream told about them.
+    pub profile: &'a Profile,
+    /// Tokens of theirs that are current, where there are any; an adapter that needs none looks elsewhere.
+    pub tokens: Option<&'a UpstreamTokens>,
+}
+
+/// Asks anew who a person is.
+#[async_trait]
+pub trait Recheck: Send + Sync {
+    /// What the upstream tells about them now. `NotAllowed` and `BadCredentials`: they may not come in any more
+    /// (disabled, deleted); `Unavailable` and `Protocol`: nobody knows.
+    async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError>;
+}
+
+/// Logs the service account in.
+#[async_trait]
+pub trait ServiceLogin: Send + Sync {
+    /// The service account's token. `stale` is one that the upstream has just refused.
+    async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError>;
+}
+
+/// Keeps the token of an upstream's service account for all nodes, so that one of them asks for it and the others wait
+/// for its answer.
+#[async_trait]
+pub trait Shelf: Send + Sync {
+    /// The token that is kept, unless it ends too soon or is `stale`; else what `ask` gives now. A refusal is kept for a
+    /// while, too, lest the account be locked by asking again.
+    async fn token(
+        &self,
+        upstream: &UpstreamId,
+        stale: Option<&Secret>,
+        ask: &dyn AskForToken,
+    ) -> Result<UpstreamTokens, LoginError>;
+}
+
+/// Asks the upstream itself for a token of the service account.
+#[async_trait]
+pub trait AskForToken: Send + Sync {
+    /// A new token, by one request.
+    async fn ask(&self) -> Result<UpstreamTokens, LoginError>;
+}
+
+/// Ends the browser's session at the upstream.
+#[async_trait]
+pub trait SignOff: Send + Sync {
+    /// Where to send the browser, `back` being the address of ours that it should return to; `None` when there is
+    /// nothing to do for this login.
+    async fn start(&self, back: &Url, tokens: Option<&UpstreamTokens>) -> Option<SignOffTrip>;
+}
+
+/// A trip to the upstream's sign-off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignOffTrip {
+    /// Where to send the browser.
+    pub url: Url,
+    /// Whether the upstream sends it back to us. If not, the trip is the last thing that happens, or happens beside our
+    /// own page.
+    pub comes_back: bool,
+}
+
+/// A call of the upstream's API for one of our clients, checked already against what the client may.
+#[derive(Debug)]
+pub struct ApiCall {
+    /// `GET`, `POST`, ...
+    pub method: String,
+    /// The path below the upstream's base, decoded, a segment each; none is empty, `.` or `..`.
+    pub path: Vec<String>,
+    /// Names and values, decoded.
+    pub query: Vec<(String, String)>,
+    /// `content-type`, `accept`, `accept-language`, `if-match` and the like, lower case; never a credential.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What the upstream's API answered, fit to be passed on.
+#[derive(Debug)]
+pub struct ApiAnswer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers, lower case, without cookies and hop-by-hop ones.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// The upstream took the token for no good: whoever has a newer one tries again, once.
+    pub token_refused: bool,
+}
+
+/// Calls the upstream's API.
+#[async_trait]
+pub trait Api: Send + Sync {
+    /// Calls it with `tokens`, in the upstream's own manner.
+    async fn call(&self, call: &ApiCall, tokens: &UpstreamTokens) -> Result<ApiAnswer, LoginError>;
 }
 
 /// Tries an upstream for real.

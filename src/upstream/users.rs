@@ -130,14 +130,8 @@ pub fn open(
         .contains(&LoginMethod::Password)
         .then(|| Box::new(users) as Box<dyn PasswordLogin>);
     Ok(Upstream {
-        id,
-        label,
-        login,
         password,
-        redirect: None,
-        callback: None,
-        landing: None,
-        probe: Box::new(UsersProbe(count)),
+        ..Upstream::new(id, label, login, Box::new(UsersProbe(count)))
     })
 }
 
@@ -196,8 +190,10 @@ fn identity(person: Person) -> Identity {
             preferred_username: Some(person.username),
             email: person.email,
             email_verified: person.email_verified,
+            ..Profile::default()
         },
         amr: vec!["pwd".to_owned()],
+        tokens: None,
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::upstream::{http, kind, log_in, told};
+use crate::upstream::{come_back, departure, kind, log_in, surroundings, told};
 
 /// 3 February 2026, 10:00 UTC.
 const NOW: i64 = 1_770_112_800;
@@ -44,8 +44,7 @@ fn opened(base_url: &str, more: &Value) -> Upstream {
         "Staff login".to_owned(),
         vec![LoginMethod::Redirect, LoginMethod::Password],
         settings(base_url, more),
-        http(),
-        Clock::manual(NOW),
+        &surroundings(Clock::manual(NOW)),
     )
     .unwrap()
 }
@@ -86,8 +85,7 @@ impl Site {
 
     /// What a browser brings back to the callback after the person logged in at aiM18's page.
     async fn visit(&self, person: &Aim18Person) -> Params {
-        let redirect = self.upstream.redirect.as_ref().unwrap();
-        let entry = redirect.start(&callback(), "the-state");
+        let entry = departure(&self.upstream, &callback(), "the-state").await;
         let form = [("username", person.code), ("password", person.password)];
         let answer = browser().post(entry).form(&form).send().await.unwrap();
         let location = answer.headers()["location"].to_str().unwrap().to_owned();
@@ -97,8 +95,7 @@ impl Site {
     }
 
     async fn finish(&self, answer: &Params) -> Result<Identity, LoginError> {
-        let login = self.upstream.callback.as_ref().unwrap();
-        login.finish(&callback(), answer).await
+        come_back(&self.upstream, &callback(), answer).await
     }
 
     async fn by_redirect(&self, person: &Aim18Person) -> Result<Identity, LoginError> {
@@ -204,8 +201,7 @@ async fn an_employee_logs_in_at_their_page() {
 #[tokio::test]
 async fn the_way_out_carries_what_is_documented_and_a_state() {
     let site = Site::start(|_| {}).await;
-    let redirect = site.upstream.redirect.as_ref().unwrap();
-    let url = redirect.start(&callback(), "s t+a/te");
+    let url = departure(&site.upstream, &callback(), "s t+a/te").await;
     let expected = format!("{}/jsf/rfws/oauth/entry", site.running.url());
     assert_eq!(url.as_str().split('?').next(), Some(expected.as_str()));
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
@@ -418,9 +414,8 @@ async fn what_a_server_repeats_of_a_request_is_cut_out() {
     let upstream = opened(&url, &more);
     let answer = log_in(&upstream, "ann.lee", "Example-Pass-1").await;
     let by_password = told(&answer.unwrap_err());
-    let login = upstream.callback.as_ref().unwrap();
     let code = "c+o/d=e";
-    let answer = login.finish(&callback(), &with_code(code)).await;
+    let answer = come_back(&upstream, &callback(), &with_code(code)).await;
     let by_code = told(&answer.unwrap_err());
     server.abort();
     for told in [&by_password, &by_code] {

@@ -19,7 +19,7 @@ use portico::upstream::{Identity, LoginError, LoginMethod, Upstream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::upstream::{http, kind, log_in, told};
+use crate::upstream::{kind, log_in, surroundings, told};
 
 /// 3 February 2026, 10:00 UTC.
 const NOW: i64 = 1_770_112_800;
@@ -44,8 +44,7 @@ fn opened(settings: Settings, clock: Clock) -> Upstream {
         "Member login".to_owned(),
         vec![LoginMethod::Password],
         settings,
-        http(),
-        clock,
+        &surroundings(clock),
     )
     .unwrap()
 }

@@ -14,7 +14,7 @@ use portico::upstream::outbound::{self, Http};
 use portico::upstream::{LoginMethod, Upstream};
 use serde_json::json;
 
-use crate::upstream::{http, kind, log_in, told};
+use crate::upstream::{http, kind, log_in, surroundings_with, told};
 
 fn imis(base_url: &str, http: Http) -> Upstream {
     let settings: Settings = serde_json::from_value(json!({ "base_url": base_url })).unwrap();
@@ -23,8 +23,7 @@ fn imis(base_url: &str, http: Http) -> Upstream {
         "Member login".to_owned(),
         vec![LoginMethod::Password],
         settings,
-        http,
-        Clock::manual(0),
+        &surroundings_with(http, Clock::manual(0)),
     )
     .unwrap()
 }

@@ -20,13 +20,11 @@ use self::token::{Grant, Token, TokenEndpoint};
 use super::outbound::{Http, excerpt, query};
 use super::settings::{OpenError, below, check_open};
 use super::{
-    CallbackLogin, Credentials, Identity, LoginError, LoginMethod, PasswordLogin, RedirectLogin,
-    Upstream,
+    CallbackLogin, Credentials, Departure, Identity, LoginError, LoginMethod, PasswordLogin,
+    RedirectLogin, Return, Surroundings, Trip, Upstream,
 };
-use crate::clock::Clock;
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::UpstreamId;
-use crate::protocol::params::Params;
 
 /// The ways to log in that this adapter has.
 pub const METHODS: &[LoginMethod] = &[LoginMethod::Redirect, LoginMethod::Password];
@@ -34,22 +32,20 @@ pub const METHODS: &[LoginMethod] = &[LoginMethod::Redirect, LoginMethod::Passwo
 /// Codes are some 50 characters; nothing that much longer is one.
 const MAX_CODE_BYTES: usize = 2048;
 
-/// Opens an aiM18. `login` is what the administrator offers. The clock is every adapter's; here no token is kept
-/// beyond the login it was given for, so nothing asks it.
+/// Opens an aiM18. `login` is what the administrator offers.
 pub fn open(
     id: UpstreamId,
     label: String,
     login: Vec<LoginMethod>,
     settings: Settings,
-    http: Http,
-    _clock: Clock,
+    surroundings: &Surroundings,
 ) -> Result<Upstream, OpenError> {
     check_open("aim18", METHODS, &login, settings.problems())?;
     let offers_redirect = login.contains(&LoginMethod::Redirect);
     let aim18 = Arc::new(Aim18 {
-        tokens: TokenEndpoint::new(&settings, http.clone()),
+        tokens: TokenEndpoint::new(&settings, surroundings.http.clone()),
         settings,
-        http,
+        http: surroundings.http.clone(),
     });
     let password = login
         .contains(&LoginMethod::Password)
@@ -58,18 +54,15 @@ pub fn open(
         offers_redirect.then(|| Box::new(Login(Arc::clone(&aim18))) as Box<dyn RedirectLogin>);
     let callback =
         offers_redirect.then(|| Box::new(Login(Arc::clone(&aim18))) as Box<dyn CallbackLogin>);
+    let probe = probe::Aim18Probe {
+        aim18,
+        offers_redirect,
+    };
     Ok(Upstream {
-        id,
-        label,
-        login,
         password,
         redirect,
         callback,
-        landing: None,
-        probe: Box::new(probe::Aim18Probe {
-            aim18,
-            offers_redirect,
-        }),
+        ..Upstream::new(id, label, login, Box::new(probe))
     })
 }
 
@@ -103,6 +96,7 @@ impl Aim18 {
             subject: format!("uid:{}", token.uid),
             profile,
             amr,
+            tokens: None,
         })
     }
 }
@@ -124,8 +118,13 @@ impl PasswordLogin for Login {
     }
 }
 
+#[async_trait]
 impl RedirectLogin for Login {
-    fn start(&self, callback: &Url, state: &str) -> Url {
+    fn site(&self) -> &Url {
+        &self.0.settings.base_url
+    }
+
+    async fn start(&self, trip: &Trip<'_>) -> Result<Departure, LoginError> {
         let Settings {
             client_id,
             send_state,
@@ -134,14 +133,14 @@ impl RedirectLogin for Login {
         let mut pairs = vec![
             ("response_type", "code"),
             ("client_id", client_id),
-            ("redirect_uri", callback.as_str()),
+            ("redirect_uri", trip.callback.as_str()),
         ];
         if *send_state {
-            pairs.push(("state", state));
+            pairs.push(("state", trip.state));
         }
         let mut url = self.0.entry();
         url.set_query(Some(&query(&pairs)));
-        url
+        Ok(Departure::to(url))
     }
 }
 
@@ -151,7 +150,10 @@ impl CallbackLogin for Login {
         self.0.settings.requires_state
     }
 
-    async fn finish(&self, callback: &Url, answer: &Params) -> Result<Identity, LoginError> {
+    async fn finish(&self, back: &Return<'_>) -> Result<Identity, LoginError> {
+        let Return {
+            callback, answer, ..
+        } = back;
         let unreadable = |error| LoginError::Protocol(Box::new(error));
         match answer.get("error").map_err(unreadable)? {
             None => {}

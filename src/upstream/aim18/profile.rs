@@ -134,5 +134,6 @@ fn profile(aim18: &Aim18, lookup: &ProfileLookup, record: &Value) -> Profile {
         preferred_username: claim(&fields.preferred_username),
         email_verified: email.as_ref().and(aim18.settings.email_verified),
         email,
+        ..Profile::default()
     }
 }

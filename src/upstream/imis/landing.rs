@@ -17,7 +17,9 @@ use crate::protocol::ids::ClientId;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::upstream::outbound::RESERVED;
-use crate::upstream::{Identity, Landing, LandingApplication, LoginError, RedirectLogin};
+use crate::upstream::{
+    Departure, Identity, Landing, LandingApplication, LoginError, RedirectLogin, Trip,
+};
 
 /// Refresh tokens are some tens of characters; nothing that much longer is one.
 const MAX_REFRESH_TOKEN_BYTES: usize = 4096;
@@ -27,10 +29,15 @@ pub(super) struct SsoRedirect {
     pub(super) page: Url,
 }
 
+#[async_trait]
 impl RedirectLogin for SsoRedirect {
+    fn site(&self) -> &Url {
+        &self.page
+    }
+
     /// The page knows one way back, which is set in iMIS, and would not return a state.
-    fn start(&self, _callback: &Url, _state: &str) -> Url {
-        self.page.clone()
+    async fn start(&self, _trip: &Trip<'_>) -> Result<Departure, LoginError> {
+        Ok(Departure::to(self.page.clone()))
     }
 }
 

@@ -23,12 +23,11 @@ use self::landing::{SsoLanding, SsoRedirect};
 use self::service::Service;
 pub use self::settings::{ServiceAccount, Settings, SsoPage, SubjectFrom};
 use self::token::TokenEndpoint;
-use super::outbound::Http;
 use super::settings::{OpenError, check_open};
 use super::{
-    Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin, Upstream,
+    Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin,
+    Surroundings, Upstream,
 };
-use crate::clock::Clock;
 use crate::protocol::ids::UpstreamId;
 
 /// The ways to log in that this adapter has.
@@ -40,8 +39,7 @@ pub fn open(
     label: String,
     login: Vec<LoginMethod>,
     settings: Settings,
-    http: Http,
-    clock: Clock,
+    surroundings: &Surroundings,
 ) -> Result<Upstream, OpenError> {
     let mut problems = settings.problems();
     problems.extend(settings.login_problems(&login));
@@ -51,19 +49,16 @@ pub fn open(
         .filter(|_| login.contains(&LoginMethod::Redirect))
         .map(|page| Box::new(SsoRedirect { page: page.clone() }) as Box<dyn RedirectLogin>);
     let has_pages = !settings.sso_pages.is_empty();
-    let imis = Arc::new(Imis::new(settings, http, clock));
+    let imis = Arc::new(Imis::new(id.clone(), settings, surroundings));
     let password = login
         .contains(&LoginMethod::Password)
         .then(|| Box::new(Login(Arc::clone(&imis))) as Box<dyn PasswordLogin>);
+    let landing = has_pages.then(|| Box::new(SsoLanding(Arc::clone(&imis))) as Box<dyn Landing>);
     Ok(Upstream {
-        id,
-        label,
-        login,
         password,
         redirect,
-        callback: None,
-        landing: has_pages.then(|| Box::new(SsoLanding(Arc::clone(&imis))) as Box<dyn Landing>),
-        probe: Box::new(probe::ImisProbe(imis)),
+        landing,
+        ..Upstream::new(id, label, login, Box::new(probe::ImisProbe(imis)))
     })
 }
 
@@ -75,20 +70,12 @@ struct Imis {
 }
 
 impl Imis {
-    fn new(settings: Settings, http: Http, clock: Clock) -> Self {
-        let tokens = TokenEndpoint::new(&settings, http.clone());
-        let service = settings.service_account.as_ref().map(|account| {
-            Service::new(
-                account.clone(),
-                settings.max_concurrent,
-                settings.timeout,
-                clock,
-            )
-        });
+    fn new(id: UpstreamId, settings: Settings, surroundings: &Surroundings) -> Self {
+        let account = settings.service_account.clone();
         Self {
-            tokens,
-            api: Api::new(settings, http),
-            service,
+            tokens: TokenEndpoint::new(&settings, surroundings.http.clone()),
+            service: account.map(|account| Service::new(id, account, &settings, surroundings)),
+            api: Api::new(settings, surroundings.http.clone()),
         }
     }
 }

@@ -39,6 +39,7 @@ impl Api {
             subject: self.subject(&user, &party, &id)?,
             profile: profile::of(&user, &party, self.settings.email_verified),
             amr: vec!["pwd".to_owned()],
+            tokens: None,
         })
     }
 

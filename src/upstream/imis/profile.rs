@@ -30,6 +30,7 @@ pub(super) fn of(user: &Value, party: &Value, email_verified: Option<bool>) -> P
         email,
         given_name,
         family_name,
+        ..Profile::default()
     }
 }
 

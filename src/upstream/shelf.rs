@@ -1,0 +1,142 @@
+//! Where the token of a service account is kept: one request for however many ask, renewal before it ends, and, when its
+//! password is refused, no hammering that would lock the account.
+//!
+//! [`InProcess`] keeps it in this process alone, for commands; a server keeps it where all nodes see it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::{AskForToken, LoginError, Shelf, UpstreamTokens};
+use crate::clock::{Clock, UnixTime};
+use crate::protocol::error::chain;
+use crate::protocol::ids::UpstreamId;
+use crate::protocol::secret::Secret;
+
+/// Seconds before its end at which a token is renewed; short-lived ones at a tenth of their life.
+const MARGIN: i64 = 60;
+/// Seconds in which a refused password is not tried again.
+const AFTER_REFUSAL: i64 = 60;
+/// Seconds in which an upstream that did not answer is not asked for a token again.
+const AFTER_OUTAGE: i64 = 5;
+
+/// What the last request for a token came to.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// A token.
+    Token {
+        /// The token.
+        tokens: UpstreamTokens,
+        /// When a new one is due.
+        renew_at: UnixTime,
+    },
+    /// None.
+    Failure {
+        /// Whether the upstream did not answer, rather than refuse.
+        outage: bool,
+        /// Why, for operators.
+        told: String,
+        /// Until when it is not tried again.
+        until: UnixTime,
+    },
+}
+
+impl Kept {
+    /// What came of a request made at `now`.
+    pub fn from_answer(answer: Result<UpstreamTokens, LoginError>, now: UnixTime) -> Self {
+        match answer {
+            Ok(tokens) => {
+                let life = (tokens.expires_at - now).max(0);
+                let renew_at = now + life - MARGIN.min(life / 10);
+                Self::Token { tokens, renew_at }
+            }
+            Err(error) => {
+                let outage = matches!(error, LoginError::Unavailable(_));
+                let mut told = chain(&error);
+                if matches!(error, LoginError::BadCredentials(_)) {
+                    told += "; look at service_account, and at the upstream whether the account is locked or its password expired";
+                }
+                let wait = if outage { AFTER_OUTAGE } else { AFTER_REFUSAL };
+                Self::Failure {
+                    outage,
+                    told,
+                    until: now + wait,
+                }
+            }
+        }
+    }
+
+    /// What to answer at `now` without asking the upstream; `None` when it has to be asked.
+    pub fn answer(
+        &self,
+        stale: Option<&Secret>,
+        now: UnixTime,
+    ) -> Option<Result<UpstreamTokens, LoginError>> {
+        let good = match self {
+            Self::Token { tokens, renew_at } => {
+                let refused = stale.is_some_and(|stale| tokens.access.equals(stale.expose()));
+                now < *renew_at && !refused
+            }
+            Self::Failure { until, .. } => now < *until,
+        };
+        good.then(|| self.outcome())
+    }
+
+    /// The token, or the failure that it is. The person who waits did nothing wrong, whatever the upstream thinks of the
+    /// service account.
+    pub fn outcome(&self) -> Result<UpstreamTokens, LoginError> {
+        match self {
+            Self::Token { tokens, .. } => Ok(tokens.clone()),
+            Self::Failure { outage, told, .. } => {
+                let told = format!("no token for the service account: {told}").into();
+                Err(if *outage {
+                    LoginError::Unavailable(told)
+                } else {
+                    LoginError::Protocol(told)
+                })
+            }
+        }
+    }
+}
+
+/// Keeps tokens in this process.
+#[derive(Debug)]
+pub struct InProcess {
+    clock: Clock,
+    kept: Mutex<HashMap<UpstreamId, Arc<Mutex<Option<Kept>>>>>,
+}
+
+impl InProcess {
+    /// An empty shelf.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            kept: Mutex::new(HashMap::new()),
+        }
+    }
+}
+
+#[async_trait]
+impl Shelf for InProcess {
+    async fn token(
+        &self,
+        upstream: &UpstreamId,
+        stale: Option<&Secret>,
+        ask: &dyn AskForToken,
+    ) -> Result<UpstreamTokens, LoginError> {
+        let place = {
+            let mut kept = self.kept.lock().await;
+            Arc::clone(kept.entry(upstream.clone()).or_default())
+        };
+        // Held while asking, so that the others wait for this answer instead of asking too.
+        let mut kept = place.lock().await;
+        let now = self.clock.now();
+        if let Some(answer) = kept.as_ref().and_then(|kept| kept.answer(stale, now)) {
+            return answer;
+        }
+        kept.insert(Kept::from_answer(ask.ask().await, now))
+            .outcome()
+    }
+}
