@@ -167,7 +167,8 @@ async fn the_same_person_is_not_asked_twice() {
     at_imis(&server, &mut browser, people::JO_SMITH).await;
     let page = from_imis(&server, &mut browser, "Portico").await;
     let page = browser.submit(&page, CONTINUE, &[]).await;
-    assert_eq!(page.text("h1").unwrap(), "You are signed in");
+    assert_eq!(page.url.path(), "/account");
+    assert_eq!(page.text("h1").unwrap(), "Your account");
     let page = from_imis(&server, &mut browser, "Events").await;
     assert_eq!(
         page.location().unwrap().as_str(),
