@@ -322,6 +322,38 @@ async fn the_page_names_who_was_slipped_in_and_its_answer_is_for_them_alone() {
     assert_eq!(logins(&server).await, [1]);
 }
 
+/// iMIS's page delivers by a POST across sites, which any site can send: while a link waits for somebody to come back from
+/// there, an attacker's own credential can be slipped in. The page names them, and nothing happens without a yes (T25).
+#[tokio::test]
+async fn a_credential_posted_to_the_landing_by_another_site_links_nobody_unasked() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, ANN).await;
+    let before = browser.session(&server);
+    let page = press(&mut browser, &page, "link").await;
+    let start = "form[action='/upstream/members/start']";
+    browser.submit(&page, start, &[]).await;
+    // The attacker has a token of their own from iMIS, and a page that posts it.
+    let mut attacker = Browser::new();
+    let url = server.imis_url();
+    let sign_in = attacker.open(format!("{url}/Sign-in.aspx")).await;
+    let fields = [("username", ZOE.0), ("password", ZOE.1)];
+    attacker.submit(&sign_in, PASSWORD_FORM, &fields).await;
+    let delivery = attacker.open(format!("{url}/SSO/Portico.aspx")).await;
+    let (action, fields) = delivery.form("form:has(input[name=refresh_token])");
+    let answer = browser
+        .post_cross_site(action.as_str(), &pairs(&fields))
+        .await;
+    let page = browser.follow(answer).await;
+    assert_eq!(page.url.path(), "/account/confirm", "{}", page.body);
+    let text = page.text("main").unwrap();
+    assert!(text.contains("You are signed in as Ann Lee."), "{text}");
+    assert!(text.contains("Member login says that you are Zo"), "{text}");
+    assert!(text.contains("If one of the two is not you"), "{text}");
+    assert_eq!(browser.session(&server), before);
+    assert_eq!(logins(&server).await, [1]);
+}
+
 /// T27: what a login in a link flow proves does not sign anybody in, and leaves the session as it is.
 #[tokio::test]
 async fn the_login_to_be_linked_is_not_signed_in() {

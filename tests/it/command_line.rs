@@ -1,6 +1,7 @@
 //! The real binary, as an administrator and a process supervisor use it: what it answers, with which exit code, what it
 //! says to do, and what it leaves behind.
 
+mod account;
 mod check;
 mod check_tls;
 mod commands;
@@ -36,7 +37,7 @@ const SECRETS: [(&str, &str); 4] = [
 struct Site {
     imis: Imis,
     /// Dropped with everything in it.
-    _database: TestDatabase,
+    database: TestDatabase,
     folder: TempDir,
     env: Vec<(String, String)>,
     simulators: (Running, Running),
@@ -66,7 +67,7 @@ impl Site {
         env.push(("DATABASE".to_owned(), database.url().expose().to_owned()));
         let site = Self {
             imis,
-            _database: database,
+            database,
             folder: tempfile::tempdir().unwrap(),
             env,
             simulators,
