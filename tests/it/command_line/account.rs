@@ -175,7 +175,7 @@ async fn an_account_is_closed_and_opened() {
         .await;
     said.assert(1, &["is closed already"]);
     site.run(&["account", "list"]).await.assert(0, &["closed"]);
-    let said = site.run(&[
+    let link = [
         "account",
         "link",
         "--into",
@@ -184,9 +184,9 @@ async fn an_account_is_closed_and_opened() {
         "staff",
         "--id",
         "1",
-    ]);
-    said.await
-        .assert(1, &["is closed", "portico account enable"]);
+    ];
+    let said = site.run(&link).await;
+    said.assert(1, &["is closed", "portico account enable"]);
     let said = site.run(&["account", "enable", "--subject", subject]).await;
     said.assert(0, &["is open again", "account_enabled"]);
     let said = site.run(&["account", "enable", "--subject", subject]).await;
