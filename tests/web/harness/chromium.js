@@ -68,8 +68,9 @@ export class Chromium {
   }
 
   // Asks for pages in this language from now on.
-  speak(language) {
-    return this.driver.sendDevToolsCommand("Network.setExtraHTTPHeaders", { headers: { "Accept-Language": language } });
+  async speak(language) {
+    await this.driver.sendDevToolsCommand("Network.enable", {});
+    await this.driver.sendDevToolsCommand("Network.setExtraHTTPHeaders", { headers: { "Accept-Language": language } });
   }
 
   open(url) {
