@@ -25,7 +25,7 @@ use crate::model::session::Session;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{ClientId, SessionId, UpstreamId};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::scope::Scope;
+use crate::protocol::scope::{self, Scope};
 use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::upstream::{Identity, Upstream};
 
@@ -256,6 +256,8 @@ async fn apps(
         let name = client
             .as_ref()
             .map_or(client_id.as_str(), Client::display_name);
+        let mut scope: Vec<String> = scope.into_iter().collect();
+        scope.sort_by_key(|scope| scope != scope::OPENID);
         let may = scope
             .iter()
             .map(|scope| super::consent::describe(texts, scope));

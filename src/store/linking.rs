@@ -356,8 +356,10 @@ async fn move_login(
     let profile = link.profile.map(to_json).transpose()?;
     let unknown = to_json(&Profile::default())?;
     let written = sqlx::query(
-        "INSERT INTO upstream_login (upstream, subject, account_id, profile, linked_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (upstream, subject) DO UPDATE SET profile = COALESCE($6, upstream_login.profile)
+        "INSERT INTO upstream_login (upstream, subject, account_id, profile, linked_at, last_login_at)
+         VALUES ($1, $2, $3, $4, $5, $7)
+         ON CONFLICT (upstream, subject) DO UPDATE SET profile = COALESCE($6, upstream_login.profile),
+             last_login_at = COALESCE($7, upstream_login.last_login_at)
          WHERE upstream_login.account_id = $3",
     )
     .bind(link.login.upstream.as_str())
@@ -366,6 +368,7 @@ async fn move_login(
     .bind(profile.as_deref().unwrap_or(&unknown))
     .bind(now)
     .bind(profile.as_deref())
+    .bind(profile.is_some().then_some(now))
     .execute(&mut **transaction)
     .await?;
     let leads_there = written.rows_affected() == 1;

@@ -352,7 +352,7 @@ async fn what_a_person_ends_is_theirs_alone() {
     );
     let foreign = session(store, &zoe, &member("2")).await;
     let offline = family_of(&world, &there, true).await;
-    let hers = family_of(&world, &foreign, true).await;
+    let kept = family_of(&world, &foreign, true).await;
     consent(&world, &jo).await;
     consent(&world, &zoe).await;
 
@@ -372,7 +372,7 @@ async fn what_a_person_ends_is_theirs_alone() {
         .await
         .unwrap();
     assert_eq!(store.end_client_of(&jo.id, client, NOW).await.unwrap(), 1);
-    assert!(!stands(store, &offline).await && stands(store, &hers).await);
+    assert!(!stands(store, &offline).await && stands(store, &kept).await);
     assert!(store.find_code("code").await.unwrap().is_none());
     assert_eq!(store.list_consents(&jo.id).await.unwrap(), []);
     assert_eq!(store.list_consents(&zoe.id).await.unwrap().len(), 1);
@@ -380,10 +380,10 @@ async fn what_a_person_ends_is_theirs_alone() {
     let offline = family_of(&world, &here, true).await;
     let ended = store.end_all_of(&jo.id, NOW).await.unwrap();
     assert_eq!(ended, std::slice::from_ref(&here.id));
-    assert!(!stands(store, &offline).await && stands(store, &hers).await);
+    assert!(!stands(store, &offline).await && stands(store, &kept).await);
     assert!(is_live(store, &foreign).await);
     assert_eq!(store.list_families(&jo.id, NOW).await.unwrap(), []);
-    assert_eq!(store.list_families(&zoe.id, NOW).await.unwrap(), [hers]);
+    assert_eq!(store.list_families(&zoe.id, NOW).await.unwrap(), [kept]);
     assert_eq!(store.list_sessions(&jo.id, NOW).await.unwrap(), []);
 }
 
