@@ -18,7 +18,7 @@ use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
-use crate::http::state::{Settings, Upstreams};
+use crate::http::state::Settings;
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::KeyError;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
@@ -29,8 +29,8 @@ use crate::protocol::error::BoxError;
 use crate::protocol::scope;
 use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
-use crate::upstream::shelf::InProcess;
-use crate::upstream::{Shelf, Surroundings, Upstream, aim18, imis, outbound, users};
+use crate::upstream::{Shelf, Surroundings, Upstream, Upstreams, aim18, imis, outbound, users};
+use crate::vault::{ServiceShelf, Vault};
 
 pub use certificate::check_certificate;
 pub use clients::made_secret;
@@ -180,6 +180,15 @@ impl App {
             starts_at: WindowStart::FirstAttempt,
             ..config.login.throttle
         };
+        let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
+        let upstreams = open_upstreams(&config, &passwords, &clock, Arc::new(shelf))?;
+        let upstreams = Upstreams::new(upstreams);
+        let vault = Vault::new(
+            store.clone(),
+            clock.clone(),
+            secrets.clone(),
+            upstreams.clone(),
+        );
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
@@ -188,6 +197,7 @@ impl App {
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
+            vault: vault.clone(),
         };
         let grants = Grants {
             store: store.clone(),
@@ -199,11 +209,14 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            mint: mint.clone(),
+            upstreams: upstreams.clone(),
+            vault,
         };
         let scopes = supported_scopes(&config);
-        let shelf = Arc::new(InProcess::new(clock.clone()));
-        let upstreams = open_upstreams(&config, &passwords, &clock, shelf)?;
-        let told = upstreams.iter().flat_map(|each| each.claims.clone());
+        let told = upstreams
+            .allowed(|_| true)
+            .flat_map(|each| each.claims.clone());
         // A claim that no client may ask for is not on.
         let opened = |claim: &String| scopes.iter().any(|scope| scope == scope_of(claim));
         let claims = told.filter(opened).collect();
@@ -215,7 +228,7 @@ impl App {
             mint,
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
-            upstreams: Upstreams::new(upstreams),
+            upstreams,
             settings: Settings {
                 brand: config.brand.name,
                 flow_lifetime: config.lifetimes.flow,
@@ -285,6 +298,7 @@ pub fn open_upstreams(
         http: outbound(config)?,
         clock: clock.clone(),
         shelf,
+        issuer: config.issuer.clone(),
     };
     let open = |upstream: &UpstreamConfig| {
         let UpstreamConfig {
@@ -295,6 +309,7 @@ pub fn open_upstreams(
             ..
         } = upstream.clone();
         let name = id.to_string();
+        let base_url = settings.base_url().cloned();
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
                 imis::open(id, label, login, settings, &surroundings)
@@ -306,10 +321,11 @@ pub fn open_upstreams(
                 users::open(id, label, login, settings, passwords.clone())
             }
         };
-        opened.map_err(|source| AppError::Upstream {
+        let opened = opened.map_err(|source| AppError::Upstream {
             id: name,
             source: Box::new(source),
-        })
+        })?;
+        Ok(Upstream { base_url, ..opened })
     };
     config.upstreams.iter().map(open).collect()
 }

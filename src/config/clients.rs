@@ -9,6 +9,8 @@ use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
 use super::text;
+use super::upstream_tokens::{self, Wanted};
+use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy, SubjectType};
 use crate::protocol::client_auth::ClientAuthMethod;
@@ -51,6 +53,8 @@ pub(super) struct Raw {
     require_pkce: Option<bool>,
     subject_type: RawSubjectType,
     sector_identifier: Option<String>,
+    upstream_tokens: Vec<String>,
+    service_tokens: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -63,7 +67,10 @@ enum RawSubjectType {
 
 /// What the rest of the config lets a client refer to.
 pub(super) struct Known<'a> {
+    /// The ids of all upstreams, those with a mistake too.
     pub(super) upstreams: &'a [UpstreamId],
+    /// Those without a mistake.
+    pub(super) configured: &'a [UpstreamConfig],
     pub(super) algorithms: &'a [SigningAlgorithm],
 }
 
@@ -93,6 +100,16 @@ impl ClientConfig {
         }
         let redirect_uris =
             client_uris::register(&raw.redirect_uris, &at.key("redirect_uris"), report);
+        let scope = check_scope(raw.scope.as_deref(), &grant_types, &at.key("scope"), report);
+        let wanted = Wanted {
+            grants: &grant_types,
+            is_public,
+            scope: &scope,
+            upstreams: raw.upstreams.as_deref(),
+            of_people: &raw.upstream_tokens,
+            of_service_accounts: &raw.service_tokens,
+        };
+        upstream_tokens::check(&wanted, known, at, report);
         let client = Client {
             subject_type: check_subject_type(&raw, &redirect_uris, at, report),
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
@@ -106,7 +123,7 @@ impl ClientConfig {
                 &at.key("post_logout_redirect_uris"),
                 report,
             ),
-            scope: check_scope(raw.scope.as_deref(), &grant_types, &at.key("scope"), report),
+            scope,
             grant_types,
             default_max_age: raw.default_max_age,
             id_token_signed_response_alg: check_algorithm(
@@ -121,6 +138,8 @@ impl ClientConfig {
                 .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
+            service_tokens: raw.service_tokens.iter().map(UpstreamId::new).collect(),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })
@@ -307,13 +326,19 @@ fn check_upstreams(
     at: &Place,
     report: &mut Report,
 ) -> BTreeSet<UpstreamId> {
-    let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
     if names.is_empty() {
         report.problem(
             at,
             "is empty, so nobody could log in; leave it out to allow all upstreams",
         );
     }
+    check_known(names, known, at, report);
+    names.iter().map(UpstreamId::new).collect()
+}
+
+/// Tells each name that is not the id of an upstream.
+pub(super) fn check_known(names: &[String], known: &Known<'_>, at: &Place, report: &mut Report) {
+    let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
     for (index, name) in names.iter().enumerate() {
         if ids.contains(&name.as_str()) {
             continue;
@@ -327,5 +352,4 @@ fn check_upstreams(
             format!("is not the id of an upstream; {hint}"),
         );
     }
-    names.iter().map(UpstreamId::new).collect()
 }

@@ -38,6 +38,8 @@ fn client() -> Client {
         consent: ConsentPolicy::None,
         require_pkce: false,
         subject_type: SubjectType::Public,
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 

@@ -177,7 +177,7 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
             .filter(|session| session.is_live(now, flow.session_lifetime))
             .map(|session| shown_session(&upstreams, session, who))
             .collect(),
-        apps: apps(&store, page.texts, who, now).await?,
+        apps: apps(&store, page.texts, &upstreams, who, now).await?,
         logins: logins
             .iter()
             .map(|login| shown_login(&upstreams, page.texts, login, logins.len() > 1))
@@ -231,6 +231,7 @@ fn shown_session(upstreams: &Upstreams, session: &Session, who: &LoggedIn) -> Sh
 async fn apps(
     store: &Store,
     texts: &Texts,
+    upstreams: &Upstreams,
     who: &LoggedIn,
     now: UnixTime,
 ) -> Result<Vec<ShownApp>, OAuthError> {
@@ -260,7 +261,7 @@ async fn apps(
         scope.sort_by_key(|scope| scope != scope::OPENID);
         let may = scope
             .iter()
-            .map(|scope| super::consent::describe(texts, scope));
+            .map(|scope| super::consent::describe(texts, upstreams, scope));
         apps.push(ShownApp {
             name: name.to_owned(),
             end_text: (texts.end_app)(name),

@@ -36,12 +36,14 @@ pub enum Purpose {
     LogoutRequest,
     /// Who has arrived from an upstream's page.
     Arrival,
+    /// Tokens of an upstream at rest.
+    VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
 }
 
 impl Purpose {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -53,6 +55,7 @@ impl Purpose {
         Self::SigningKey,
         Self::LogoutRequest,
         Self::Arrival,
+        Self::VaultEntry,
         Self::PairwiseSubject,
     ];
 
@@ -70,6 +73,7 @@ impl Purpose {
             Self::SigningKey => "signing-key",
             Self::LogoutRequest => "logout-request",
             Self::Arrival => "arrival",
+            Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
         }
     }

@@ -64,6 +64,12 @@ pub struct Client {
     /// What its `sub` claims are.
     #[serde(default)]
     pub subject_type: SubjectType,
+    /// The upstreams whose tokens of the logged-in person it may have (T62). Ours.
+    #[serde(default)]
+    pub upstream_tokens: BTreeSet<UpstreamId>,
+    /// The upstreams whose service account's token it may have (T62). Ours.
+    #[serde(default)]
+    pub service_tokens: BTreeSet<UpstreamId>,
 }
 
 /// What a client's `sub` claims are (OpenID Connect Core section 8).
@@ -165,6 +171,8 @@ impl Client {
             consent: ConsentPolicy::None,
             require_pkce: false,
             subject_type: SubjectType::Public,
+            upstream_tokens: BTreeSet::new(),
+            service_tokens: BTreeSet::new(),
         })
     }
 

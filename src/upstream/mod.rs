@@ -5,6 +5,7 @@ pub mod aim18;
 pub mod imis;
 pub mod look;
 pub mod outbound;
+mod relay;
 pub mod settings;
 pub mod shelf;
 pub mod users;
@@ -19,6 +20,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
 
@@ -56,6 +58,8 @@ pub struct Upstream {
     pub api: Option<Box<dyn Api>>,
     /// The claims that it may tell besides those of [`Profile::NAMES`].
     pub claims: Vec<String>,
+    /// The address that its API and pages are below, as configured.
+    pub base_url: Option<Url>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
 }
@@ -82,8 +86,42 @@ impl Upstream {
             sign_off: None,
             api: None,
             claims: Vec::new(),
+            base_url: None,
             probe,
         }
+    }
+}
+
+/// The upstreams, in the order of the config. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Upstreams(Arc<Vec<Upstream>>);
+
+impl Upstreams {
+    /// Takes the upstreams.
+    pub fn new(upstreams: Vec<Upstream>) -> Self {
+        Self(Arc::new(upstreams))
+    }
+
+    /// The one with this name.
+    pub fn find(&self, id: &str) -> Option<&Upstream> {
+        self.0.iter().find(|upstream| upstream.id.as_str() == id)
+    }
+
+    /// The one whose base address this is (RFC 8707 section 2); a slash at the end makes no difference.
+    pub fn find_by_base_url(&self, url: &Url) -> Option<&Upstream> {
+        let plain = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let named = plain(url);
+        self.0
+            .iter()
+            .find(|upstream| upstream.base_url.as_ref().map(plain).as_ref() == Some(&named))
+    }
+
+    /// Those that `allowed` admits.
+    pub fn allowed(
+        &self,
+        allowed: impl Fn(&UpstreamId) -> bool,
+    ) -> impl Iterator<Item = &Upstream> {
+        self.0.iter().filter(move |upstream| allowed(&upstream.id))
     }
 }
 
@@ -96,6 +134,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where the service account's token is kept.
     pub shelf: Arc<dyn Shelf>,
+    /// Who we are to the world.
+    pub issuer: Issuer,
 }
 
 /// A way to log in.
@@ -158,6 +198,9 @@ pub struct UpstreamTokens {
     /// Which of the upstream's client applications they belong to, where its API or a renewal has to name it.
     #[serde(default)]
     pub application: Option<String>,
+    /// Whose they are, where a renewal tells that again: [`Identity::subject`].
+    #[serde(default)]
+    pub subject: Option<String>,
     /// What a sign-off there shows of this login (an ID token).
     #[serde(with = "secret::sealed::option", default)]
     pub sign_off_hint: Option<Secret>,
@@ -185,6 +228,19 @@ pub enum LoginError {
     /// An answer that makes no sense.
     #[error("the upstream's answer makes no sense")]
     Protocol(#[source] BoxError),
+}
+
+impl LoginError {
+    /// Whether the request may have reached the upstream though no whole answer came back: what it was to be given once,
+    /// it may have given (T64).
+    pub fn lost_the_answer(&self) -> bool {
+        match self {
+            Self::Unavailable(source) | Self::Protocol(source) => {
+                outbound::lost_the_answer(source.as_ref())
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Logs a person in with what they typed into our form.
@@ -247,6 +303,9 @@ pub struct Return<'a> {
 pub trait CallbackLogin: Send + Sync {
     /// Whether the upstream always sends `state` back, so that an answer without it must be refused.
     fn always_returns_state(&self) -> bool;
+
+    /// The parameter that the upstream hands its code over in.
+    fn code_parameter(&self) -> &str;
 
     /// Turns what came back into a person. The caller has checked that this browser was sent away by us, and that
     /// `state`, if it came, is the one it was sent with.
@@ -376,7 +435,8 @@ pub struct ApiAnswer {
     pub token_refused: bool,
 }
 
-/// Calls the upstream's API.
+/// Calls the upstream's API. Whose tokens these are is the caller's decision, and the caller's duty: a call for a person is
+/// made with that person's own, never with those of the service account, which may do more (T61).
 #[async_trait]
 pub trait Api: Send + Sync {
     /// Calls it with `tokens`, in the upstream's own manner.

@@ -118,24 +118,21 @@ impl Http {
         read(request.timeout(timeout), timeout, MAX_UPSTREAM_BYTES).await
     }
 
-    /// Any request, with a limit on the whole exchange and one of `most` bytes on the answer.
-    pub(super) async fn send(
-        &self,
-        method: Method,
-        url: Url,
-        headers: HeaderMap,
-        body: Vec<u8>,
-        timeout: Duration,
-        most: usize,
-    ) -> Result<Answer, Trouble> {
-        let request = self.client.request(method, url).headers(headers);
+    /// Any request, with limits on the whole exchange and on the answer.
+    pub(super) async fn send(&self, call: Outgoing, limits: Limits) -> Result<Answer, Trouble> {
+        let Limits { timeout, bytes } = limits;
+        let request = self
+            .client
+            .request(call.method, call.url)
+            .headers(call.headers)
+            .timeout(timeout);
         // An empty body is none: some servers refuse a GET that has a length.
-        let request = if body.is_empty() {
+        let request = if call.body.is_empty() {
             request
         } else {
-            request.body(body)
+            request.body(call.body)
         };
-        read(request.timeout(timeout), timeout, most).await
+        read(request, timeout, bytes).await
     }
 
     /// A POST of a form, with a limit on the whole exchange.
@@ -153,6 +150,21 @@ impl Http {
             .timeout(timeout);
         read(request, timeout, MAX_UPSTREAM_BYTES).await
     }
+}
+
+/// A request of any kind.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What an exchange may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) bytes: usize,
 }
 
 async fn read(
@@ -257,6 +269,18 @@ impl From<Trouble> for LoginError {
             _ => Self::Unavailable(trouble.into()),
         }
     }
+}
+
+/// Whether somewhere behind `error` is a request that was, or may have been, sent and not answered in whole.
+pub(super) fn lost_the_answer(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(trouble) = error.downcast_ref::<Trouble>() {
+            return !matches!(trouble, Trouble::Unreachable(_));
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Foreign text in a form fit for our log: without the secrets of the request that it may repeat (plain or

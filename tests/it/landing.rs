@@ -12,16 +12,20 @@ const START: &str = "form[action='/upstream/members/start']";
 /// The form by which the page delivers its token.
 const DELIVERY: &str = "form:has(input[name=refresh_token])";
 const SIGN_IN: &str = "form:has(input[name=password])";
-const CONTINUE: &str = "form:has(input[name=arrival])";
+pub(crate) const CONTINUE: &str = "form:has(input[name=arrival])";
 
 /// From the app's request to the iMIS page that a click on our page leads to.
 async fn leave(server: &TestServer, browser: &mut Browser, client_id: &str) -> Page {
-    let page = browser.open(server.authorize_url(client_id, &[])).await;
+    leave_from(browser, &server.authorize_url(client_id, &[])).await
+}
+
+pub(crate) async fn leave_from(browser: &mut Browser, url: &str) -> Page {
+    let page = browser.open(url).await;
     browser.submit(&page, START, &[]).await
 }
 
 /// Delivers as a browser with scripts does: across sites, so that our cookies stay at home.
-async fn deliver(browser: &mut Browser, page: &Page) -> Page {
+pub(crate) async fn deliver(browser: &mut Browser, page: &Page) -> Page {
     let (action, fields) = page.form(DELIVERY);
     let fields: Vec<(&str, &str)> = fields
         .iter()
@@ -39,13 +43,17 @@ async fn sign_in(browser: &mut Browser, page: &Page, person: ImisPerson) -> Page
 }
 
 /// Signs in at iMIS first, as somebody who is on its web site.
-async fn at_imis(server: &TestServer, browser: &mut Browser, person: ImisPerson) {
+pub(crate) async fn at_imis(server: &TestServer, browser: &mut Browser, person: ImisPerson) {
     let url = server.imis_url();
     let page = browser.open(format!("{url}/Sign-in.aspx")).await;
     sign_in(browser, &page, person).await;
 }
 
-async fn from_imis(server: &TestServer, browser: &mut Browser, application: &str) -> Page {
+pub(crate) async fn from_imis(
+    server: &TestServer,
+    browser: &mut Browser,
+    application: &str,
+) -> Page {
     let page = browser
         .open(format!("{}/SSO/{application}.aspx", server.imis_url()))
         .await;

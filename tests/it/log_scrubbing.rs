@@ -14,6 +14,7 @@ use crate::harness::browser::{Browser, PASSWORD_FORM, Page, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer};
 use crate::harness::server::{POST_SECRET, Setup, TestServer, WEB_SECRET};
 use crate::harness::steps::TO_AIM18;
+use crate::token_exchange::{by_page, callers, employee, exchange, exchange_with, of_service};
 
 const WRONG: &str = "not-the-password-of-anybody";
 
@@ -165,6 +166,60 @@ impl Run {
         }
     }
 
+    /// Tokens of upstreams are handed out, renewed, and lost.
+    async fn releases(&mut self) {
+        let server = &self.server;
+        let mut browser = Browser::new();
+        let scope = "openid offline_access upstream:members upstream:staff";
+        let member = by_page(server, &mut browser, scope).await;
+        let given = exchange(server, &member, "members").await;
+        let refused = exchange(server, &given, "members").await;
+        assert_eq!(refused.status, 400);
+        server.clock.advance(1198);
+        let next = server
+            .refresh("calling-app", member.text("refresh_token"))
+            .await;
+        let renewed = exchange(server, &next, "members").await;
+        assert_eq!(renewed.status, 200, "{renewed:?}");
+        server.clock.advance(1198);
+        let last = server
+            .refresh("calling-app", next.text("refresh_token"))
+            .await;
+        server.imis.fail_once("/token", Fault::CloseAfter(99));
+        exchange(server, &last, "members").await;
+        let employee = employee(server, &mut Browser::new(), ANN_LEE).await;
+        let staff = exchange(server, &employee, "staff").await;
+        let service = of_service(server).await;
+        let token = service.text("access_token");
+        let services = exchange_with(server, "both", token, &[]).await;
+        server
+            .imis
+            .change(SERVICE.username, |person| person.password = "elsewhere");
+        server.clock.advance(1200);
+        let again = of_service(server).await;
+        let refused = exchange_with(server, "both", again.text("access_token"), &[]).await;
+        assert_eq!(refused.status, 500);
+        server.imis.change(SERVICE.username, |person| {
+            person.password = SERVICE.password;
+        });
+        server.clock.advance(15 * 60);
+        for (what, answer) in [
+            ("a caller", &member),
+            ("the upstream's own", &given),
+            ("the upstream's own, renewed", &renewed),
+            ("the upstream's own, staff", &staff),
+            ("the upstream's own, service", &services),
+            ("a server", &service),
+        ] {
+            assert!(
+                answer.body["access_token"].is_string(),
+                "{what}: {answer:?}"
+            );
+            self.tokens(what, answer);
+        }
+        self.browser("a caller", &browser);
+    }
+
     /// iMIS breaks in every way, in front of somebody who types the right password.
     async fn breakdown(&mut self) {
         for place in ["/token", "/api/"] {
@@ -262,7 +317,7 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     // While there is one subscriber alone, `tracing` asks the thread that comes by an event first whether anybody wants it,
     // and that may be another test's.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(callers).await;
     let mut run = Run {
         server,
         secrets: BTreeMap::new(),
@@ -286,6 +341,7 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     run.member(JO_SMITH).await;
     run.member(ZOE).await;
     run.employee().await;
+    run.releases().await;
     run.breakdown().await;
     run.mistakes().await;
     run.upstream_secrets();
@@ -299,6 +355,8 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
         "code_replayed",
         "refresh_token_replayed",
         "logged_out",
+        "upstream_token_released",
+        "the answer to a renewal was lost",
         "reqwest",
     ] {
         assert!(text.contains(event), "the log was not captured: no {event}");

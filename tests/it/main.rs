@@ -87,11 +87,21 @@ mod tabs;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod token_exchange;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod upstream_aim18;
+#[cfg(test)]
+mod upstream_aim18_api;
+#[cfg(test)]
+mod upstream_aim18_check;
+#[cfg(test)]
+mod upstream_aim18_later;
+#[cfg(test)]
+mod upstream_aim18_return;
 #[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
@@ -106,3 +116,5 @@ mod upstream_outbound;
 mod upstream_users;
 #[cfg(test)]
 mod userinfo;
+#[cfg(test)]
+mod vault;

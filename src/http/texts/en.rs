@@ -40,6 +40,9 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "see your name and user name",
     scope_email: "see your email address",
     scope_offline_access: "keep this access when you are not there, until you sign out everywhere",
+    scope_upstream: |label| {
+        format!("act for you at “{label}”, with everything that you may do there")
+    },
     scope_other: |scope| format!("use “{scope}”"),
     allow: "Allow",
     deny: "Do not allow",

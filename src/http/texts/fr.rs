@@ -42,6 +42,9 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "voir votre nom et votre nom d’utilisateur",
     scope_email: "voir votre adresse électronique",
     scope_offline_access: "garder cet accès en votre absence, jusqu’à ce que vous vous déconnectiez partout",
+    scope_upstream: |label| {
+        format!("agir en votre nom auprès de « {label} », avec tout ce que vous pouvez y faire")
+    },
     scope_other: |scope| format!("utiliser « {scope} »"),
     allow: "Autoriser",
     deny: "Ne pas autoriser",

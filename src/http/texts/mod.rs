@@ -47,6 +47,7 @@ pub struct Texts {
     pub scope_profile: &'static str,
     pub scope_email: &'static str,
     pub scope_offline_access: &'static str,
+    pub scope_upstream: With,
     pub scope_other: With,
     pub allow: &'static str,
     pub deny: &'static str,

@@ -34,6 +34,7 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "查看您的姓名和用户名",
     scope_email: "查看您的电子邮件地址",
     scope_offline_access: "在您不在时保留此访问权，直到您从所有地方退出",
+    scope_upstream: |label| format!("在“{label}”中代表您操作，并可执行您在那里有权进行的一切操作"),
     scope_other: |scope| format!("使用“{scope}”"),
     allow: "允许",
     deny: "不允许",

@@ -34,6 +34,9 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "查看您的姓名和使用者名稱",
     scope_email: "查看您的電子郵件地址",
     scope_offline_access: "在您不在時保留此存取權，直到您從所有地方登出",
+    scope_upstream: |label| {
+        format!("在「{label}」中代表您操作，並可執行您在那裡有權進行的一切操作")
+    },
     scope_other: |scope| format!("使用「{scope}」"),
     allow: "允許",
     deny: "不允許",

@@ -43,7 +43,9 @@ fn new_session(account: &Account, login: &UpstreamSubject) -> Session {
 
 async fn session(store: &Store, account: &Account, login: &UpstreamSubject) -> Session {
     let session = new_session(account, login);
-    let began = store.replace_session(&random_id(), &session, None).await;
+    let began = store
+        .replace_session(&random_id(), &session, None, None)
+        .await;
     assert!(began.unwrap());
     session
 }
@@ -223,7 +225,10 @@ async fn unlinking_gives_the_login_an_account_of_its_own() {
         upstream_subject: None,
         ..new_session(&kept, &staff("7"))
     };
-    store.replace_session("old", &unknown, None).await.unwrap();
+    store
+        .replace_session("old", &unknown, None, None)
+        .await
+        .unwrap();
 
     let new = new_account();
     let login = staff("7");
@@ -284,7 +289,8 @@ async fn each_session_has_the_profile_of_its_own_login() {
                 &Session {
                     upstream_subject: Some("2".to_owned()),
                     ..by_member.clone()
-                }
+                },
+                None
             )
             .await
             .unwrap(),
@@ -306,7 +312,10 @@ async fn what_an_older_node_wrote_is_read() {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     let old = super::session(&account);
-    store.replace_session("old", &old, None).await.unwrap();
+    store
+        .replace_session("old", &old, None, None)
+        .await
+        .unwrap();
     let found = store.find_account_of_session(&old.id).await.unwrap();
     assert_eq!(found.unwrap().profile.name.as_deref(), Some("Jo Smith"));
     let found = store.find_accounts_by_username("jsmith").await.unwrap();
@@ -331,12 +340,22 @@ async fn a_closed_account_is_closed_at_once_and_for_every_login() {
     let again = store.disable_account(&account.id, NOW + 9).await.unwrap();
     assert_eq!(again, None);
     let late = new_session(&account, &member("1"));
-    assert!(!store.replace_session("late", &late, None).await.unwrap());
-    assert!(!store.renew_session("late", &live).await.unwrap());
+    assert!(
+        !store
+            .replace_session("late", &late, None, None)
+            .await
+            .unwrap()
+    );
+    assert!(!store.renew_session("late", &live, None).await.unwrap());
 
     assert!(store.enable_account(&account.id).await.unwrap());
     assert!(!store.enable_account(&account.id).await.unwrap());
-    assert!(store.replace_session("late", &late, None).await.unwrap());
+    assert!(
+        store
+            .replace_session("late", &late, None, None)
+            .await
+            .unwrap()
+    );
     assert!(!is_live(store, &live).await && !stands(store, &offline).await);
 }
 
@@ -538,7 +557,7 @@ async fn nothing_slips_in_behind_a_link_an_unlink_or_a_closing() {
                 let account = if linked { &kept } else { &other };
                 let session = new_session(account, &moved);
                 if !store
-                    .replace_session(&random_id(), &session, None)
+                    .replace_session(&random_id(), &session, None, None)
                     .await
                     .unwrap()
                 {
@@ -555,7 +574,10 @@ async fn nothing_slips_in_behind_a_link_an_unlink_or_a_closing() {
                     .redeem_code(&hash, &family, CAP, NOW + 1)
                     .await
                     .unwrap();
-                store.renew_session(&random_id(), &session).await.unwrap();
+                store
+                    .renew_session(&random_id(), &session, None)
+                    .await
+                    .unwrap();
             });
         }
         race(racers).await;

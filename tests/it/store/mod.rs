@@ -12,6 +12,7 @@ mod sessions;
 mod signing_keys;
 mod sweep;
 mod throttles;
+mod vault_entries;
 
 use std::future::Future;
 
@@ -60,7 +61,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None)
+            .replace_session("session-hash", &session, None, None)
             .await
             .unwrap();
         Self {
@@ -125,6 +126,8 @@ fn client(id: &str) -> Client {
         consent: ConsentPolicy::None,
         require_pkce: true,
         subject_type: SubjectType::Public,
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 
