@@ -13,10 +13,11 @@ use super::text;
 use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
-use crate::model::client::{Client, ConsentPolicy};
+use crate::model::client::{Client, ConsentPolicy, SubjectType};
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
@@ -52,8 +53,18 @@ pub(super) struct Raw {
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
     claims: BTreeMap<String, client_claims::Raw>,
+    subject_type: RawSubjectType,
+    sector_identifier: Option<String>,
     upstream_tokens: Vec<String>,
     service_tokens: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawSubjectType {
+    #[default]
+    Public,
+    Pairwise,
 }
 
 /// What the rest of the config lets a client refer to.
@@ -90,6 +101,8 @@ impl ClientConfig {
                 "a public client must use PKCE (RFC 9700 section 2.1.1); remove this key",
             );
         }
+        let redirect_uris =
+            client_uris::register(&raw.redirect_uris, &at.key("redirect_uris"), report);
         let scope = check_scope(
             raw.scope.as_deref(),
             &grant_types,
@@ -107,16 +120,13 @@ impl ClientConfig {
         };
         upstream_tokens::check(&wanted, known, at, report);
         let client = Client {
+            subject_type: check_subject_type(&raw, &redirect_uris, at, report),
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
             client_name: raw.client_name,
             client_uri: raw.client_uri,
             initiate_login_uri: raw.initiate_login_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
-            redirect_uris: client_uris::register(
-                &raw.redirect_uris,
-                &at.key("redirect_uris"),
-                report,
-            ),
+            redirect_uris,
             post_logout_redirect_uris: client_uris::register(
                 &raw.post_logout_redirect_uris,
                 &at.key("post_logout_redirect_uris"),
@@ -294,6 +304,58 @@ fn check_algorithm(
         );
     }
     algorithm
+}
+
+/// OpenID Connect Core section 8.1. The files are the administrator's, so a sector that they name is believed.
+fn check_subject_type(
+    raw: &Raw,
+    redirect_uris: &[RedirectUri],
+    at: &Place,
+    report: &mut Report,
+) -> SubjectType {
+    let at_sector = at.key("sector_identifier");
+    match (raw.subject_type, &raw.sector_identifier) {
+        (RawSubjectType::Public, None) => SubjectType::Public,
+        (RawSubjectType::Public, Some(_)) => {
+            report.problem(
+                &at_sector,
+                "is for pairwise subjects alone; write subject_type = \"pairwise\", or remove it",
+            );
+            SubjectType::Public
+        }
+        (RawSubjectType::Pairwise, Some(sector)) => {
+            if !client_uris::is_host(sector) {
+                report.problem(
+                    &at_sector,
+                    "must be a host in lower case, without scheme and path, such as \"app.example.org\"",
+                );
+            }
+            SubjectType::Pairwise {
+                sector: sector.clone(),
+            }
+        }
+        (RawSubjectType::Pairwise, None) => {
+            let hosts: BTreeSet<Option<String>> = redirect_uris
+                .iter()
+                .map(|uri| client_uris::web_host(uri.as_str()))
+                .collect();
+            let mut hosts = hosts.into_iter();
+            let sector = match (hosts.next(), hosts.next()) {
+                (Some(Some(host)), None) => host,
+                // Without any address there is a problem already, or nobody to have a subject.
+                (None, _) => String::new(),
+                _ => {
+                    report.problem(
+                        &at_sector,
+                        "is missing: pairwise subjects are made for one host, and redirect_uris have several, or one on this \
+                         machine or in an app; write the host that they belong to, such as \"app.example.org\"",
+                    );
+                    String::new()
+                }
+            };
+            SubjectType::Pairwise { sector }
+        }
+    }
 }
 
 fn check_upstreams(

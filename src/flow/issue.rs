@@ -9,6 +9,8 @@ use crate::model::session::Authentication;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::FamilyId;
 
+use crate::tokens::subject;
+
 use super::{Flow, LoggedIn};
 
 impl Flow {
@@ -57,10 +59,11 @@ impl Flow {
         value: &str,
     ) -> Result<String, OAuthError> {
         let authentication = code.grant.authentication.clone();
+        let subject = subject::for_client(&self.secrets, client, &who.account)?;
         let person = Person {
             account_id: who.account.id.clone(),
-            subject: who.account.subject.clone(),
-            claims: client.claims_about(&who.account, &authentication),
+            claims: client.claims_about(&subject, &who.account, &authentication),
+            subject,
             authentication,
             nonce: code.grant.nonce.clone(),
             family_id: code.family_id.clone(),

@@ -133,7 +133,7 @@ impl Grants {
             ));
         }
         match self.store.find_account(account_id).await? {
-            Some(account) if account.disabled_at.is_none() => Ok(account),
+            Some(account) if account.is_open() => Ok(account),
             _ => Err(OAuthError::invalid_grant("the account was closed")),
         }
     }

@@ -13,6 +13,7 @@ use crate::model::client::{Client, ReturnTo};
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
+use crate::protocol::ids::Subject;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
@@ -147,7 +148,7 @@ impl Endpoint {
 
     /// The person that a verified hint names (T29). A hint that is none of ours is an error: ignoring it would log in
     /// somebody whom the client did not expect.
-    fn hinted_subject(&self, client: &Client, hint: &str) -> Result<String, OAuthError> {
+    fn hinted_subject(&self, client: &Client, hint: &str) -> Result<Subject, OAuthError> {
         let claims = self.mint.read_id_token_hint(hint).map_err(|error| {
             OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
                 .because(error)
@@ -157,6 +158,6 @@ impl Endpoint {
                 "id_token_hint was issued to another client",
             ));
         }
-        Ok(claims.sub)
+        Ok(Subject::new(claims.sub))
     }
 }

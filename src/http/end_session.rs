@@ -196,14 +196,22 @@ async fn end(state: &HttpState, logout: &Logout, who: &LoggedIn) -> Result<Respo
 
 /// On to where the client wanted the browser, or to a page that says it is done; without a session cookie either way.
 fn leave(state: &HttpState, logout: &Logout) -> Response {
-    let mut response = if let Some(destination) = &logout.destination {
-        see_other(destination)
-    } else {
-        let template = SignedOutPage {
-            page: Page::current(),
-        };
-        page::render(StatusCode::OK, &template, &FormTargets::default())
+    let Some(destination) = &logout.destination else {
+        return signed_out(state);
     };
+    without_session(state, see_other(destination))
+}
+
+/// The page that says it is done.
+pub(super) fn signed_out(state: &HttpState) -> Response {
+    let template = SignedOutPage {
+        page: Page::current(),
+    };
+    let targets = FormTargets::default();
+    without_session(state, page::render(StatusCode::OK, &template, &targets))
+}
+
+fn without_session(state: &HttpState, mut response: Response) -> Response {
     let names = CookieNames::from_ref(state);
     cookies::set(response.headers_mut(), [names.remove(names.session())]);
     response

@@ -26,6 +26,7 @@ use crate::protocol::params::Params;
 use crate::store::Store;
 use crate::upstream::{LandingApplication, LoginError, Upstream};
 
+use super::account;
 use super::arrival::{ANSWER_SECONDS, ARRIVAL_SECONDS, Arrival, Arrivals, Refusal, Who};
 use super::away::{Away, AwayList, Match};
 use super::client_address::ClientAddress;
@@ -33,7 +34,7 @@ use super::cookies::{self, CookieNames, RequestCookies};
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
-use super::login::{self, Notice, Show, display_name};
+use super::login::{self, Notice, Show};
 use super::page::{self, FormTargets, Page};
 use super::resume::{CurrentLogin, OpenFlow};
 use super::return_to::see_other;
@@ -56,13 +57,6 @@ struct LandingPage {
     action: String,
     arrival: String,
     form_token: String,
-}
-
-#[derive(Template)]
-#[template(path = "pages/signed_in.html")]
-struct SignedInPage {
-    page: Page,
-    signed_in_as: String,
 }
 
 /// One landing, and everything its steps need.
@@ -172,20 +166,12 @@ impl Place {
             .filter(|client| client.allows_upstream(&upstream.id)))
     }
 
-    /// On to the app, or to a page that says that the person is signed in.
-    async fn go_on(&self, who: &LoggedIn) -> Result<Response, PageError> {
+    /// On to the app, or to the account page.
+    async fn go_on(&self) -> Result<Response, PageError> {
         let issuer = Issuer::from_ref(&self.state);
         let client = self.client().await?;
-        if let Some(url) = client.and_then(|client| client.go_on_url(&issuer)) {
-            return Ok(see_other(&url));
-        }
-        let page = Page::current();
-        let template = SignedInPage {
-            signed_in_as: (page.texts.signed_in_as)(display_name(who)),
-            page,
-        };
-        let targets = FormTargets::default();
-        Ok(page::render(StatusCode::OK, &template, &targets))
+        let url = client.and_then(|client| client.go_on_url(&issuer));
+        Ok(see_other(url.as_deref().unwrap_or(account::PATH)))
     }
 }
 
@@ -338,7 +324,7 @@ async fn unasked(
     if let Some(who) = &logged_in
         && flow.is_same_person(who, &upstream.id, identity).await?
     {
-        return place.go_on(who).await;
+        return place.go_on().await;
     }
     let name = identity.profile.display_name().unwrap_or(&identity.subject);
     let secrets = Secrets::from_ref(&place.state);
@@ -379,7 +365,11 @@ async fn answered(
     let new = Flow::from_ref(&place.state)
         .log_in(&upstream.id, *identity, previous)
         .await?;
-    let mut response = place.go_on(&new.logged_in).await?;
+    let Some(new) = new else {
+        login::log_failure(&upstream.label, &login::closed());
+        return Err(PageError::new(Trouble::Closed));
+    };
+    let mut response = place.go_on().await?;
     let names = CookieNames::from_ref(&place.state);
     let session = names.make(names.session(), new.secret.expose().to_owned(), None);
     let used = place.arrivals(request_cookies).forget(handle).await?;

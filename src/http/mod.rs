@@ -1,5 +1,6 @@
 //! The web: one file an endpoint or page. The only room that names axum and askama.
 
+pub mod account;
 pub mod arrival;
 pub mod assets;
 pub mod authorize;
@@ -53,6 +54,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(resume::router())
         .merge(login::router())
         .merge(consent::router())
+        .merge(account::router())
         .merge(upstream::router())
         .merge(landing::router())
         .merge(end_session::router())

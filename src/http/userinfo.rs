@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::flow::Flow;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::Subject;
 use crate::protocol::scope;
 use crate::tokens::Mint;
 
@@ -28,7 +29,7 @@ pub(super) fn router() -> Router<HttpState> {
 
 #[derive(Serialize)]
 struct Userinfo {
-    sub: String,
+    sub: Subject,
     #[serde(flatten)]
     claims: BTreeMap<String, Value>,
 }
@@ -81,9 +82,10 @@ async fn userinfo(
         .map_err(OAuthError::from)?
         .ok_or_else(|| invalid_token("its client is no longer registered"))?
         .client;
+    let subject = Subject::new(claims.sub);
     let answer = Userinfo {
-        sub: claims.sub,
-        claims: client.claims_within(&granted, &account, &family.authentication),
+        claims: client.claims_within(&granted, &subject, &account, &family.authentication),
+        sub: subject,
     };
     Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
 }

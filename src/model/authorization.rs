@@ -7,11 +7,13 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
+use crate::protocol::claims::Profile;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId};
+use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, Subject};
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
 
+use super::account::UpstreamSubject;
 use super::client::{Client, ReturnTo};
 use super::session::Authentication;
 
@@ -28,7 +30,7 @@ pub struct PendingAuthorization {
     /// The request, its scope narrowed to the client's.
     pub request: AuthorizationRequest,
     /// The `sub` that a verified `id_token_hint` names.
-    pub expected_subject: Option<String>,
+    pub expected_subject: Option<Subject>,
     /// When it began.
     pub started_at: UnixTime,
     /// The session that a login in this very flow made; proof that `prompt=login` and `max_age` were obeyed (T28).
@@ -37,6 +39,40 @@ pub struct PendingAuthorization {
     pub selected: Option<SessionId>,
     /// The session that consented in this flow.
     pub consented: Option<SessionId>,
+    /// What a flow that no client asked for is to lead to: a page of ours, and never a code.
+    #[serde(default)]
+    pub errand: Option<Errand>,
+}
+
+/// What a login that no client asked for is to lead to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Errand {
+    /// The account page.
+    Account,
+    /// One more login for the account.
+    Link {
+        /// Whether the login page asks for that login now, and not for one that the account has.
+        asked: bool,
+        /// Whom that login turned out to be.
+        proven: Option<ProvenLogin>,
+    },
+    /// One login less.
+    Unlink {
+        /// The login.
+        login: UpstreamSubject,
+    },
+}
+
+/// Somebody who has logged in without becoming this browser's person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvenLogin {
+    /// What the upstream calls them.
+    pub login: UpstreamSubject,
+    /// What it says about them.
+    pub profile: Profile,
+    /// When.
+    pub at: UnixTime,
 }
 
 impl PendingAuthorization {
@@ -76,6 +112,7 @@ impl PendingAuthorization {
             logged_in: None,
             selected: None,
             consented: None,
+            errand: None,
         })
     }
 
@@ -102,7 +139,7 @@ pub struct Person {
     /// The account.
     pub account_id: AccountId,
     /// The `sub` claim for this client.
-    pub subject: String,
+    pub subject: Subject,
     /// The login.
     pub authentication: Authentication,
     /// The nonce for the ID token.

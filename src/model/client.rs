@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
@@ -72,6 +72,9 @@ pub struct Client {
     /// More claims, in its ID tokens and at userinfo. Ours. Rows of older nodes have none.
     #[serde(default)]
     pub claims: ClientClaims,
+    /// What its `sub` claims are.
+    #[serde(default)]
+    pub subject_type: SubjectType,
     /// The upstreams whose tokens of the logged-in person it may have (T62). Ours.
     #[serde(default)]
     pub upstream_tokens: BTreeSet<UpstreamId>,
@@ -83,6 +86,23 @@ pub struct Client {
 fn code_alone() -> BTreeSet<ResponseType> {
     BTreeSet::from([ResponseType::Code])
 }
+
+/// What a client's `sub` claims are (OpenID Connect Core section 8).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectType {
+    /// Each person's is the same for all public clients.
+    #[default]
+    Public,
+    /// Each person's differs from sector to sector, so that clients cannot tell each other whom they know.
+    Pairwise {
+        /// The sector identifier: the host that the client shares with others of its sector (section 8.1).
+        sector: String,
+    },
+}
+
+/// What the pages of ours that log somebody in call themselves: no client can be registered by a name with a space.
+pub const OWN_CLIENT_ID: &str = "account page";
 
 /// One of a client's live secrets (two at the most, so that they can be changed without downtime).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +165,34 @@ impl ReturnTo {
 }
 
 impl Client {
+    /// The account page, in the place where flows have a client: everybody may log in there. It can redeem nothing, for
+    /// it is not registered, and its flows end at pages of ours.
+    pub fn account_page(issuer: &Issuer) -> Result<Self, OAuthError> {
+        let page = RedirectUri::register(&issuer.at("/account"));
+        Ok(Self {
+            client_id: ClientId::new(OWN_CLIENT_ID),
+            client_name: None,
+            client_uri: None,
+            initiate_login_uri: None,
+            token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            post_logout_redirect_uris: Vec::new(),
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            scope: Scope::parse(scope::OPENID).map_err(OAuthError::server_error)?,
+            default_max_age: None,
+            id_token_signed_response_alg: SigningAlgorithm::default(),
+            audience: Vec::new(),
+            upstreams: None,
+            consent: ConsentPolicy::None,
+            require_pkce: false,
+            response_types: code_alone(),
+            claims: ClientClaims::default(),
+            subject_type: SubjectType::Public,
+            upstream_tokens: BTreeSet::new(),
+            service_tokens: BTreeSet::new(),
+        })
+    }
+
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
@@ -199,14 +247,15 @@ impl Client {
         })
     }
 
-    /// What this client is told about the person besides the claims of its scopes.
+    /// What this client is told about the person besides the claims of its scopes. `subject` is the person's `sub` for it.
     pub fn claims_about(
         &self,
+        subject: &Subject,
         account: &Account,
         authentication: &Authentication,
     ) -> BTreeMap<String, Value> {
         self.claims.about(About {
-            subject: &account.subject,
+            subject,
             profile: &account.profile,
             upstream: &authentication.upstream,
         })
@@ -216,11 +265,12 @@ impl Client {
     pub fn claims_within(
         &self,
         granted: &Scope,
+        subject: &Subject,
         account: &Account,
         authentication: &Authentication,
     ) -> BTreeMap<String, Value> {
         let opened = account.profile.within(granted).claims();
-        let own = self.claims_about(account, authentication);
+        let own = self.claims_about(subject, account, authentication);
         client_claims::lay_over(opened, own)
     }
 

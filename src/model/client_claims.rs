@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::protocol::claims::{Profile, SUBJECT};
-use crate::protocol::ids::UpstreamId;
+use crate::protocol::ids::{Subject, UpstreamId};
 
 /// The claims that a client is told besides those of its scopes, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub enum ClaimValue {
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
     /// The `sub` claim for this client.
-    pub subject: &'a str,
+    pub subject: &'a Subject,
     /// What the upstream told.
     pub profile: &'a Profile,
     /// Where they have logged in.
@@ -68,7 +68,7 @@ impl ClientClaims {
             return BTreeMap::new();
         }
         let mut known = person.profile.claims();
-        known.insert(SUBJECT.to_owned(), person.subject.into());
+        known.insert(SUBJECT.to_owned(), person.subject.as_str().into());
         let told = self.0.iter().filter_map(|(name, source)| {
             let value = source.value(&known, person)?;
             Some((name.clone(), value))
@@ -134,7 +134,7 @@ mod tests {
         let profile: Profile = serde_json::from_value(profile).unwrap();
         let upstream = UpstreamId::new(upstream);
         let person = About {
-            subject: "the-subject",
+            subject: &Subject::new("the-subject"),
             profile: &profile,
             upstream: &upstream,
         };

@@ -44,7 +44,7 @@ impl Mint {
         };
         let claims = IdTokenClaims {
             iss: self.issuer.clone(),
-            sub: person.subject.clone(),
+            sub: person.subject.to_string(),
             aud: client.client_id.clone(),
             exp: now + self.lifetimes.id_token,
             iat: now,

@@ -3,6 +3,7 @@
 pub mod access_token;
 pub mod id_token;
 pub mod refresh_token;
+pub mod subject;
 
 use crate::clock::Clock;
 use crate::keys::{KeyError, KeyRing, Secrets};

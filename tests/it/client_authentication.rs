@@ -50,6 +50,7 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             require_pkce: false,
             response_types: BTreeSet::new(),
             claims: ClientClaims::default(),
+            subject_type: portico::model::client::SubjectType::Public,
             upstream_tokens: [].into(),
             service_tokens: [].into(),
         },

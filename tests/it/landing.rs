@@ -175,7 +175,8 @@ async fn the_same_person_is_not_asked_twice() {
     at_imis(&server, &mut browser, people::JO_SMITH).await;
     let page = from_imis(&server, &mut browser, "Portico").await;
     let page = browser.submit(&page, CONTINUE, &[]).await;
-    assert_eq!(page.text("h1").unwrap(), "You are signed in");
+    assert_eq!(page.url.path(), "/account");
+    assert_eq!(page.text("h1").unwrap(), "Your account");
     let page = from_imis(&server, &mut browser, "Events").await;
     assert_eq!(
         page.location().unwrap().as_str(),
@@ -196,6 +197,24 @@ async fn the_same_person_is_not_asked_twice() {
         "{}",
         page.body
     );
+}
+
+/// An account that an administrator closed stays closed on this way in, too.
+#[tokio::test]
+async fn a_closed_account_does_not_come_in_by_the_landing() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    browser.submit(&page, CONTINUE, &[]).await;
+    let account = server.store.list_accounts(1).await.unwrap().remove(0);
+    let now = server.clock.now();
+    let closed = server.store.disable_account(&account.id, now).await;
+    assert!(closed.unwrap().is_some());
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    let page = browser.submit(&page, CONTINUE, &[]).await;
+    assert_eq!(page.status, 403);
+    assert!(page.body.contains("You are known, but this account"));
 }
 
 /// T25: the yes needs this browser's cookie and this page's token.
