@@ -21,9 +21,14 @@ pub(super) const ANSWER_SECONDS: i64 = 5 * 60;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Arrival {
     pub(super) upstream: UpstreamId,
+    /// The landing's application; empty at the callback.
     pub(super) application: String,
     pub(super) until: UnixTime,
     pub(super) who: Who,
+    /// Whether a page of the upstream's site sent them, as the browser says.
+    pub(super) from_site: bool,
+    /// The flow of this browser that goes on when the person says yes.
+    pub(super) flow: Option<String>,
 }
 
 /// Whom a credential turned out to be.

@@ -3,9 +3,9 @@
 //!
 //! They come by a POST across sites, and so without our cookies (SameSite=Lax). What they bring is redeemed at once, for
 //! it may be good for one use and for minutes only; who it is waits, sealed, in a cookie for the GET of our own that
-//! follows, where the cookies are. With somebody away from this browser that flow goes on. Without, the person is asked:
-//! any site could have sent this browser here with a credential of somebody else's, so nobody is signed in silently
-//! (T25).
+//! follows, where the cookies are. With somebody away from this browser, and a delivery that the browser says is from the
+//! upstream's site, that flow goes on. Otherwise the person is asked: any site could have sent this browser here with a
+//! credential of somebody else's, so nobody is signed in silently (T25).
 
 use askama::Template;
 use axum::Router;
@@ -26,7 +26,7 @@ use crate::protocol::params::Params;
 use crate::store::Store;
 use crate::upstream::{LandingApplication, LoginError, Upstream};
 
-use super::arrival::{ANSWER_SECONDS, ARRIVAL_SECONDS, Arrival, Refusal, Who};
+use super::arrival::{ARRIVAL_SECONDS, Arrival, Refusal, Who};
 use super::away::{Away, AwayList, Match};
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames, RequestCookies};
@@ -35,8 +35,10 @@ use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::login::{self, Notice, Show, display_name};
 use super::page::{self, FormTargets, Page};
+use super::question::{self, Question};
 use super::resume::{CurrentLogin, OpenFlow};
 use super::return_to::see_other;
+use super::sender;
 use super::state::{HttpState, Upstreams};
 use super::upstream::find;
 
@@ -45,17 +47,6 @@ pub(super) fn router() -> Router<HttpState> {
         "/upstream/{id}/landing/{application}",
         get(arrived).post(receive),
     )
-}
-
-#[derive(Template)]
-#[template(path = "pages/landing.html")]
-struct LandingPage {
-    page: Page,
-    go_on_as: String,
-    arrived_as: String,
-    action: String,
-    arrival: String,
-    form_token: String,
 }
 
 #[derive(Template)]
@@ -100,7 +91,12 @@ impl Place {
     }
 
     /// Redeems what came, and sends the browser on to a GET of our own.
-    async fn redeem(&self, params: &Params, address: &str) -> Result<Response, PageError> {
+    async fn redeem(
+        &self,
+        params: &Params,
+        address: &str,
+        from_site: impl Fn(&Upstream) -> bool,
+    ) -> Result<Response, PageError> {
         let (upstream, landing) = find(&self.upstreams, &self.id, |upstream| {
             upstream.landing.as_deref()
         })?;
@@ -123,6 +119,8 @@ impl Place {
             application: self.application.clone(),
             until: self.now + ARRIVAL_SECONDS,
             who,
+            from_site: from_site(upstream),
+            flow: None,
         };
         let handle = random_id();
         let mut response = see_other(&format!("{}?arrival={handle}", self.path()));
@@ -145,10 +143,25 @@ impl Place {
         let names = CookieNames::from_ref(&self.state);
         let secrets = Secrets::from_ref(&self.state);
         Arrival::open(names, &secrets, cookies, handle, self.now)
-            .filter(|arrival| {
-                arrival.upstream.as_str() == self.id && arrival.application == self.application
-            })
+            .filter(|arrival| self.is_of(arrival))
             .ok_or_else(|| PageError::new(Trouble::Away))
+    }
+
+    fn is_of(&self, arrival: &Arrival) -> bool {
+        arrival.upstream.as_str() == self.id && arrival.application == self.application
+    }
+
+    /// The arrival is used, and whoever it belongs to is not away any more.
+    fn forget(
+        &self,
+        response: &mut Response,
+        handle: &str,
+        away: &AwayList,
+    ) -> Result<(), PageError> {
+        let names = CookieNames::from_ref(&self.state);
+        let used = names.remove(names.arrival(handle));
+        cookies::set(response.headers_mut(), [away.cookie()?, used]);
+        Ok(())
     }
 
     /// The client to go on to, if it serves this upstream (T15).
@@ -187,6 +200,7 @@ impl Place {
 async fn receive(
     State(state): State<HttpState>,
     path: Result<Path<(String, String)>, PathRejection>,
+    flow_cookies: FlowCookies,
     CurrentLogin(logged_in): CurrentLogin,
     request_cookies: RequestCookies,
     ClientAddress(address): ClientAddress,
@@ -200,9 +214,10 @@ async fn receive(
     };
     let form = PageForm(params);
     if form.optional("form_token")?.is_some() {
-        return answered(&place, &form, &request_cookies, logged_in).await;
+        return answered(&place, &form, &request_cookies, flow_cookies, logged_in).await;
     }
-    place.redeem(&form.0, &address).await
+    let from_site = |upstream: &Upstream| sender::is_site(&headers, upstream.site.as_ref());
+    place.redeem(&form.0, &address, from_site).await
 }
 
 async fn arrived(
@@ -222,7 +237,8 @@ async fn arrived(
         // No version is known to send the token in the address, where logs and histories keep it; but none is known
         // not to (research, section 2).
         tracing::warn!(upstream = place.id, "a landing was asked by GET");
-        return place.redeem(&params, &address).await;
+        // What brought an address about is not to be told: a redirect says no origin of its own.
+        return place.redeem(&params, &address, |_| false).await;
     };
     let came = come(&place, handle, flow_cookies, &request_cookies, logged_in).await;
     // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
@@ -274,29 +290,47 @@ async fn come(
             } else {
                 let open =
                     OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
-                expected(place, open, upstream, arrival.who).await?
+                return expected(place, handle, open, arrival, &away).await;
             }
         }
     };
-    let names = CookieNames::from_ref(&place.state);
-    let used = names.remove(names.arrival(handle));
-    cookies::set(response.headers_mut(), [away.cookie()?, used]);
+    place.forget(&mut response, handle, &away)?;
     Ok(response)
 }
 
-/// Somebody whom a flow of this browser waits for.
+/// Somebody whom a flow of this browser waits for. `away` are those who are still away.
 async fn expected(
     place: &Place,
+    handle: &str,
     open: OpenFlow,
-    upstream: &Upstream,
-    who: Who,
+    arrival: Arrival,
+    away: &AwayList,
 ) -> Result<Response, PageError> {
+    let (upstream, _) = place.upstream()?;
     if !open.client.allows_upstream(&upstream.id) {
         return Err(PageError::new(Trouble::Away));
     }
-    let error = match who {
+    let error = match arrival.who {
         Who::Person(identity) => {
-            return login::finish(&place.state, open, upstream, *identity).await;
+            if !arrival.from_site && question::is_needed(&open, upstream, &identity).await? {
+                let question = Question {
+                    upstream,
+                    handle,
+                    arrival: Arrival {
+                        flow: Some(open.handle.clone()),
+                        who: Who::Person(identity),
+                        ..arrival
+                    },
+                    action: place.path(),
+                    ends_at: Some(open.pending.return_to.redirect_uri()),
+                };
+                let mut response = question::ask(&place.state, question, place.now)?;
+                cookies::set(response.headers_mut(), [away.cookie()?]);
+                return Ok(response);
+            }
+            let mut response = login::finish(&place.state, open, upstream, *identity).await?;
+            place.forget(&mut response, handle, away)?;
+            return Ok(response);
         }
         Who::Anonymous => LoginError::Anonymous,
         Who::Refused(refusal) => refusal.into_error(),
@@ -305,22 +339,23 @@ async fn expected(
         notice: Some(Notice::Returned(upstream.label.clone(), error)),
         ..Show::default()
     };
-    login::page(&place.state, &open, show).await
+    let mut response = login::page(&place.state, &open, show).await?;
+    place.forget(&mut response, handle, away)?;
+    Ok(response)
 }
 
 /// Somebody who comes from the upstream's site, without an app of ours having sent them.
 async fn unasked(
     place: &Place,
     handle: &str,
-    mut arrival: Arrival,
+    arrival: Arrival,
     logged_in: Option<LoggedIn>,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
-    let page = Page::current();
     let identity = match &arrival.who {
         Who::Person(identity) => identity,
         Who::Anonymous => {
-            let text = (page.texts.sign_in_at)(&upstream.label);
+            let text = (Page::current().texts.sign_in_at)(&upstream.label);
             let link = application.sign_in.map(|url| Link {
                 href: url.into(),
                 text,
@@ -335,23 +370,16 @@ async fn unasked(
     {
         return place.go_on(who).await;
     }
-    let name = identity.profile.display_name().unwrap_or(&identity.subject);
-    let secrets = Secrets::from_ref(&place.state);
-    let template = LandingPage {
-        go_on_as: (page.texts.go_on_as)(name),
-        arrived_as: (page.texts.arrived_as)(&upstream.label, name),
-        action: place.path(),
-        arrival: handle.to_owned(),
-        form_token: form::token(&secrets, &["landing", handle])?,
-        page,
-    };
     let client = place.client().await?;
     let target = client.and_then(|client| client.go_on_url(&Issuer::from_ref(&place.state)));
-    let targets = FormTargets::ending_at(target.as_deref());
-    let mut response = page::render(StatusCode::OK, &template, &targets);
-    arrival.until = place.now + ANSWER_SECONDS;
-    cookies::set(response.headers_mut(), [place.cookie(handle, &arrival)?]);
-    Ok(response)
+    let question = Question {
+        upstream,
+        handle,
+        arrival,
+        action: place.path(),
+        ends_at: target.as_deref(),
+    };
+    question::ask(&place.state, question, place.now)
 }
 
 /// "Continue as …?" was answered with yes.
@@ -359,18 +387,21 @@ async fn answered(
     place: &Place,
     form: &PageForm,
     request_cookies: &RequestCookies,
+    flow_cookies: FlowCookies,
     logged_in: Option<LoggedIn>,
 ) -> Result<Response, PageError> {
-    let handle = form.field("arrival")?;
-    form.require_token(&Secrets::from_ref(&place.state), &["landing", handle])?;
-    let arrival = place.arrival(request_cookies, handle)?;
-    let Who::Person(identity) = arrival.who else {
-        return Err(PageError::new(Trouble::Form));
-    };
+    let (handle, arrival, identity) =
+        question::answered(&place.state, form, request_cookies, |arrival| {
+            place.is_of(arrival)
+        })?;
     let (upstream, _) = place.upstream()?;
+    if let Some(flow) = &arrival.flow {
+        let answer = (handle, flow.as_str(), identity);
+        return question::go_on(&place.state, upstream, answer, flow_cookies, logged_in).await;
+    }
     let previous = logged_in.as_ref().map(|who| &who.session);
     let new = Flow::from_ref(&place.state)
-        .log_in(&upstream.id, *identity, previous)
+        .log_in(&upstream.id, identity, previous)
         .await?;
     let mut response = place.go_on(&new.logged_in).await?;
     let names = CookieNames::from_ref(&place.state);

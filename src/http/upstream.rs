@@ -2,11 +2,14 @@
 //!
 //! aiM18 knows no `state`. What ties an answer to this browser is a sealed cookie of its own, good for one return; a
 //! `state` that does come back has to be the one that was sent. Leaving takes a click on our page (a POST with its form
-//! token): otherwise any site could send a browser away and back with a code of somebody else's.
+//! token): otherwise any site could send a browser away and back with a code of somebody else's. While somebody is away
+//! by their own click, another site can still send such a code; so without `state`, the browser has to say that the
+//! answer comes from the upstream's site, or the person is asked.
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
 use url::Url;
@@ -20,20 +23,23 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::upstream::{Return, Trip, Upstream};
 
+use super::arrival::{Arrival, Who};
 use super::away::{Away, AwayList, Match};
 use super::cookies::{self, RequestCookies};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::PageForm;
 use super::login::{self, Notice, Show};
+use super::question::{self, Question};
 use super::resume::{CurrentLogin, OpenFlow};
 use super::return_to::see_other;
+use super::sender;
 use super::state::{HttpState, Upstreams};
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/upstream/{id}/start", post(start))
-        .route("/upstream/{id}/callback", get(callback))
+        .route("/upstream/{id}/callback", get(callback).post(answered))
 }
 
 /// The one address that an upstream may send people back to.
@@ -109,6 +115,7 @@ async fn callback(
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
     CurrentLogin(logged_in): CurrentLogin,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(&state);
@@ -147,7 +154,26 @@ async fn callback(
             .await
             .map_err(|error| Notice::Returned(upstream.label.clone(), error)),
     };
+    let proven = returned_state.is_some() || sender::is_site(&headers, upstream.site.as_ref());
     let mut response = match outcome {
+        Ok(identity) if !proven && question::is_needed(&open, upstream, &identity).await? => {
+            let arrival = Arrival {
+                upstream: upstream.id.clone(),
+                application: String::new(),
+                until: now,
+                who: Who::Person(Box::new(identity)),
+                from_site: false,
+                flow: Some(open.handle.clone()),
+            };
+            let question = Question {
+                upstream,
+                handle: &random_id(),
+                arrival,
+                action: callback.path().to_owned(),
+                ends_at: Some(open.pending.return_to.redirect_uri()),
+            };
+            question::ask(&state, question, now)?
+        }
         Ok(identity) => login::finish(&state, open, upstream, identity).await?,
         Err(notice) => {
             let show = Show {
@@ -160,4 +186,27 @@ async fn callback(
     // One answer, one use: whatever came of it.
     cookies::set(response.headers_mut(), [away.cookie()?]);
     Ok(response)
+}
+
+/// "Continue as …?" was answered with yes.
+async fn answered(
+    State(state): State<HttpState>,
+    id: Result<Path<String>, PathRejection>,
+    flow_cookies: FlowCookies,
+    request_cookies: RequestCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    form: PageForm,
+) -> Result<Response, PageError> {
+    let upstreams = Upstreams::from_ref(&state);
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
+    let (upstream, _) = find(&upstreams, &id, |upstream| upstream.callback.as_deref())?;
+    let belongs_here =
+        |arrival: &Arrival| arrival.upstream == upstream.id && arrival.application.is_empty();
+    let (handle, arrival, identity) =
+        question::answered(&state, &form, &request_cookies, belongs_here)?;
+    let Some(flow) = &arrival.flow else {
+        return Err(PageError::new(Trouble::Form));
+    };
+    let answer = (handle, flow.as_str(), identity);
+    question::go_on(&state, upstream, answer, flow_cookies, logged_in).await
 }

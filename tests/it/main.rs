@@ -71,6 +71,7 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod sign_off;
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;

@@ -21,7 +21,7 @@ use super::outbound::{Http, excerpt, query};
 use super::settings::{OpenError, below, check_open};
 use super::{
     CallbackLogin, Credentials, Departure, Identity, LoginError, LoginMethod, PasswordLogin,
-    RedirectLogin, Return, Surroundings, Trip, Upstream,
+    RedirectLogin, Return, Site, Surroundings, Trip, Upstream,
 };
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::UpstreamId;
@@ -42,6 +42,7 @@ pub fn open(
 ) -> Result<Upstream, OpenError> {
     check_open("aim18", METHODS, &login, settings.problems())?;
     let offers_redirect = login.contains(&LoginMethod::Redirect);
+    let site = Site::of([&settings.base_url]);
     let aim18 = Arc::new(Aim18 {
         tokens: TokenEndpoint::new(&settings, surroundings.http.clone()),
         settings,
@@ -62,6 +63,7 @@ pub fn open(
         password,
         redirect,
         callback,
+        site: Some(site),
         ..Upstream::new(id, label, login, Box::new(probe))
     })
 }

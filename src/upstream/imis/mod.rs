@@ -12,6 +12,7 @@ mod probe;
 mod profile;
 mod service;
 mod settings;
+mod sign_off;
 mod token;
 
 use std::sync::Arc;
@@ -22,10 +23,11 @@ use self::api::{Api, ApiError};
 use self::landing::{SsoLanding, SsoRedirect};
 use self::service::Service;
 pub use self::settings::{ServiceAccount, Settings, SsoPage, SubjectFrom};
+use self::sign_off::WebSignOff;
 use self::token::TokenEndpoint;
 use super::settings::{OpenError, check_open};
 use super::{
-    Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin,
+    Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin, SignOff,
     Surroundings, Upstream,
 };
 use crate::protocol::ids::UpstreamId;
@@ -49,6 +51,11 @@ pub fn open(
         .filter(|_| login.contains(&LoginMethod::Redirect))
         .map(|page| Box::new(SsoRedirect { page: page.clone() }) as Box<dyn RedirectLogin>);
     let has_pages = !settings.sso_pages.is_empty();
+    let site = settings.site();
+    let sign_off = settings
+        .logout_url
+        .clone()
+        .map(|logout_url| Box::new(WebSignOff { logout_url }) as Box<dyn SignOff>);
     let imis = Arc::new(Imis::new(id.clone(), settings, surroundings));
     let password = login
         .contains(&LoginMethod::Password)
@@ -58,6 +65,8 @@ pub fn open(
         password,
         redirect,
         landing,
+        sign_off,
+        site: Some(site),
         ..Upstream::new(id, label, login, Box::new(probe::ImisProbe(imis)))
     })
 }
