@@ -229,6 +229,11 @@ impl TestServer {
         self.simulators.0.url()
     }
 
+    /// Where the login page and the API of the simulated aiM18 are.
+    pub(crate) fn aim18_url(&self) -> &str {
+        self.simulators.1.url()
+    }
+
     /// A URL of this server.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)
