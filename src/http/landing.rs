@@ -200,9 +200,8 @@ impl Place {
 async fn receive(
     State(state): State<HttpState>,
     path: Result<Path<(String, String)>, PathRejection>,
-    flow_cookies: FlowCookies,
+    (flow_cookies, request_cookies): (FlowCookies, RequestCookies),
     CurrentLogin(logged_in): CurrentLogin,
-    request_cookies: RequestCookies,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,

@@ -64,9 +64,14 @@ after(async () => {
 // Logs in to the notes app at iMIS's own pages, as an app begins it.
 async function logInAtImis(chromium, where) {
   await chromium.open(`${where.notes.address}/login`);
-  await choose(chromium, JO);
-  assert.ok((await chromium.url()).startsWith(where.imis), "the password is typed at iMIS");
-  await typePassword(chromium, JO);
+  await chromium.press(JO.label);
+  const arrived = async () => (await chromium.url()).startsWith(`${where.notes.address}/`) && chromium.has("h1");
+  await chromium.driver.wait(async () => await chromium.has(PASSWORD) || arrived(), 10_000);
+  // Where the web site knows the person still, a click is enough.
+  if (await chromium.has(PASSWORD)) {
+    assert.ok((await chromium.url()).startsWith(where.imis), "the password is typed at iMIS");
+    await typePassword(chromium, JO);
+  }
   // Nothing is asked on the way back: Chromium says that iMIS sent it.
   await chromium.arrivesAt(`${where.notes.address}/`);
   assert.equal(await chromium.text("h1"), `Signed in as ${JO.name}`);
@@ -207,6 +212,7 @@ for (const [how, element] of [
     for (const page of [`${others.far}/page`, `${site.far}/page`, `${others.near}/page`]) {
       await chromium.open(page);
       await chromium.find("h1");
+      if (how === "a fetch") await chromium.driver.wait(async () => await chromium.driver.getTitle() === "done", 10_000);
       assert.ok(await isSignedIn(chromium, town), page);
     }
     await chromium.open(`${site.near}/page`);
