@@ -72,6 +72,7 @@ mod rp_openidconnect;
 mod scale_out;
 #[cfg(test)]
 mod sign_off;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;
