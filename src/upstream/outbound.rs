@@ -7,11 +7,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, StatusCode, redirect};
+use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::LoginError;
 use super::settings::SettingProblem;
+use crate::clock::UnixTime;
 use crate::protocol::error::{BoxError, chain};
 
 /// The most bytes of an upstream's answer that are read.
@@ -102,7 +103,39 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
         let request = self.client.get(url).headers(headers).timeout(timeout);
-        read(request, timeout).await
+        read(request, timeout, MAX_UPSTREAM_BYTES).await
+    }
+
+    /// A POST of JSON, with a limit on the whole exchange.
+    pub(super) async fn post_json(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: &serde_json::Value,
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
+        let request = self.client.post(url).headers(headers).json(body);
+        read(request.timeout(timeout), timeout, MAX_UPSTREAM_BYTES).await
+    }
+
+    /// Any request, with a limit on the whole exchange and one of `most` bytes on the answer.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        timeout: Duration,
+        most: usize,
+    ) -> Result<Answer, Trouble> {
+        let request = self.client.request(method, url).headers(headers);
+        // An empty body is none: some servers refuse a GET that has a length.
+        let request = if body.is_empty() {
+            request
+        } else {
+            request.body(body)
+        };
+        read(request.timeout(timeout), timeout, most).await
     }
 
     /// A POST of a form, with a limit on the whole exchange.
@@ -118,18 +151,21 @@ impl Http {
             .header(reqwest::header::ACCEPT, "application/json")
             .form(form)
             .timeout(timeout);
-        read(request, timeout).await
+        read(request, timeout, MAX_UPSTREAM_BYTES).await
     }
 }
 
-async fn read(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, Trouble> {
+async fn read(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    most: usize,
+) -> Result<Answer, Trouble> {
     let trouble = |error: reqwest::Error| Trouble::from(error, timeout);
     let mut response = request.send().await.map_err(trouble)?;
-    let too_large = || Trouble::TooLarge(MAX_UPSTREAM_BYTES);
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(trouble)? {
-        if body.len() + chunk.len() > MAX_UPSTREAM_BYTES {
-            return Err(too_large());
+        if body.len() + chunk.len() > most {
+            return Err(Trouble::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }
@@ -161,6 +197,17 @@ impl Answer {
                 self.status,
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
             )
+    }
+
+    /// Seconds after which the upstream wants to be asked again (RFC 9110 section 10.2.3), if it says so.
+    pub(super) fn retry_after(&self, now: UnixTime) -> Option<i64> {
+        let told = self.headers.get("retry-after")?.to_str().ok()?.trim();
+        let date = || {
+            let date = httpdate::parse_http_date(told).ok()?;
+            let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+            Some(i64::try_from(since_epoch.as_secs()).ok()? - now)
+        };
+        told.parse().ok().or_else(date)
     }
 
     /// What kind of answer it was, for an operator; nothing of its content, which may repeat secrets.
