@@ -20,8 +20,11 @@ pub mod jwks;
 pub mod landing;
 pub mod login;
 pub mod page;
+pub mod question;
 pub mod resume;
 pub mod return_to;
+pub mod sender;
+pub mod sign_off;
 pub mod state;
 pub mod texts;
 pub mod token;
@@ -58,6 +61,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(upstream::router())
         .merge(landing::router())
         .merge(end_session::router())
+        .merge(sign_off::router())
         .merge(assets::router())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -29,6 +29,8 @@ pub mod path {
     pub const JWKS: &str = "/jwks";
     /// RP-initiated logout.
     pub const END_SESSION: &str = "/end_session";
+    /// Where a browser comes back to from an upstream's sign-off; one fixed address, for an upstream may have it registered.
+    pub const END_SESSION_RETURNED: &str = "/end_session/returned";
 }
 
 /// Seconds that anybody may cache the JWKS; a key is announced for longer before it signs (T47).

@@ -8,6 +8,7 @@ pub mod outbound;
 mod relay;
 pub mod settings;
 pub mod shelf;
+pub mod site;
 pub mod users;
 
 use std::fmt;
@@ -23,6 +24,8 @@ use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
+
+pub use self::site::Site;
 
 /// The most bytes a password may have (T48).
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -54,6 +57,8 @@ pub struct Upstream {
     pub service: Option<Box<dyn ServiceLogin>>,
     /// End the session that the person's browser has there.
     pub sign_off: Option<Box<dyn SignOff>>,
+    /// Its web site: what comes from there is believed to come from the upstream.
+    pub site: Option<Site>,
     /// Call its API.
     pub api: Option<Box<dyn Api>>,
     /// The claims that it may tell besides those of [`Profile::NAMES`].
@@ -84,6 +89,7 @@ impl Upstream {
             recheck: None,
             service: None,
             sign_off: None,
+            site: None,
             api: None,
             claims: Vec::new(),
             base_url: None,

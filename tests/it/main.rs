@@ -79,6 +79,8 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod sign_off;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;

@@ -55,6 +55,8 @@ pub(super) const TEXTS: Texts = Texts {
     stay_signed_in: "If not, you can close this page.",
     signed_out: "You are signed out",
     signed_out_text: "You can close this page.",
+    still_signed_in_at: |way| format!("You may still be signed in at {way}."),
+    sign_out_at: |way| format!("Sign out at {way} as well (opens in a new tab)"),
 
     error_title: "This did not work",
     error_id: |id| format!("Error number {id}"),

@@ -59,6 +59,8 @@ pub(super) const TEXTS: Texts = Texts {
     stay_signed_in: "Sinon, vous pouvez fermer cette page.",
     signed_out: "Vous êtes déconnecté",
     signed_out_text: "Vous pouvez fermer cette page.",
+    still_signed_in_at: |way| format!("Vous êtes peut-être encore connecté à {way}."),
+    sign_out_at: |way| format!("Se déconnecter aussi de {way} (s’ouvre dans un nouvel onglet)"),
 
     error_title: "Cela n’a pas fonctionné",
     error_id: |id| format!("Numéro d’erreur {id}"),

@@ -61,6 +61,8 @@ pub struct Texts {
     pub stay_signed_in: &'static str,
     pub signed_out: &'static str,
     pub signed_out_text: &'static str,
+    pub still_signed_in_at: With,
+    pub sign_out_at: With,
 
     pub error_title: &'static str,
     pub error_id: With,

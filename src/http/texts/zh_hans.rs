@@ -47,6 +47,8 @@ pub(super) const TEXTS: Texts = Texts {
     stay_signed_in: "如果不要，可以关闭此页面。",
     signed_out: "您已退出登录",
     signed_out_text: "您可以关闭此页面。",
+    still_signed_in_at: |way| format!("您可能仍登录着 {way}。"),
+    sign_out_at: |way| format!("同时退出 {way}（在新标签页中打开）"),
 
     error_title: "无法完成",
     error_id: |id| format!("错误编号 {id}"),

@@ -49,6 +49,8 @@ pub(super) const TEXTS: Texts = Texts {
     stay_signed_in: "如果不要，可以關閉此頁面。",
     signed_out: "您已登出",
     signed_out_text: "您可以關閉此頁面。",
+    still_signed_in_at: |way| format!("您可能仍登入 {way}。"),
+    sign_out_at: |way| format!("同時登出 {way}（在新分頁開啟）"),
 
     error_title: "無法完成",
     error_id: |id| format!("錯誤編號 {id}"),

@@ -19,6 +19,7 @@ mod recheck;
 mod renewal;
 mod service;
 mod settings;
+mod sign_off;
 mod token;
 
 use std::sync::Arc;
@@ -37,12 +38,13 @@ pub use self::settings::{
     ProfileQuery, QueryBy, QueryService, QuerySubject, ServiceAccount, Settings, SsoPage,
     SubjectFrom,
 };
+use self::sign_off::WebSignOff;
 use self::token::TokenEndpoint;
 use super::outbound::Http;
 use super::settings::{OpenError, check_open};
 use super::{
     Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin,
-    ServiceLogin, Surroundings, Upstream,
+    ServiceLogin, SignOff, Surroundings, Upstream,
 };
 use crate::clock::Clock;
 use crate::protocol::claims::Profile;
@@ -68,6 +70,11 @@ pub fn open(
         .filter(|_| login.contains(&LoginMethod::Redirect))
         .map(|page| Box::new(SsoRedirect { page: page.clone() }) as Box<dyn RedirectLogin>);
     let has_pages = !settings.sso_pages.is_empty();
+    let site = settings.site();
+    let sign_off = settings
+        .logout_url
+        .clone()
+        .map(|logout_url| Box::new(WebSignOff { logout_url }) as Box<dyn SignOff>);
     let claims = settings.claims();
     let imis = Arc::new(Imis::new(&id, settings, surroundings));
     let password = login
@@ -80,6 +87,8 @@ pub fn open(
         password,
         redirect,
         landing,
+        sign_off,
+        site: Some(site),
         renewal: Some(Box::new(Renew(Arc::clone(&imis)))),
         recheck: Some(Box::new(Again(Arc::clone(&imis)))),
         service,
