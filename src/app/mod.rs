@@ -27,7 +27,10 @@ use crate::protocol::discovery::Metadata;
 use crate::protocol::error::BoxError;
 use crate::protocol::scope;
 use crate::store::{Store, StoreError};
+use crate::recheck::Rechecks;
+use crate::telemetry::Metrics;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
+use crate::upstream::breaker::Breaker;
 use crate::upstream::shelf::InProcess;
 use crate::upstream::{Shelf, Surroundings, Upstream, aim18, imis, outbound, users};
 
@@ -173,6 +176,19 @@ impl App {
             },
             access_token_algorithm,
         });
+        let metrics = Metrics::new();
+        metrics.config_loaded(config.clients.len(), clock.now());
+        let shelf = Arc::new(InProcess::new(clock.clone()));
+        let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
+        let upstreams = Arc::new(upstreams);
+        let policies = config.upstreams.iter().map(|each| (each.id.clone(), each.recheck));
+        let rechecks = Rechecks::new(
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            Arc::clone(&upstreams),
+            policies.collect(),
+        );
         let session_lifetime = config.lifetimes.session();
         let address_throttle = ThrottlePolicy {
             attempts: config.login.address_attempts,
@@ -187,6 +203,8 @@ impl App {
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
+            rechecks: rechecks.clone(),
+            metrics: metrics.clone(),
         };
         let grants = Grants {
             store: store.clone(),
@@ -198,11 +216,11 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            rechecks,
+            metrics,
         };
         let scopes = supported_scopes(&config);
         let metadata = Metadata::new(&config.issuer, &config.keys.algorithms, scopes);
-        let shelf = Arc::new(InProcess::new(clock.clone()));
-        let upstreams = open_upstreams(&config, &passwords, &clock, shelf)?;
         let state = HttpState::new(HttpParts {
             flow,
             grants,
@@ -268,12 +286,14 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
     outbound::Http::new(&settings).map_err(AppError::Outbound)
 }
 
-/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts.
+/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker
+/// stands before each; a command that asks once wants to hear every failure.
 pub fn open_upstreams(
     config: &Config,
     passwords: &Passwords,
     clock: &Clock,
     shelf: Arc<dyn Shelf>,
+    metrics: Option<&Metrics>,
 ) -> Result<Vec<Upstream>, AppError> {
     let surroundings = Surroundings {
         http: outbound(config)?,
@@ -289,6 +309,14 @@ pub fn open_upstreams(
             ..
         } = upstream.clone();
         let name = id.to_string();
+        // People in the config are asked over no network.
+        let breaker = metrics
+            .filter(|_| !matches!(settings, UpstreamSettings::Users(_)))
+            .map(|metrics| Breaker::new(id.clone(), clock.clone(), metrics.clone()));
+        let mut surroundings = surroundings.clone();
+        if let Some(breaker) = &breaker {
+            surroundings.http = surroundings.http.with_breaker(breaker.clone());
+        }
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
                 imis::open(id, label, login, settings, &surroundings)
@@ -300,10 +328,12 @@ pub fn open_upstreams(
                 users::open(id, label, login, settings, passwords.clone())
             }
         };
-        opened.map_err(|source| AppError::Upstream {
+        let mut upstream = opened.map_err(|source| AppError::Upstream {
             id: name,
             source: Box::new(source),
-        })
+        })?;
+        upstream.breaker = breaker;
+        Ok(upstream)
     };
     config.upstreams.iter().map(open).collect()
 }

@@ -1,10 +1,12 @@
 //! `[[clients]]`, in `portico.toml` and in `clients.d/*.toml`. The keys carry the names of OpenID Connect Dynamic
 //! Registration section 2; a few are ours.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
@@ -48,6 +50,9 @@ pub(super) struct Raw {
     upstreams: Option<Vec<String>>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    require_groups: Vec<String>,
+    require_claims: BTreeMap<String, Value>,
+    upstream_outage: Option<String>,
 }
 
 /// What the rest of the config lets a client refer to.
@@ -111,6 +116,21 @@ impl ClientConfig {
                 .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            require_groups: client_people::check_groups(
+                raw.require_groups,
+                &at.key("require_groups"),
+                report,
+            ),
+            require_claims: client_people::check_claims(
+                raw.require_claims,
+                &at.key("require_claims"),
+                report,
+            ),
+            upstream_outage: client_people::check_outage(
+                raw.upstream_outage.as_deref(),
+                &at.key("upstream_outage"),
+                report,
+            ),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::client::OutagePolicy;
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::claims::Profile;
 use crate::protocol::client_auth::ClientAuthMethod;
@@ -34,6 +35,9 @@ fn client() -> Client {
         upstreams: Some(BTreeSet::from([UpstreamId::new("members")])),
         consent: ConsentPolicy::None,
         require_pkce: false,
+        require_groups: vec![],
+        require_claims: std::collections::BTreeMap::new(),
+        upstream_outage: OutagePolicy::default(),
     }
 }
 

@@ -89,6 +89,7 @@ impl AuthorizationCodeRequest {
         match redemption {
             Redemption::Redeemed => {}
             Redemption::Replayed => {
+                grants.metrics.replayed("authorization_code");
                 tracing::warn!(
                     target: "portico::audit",
                     event = "code_replayed",

@@ -18,7 +18,9 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::token::GrantType;
+use crate::recheck::Rechecks;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
@@ -45,6 +47,10 @@ pub struct Grants {
     pub session_lifetime: SessionLifetime,
     /// The most families with refresh tokens that one person may have at one client (T22).
     pub families_per_client: i64,
+    /// Whether people are still who they were.
+    pub rechecks: Rechecks,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// A token request, parsed by its grant.
@@ -95,8 +101,9 @@ impl TokenRequest {
 }
 
 impl Grants {
-    /// The account behind a grant, unless the person may no longer use the client: closed by an administrator, or of
-    /// an upstream that the client does not serve (any more). Asked on every grant that has a person (T15).
+    /// The account behind a grant, unless the person may no longer use the client: closed by an administrator, of an
+    /// upstream that the client does not serve (any more) or that does not let them in any more, or not of those whom
+    /// the client is for. Asked on every grant that has a person, before anything is spent (T15).
     async fn account_for(
         &self,
         client: &Client,
@@ -108,9 +115,17 @@ impl Grants {
                 "this client does not serve people of that upstream",
             ));
         }
-        match self.store.find_account(account_id).await? {
-            Some(account) if account.disabled_at.is_none() => Ok(account),
-            _ => Err(OAuthError::invalid_grant("the account was closed")),
+        let account = match self.store.find_account(account_id).await? {
+            Some(account) if account.disabled_at.is_none() => account,
+            _ => return Err(OAuthError::invalid_grant("the account was closed")),
+        };
+        let account = self.rechecks.standing(client, upstream, account).await?;
+        match client.lacking(&account.profile) {
+            None => Ok(account),
+            Some(lacking) => Err(OAuthError::invalid_grant(
+                "this person may not use this client",
+            )
+            .because(lacking)),
         }
     }
 }

@@ -58,12 +58,15 @@ struct PasswordForm {
     upstream: String,
     label: String,
     username: String,
+    away: Option<String>,
 }
 
 struct Way {
     upstream: String,
     text: String,
     redirect: bool,
+    /// That it does not answer at the moment.
+    away: Option<String>,
 }
 
 /// Something to tell above the form.
@@ -74,6 +77,10 @@ pub(super) enum Notice {
     Missing,
     /// A field was too long.
     TooLong,
+    /// The account of this name may not use this app.
+    OtherAccount(String, String),
+    /// This upstream could not be asked whether its person is still who they were.
+    Unconfirmed(String),
     /// Several flows were away at one upstream, and it did not say which came back.
     Ambiguous,
     /// The login with our form failed at this upstream.
@@ -86,6 +93,8 @@ impl Notice {
     const fn status(&self) -> StatusCode {
         match self {
             Self::TooOld => StatusCode::OK,
+            Self::OtherAccount(..) => StatusCode::FORBIDDEN,
+            Self::Unconfirmed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Missing | Self::TooLong | Self::Ambiguous => StatusCode::BAD_REQUEST,
             Self::Failed(_, error) | Self::Returned(_, error) => match error {
                 // Not 401: that would need a challenge. Password managers take any 4xx for a failed login.
@@ -105,6 +114,8 @@ impl Notice {
             Self::Missing => texts.username_missing.to_owned(),
             Self::TooLong => texts.password_too_long.to_owned(),
             Self::Ambiguous => texts.several_sign_ins.to_owned(),
+            Self::OtherAccount(app, name) => (texts.other_account_needed)(app, name),
+            Self::Unconfirmed(label) => (texts.upstream_unavailable)(label),
             // Nobody typed anything here: what was refused is the code they came back with.
             Self::Returned(label, LoginError::BadCredentials(_)) => (texts.not_accepted)(label),
             Self::Failed(label, error) | Self::Returned(label, error) => match error {
@@ -149,20 +160,39 @@ async fn show(
 ) -> Result<Response, PageError> {
     let handle = resume::handle_of(query.as_deref())?;
     let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
-    match open.next_step().await? {
-        Step::Login | Step::SelectAccount => {}
+    let notice = match open.next_step().await? {
+        Step::Login => unconfirmed(&state, &open),
+        Step::SelectAccount => None,
+        Step::OtherAccount => open.logged_in.as_ref().map(|who| {
+            let lacking = open.client.lacking(&who.account.profile);
+            tracing::info!(
+                target: "portico::audit", event = "not_admitted", client_id = %open.client.client_id,
+                account = %who.account.id, lacking, "a person may not use a client"
+            );
+            let app = open.client.display_name().to_owned();
+            Notice::OtherAccount(app, display_name(who).to_owned())
+        }),
         // The back button, or another tab was quicker: nothing to ask here any more.
         Step::Consent | Step::Issue | Step::Refuse(_) => {
             return Ok(see_other(&resume::url(&handle)));
         }
-    }
+    };
     let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
     let show = Show {
-        notice: open.restarted.then_some(Notice::TooOld),
+        notice: notice.or_else(|| open.restarted.then_some(Notice::TooOld)),
         upstream: params.get("upstream").ok().flatten().map(ToOwned::to_owned),
         username: None,
     };
     page(&state, &open, show).await
+}
+
+/// That the session there is could not be confirmed, if that is why the person sees this page.
+fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
+    let session = &open.logged_in.as_ref()?.session;
+    let upstreams = Upstreams::from_ref(state);
+    let upstream = upstreams.find(session.upstream.as_str())?;
+    (open.pending.unconfirmed.as_ref() == Some(&session.id))
+        .then(|| Notice::Unconfirmed(upstream.label.clone()))
 }
 
 /// Renders the login page of a flow.
@@ -200,6 +230,7 @@ pub(super) async fn page(
             upstream: upstream.id.to_string(),
             text: text(&upstream.label),
             redirect: *method == LoginMethod::Redirect,
+            away: away(texts, upstream),
         }
     });
     let ways = ways.collect();
@@ -210,6 +241,8 @@ pub(super) async fn page(
             upstream: upstream.id.to_string(),
             label: upstream.label.clone(),
             username: show.username.or(hint).unwrap_or_default(),
+            // The notice says it already.
+            away: away(texts, upstream).filter(|_| show.notice.is_none()),
         });
     let account = match (open.next_step().await?, &open.logged_in) {
         (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
@@ -242,6 +275,14 @@ pub(super) async fn page(
         cookies::set(response.headers_mut(), [open.save().await?]);
     }
     Ok(response)
+}
+
+/// What to say beside a way that does not lead in at the moment. It may be tried all the same: that is how its return is
+/// noticed.
+fn away(texts: &Texts, upstream: &Upstream) -> Option<String> {
+    upstream
+        .is_away()
+        .then(|| (texts.away_now)(&upstream.label))
 }
 
 fn account_choice(texts: &Texts, who: &LoggedIn) -> AccountChoice {

@@ -18,6 +18,7 @@ pub mod health;
 pub mod jwks;
 pub mod landing;
 pub mod login;
+pub mod metrics;
 pub mod page;
 pub mod resume;
 pub mod return_to;
@@ -69,7 +70,7 @@ pub fn router(state: HttpState) -> Router {
 
 /// What an operator's tools reach, on a listener of its own (T50).
 pub fn internal_router(state: HttpState) -> Router {
-    health::router().with_state(state)
+    health::router().merge(metrics::router()).with_state(state)
 }
 
 /// `no-store`, for everything that is about somebody (T53).

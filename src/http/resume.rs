@@ -112,6 +112,7 @@ impl OpenFlow {
             pending.logged_in = None;
             pending.selected = None;
             pending.consented = None;
+            pending.unconfirmed = None;
         }
         Ok(Self {
             handle: handle.to_owned(),
@@ -215,15 +216,28 @@ async fn decide(
 pub(super) async fn advance(
     request: FlowRequest<'_>,
     client: &Client,
-    pending: PendingAuthorization,
+    mut pending: PendingAuthorization,
     logged_in: Option<&LoggedIn>,
 ) -> Result<Response, PageError> {
-    let step = decide(request.flow, client, &pending, logged_in).await?;
+    let mut step = decide(request.flow, client, &pending, logged_in).await?;
+    let mut confirmed = logged_in.cloned();
+    if let (Step::Issue, Some(who)) = (&step, logged_in) {
+        // What was known may be old: ask, and decide again with what is known now (T15).
+        match request.flow.confirm(client, &mut pending, who).await {
+            Ok(current) => confirmed = current,
+            Err(error) if error.code == ErrorCode::TemporarilyUnavailable => {
+                return request.refuse(&pending, &error).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        step = decide(request.flow, client, &pending, confirmed.as_ref()).await?;
+    }
+    let logged_in = confirmed.as_ref();
     let page = match (step, logged_in) {
         (Step::Issue, Some(who)) => return request.issue(&pending, who).await,
         (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal).await,
         (Step::Consent, _) => "/consent",
-        (Step::Login | Step::SelectAccount | Step::Issue, _) => "/login",
+        (Step::Login | Step::SelectAccount | Step::OtherAccount | Step::Issue, _) => "/login",
     };
     let now = request.flow.clock.now();
     let (handle, cookies) = match request.handle {

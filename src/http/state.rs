@@ -11,6 +11,7 @@ use crate::keys::Secrets;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::tokens::Mint;
 use crate::upstream::Upstream;
 
@@ -29,6 +30,7 @@ pub struct HttpState {
     upstreams: Upstreams,
     cookie_names: CookieNames,
     discovery: Discovery,
+    metrics: Metrics,
     settings: Arc<Settings>,
 }
 
@@ -67,6 +69,7 @@ impl HttpState {
         Self {
             store: parts.flow.store.clone(),
             secrets: parts.flow.secrets.clone(),
+            metrics: parts.flow.metrics.clone(),
             cookie_names: CookieNames::new(parts.issuer.is_https()),
             flow: parts.flow,
             grants: parts.grants,
@@ -97,8 +100,8 @@ pub struct Upstreams(Arc<Vec<Upstream>>);
 
 impl Upstreams {
     /// Takes the upstreams.
-    pub fn new(upstreams: Vec<Upstream>) -> Self {
-        Self(Arc::new(upstreams))
+    pub const fn new(upstreams: Arc<Vec<Upstream>>) -> Self {
+        Self(upstreams)
     }
 
     /// The one with this name.

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use url::Url;
 
 use crate::clock::random_id;
-use crate::flow::Flow;
+use crate::flow::{Flow, Step};
 use crate::keys::Secrets;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
@@ -78,7 +78,9 @@ async fn start(
     let trip = Trip {
         callback: &callback,
         state: &sent,
-        reauthenticate: open.pending.request.prompt.login,
+        // Where the account there may not use the app, being signed in there again leads nowhere.
+        reauthenticate: open.pending.request.prompt.login
+            || matches!(open.next_step().await?, Step::OtherAccount),
     };
     let departure = match login.start(&trip).await {
         Ok(departure) => departure,
@@ -138,14 +140,16 @@ async fn callback(
     };
     let outcome = match notice {
         Some(notice) => Err(notice),
-        None => login
-            .finish(&Return {
+        None => {
+            let back = Return {
                 callback: &callback,
                 answer: &answer,
                 kept: entry.kept.as_deref(),
-            })
-            .await
-            .map_err(|error| Notice::Returned(upstream.label.clone(), error)),
+            };
+            let outcome = login.finish(&back).await;
+            open.flow.count_login(&upstream.id, "redirect", &outcome);
+            outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))
+        }
     };
     let mut response = match outcome {
         Ok(identity) => login::finish(&state, open, upstream, identity).await?,

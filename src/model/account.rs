@@ -1,6 +1,8 @@
 //! An account: one person, however many logins lead to it.
 
-use crate::clock::UnixTime;
+use std::time::Duration;
+
+use crate::clock::{SKEW, UnixTime};
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::{AccountId, UpstreamId};
 
@@ -26,4 +28,42 @@ pub struct UpstreamSubject {
     pub upstream: UpstreamId,
     /// Its stable id for the person; never an email address or a login name.
     pub subject: String,
+}
+
+/// How often the people of an upstream are asked about anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecheckPolicy {
+    /// Seconds after which what is known of a person is asked anew; `None`: never.
+    pub interval: Option<i64>,
+    /// How long a request waits for the answer.
+    pub timeout: Duration,
+}
+
+/// What is known of a login since the person logged in by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginCheck {
+    /// What the upstream calls the person.
+    pub subject: String,
+    /// When it last said that they are who they are; `None`: longer ago than anybody remembers.
+    pub checked_at: Option<UnixTime>,
+    /// Since when somebody is asking it.
+    pub checking_since: Option<UnixTime>,
+    /// Nobody asks before then.
+    pub check_after: Option<UnixTime>,
+    /// When it said that they may not come in any more.
+    pub refused_at: Option<UnixTime>,
+}
+
+impl LoginCheck {
+    /// How old that knowledge is. What seems to be from the future is as old as can be, for a clock stepped back (T21).
+    pub fn age(&self, now: UnixTime) -> i64 {
+        let age = now - self.checked_at.unwrap_or_default();
+        if age < -SKEW { i64::MAX } else { age.max(0) }
+    }
+
+    /// Whether somebody asks at the moment, or has just asked in vain. A claim from the future is none.
+    pub fn is_taken(&self, now: UnixTime, longest: i64) -> bool {
+        self.check_after
+            .is_some_and(|after| now < after && after - now <= longest + SKEW)
+    }
 }

@@ -34,6 +34,9 @@ pub struct PendingAuthorization {
     pub selected: Option<SessionId>,
     /// The session that consented in this flow.
     pub consented: Option<SessionId>,
+    /// A session that does not count here until its person logs in again: the upstream could not be asked about them.
+    #[serde(default)]
+    pub unconfirmed: Option<SessionId>,
 }
 
 impl PendingAuthorization {
@@ -72,6 +75,7 @@ impl PendingAuthorization {
             logged_in: None,
             selected: None,
             consented: None,
+            unconfirmed: None,
         })
     }
 

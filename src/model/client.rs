@@ -1,10 +1,12 @@
 //! A registered client (RFC 7591 section 2, OpenID Connect Dynamic Registration section 2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::protocol::authorize::ReturnRequest;
+use crate::protocol::claims::Profile;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, UpstreamId};
@@ -61,6 +63,38 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// Only people in one of these groups may use it, in any letter case; everybody when empty. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_groups: Vec<String>,
+    /// Only people with all of these claims may use it. Ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub require_claims: BTreeMap<String, Value>,
+    /// Whether people go on while their upstream cannot be asked about them. Ours.
+    #[serde(default, skip_serializing_if = "OutagePolicy::is_default")]
+    pub upstream_outage: OutagePolicy,
+}
+
+/// What happens to the people of an upstream that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutagePolicy {
+    /// What was known of them has to be fresh.
+    Refuse,
+    /// What was known of them is good enough for so many seconds.
+    Stale(i64),
+}
+
+impl OutagePolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Half a day: a night, or a long maintenance.
+impl Default for OutagePolicy {
+    fn default() -> Self {
+        Self::Stale(12 * 60 * 60)
+    }
 }
 
 /// One of a client's live secrets (two at the most, so that they can be changed without downtime).
@@ -141,6 +175,21 @@ impl Client {
         self.upstreams
             .as_ref()
             .is_none_or(|allowed| allowed.contains(upstream))
+    }
+
+    /// What keeps a person with this profile out, if anything does. Asked on every grant (T15).
+    pub fn lacking(&self, profile: &Profile) -> Option<String> {
+        let is_one = |group: &String| {
+            let mut wanted = self.require_groups.iter();
+            wanted.any(|wanted| wanted.to_lowercase() == group.to_lowercase())
+        };
+        if !self.require_groups.is_empty() && !profile.groups.iter().any(is_one) {
+            return Some("none of require_groups".to_owned());
+        }
+        let mut wanted = self.require_claims.iter();
+        wanted
+            .find(|(name, value)| profile.claim(name).as_ref() != Some(value))
+            .map(|(name, _)| format!("the claim {name} of require_claims"))
     }
 
     /// Proves where the answer goes. An error here is shown as a page (RFC 6749 section 3.1.2.4).

@@ -113,6 +113,20 @@ impl Profile {
         shown
     }
 
+    /// One claim, by its name; the groups are not one.
+    pub fn claim(&self, name: &str) -> Option<Value> {
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        match name {
+            "name" => text(&self.name),
+            "given_name" => text(&self.given_name),
+            "family_name" => text(&self.family_name),
+            "preferred_username" => text(&self.preferred_username),
+            "email" => text(&self.email),
+            "email_verified" => self.email_verified.map(Value::Bool),
+            _ => self.more.get(name).cloned(),
+        }
+    }
+
     /// What to call the person on a page.
     pub fn display_name(&self) -> Option<&str> {
         self.name

@@ -146,7 +146,7 @@ impl Store {
     }
 }
 
-async fn end(
+pub(super) async fn end(
     transaction: &mut Transaction<'static, Any>,
     id: &SessionId,
     now: UnixTime,

@@ -6,28 +6,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 14] = [
+const ROOMS: [(&str, &str); 15] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
     ("passwords", "protocol clock"),
     ("keys", "protocol clock model passwords"),
     ("store", "protocol clock model"),
-    ("upstream", "protocol clock model passwords"),
+    ("upstream", "protocol clock model passwords telemetry"),
     ("config", "protocol model upstream"),
     ("tokens", "protocol clock model keys store"),
     ("telemetry", "protocol clock model"),
+    ("recheck", "protocol clock model store upstream telemetry"),
     (
         "grants",
-        "protocol clock model passwords keys store upstream tokens telemetry",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry",
     ),
     (
         "flow",
-        "protocol clock model passwords keys store upstream tokens telemetry",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry",
     ),
     (
         "http",
-        "protocol clock model passwords keys store upstream tokens telemetry grants flow",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry grants flow",
     ),
     ("simulator", "clock"),
 ];

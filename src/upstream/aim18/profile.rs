@@ -69,7 +69,7 @@ pub(super) async fn record(
     url.set_query(Some(&query(&pairs)));
     let answer = aim18
         .http
-        .get(url, headers(aim18, token)?, aim18.settings.timeout)
+        .get_again(url, headers(aim18, token)?, aim18.settings.timeout)
         .await?;
     let secrets = [token.access.expose()];
     if answer.is_outage() && complaint(&answer, &secrets).is_none() {

@@ -62,7 +62,7 @@ impl Api {
         let headers = bearer(token.expose()).map_err(LoginError::Protocol)?;
         let answer = self
             .http
-            .get(url, headers, self.settings.timeout)
+            .get_again(url, headers, self.settings.timeout)
             .await
             .map_err(LoginError::from)?;
         let told = || format!("the API: {}", answer.describe());
