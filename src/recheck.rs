@@ -46,7 +46,9 @@ pub enum NotStanding {
     #[error("the upstream does not let the person in any more")]
     Refused,
     /// The upstream does not answer, and what is known of them is too old for the client.
-    #[error("the upstream does not answer, and what is known of the person is too old for this client")]
+    #[error(
+        "the upstream does not answer, and what is known of the person is too old for this client"
+    )]
     Unknown,
     /// Something of ours failed.
     #[error(transparent)]

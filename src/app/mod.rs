@@ -26,8 +26,8 @@ use crate::passwords::Passwords;
 use crate::protocol::discovery::Metadata;
 use crate::protocol::error::BoxError;
 use crate::protocol::scope;
-use crate::store::{Store, StoreError};
 use crate::recheck::Rechecks;
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
@@ -181,7 +181,10 @@ impl App {
         let shelf = Arc::new(InProcess::new(clock.clone()));
         let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
         let upstreams = Arc::new(upstreams);
-        let policies = config.upstreams.iter().map(|each| (each.id.clone(), each.recheck));
+        let policies = config
+            .upstreams
+            .iter()
+            .map(|each| (each.id.clone(), each.recheck));
         let rechecks = Rechecks::new(
             store.clone(),
             clock.clone(),

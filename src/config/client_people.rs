@@ -48,11 +48,7 @@ pub(super) fn check_claims(
 }
 
 /// `upstream_outage`.
-pub(super) fn check_outage(
-    written: Option<&str>,
-    at: &Place,
-    report: &mut Report,
-) -> OutagePolicy {
+pub(super) fn check_outage(written: Option<&str>, at: &Place, report: &mut Report) -> OutagePolicy {
     match written {
         None => OutagePolicy::default(),
         Some("refuse") => OutagePolicy::Refuse,

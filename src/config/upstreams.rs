@@ -90,14 +90,7 @@ impl UpstreamSettings {
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
 /// would lose the check for unknown keys.
-const COMMON: [&str; 6] = [
-    "id",
-    "kind",
-    "label",
-    "login",
-    "recheck",
-    "recheck_timeout",
-];
+const COMMON: [&str; 6] = ["id", "kind", "label", "login", "recheck", "recheck_timeout"];
 const RECHECK: i64 = 5 * 60;
 const RECHECK_TIMEOUT: i64 = 3;
 

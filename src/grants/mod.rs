@@ -122,10 +122,9 @@ impl Grants {
         let account = self.rechecks.standing(client, upstream, account).await?;
         match client.lacking(&account.profile) {
             None => Ok(account),
-            Some(lacking) => Err(OAuthError::invalid_grant(
-                "this person may not use this client",
-            )
-            .because(lacking)),
+            Some(lacking) => Err(
+                OAuthError::invalid_grant("this person may not use this client").because(lacking),
+            ),
         }
     }
 }

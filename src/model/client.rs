@@ -296,3 +296,74 @@ impl Client {
             .find(|uri| uri.as_str() == requested)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::client_auth::ClientAuthMethod;
+
+    fn requiring(groups: &[&str], claims: &[(&str, Value)]) -> Client {
+        Client {
+            client_id: ClientId::new("app"),
+            client_name: None,
+            client_uri: None,
+            initiate_login_uri: None,
+            token_endpoint_auth_method: ClientAuthMethod::None,
+            redirect_uris: vec![],
+            post_logout_redirect_uris: vec![],
+            grant_types: BTreeSet::new(),
+            scope: Scope::default(),
+            default_max_age: None,
+            id_token_signed_response_alg: SigningAlgorithm::RS256,
+            audience: vec![],
+            upstreams: None,
+            consent: ConsentPolicy::None,
+            require_pkce: false,
+            require_groups: groups.iter().map(ToString::to_string).collect(),
+            require_claims: claims
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            upstream_outage: OutagePolicy::default(),
+        }
+    }
+
+    /// T15: any of the groups in any letter case, and all of the claims, by value and type.
+    #[test]
+    fn a_client_is_for_those_in_a_group_of_its_and_with_all_of_its_claims() {
+        let profile = Profile {
+            groups: vec!["Émigrés".into(), "Members".into()],
+            email_verified: Some(true),
+            more: BTreeMap::from([
+                ("is_member".to_owned(), Value::Bool(true)),
+                ("level".to_owned(), Value::from(3)),
+            ]),
+            ..Profile::default()
+        };
+        let nobody = Profile::default();
+        let admits = |groups: &[&str], claims: &[(&str, Value)]| {
+            let client = requiring(groups, claims);
+            let all = requiring(&[], &[]);
+            assert!(all.lacking(&profile).is_none() && all.lacking(&nobody).is_none());
+            if !groups.is_empty() || !claims.is_empty() {
+                assert!(client.lacking(&nobody).is_some());
+            }
+            client.lacking(&profile).is_none()
+        };
+        assert!(admits(&["Board", "mEMBERS"], &[]));
+        assert!(admits(&["ÉMIGRÉS"], &[]));
+        assert!(!admits(&["Board", "Member"], &[]));
+        assert!(admits(
+            &[],
+            &[("is_member", true.into()), ("level", 3.into())]
+        ));
+        assert!(admits(&["members"], &[("email_verified", true.into())]));
+        assert!(!admits(&["board"], &[("email_verified", true.into())]));
+        assert!(!admits(&["members"], &[("is_member", false.into())]));
+        assert!(!admits(&[], &[("is_member", "true".into())]));
+        assert!(!admits(
+            &[],
+            &[("is_member", true.into()), ("other", 1.into())]
+        ));
+    }
+}

@@ -159,10 +159,7 @@ mod tests {
     fn breaker() -> (Breaker, Clock) {
         let clock = Clock::manual(1000);
         let id = UpstreamId::new("members");
-        (
-            Breaker::new(id, clock.clone(), Metrics::new()),
-            clock,
-        )
+        (Breaker::new(id, clock.clone(), Metrics::new()), clock)
     }
 
     fn fail(breaker: &Breaker, times: u32) {

@@ -92,9 +92,7 @@ impl Upstream {
 
     /// Whether it has not answered of late. It may be tried all the same.
     pub fn is_away(&self) -> bool {
-        self.breaker
-            .as_ref()
-            .is_some_and(breaker::Breaker::is_open)
+        self.breaker.as_ref().is_some_and(breaker::Breaker::is_open)
     }
 }
 

@@ -271,7 +271,9 @@ pub(super) enum Trouble {
     Interrupted(reqwest::Error),
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
-    #[error("nothing was sent: the last requests failed, and the upstream is left alone for a while")]
+    #[error(
+        "nothing was sent: the last requests failed, and the upstream is left alone for a while"
+    )]
     HeldBack,
 }
 

@@ -1,11 +1,12 @@
 //! The work that client authentication costs (T58): counted, not timed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use portico::clock::Clock;
 use portico::grants::Grants;
 use portico::keys::{MasterKey, Purpose, Secrets};
-use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client::{Client, ClientSecretHash, ConsentPolicy, OutagePolicy};
 use portico::model::family::FamilyLifetime;
 use portico::model::session::SessionLifetime;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
@@ -16,7 +17,9 @@ use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::scope::Scope;
 use portico::protocol::secret::Secret;
 use portico::protocol::token::GrantType;
+use portico::recheck::Rechecks;
 use portico::store::StoredClient;
+use portico::telemetry::Metrics;
 
 use crate::harness::database::TestDatabase;
 use crate::harness::server::{POST_SECRET, SERVICE_SECRET};
@@ -43,6 +46,9 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             upstreams: None,
             consent: ConsentPolicy::None,
             require_pkce: false,
+            require_groups: vec![],
+            require_claims: std::collections::BTreeMap::new(),
+            upstream_outage: OutagePolicy::default(),
         },
         secrets: secret.into_iter().collect(),
     }
@@ -70,10 +76,19 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         client("public", None),
     ];
     store.reconcile_clients(&clients, 0).await.unwrap();
+    let (clock, metrics) = (Clock::manual(0), Metrics::new());
     let grants = Grants {
+        rechecks: Rechecks::new(
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            Arc::default(),
+            HashMap::new(),
+        ),
+        metrics,
         store,
         secrets,
-        clock: Clock::manual(0),
+        clock,
         passwords: Passwords::default(),
         stand_in: PasswordHash::parse(&hashed("nobody knows")).unwrap(),
         address_throttle: ThrottlePolicy {

@@ -1,6 +1,7 @@
 //! The store's conformance suite: every promise, and every race, on both databases.
 
 mod accounts;
+mod checks;
 mod clients;
 mod codes;
 mod consents;
@@ -16,7 +17,7 @@ use std::future::Future;
 
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
-use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client::{Client, ClientSecretHash, ConsentPolicy, OutagePolicy};
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
@@ -121,6 +122,9 @@ fn client(id: &str) -> Client {
         upstreams: None,
         consent: ConsentPolicy::None,
         require_pkce: true,
+        require_groups: vec![],
+        require_claims: std::collections::BTreeMap::new(),
+        upstream_outage: OutagePolicy::default(),
     }
 }
 
