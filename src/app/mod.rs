@@ -23,6 +23,7 @@ use crate::http::{self, HttpParts, HttpState};
 use crate::keys::KeyError;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
+use crate::protocol::claims::scope_of;
 use crate::protocol::discovery::Metadata;
 use crate::protocol::error::BoxError;
 use crate::protocol::scope;
@@ -223,7 +224,12 @@ impl App {
             metrics,
         };
         let scopes = supported_scopes(&config);
-        let metadata = Metadata::new(&config.issuer, &config.keys.algorithms, scopes);
+        let told = upstreams.iter().flat_map(|each| each.claims.clone());
+        // A claim that no client may ask for is not on.
+        let opened = |claim: &String| scopes.iter().any(|scope| scope == scope_of(claim));
+        let claims = told.filter(opened).collect();
+        let (issuer, algorithms) = (&config.issuer, &config.keys.algorithms);
+        let metadata = Metadata::new(issuer, algorithms, scopes, claims);
         let state = HttpState::new(HttpParts {
             flow,
             grants,

@@ -50,6 +50,15 @@ pub const MEMBERSHIP: [&str; 6] = [
     "paid_through",
 ];
 
+/// The scope that opens a claim besides those of [`Profile::NAMES`]. What has none of its own is part of the profile.
+pub fn scope_of(claim: &str) -> &'static str {
+    match claim {
+        "groups" => scope::GROUPS,
+        _ if MEMBERSHIP.contains(&claim) => scope::MEMBERSHIP,
+        _ => scope::PROFILE,
+    }
+}
+
 /// Names that no upstream and no configuration may give a claim of its own: those that say what a token is and how it
 /// came about.
 pub const RESERVED: [&str; 22] = [
@@ -98,15 +107,8 @@ impl Profile {
         if granted.contains(scope::GROUPS) {
             shown.groups.clone_from(&self.groups);
         }
-        // What has no scope of its own is part of the profile.
-        let opened = |name: &str| {
-            granted.contains(if MEMBERSHIP.contains(&name) {
-                scope::MEMBERSHIP
-            } else {
-                scope::PROFILE
-            })
-        };
-        let more = self.more.iter().filter(|(name, _)| opened(name));
+        let more = self.more.iter();
+        let more = more.filter(|(name, _)| granted.contains(scope_of(name)));
         shown.more = more
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();

@@ -1,6 +1,8 @@
 //! The provider's metadata (OpenID Connect Discovery section 3, RFC 8414 section 2), built from the closed sets
 //! that the rest of the code works with, so that it says exactly what is on.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::claims::Profile;
@@ -59,7 +61,7 @@ pub struct Metadata {
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
-    pub claims_supported: Vec<&'static str>,
+    pub claims_supported: Vec<String>,
     pub ui_locales_supported: Vec<&'static str>,
     /// Said aloud, for its default is false and clients should rely on `iss` (RFC 9207 section 3).
     pub authorization_response_iss_parameter_supported: bool,
@@ -70,8 +72,14 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The metadata of `issuer`, which signs with `algorithms` and knows `scopes`.
-    pub fn new(issuer: &Issuer, algorithms: &[SigningAlgorithm], scopes: Vec<String>) -> Self {
+    /// The metadata of `issuer`, which signs with `algorithms` and knows `scopes`, and whose upstreams may tell `claims`
+    /// besides those of [`Profile::NAMES`].
+    pub fn new(
+        issuer: &Issuer,
+        algorithms: &[SigningAlgorithm],
+        scopes: Vec<String>,
+        claims: BTreeSet<String>,
+    ) -> Self {
         let protocol_claims = [
             "sub",
             "iss",
@@ -106,7 +114,12 @@ impl Metadata {
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],
-            claims_supported: protocol_claims.into_iter().chain(Profile::NAMES).collect(),
+            claims_supported: protocol_claims
+                .into_iter()
+                .chain(Profile::NAMES)
+                .map(ToOwned::to_owned)
+                .chain(claims)
+                .collect(),
             ui_locales_supported: Locale::ALL.map(Locale::tag).to_vec(),
             authorization_response_iss_parameter_supported: true,
             claims_parameter_supported: false,

@@ -7,11 +7,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, StatusCode, redirect};
+use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use super::LoginError;
 use super::breaker::{Breaker, Sign};
 use super::settings::SettingProblem;
+use crate::clock::UnixTime;
 use crate::protocol::error::{BoxError, chain};
 
 /// The most bytes of an upstream's answer that are read.
@@ -117,7 +118,42 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
         let request = self.client.get(url).headers(headers).timeout(timeout);
-        self.send(request, timeout).await
+        self.exchange(request, timeout, Whose::Ours).await
+    }
+
+    /// A POST of JSON, with a limit on the whole exchange.
+    pub(super) async fn post_json(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: &serde_json::Value,
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
+        let request = self.client.post(url).headers(headers).json(body);
+        self.exchange(request.timeout(timeout), timeout, Whose::Ours)
+            .await
+    }
+
+    /// Any request, with a limit on the whole exchange and one of `most` bytes on the answer.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        timeout: Duration,
+        most: usize,
+    ) -> Result<Answer, Trouble> {
+        let request = self.client.request(method, url).headers(headers);
+        // An empty body is none: some servers refuse a GET that has a length.
+        let request = if body.is_empty() {
+            request
+        } else {
+            request.body(body)
+        };
+        let whose = Whose::Theirs(most);
+        self.exchange(request.timeout(timeout), timeout, whose)
+            .await
     }
 
     /// A GET that changes nothing there and carries nothing that is good for one use: sent once more when the connection
@@ -151,16 +187,21 @@ impl Http {
             .header(reqwest::header::ACCEPT, "application/json")
             .form(form)
             .timeout(timeout);
-        self.send(request, timeout).await
+        self.exchange(request, timeout, Whose::Ours).await
     }
 
-    async fn send(
+    async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
         timeout: Duration,
+        whose: Whose,
     ) -> Result<Answer, Trouble> {
+        let most = match whose {
+            Whose::Ours => MAX_UPSTREAM_BYTES,
+            Whose::Theirs(most) => most,
+        };
         let Some(breaker) = &self.breaker else {
-            return read(request, timeout).await;
+            return read(request, timeout, most).await;
         };
         if !breaker.admits() {
             let upstream = breaker.upstream();
@@ -171,8 +212,8 @@ impl Http {
         }
         let watch = breaker.watch();
         let start = Instant::now();
-        let outcome = read(request, timeout).await;
-        let (sign, told) = sign(&outcome);
+        let outcome = read(request, timeout, most).await;
+        let (sign, told) = sign(&outcome, whose);
         let took = Some(start.elapsed());
         breaker
             .metrics()
@@ -187,8 +228,27 @@ impl Http {
     }
 }
 
-/// What came of a request: whether the upstream is there, and a word for the metrics.
-fn sign(outcome: &Result<Answer, Trouble>) -> (Sign, &'static str) {
+/// Who composed a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// We did.
+    Ours,
+    /// Somebody for whom it is passed on, with so many bytes to read at the most.
+    Theirs(usize),
+}
+
+/// What came of a request: whether the upstream is there, and a word for the metrics. How long somebody else's request
+/// takes, and what a server in front makes of that, is up to them: it says nothing.
+fn sign(outcome: &Result<Answer, Trouble>, whose: Whose) -> (Sign, &'static str) {
+    let (sign, told) = our_sign(outcome);
+    let unreachable = matches!(outcome, Err(Trouble::Unreachable(_)));
+    if sign == Sign::Away && whose != Whose::Ours && !unreachable {
+        return (Sign::Nothing, told);
+    }
+    (sign, told)
+}
+
+fn our_sign(outcome: &Result<Answer, Trouble>) -> (Sign, &'static str) {
     match outcome {
         Ok(answer) => match answer.status.as_u16() {
             429 => (Sign::Away, "throttled"),
@@ -205,14 +265,17 @@ fn sign(outcome: &Result<Answer, Trouble>) -> (Sign, &'static str) {
     }
 }
 
-async fn read(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, Trouble> {
+async fn read(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    most: usize,
+) -> Result<Answer, Trouble> {
     let trouble = |error: reqwest::Error| Trouble::from(error, timeout);
     let mut response = request.send().await.map_err(trouble)?;
-    let too_large = || Trouble::TooLarge(MAX_UPSTREAM_BYTES);
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(trouble)? {
-        if body.len() + chunk.len() > MAX_UPSTREAM_BYTES {
-            return Err(too_large());
+        if body.len() + chunk.len() > most {
+            return Err(Trouble::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }
@@ -244,6 +307,17 @@ impl Answer {
                 self.status,
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
             )
+    }
+
+    /// Seconds after which the upstream wants to be asked again (RFC 9110 section 10.2.3), if it says so.
+    pub(super) fn retry_after(&self, now: UnixTime) -> Option<i64> {
+        let told = self.headers.get("retry-after")?.to_str().ok()?.trim();
+        let date = || {
+            let date = httpdate::parse_http_date(told).ok()?;
+            let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+            Some(i64::try_from(since_epoch.as_secs()).ok()? - now)
+        };
+        told.parse().ok().or_else(date)
     }
 
     /// What kind of answer it was, for an operator; nothing of its content, which may repeat secrets.

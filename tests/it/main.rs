@@ -95,6 +95,10 @@ mod upstream_aim18;
 #[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
+mod upstream_imis_profile;
+#[cfg(test)]
+mod upstream_imis_tokens;
+#[cfg(test)]
 mod upstream_login;
 #[cfg(test)]
 mod upstream_outbound;

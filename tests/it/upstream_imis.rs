@@ -22,23 +22,23 @@ use tokio::net::TcpListener;
 use crate::upstream::{kind, log_in, surroundings, told};
 
 /// 3 February 2026, 10:00 UTC.
-const NOW: i64 = 1_770_112_800;
+pub(crate) const NOW: i64 = 1_770_112_800;
 
-fn settings(base_url: &str, more: &Value) -> Settings {
+pub(crate) fn settings(base_url: &str, more: &Value) -> Settings {
     let mut settings = json!({ "base_url": base_url, "timeout": "5s" });
     let object = settings.as_object_mut().unwrap();
     object.extend(more.as_object().unwrap().clone());
     serde_json::from_value(settings).unwrap()
 }
 
-fn service_account() -> ServiceAccount {
+pub(crate) fn service_account() -> ServiceAccount {
     ServiceAccount {
         username: people::SERVICE.username.to_owned(),
         password: Secret::new(people::SERVICE.password),
     }
 }
 
-fn opened(settings: Settings, clock: Clock) -> Upstream {
+pub(crate) fn opened(settings: Settings, clock: Clock) -> Upstream {
     open(
         UpstreamId::new("members"),
         "Member login".to_owned(),
@@ -49,28 +49,31 @@ fn opened(settings: Settings, clock: Clock) -> Upstream {
     .unwrap()
 }
 
-struct Site {
-    imis: Imis,
-    clock: Clock,
-    running: Running,
-    upstream: Upstream,
+pub(crate) struct Site {
+    pub(crate) imis: Imis,
+    pub(crate) clock: Clock,
+    pub(crate) running: Running,
+    pub(crate) upstream: Upstream,
 }
 
 impl Site {
     /// A simulator, and an adapter without a service account.
-    async fn start(turn: impl FnOnce(&mut Switches)) -> Self {
+    pub(crate) async fn start(turn: impl FnOnce(&mut Switches)) -> Self {
         Self::start_with(turn, |_| {}).await
     }
 
     /// The same with a service account.
-    async fn with_service(turn: impl FnOnce(&mut Switches)) -> Self {
+    pub(crate) async fn with_service(turn: impl FnOnce(&mut Switches)) -> Self {
         Self::start_with(turn, |settings| {
             settings.service_account = Some(service_account());
         })
         .await
     }
 
-    async fn start_with(turn: impl FnOnce(&mut Switches), set: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn start_with(
+        turn: impl FnOnce(&mut Switches),
+        set: impl FnOnce(&mut Settings),
+    ) -> Self {
         let clock = Clock::manual(NOW);
         let imis = Imis::new(clock.clone());
         imis.switch(turn);
@@ -87,12 +90,12 @@ impl Site {
         }
     }
 
-    async fn log_in(&self, person: &ImisPerson) -> Result<Identity, LoginError> {
+    pub(crate) async fn log_in(&self, person: &ImisPerson) -> Result<Identity, LoginError> {
         log_in(&self.upstream, person.username, person.password).await
     }
 
     /// How often a token was asked for by this user name.
-    fn tokens_asked(&self, username: &str) -> usize {
+    pub(crate) fn tokens_asked(&self, username: &str) -> usize {
         let asked = |request: &&portico::simulator::Recorded| {
             request.path.ends_with("/token")
                 && request.parameter("username").as_deref() == Some(username)
@@ -487,7 +490,7 @@ fn user() -> Value {
 }
 
 fn party() -> Value {
-    json!({ "PartyId": "7", "UniformId": GUID.to_uppercase(), "IsOrganization": false })
+    json!({ "PartyId": "7", "Name": "Jo Smith", "UniformId": GUID.to_uppercase(), "IsOrganization": false })
 }
 
 const GUID: &str = "8d0f3a52-1111-4222-8333-9c000000000a";
@@ -514,6 +517,11 @@ async fn a_record_that_is_no_person_is_refused() {
         (json!({ "PartyId": "8" }), "protocol"),
         (json!({ "PartyId": null }), "protocol"),
         (json!({ "UniformId": "7" }), "protocol"),
+        (json!({ "Name": "" }), "not allowed"),
+        (
+            json!({ "Name": null, "PersonName": { "FullName": " " } }),
+            "not allowed",
+        ),
     ];
     for (changes, expected) in parties {
         let answer = canned(user(), with(party(), &changes), |_| {}).await;
@@ -544,6 +552,14 @@ async fn a_record_that_is_no_person_is_refused() {
             row(
                 json!({ "UserName": "JSMITH", "UserId": "7", "Party": { "IsMarkedForDelete": true } }),
             ),
+            "not allowed",
+        ),
+        (
+            row(json!({ "UserName": "JSMITH", "UserId": "7", "IsDisabled": true })),
+            "not allowed",
+        ),
+        (
+            row(json!({ "UserName": "JSMITH", "UserId": "7", "IsApproved": "False" })),
             "not allowed",
         ),
         (

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Imis;
-use super::api::ApiError;
+use super::api::{ApiError, By};
 use super::service::Service;
 use crate::clock::random_id;
 use crate::protocol::secret::Secret;
@@ -54,20 +54,20 @@ impl ImisProbe {
     }
 
     async fn service_account(&self, service: &Service, findings: &mut Vec<Finding>) {
-        let Imis { tokens, api, .. } = &*self.0;
-        let token = match service.token(tokens, None).await {
-            Ok(token) => token,
-            Err(error) => {
-                findings.push(finding("service account", Err(Finding::failure(&error))));
-                return;
-            }
-        };
+        let api = &self.0.api;
+        if let Err(error) = service.token(None).await {
+            findings.push(finding("service account", Err(Finding::failure(&error))));
+            return;
+        }
         findings.push(finding("service account", Ok("has a token".to_owned())));
         let advice = "give the account the role RemoteService and the right to read User and Party";
-        let outcome = match api.identify(service.username(), &token).await {
+        let outcome = match api
+            .identify(service.username(), By::Service(service), true)
+            .await
+        {
             // Anybody may read their own record; it is for those of others that the account is there.
-            Ok(_) => match api.visible_users(&token).await {
-                Some(0 | 1) => Err(format!("sees no record but its own; {advice}")),
+            Ok(_) => match api.visible_users(service).await {
+                Ok(Some(0 | 1)) => Err(format!("sees no record but its own; {advice}")),
                 _ => Ok("may read User and Party".to_owned()),
             },
             Err(ApiError::Login(error)) => Err(Finding::failure(&error)),

@@ -1,10 +1,12 @@
 //! What an administrator writes about an iMIS.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
 
+use crate::protocol::claims::{MEMBERSHIP, Profile, RESERVED};
 use crate::protocol::secret::Secret;
 use crate::upstream::LoginMethod;
 use crate::upstream::settings::{self, Problems, SettingProblem};
@@ -39,6 +41,23 @@ pub struct Settings {
     /// began. Default: none.
     #[serde(default)]
     pub sso_pages: Vec<SsoPage>,
+    /// The Client ID of the entry in `sso_pages` with which the refresh tokens of password logins are renewed, where iMIS
+    /// gives any. Default: none; whoever typed a password has to do so again when the access token has ended.
+    #[serde(default)]
+    pub renew_with: Option<String>,
+    /// Whether `groups` tells a person's roles. The service account has to be allowed to ask for them. Default: false.
+    #[serde(default)]
+    pub roles: bool,
+    /// Whether `groups` tells the groups and committees that a person is in now. Default: false.
+    #[serde(default)]
+    pub committees: bool,
+    /// More claims from the additional attributes of a person's record: the claim, and the attribute's name. Default:
+    /// none.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// A saved query (IQA) that tells about a person. Default: none.
+    #[serde(default)]
+    pub profile_query: Option<Box<ProfileQuery>>,
     /// By what a person is recognized for ever. Changing it gives everybody a new account. Default: `"uniform_id"`.
     #[serde(default)]
     pub subject: SubjectFrom,
@@ -83,6 +102,66 @@ pub struct SsoPage {
     /// The client (ours) to go on to when a person comes from the web site. Default: the account page.
     #[serde(default)]
     pub client: Option<String>,
+}
+
+/// A saved query with one row a person.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileQuery {
+    /// Its path: `$/Portico/Profile`. No default.
+    pub path: String,
+    /// Which service runs it. Default: `"query"`.
+    #[serde(default)]
+    pub service: QueryService,
+    /// How it is told whom it is about. Default: `"token"`.
+    #[serde(default)]
+    pub by: QueryBy,
+    /// The column that says whom a row is about. A row about somebody else is refused. No default.
+    pub subject_column: String,
+    /// What stands in that column. Default: `"id"`.
+    #[serde(default)]
+    pub subject_is: QuerySubject,
+    /// Which claim stands in which column. No default.
+    pub columns: BTreeMap<String, String>,
+    /// Whether these claims are all that is told, and the person's record tells none. Default: false.
+    #[serde(default)]
+    pub alone: bool,
+}
+
+/// The services that run a saved query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryService {
+    /// `/api/query`, of the cloud editions from 20.3.77 and 100.3.77.
+    #[default]
+    Query,
+    /// `/api/iqa`, of iMIS 2017.
+    Iqa,
+}
+
+/// How a query is told whom it is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryBy {
+    /// It filters on the user whose token it is run with (`LoggedInUserKey`): the person's own.
+    #[default]
+    Token,
+    /// It has one parameter, the user name; the service account runs it.
+    Username,
+}
+
+/// What the column of a query that says whom it is about holds. One thing: somebody's user name may be somebody else's
+/// id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuerySubject {
+    /// The iMIS id.
+    #[default]
+    Id,
+    /// The user name.
+    Username,
+    /// The `UniformId`.
+    UniformId,
 }
 
 /// What becomes the subject. One kind for all people and all times: if each login took what it found, a record
@@ -130,6 +209,18 @@ impl Settings {
             problems.secret("service_account.password", &account.password);
         }
         self.check_pages(&mut problems);
+        if let Some(name) = &self.renew_with
+            && self.sso_pages.iter().all(|page| page.client_id != *name)
+        {
+            problems.add(
+                "renew_with",
+                "is not the client_id of an entry in sso_pages",
+            );
+        }
+        check_claims("attributes", &self.attributes, &mut problems);
+        if let Some(query) = &self.profile_query {
+            query.check(self.service_account.is_some(), &mut problems);
+        }
         problems.timeout("timeout", self.timeout);
         if !(1..=100).contains(&self.max_concurrent) {
             problems.add("max_concurrent", "must be between 1 and 100");
@@ -152,6 +243,34 @@ impl Settings {
     /// The page that serves logins which an app began.
     pub(super) fn first_page(&self) -> Option<&Url> {
         self.sso_pages.first()?.page_url.as_ref()
+    }
+
+    /// Whether the configuration says where this claim comes from.
+    pub(super) fn maps(&self, claim: &str) -> bool {
+        let query = self.profile_query.as_ref();
+        self.attributes.contains_key(claim)
+            || query.is_some_and(|query| query.alone || query.columns.contains_key(claim))
+    }
+
+    /// The claims that may be told besides those of [`Profile::NAMES`].
+    pub(super) fn claims(&self) -> Vec<String> {
+        let mut claims = BTreeSet::new();
+        if !self.profile_query.as_ref().is_some_and(|query| query.alone) {
+            let built_in = MEMBERSHIP
+                .iter()
+                // iMIS has no field of this name; a site says which attribute it is.
+                .filter(|name| **name != "paid_through");
+            claims.extend(built_in.map(|name| (*name).to_owned()));
+            claims.extend(self.attributes.keys().cloned());
+        }
+        if self.roles || self.committees {
+            claims.insert("groups".to_owned());
+        }
+        if let Some(query) = &self.profile_query {
+            claims.extend(query.columns.keys().cloned());
+        }
+        claims.retain(|name| !Profile::NAMES.contains(&name.as_str()));
+        claims.into_iter().collect()
     }
 
     fn check_pages(&self, problems: &mut Problems) {
@@ -177,5 +296,53 @@ impl Settings {
                 problems.web_url(&key("page_url"), url);
             }
         }
+    }
+}
+
+impl ProfileQuery {
+    fn check(&self, has_service_account: bool, problems: &mut Problems) {
+        problems.text("profile_query.path", &self.path);
+        if !self.path.starts_with("$/") {
+            problems.add(
+                "profile_query.path",
+                "is not the path of a saved query; write it as iMIS shows it, such as \"$/Portico/Profile\"",
+            );
+        }
+        problems.text("profile_query.subject_column", &self.subject_column);
+        if self.columns.is_empty() {
+            problems.add(
+                "profile_query.columns",
+                "names no column; write for example { email = \"email\" }",
+            );
+        }
+        check_claims("profile_query.columns", &self.columns, problems);
+        if self.by == QueryBy::Username && !has_service_account {
+            problems.add(
+                "profile_query.by",
+                "\"username\" needs a service_account, which runs the query",
+            );
+        }
+    }
+}
+
+/// Claims, each with where it stands in iMIS.
+fn check_claims(key: &str, claims: &BTreeMap<String, String>, problems: &mut Problems) {
+    for (claim, source) in claims {
+        let at = format!("{key}.{claim}");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/".contains(c);
+        if RESERVED.contains(&claim.as_str()) {
+            problems.add(
+                &at,
+                "is a claim that says what a token is; choose another name",
+            );
+        } else if claim == "address" {
+            problems.add(&at, "is not one text but an object; choose another name");
+        } else if claim.is_empty() || claim.len() > 64 || !claim.chars().all(plain) {
+            problems.add(
+                &at,
+                "must be 1 to 64 letters, digits and characters of _-.:/; it is the name of a claim",
+            );
+        }
+        problems.text(at, source);
     }
 }
