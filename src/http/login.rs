@@ -138,6 +138,7 @@ impl Notice {
                 _,
                 LoginError::NotAllowed(_) | LoginError::Unavailable(_) | LoginError::Protocol(_)
             ) | Self::Returned(..)
+                | Self::Unconfirmed(_)
         )
     }
 }
