@@ -182,17 +182,7 @@ impl App {
         let shelf = Arc::new(InProcess::new(clock.clone()));
         let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
         let upstreams = Arc::new(upstreams);
-        let policies = config
-            .upstreams
-            .iter()
-            .map(|each| (each.id.clone(), each.recheck));
-        let rechecks = Rechecks::new(
-            store.clone(),
-            clock.clone(),
-            metrics.clone(),
-            Arc::clone(&upstreams),
-            policies.collect(),
-        );
+        let rechecks = rechecks(&config, &store, &clock, &metrics, &upstreams);
         let session_lifetime = config.lifetimes.session();
         let address_throttle = ThrottlePolicy {
             attempts: config.login.address_attempts,
@@ -223,13 +213,7 @@ impl App {
             rechecks,
             metrics,
         };
-        let scopes = supported_scopes(&config);
-        let told = upstreams.iter().flat_map(|each| each.claims.clone());
-        // A claim that no client may ask for is not on.
-        let opened = |claim: &String| scopes.iter().any(|scope| scope == scope_of(claim));
-        let claims = told.filter(opened).collect();
-        let (issuer, algorithms) = (&config.issuer, &config.keys.algorithms);
-        let metadata = Metadata::new(issuer, algorithms, scopes, claims);
+        let metadata = metadata(&config, &upstreams);
         let state = HttpState::new(HttpParts {
             flow,
             grants,
@@ -251,6 +235,37 @@ impl App {
             housekeeping,
         })
     }
+}
+
+/// How often whose people are asked about anew.
+fn rechecks(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+    upstreams: &Arc<Vec<Upstream>>,
+) -> Rechecks {
+    let policies = config
+        .upstreams
+        .iter()
+        .map(|each| (each.id.clone(), each.recheck));
+    Rechecks::new(
+        store.clone(),
+        clock.clone(),
+        metrics.clone(),
+        Arc::clone(upstreams),
+        policies.collect(),
+    )
+}
+
+/// The discovery document.
+fn metadata(config: &Config, upstreams: &[Upstream]) -> Metadata {
+    let scopes = supported_scopes(config);
+    let told = upstreams.iter().flat_map(|each| each.claims.clone());
+    // A claim that no client may ask for is not on.
+    let opened = |claim: &String| scopes.iter().any(|scope| scope == scope_of(claim));
+    let claims = told.filter(opened).collect();
+    Metadata::new(&config.issuer, &config.keys.algorithms, scopes, claims)
 }
 
 /// Opens the database of the config and brings its schema up to date.

@@ -138,18 +138,17 @@ async fn callback(
     } else {
         None
     };
-    let outcome = match notice {
-        Some(notice) => Err(notice),
-        None => {
-            let back = Return {
-                callback: &callback,
-                answer: &answer,
-                kept: entry.kept.as_deref(),
-            };
-            let outcome = login.finish(&back).await;
-            open.flow.count_login(&upstream.id, "redirect", &outcome);
-            outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))
-        }
+    let outcome = if let Some(notice) = notice {
+        Err(notice)
+    } else {
+        let back = Return {
+            callback: &callback,
+            answer: &answer,
+            kept: entry.kept.as_deref(),
+        };
+        let outcome = login.finish(&back).await;
+        open.flow.count_login(&upstream.id, "redirect", &outcome);
+        outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))
     };
     let mut response = match outcome {
         Ok(identity) => login::finish(&state, open, upstream, identity).await?,

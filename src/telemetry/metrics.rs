@@ -1,4 +1,4 @@
-//! What the server counts, for Prometheus (the OpenMetrics text format). A registry for each server: nothing is global.
+//! What the server counts, for Prometheus (the `OpenMetrics` text format). A registry for each server: nothing is global.
 //!
 //! Labels hold names from the configuration and words of closed sets, never what a stranger sent or whom it concerns
 //! (T60), so that the number of series is known beforehand.

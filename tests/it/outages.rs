@@ -163,12 +163,13 @@ async fn asking() -> TestServer {
             ("current", "require_claims = { is_member = true }"),
             ("board", "require_groups = [\"event managers\"]"),
         ] {
-            setup.clients += &format!(
+            let client = format!(
                 "[[clients]]\nclient_id = \"{id}\"\ntoken_endpoint_auth_method = \"none\"\n\
                  redirect_uris = [\"https://{id}.example.org/callback\"]\n\
                  grant_types = [\"authorization_code\", \"refresh_token\"]\n\
                  scope = \"openid profile email offline_access\"\n{rule}\n"
             );
+            setup.clients += &client;
         }
     })
     .await;
