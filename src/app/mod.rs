@@ -323,6 +323,7 @@ pub fn open_upstreams(
         http: outbound(config)?,
         clock: clock.clone(),
         shelf,
+        issuer: config.issuer.clone(),
     };
     let open = |upstream: &UpstreamConfig| {
         let UpstreamConfig {

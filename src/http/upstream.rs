@@ -3,10 +3,15 @@
 //! aiM18 knows no `state`. What ties an answer to this browser is a sealed cookie of its own, good for one return; a
 //! `state` that does come back has to be the one that was sent. Leaving takes a click on our page (a POST with its form
 //! token): otherwise any site could send a browser away and back with a code of somebody else's.
+//!
+//! Not documented either is how a browser comes back. A POST, by a form that submits itself or by a 307 that repeats the login
+//! form, comes across sites and so without our cookies: it is sent on to the GET, with what that reads and nothing else.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
 use url::Url;
@@ -24,7 +29,7 @@ use super::away::{Away, AwayList, Match};
 use super::cookies::{self, RequestCookies};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
-use super::form::PageForm;
+use super::form::{self, PageForm};
 use super::login::{self, Notice, Show};
 use super::resume::{CurrentLogin, OpenFlow};
 use super::return_to::see_other;
@@ -33,13 +38,15 @@ use super::state::{HttpState, Upstreams};
 pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/upstream/{id}/start", post(start))
-        .route("/upstream/{id}/callback", get(callback))
+        .route("/upstream/{id}/callback", get(callback).post(forward))
 }
+
+/// More than any code or state has (T48).
+const MAX_FORWARDED_BYTES: usize = 4096;
 
 /// The one address that an upstream may send people back to.
 pub(super) fn callback_url(issuer: &Issuer, upstream: &UpstreamId) -> Result<Url, OAuthError> {
-    Url::parse(&issuer.at(&format!("/upstream/{upstream}/callback")))
-        .map_err(OAuthError::server_error)
+    Url::parse(&issuer.callback(upstream)).map_err(OAuthError::server_error)
 }
 
 /// The upstream of this name, and what it can do of what `ability` asks.
@@ -163,4 +170,39 @@ async fn callback(
     // One answer, one use: whatever came of it.
     cookies::set(response.headers_mut(), [away.cookie()?]);
     Ok(response)
+}
+
+async fn forward(
+    State(state): State<HttpState>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, PageError> {
+    let upstreams = Upstreams::from_ref(&state);
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
+    let (upstream, login) = find(&upstreams, &id, |upstream| upstream.callback.as_deref())?;
+    let lost = |_| PageError::new(Trouble::Away);
+    let code = login.code_parameter();
+    let is_answer = |params: &Params| {
+        [code, "error"]
+            .iter()
+            .any(|name| !matches!(params.get(name), Ok(None)))
+    };
+    let query = Params::parse(query.unwrap_or_default().as_bytes()).map_err(lost)?;
+    let answer = if is_answer(&query) {
+        query
+    } else {
+        let body = form::parse(&headers, &body).and_then(Result::ok);
+        body.filter(is_answer)
+            .ok_or_else(|| PageError::new(Trouble::Away))?
+    };
+    let mut location = callback_url(&Issuer::from_ref(&state), &upstream.id)?;
+    for name in [code, "error", "state", "iss"] {
+        // Anything else may be what the person typed there.
+        if let Some(value) = answer.get_capped(name, MAX_FORWARDED_BYTES).map_err(lost)? {
+            location.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    Ok(see_other(location.as_str()))
 }

@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod imis;
 pub mod look;
 pub mod outbound;
+mod relay;
 pub mod settings;
 pub mod shelf;
 pub mod users;
@@ -20,6 +21,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
 
@@ -105,6 +107,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where the service account's token is kept.
     pub shelf: Arc<dyn Shelf>,
+    /// Who we are to the world.
+    pub issuer: Issuer,
 }
 
 /// A way to log in.
@@ -167,6 +171,9 @@ pub struct UpstreamTokens {
     /// Which of the upstream's client applications they belong to, where its API or a renewal has to name it.
     #[serde(default)]
     pub application: Option<String>,
+    /// Whose they are, where a renewal tells that again: [`Identity::subject`].
+    #[serde(default)]
+    pub subject: Option<String>,
     /// What a sign-off there shows of this login (an ID token).
     #[serde(with = "secret::sealed::option", default)]
     pub sign_off_hint: Option<Secret>,
@@ -269,6 +276,9 @@ pub struct Return<'a> {
 pub trait CallbackLogin: Send + Sync {
     /// Whether the upstream always sends `state` back, so that an answer without it must be refused.
     fn always_returns_state(&self) -> bool;
+
+    /// The parameter that the upstream hands its code over in.
+    fn code_parameter(&self) -> &str;
 
     /// Turns what came back into a person. The caller has checked that this browser was sent away by us, and that
     /// `state`, if it came, is the one it was sent with.
@@ -398,7 +408,8 @@ pub struct ApiAnswer {
     pub token_refused: bool,
 }
 
-/// Calls the upstream's API.
+/// Calls the upstream's API. Whose tokens these are is the caller's decision, and the caller's duty: a call for a person is
+/// made with that person's own, never with those of the service account, which may do more (T61).
 #[async_trait]
 pub trait Api: Send + Sync {
     /// Calls it with `tokens`, in the upstream's own manner.

@@ -134,26 +134,22 @@ impl Http {
             .await
     }
 
-    /// Any request, with a limit on the whole exchange and one of `most` bytes on the answer.
-    pub(super) async fn send(
-        &self,
-        method: Method,
-        url: Url,
-        headers: HeaderMap,
-        body: Vec<u8>,
-        timeout: Duration,
-        most: usize,
-    ) -> Result<Answer, Trouble> {
-        let request = self.client.request(method, url).headers(headers);
+    /// Any request, with limits on the whole exchange and on the answer.
+    pub(super) async fn send(&self, call: Outgoing, limits: Limits) -> Result<Answer, Trouble> {
+        let Limits { timeout, bytes } = limits;
+        let request = self
+            .client
+            .request(call.method, call.url)
+            .headers(call.headers)
+            .timeout(timeout);
         // An empty body is none: some servers refuse a GET that has a length.
-        let request = if body.is_empty() {
+        let request = if call.body.is_empty() {
             request
         } else {
-            request.body(body)
+            request.body(call.body)
         };
-        let whose = Whose::Theirs(most);
-        self.exchange(request.timeout(timeout), timeout, whose)
-            .await
+        let whose = Whose::Theirs(bytes);
+        self.exchange(request, timeout, whose).await
     }
 
     /// A GET that changes nothing there and carries nothing that is good for one use: sent once more when the connection
@@ -263,6 +259,21 @@ fn our_sign(outcome: &Result<Answer, Trouble>) -> (Sign, &'static str) {
         Err(Trouble::Interrupted(_)) => (Sign::Away, "interrupted"),
         Err(Trouble::HeldBack) => (Sign::Nothing, "held_back"),
     }
+}
+
+/// A request of any kind.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What an exchange may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) bytes: usize,
 }
 
 async fn read(

@@ -35,6 +35,7 @@ const SECRETS: [(&str, &str); 4] = [
 /// A configuration in a folder of its own, simulated upstreams, a database.
 struct Site {
     imis: Imis,
+    aim18: Aim18,
     /// Dropped with everything in it.
     _database: TestDatabase,
     folder: TempDir,
@@ -54,7 +55,7 @@ impl Site {
     async fn new() -> Self {
         let imis = Imis::new(Clock::system());
         let aim18 = Aim18::new(Clock::system());
-        aim18.set_callback("http://localhost:8080/upstream/staff/callback");
+        aim18.set_callback(&format!("http://{NOWHERE}/upstream/staff/callback"));
         let simulators = (
             imis.serve(loopback().await).await.unwrap(),
             aim18.serve(loopback().await).await.unwrap(),
@@ -66,6 +67,7 @@ impl Site {
         env.push(("DATABASE".to_owned(), database.url().expose().to_owned()));
         let site = Self {
             imis,
+            aim18,
             _database: database,
             folder: tempfile::tempdir().unwrap(),
             env,

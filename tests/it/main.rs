@@ -93,6 +93,14 @@ mod upstream;
 #[cfg(test)]
 mod upstream_aim18;
 #[cfg(test)]
+mod upstream_aim18_api;
+#[cfg(test)]
+mod upstream_aim18_check;
+#[cfg(test)]
+mod upstream_aim18_later;
+#[cfg(test)]
+mod upstream_aim18_return;
+#[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
 mod upstream_imis_profile;

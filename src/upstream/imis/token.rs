@@ -53,6 +53,7 @@ impl Token {
                     .unwrap_or(UNTOLD_LIFE)
                     .clamp(0, LONGEST_LIFE),
             application,
+            subject: None,
             sign_off_hint: None,
         }
     }
