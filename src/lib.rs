@@ -8,7 +8,7 @@
 //! - [`passwords`]: what humans chose, kept as Argon2id.
 //! - [`keys`]: the master key, what is derived from it, and the ring of signing keys.
 //! - [`store`]: the only room that speaks SQL.
-//! - [`upstream`]: one file an adapter: iMIS, aiM18, people in the config.
+//! - [`upstream`]: one file an adapter: iMIS, aiM18, any OpenID Provider, people in the config.
 //! - [`config`]: what an administrator writes, checked, every problem told at once.
 //! - [`tokens`]: the mint of ID, access and refresh tokens.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.

@@ -30,7 +30,7 @@ use crate::protocol::scope;
 use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::shelf::InProcess;
-use crate::upstream::{Shelf, Surroundings, Upstream, aim18, imis, outbound, users};
+use crate::upstream::{Shelf, Surroundings, Upstream, aim18, imis, oidc, outbound, users};
 
 pub use certificate::check_certificate;
 pub use clients::made_secret;
@@ -302,6 +302,9 @@ pub fn open_upstreams(
             }
             UpstreamSettings::Aim18(settings) => {
                 aim18::open(id, label, login, settings, &surroundings)
+            }
+            UpstreamSettings::Oidc(settings) => {
+                oidc::open(id, label, login, settings, &surroundings)
             }
             UpstreamSettings::Users(settings) => {
                 users::open(id, label, login, settings, passwords.clone())
