@@ -9,7 +9,7 @@
 //! - [`keys`]: the master key, what is derived from it, and the ring of signing keys.
 //! - [`store`]: the only room that speaks SQL.
 //! - [`telemetry`]: the log and the metrics.
-//! - [`upstream`]: one file an adapter: iMIS, aiM18, people in the config.
+//! - [`upstream`]: one file an adapter: iMIS, aiM18, any OpenID Provider, people in the config.
 //! - [`vault`]: the tokens that upstreams gave to act for people, sealed and renewed.
 //! - [`config`]: what an administrator writes, checked, every problem told at once.
 //! - [`tokens`]: the mint of ID, access and refresh tokens.

@@ -34,7 +34,9 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
-use crate::upstream::{Shelf, Surroundings, Upstream, Upstreams, aim18, imis, outbound, users};
+use crate::upstream::{
+    Shelf, Surroundings, Upstream, Upstreams, aim18, imis, oidc, outbound, users,
+};
 use crate::vault::{ServiceShelf, Vault};
 
 pub use certificate::check_certificate;
@@ -349,7 +351,7 @@ pub fn open_upstreams(
             ..
         } = upstream.clone();
         let name = id.to_string();
-        let base_url = settings.base_url().cloned();
+        let base_url = settings.base_url();
         // People in the config are asked over no network.
         let breaker = metrics
             .filter(|_| !matches!(settings, UpstreamSettings::Users(_)))
@@ -364,6 +366,9 @@ pub fn open_upstreams(
             }
             UpstreamSettings::Aim18(settings) => {
                 aim18::open(id, label, login, settings, &surroundings)
+            }
+            UpstreamSettings::Oidc(settings) => {
+                oidc::open(id, label, login, settings, &surroundings)
             }
             UpstreamSettings::Users(settings) => {
                 users::open(id, label, login, settings, passwords.clone())

@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use serde::forward_to_deserialize_any;
 
 use super::{clients, load, upstreams};
-use crate::upstream::{aim18, imis, users};
+use crate::upstream::{aim18, imis, oidc, users};
 
 /// Every key, with the tables it stands in: `clients.redirect_uris`. The keys of one kind of upstream have the kind
 /// before them: `upstreams.imis.base_url`. A key of the administrator's own choosing is `*`: `clients.claims.*.group`.
@@ -19,6 +19,7 @@ pub fn known_keys() -> BTreeSet<String> {
     keys.extend(keys_of::<upstreams::Raw>("upstreams"));
     keys.extend(keys_of::<imis::Settings>("upstreams.imis"));
     keys.extend(keys_of::<aim18::Settings>("upstreams.aim18"));
+    keys.extend(keys_of::<oidc::Settings>("upstreams.oidc"));
     keys.extend(keys_of::<users::Settings>("upstreams.users"));
     keys
 }

@@ -15,7 +15,7 @@ use super::text;
 use crate::model::account::RecheckPolicy;
 use crate::protocol::ids::UpstreamId;
 use crate::upstream::settings::SettingProblem;
-use crate::upstream::{LoginMethod, aim18, imis, users};
+use crate::upstream::{LoginMethod, aim18, imis, oidc, users};
 
 /// A credential system.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub enum UpstreamSettings {
     Imis(imis::Settings),
     /// Multiable aiM18.
     Aim18(aim18::Settings),
+    /// Any OpenID Provider.
+    Oidc(oidc::Settings),
     /// People written into the config.
     Users(users::Settings),
 }
@@ -55,6 +57,7 @@ pub enum UpstreamSettings {
 enum Kind {
     Imis,
     Aim18,
+    Oidc,
     Users,
 }
 
@@ -63,6 +66,7 @@ impl Kind {
         match self {
             Self::Imis => imis::METHODS,
             Self::Aim18 => aim18::METHODS,
+            Self::Oidc => oidc::METHODS,
             Self::Users => users::METHODS,
         }
     }
@@ -74,6 +78,9 @@ impl Kind {
             }
             Self::Aim18 => {
                 read(table, aim18::Settings::problems, at, report).map(UpstreamSettings::Aim18)
+            }
+            Self::Oidc => {
+                read(table, oidc::Settings::problems, at, report).map(UpstreamSettings::Oidc)
             }
             Self::Users => {
                 read(table, users::Settings::problems, at, report).map(UpstreamSettings::Users)
@@ -88,6 +95,7 @@ impl UpstreamSettings {
         match self {
             Self::Imis(_) => "imis",
             Self::Aim18(_) => "aim18",
+            Self::Oidc(_) => "oidc",
             Self::Users(_) => "users",
         }
     }
@@ -102,15 +110,16 @@ impl UpstreamSettings {
         match self {
             Self::Imis(settings) => settings.service_account.is_none(),
             Self::Aim18(settings) => settings.service_account.is_none(),
-            Self::Users(_) => true,
+            Self::Oidc(_) | Self::Users(_) => true,
         }
     }
 
     /// The address that it is at, if it is anywhere.
-    pub const fn base_url(&self) -> Option<&Url> {
+    pub fn base_url(&self) -> Option<Url> {
         match self {
-            Self::Imis(settings) => Some(&settings.base_url),
-            Self::Aim18(settings) => Some(&settings.base_url),
+            Self::Imis(settings) => Some(settings.base_url.clone()),
+            Self::Aim18(settings) => Some(settings.base_url.clone()),
+            Self::Oidc(settings) => Url::parse(&settings.issuer).ok(),
             Self::Users(_) => None,
         }
     }
@@ -173,7 +182,7 @@ impl UpstreamConfig {
         let Some(kind) = raw.kind else {
             report.problem(
                 &at.key("kind"),
-                "is missing; write \"imis\", \"aim18\" or \"users\"",
+                "is missing; write \"imis\", \"aim18\", \"oidc\" or \"users\"",
             );
             return None;
         };

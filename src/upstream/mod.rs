@@ -5,6 +5,7 @@ pub mod aim18;
 pub mod breaker;
 pub mod imis;
 pub mod look;
+pub mod oidc;
 pub mod outbound;
 mod relay;
 pub mod settings;

@@ -125,6 +125,8 @@ mod upstream_imis_tokens;
 #[cfg(test)]
 mod upstream_login;
 #[cfg(test)]
+mod upstream_oidc;
+#[cfg(test)]
 mod upstream_outbound;
 #[cfg(test)]
 mod upstream_users;

@@ -149,7 +149,7 @@ fn record(table: &Table, path: &str, known: &BTreeSet<String>, keys: &mut BTreeS
 /// What the pages about the upstreams tell people to write is taken as it stands.
 #[test]
 fn the_upstreams_of_the_documentation_load() {
-    for page in ["aim18.md"] {
+    for page in ["aim18.md", "oidc.md"] {
         let page = shipped("../docs").join(page);
         let text = std::fs::read_to_string(page).unwrap();
         let blocks = text.split("```toml\n").skip(1);
