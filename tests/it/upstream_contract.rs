@@ -55,6 +55,10 @@ pub(crate) trait Stand: Send + Sync {
     fn log(&self) -> Vec<Recorded>;
     /// Switches the good person off.
     fn disable(&self);
+    /// Whose subject is nobody's any more, where that person cannot be disabled.
+    fn gone(&self) -> Option<&'static str> {
+        None
+    }
     /// What must never be told, besides what the log shows.
     fn secrets(&self) -> Vec<String>;
     /// A call of the API that the good person may make.
@@ -122,6 +126,9 @@ impl Stand for Users {
         Vec::new()
     }
     fn disable(&self) {}
+    fn gone(&self) -> Option<&'static str> {
+        Some("somebody-who-left")
+    }
     fn secrets(&self) -> Vec<String> {
         Vec::new()
     }
@@ -197,7 +204,7 @@ impl Stand for Members {
         ]
     }
     fn api_call(&self) -> Option<ApiCall> {
-        Some(call(&["api", "User"], &[]))
+        Some(call(&["User"], &[]))
     }
 }
 
@@ -584,7 +591,11 @@ async fn a_person_who_was_switched_off_is_refused_at_the_next_look() {
             stand.mend();
         }
         stand.disable();
-        let error = recheck.recheck(&known).await.unwrap_err();
+        let gone = Known {
+            subject: stand.gone().unwrap_or(known.subject),
+            ..known
+        };
+        let error = recheck.recheck(&gone).await.unwrap_err();
         assert!(is_refusal(&error), "{}: {error:?}", stand.name());
     }
 }

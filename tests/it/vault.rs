@@ -37,12 +37,13 @@ async fn refreshed(server: &TestServer, tokens: &Answer) -> Answer {
     tokens
 }
 
-/// How often iMIS was asked for a token.
+/// How often iMIS was asked for another token of the person's. (The service account, which looks people up, has its own.)
 fn asked(server: &TestServer) -> usize {
     let log = server.imis.log();
-    log.iter()
-        .filter(|request| request.path == "/token")
-        .count()
+    let renewals = log.iter().filter(|request| {
+        request.path == "/token" && request.body.contains("grant_type=refresh_token")
+    });
+    renewals.count()
 }
 
 async fn exchange_at(node: SocketAddr, tokens: &Answer) -> Answer {
