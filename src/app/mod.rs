@@ -6,6 +6,7 @@ mod housekeeping;
 mod keys;
 mod serve;
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -214,12 +215,7 @@ impl App {
             vault,
         };
         let scopes = supported_scopes(&config);
-        let told = upstreams
-            .allowed(|_| true)
-            .flat_map(|each| each.claims.clone());
-        // A claim that no client may ask for is not on.
-        let opened = |claim: &String| scopes.iter().any(|scope| scope == scope_of(claim));
-        let claims = told.filter(opened).collect();
+        let claims = supported_claims(&upstreams, &scopes);
         let (issuer, algorithms) = (&config.issuer, &config.keys.algorithms);
         let metadata = Metadata::new(issuer, algorithms, scopes, claims);
         let state = HttpState::new(HttpParts {
@@ -279,6 +275,14 @@ fn supported_scopes(config: &Config) -> Vec<String> {
     scopes
 }
 
+/// Every claim that some upstream tells and some client may ask for; one that none may ask for is not on.
+fn supported_claims(upstreams: &Upstreams, scopes: &[String]) -> BTreeSet<String> {
+    let told = upstreams.allowed(|_| true);
+    let told = told.flat_map(|upstream| upstream.claims.clone());
+    told.filter(|claim| scopes.iter().any(|scope| scope == scope_of(claim)))
+        .collect()
+}
+
 /// What fetches from upstreams, and looks at ourselves from outside for `portico check`.
 pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
     let settings = outbound::Settings {
@@ -309,7 +313,6 @@ pub fn open_upstreams(
             ..
         } = upstream.clone();
         let name = id.to_string();
-        let base_url = settings.base_url().cloned();
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
                 imis::open(id, label, login, settings, &surroundings)
@@ -321,11 +324,10 @@ pub fn open_upstreams(
                 users::open(id, label, login, settings, passwords.clone())
             }
         };
-        let opened = opened.map_err(|source| AppError::Upstream {
+        opened.map_err(|source| AppError::Upstream {
             id: name,
             source: Box::new(source),
-        })?;
-        Ok(Upstream { base_url, ..opened })
+        })
     };
     config.upstreams.iter().map(open).collect()
 }

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use url::Url;
 
 use super::place::{Place, Report};
 use super::reference;
@@ -93,15 +92,6 @@ impl UpstreamSettings {
             Self::Imis(settings) => settings.service_account.is_none(),
             Self::Aim18(settings) => settings.service_account.is_none(),
             Self::Users(_) => true,
-        }
-    }
-
-    /// The address that it is at, if it is anywhere.
-    pub const fn base_url(&self) -> Option<&Url> {
-        match self {
-            Self::Imis(settings) => Some(&settings.base_url),
-            Self::Aim18(settings) => Some(&settings.base_url),
-            Self::Users(_) => None,
         }
     }
 }

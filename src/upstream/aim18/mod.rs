@@ -80,6 +80,7 @@ pub fn open(
             .then(|| Box::new(service::Service(own())) as Box<dyn ServiceLogin>),
         api: Some(Box::new(gateway::Gateway(own())) as Box<dyn Api>),
         claims,
+        base_url: Some(aim18.settings.base_url.clone()),
         ..Upstream::new(
             id,
             label,

@@ -69,6 +69,7 @@ pub fn open(
         .map(|page| Box::new(SsoRedirect { page: page.clone() }) as Box<dyn RedirectLogin>);
     let has_pages = !settings.sso_pages.is_empty();
     let claims = settings.claims();
+    let base_url = Some(settings.base_url.clone());
     let imis = Arc::new(Imis::new(id.clone(), settings, surroundings));
     let password = login
         .contains(&LoginMethod::Password)
@@ -85,6 +86,7 @@ pub fn open(
         service,
         api: Some(Box::new(Gateway(Arc::clone(&imis)))),
         claims,
+        base_url,
         ..Upstream::new(id, label, login, Box::new(probe::ImisProbe(imis)))
     })
 }
