@@ -5,6 +5,8 @@
 //! the reference manual; a test keeps it complete.
 
 mod brand;
+mod client_claims;
+mod client_people;
 mod client_secret;
 mod client_uris;
 mod clients;

@@ -75,7 +75,7 @@ async fn show(
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 
-fn describe(texts: &Texts, upstreams: &Upstreams, scope: &str) -> String {
+pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, scope: &str) -> String {
     let upstream = scope
         .strip_prefix(scope::UPSTREAM_PREFIX)
         .and_then(|id| upstreams.find(id));

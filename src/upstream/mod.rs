@@ -2,12 +2,15 @@
 //! nor cookies nor axum, and declares what it can do by the fields of [`Upstream`] it fills.
 
 pub mod aim18;
+pub mod breaker;
 pub mod imis;
 pub mod look;
+pub mod oidc;
 pub mod outbound;
 mod relay;
 pub mod settings;
 pub mod shelf;
+pub mod site;
 pub mod users;
 
 use std::fmt;
@@ -23,6 +26,8 @@ use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
+
+pub use self::site::Site;
 
 /// The most bytes a password may have (T48).
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -54,6 +59,8 @@ pub struct Upstream {
     pub service: Option<Box<dyn ServiceLogin>>,
     /// End the session that the person's browser has there.
     pub sign_off: Option<Box<dyn SignOff>>,
+    /// Its web site: what comes from there is believed to come from the upstream.
+    pub site: Option<Site>,
     /// Call its API.
     pub api: Option<Box<dyn Api>>,
     /// The claims that it may tell besides those of [`Profile::NAMES`].
@@ -62,6 +69,8 @@ pub struct Upstream {
     pub base_url: Option<Url>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
+    /// What holds requests back while it is away; `None` where nothing is fetched.
+    pub breaker: Option<breaker::Breaker>,
 }
 
 impl Upstream {
@@ -84,11 +93,18 @@ impl Upstream {
             recheck: None,
             service: None,
             sign_off: None,
+            site: None,
             api: None,
             claims: Vec::new(),
             base_url: None,
             probe,
+            breaker: None,
         }
+    }
+
+    /// Whether it has not answered of late. It may be tried all the same.
+    pub fn is_away(&self) -> bool {
+        self.breaker.as_ref().is_some_and(breaker::Breaker::is_open)
     }
 }
 
@@ -240,6 +256,17 @@ impl LoginError {
             }
             _ => false,
         }
+    }
+
+    /// Whether it is certain that the upstream has not refused, and so has not counted, what was to be sent to it: there
+    /// was no connection. Something that was sent before, and accepted, is none of that.
+    pub fn is_unsent(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        cause
+            .downcast_ref::<outbound::Trouble>()
+            .is_some_and(outbound::Trouble::is_unsent)
     }
 }
 

@@ -47,7 +47,7 @@ async fn both_documents_say_this_and_no_more() {
             "client_credentials",
             "urn:ietf:params:oauth:grant-type:token-exchange"
         ],
-        "subject_types_supported": ["public"],
+        "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],

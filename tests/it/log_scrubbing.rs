@@ -18,6 +18,15 @@ use crate::token_exchange::{by_page, callers, employee, exchange, exchange_with,
 
 const WRONG: &str = "not-the-password-of-anybody";
 
+/// A client whose answers hold an ID token.
+const HYBRID: &str = r#"
+[[clients]]
+client_id = "hybrid"
+client_secret = { env = "WEB_SECRET" }
+redirect_uris = ["https://hybrid.example.org/callback"]
+response_types = ["code id_token"]
+"#;
+
 /// What was logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -130,6 +139,28 @@ impl Run {
         self.tokens("a member", &tokens);
         self.tokens("a refresh", &next);
         self.pages.extend([page, wrong, logout]);
+    }
+
+    /// An ID token that the browser carries, by both ways.
+    async fn hybrid(&mut self, person: ImisPerson) {
+        let mut browser = Browser::new();
+        for mode in ["form_post", "fragment"] {
+            let changes = [("response_type", "code id_token"), ("response_mode", mode)];
+            let url = self.server.authorize_url("hybrid", &changes);
+            let mut page = browser.open(&url).await;
+            if page.is_login() {
+                page = browser.sign_in_as(&page, person).await;
+            }
+            let answer = match page.location() {
+                Some(_) => page.answer(),
+                None => page.form("form").1,
+            };
+            self.secret(format!("code by {mode}"), &answer["code"]);
+            let id_token = &answer["id_token"];
+            self.secret(format!("id_token by {mode}"), id_token);
+            let signature = id_token.rsplit('.').next().unwrap();
+            self.secret(format!("end of the id_token by {mode}"), signature);
+        }
     }
 
     /// Logins at aiM18, by its page and by our form.
@@ -317,7 +348,11 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     // While there is one subscriber alone, `tracing` asks the thread that comes by an event first whether anybody wants it,
     // and that may be another test's.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let server = TestServer::start_with(callers).await;
+    let server = TestServer::start_with(|setup| {
+        callers(setup);
+        setup.clients.push_str(HYBRID);
+    })
+    .await;
     let mut run = Run {
         server,
         secrets: BTreeMap::new(),
@@ -340,6 +375,7 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     run.secret("the master key", Setup::default().master_key);
     run.member(JO_SMITH).await;
     run.member(ZOE).await;
+    run.hybrid(ZOE).await;
     run.employee().await;
     run.releases().await;
     run.breakdown().await;

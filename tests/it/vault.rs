@@ -10,7 +10,8 @@ use portico::simulator::people::{ANN_LEE, SERVICE};
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, answer};
 use crate::harness::server::{SERVICE_SECRET, TestServer};
-use crate::landing::{CONTINUE, at_imis, from_imis};
+use crate::harness::steps::CONTINUE;
+use crate::landing::{at_imis, from_imis};
 use crate::refresh::join_all;
 use crate::token_exchange::{
     GRANT, SCOPE, by_page, callers, employee, exchange, exchange_with, of_service,

@@ -1,5 +1,6 @@
 //! What an administrator writes, and what they are told about it.
 
+mod client_claims;
 mod clients;
 mod examples;
 mod robustness;
