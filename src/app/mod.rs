@@ -6,6 +6,7 @@ mod housekeeping;
 mod keys;
 mod serve;
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,19 +19,22 @@ use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
-use crate::http::state::{Settings, Upstreams};
+use crate::http::state::Settings;
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::KeyError;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
 use crate::protocol::claims::scope_of;
-use crate::protocol::discovery::Metadata;
+use crate::protocol::discovery::{Metadata, Supported};
 use crate::protocol::error::BoxError;
+use crate::protocol::response::ResponseType;
 use crate::protocol::scope;
 use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
-use crate::upstream::shelf::InProcess;
-use crate::upstream::{Shelf, Surroundings, Upstream, aim18, imis, oidc, outbound, users};
+use crate::upstream::{
+    Shelf, Surroundings, Upstream, Upstreams, aim18, imis, oidc, outbound, users,
+};
+use crate::vault::{ServiceShelf, Vault};
 
 pub use certificate::check_certificate;
 pub use clients::made_secret;
@@ -180,14 +184,25 @@ impl App {
             starts_at: WindowStart::FirstAttempt,
             ..config.login.throttle
         };
+        let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
+        let upstreams = open_upstreams(&config, &passwords, &clock, Arc::new(shelf))?;
+        let upstreams = Upstreams::new(upstreams);
+        let vault = Vault::new(
+            store.clone(),
+            clock.clone(),
+            secrets.clone(),
+            upstreams.clone(),
+        );
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
+            mint: mint.clone(),
             clock: clock.clone(),
             session_lifetime,
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
+            vault: vault.clone(),
         };
         let grants = Grants {
             store: store.clone(),
@@ -199,23 +214,18 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            mint: mint.clone(),
+            upstreams: upstreams.clone(),
+            vault,
         };
-        let scopes = supported_scopes(&config);
-        let shelf = Arc::new(InProcess::new(clock.clone()));
-        let upstreams = open_upstreams(&config, &passwords, &clock, shelf)?;
-        let told = upstreams.iter().flat_map(|each| each.claims.clone());
-        // A claim that no client may ask for is not on.
-        let opened = |claim: &String| scopes.iter().any(|scope| scope == scope_of(claim));
-        let claims = told.filter(opened).collect();
-        let (issuer, algorithms) = (&config.issuer, &config.keys.algorithms);
-        let metadata = Metadata::new(issuer, algorithms, scopes, claims);
+        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
             flow,
             grants,
             mint,
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
-            upstreams: Upstreams::new(upstreams),
+            upstreams,
             settings: Settings {
                 brand: config.brand.name,
                 flow_lifetime: config.lifetimes.flow,
@@ -243,6 +253,29 @@ pub async fn open_database(config: &Config) -> Result<Store, AppError> {
         shown: config.database.shown(),
         source,
     })
+}
+
+/// What the configuration turns on, for discovery.
+fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
+    let clients = || config.clients.iter().map(|written| &written.client);
+    let types = clients().flat_map(|client| client.response_types.iter().copied());
+    let mut response_types: BTreeSet<ResponseType> = types.collect();
+    if response_types.is_empty() {
+        // The list must name one (Discovery section 3).
+        response_types.insert(ResponseType::Code);
+    }
+    let scopes = supported_scopes(config);
+    let told = upstreams.allowed(|_| true).flat_map(|each| &each.claims);
+    // A claim that no client may ask for is not on.
+    let opened = |claim: &&String| scopes.iter().any(|scope| scope == scope_of(claim));
+    let named = clients().flat_map(|client| client.claims.names());
+    let claims = told.filter(opened).chain(named).cloned().collect();
+    Supported {
+        algorithms: config.keys.algorithms.clone(),
+        scopes,
+        response_types,
+        claims,
+    }
 }
 
 /// Every scope that some client may ask for, and those that OpenID Connect names.
@@ -296,6 +329,7 @@ pub fn open_upstreams(
             ..
         } = upstream.clone();
         let name = id.to_string();
+        let base_url = settings.base_url();
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
                 imis::open(id, label, login, settings, &surroundings)
@@ -310,10 +344,11 @@ pub fn open_upstreams(
                 users::open(id, label, login, settings, passwords.clone())
             }
         };
-        opened.map_err(|source| AppError::Upstream {
+        let opened = opened.map_err(|source| AppError::Upstream {
             id: name,
             source: Box::new(source),
-        })
+        })?;
+        Ok(Upstream { base_url, ..opened })
     };
     config.upstreams.iter().map(open).collect()
 }

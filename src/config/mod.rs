@@ -5,6 +5,7 @@
 //! the reference manual; a test keeps it complete.
 
 mod brand;
+mod client_claims;
 mod client_secret;
 mod client_uris;
 mod clients;
@@ -26,6 +27,7 @@ mod section;
 mod server;
 mod show;
 mod text;
+mod upstream_tokens;
 mod upstreams;
 mod wording;
 

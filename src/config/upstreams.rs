@@ -90,8 +90,22 @@ impl UpstreamSettings {
         }
     }
 
-    /// Where it is, if it is anywhere but in our own config.
-    pub fn address(&self) -> Option<Url> {
+    /// Whether logins give tokens that its API takes.
+    pub const fn gives_tokens(&self) -> bool {
+        !matches!(self, Self::Users(_))
+    }
+
+    /// Whether it has no account that acts for no person.
+    pub const fn lacks_service_account(&self) -> bool {
+        match self {
+            Self::Imis(settings) => settings.service_account.is_none(),
+            Self::Aim18(settings) => settings.service_account.is_none(),
+            Self::Oidc(_) | Self::Users(_) => true,
+        }
+    }
+
+    /// The address that it is at, if it is anywhere.
+    pub fn base_url(&self) -> Option<Url> {
         match self {
             Self::Imis(settings) => Some(settings.base_url.clone()),
             Self::Aim18(settings) => Some(settings.base_url.clone()),

@@ -8,16 +8,19 @@ use tokio::time::Instant;
 
 use crate::clock::{random_id, random_token};
 use crate::keys::Purpose;
-use crate::model::account::UpstreamSubject;
+use crate::model::account::{Account, UpstreamSubject};
 use crate::model::session::Session;
 use crate::model::throttle::{self, ThrottlePolicy};
+use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
-use crate::store::{NewAccount, StoreError};
-use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin};
+use crate::store::StoreError;
+use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin, UpstreamTokens};
+use crate::vault::place_of;
 
+use super::accounts::new_account;
 use super::{Flow, LoggedIn};
 
 /// Makes every refusal take the same time, whether the upstream was asked or the throttle answered (T32): the
@@ -158,56 +161,108 @@ impl Flow {
 
     /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
     /// that the browser had. The same person's goes on under a new secret: whoever logs in again for one app must not
-    /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24).
+    /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24). `None` when the account
+    /// is closed.
     pub async fn log_in(
         &self,
         upstream: &UpstreamId,
         identity: Identity,
         previous: Option<&Session>,
-    ) -> Result<NewSession, OAuthError> {
-        let now = self.clock.now();
-        let subject = UpstreamSubject {
+    ) -> Result<Option<NewSession>, OAuthError> {
+        const ATTEMPTS: u32 = 5;
+        let login = UpstreamSubject {
             upstream: upstream.clone(),
-            subject: identity.subject,
+            subject: identity.subject.clone(),
         };
-        let new = NewAccount {
-            id: AccountId::new(random_id()),
-            subject: random_id(),
-        };
-        let account = self
-            .store
-            .find_or_insert_account(&subject, &identity.profile, new, now)
-            .await?;
-        let same = previous
-            .filter(|session| session.account_id == account.id && session.upstream == *upstream);
+        for _ in 0..ATTEMPTS {
+            let now = self.clock.now();
+            let account = self
+                .store
+                .find_or_insert_account(&login, &identity.profile, new_account(), now)
+                .await?;
+            if !account.is_open() {
+                return Ok(None);
+            }
+            let began = self.begin_session(&login, &identity, account, previous);
+            if let Some(new) = began.await? {
+                return Ok(Some(new));
+            }
+            // The login was linked or unlinked in between, or the account closed.
+        }
+        Err(OAuthError::server_error(
+            "a login moved from account to account",
+        ))
+    }
+
+    /// `None` when the login does not lead to that account any more.
+    async fn begin_session(
+        &self,
+        login: &UpstreamSubject,
+        identity: &Identity,
+        account: Account,
+        previous: Option<&Session>,
+    ) -> Result<Option<NewSession>, OAuthError> {
+        let now = self.clock.now();
+        let upstream = &login.upstream;
+        // By another login of theirs the claims may be others: that is another session.
+        let same = previous.filter(|session| {
+            session.account_id == account.id
+                && session.upstream == *upstream
+                && session
+                    .upstream_subject
+                    .as_ref()
+                    .is_none_or(|subject| *subject == login.subject)
+        });
         let mut session = Session {
             id: same.map_or_else(|| SessionId::new(random_id()), |session| session.id.clone()),
             account_id: account.id.clone(),
             upstream: upstream.clone(),
+            upstream_subject: Some(login.subject.clone()),
             auth_time: now,
-            amr: identity.amr,
+            amr: identity.amr.clone(),
             last_seen_at: now,
             expires_at: now + self.session_lifetime.absolute,
             ended_at: None,
         };
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
-        let renewed = same.is_some() && self.store.renew_session(&hash, &session).await?;
+        let given = identity.tokens.as_ref();
+        let kept = self.keep(&session, given)?;
+        let renewed = same.is_some()
+            && self
+                .store
+                .renew_session(&hash, &session, kept.as_ref())
+                .await?;
         if !renewed {
             session.id = SessionId::new(random_id());
+            let kept = self.keep(&session, given)?;
             let previous = previous.map(|session| &session.id);
-            self.store
-                .replace_session(&hash, &session, previous)
-                .await?;
+            let began = self
+                .store
+                .replace_session(&hash, &session, previous, kept.as_ref());
+            if !began.await? {
+                return Ok(None);
+            }
         }
         tracing::info!(
             target: "portico::audit", event = "logged_in", upstream = %upstream, session = %session.id,
             account = %account.id, "logged in"
         );
-        Ok(NewSession {
+        Ok(Some(NewSession {
             logged_in: LoggedIn { session, account },
             secret,
-        })
+        }))
+    }
+
+    /// What a login gave, for the vault.
+    fn keep(
+        &self,
+        session: &Session,
+        given: Option<&UpstreamTokens>,
+    ) -> Result<Option<NewVaultEntry>, OAuthError> {
+        let place = || place_of(session, &session.upstream);
+        let sealed = given.map(|tokens| self.vault.seal(place(), tokens));
+        Ok(sealed.transpose()?)
     }
 
     /// Whether `who` is the very person that an upstream has just named.
@@ -237,7 +292,8 @@ impl Flow {
         let Some(session) = session else {
             return Ok(None);
         };
-        let Some(account) = self.store.find_account(&session.account_id).await? else {
+        let account = self.store.find_account_of_session(&session.id).await?;
+        let Some(account) = account else {
             return Ok(None);
         };
         self.store.touch_session(&session.id, now).await?;

@@ -10,6 +10,7 @@ use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
 use crate::protocol::secret::Secret;
 use crate::store::Redemption;
+use crate::tokens::subject;
 
 use super::Grants;
 
@@ -100,12 +101,14 @@ impl AuthorizationCodeRequest {
             }
             Redemption::Gone => return Err(code::unknown()),
         }
+        let subject = subject::for_client(&grants.secrets, client, &account)?;
         Ok(Authorization {
             client_id: family.client_id,
             scope: family.scope,
             person: Some(Person {
+                claims: client.claims_about(&subject, &account, &family.authentication),
+                subject,
                 account_id: account.id,
-                subject: account.subject,
                 authentication: family.authentication,
                 nonce: grant.nonce,
                 family_id: family.id,

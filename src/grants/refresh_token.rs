@@ -9,7 +9,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::params::Params;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
-use crate::tokens::refresh_token;
+use crate::tokens::{refresh_token, subject};
 
 use super::Grants;
 
@@ -54,12 +54,14 @@ impl RefreshTokenRequest {
         let granted = self.granted(client, &family)?;
         grants.require_session(&family).await?;
         let generation = grants.spend(&family, generation).await?;
+        let subject = subject::for_client(&grants.secrets, client, &account)?;
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope: granted,
             person: Some(Person {
+                claims: client.claims_about(&subject, &account, &family.authentication),
+                subject,
                 account_id: account.id,
-                subject: account.subject,
                 authentication: family.authentication,
                 nonce: None,
                 family_id: family.id,

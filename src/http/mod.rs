@@ -1,5 +1,6 @@
 //! The web: one file an endpoint or page. The only room that names axum and askama.
 
+pub mod account;
 pub mod arrival;
 pub mod assets;
 pub mod authorize;
@@ -19,8 +20,11 @@ pub mod jwks;
 pub mod landing;
 pub mod login;
 pub mod page;
+pub mod question;
 pub mod resume;
 pub mod return_to;
+pub mod sender;
+pub mod sign_off;
 pub mod state;
 pub mod texts;
 pub mod token;
@@ -53,9 +57,11 @@ pub fn router(state: HttpState) -> Router {
         .merge(resume::router())
         .merge(login::router())
         .merge(consent::router())
+        .merge(account::router())
         .merge(upstream::router())
         .merge(landing::router())
         .merge(end_session::router())
+        .merge(sign_off::router())
         .merge(assets::router())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)

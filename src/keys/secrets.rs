@@ -36,10 +36,14 @@ pub enum Purpose {
     LogoutRequest,
     /// Who has arrived from an upstream's page.
     Arrival,
+    /// Tokens of an upstream at rest.
+    VaultEntry,
+    /// The `sub` of a person in a sector.
+    PairwiseSubject,
 }
 
 impl Purpose {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -51,6 +55,8 @@ impl Purpose {
         Self::SigningKey,
         Self::LogoutRequest,
         Self::Arrival,
+        Self::VaultEntry,
+        Self::PairwiseSubject,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -67,6 +73,8 @@ impl Purpose {
             Self::SigningKey => "signing-key",
             Self::LogoutRequest => "logout-request",
             Self::Arrival => "arrival",
+            Self::VaultEntry => "vault-entry",
+            Self::PairwiseSubject => "pairwise-subject",
         }
     }
 }

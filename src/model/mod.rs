@@ -4,9 +4,11 @@
 pub mod account;
 pub mod authorization;
 pub mod client;
+pub mod client_claims;
 pub mod code;
 pub mod consent;
 pub mod family;
 pub mod session;
 pub mod signing_key;
 pub mod throttle;
+pub mod vault_entry;

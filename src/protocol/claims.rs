@@ -86,6 +86,9 @@ pub const RESERVED: [&str; 22] = [
     "family",
 ];
 
+/// The one of [`RESERVED`] that is about a person.
+pub const SUBJECT: &str = "sub";
+
 impl Profile {
     /// The claims that `granted` opens (Core section 5.4).
     #[must_use]
@@ -113,6 +116,14 @@ impl Profile {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         shown
+    }
+
+    /// Every claim there is, by its name.
+    pub fn claims(&self) -> BTreeMap<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(claims)) => claims.into_iter().collect(),
+            _ => BTreeMap::new(),
+        }
     }
 
     /// What to call the person on a page.
@@ -168,7 +179,8 @@ impl Audience {
     }
 }
 
-/// The claims of an ID token (Core section 2). What a scope opens is at userinfo (Core section 5.4).
+/// The claims of an ID token (Core section 2). What a scope opens is at userinfo (Core section 5.4); a client that looks
+/// for it here is told so by its configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IdTokenClaims {
     /// The issuer.
@@ -189,12 +201,18 @@ pub struct IdTokenClaims {
     /// Ties the access token to this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_hash: Option<String>,
+    /// Ties the code that came with it to this one (Core section 3.3.2.11).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub c_hash: Option<String>,
     /// How the person logged in (RFC 8176); absent when the upstream does not tell.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub amr: Vec<String>,
     /// The session, for logout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
+    /// What the client is told besides, by its configuration. We never read it back.
+    #[serde(flatten, skip_deserializing)]
+    pub more: BTreeMap<String, Value>,
 }
 
 /// The claims of an access token (RFC 9068 section 2.2).

@@ -29,6 +29,8 @@ pub mod path {
     pub const JWKS: &str = "/jwks";
     /// RP-initiated logout.
     pub const END_SESSION: &str = "/end_session";
+    /// Where a browser comes back to from an upstream's sign-off; one fixed address, for an upstream may have it registered.
+    pub const END_SESSION_RETURNED: &str = "/end_session/returned";
 }
 
 /// Seconds that anybody may cache the JWKS; a key is announced for longer before it signs (T47).
@@ -55,7 +57,7 @@ pub struct Metadata {
     pub response_types_supported: Vec<&'static str>,
     pub response_modes_supported: Vec<&'static str>,
     pub grant_types_supported: Vec<&'static str>,
-    pub subject_types_supported: [&'static str; 1],
+    pub subject_types_supported: [&'static str; 2],
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     pub code_challenge_methods_supported: [&'static str; 1],
@@ -71,15 +73,30 @@ pub struct Metadata {
     pub request_uri_parameter_supported: bool,
 }
 
+/// What the configuration turns on.
+#[derive(Clone, Debug, Default)]
+pub struct Supported {
+    /// What ID tokens are signed with.
+    pub algorithms: Vec<SigningAlgorithm>,
+    /// What some client may ask for.
+    pub scopes: Vec<String>,
+    /// What some client may be answered with.
+    pub response_types: BTreeSet<ResponseType>,
+    /// The claims that somebody may be told besides those of the specifications.
+    pub claims: BTreeSet<String>,
+}
+
 impl Metadata {
-    /// The metadata of `issuer`, which signs with `algorithms` and knows `scopes`, and whose upstreams may tell `claims`
-    /// besides those of [`Profile::NAMES`].
-    pub fn new(
-        issuer: &Issuer,
-        algorithms: &[SigningAlgorithm],
-        scopes: Vec<String>,
-        claims: BTreeSet<String>,
-    ) -> Self {
+    /// The metadata of `issuer`.
+    pub fn new(issuer: &Issuer, supported: Supported) -> Self {
+        let Supported {
+            algorithms,
+            scopes,
+            response_types,
+            claims: more_claims,
+        } = supported;
+        let returns_id_token = |each: &ResponseType| each.returns_id_token();
+        let c_hash = response_types.iter().any(returns_id_token);
         let protocol_claims = [
             "sub",
             "iss",
@@ -92,6 +109,17 @@ impl Metadata {
             "amr",
             "sid",
         ];
+        let claims = protocol_claims
+            .into_iter()
+            .chain(c_hash.then_some("c_hash"))
+            .chain(Profile::NAMES)
+            .map(ToOwned::to_owned);
+        let mut claims_supported: Vec<String> = claims.collect();
+        for claim in more_claims {
+            if !claims_supported.contains(&claim) {
+                claims_supported.push(claim);
+            }
+        }
         Self {
             issuer: issuer.clone(),
             authorization_endpoint: issuer.at(path::AUTHORIZE),
@@ -100,10 +128,13 @@ impl Metadata {
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),
             scopes_supported: scopes,
-            response_types_supported: ResponseType::ALL.map(ResponseType::as_str).to_vec(),
+            response_types_supported: response_types
+                .iter()
+                .map(|response_type| response_type.as_str())
+                .collect(),
             response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).to_vec(),
             grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
-            subject_types_supported: ["public"],
+            subject_types_supported: ["public", "pairwise"],
             id_token_signing_alg_values_supported: algorithms
                 .iter()
                 .map(|algorithm| algorithm.as_str())
@@ -114,12 +145,7 @@ impl Metadata {
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],
-            claims_supported: protocol_claims
-                .into_iter()
-                .chain(Profile::NAMES)
-                .map(ToOwned::to_owned)
-                .chain(claims)
-                .collect(),
+            claims_supported,
             ui_locales_supported: Locale::ALL.map(Locale::tag).to_vec(),
             authorization_response_iss_parameter_supported: true,
             claims_parameter_supported: false,

@@ -12,6 +12,7 @@ mod connect;
 mod consents;
 mod error;
 mod families;
+mod linking;
 mod pending_requests;
 mod record;
 mod schema;
@@ -19,6 +20,7 @@ mod sessions;
 mod signing_keys;
 mod sweep;
 mod throttles;
+mod vault_entries;
 
 use std::fmt;
 
@@ -28,6 +30,7 @@ pub use accounts::NewAccount;
 pub use clients::{Reconciled, StoredClient};
 pub use codes::Redemption;
 pub use error::StoreError;
+pub use linking::{Linked, NewLink, Unlinked};
 pub use sweep::Swept;
 
 /// The databases that the store runs on.

@@ -9,6 +9,7 @@ pub mod outbound;
 mod relay;
 pub mod settings;
 pub mod shelf;
+pub mod site;
 pub mod users;
 
 use std::fmt;
@@ -24,6 +25,8 @@ use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
+
+pub use self::site::Site;
 
 /// The most bytes a password may have (T48).
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -55,10 +58,14 @@ pub struct Upstream {
     pub service: Option<Box<dyn ServiceLogin>>,
     /// End the session that the person's browser has there.
     pub sign_off: Option<Box<dyn SignOff>>,
+    /// Its web site: what comes from there is believed to come from the upstream.
+    pub site: Option<Site>,
     /// Call its API.
     pub api: Option<Box<dyn Api>>,
     /// The claims that it may tell besides those of [`Profile::NAMES`].
     pub claims: Vec<String>,
+    /// The address that its API and pages are below, as configured.
+    pub base_url: Option<Url>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
 }
@@ -83,10 +90,45 @@ impl Upstream {
             recheck: None,
             service: None,
             sign_off: None,
+            site: None,
             api: None,
             claims: Vec::new(),
+            base_url: None,
             probe,
         }
+    }
+}
+
+/// The upstreams, in the order of the config. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Upstreams(Arc<Vec<Upstream>>);
+
+impl Upstreams {
+    /// Takes the upstreams.
+    pub fn new(upstreams: Vec<Upstream>) -> Self {
+        Self(Arc::new(upstreams))
+    }
+
+    /// The one with this name.
+    pub fn find(&self, id: &str) -> Option<&Upstream> {
+        self.0.iter().find(|upstream| upstream.id.as_str() == id)
+    }
+
+    /// The one whose base address this is (RFC 8707 section 2); a slash at the end makes no difference.
+    pub fn find_by_base_url(&self, url: &Url) -> Option<&Upstream> {
+        let plain = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let named = plain(url);
+        self.0
+            .iter()
+            .find(|upstream| upstream.base_url.as_ref().map(plain).as_ref() == Some(&named))
+    }
+
+    /// Those that `allowed` admits.
+    pub fn allowed(
+        &self,
+        allowed: impl Fn(&UpstreamId) -> bool,
+    ) -> impl Iterator<Item = &Upstream> {
+        self.0.iter().filter(move |upstream| allowed(&upstream.id))
     }
 }
 
@@ -193,6 +235,19 @@ pub enum LoginError {
     /// An answer that makes no sense.
     #[error("the upstream's answer makes no sense")]
     Protocol(#[source] BoxError),
+}
+
+impl LoginError {
+    /// Whether the request may have reached the upstream though no whole answer came back: what it was to be given once,
+    /// it may have given (T64).
+    pub fn lost_the_answer(&self) -> bool {
+        match self {
+            Self::Unavailable(source) | Self::Protocol(source) => {
+                outbound::lost_the_answer(source.as_ref())
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Logs a person in with what they typed into our form.

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
-use super::outbound::{Answer, Http, MAX_UPSTREAM_BYTES, bearer, excerpt, query};
+use super::outbound::{Answer, Http, Limits, MAX_UPSTREAM_BYTES, Outgoing, bearer, excerpt, query};
 use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
 use super::{
     CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, Probe, Recheck,
@@ -428,17 +428,17 @@ impl Oidc {
         let url = metadata.token_endpoint.clone();
         let body = query(&form).into_bytes();
         let timeout = self.settings.timeout;
-        let answer = self
-            .http
-            .send(
-                Method::POST,
-                url,
-                headers,
-                body,
-                timeout,
-                MAX_UPSTREAM_BYTES,
-            )
-            .await?;
+        let outgoing = Outgoing {
+            method: Method::POST,
+            url,
+            headers,
+            body,
+        };
+        let limits = Limits {
+            timeout,
+            bytes: MAX_UPSTREAM_BYTES,
+        };
+        let answer = self.http.send(outgoing, limits).await?;
         if answer.status.is_success()
             && let Some(tokens) = answer.json::<TokenAnswer>()
         {

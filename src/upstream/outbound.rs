@@ -118,24 +118,21 @@ impl Http {
         read(request.timeout(timeout), timeout, MAX_UPSTREAM_BYTES).await
     }
 
-    /// Any request, with a limit on the whole exchange and one of `most` bytes on the answer.
-    pub(super) async fn send(
-        &self,
-        method: Method,
-        url: Url,
-        headers: HeaderMap,
-        body: Vec<u8>,
-        timeout: Duration,
-        most: usize,
-    ) -> Result<Answer, Trouble> {
-        let request = self.client.request(method, url).headers(headers);
+    /// Any request, with limits on the whole exchange and on the answer.
+    pub(super) async fn send(&self, call: Outgoing, limits: Limits) -> Result<Answer, Trouble> {
+        let Limits { timeout, bytes } = limits;
+        let request = self
+            .client
+            .request(call.method, call.url)
+            .headers(call.headers)
+            .timeout(timeout);
         // An empty body is none: some servers refuse a GET that has a length.
-        let request = if body.is_empty() {
+        let request = if call.body.is_empty() {
             request
         } else {
-            request.body(body)
+            request.body(call.body)
         };
-        read(request.timeout(timeout), timeout, most).await
+        read(request, timeout, bytes).await
     }
 
     /// A POST of a form, with a limit on the whole exchange.
@@ -153,6 +150,21 @@ impl Http {
             .timeout(timeout);
         read(request, timeout, MAX_UPSTREAM_BYTES).await
     }
+}
+
+/// A request of any kind.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What an exchange may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) bytes: usize,
 }
 
 async fn read(
@@ -259,6 +271,18 @@ impl From<Trouble> for LoginError {
     }
 }
 
+/// Whether somewhere behind `error` is a request that was, or may have been, sent and not answered in whole.
+pub(super) fn lost_the_answer(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(trouble) = error.downcast_ref::<Trouble>() {
+            return !matches!(trouble, Trouble::Unreachable(_));
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Foreign text in a form fit for our log: without the secrets of the request that it may repeat (plain or
 /// percent-encoded), one line, no control characters, not long.
 pub(super) fn excerpt(text: &str, secrets: &[&str]) -> String {
@@ -283,7 +307,7 @@ pub(super) fn encoded(value: &str) -> String {
 
 /// Names and values as a query; a space is `%20`, which every server reads the same way.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    let pair = |(name, value): &(&str, &str)| format!("{name}={}", encoded(value));
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name), encoded(value));
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
@@ -308,8 +332,8 @@ mod tests {
     #[test]
     fn every_reserved_character_is_encoded() {
         assert_eq!(
-            query(&[("a", "x+/= &%é"), ("b", "-._~")]),
-            "a=x%2B%2F%3D%20%26%25%C3%A9&b=-._~"
+            query(&[("a", "x+/= &%é"), ("b&c", "-._~")]),
+            "a=x%2B%2F%3D%20%26%25%C3%A9&b%26c=-._~"
         );
     }
 

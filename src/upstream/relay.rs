@@ -6,7 +6,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::outbound::{Answer, Http};
+use super::outbound::{Answer, Http, Limits, Outgoing};
 use super::{ApiAnswer, ApiCall, LoginError};
 
 /// The most bytes of an answer that are passed on.
@@ -67,8 +67,17 @@ pub(super) async fn call(
         }
     }
     headers.extend(ours);
-    let sent = http.send(method, url, headers, body, timeout, MAX_ANSWER_BYTES);
-    Ok(sent.await?)
+    let outgoing = Outgoing {
+        method,
+        url,
+        headers,
+        body,
+    };
+    let limits = Limits {
+        timeout,
+        bytes: MAX_ANSWER_BYTES,
+    };
+    Ok(http.send(outgoing, limits).await?)
 }
 
 /// An answer in the form in which it may be passed on.

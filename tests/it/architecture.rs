@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 14] = [
+const ROOMS: [(&str, &str); 15] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -14,20 +14,24 @@ const ROOMS: [(&str, &str); 14] = [
     ("keys", "protocol clock model passwords"),
     ("store", "protocol clock model"),
     ("upstream", "protocol clock model passwords"),
+    (
+        "vault",
+        "protocol clock model keys store upstream telemetry",
+    ),
     ("config", "protocol model upstream"),
     ("tokens", "protocol clock model keys store"),
     ("telemetry", "protocol clock model"),
     (
         "grants",
-        "protocol clock model passwords keys store upstream tokens telemetry",
+        "protocol clock model passwords keys store upstream tokens telemetry vault",
     ),
     (
         "flow",
-        "protocol clock model passwords keys store upstream tokens telemetry",
+        "protocol clock model passwords keys store upstream tokens telemetry vault",
     ),
     (
         "http",
-        "protocol clock model passwords keys store upstream tokens telemetry grants flow",
+        "protocol clock model passwords keys store upstream tokens telemetry vault grants flow",
     ),
     ("simulator", "clock"),
 ];

@@ -4,19 +4,24 @@ use std::collections::BTreeSet;
 
 use portico::clock::Clock;
 use portico::grants::Grants;
-use portico::keys::{MasterKey, Purpose, Secrets};
+use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
 use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client_claims::ClientClaims;
 use portico::model::family::FamilyLifetime;
 use portico::model::session::SessionLifetime;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
 use portico::protocol::client_auth::{ClientAuthMethod, ClientCredentials};
 use portico::protocol::ids::ClientId;
+use portico::protocol::issuer::Issuer;
 use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::scope::Scope;
 use portico::protocol::secret::Secret;
 use portico::protocol::token::GrantType;
 use portico::store::StoredClient;
+use portico::tokens::{Mint, MintParts, TokenLifetimes};
+use portico::upstream::Upstreams;
+use portico::vault::Vault;
 
 use crate::harness::database::TestDatabase;
 use crate::harness::server::{POST_SECRET, SERVICE_SECRET};
@@ -43,6 +48,11 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             upstreams: None,
             consent: ConsentPolicy::None,
             require_pkce: false,
+            response_types: BTreeSet::new(),
+            claims: ClientClaims::default(),
+            subject_type: portico::model::client::SubjectType::Public,
+            upstream_tokens: [].into(),
+            service_tokens: [].into(),
         },
         secrets: secret.into_iter().collect(),
     }
@@ -70,10 +80,30 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         client("public", None),
     ];
     store.reconcile_clients(&clients, 0).await.unwrap();
+    let clock = Clock::manual(0);
+    let upstreams = Upstreams::new(vec![]);
     let grants = Grants {
+        mint: Mint::new(MintParts {
+            issuer: Issuer::parse("https://login.example.org").unwrap(),
+            ring: KeyRing::load(vec![], &secrets).unwrap(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            lifetimes: TokenLifetimes {
+                access_token: 1,
+                id_token: 1,
+            },
+            access_token_algorithm: SigningAlgorithm::RS256,
+        }),
+        vault: Vault::new(
+            store.clone(),
+            clock.clone(),
+            secrets.clone(),
+            upstreams.clone(),
+        ),
+        upstreams,
         store,
         secrets,
-        clock: Clock::manual(0),
+        clock,
         passwords: Passwords::default(),
         stand_in: PasswordHash::parse(&hashed("nobody knows")).unwrap(),
         address_throttle: ThrottlePolicy {

@@ -1,6 +1,7 @@
 //! The real binary, as an administrator and a process supervisor use it: what it answers, with which exit code, what it
 //! says to do, and what it leaves behind.
 
+mod account;
 mod check;
 mod check_tls;
 mod commands;
@@ -37,7 +38,7 @@ struct Site {
     imis: Imis,
     aim18: Aim18,
     /// Dropped with everything in it.
-    _database: TestDatabase,
+    database: TestDatabase,
     folder: TempDir,
     env: Vec<(String, String)>,
     simulators: (Running, Running),
@@ -68,7 +69,7 @@ impl Site {
         let site = Self {
             imis,
             aim18,
-            _database: database,
+            database,
             folder: tempfile::tempdir().unwrap(),
             env,
             simulators,

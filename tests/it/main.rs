@@ -1,6 +1,10 @@
 //! The one integration-test binary: a file a capability (docs/architecture.md, "Tests").
 
 #[cfg(test)]
+mod account_page;
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod authorization_code;
@@ -39,6 +43,8 @@ mod harness;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod imis_as_client;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;
@@ -52,6 +58,8 @@ mod login;
 mod outages;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod pairwise;
 #[cfg(test)]
 mod pkce;
 #[cfg(test)]
@@ -71,6 +79,8 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod sign_off;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;
@@ -80,6 +90,8 @@ mod store;
 mod tabs;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod token_exchange;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
@@ -99,6 +111,8 @@ mod upstream_contract;
 #[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
+mod upstream_imis_check;
+#[cfg(test)]
 mod upstream_imis_profile;
 #[cfg(test)]
 mod upstream_imis_tokens;
@@ -112,3 +126,5 @@ mod upstream_outbound;
 mod upstream_users;
 #[cfg(test)]
 mod userinfo;
+#[cfg(test)]
+mod vault;

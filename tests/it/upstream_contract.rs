@@ -197,7 +197,7 @@ impl Stand for Members {
         ]
     }
     fn api_call(&self) -> Option<ApiCall> {
-        Some(call(&["api", "User"], &[]))
+        Some(call(&["User"], &[]))
     }
 }
 

@@ -420,44 +420,6 @@ async fn a_service_account_without_rights_is_explained() {
     assert!(told(&answer.unwrap_err()).contains("RemoteService"));
 }
 
-#[tokio::test]
-async fn the_check_tries_what_a_login_needs() {
-    let site = Site::with_service(|_| {}).await;
-    let findings = site.upstream.probe.probe().await;
-    assert_eq!(findings.len(), 3);
-    assert!(
-        findings.iter().all(|finding| finding.outcome.is_ok()),
-        "{findings:?}"
-    );
-    // Nobody's record but its own.
-    for request in site.imis.log() {
-        assert!(!request.query.contains("JSMITH") && !request.path.contains("20457"));
-    }
-
-    site.imis
-        .change(people::SERVICE.username, |person| person.roles = &[]);
-    site.imis
-        .switch(|s| s.member_rights = MemberRights::Forbidden);
-    let findings = site.upstream.probe.probe().await;
-    let rights = findings[2].outcome.clone().unwrap_err();
-    assert!(rights.contains("RemoteService"), "{rights}");
-
-    // Its own record it may always read; that proves nothing.
-    site.imis
-        .switch(|s| s.member_rights = MemberRights::OwnRecord);
-    let findings = site.upstream.probe.probe().await;
-    let rights = findings[2].outcome.clone().unwrap_err();
-    assert!(rights.contains("no record but its own"), "{rights}");
-
-    let wrong = opened(
-        settings(&format!("{}/nowhere", site.running.url()), &json!({})),
-        Clock::manual(NOW),
-    );
-    let findings = wrong.probe.probe().await;
-    let endpoint = findings[0].outcome.clone().unwrap_err();
-    assert!(endpoint.contains("base_url"), "{endpoint}");
-}
-
 /// An iMIS that answers every login with these two records.
 async fn canned(user: Value, party: Value, set: impl FnOnce(&mut Settings)) -> String {
     let token = json!({ "access_token": "t", "token_type": "bearer", "expires_in": 1199 });
@@ -602,7 +564,9 @@ fn every_problem_is_told_with_its_key() {
     let broken: Settings = serde_json::from_value(json!({
         "base_url": "http://members.example.org/api/?x",
         "web_base_url": "ftp://members.example.org",
-        "logout_url": "https://me:pw@members.example.org/logout.aspx",
+        "sign_in_url": "https://members.example.org/Sign-in.aspx?ReturnUrl={page}",
+        "logout_url": "https://me:pw@members.example.org/logout.aspx?returnurl={returnurl}",
+        "signed_out_url": "mailto:a@example.org",
         "service_account": { "username": " svc", "password": { RESOLVED: "" } },
         "sso_pages": [page("Portico"), page("PORTICO"), page("a/b")],
         "timeout": "1h",
@@ -618,6 +582,9 @@ fn every_problem_is_told_with_its_key() {
             "base_url",
             "base_url",
             "web_base_url",
+            "logout_url",
+            "signed_out_url",
+            "sign_in_url",
             "logout_url",
             "service_account.username",
             "service_account.password",

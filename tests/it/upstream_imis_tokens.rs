@@ -1,17 +1,24 @@
 //! What a login at the simulated iMIS leaves to act with: tokens and their renewal, the service account's token, the look at
 //! a person who came in earlier, and calls of the API.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use portico::clock::Clock;
 use portico::protocol::claims::Profile;
 use portico::protocol::params::Params;
 use portico::protocol::secret::{RESOLVED, Secret};
 use portico::simulator::Fault;
 use portico::simulator::imis::{ExpiresIn, MemberRights, RefreshTokens, Switches, UserLookup};
 use portico::simulator::people::{self, AccountState, ImisPerson};
-use portico::upstream::imis::{Settings, SsoPage, SubjectFrom};
+use portico::upstream::imis::{ServiceAccount, Settings, SsoPage, SubjectFrom};
 use portico::upstream::{ApiAnswer, ApiCall, Identity, Known, LoginError, UpstreamTokens};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
-use crate::upstream::{kind, told};
+use crate::upstream::{kind, log_in, told};
 use crate::upstream_imis::{NOW, Site, opened, service_account, settings};
 
 fn page(secret: &str) -> SsoPage {
@@ -86,7 +93,7 @@ fn tokens(access: &str) -> UpstreamTokens {
 fn get(entity: &str) -> ApiCall {
     ApiCall {
         method: "GET".to_owned(),
-        path: vec!["api".to_owned(), entity.to_owned()],
+        path: vec![entity.to_owned()],
         query: Vec::new(),
         headers: Vec::new(),
         body: Vec::new(),
@@ -574,7 +581,7 @@ async fn a_call_may_write() {
     assert!((200..300).contains(&answer.status), "{}", answer.status);
     let one = |method: &str, body: Vec<u8>| ApiCall {
         method: method.to_owned(),
-        path: ["api", "Event", "PICNIC"].map(str::to_owned).to_vec(),
+        path: ["Event", "PICNIC"].map(str::to_owned).to_vec(),
         headers: json.clone(),
         body,
         ..get("Event")
@@ -600,16 +607,14 @@ async fn a_call_may_write() {
 #[tokio::test]
 async fn a_call_goes_nowhere_but_below_the_api() {
     let site = Site::with_service(|_| {}).await;
-    let paths: [&[&str]; 9] = [
+    let paths: [&[&str]; 7] = [
         &[],
-        &["token"],
-        &["api"],
-        &["Sign-in.aspx"],
-        &["api", "..", "token"],
-        &["api", "."],
-        &["api", ""],
-        &["api", "..\\token"],
-        &["apis", "Party"],
+        &["..", "token"],
+        &["."],
+        &["Party", ""],
+        &["..\\token"],
+        &["Party", "a/../../token?x#y"],
+        &["Party;x=1", "..;", "token"],
     ];
     for path in paths {
         let call = ApiCall {
@@ -618,20 +623,14 @@ async fn a_call_goes_nowhere_but_below_the_api() {
         };
         assert_eq!(verdict(site.call(&call, "x").await), "protocol", "{path:?}");
     }
+    assert_eq!(site.imis.log().len(), 0);
     let odd = ApiCall {
-        path: ["api", "Party", "a/../../token?x#y"]
-            .map(str::to_owned)
-            .to_vec(),
+        path: ["Sign-in.aspx", "a?x#y"].map(str::to_owned).to_vec(),
         ..get("Party")
     };
     assert!(site.call(&odd, "x").await.unwrap().token_refused);
     let odd = site.imis.log().pop().unwrap();
-    assert!(
-        odd.path.to_lowercase().starts_with("/api/party/a%2f.."),
-        "{}",
-        odd.path
-    );
-    assert_eq!(site.imis.log().len(), 1);
+    assert_eq!(odd.path.to_lowercase(), "/api/sign-in.aspx/a%3fx%23y");
 }
 
 #[tokio::test]
@@ -675,4 +674,72 @@ async fn what_goes_wrong_with_a_call_is_told() {
         verdict(site.call(&get("User"), access.expose()).await),
         "unavailable"
     );
+}
+
+/// An iMIS that reads records for the service account alone, and remembers how many of its calls there were at once.
+async fn crowded(most: Arc<AtomicUsize>) -> String {
+    let now = Arc::new(AtomicUsize::new(0));
+    let answer = move |uri: Uri, headers: HeaderMap, body: String| {
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        async move {
+            let whose = if body.contains("username=PORTICO.SVC") {
+                "svc"
+            } else {
+                "own"
+            };
+            if uri.path() == "/token" {
+                let token = json!({ "access_token": whose, "expires_in": 1199 });
+                return (StatusCode::OK, token.to_string());
+            }
+            if headers["authorization"] != "Bearer svc" {
+                return (StatusCode::FORBIDDEN, String::new());
+            }
+            most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+            for _ in 0..500 {
+                tokio::task::yield_now().await;
+            }
+            now.fetch_sub(1, SeqCst);
+            let guid = people::JO_SMITH.uniform_id;
+            let party = json!({ "PartyId": "7", "Name": "Jo Smith", "UniformId": guid });
+            let user = json!({ "UserName": "JSMITH", "UserId": "7", "Party": party });
+            let record = match uri.path() {
+                "/api/User" => json!({ "Items": [user] }),
+                _ => party,
+            };
+            (StatusCode::OK, record.to_string())
+        }
+    };
+    let app = Router::new().fallback(answer);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+/// The vendor asks clients for few calls at once.
+#[tokio::test]
+async fn the_service_account_makes_few_calls_at_once() {
+    for allowed in [1, 2] {
+        let most = Arc::new(AtomicUsize::new(0));
+        let url = crowded(Arc::clone(&most)).await;
+        let mut settings = settings(
+            &url,
+            &json!({ "max_concurrent": allowed, "timeout": "30s" }),
+        );
+        settings.service_account = Some(ServiceAccount {
+            username: "PORTICO.SVC".to_owned(),
+            password: Secret::new("x"),
+        });
+        let upstream = Arc::new(opened(settings, Clock::manual(NOW)));
+        let logins: Vec<_> = (0..8)
+            .map(|_| {
+                let upstream = Arc::clone(&upstream);
+                tokio::spawn(async move { log_in(&upstream, "jsmith", "x").await })
+            })
+            .collect();
+        for login in logins {
+            assert_eq!(kind(&login.await.unwrap()), "in");
+        }
+        assert_eq!(most.load(SeqCst), allowed);
+    }
 }

@@ -13,7 +13,7 @@ const TOLERANCE: i64 = 30;
 
 pub(super) async fn check(config: &Config, http: &Http, report: &mut Report) {
     for upstream in &config.upstreams {
-        let Some(url) = upstream.settings.address() else {
+        let Some(url) = upstream.settings.base_url() else {
             continue;
         };
         // Whether it answers at all is its adapter's finding.

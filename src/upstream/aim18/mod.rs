@@ -28,8 +28,8 @@ use super::outbound::{Http, excerpt, query};
 use super::settings::{OpenError, check_open};
 use super::{
     Api, CallbackLogin, Credentials, Departure, Identity, LoginError, LoginMethod, PasswordLogin,
-    Recheck, RedirectLogin, Renewal, Return, ServiceLogin, Shelf, Surroundings, Trip, Upstream,
-    UpstreamTokens,
+    Recheck, RedirectLogin, Renewal, Return, ServiceLogin, Shelf, Site, Surroundings, Trip,
+    Upstream, UpstreamTokens,
 };
 use crate::clock::Clock;
 use crate::protocol::claims::Profile;
@@ -58,6 +58,7 @@ pub fn open(
         .as_ref()
         .map(ProfileLookup::more_claims)
         .unwrap_or_default();
+    let site = Site::of([&settings.base_url]);
     let aim18 = Arc::new(Aim18 {
         callback: surroundings.issuer.callback(&id),
         tokens: TokenEndpoint::new(&settings, surroundings.http.clone()),
@@ -80,6 +81,7 @@ pub fn open(
             .then(|| Box::new(service::Service(own())) as Box<dyn ServiceLogin>),
         api: Some(Box::new(gateway::Gateway(own())) as Box<dyn Api>),
         claims,
+        site: Some(site),
         ..Upstream::new(
             id,
             label,

@@ -7,16 +7,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use percent_encoding::utf8_percent_encode;
 use url::{Position, Url};
 
 use super::api::ApiError;
 use super::settings::{PAGE_PATH, PAGE_URL, SsoPage};
+use super::sign_off::fill;
 use super::{Imis, person};
 use crate::protocol::ids::ClientId;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
-use crate::upstream::outbound::RESERVED;
 use crate::upstream::{
     Departure, Identity, Landing, LandingApplication, LoginError, RedirectLogin, Trip,
 };
@@ -97,17 +96,9 @@ impl Landing for SsoLanding {
 
 /// The sign-in page, told where to go on where the administrator says how.
 fn sign_in_url(sign_in: &Url, page: Option<&Url>) -> Url {
-    let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
     let whole = page.map_or("", Url::as_str);
     let path = page.map_or("", |page| &page[Position::BeforePath..]);
-    let mut filled = sign_in.to_string();
-    for (name, value) in [(PAGE_URL, whole), (PAGE_PATH, path)] {
-        // The URL parser encodes braces in some places and leaves them in others.
-        for placeholder in [format!("{{{name}}}"), format!("%7B{name}%7D")] {
-            filled = filled.replace(&placeholder, &encode(value));
-        }
-    }
-    Url::parse(&filled).unwrap_or_else(|_| sign_in.clone())
+    fill(sign_in, &[(PAGE_URL, whole), (PAGE_PATH, path)])
 }
 
 #[cfg(test)]

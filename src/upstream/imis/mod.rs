@@ -19,6 +19,7 @@ mod recheck;
 mod renewal;
 mod service;
 mod settings;
+mod sign_off;
 mod token;
 
 use std::sync::Arc;
@@ -37,12 +38,13 @@ pub use self::settings::{
     ProfileQuery, QueryBy, QueryService, QuerySubject, ServiceAccount, Settings, SsoPage,
     SubjectFrom,
 };
+use self::sign_off::WebSignOff;
 use self::token::TokenEndpoint;
 use super::outbound::Http;
 use super::settings::{OpenError, check_open};
 use super::{
     Credentials, Identity, Landing, LoginError, LoginMethod, PasswordLogin, RedirectLogin,
-    ServiceLogin, Surroundings, Upstream,
+    ServiceLogin, SignOff, Surroundings, Upstream,
 };
 use crate::clock::Clock;
 use crate::protocol::claims::Profile;
@@ -68,8 +70,13 @@ pub fn open(
         .filter(|_| login.contains(&LoginMethod::Redirect))
         .map(|page| Box::new(SsoRedirect { page: page.clone() }) as Box<dyn RedirectLogin>);
     let has_pages = !settings.sso_pages.is_empty();
+    let site = settings.site();
+    let sign_off = settings
+        .logout_url
+        .clone()
+        .map(|logout_url| Box::new(WebSignOff { logout_url }) as Box<dyn SignOff>);
     let claims = settings.claims();
-    let imis = Arc::new(Imis::new(id.clone(), settings, surroundings));
+    let imis = Arc::new(Imis::new(&id, settings, surroundings));
     let password = login
         .contains(&LoginMethod::Password)
         .then(|| Box::new(Login(Arc::clone(&imis))) as Box<dyn PasswordLogin>);
@@ -80,6 +87,8 @@ pub fn open(
         password,
         redirect,
         landing,
+        sign_off,
+        site: Some(site),
         renewal: Some(Box::new(Renew(Arc::clone(&imis)))),
         recheck: Some(Box::new(Again(Arc::clone(&imis)))),
         service,
@@ -97,23 +106,27 @@ struct Imis {
     api: Api,
     service: Option<Arc<Service>>,
     gaps: Gaps,
+    /// The address of every landing, but for the name of its client application.
+    landing: String,
 }
 
 impl Imis {
-    fn new(id: UpstreamId, settings: Settings, surroundings: &Surroundings) -> Self {
+    fn new(id: &UpstreamId, settings: Settings, surroundings: &Surroundings) -> Self {
         let http = surroundings.http.clone();
         let tokens = TokenEndpoint::new(&settings, http.clone());
         let account = settings.service_account.clone();
         let service = account.map(|account| {
             Arc::new(Service::new(
-                id,
+                id.clone(),
                 account,
                 tokens.clone(),
                 &settings,
                 surroundings,
             ))
         });
+        let landing = format!("/upstream/{id}/landing/");
         Self {
+            landing: surroundings.issuer.at(&landing),
             clock: surroundings.clock.clone(),
             tokens,
             service,

@@ -6,15 +6,18 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
+use super::sign_off::fill;
 use crate::protocol::claims::{MEMBERSHIP, Profile, RESERVED};
 use crate::protocol::secret::Secret;
-use crate::upstream::LoginMethod;
 use crate::upstream::settings::{self, Problems, SettingProblem};
+use crate::upstream::{LoginMethod, Site};
 
 /// What stands in `sign_in_url`, in braces, for the address of the Single Sign On page to go on to.
 pub(super) const PAGE_URL: &str = "page_url";
 /// The same without scheme and host, which is all that many sign-in pages take.
 pub(super) const PAGE_PATH: &str = "page_path";
+/// What stands in `logout_url`, in braces, for our address to come back to.
+pub(super) const RETURN_URL: &str = "return_url";
 
 /// One entry of `[[upstreams]]` with `kind = "imis"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,9 +33,14 @@ pub struct Settings {
     /// page to go on to, `{page_url}` for its whole address. Default: none.
     #[serde(default)]
     pub sign_in_url: Option<Url>,
-    /// The page that ends the web site's session. Default: none.
+    /// The page that ends the web site's session; `{return_url}` in it stands for an address of Portico's to come back
+    /// to, where the page does so. Default: none; a logout leaves the web site's session alone.
     #[serde(default)]
     pub logout_url: Option<Url>,
+    /// Where people go on to whom the web site's own sign-out page has sent to Portico to sign out there, too.
+    /// Default: none, a page of Portico's.
+    #[serde(default)]
+    pub signed_out_url: Option<Url>,
     /// An account with the role `RemoteService`; it reads records that members may not read with their own
     /// token. Default: none.
     #[serde(default)]
@@ -176,6 +184,14 @@ pub enum SubjectFrom {
     PartyId,
 }
 
+/// Whether braces are left once the known placeholders are taken out.
+fn has_unknown_placeholder(url: &Url, known: &[&str]) -> bool {
+    let values: Vec<(&str, &str)> = known.iter().map(|name| (*name, "")).collect();
+    let rest = fill(url, &values);
+    let rest = rest.as_str();
+    rest.contains(['{', '}']) || rest.contains("%7B") || rest.contains("%7D")
+}
+
 const fn default_max_concurrent() -> usize {
     2
 }
@@ -199,9 +215,23 @@ impl Settings {
             ("web_base_url", &self.web_base_url),
             ("sign_in_url", &self.sign_in_url),
             ("logout_url", &self.logout_url),
+            ("signed_out_url", &self.signed_out_url),
         ] {
             if let Some(url) = url {
                 problems.web_url(key, url);
+            }
+        }
+        for (key, url, known) in [
+            ("sign_in_url", &self.sign_in_url, &[PAGE_PATH, PAGE_URL][..]),
+            ("logout_url", &self.logout_url, &[RETURN_URL]),
+        ] {
+            if url
+                .as_ref()
+                .is_some_and(|url| has_unknown_placeholder(url, known))
+            {
+                let known = known.iter().map(|name| format!("{{{name}}}"));
+                let known = known.collect::<Vec<_>>().join(" and ");
+                problems.add(key, format!("braces may hold {known} only"));
             }
         }
         if let Some(account) = &self.service_account {
@@ -238,6 +268,22 @@ impl Settings {
             );
         }
         problems.into_vec()
+    }
+
+    /// The web site: every origin that a page of it is configured with.
+    pub(super) fn site(&self) -> Site {
+        let home = self.web_base_url.as_ref().unwrap_or(&self.base_url);
+        let pages = [&self.sign_in_url, &self.logout_url, &self.signed_out_url];
+        let sso_pages = self
+            .sso_pages
+            .iter()
+            .filter_map(|page| page.page_url.as_ref());
+        let pages = std::iter::once(home)
+            .chain(pages.into_iter().flatten())
+            .chain(sso_pages);
+        let mut site = Site::of(pages);
+        site.signed_out.clone_from(&self.signed_out_url);
+        site
     }
 
     /// The page that serves logins which an app began.

@@ -5,26 +5,32 @@ mod clients;
 mod codes;
 mod consents;
 mod families;
+mod linking;
 mod pending_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
 mod sweep;
 mod throttles;
+mod vault_entries;
 
 use std::future::Future;
 
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
-use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client::{Client, ClientSecretHash, ConsentPolicy, SubjectType};
+use portico::model::client_claims::ClientClaims;
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
 use portico::protocol::client_auth::ClientAuthMethod;
-use portico::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
+use portico::protocol::ids::{
+    AccountId, AccountSubject, ClientId, FamilyId, SessionId, UpstreamId,
+};
 use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::redirect_uri::RedirectUri;
+use portico::protocol::response::ResponseType;
 use portico::protocol::scope::Scope;
 use portico::protocol::token::GrantType;
 use portico::store::{NewAccount, Store, StoredClient};
@@ -57,7 +63,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None)
+            .replace_session("session-hash", &session, None, None)
             .await
             .unwrap();
         Self {
@@ -121,6 +127,11 @@ fn client(id: &str) -> Client {
         upstreams: None,
         consent: ConsentPolicy::None,
         require_pkce: true,
+        response_types: [ResponseType::Code].into(),
+        claims: ClientClaims::default(),
+        subject_type: SubjectType::Public,
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 
@@ -143,7 +154,7 @@ fn member(subject: &str) -> UpstreamSubject {
 fn new_account() -> NewAccount {
     NewAccount {
         id: AccountId::new(random_id()),
-        subject: random_id(),
+        subject: AccountSubject::new(random_id()),
     }
 }
 
@@ -159,6 +170,7 @@ fn session(account: &Account) -> Session {
         id: SessionId::new(random_id()),
         account_id: account.id.clone(),
         upstream: UpstreamId::new("members"),
+        upstream_subject: None,
         auth_time: NOW,
         amr: vec!["pwd".to_owned()],
         last_seen_at: NOW,
