@@ -29,8 +29,11 @@ use crate::protocol::discovery::{Metadata, Supported};
 use crate::protocol::error::BoxError;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope;
+use crate::recheck::Rechecks;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
+use crate::upstream::breaker::Breaker;
 use crate::upstream::{
     Shelf, Surroundings, Upstream, Upstreams, aim18, imis, oidc, outbound, users,
 };
@@ -178,6 +181,8 @@ impl App {
             },
             access_token_algorithm,
         });
+        let metrics = Metrics::new();
+        metrics.config_loaded(config.clients.len(), clock.now());
         let session_lifetime = config.lifetimes.session();
         let address_throttle = ThrottlePolicy {
             attempts: config.login.address_attempts,
@@ -185,13 +190,24 @@ impl App {
             ..config.login.throttle
         };
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
-        let upstreams = open_upstreams(&config, &passwords, &clock, Arc::new(shelf))?;
+        let shelf = Arc::new(shelf);
+        let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
         let upstreams = Upstreams::new(upstreams);
         let vault = Vault::new(
             store.clone(),
             clock.clone(),
             secrets.clone(),
             upstreams.clone(),
+        );
+        let policies = config.upstreams.iter();
+        let policies = policies.map(|each| (each.id.clone(), each.recheck));
+        let rechecks = Rechecks::new(
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            vault.clone(),
+            upstreams.clone(),
+            policies.collect(),
         );
         let flow = Flow {
             store: store.clone(),
@@ -203,6 +219,8 @@ impl App {
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
             vault: vault.clone(),
+            rechecks: rechecks.clone(),
+            metrics: metrics.clone(),
         };
         let grants = Grants {
             store: store.clone(),
@@ -217,6 +235,8 @@ impl App {
             mint: mint.clone(),
             upstreams: upstreams.clone(),
             vault,
+            rechecks,
+            metrics,
         };
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
@@ -307,12 +327,14 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
     outbound::Http::new(&settings).map_err(AppError::Outbound)
 }
 
-/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts.
+/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker
+/// stands before each; a command that asks once wants to hear every failure.
 pub fn open_upstreams(
     config: &Config,
     passwords: &Passwords,
     clock: &Clock,
     shelf: Arc<dyn Shelf>,
+    metrics: Option<&Metrics>,
 ) -> Result<Vec<Upstream>, AppError> {
     let surroundings = Surroundings {
         http: outbound(config)?,
@@ -330,6 +352,14 @@ pub fn open_upstreams(
         } = upstream.clone();
         let name = id.to_string();
         let base_url = settings.base_url();
+        // People in the config are asked over no network.
+        let breaker = metrics
+            .filter(|_| !matches!(settings, UpstreamSettings::Users(_)))
+            .map(|metrics| Breaker::new(id.clone(), clock.clone(), metrics.clone()));
+        let mut surroundings = surroundings.clone();
+        if let Some(breaker) = &breaker {
+            surroundings.http = surroundings.http.with_breaker(breaker.clone());
+        }
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
                 imis::open(id, label, login, settings, &surroundings)
@@ -348,7 +378,11 @@ pub fn open_upstreams(
             id: name,
             source: Box::new(source),
         })?;
-        Ok(Upstream { base_url, ..opened })
+        Ok(Upstream {
+            base_url,
+            breaker,
+            ..opened
+        })
     };
     config.upstreams.iter().map(open).collect()
 }

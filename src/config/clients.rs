@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::client_claims;
+use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
@@ -57,6 +59,9 @@ pub(super) struct Raw {
     sector_identifier: Option<String>,
     upstream_tokens: Vec<String>,
     service_tokens: Vec<String>,
+    require_groups: Vec<String>,
+    require_claims: BTreeMap<String, Value>,
+    upstream_outage: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -151,6 +156,21 @@ impl ClientConfig {
             claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
             upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
             service_tokens: raw.service_tokens.iter().map(UpstreamId::new).collect(),
+            require_groups: client_people::check_groups(
+                raw.require_groups,
+                &at.key("require_groups"),
+                report,
+            ),
+            require_claims: client_people::check_claims(
+                raw.require_claims,
+                &at.key("require_claims"),
+                report,
+            ),
+            upstream_outage: client_people::check_outage(
+                raw.upstream_outage.as_deref(),
+                &at.key("upstream_outage"),
+                report,
+            ),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })

@@ -6,6 +6,7 @@
 
 mod brand;
 mod client_claims;
+mod client_people;
 mod client_secret;
 mod client_uris;
 mod clients;

@@ -1,14 +1,18 @@
 //! `[[upstreams]]`: the credential systems. A new adapter adds one variant to each of the two enums here.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use url::Url;
 
+use super::duration::Span;
 use super::place::{Place, Report};
 use super::reference;
 use super::section;
 use super::text;
+use crate::model::account::RecheckPolicy;
 use crate::protocol::ids::UpstreamId;
 use crate::upstream::settings::SettingProblem;
 use crate::upstream::{LoginMethod, aim18, imis, oidc, users};
@@ -22,6 +26,8 @@ pub struct UpstreamConfig {
     pub label: String,
     /// The ways to log in, in the order to offer them; never empty.
     pub login: Vec<LoginMethod>,
+    /// How often its people are asked about anew.
+    pub recheck: RecheckPolicy,
     /// What its adapter wants to know.
     pub settings: UpstreamSettings,
     /// What was written for the adapter, secrets masked; for [`super::Config::effective`] alone.
@@ -117,7 +123,9 @@ impl UpstreamSettings {
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
 /// would lose the check for unknown keys.
-const COMMON: [&str; 4] = ["id", "kind", "label", "login"];
+const COMMON: [&str; 6] = ["id", "kind", "label", "login", "recheck", "recheck_timeout"];
+const RECHECK: i64 = 5 * 60;
+const RECHECK_TIMEOUT: i64 = 3;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -126,6 +134,8 @@ pub(super) struct Raw {
     kind: Option<Kind>,
     label: Option<String>,
     login: Option<Vec<LoginMethod>>,
+    recheck: Option<String>,
+    recheck_timeout: Option<Span>,
 }
 
 impl UpstreamConfig {
@@ -176,6 +186,7 @@ impl UpstreamConfig {
         if let Some(label) = &raw.label {
             text::check_label(label, &at.key("label"), report);
         }
+        let recheck = check_recheck(raw.recheck.as_deref(), raw.recheck_timeout, at, report);
         let mut written = table.clone();
         reference::mask(&mut written);
         let settings = kind.settings(table, at, report);
@@ -189,6 +200,7 @@ impl UpstreamConfig {
             label: raw.label.unwrap_or_else(|| id.to_string()),
             id,
             login,
+            recheck,
             settings: settings?,
             written,
         })
@@ -244,6 +256,36 @@ fn check_login(
         }
     }
     login
+}
+
+fn check_recheck(
+    written: Option<&str>,
+    timeout: Option<Span>,
+    at: &Place,
+    report: &mut Report,
+) -> RecheckPolicy {
+    let interval = match (written, written.and_then(Span::parse)) {
+        (None, _) => Some(RECHECK),
+        (Some("never"), _) => None,
+        (Some(_), Some(span)) => {
+            Some(span.seconds((0, 86_400), RECHECK, &at.key("recheck"), report))
+        }
+        (Some(_), None) => {
+            report.problem(
+                &at.key("recheck"),
+                "must be a duration such as \"5m\", \"0s\" for every time, or \"never\"",
+            );
+            None
+        }
+    };
+    let at = at.key("recheck_timeout");
+    let seconds = timeout.map_or(RECHECK_TIMEOUT, |span| {
+        span.seconds((1, 20), RECHECK_TIMEOUT, &at, report)
+    });
+    RecheckPolicy {
+        interval,
+        timeout: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+    }
 }
 
 /// Reads an adapter's settings and asks it what it thinks of them.

@@ -93,6 +93,8 @@ impl Flow {
         let free = self.reserve(&place, self.address_throttle).await?
             && self.reserve(&name, self.throttle).await?;
         if !free {
+            self.metrics.throttled("password");
+            self.metrics.login(upstream, "password", "throttled");
             self.refusal_floor.wait_since(start).await;
             return Err(throttled(upstream, address));
         }
@@ -106,8 +108,16 @@ impl Flow {
             }
             outcome
         };
-        // The name keeps the attempt in an outage, for the upstream may have counted it before it failed.
+        self.count_login(upstream, "password", &outcome);
         self.give_back_unless_guessed(&place, &outcome).await?;
+        // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
+        // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
+        if outcome.as_ref().is_err_and(LoginError::is_unsent) {
+            self.store
+                .return_attempt(&name)
+                .await
+                .map_err(store_failed)?;
+        }
         if outcome.is_ok() {
             self.store
                 .forget_attempts(&name)
@@ -131,11 +141,33 @@ impl Flow {
     ) -> Result<Identity, LoginError> {
         let place = throttle::place(address);
         if !self.reserve(&place, self.address_throttle).await? {
+            self.metrics.throttled("landing");
+            self.metrics.login(upstream, "landing", "throttled");
             return Err(throttled(upstream, address));
         }
         let outcome = landing.redeem(application, arrival).await;
+        self.count_login(upstream, "landing", &outcome);
         self.give_back_unless_guessed(&place, &outcome).await?;
         outcome
+    }
+
+    /// Counts what came of a login, for the metrics.
+    pub fn count_login(
+        &self,
+        upstream: &UpstreamId,
+        method: &'static str,
+        outcome: &Result<Identity, LoginError>,
+    ) {
+        let outcome = match outcome {
+            Ok(_) => "accepted",
+            Err(LoginError::BadCredentials(_)) => "refused",
+            Err(LoginError::NotAllowed(_)) => "not_allowed",
+            Err(LoginError::Anonymous) => "anonymous",
+            Err(LoginError::Cancelled) => "cancelled",
+            Err(LoginError::Unavailable(_)) => "unavailable",
+            Err(LoginError::Protocol(_)) => "invalid",
+        };
+        self.metrics.login(upstream, method, outcome);
     }
 
     async fn reserve(&self, bucket: &str, policy: ThrottlePolicy) -> Result<bool, LoginError> {
@@ -183,6 +215,7 @@ impl Flow {
             if !account.is_open() {
                 return Ok(None);
             }
+            self.store.confirm_login(&login, now).await?;
             let began = self.begin_session(&login, &identity, account, previous);
             if let Some(new) = began.await? {
                 return Ok(Some(new));

@@ -2,6 +2,7 @@
 //! Pages never lead to one another; each returns here.
 
 pub mod accounts;
+pub mod confirm;
 pub mod consent;
 pub mod errand;
 pub mod issue;
@@ -19,7 +20,9 @@ use crate::model::session::{Session, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
+use crate::recheck::Rechecks;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::tokens::Mint;
 use crate::vault::Vault;
 
@@ -44,6 +47,10 @@ pub struct Flow {
     pub refusal_floor: login::RefusalFloor,
     /// Where what a login gave to act for the person is kept.
     pub vault: Vault,
+    /// Whether people are still who they were.
+    pub rechecks: Rechecks,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// The next step of a pending authorization.
@@ -53,6 +60,8 @@ pub enum Step {
     Login,
     /// Show the account of the session, and the way to another.
     SelectAccount,
+    /// Say that the account of the session may not use the client, and show the way to another.
+    OtherAccount,
     /// Ask for consent.
     Consent,
     /// Send what was asked for: a code, and what comes with it.
@@ -117,7 +126,9 @@ pub fn next_step(situation: Situation<'_>) -> Step {
             step
         }
     };
-    let Some(LoggedIn { session, .. }) = logged_in.filter(|who| may_use(client, who)) else {
+    let Some(LoggedIn { session, account }) =
+        logged_in.filter(|who| may_use(client, who) && counts(pending, &who.session))
+    else {
         let why = "the person is not logged in";
         return show(Step::Login, ErrorCode::LoginRequired, why);
     };
@@ -142,6 +153,10 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     if !counts && (prompt.login || !recent) {
         let why = "the person has to log in again";
         return show(Step::Login, ErrorCode::LoginRequired, why);
+    }
+    if client.lacking(&account.profile).is_some() {
+        let why = "this person may not use this client";
+        return show(Step::OtherAccount, ErrorCode::AccessDenied, why);
     }
     if prompt.select_account && !just_logged_in && pending.selected.as_ref() != here {
         let why = "the person has to choose an account";
@@ -172,6 +187,12 @@ pub fn next_step(situation: Situation<'_>) -> Step {
 /// Whether a login counts at this client: of an upstream that it serves, of an account that is open (T15).
 fn may_use(client: &Client, who: &LoggedIn) -> bool {
     client.allows_upstream(&who.session.upstream) && who.account.is_open()
+}
+
+/// Whether a session is not one that could not be confirmed in this flow; a login since confirms it.
+fn counts(pending: &PendingAuthorization, session: &Session) -> bool {
+    let id = Some(&session.id);
+    pending.unconfirmed.as_ref() != id || pending.logged_in.as_ref() == id
 }
 
 #[cfg(test)]

@@ -5,14 +5,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::model::account::UpstreamSubject;
 use crate::model::authorization::{Errand, ProvenLogin};
-use crate::model::client::SubjectType;
-use crate::model::client_claims::ClientClaims;
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::claims::Profile;
-use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId, UpstreamId};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::ResponseType;
@@ -23,26 +19,12 @@ const NOW: UnixTime = 1_000_000;
 
 fn client() -> Client {
     Client {
-        client_id: ClientId::new("app"),
-        client_name: None,
-        client_uri: None,
-        initiate_login_uri: None,
-        token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
         redirect_uris: vec![RedirectUri::register("https://app.example.org/cb").unwrap()],
-        post_logout_redirect_uris: vec![],
         grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
         scope: Scope::parse("openid email").unwrap(),
-        default_max_age: None,
-        id_token_signed_response_alg: SigningAlgorithm::RS256,
-        audience: vec![],
         upstreams: Some(BTreeSet::from([UpstreamId::new("members")])),
-        consent: ConsentPolicy::None,
-        require_pkce: false,
         response_types: BTreeSet::from(ResponseType::ALL),
-        claims: ClientClaims::default(),
-        subject_type: SubjectType::Public,
-        upstream_tokens: [].into(),
-        service_tokens: [].into(),
+        ..Client::new(ClientId::new("app"))
     }
 }
 

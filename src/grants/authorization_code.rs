@@ -58,7 +58,7 @@ impl AuthorizationCodeRequest {
         )?;
         let grant = code.grant;
         let account = grants
-            .account_for(client, &grant.account_id, &grant.authentication.upstream)
+            .account_for(client, &grant.account_id, &grant.authentication)
             .await?;
         // What was withdrawn since the person agreed is not given (T17).
         let scope = grant.scope.narrowed_to(&client.scope);
@@ -90,6 +90,7 @@ impl AuthorizationCodeRequest {
         match redemption {
             Redemption::Redeemed => {}
             Redemption::Replayed => {
+                grants.metrics.replayed("authorization_code");
                 tracing::warn!(
                     target: "portico::audit",
                     event = "code_replayed",

@@ -178,9 +178,7 @@ impl Grants {
         upstream: &Upstream,
     ) -> Result<UpstreamTokens, OAuthError> {
         let login = &family.authentication;
-        let account = self
-            .account_for(client, &family.account_id, &login.upstream)
-            .await?;
+        let account = self.account_for(client, &family.account_id, login).await?;
         let session = self.store.find_session(&login.session_id).await?;
         let now = self.clock.now();
         let session = session

@@ -62,12 +62,15 @@ struct PasswordForm {
     upstream: String,
     label: String,
     username: String,
+    away: Option<String>,
 }
 
 struct Way {
     upstream: String,
     text: String,
     redirect: bool,
+    /// That it does not answer at the moment.
+    away: Option<String>,
 }
 
 /// Something to tell above the form.
@@ -78,6 +81,10 @@ pub(super) enum Notice {
     Missing,
     /// A field was too long.
     TooLong,
+    /// The account of this name may not use this app.
+    OtherAccount(String, String),
+    /// This upstream could not be asked whether its person is still who they were.
+    Unconfirmed(String),
     /// Several flows were away at one upstream, and it did not say which came back.
     Ambiguous,
     /// Whoever logged in is not the person that the page is for.
@@ -96,6 +103,8 @@ impl Notice {
     const fn status(&self) -> StatusCode {
         match self {
             Self::TooOld => StatusCode::OK,
+            Self::OtherAccount(..) => StatusCode::FORBIDDEN,
+            Self::Unconfirmed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Missing | Self::TooLong | Self::Ambiguous => StatusCode::BAD_REQUEST,
             Self::SomebodyElse | Self::LinkedAlready | Self::SameUpstream(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -121,6 +130,8 @@ impl Notice {
             Self::SomebodyElse => texts.somebody_else.to_owned(),
             Self::LinkedAlready => texts.linked_already.to_owned(),
             Self::SameUpstream(label) => (texts.same_upstream)(label),
+            Self::OtherAccount(app, name) => (texts.other_account_needed)(app, name),
+            Self::Unconfirmed(label) => (texts.upstream_unavailable)(label),
             // Nobody typed anything here: what was refused is the code they came back with.
             Self::Returned(label, LoginError::BadCredentials(_)) => (texts.not_accepted)(label),
             Self::Failed(label, error) | Self::Returned(label, error) => match error {
@@ -143,6 +154,7 @@ impl Notice {
                 _,
                 LoginError::NotAllowed(_) | LoginError::Unavailable(_) | LoginError::Protocol(_)
             ) | Self::Returned(..)
+                | Self::Unconfirmed(_)
         )
     }
 }
@@ -166,23 +178,43 @@ async fn show(
     let handle = resume::handle_of(query.as_deref())?;
     let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
     let asked = open.asks_for_other();
-    match open.next_step().await? {
-        Step::Login | Step::SelectAccount if !asked => {}
-        Step::OtherLogin if asked => {}
+    let notice = match open.next_step().await? {
+        Step::Login if !asked => unconfirmed(&state, &open),
+        Step::SelectAccount if !asked => None,
+        Step::OtherLogin if asked => None,
+        Step::OtherAccount if !asked => open.logged_in.as_ref().map(|who| {
+            let lacking = open.client.lacking(&who.account.profile);
+            tracing::info!(
+                target: "portico::audit", event = "not_admitted", client_id = %open.client.client_id,
+                account = %who.account.id, lacking, "a person may not use a client"
+            );
+            let app = open.client.display_name().to_owned();
+            Notice::OtherAccount(app, display_name(who).to_owned())
+        }),
         // The back button, or another tab was quicker: nothing to ask here any more, or something else.
         _ => return Ok(see_other(&resume::url(&handle))),
-    }
+    };
     let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let somebody_else = || open.is_somebody_else().then_some(Notice::SomebodyElse);
     let show = Show {
         notice: if open.restarted {
             Some(Notice::TooOld)
         } else {
-            open.is_somebody_else().then_some(Notice::SomebodyElse)
+            notice.or_else(somebody_else)
         },
         upstream: params.get("upstream").ok().flatten().map(ToOwned::to_owned),
         username: None,
     };
     page(&state, &open, show).await
+}
+
+/// That the session there is could not be confirmed, if that is why the person sees this page.
+fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
+    let session = &open.logged_in.as_ref()?.session;
+    let upstreams = Upstreams::from_ref(state);
+    let upstream = upstreams.find(session.upstream.as_str())?;
+    (open.pending.unconfirmed.as_ref() == Some(&session.id))
+        .then(|| Notice::Unconfirmed(upstream.label.clone()))
 }
 
 /// Renders the login page of a flow.
@@ -221,6 +253,7 @@ pub(super) async fn page(
             upstream: upstream.id.to_string(),
             text: text(&upstream.label),
             redirect: *method == LoginMethod::Redirect,
+            away: away(texts, upstream),
         }
     });
     let ways = ways.collect();
@@ -231,6 +264,8 @@ pub(super) async fn page(
             upstream: upstream.id.to_string(),
             label: upstream.label.clone(),
             username: show.username.or(hint).unwrap_or_default(),
+            // The notice says it already.
+            away: away(texts, upstream).filter(|_| show.notice.is_none()),
         });
     let account = match (open.next_step().await?, &open.logged_in) {
         (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
@@ -269,6 +304,14 @@ pub(super) async fn page(
         cookies::set(response.headers_mut(), [open.save().await?]);
     }
     Ok(response)
+}
+
+/// What to say beside a way that does not lead in at the moment. It may be tried all the same: that is how its return is
+/// noticed.
+fn away(texts: &Texts, upstream: &Upstream) -> Option<String> {
+    upstream
+        .is_away()
+        .then(|| (texts.away_now)(&upstream.label))
 }
 
 fn account_choice(texts: &Texts, who: &LoggedIn) -> AccountChoice {

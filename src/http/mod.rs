@@ -19,6 +19,7 @@ pub mod health;
 pub mod jwks;
 pub mod landing;
 pub mod login;
+pub mod metrics;
 pub mod page;
 pub mod question;
 pub mod resume;
@@ -75,7 +76,7 @@ pub fn router(state: HttpState) -> Router {
 
 /// What an operator's tools reach, on a listener of its own (T50).
 pub fn internal_router(state: HttpState) -> Router {
-    health::router().with_state(state)
+    health::router().merge(metrics::router()).with_state(state)
 }
 
 /// `no-store`, for everything that is about somebody (T53).

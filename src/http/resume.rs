@@ -102,6 +102,7 @@ impl OpenFlow {
             pending.logged_in = None;
             pending.selected = None;
             pending.consented = None;
+            pending.unconfirmed = None;
         }
         Ok(Self {
             handle: handle.to_owned(),
@@ -273,10 +274,23 @@ pub(super) async fn advance(
     mut pending: PendingAuthorization,
     logged_in: Option<&LoggedIn>,
 ) -> Result<Response, PageError> {
-    let step = decide(request.flow, client, &pending, logged_in).await?;
+    let mut step = decide(request.flow, client, &pending, logged_in).await?;
+    let mut confirmed = logged_in.cloned();
+    if let (Step::Issue, Some(who)) = (&step, logged_in) {
+        // What was known may be old: ask, and decide again with what is known now (T15).
+        match request.flow.confirm(client, &mut pending, who).await {
+            Ok(current) => confirmed = current,
+            Err(error) if error.code == ErrorCode::TemporarilyUnavailable => {
+                return request.refuse(&pending, &error).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        step = decide(request.flow, client, &pending, confirmed.as_ref()).await?;
+    }
     if let Some(Errand::Link { asked, .. }) = &mut pending.errand {
         *asked = matches!(step, Step::OtherLogin);
     }
+    let logged_in = confirmed.as_ref();
     let page = match (step, logged_in) {
         (Step::Issue, Some(who)) => return request.issue(client, &pending, who).await,
         (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal).await,
@@ -285,7 +299,10 @@ pub(super) async fn advance(
         }
         (Step::Consent, _) => "/consent",
         (Step::Confirm, _) => account::CONFIRM_PATH,
-        (Step::Login | Step::OtherLogin | Step::SelectAccount | Step::Issue, _) => "/login",
+        (
+            Step::Login | Step::OtherLogin | Step::SelectAccount | Step::OtherAccount | Step::Issue,
+            _,
+        ) => "/login",
     };
     let now = request.flow.clock.now();
     let (handle, cookies) = match request.handle {

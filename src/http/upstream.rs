@@ -19,7 +19,7 @@ use axum::routing::{get, post};
 use url::Url;
 
 use crate::clock::random_id;
-use crate::flow::{Flow, LoggedIn};
+use crate::flow::{Flow, LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
@@ -90,7 +90,9 @@ async fn start(
     let trip = Trip {
         callback: &callback,
         state: &sent,
-        reauthenticate: open.pending.request.prompt.login,
+        // Where the account there may not use the app, being signed in there again leads nowhere.
+        reauthenticate: open.pending.request.prompt.login
+            || matches!(open.next_step().await?, Step::OtherAccount),
     };
     let departure = match login.start(&trip).await {
         Ok(departure) => departure,
@@ -149,16 +151,17 @@ async fn callback(
     } else {
         None
     };
-    let outcome = match notice {
-        Some(notice) => Err(notice),
-        None => login
-            .finish(&Return {
-                callback: &callback,
-                answer: &answer,
-                kept: entry.kept.as_deref(),
-            })
-            .await
-            .map_err(|error| Notice::Returned(upstream.label.clone(), error)),
+    let outcome = if let Some(notice) = notice {
+        Err(notice)
+    } else {
+        let back = Return {
+            callback: &callback,
+            answer: &answer,
+            kept: entry.kept.as_deref(),
+        };
+        let outcome = login.finish(&back).await;
+        open.flow.count_login(&upstream.id, "redirect", &outcome);
+        outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))
     };
     let proven = returned_state.is_some() || sender::is_site(&headers, upstream.site.as_ref());
     let mut response = match outcome {

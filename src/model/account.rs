@@ -1,8 +1,10 @@
 //! An account: one person, however many logins lead to it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::{AccountId, AccountSubject, UpstreamId};
 
@@ -56,5 +58,43 @@ impl Login {
     /// What to call the person by this login.
     pub fn display_name(&self) -> &str {
         self.profile.display_name().unwrap_or(&self.name.subject)
+    }
+}
+
+/// How often the people of an upstream are asked about anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecheckPolicy {
+    /// Seconds after which what is known of a person is asked anew; `None`: never.
+    pub interval: Option<i64>,
+    /// How long a request waits for the answer.
+    pub timeout: Duration,
+}
+
+/// What is known of a login since the person logged in by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginCheck {
+    /// The login.
+    pub login: UpstreamSubject,
+    /// When it last said that they are who they are; `None`: longer ago than anybody remembers.
+    pub checked_at: Option<UnixTime>,
+    /// Since when somebody is asking it.
+    pub checking_since: Option<UnixTime>,
+    /// Nobody asks before then.
+    pub check_after: Option<UnixTime>,
+    /// When it said that they may not come in any more.
+    pub refused_at: Option<UnixTime>,
+}
+
+impl LoginCheck {
+    /// How old that knowledge is. What seems to be from the future is as old as can be, for a clock stepped back (T21).
+    pub fn age(&self, now: UnixTime) -> i64 {
+        let age = now - self.checked_at.unwrap_or_default();
+        if age < -SKEW { i64::MAX } else { age.max(0) }
+    }
+
+    /// Whether somebody asks at the moment, or has just asked in vain. A claim from the future is none.
+    pub fn is_taken(&self, now: UnixTime, longest: i64) -> bool {
+        self.check_after
+            .is_some_and(|after| now < after && after - now <= longest + SKEW)
     }
 }

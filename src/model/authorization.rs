@@ -39,6 +39,9 @@ pub struct PendingAuthorization {
     pub selected: Option<SessionId>,
     /// The session that consented in this flow.
     pub consented: Option<SessionId>,
+    /// A session that does not count here until its person logs in again: the upstream could not be asked about them.
+    #[serde(default)]
+    pub unconfirmed: Option<SessionId>,
     /// What a flow that no client asked for is to lead to: a page of ours, and never a code.
     #[serde(default)]
     pub errand: Option<Errand>,
@@ -113,6 +116,7 @@ impl PendingAuthorization {
             selected: None,
             consented: None,
             errand: None,
+            unconfirmed: None,
         })
     }
 

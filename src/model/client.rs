@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::protocol::authorize::ReturnRequest;
+use crate::protocol::claims::Profile;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Subject, UpstreamId};
@@ -81,6 +82,38 @@ pub struct Client {
     /// The upstreams whose service account's token it may have (T62). Ours.
     #[serde(default)]
     pub service_tokens: BTreeSet<UpstreamId>,
+    /// Only people in one of these groups may use it, in any letter case; everybody when empty. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_groups: Vec<String>,
+    /// Only people with all of these claims may use it. Ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub require_claims: BTreeMap<String, Value>,
+    /// Whether people go on while their upstream cannot be asked about them. Ours.
+    #[serde(default, skip_serializing_if = "OutagePolicy::is_default")]
+    pub upstream_outage: OutagePolicy,
+}
+
+/// What happens to the people of an upstream that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutagePolicy {
+    /// What was known of them has to be fresh.
+    Refuse,
+    /// What was known of them is good enough for so many seconds.
+    Stale(i64),
+}
+
+impl OutagePolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Half a day: a night, or a long maintenance.
+impl Default for OutagePolicy {
+    fn default() -> Self {
+        Self::Stale(12 * 60 * 60)
+    }
 }
 
 fn code_alone() -> BTreeSet<ResponseType> {
@@ -165,31 +198,44 @@ impl ReturnTo {
 }
 
 impl Client {
+    /// A client of this name that may do nothing yet, with every other key at its default.
+    pub fn new(client_id: ClientId) -> Self {
+        Self {
+            client_id,
+            client_name: None,
+            client_uri: None,
+            initiate_login_uri: None,
+            token_endpoint_auth_method: ClientAuthMethod::default(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            grant_types: BTreeSet::new(),
+            response_types: code_alone(),
+            scope: Scope::default(),
+            default_max_age: None,
+            id_token_signed_response_alg: SigningAlgorithm::default(),
+            audience: Vec::new(),
+            upstreams: None,
+            consent: ConsentPolicy::default(),
+            require_pkce: false,
+            claims: ClientClaims::default(),
+            subject_type: SubjectType::default(),
+            upstream_tokens: BTreeSet::new(),
+            service_tokens: BTreeSet::new(),
+            require_groups: Vec::new(),
+            require_claims: BTreeMap::new(),
+            upstream_outage: OutagePolicy::default(),
+        }
+    }
+
     /// The account page, in the place where flows have a client: everybody may log in there. It can redeem nothing, for
     /// it is not registered, and its flows end at pages of ours.
     pub fn account_page(issuer: &Issuer) -> Result<Self, OAuthError> {
         let page = RedirectUri::register(&issuer.at("/account"));
         Ok(Self {
-            client_id: ClientId::new(OWN_CLIENT_ID),
-            client_name: None,
-            client_uri: None,
-            initiate_login_uri: None,
-            token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
             redirect_uris: vec![page.map_err(OAuthError::server_error)?],
-            post_logout_redirect_uris: Vec::new(),
             grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
             scope: Scope::parse(scope::OPENID).map_err(OAuthError::server_error)?,
-            default_max_age: None,
-            id_token_signed_response_alg: SigningAlgorithm::default(),
-            audience: Vec::new(),
-            upstreams: None,
-            consent: ConsentPolicy::None,
-            require_pkce: false,
-            response_types: code_alone(),
-            claims: ClientClaims::default(),
-            subject_type: SubjectType::Public,
-            upstream_tokens: BTreeSet::new(),
-            service_tokens: BTreeSet::new(),
+            ..Self::new(ClientId::new(OWN_CLIENT_ID))
         })
     }
 
@@ -210,6 +256,21 @@ impl Client {
         self.upstreams
             .as_ref()
             .is_none_or(|allowed| allowed.contains(upstream))
+    }
+
+    /// What keeps a person with this profile out, if anything does. Asked on every grant (T15).
+    pub fn lacking(&self, profile: &Profile) -> Option<String> {
+        let is_one = |group: &String| {
+            let mut wanted = self.require_groups.iter();
+            wanted.any(|wanted| wanted.to_lowercase() == group.to_lowercase())
+        };
+        if !self.require_groups.is_empty() && !profile.groups.iter().any(is_one) {
+            return Some("none of require_groups".to_owned());
+        }
+        let mut wanted = self.require_claims.iter();
+        wanted
+            .find(|(name, value)| profile.claim(name).as_ref() != Some(value))
+            .map(|(name, _)| format!("the claim {name} of require_claims"))
     }
 
     /// Proves where the answer goes. An error here is shown as a page (RFC 6749 section 3.1.2.4).
@@ -363,5 +424,60 @@ impl Client {
         self.post_logout_redirect_uris
             .iter()
             .find(|uri| uri.as_str() == requested)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requiring(groups: &[&str], claims: &[(&str, Value)]) -> Client {
+        Client {
+            require_groups: groups.iter().map(ToString::to_string).collect(),
+            require_claims: claims
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            ..Client::new(ClientId::new("app"))
+        }
+    }
+
+    /// T15: any of the groups in any letter case, and all of the claims, by value and type.
+    #[test]
+    fn a_client_is_for_those_in_a_group_of_its_and_with_all_of_its_claims() {
+        let profile = Profile {
+            groups: vec!["Émigrés".into(), "Members".into()],
+            email_verified: Some(true),
+            more: BTreeMap::from([
+                ("is_member".to_owned(), Value::Bool(true)),
+                ("level".to_owned(), Value::from(3)),
+            ]),
+            ..Profile::default()
+        };
+        let nobody = Profile::default();
+        let admits = |groups: &[&str], claims: &[(&str, Value)]| {
+            let client = requiring(groups, claims);
+            let all = requiring(&[], &[]);
+            assert!(all.lacking(&profile).is_none() && all.lacking(&nobody).is_none());
+            if !groups.is_empty() || !claims.is_empty() {
+                assert!(client.lacking(&nobody).is_some());
+            }
+            client.lacking(&profile).is_none()
+        };
+        assert!(admits(&["Board", "mEMBERS"], &[]));
+        assert!(admits(&["ÉMIGRÉS"], &[]));
+        assert!(!admits(&["Board", "Member"], &[]));
+        assert!(admits(
+            &[],
+            &[("is_member", true.into()), ("level", 3.into())]
+        ));
+        assert!(admits(&["members"], &[("email_verified", true.into())]));
+        assert!(!admits(&["board"], &[("email_verified", true.into())]));
+        assert!(!admits(&["members"], &[("is_member", false.into())]));
+        assert!(!admits(&[], &[("is_member", "true".into())]));
+        assert!(!admits(
+            &[],
+            &[("is_member", true.into()), ("other", 1.into())]
+        ));
     }
 }

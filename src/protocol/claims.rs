@@ -126,6 +126,14 @@ impl Profile {
         }
     }
 
+    /// One claim, by its name; the groups are not one.
+    pub fn claim(&self, name: &str) -> Option<Value> {
+        match name {
+            "groups" => None,
+            _ => self.claims().remove(name),
+        }
+    }
+
     /// What to call the person on a page.
     pub fn display_name(&self) -> Option<&str> {
         self.name

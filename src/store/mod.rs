@@ -6,6 +6,7 @@
 //! JSON columns: a field added later needs a serde default, for an older node may have written the row.
 
 mod accounts;
+mod checks;
 mod clients;
 mod codes;
 mod connect;

@@ -2,6 +2,7 @@
 //! nor cookies nor axum, and declares what it can do by the fields of [`Upstream`] it fills.
 
 pub mod aim18;
+pub mod breaker;
 pub mod imis;
 pub mod look;
 pub mod oidc;
@@ -68,6 +69,8 @@ pub struct Upstream {
     pub base_url: Option<Url>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
+    /// What holds requests back while it is away; `None` where nothing is fetched.
+    pub breaker: Option<breaker::Breaker>,
 }
 
 impl Upstream {
@@ -95,7 +98,13 @@ impl Upstream {
             claims: Vec::new(),
             base_url: None,
             probe,
+            breaker: None,
         }
+    }
+
+    /// Whether it has not answered of late. It may be tried all the same.
+    pub fn is_away(&self) -> bool {
+        self.breaker.as_ref().is_some_and(breaker::Breaker::is_open)
     }
 }
 
@@ -247,6 +256,17 @@ impl LoginError {
             }
             _ => false,
         }
+    }
+
+    /// Whether it is certain that the upstream has not refused, and so has not counted, what was to be sent to it: there
+    /// was no connection. Something that was sent before, and accepted, is none of that.
+    pub fn is_unsent(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        cause
+            .downcast_ref::<outbound::Trouble>()
+            .is_some_and(outbound::Trouble::is_unsent)
     }
 }
 

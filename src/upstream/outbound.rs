@@ -14,10 +14,12 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::LoginError;
+use super::breaker::{Breaker, Sign};
 use super::settings::SettingProblem;
 use crate::clock::UnixTime;
 use crate::protocol::error::{BoxError, chain};
@@ -67,10 +69,11 @@ fn certificates(file: &PathBuf) -> Result<Vec<Certificate>, String> {
     }
 }
 
-/// The client for upstreams. Clones share one pool of connections.
+/// The client for upstreams. Clones share one pool of connections, and the breaker.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
+    breaker: Option<Breaker>,
 }
 
 impl Http {
@@ -92,10 +95,22 @@ impl Http {
             .connect_timeout(CONNECT_TIMEOUT)
             .tls_certs_merge(trusted)
             .build()?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            breaker: None,
+        })
     }
 
-    /// A GET, with a limit on the whole exchange.
+    /// The same client, for the upstream that `breaker` belongs to.
+    #[must_use]
+    pub fn with_breaker(&self, breaker: Breaker) -> Self {
+        Self {
+            client: self.client.clone(),
+            breaker: Some(breaker),
+        }
+    }
+
+    /// A GET, sent once, with a limit on the whole exchange.
     pub(super) async fn get(
         &self,
         url: Url,
@@ -103,7 +118,7 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
         let request = self.client.get(url).headers(headers).timeout(timeout);
-        read(request, timeout, MAX_UPSTREAM_BYTES).await
+        self.exchange(request, timeout, Whose::Ours).await
     }
 
     /// A POST of JSON, with a limit on the whole exchange.
@@ -115,7 +130,8 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
         let request = self.client.post(url).headers(headers).json(body);
-        read(request.timeout(timeout), timeout, MAX_UPSTREAM_BYTES).await
+        self.exchange(request.timeout(timeout), timeout, Whose::Ours)
+            .await
     }
 
     /// Any request, with limits on the whole exchange and on the answer.
@@ -132,7 +148,26 @@ impl Http {
         } else {
             request.body(call.body)
         };
-        read(request, timeout, bytes).await
+        let whose = Whose::Theirs(bytes);
+        self.exchange(request, timeout, whose).await
+    }
+
+    /// A GET that changes nothing there and carries nothing that is good for one use: sent once more when the connection
+    /// failed before anything came back, such as one that was kept open and that the other side has closed meanwhile.
+    pub(super) async fn get_again(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
+        let start = Instant::now();
+        match self.get(url.clone(), headers.clone(), timeout).await {
+            Err(Trouble::Unreachable(_) | Trouble::Interrupted(_)) => {
+                let left = timeout.saturating_sub(start.elapsed());
+                self.get(url, headers, left).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// A POST of a form, with a limit on the whole exchange.
@@ -148,7 +183,81 @@ impl Http {
             .header(reqwest::header::ACCEPT, "application/json")
             .form(form)
             .timeout(timeout);
-        read(request, timeout, MAX_UPSTREAM_BYTES).await
+        self.exchange(request, timeout, Whose::Ours).await
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        timeout: Duration,
+        whose: Whose,
+    ) -> Result<Answer, Trouble> {
+        let most = match whose {
+            Whose::Ours => MAX_UPSTREAM_BYTES,
+            Whose::Theirs(most) => most,
+        };
+        let Some(breaker) = &self.breaker else {
+            return read(request, timeout, most).await;
+        };
+        if !breaker.admits() {
+            let upstream = breaker.upstream();
+            breaker
+                .metrics()
+                .upstream_asked(upstream, "held_back", None);
+            return Err(Trouble::HeldBack);
+        }
+        let watch = breaker.watch();
+        let start = Instant::now();
+        let outcome = read(request, timeout, most).await;
+        let (sign, told) = sign(&outcome, whose);
+        let took = Some(start.elapsed());
+        breaker
+            .metrics()
+            .upstream_asked(breaker.upstream(), told, took);
+        let why = match &outcome {
+            _ if sign != Sign::Away => String::new(),
+            Ok(answer) => answer.describe(),
+            Err(trouble) => trouble.to_string(),
+        };
+        watch.learn(sign, &why);
+        outcome
+    }
+}
+
+/// Who composed a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// We did.
+    Ours,
+    /// Somebody for whom it is passed on, with so many bytes to read at the most.
+    Theirs(usize),
+}
+
+/// What came of a request: whether the upstream is there, and a word for the metrics. How long somebody else's request
+/// takes, and what a server in front makes of that, is up to them: it says nothing.
+fn sign(outcome: &Result<Answer, Trouble>, whose: Whose) -> (Sign, &'static str) {
+    let (sign, told) = our_sign(outcome);
+    let unreachable = matches!(outcome, Err(Trouble::Unreachable(_)));
+    if sign == Sign::Away && whose != Whose::Ours && !unreachable {
+        return (Sign::Nothing, told);
+    }
+    (sign, told)
+}
+
+fn our_sign(outcome: &Result<Answer, Trouble>) -> (Sign, &'static str) {
+    match outcome {
+        Ok(answer) => match answer.status.as_u16() {
+            429 => (Sign::Away, "throttled"),
+            502..=504 => (Sign::Away, "failed"),
+            500.. => (Sign::Nothing, "failed"),
+            400.. => (Sign::There, "refused"),
+            _ => (Sign::There, "answered"),
+        },
+        Err(Trouble::TooLarge(_)) => (Sign::There, "too_large"),
+        Err(Trouble::TimedOut(_)) => (Sign::Away, "timed_out"),
+        Err(Trouble::Unreachable(_)) => (Sign::Away, "unreachable"),
+        Err(Trouble::Interrupted(_)) => (Sign::Away, "interrupted"),
+        Err(Trouble::HeldBack) => (Sign::Nothing, "held_back"),
     }
 }
 
@@ -247,6 +356,10 @@ pub(super) enum Trouble {
     Interrupted(reqwest::Error),
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
+    #[error(
+        "nothing was sent: the last requests failed, and the upstream is left alone for a while"
+    )]
+    HeldBack,
 }
 
 impl Trouble {
@@ -259,6 +372,11 @@ impl Trouble {
         } else {
             Self::Interrupted(error)
         }
+    }
+
+    /// Whether the upstream cannot have received anything.
+    pub(super) const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::HeldBack)
     }
 }
 

@@ -13,6 +13,8 @@ mod authorize_requests;
 #[cfg(test)]
 mod before_login;
 #[cfg(test)]
+mod breaker;
+#[cfg(test)]
 mod client_auth;
 #[cfg(test)]
 mod client_authentication;
@@ -55,6 +57,8 @@ mod log_scrubbing;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod pages;
@@ -66,6 +70,8 @@ mod pkce;
 mod prompt;
 #[cfg(test)]
 mod proxy;
+#[cfg(test)]
+mod recheck;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]

@@ -26,6 +26,12 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} does not answer at the moment. Nothing is lost: wait a minute and try again."
         )
     },
+    away_now: |way| format!("{way} does not answer at the moment. You can try it all the same."),
+    other_account_needed: |app, name| {
+        format!(
+            "You are signed in as {name}, but this account may not use {app}. Sign in with another account, or ask your administrator."
+        )
+    },
     not_accepted: |way| {
         format!("{way} did not accept this sign-in; it may have taken too long. Please try again.")
     },

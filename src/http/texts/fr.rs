@@ -26,6 +26,14 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."
         )
     },
+    away_now: |way| {
+        format!("{way} ne répond pas pour le moment. Vous pouvez tout de même essayer.")
+    },
+    other_account_needed: |app, name| {
+        format!(
+            "Vous êtes connecté en tant que {name}, mais ce compte ne peut pas utiliser {app}. Connectez-vous avec un autre compte, ou adressez-vous à votre administrateur."
+        )
+    },
     not_accepted: |way| {
         format!(
             "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."

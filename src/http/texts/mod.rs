@@ -35,6 +35,8 @@ pub struct Texts {
     pub password_too_long: &'static str,
     pub not_allowed: &'static str,
     pub upstream_unavailable: With,
+    pub away_now: With,
+    pub other_account_needed: WithTwo,
     pub not_accepted: With,
     pub cancelled: &'static str,
     pub not_signed_in: With,

@@ -22,6 +22,10 @@ pub(super) const TEXTS: Texts = Texts {
     password_too_long: "输入的内容超过用户名或密码的长度上限。",
     not_allowed: "系统认得您，但此账户不能在这里登录。请联系管理员。",
     upstream_unavailable: |way| format!("{way} 目前没有响应。您的数据没有丢失：请稍候一分钟再试。"),
+    away_now: |way| format!("{way} 目前没有响应。您仍可尝试。"),
+    other_account_needed: |app, name| {
+        format!("您已登录为 {name}，但此账户不能使用 {app}。请使用其他账户登录，或联系管理员。")
+    },
     not_accepted: |way| format!("{way} 没有接受这次登录，可能是时间过长。请再试一次。"),
     cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
     not_signed_in: |way| format!("您尚未登录 {way}。"),

@@ -22,6 +22,10 @@ pub(super) const TEXTS: Texts = Texts {
     password_too_long: "輸入的內容超過使用者名稱或密碼的長度上限。",
     not_allowed: "系統認得您，但此帳戶不能在這裡登入。請聯絡管理員。",
     upstream_unavailable: |way| format!("{way} 目前沒有回應。您的資料沒有遺失：請稍候一分鐘再試。"),
+    away_now: |way| format!("{way} 目前沒有回應。您仍可嘗試。"),
+    other_account_needed: |app, name| {
+        format!("您已登入為 {name}，但此帳戶不能使用 {app}。請使用其他帳戶登入，或聯絡管理員。")
+    },
     not_accepted: |way| format!("{way} 沒有接受這次登入，可能是時間過長。請再試一次。"),
     cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
     not_signed_in: |way| format!("您尚未登入 {way}。"),

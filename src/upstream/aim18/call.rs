@@ -60,7 +60,7 @@ impl Aim18 {
         let headers = headers(access, &self.settings.client_id)?;
         let answer = self
             .http
-            .get(url, headers, self.settings.timeout)
+            .get_again(url, headers, self.settings.timeout)
             .await
             .map_err(LoginError::from)?;
         let secrets = [access.expose()];

@@ -183,7 +183,7 @@ impl Api {
         let headers = bearer(token.expose()).map_err(LoginError::Protocol)?;
         let (url, timeout) = (url.clone(), self.settings.timeout);
         let answer = match question {
-            Question::Get => self.http.get(url, headers, timeout).await,
+            Question::Get => self.http.get_again(url, headers, timeout).await,
             Question::Post(body) => self.http.post_json(url, headers, body, timeout).await,
         };
         Ok(answer?)

@@ -156,6 +156,36 @@ fn what_a_public_client_must_not_have() {
         ),
         ("audience = [\"api\"]", "audience[0]", "absolute URI"),
         (
+            "upstream_outage = \"soon\"",
+            "upstream_outage",
+            "\"refuse\"",
+        ),
+        (
+            "upstream_outage = \"60d\"",
+            "upstream_outage",
+            "between 1s and 30d",
+        ),
+        (
+            "require_groups = [\" Board\"]",
+            "require_groups[0]",
+            "as the upstream names it",
+        ),
+        (
+            "require_claims = { groups = \"Board\" }",
+            "require_claims.groups",
+            "require_groups",
+        ),
+        (
+            "require_claims = { sub = \"x\" }",
+            "require_claims.sub",
+            "not a claim that an upstream tells",
+        ),
+        (
+            "require_claims = { is_member = [true] }",
+            "require_claims.is_member",
+            "true or false",
+        ),
+        (
             "upstreams = [\"member\"]",
             "upstreams[0]",
             "did you mean members?",

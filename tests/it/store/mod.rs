@@ -1,6 +1,7 @@
 //! The store's conformance suite: every promise, and every race, on both databases.
 
 mod accounts;
+mod checks;
 mod clients;
 mod codes;
 mod consents;
@@ -18,19 +19,15 @@ use std::future::Future;
 
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
-use portico::model::client::{Client, ClientSecretHash, ConsentPolicy, SubjectType};
-use portico::model::client_claims::ClientClaims;
+use portico::model::client::{Client, ClientSecretHash};
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
-use portico::protocol::client_auth::ClientAuthMethod;
 use portico::protocol::ids::{
     AccountId, AccountSubject, ClientId, FamilyId, SessionId, UpstreamId,
 };
-use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::redirect_uri::RedirectUri;
-use portico::protocol::response::ResponseType;
 use portico::protocol::scope::Scope;
 use portico::protocol::token::GrantType;
 use portico::store::{NewAccount, Store, StoredClient};
@@ -109,29 +106,15 @@ impl World {
 
 fn client(id: &str) -> Client {
     Client {
-        client_id: ClientId::new(id),
         client_name: Some("An app".to_owned()),
-        client_uri: None,
-        initiate_login_uri: None,
-        token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
         redirect_uris: vec![
             RedirectUri::register(&format!("https://{}.example.org/cb", id.to_lowercase()))
                 .unwrap(),
         ],
-        post_logout_redirect_uris: vec![],
         grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         scope: Scope::parse("openid profile offline_access").unwrap(),
-        default_max_age: None,
-        id_token_signed_response_alg: SigningAlgorithm::RS256,
-        audience: vec![],
-        upstreams: None,
-        consent: ConsentPolicy::None,
         require_pkce: true,
-        response_types: [ResponseType::Code].into(),
-        claims: ClientClaims::default(),
-        subject_type: SubjectType::Public,
-        upstream_tokens: [].into(),
-        service_tokens: [].into(),
+        ..Client::new(ClientId::new(id))
     }
 }
 
