@@ -10,15 +10,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
-use super::outbound::{Answer, Http, Limits, MAX_UPSTREAM_BYTES, Outgoing, bearer, excerpt, query};
+use super::outbound::{Answer, Http, bearer, excerpt};
 use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
 use super::{
     CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, Probe, Recheck,
@@ -411,9 +411,6 @@ impl Oidc {
             ..
         } = &self.settings;
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form_type);
         let mut form = form.to_vec();
         match (client_secret, method) {
             (Some(secret), AuthMethod::ClientSecretBasic) => {
@@ -426,19 +423,11 @@ impl Oidc {
             (None, _) => form.push(("client_id", client_id)),
         }
         let url = metadata.token_endpoint.clone();
-        let body = query(&form).into_bytes();
         let timeout = self.settings.timeout;
-        let outgoing = Outgoing {
-            method: Method::POST,
-            url,
-            headers,
-            body,
-        };
-        let limits = Limits {
-            timeout,
-            bytes: MAX_UPSTREAM_BYTES,
-        };
-        let answer = self.http.send(outgoing, limits).await?;
+        let answer = self
+            .http
+            .post_form_with(url, headers, &form, timeout)
+            .await?;
         if answer.status.is_success()
             && let Some(tokens) = answer.json::<TokenAnswer>()
         {

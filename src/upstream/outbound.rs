@@ -177,10 +177,23 @@ impl Http {
         form: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
+        self.post_form_with(url, HeaderMap::new(), form, timeout)
+            .await
+    }
+
+    /// The same with headers, such as those of client authentication.
+    pub(super) async fn post_form_with(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        form: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
         let request = self
             .client
             .post(url)
             .header(reqwest::header::ACCEPT, "application/json")
+            .headers(headers)
             .form(form)
             .timeout(timeout);
         self.exchange(request, timeout, Whose::Ours).await
