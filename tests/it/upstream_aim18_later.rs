@@ -357,6 +357,7 @@ async fn a_look_that_tells_nothing_is_no_verdict() {
         ] {
             site.aim18.fail("/read/", fault.clone());
             let answer = site.recheck(&ann.subject, &ann.profile, tokens).await;
+            site.aim18.mend();
             assert_eq!(kind(&answer), expected, "{with} {fault:?}");
             site.aim18.mend();
         }
