@@ -46,6 +46,7 @@ pub(super) struct Raw {
     id_token_signed_response_alg: Option<SigningAlgorithm>,
     audience: Vec<String>,
     upstreams: Option<Vec<String>>,
+    upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
 }
@@ -106,9 +107,22 @@ impl ClientConfig {
                 report,
             ),
             audience: raw.audience,
-            upstreams: raw
-                .upstreams
-                .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
+            upstreams: raw.upstreams.map(|names| {
+                let at = at.key("upstreams");
+                if names.is_empty() {
+                    report.problem(
+                        &at,
+                        "is empty, so nobody could log in; leave it out to allow all upstreams",
+                    );
+                }
+                check_upstreams(&names, known, &at, report)
+            }),
+            upstream_apis: check_upstreams(
+                &raw.upstream_apis,
+                known,
+                &at.key("upstream_apis"),
+                report,
+            ),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
         };
@@ -246,12 +260,6 @@ fn check_upstreams(
     report: &mut Report,
 ) -> BTreeSet<UpstreamId> {
     let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
-    if names.is_empty() {
-        report.problem(
-            at,
-            "is empty, so nobody could log in; leave it out to allow all upstreams",
-        );
-    }
     for (index, name) in names.iter().enumerate() {
         if ids.contains(&name.as_str()) {
             continue;

@@ -4,10 +4,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::api_rules;
 use super::place::{Place, Report};
 use super::reference;
 use super::section;
 use super::text;
+use crate::model::api_rule::ApiRule;
 use crate::protocol::ids::UpstreamId;
 use crate::upstream::settings::SettingProblem;
 use crate::upstream::{LoginMethod, aim18, imis, users};
@@ -21,9 +23,11 @@ pub struct UpstreamConfig {
     pub label: String,
     /// The ways to log in, in the order to offer them; never empty.
     pub login: Vec<LoginMethod>,
+    /// What clients may do at its API.
+    pub api: Vec<ApiRule>,
     /// What its adapter wants to know.
     pub settings: UpstreamSettings,
-    /// What was written for the adapter, secrets masked; for [`super::Config::effective`] alone.
+    /// What was written for the adapter and of its API, secrets masked; for [`super::Config::effective`] alone.
     pub written: Table,
 }
 
@@ -72,6 +76,11 @@ impl Kind {
 }
 
 impl UpstreamSettings {
+    /// Whether there is an API to call.
+    const fn has_api(&self) -> bool {
+        !matches!(self, Self::Users(_))
+    }
+
     /// The word in the config.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -84,7 +93,7 @@ impl UpstreamSettings {
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
 /// would lose the check for unknown keys.
-const COMMON: [&str; 4] = ["id", "kind", "label", "login"];
+const COMMON: [&str; 5] = ["id", "kind", "label", "login", "api"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -93,6 +102,7 @@ pub(super) struct Raw {
     kind: Option<Kind>,
     label: Option<String>,
     login: Option<Vec<LoginMethod>>,
+    api: Vec<api_rules::Raw>,
 }
 
 impl UpstreamConfig {
@@ -126,6 +136,7 @@ impl UpstreamConfig {
     }
 
     fn read(mut table: Table, at: &Place, report: &mut Report) -> Option<Self> {
+        let written_api = table.get("api").cloned();
         let common = COMMON
             .iter()
             .filter_map(|key| table.remove_entry(*key))
@@ -145,14 +156,23 @@ impl UpstreamConfig {
         }
         let mut written = table.clone();
         reference::mask(&mut written);
+        written.extend(written_api.map(|api| ("api".to_owned(), api)));
         let settings = kind.settings(table, at, report);
         if let Some(UpstreamSettings::Imis(imis)) = &settings {
             for SettingProblem { key, problem } in imis.login_problems(&login) {
                 report.problem(&at.path(&key), problem);
             }
         }
+        let api = api_rules::check(raw.api, &at.key("api"), report);
+        if !api.is_empty() && !settings.as_ref().is_none_or(UpstreamSettings::has_api) {
+            report.problem(
+                &at.key("api"),
+                "this kind of upstream has no API; remove it",
+            );
+        }
         let id = id?;
         Some(Self {
+            api,
             label: raw.label.unwrap_or_else(|| id.to_string()),
             id,
             login,

@@ -34,6 +34,7 @@ fn client() -> Client {
         upstreams: Some(BTreeSet::from([UpstreamId::new("members")])),
         consent: ConsentPolicy::None,
         require_pkce: false,
+        upstream_apis: BTreeSet::new(),
     }
 }
 

@@ -57,6 +57,9 @@ pub struct Client {
     pub audience: Vec<String>,
     /// The upstreams whose people may use it; all when `None`. Ours.
     pub upstreams: Option<BTreeSet<UpstreamId>>,
+    /// The upstreams whose API it may call through the gateway, as far as its scopes open it (T62). Ours.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub upstream_apis: BTreeSet<UpstreamId>,
     /// When to ask for consent. Ours.
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.

@@ -43,6 +43,7 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             upstreams: None,
             consent: ConsentPolicy::None,
             require_pkce: false,
+            upstream_apis: BTreeSet::new(),
         },
         secrets: secret.into_iter().collect(),
     }

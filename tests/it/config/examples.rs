@@ -72,10 +72,13 @@ fn the_example_holds_every_key_and_no_other() {
     );
 }
 
+/// Tables whose keys the administrator chooses.
+const FREE: [&str; 1] = ["upstreams.api.query"];
+
 fn record(table: &Table, path: &str, keys: &mut BTreeSet<String>) {
     // Keys of one kind of upstream are told apart by the kind; those that all kinds have stand above.
     let kind = (path == "upstreams").then(|| table["kind"].as_str().unwrap());
-    let common = ["id", "kind", "label", "login"];
+    let common = ["id", "kind", "label", "login", "api"];
     for (key, value) in table {
         let key = match kind {
             Some(kind) if !common.contains(&key.as_str()) => format!("{kind}.{key}"),
@@ -87,7 +90,8 @@ fn record(table: &Table, path: &str, keys: &mut BTreeSet<String>) {
             .as_array()
             .map_or(std::slice::from_ref(value), Vec::as_slice);
         for inner in elements.iter().filter_map(Value::as_table) {
-            if !inner.contains_key("env") && !inner.contains_key("file") {
+            let secret = inner.contains_key("env") || inner.contains_key("file");
+            if !secret && !FREE.contains(&key.as_str()) {
                 record(inner, &key, keys);
             }
         }

@@ -12,6 +12,7 @@ mod signing_keys;
 mod sweep;
 mod throttles;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use portico::clock::random_id;
@@ -121,6 +122,7 @@ fn client(id: &str) -> Client {
         upstreams: None,
         consent: ConsentPolicy::None,
         require_pkce: true,
+        upstream_apis: BTreeSet::new(),
     }
 }
 
