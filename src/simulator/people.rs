@@ -2,6 +2,35 @@
 //! passwords are words that no real system would take for secrets. A running simulator changes its
 //! own copies (`Imis::change`, `Aim18::change`).
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// A text that a running simulator was told, kept for as long as the process runs, so that people stay plain constants that are
+/// copied around. Each text is kept once, and callers bound its length: who plays with a simulator fills no memory.
+pub fn keep(text: &str) -> &'static str {
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = kept.get(text) {
+        return known;
+    }
+    let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
+    kept.insert(text);
+    text
+}
+
+/// The same for a list of names; the list is kept once too.
+pub fn keep_list(names: &[&str]) -> &'static [&'static str] {
+    static KEPT: Mutex<BTreeSet<&'static [&'static str]>> = Mutex::new(BTreeSet::new());
+    let names: Vec<&'static str> = names.iter().map(|name| keep(name)).collect();
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = kept.get(names.as_slice()) {
+        return known;
+    }
+    let names: &'static [&'static str] = Box::leak(names.into_boxed_slice());
+    kept.insert(names);
+    names
+}
+
 /// What iMIS thinks of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountState {
@@ -19,6 +48,21 @@ pub enum AccountState {
     MultiFactor,
     /// A user of the OpenID Connect module, who has no iMIS password any more.
     OidcOnly,
+}
+
+/// A membership in a group or committee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// `GroupId`.
+    pub id: &'static str,
+    /// The name.
+    pub name: &'static str,
+    /// The role in the group: `Member`, `Chair`.
+    pub role: &'static str,
+    /// The day from which it counts, without a zone.
+    pub effective: &'static str,
+    /// The day until which it counts; empty when there is none.
+    pub expiration: &'static str,
 }
 
 /// A person (or service account) of the simulated iMIS.
@@ -42,8 +86,18 @@ pub struct ImisPerson {
     pub customer_type: (&'static str, &'static str),
     /// Whether the membership is current.
     pub is_member: bool,
+    /// `PartyStatusId`: `A` active, `I` inactive, `D` deceased.
+    pub status: &'static str,
+    /// The day of joining, without a zone; empty when there is none.
+    pub join_date: &'static str,
+    /// The day to which the membership is paid, without a zone; empty when there is none.
+    pub paid_through: &'static str,
     /// Role names. `RemoteService` and `SysAdmin` may read everybody.
     pub roles: &'static [&'static str],
+    /// Groups and committees.
+    pub groups: &'static [Group],
+    /// Whether the record waits to be purged, as one merged into another does.
+    pub marked_for_delete: bool,
     /// Whether the account may log in.
     pub state: AccountState,
 }
@@ -83,7 +137,12 @@ const MEMBER: ImisPerson = ImisPerson {
     email: "",
     customer_type: ("M", "Member"),
     is_member: true,
+    status: "A",
+    join_date: "2019-05-01T00:00:00",
+    paid_through: "2027-12-31T00:00:00",
     roles: &[],
+    groups: &[],
+    marked_for_delete: false,
     state: AccountState::Active,
 };
 
@@ -91,6 +150,8 @@ const MEMBER: ImisPerson = ImisPerson {
 const STAFF: ImisPerson = ImisPerson {
     customer_type: ("STAFF", "Staff"),
     is_member: false,
+    join_date: "",
+    paid_through: "",
     ..MEMBER
 };
 
@@ -127,6 +188,74 @@ pub const MONO: ImisPerson = ImisPerson {
     family_name: "Mono",
     customer_type: ("NM", "Non-member"),
     is_member: false,
+    join_date: "",
+    paid_through: "",
+    ..MEMBER
+};
+
+/// A member whose membership ended: the login works.
+pub const LAPSED: ImisPerson = ImisPerson {
+    username: "LLAPSE",
+    password: "member-demo-4",
+    id: "20460",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000004",
+    given_name: "Lara",
+    family_name: "Lapse",
+    email: "l.lapse@example.org",
+    is_member: false,
+    status: "I",
+    paid_through: "2024-12-31T00:00:00",
+    ..MEMBER
+};
+
+/// A member with roles, who sits on committees; one term has ended.
+pub const CHAIR: ImisPerson = ImisPerson {
+    username: "CCHAIR",
+    password: "member-demo-5",
+    id: "20466",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000005",
+    given_name: "Cam",
+    family_name: "Chair",
+    email: "c.chair@example.org",
+    customer_type: ("FEL", "Fellow"),
+    join_date: "2008-02-29T00:00:00",
+    roles: &["Everyone", "BoardMember", "Content Editor"],
+    groups: &[
+        Group {
+            id: "COM-EDU",
+            name: "Education Committee",
+            role: "Chair",
+            effective: "2024-01-01T00:00:00",
+            expiration: "",
+        },
+        Group {
+            id: "SEC-NORTH",
+            name: "Northern Section",
+            role: "Member",
+            effective: "2008-02-29T00:00:00",
+            expiration: "2027-12-31T00:00:00",
+        },
+        Group {
+            id: "COM-FIN",
+            name: "Finance & Audit Committee",
+            role: "Treasurer",
+            effective: "2020-01-01T00:00:00",
+            expiration: "2022-12-31T00:00:00",
+        },
+    ],
+    ..MEMBER
+};
+
+/// Somebody whose record was merged into another and waits to be purged; the login still works.
+pub const MERGED: ImisPerson = ImisPerson {
+    username: "MMERGE",
+    password: "member-demo-6",
+    id: "20467",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000006",
+    given_name: "Mo",
+    family_name: "Merge",
+    email: "m.merge@example.org",
+    marked_for_delete: true,
     ..MEMBER
 };
 
@@ -242,17 +371,22 @@ pub const GUEST: ImisPerson = ImisPerson {
     password: "guest-demo-1",
     customer_type: ("", ""),
     is_member: false,
+    join_date: "",
+    paid_through: "",
     ..MEMBER
 };
 
 /// Everybody in the simulated iMIS.
-pub const IMIS: [ImisPerson; 12] = [
+pub const IMIS: [ImisPerson; 15] = [
     ADMIN,
     MULTI_FACTOR,
     SERVICE,
     JO_SMITH,
     ZOE,
     MONO,
+    LAPSED,
+    CHAIR,
+    MERGED,
     LOCKED,
     DISABLED,
     LOGIN_EXPIRED,
@@ -278,9 +412,53 @@ pub struct Aim18Person {
     pub desc_zh_cn: &'static str,
     /// The email; empty when there is none.
     pub email: &'static str,
+    /// The business entities that the user works for; the first is the own one.
+    pub be_ids: &'static [i64],
+    /// The language: `en`, `zh-TW`, `zh-CN`.
+    pub language: &'static str,
+    /// The modules on which the user has rights, for calls that have them checked.
+    pub modules: &'static [&'static str],
     /// Whether the user may log in.
     pub enabled: bool,
+    /// Whether too many wrong passwords were typed.
+    pub locked: bool,
 }
+
+impl Aim18Person {
+    /// Whether the user may log in now.
+    pub fn may_log_in(&self) -> bool {
+        self.enabled && !self.locked
+    }
+
+    /// The name in the user's own language, or else in one that there is.
+    pub fn desc(&self) -> &'static str {
+        let own = match self.language {
+            "zh-TW" => self.desc_zh_tw,
+            "zh-CN" => self.desc_zh_cn,
+            _ => self.desc_en,
+        };
+        let all = [own, self.desc_en, self.desc_zh_tw, self.desc_zh_cn];
+        all.into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+    }
+}
+
+/// What users of aiM18 have in common; each says the rest.
+const USER: Aim18Person = Aim18Person {
+    code: "",
+    password: "",
+    uid: 0,
+    desc_en: "",
+    desc_zh_tw: "",
+    desc_zh_cn: "",
+    email: "",
+    be_ids: &[12],
+    language: "en",
+    modules: &["cus", "staff"],
+    enabled: true,
+    locked: false,
+};
 
 /// The employee to log in with.
 pub const ANN_LEE: Aim18Person = Aim18Person {
@@ -291,7 +469,8 @@ pub const ANN_LEE: Aim18Person = Aim18Person {
     desc_zh_tw: "李安",
     desc_zh_cn: "李安",
     email: "ann.lee@example.com",
-    enabled: true,
+    be_ids: &[12, 15],
+    ..USER
 };
 
 /// A user with a Chinese name only, a login name with a space, and a password that is not ASCII.
@@ -299,11 +478,13 @@ pub const CHAN_TAI_MAN: Aim18Person = Aim18Person {
     code: "陳 大文",
     password: "staff-demo-2-密碼",
     uid: 1043,
-    desc_en: "",
     desc_zh_tw: "陳大文",
     desc_zh_cn: "陈大文",
     email: "taiman.chan@example.com",
-    enabled: true,
+    be_ids: &[15],
+    language: "zh-TW",
+    modules: &["cus"],
+    ..USER
 };
 
 /// Switched off.
@@ -312,10 +493,9 @@ pub const LEFT: Aim18Person = Aim18Person {
     password: "staff-demo-3",
     uid: 1044,
     desc_en: "Les Left",
-    desc_zh_tw: "",
-    desc_zh_cn: "",
     email: "les.left@example.com",
     enabled: false,
+    ..USER
 };
 
 /// A uid that a JavaScript number cannot hold (2^53 + 1), and no email.
@@ -324,10 +504,19 @@ pub const BIG: Aim18Person = Aim18Person {
     password: "staff-demo-4",
     uid: 9_007_199_254_740_993,
     desc_en: "Bo Long",
-    desc_zh_tw: "",
-    desc_zh_cn: "",
-    email: "",
-    enabled: true,
+    modules: &[],
+    ..USER
+};
+
+/// Locked after too many wrong passwords.
+pub const AIM18_LOCKED: Aim18Person = Aim18Person {
+    code: "lou.locked",
+    password: "staff-demo-5",
+    uid: 1045,
+    desc_en: "Lou Locked",
+    email: "lou.locked@example.com",
+    locked: true,
+    ..USER
 };
 
 /// The service account that reads profiles.
@@ -336,11 +525,17 @@ pub const AIM18_SERVICE: Aim18Person = Aim18Person {
     password: "service-demo-2",
     uid: 9001,
     desc_en: "Portico service",
-    desc_zh_tw: "",
-    desc_zh_cn: "",
-    email: "",
-    enabled: true,
+    be_ids: &[12, 15],
+    modules: &["user", "cus", "staff"],
+    ..USER
 };
 
 /// Everybody in the simulated aiM18.
-pub const AIM18: [Aim18Person; 5] = [ANN_LEE, CHAN_TAI_MAN, LEFT, BIG, AIM18_SERVICE];
+pub const AIM18: [Aim18Person; 6] = [
+    ANN_LEE,
+    CHAN_TAI_MAN,
+    LEFT,
+    BIG,
+    AIM18_LOCKED,
+    AIM18_SERVICE,
+];

@@ -4,7 +4,9 @@
 use url::form_urlencoded;
 
 use super::grants::Bound;
-use super::switches::{Application, Cancel, EntryErrors, ReturnBy, StateParameter, Switches};
+use super::switches::{
+    AnswerIn, Application, Cancel, EntryErrors, ReturnBy, StateParameter, Switches,
+};
 use super::{Aim18Person, Inside};
 use crate::clock::UnixTime;
 use crate::simulator::fault;
@@ -17,6 +19,7 @@ const SESSION: &str = "JSESSIONID";
 /// What the application asks for.
 struct Wish {
     application: Application,
+    redirect_uri: String,
     implicit: bool,
     state: Option<String>,
 }
@@ -31,7 +34,7 @@ pub(super) fn answer(inside: &mut Inside, request: &Recorded, now: UnixTime) -> 
         .cookie(SESSION)
         .and_then(|id| inside.grants.session(id))
         .and_then(|uid| inside.person(uid))
-        .filter(|person| inside.switches.remembers_login && person.enabled);
+        .filter(|person| inside.switches.remembers_login && person.may_log_in());
     match request.method.as_str() {
         "GET" => match known {
             Some(person) => logged_in(inside, &wish, &person, now),
@@ -51,7 +54,9 @@ fn read(switches: &Switches, request: &Recorded) -> Result<Wish, &'static str> {
         .iter()
         .find(|application| application.client_id == client_id)
         .ok_or("The application is not registered")?;
-    if application.callback != redirect_uri {
+    let callback_fits = application.callback == redirect_uri
+        || (switches.callback_by_prefix && redirect_uri.starts_with(&application.callback));
+    if !callback_fits {
         return Err("redirect_uri is not the registered callback URL");
     }
     let implicit = match parameter("response_type").as_deref() {
@@ -65,6 +70,7 @@ fn read(switches: &Switches, request: &Recorded) -> Result<Wish, &'static str> {
     }
     Ok(Wish {
         application: application.clone(),
+        redirect_uri,
         implicit,
         state,
     })
@@ -143,7 +149,7 @@ fn approved(inside: &mut Inside, wish: &Wish, person: &Aim18Person, now: UnixTim
     let bound = Bound {
         uid: person.uid,
         client_id: wish.application.client_id.clone(),
-        redirect_uri: wish.application.callback.clone(),
+        redirect_uri: wish.redirect_uri.clone(),
         expires_at: now + life,
     };
     let awkward = switches.awkward_tokens;
@@ -155,7 +161,8 @@ fn approved(inside: &mut Inside, wish: &Wish, person: &Aim18Person, now: UnixTim
             ("uid".to_owned(), person.uid.to_string()),
         ]
     } else {
-        vec![("code".to_owned(), inside.grants.issue_code(bound, awkward))]
+        let code = inside.grants.issue_code(bound, awkward);
+        vec![(switches.code_name.clone(), code)]
     };
     if let Some(state) = &wish.state
         && inside.switches.state == StateParameter::Echoed
@@ -166,21 +173,34 @@ fn approved(inside: &mut Inside, wish: &Wish, person: &Aim18Person, now: UnixTim
 }
 
 fn send_back(switches: &Switches, wish: &Wish, answer: &[(String, String)]) -> Reply {
-    let callback = &wish.application.callback;
+    let callback = &wish.redirect_uri;
     let encoded = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(answer)
         .finish();
-    let separator = match (wish.implicit, callback.contains('?')) {
-        (true, _) => '#',
-        (false, true) => '&',
-        (false, false) => '?',
+    let place = if wish.implicit {
+        switches.token_in
+    } else {
+        switches.code_in
+    };
+    let separator = match place {
+        AnswerIn::Fragment => '#',
+        AnswerIn::Query if callback.contains('?') && !switches.joins_by_question_mark => '&',
+        AnswerIn::Query => '?',
     };
     let location = format!("{callback}{separator}{encoded}");
-    match switches.return_by {
-        ReturnBy::Redirect(status) => Reply::redirect(status, location),
-        // A form cannot carry a fragment.
-        ReturnBy::Form if !wish.implicit => Reply::html(200, form_back(&location)),
-        ReturnBy::Script | ReturnBy::Form => Reply::html(200, script_back(&location)),
+    match (switches.return_by, place) {
+        (ReturnBy::Redirect(status), _) => Reply::redirect(status, location),
+        (ReturnBy::PostForm, _) => Reply::html(200, form_back("post", callback, answer)),
+        // A form by GET puts its fields in the place of the query, so that those of the address must be among them.
+        (ReturnBy::Form, AnswerIn::Query) => {
+            let (action, query) = location.split_once('?').unwrap_or((&location, ""));
+            let fields: Vec<_> = form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect();
+            Reply::html(200, form_back("get", action, &fields))
+        }
+        // And it cannot carry a fragment.
+        (ReturnBy::Script | ReturnBy::Form, _) => Reply::html(200, script_back(&location)),
     }
 }
 
@@ -198,15 +218,15 @@ fn script_back(location: &str) -> String {
     )
 }
 
-fn form_back(location: &str) -> String {
-    let (action, query) = location.split_once('?').unwrap_or((location, ""));
-    let fields: String = form_urlencoded::parse(query.as_bytes())
-        .map(|(name, value)| hidden(&name, &value))
+fn form_back(method: &str, action: &str, fields: &[(String, String)]) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(name, value)| hidden(name, value))
         .collect();
     page(
         "Logged in to aiM18 (simulated)",
         &format!(
-            "<form id=\"back\" method=\"get\" action=\"{}\">{fields}<button>Continue</button></form>\n\
+            "<form id=\"back\" method=\"{method}\" action=\"{}\">{fields}<button>Continue</button></form>\n\
              <script>document.getElementById('back').submit();</script>",
             escape(action)
         ),
@@ -218,7 +238,7 @@ fn wish_fields(wish: &Wish) -> String {
     let response_type = if wish.implicit { "token" } else { "code" };
     let mut fields = hidden("response_type", response_type)
         + &hidden("client_id", &wish.application.client_id)
-        + &hidden("redirect_uri", &wish.application.callback);
+        + &hidden("redirect_uri", &wish.redirect_uri);
     if let Some(state) = &wish.state {
         fields += &hidden("state", state);
     }

@@ -50,11 +50,28 @@ impl Grants {
         issue(&mut self.refresh, bound, awkward)
     }
 
-    /// A code is gone with the first try to redeem it, right or wrong.
-    pub(super) fn take_code(&mut self, code: &str, now: UnixTime) -> Option<Bound> {
-        self.codes
-            .remove(code)
-            .filter(|bound| alive(bound.expires_at, now))
+    /// A code is gone with the first try to redeem it, right or wrong; unless it `stays`.
+    pub(super) fn take_code(&mut self, code: &str, stays: bool, now: UnixTime) -> Option<Bound> {
+        let bound = if stays {
+            self.codes.get(code).cloned()
+        } else {
+            self.codes.remove(code)
+        };
+        bound.filter(|bound| alive(bound.expires_at, now))
+    }
+
+    /// Ends the access tokens that an application has for a user.
+    pub(super) fn end_access(&mut self, uid: i64, client_id: &str) {
+        self.access
+            .retain(|_, bound| bound.uid != uid || bound.client_id != client_id);
+    }
+
+    /// Ends every token of a user, and the user's codes and sessions.
+    pub(super) fn end_all_of(&mut self, uid: i64) {
+        self.sessions.retain(|_, own| *own != uid);
+        for kept in [&mut self.codes, &mut self.access, &mut self.refresh] {
+            kept.retain(|_, bound| bound.uid != uid);
+        }
     }
 
     pub(super) fn access(&self, token: &str, now: UnixTime) -> Option<&Bound> {

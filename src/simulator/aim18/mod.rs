@@ -6,24 +6,29 @@ mod api;
 mod check_message;
 mod entry;
 mod grants;
+mod record;
 mod switches;
 mod token;
+mod user;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
 
 use self::grants::Grants;
+use self::record::Records;
 use super::fault::{self, Fault, Planned};
 use super::people::{self, Aim18Person};
 use super::wire::{self, Recorded, Reply, Site};
 use super::{Running, page};
 use crate::clock::{Clock, UnixTime};
 
+pub use api::check_right;
 pub use switches::{
-    ApiErrors, Application, CLIENT_ID, CLIENT_SECRET, Cancel, EntryErrors, ReturnBy,
-    StateParameter, Switches, TokenErrors, TokenMethods, UidShape, UserRights,
+    AnswerIn, ApiErrors, Application, CLIENT_ID, CLIENT_SECRET, Cancel, ChecksRight, EntryErrors,
+    ReturnBy, StateParameter, Switches, TokenErrors, TokenMethods, UidShape, UserRights,
 };
 
 /// A simulated aiM18. A handle: clones share one state, which may be changed while it is served.
@@ -38,7 +43,10 @@ pub struct Aim18 {
 struct Inside {
     switches: Switches,
     people: Vec<Aim18Person>,
+    /// Wrong passwords since the last right one, by `uid`.
+    wrong_passwords: HashMap<i64, u32>,
     grants: Grants,
+    records: Records,
     log: Vec<Recorded>,
 }
 
@@ -48,7 +56,9 @@ impl Aim18 {
         let inside = Inside {
             switches: Switches::default(),
             people: people::AIM18.to_vec(),
+            wrong_passwords: HashMap::new(),
             grants: Grants::default(),
+            records: Records::default(),
             log: Vec::new(),
         };
         Self {
@@ -103,8 +113,14 @@ impl Aim18 {
     /// Changes a user, found by the present login name.
     pub fn change(&self, code: &str, change: impl FnOnce(&mut Aim18Person)) {
         let inside = &mut *self.inside();
-        if let Some(person) = inside.people.iter_mut().find(|person| person.code == code) {
-            change(person);
+        let Some(person) = inside.people.iter_mut().find(|person| person.code == code) else {
+            return;
+        };
+        let before = *person;
+        change(person);
+        inside.wrong_passwords.remove(&before.uid);
+        if person.password != before.password && inside.switches.password_change_ends_tokens {
+            inside.grants.end_all_of(before.uid);
         }
     }
 
@@ -149,11 +165,26 @@ impl Inside {
     }
 
     /// The user of a login name who may log in with a password for which `right` holds.
-    fn log_in(&self, code: &str, right: impl Fn(&str) -> bool) -> Option<Aim18Person> {
-        self.people
-            .iter()
-            .find(|person| person.code == code && person.enabled && right(person.password))
-            .copied()
+    fn log_in(&mut self, code: &str, right: impl Fn(&str) -> bool) -> Option<Aim18Person> {
+        let any_letter_case = self.switches.any_letter_case;
+        let person = self.people.iter_mut().find(|person| {
+            person.code == code
+                || (any_letter_case && person.code.to_lowercase() == code.to_lowercase())
+        })?;
+        let wrong = self.wrong_passwords.entry(person.uid).or_default();
+        if !right(person.password) {
+            *wrong += 1;
+            person.locked |= self
+                .switches
+                .lock_after
+                .is_some_and(|limit| *wrong >= limit);
+            return None;
+        }
+        if !person.may_log_in() {
+            return None;
+        }
+        *wrong = 0;
+        Some(*person)
     }
 }
 
@@ -174,8 +205,10 @@ impl Site for Aim18 {
         match (request.method.as_str(), path) {
             ("GET", "" | "/") => Reply::html(200, front_page()),
             (_, "/jsf/rfws/oauth/entry") => entry::answer(inside, request, now),
-            (_, "/jsf/rfws/oauth/token") => token::answer(inside, request, now),
             (_, path) => match path.strip_prefix("/jsf/rfws/") {
+                Some(service) if service == inside.switches.token_path => {
+                    token::answer(inside, request, now)
+                }
                 Some(service) => api::answer(inside, request, service, now),
                 None => not_found(),
             },

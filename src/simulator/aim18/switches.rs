@@ -29,6 +29,16 @@ pub struct Switches {
     pub state: StateParameter,
     /// How the browser is sent back.
     pub return_by: ReturnBy,
+    /// Where the code stands in the address that the browser is sent back to.
+    pub code_in: AnswerIn,
+    /// The parameter that holds the code; only the token endpoint's name for it is documented.
+    pub code_name: String,
+    /// Where the access token of the implicit grant stands.
+    pub token_in: AnswerIn,
+    /// Whether a question mark joins the answer to a callback URL that has a query already, where an ampersand belongs.
+    pub joins_by_question_mark: bool,
+    /// Whether a callback URL is taken when it only begins with the registered one.
+    pub callback_by_prefix: bool,
     /// What the cancel button does.
     pub cancel: Cancel,
     /// How a wrong `client_id`, `redirect_uri` or `response_type` is refused.
@@ -42,20 +52,50 @@ pub struct Switches {
     pub access_token_seconds: i64,
     /// Life of a refresh token.
     pub refresh_token_seconds: i64,
+    /// Whether a code can be redeemed more than once.
+    pub codes_work_twice: bool,
+    /// Whether a code is bound to the application and callback URL that it was made for.
+    pub codes_are_bound: bool,
+    /// Where the token endpoint is, below `/jsf/rfws/`: `oauth/token`, and by hearsay `oauth2/token`.
+    pub token_path: String,
+    /// The content type of the token endpoint's answers.
+    pub token_content_type: String,
     /// The methods of the token endpoint.
     pub token_methods: TokenMethods,
     /// How `uid` is told.
     pub uid: UidShape,
     /// Whether `uid` is told by the code and refresh grants too, or by the password grant alone.
     pub uid_for_every_grant: bool,
+    /// How the code grant tells `uid`, if differently.
+    pub uid_by_code: Option<UidShape>,
+    /// How the refresh grant tells `uid`, if differently.
+    pub uid_by_refresh: Option<UidShape>,
     /// Whether `expires_in` is told.
     pub tells_expires_in: bool,
+    /// Whether it is told as text: `"3600"`.
+    pub expires_in_as_text: bool,
     /// The value of `token_type`.
     pub token_type: String,
     /// Whether a refresh kills the refresh token and gives another; if not, none is told.
     pub rotates_refresh_tokens: bool,
     /// Whether the refresh grant needs `redirect_uri`, as documented.
     pub refresh_needs_redirect_uri: bool,
+    /// Whether a refresh ends the access tokens that the application had for the user.
+    pub refresh_ends_access: bool,
+    /// Whether a new login ends them.
+    pub login_ends_access: bool,
+    /// Whether the refresh grant of a user who was switched off is refused.
+    pub refresh_checks_user: bool,
+    /// Whether access tokens of a user who was switched off die at once.
+    pub disable_ends_access: bool,
+    /// Whether all tokens of a user die when the password changes.
+    pub password_change_ends_tokens: bool,
+    /// Whether login names are matched in any letter case.
+    pub any_letter_case: bool,
+    /// Whether the password's hash may be in upper-case hex.
+    pub accepts_upper_hash: bool,
+    /// After how many wrong passwords a user is locked; none: never.
+    pub lock_after: Option<u32>,
     /// How refusals of the token endpoint look.
     pub token_errors: TokenErrors,
 
@@ -65,6 +105,15 @@ pub struct Switches {
     pub user_rights: UserRights,
     /// Whether the API takes a token without the word `Bearer`.
     pub accepts_bare_token: bool,
+    /// Whether calls need the header `client_id`, and the one that the token was issued to.
+    pub needs_client_id: bool,
+    /// When the user's rights on a module are looked at; the documentation says two things.
+    pub checks_right: ChecksRight,
+    /// What is switched off in the API settings of all applications: a family (`entity`, `root`, `search`, `bpm`, `erp`), a module
+    /// (`cus`), or one operation of it (`cus.save`).
+    pub apis_off: Vec<String>,
+    /// Whether a search must name its business entity (`beId`).
+    pub search_needs_be_id: bool,
     /// The status of a call without a live token, or with the wrong `client_id` header: 401, 403 or 400.
     pub denied_status: u16,
     /// How the API refuses what a live token asks for.
@@ -83,23 +132,47 @@ impl Default for Switches {
             consent_page: false,
             state: StateParameter::Dropped,
             return_by: ReturnBy::Redirect(302),
+            code_in: AnswerIn::Query,
+            code_name: "code".to_owned(),
+            token_in: AnswerIn::Fragment,
+            joins_by_question_mark: false,
+            callback_by_prefix: false,
             cancel: Cancel::AccessDenied,
             entry_errors: EntryErrors::Page,
             awkward_tokens: false,
             code_seconds: 60,
             access_token_seconds: 3600,
             refresh_token_seconds: 30 * 86_400,
+            codes_work_twice: false,
+            codes_are_bound: true,
+            token_path: "oauth/token".to_owned(),
+            token_content_type: "application/json;charset=UTF-8".to_owned(),
             token_methods: TokenMethods::Both,
             uid: UidShape::Number,
             uid_for_every_grant: true,
+            uid_by_code: None,
+            uid_by_refresh: None,
             tells_expires_in: false,
+            expires_in_as_text: false,
             token_type: "Bearer".to_owned(),
             rotates_refresh_tokens: true,
             refresh_needs_redirect_uri: true,
+            refresh_ends_access: false,
+            login_ends_access: false,
+            refresh_checks_user: true,
+            disable_ends_access: false,
+            password_change_ends_tokens: false,
+            any_letter_case: false,
+            accepts_upper_hash: false,
+            lock_after: None,
             token_errors: TokenErrors::Json,
             user_module: "user".to_owned(),
             user_rights: UserRights::Everybody,
             accepts_bare_token: false,
+            needs_client_id: true,
+            checks_right: ChecksRight::ByParameter,
+            apis_off: Vec::new(),
+            search_needs_be_id: false,
             denied_status: 401,
             api_errors: ApiErrors::Body,
             faults: Vec::new(),
@@ -149,6 +222,17 @@ pub enum ReturnBy {
     Script,
     /// By a page with a form that submits itself (GET).
     Form,
+    /// By a page with a form that submits itself (POST): the answer is in the body.
+    PostForm,
+}
+
+/// In which part of an address an answer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerIn {
+    /// After a question mark.
+    Query,
+    /// After a number sign, where servers do not see it.
+    Fragment,
 }
 
 /// What the cancel button does.
@@ -236,4 +320,15 @@ pub enum ApiErrors {
     OkFalse,
     /// 200 with `status: false`, the reason as JSON in a string in `message`.
     OkFalseText,
+}
+
+/// When the user's rights on a module are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksRight {
+    /// When the call's parameter `check_right` is not empty.
+    ByParameter,
+    /// At every call.
+    Always,
+    /// Never: an application sees what its own settings allow.
+    Never,
 }

@@ -20,7 +20,14 @@ struct Granted {
     application: Application,
     /// Whether a refresh token goes with the answer.
     with_refresh_token: bool,
-    by_password: bool,
+    by: Grant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    Code,
+    Refresh,
+    Password,
 }
 
 /// Answers the token endpoint.
@@ -55,11 +62,15 @@ fn redeem(inside: &mut Inside, request: &Recorded, now: UnixTime) -> Result<Gran
         .ok_or(("invalid_client", "Client authentication failed."))?;
     match parameter("grant_type").as_str() {
         "authorization_code" => {
+            let stays = inside.switches.codes_work_twice;
             let bound = inside
                 .grants
-                .take_code(&parameter("code"), now)
-                .filter(|bound| fits(bound, &application, &parameter("redirect_uri")));
-            granted(inside, bound, application, true)
+                .take_code(&parameter("code"), stays, now)
+                .filter(|bound| {
+                    !inside.switches.codes_are_bound
+                        || fits(bound, &application, &parameter("redirect_uri"))
+                });
+            granted(inside, bound, application, true, Grant::Code)
         }
         "refresh_token" => {
             let token = parameter("refresh_token");
@@ -77,10 +88,13 @@ fn redeem(inside: &mut Inside, request: &Recorded, now: UnixTime) -> Result<Gran
             if bound.is_some() && rotates {
                 inside.grants.end_refresh(&token);
             }
-            granted(inside, bound, application, rotates)
+            granted(inside, bound, application, rotates, Grant::Refresh)
         }
         "password" => {
-            let hash = parameter("password");
+            let mut hash = parameter("password");
+            if inside.switches.accepts_upper_hash {
+                hash.make_ascii_lowercase();
+            }
             let person = inside
                 .log_in(&parameter("username"), |right| sha1_hex(right) == hash)
                 .ok_or(("invalid_grant", "The user or the password is wrong."))?;
@@ -88,7 +102,7 @@ fn redeem(inside: &mut Inside, request: &Recorded, now: UnixTime) -> Result<Gran
                 person,
                 application,
                 with_refresh_token: true,
-                by_password: true,
+                by: Grant::Password,
             })
         }
         _ => Err(("unsupported_grant_type", "The grant type is not supported.")),
@@ -104,10 +118,13 @@ fn granted(
     bound: Option<Bound>,
     application: Application,
     with_refresh_token: bool,
+    by: Grant,
 ) -> Result<Granted, Refused> {
     let person = bound
         .and_then(|bound| inside.person(bound.uid))
-        .filter(|person| person.enabled)
+        .filter(|person| {
+            person.may_log_in() || (by == Grant::Refresh && !inside.switches.refresh_checks_user)
+        })
         .ok_or((
             "invalid_grant",
             "The code or token is invalid or has expired.",
@@ -116,7 +133,7 @@ fn granted(
         person,
         application,
         with_refresh_token,
-        by_password: false,
+        by,
     })
 }
 
@@ -129,6 +146,19 @@ fn success(inside: &mut Inside, granted: &Granted, now: UnixTime) -> Reply {
         client_id: granted.application.client_id.clone(),
         redirect_uri: granted.application.callback.clone(),
         expires_at: now + seconds,
+    };
+    let ends_access = match granted.by {
+        Grant::Refresh => switches.refresh_ends_access,
+        Grant::Code | Grant::Password => switches.login_ends_access,
+    };
+    if ends_access {
+        grants.end_access(granted.person.uid, &granted.application.client_id);
+    }
+    let uid = match granted.by {
+        Grant::Password => switches.uid,
+        _ if !switches.uid_for_every_grant => UidShape::Absent,
+        Grant::Code => switches.uid_by_code.unwrap_or(switches.uid),
+        Grant::Refresh => switches.uid_by_refresh.unwrap_or(switches.uid),
     };
     let mut answer = Map::new();
     let mut put = |name: &str, value: Value| answer.insert(name.to_owned(), value);
@@ -144,18 +174,23 @@ fn success(inside: &mut Inside, granted: &Granted, now: UnixTime) -> Reply {
         );
         put("refresh_token", json!(refresh));
     }
-    if granted.by_password || switches.uid_for_every_grant {
-        match switches.uid {
-            UidShape::Number => put("uid", json!(granted.person.uid)),
-            UidShape::Text => put("uid", json!(granted.person.uid.to_string())),
-            UidShape::Absent => None,
-        };
-    }
+    match uid {
+        UidShape::Number => put("uid", json!(granted.person.uid)),
+        UidShape::Text => put("uid", json!(granted.person.uid.to_string())),
+        UidShape::Absent => None,
+    };
     put("token_type", json!(switches.token_type));
-    if switches.tells_expires_in {
-        put("expires_in", json!(switches.access_token_seconds));
-    }
-    Reply::json(200, &Value::Object(answer))
+    let seconds = switches.access_token_seconds;
+    match (switches.tells_expires_in, switches.expires_in_as_text) {
+        (true, false) => put("expires_in", json!(seconds)),
+        (true, true) => put("expires_in", json!(seconds.to_string())),
+        (false, _) => None,
+    };
+    Reply::new(
+        200,
+        &switches.token_content_type,
+        Value::Object(answer).to_string(),
+    )
 }
 
 /// SHA-1 of the UTF-8 bytes in lower-case hex: the form in which the password grant wants a password.

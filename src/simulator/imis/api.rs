@@ -1,10 +1,15 @@
 //! `/api`: who calls, what that caller may, and which entity answers.
 
+use serde_json::{Value, json};
+
 use super::switches::MemberRights;
-use super::{Edition, Inside, Switches, party, query, security, user};
+use super::{Edition, Inside, Switches, catalogue, event, group, party, query, security, user};
 use crate::clock::UnixTime;
-use crate::simulator::people::ImisPerson;
+use crate::simulator::people::{AccountState, ImisPerson};
 use crate::simulator::wire::{Recorded, Reply};
+
+/// The longest entity that may be written: what was written is kept.
+const LONGEST_ENTITY: usize = 8 * 1024;
 
 /// A request of a known caller, and what the entities need to answer it.
 pub(super) struct Call<'a> {
@@ -41,13 +46,26 @@ impl Call<'_> {
     }
 }
 
-/// Answers a request below `/api`; `path` is in lower case.
+/// Answers a request below `/api`; `path` is in lower case. With each answer comes an anti-forgery cookie, which is of use to iMIS's
+/// own pages only.
 pub(super) fn answer(
     inside: &mut Inside,
     request: &Recorded,
     path: &[&str],
     now: UnixTime,
 ) -> Reply {
+    let reply = entity(inside, request, path, now);
+    if inside.switches.sets_cookies {
+        reply.with(
+            "set-cookie",
+            "__RequestVerificationToken_Simulated=not-a-secret; path=/; HttpOnly",
+        )
+    } else {
+        reply
+    }
+}
+
+fn entity(inside: &mut Inside, request: &Recorded, path: &[&str], now: UnixTime) -> Reply {
     // iMIS answers no preflight: browsers cannot call it from another origin.
     if request.method == "OPTIONS" {
         return Reply::empty(405).with("allow", "GET, POST, PUT, DELETE");
@@ -65,33 +83,113 @@ pub(super) fn answer(
             MemberRights::OwnRecord | MemberRights::NoToken => {}
         }
     }
-    if let ("POST", ["usersecurity", "_execute"]) = (request.method.as_str(), path) {
-        return security::execute(inside, request, &caller);
+    // An id with odd characters is given as a parameter, and stands for the one in the path.
+    let by_parameter = request
+        .query_parameter("entityid")
+        .map(|id| id.to_lowercase());
+    let path: Vec<&str> = path
+        .iter()
+        .copied()
+        .chain(by_parameter.as_deref())
+        .collect();
+    match (request.method.as_str(), path.as_slice()) {
+        ("POST", ["usersecurity", "_execute"]) => security::execute(inside, request, &caller),
+        ("PUT", ["party", id]) => write_party(inside, request, &caller, id),
+        (_, ["event", id @ ..]) => event::answer(inside, request, &caller, id),
+        ("GET", path) => {
+            let people = inside
+                .people()
+                .filter(|person| !person.is_guest())
+                .collect();
+            read(
+                &Call {
+                    switches: &inside.switches,
+                    request,
+                    caller,
+                    people,
+                },
+                path,
+            )
+        }
+        _ => Reply::text(501, "Operation not implemented"),
     }
-    let call = Call {
-        switches: &inside.switches,
-        request,
-        caller,
-        people: inside
-            .people()
-            .filter(|person| !person.is_guest())
-            .collect(),
-    };
-    if request.method != "GET" {
-        return Reply::text(501, "Operation not implemented");
-    }
+}
+
+fn read(call: &Call<'_>, path: &[&str]) -> Reply {
     match path {
-        ["user"] => user::list(&call),
-        ["user", id] => user::read(&call, id),
-        ["party"] => party::list(&call),
-        ["party", id] => party::read(&call, id),
-        ["partysummary"] => party::list_summaries(&call),
-        ["partysummary", id] => party::read_summary(&call, id),
-        ["query"] if call.switches.edition == Edition::Ems => query::flat(&call),
-        ["iqa"] => query::properties(&call),
+        ["user"] => user::list(call),
+        ["user", id] => user::read(call, id),
+        ["party"] => party::list(call),
+        ["party", id] => party::read(call, id),
+        ["partysummary"] => party::list_summaries(call),
+        ["partysummary", id] => party::read_summary(call, id),
+        ["groupmember"] => group::list(call),
+        ["groupmembersummary"] => group::list_summaries(call),
+        ["query"] if call.switches.edition == Edition::Ems => query::flat(call),
+        ["iqa"] => query::properties(call),
         ["usersecurity", ..] => Reply::text(501, "Service not implemented"),
-        _ => Reply::text(404, "Service not found."),
+        path => catalogue::read(call, path),
     }
+}
+
+/// Members write their own record, staff and service accounts all. Of users of the OpenID Connect module, name and email are
+/// the other directory's.
+fn write_party(inside: &mut Inside, request: &Recorded, caller: &ImisPerson, id: &str) -> Reply {
+    let Some(person) = inside
+        .people()
+        .find(|person| !person.is_guest() && person.id.eq_ignore_ascii_case(id))
+    else {
+        return Reply::text(404, "Entity not found.");
+    };
+    let may_write = caller.reads_everybody()
+        || caller.uniform_id == person.uniform_id
+        || inside.switches.members_write_others;
+    if !may_write {
+        return forbidden();
+    }
+    let body = match written(&inside.switches, request) {
+        Ok(body) => body,
+        Err(reply) => return reply,
+    };
+    let changed = party::changed(&person, &body);
+    if person.state == AccountState::OidcOnly && changed != person {
+        return validation_error("Name and email are maintained by the identity provider.");
+    }
+    if let Some(account) = inside.account_mut(person.username) {
+        account.person = changed;
+    }
+    Reply::json(200, &party::person(&inside.switches, &changed))
+}
+
+/// The entity that a request writes: JSON, of a bearable size, with `$type` before all else.
+pub(super) fn written(switches: &Switches, request: &Recorded) -> Result<Value, Reply> {
+    let body = serde_json::from_str(&request.body)
+        .ok()
+        .filter(Value::is_object);
+    let Some(body) = body.filter(|_| request.body.len() <= LONGEST_ENTITY) else {
+        return Err(validation_error("The entity cannot be read."));
+    };
+    // The order is lost with the parsing, so the text is asked.
+    let start = request.body.trim_start().trim_start_matches('{');
+    if switches.type_first && !start.trim_start().starts_with("\"$type\"") {
+        return Err(validation_error("$type must be the first property."));
+    }
+    Ok(body)
+}
+
+/// 400, with results of the validation in the body.
+pub(super) fn validation_error(message: &str) -> Reply {
+    let result = json!({
+        "$type": "Asi.Soa.Core.DataContracts.ValidationResultData, Asi.Contracts",
+        "Message": message,
+    });
+    Reply::json(
+        400,
+        &json!({
+            "$type": "Asi.Soa.Core.DataContracts.ValidationResultsData, Asi.Contracts",
+            "Errors": { "$type": "Asi.Soa.Core.DataContracts.ValidationResultDataCollection, Asi.Contracts", "$values": [result] },
+        }),
+    )
 }
 
 pub(super) fn unauthorized() -> Reply {

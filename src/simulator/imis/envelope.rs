@@ -37,6 +37,15 @@ pub(super) fn bag_value(switches: &Switches, value: Value) -> Value {
     }
 }
 
+/// A date in a property bag: without a zone, and wrapped or not.
+pub(super) fn bag_date(switches: &Switches, date: &str) -> Value {
+    if switches.wrapped_dates {
+        json!({ "$type": "System.DateTime", "$value": date })
+    } else {
+        json!(date)
+    }
+}
+
 /// One page of a list, by `limit` and `offset` of the request.
 pub(super) fn page(switches: &Switches, request: &Recorded, of: &str, rows: &[Value]) -> Reply {
     let number = |name: &str| {

@@ -1,5 +1,7 @@
 //! The filters of a list: `?Property=op:value`, where a plain value means equal.
 
+use std::cmp::Ordering;
+
 use crate::simulator::wire::{Recorded, Reply};
 
 /// Names of the query that are no filters.
@@ -52,8 +54,25 @@ fn fits(operator: &str, own: &str, value: &str) -> Result<bool, Reply> {
         "startswith" => own.starts_with(value),
         "endswith" => own.ends_with(value),
         "in" => value.split(',').any(|one| one == own),
+        "gt" => order(own, value).is_gt(),
+        "ge" => order(own, value).is_ge(),
+        "lt" => order(own, value).is_lt(),
+        "le" => order(own, value).is_le(),
+        "between" => value
+            .split_once(',')
+            .is_some_and(|(low, high)| order(own, low).is_ge() && order(own, high).is_le()),
+        "istrue" => own == "true",
+        "isfalse" => own == "false",
         "isempty" => own.is_empty(),
         "notempty" => !own.is_empty(),
         _ => return Err(Reply::text(400, format!("Unknown operator {operator}."))),
     })
+}
+
+/// Numbers by their value, all else letter by letter (dates come out right that way).
+fn order(left: &str, right: &str) -> Ordering {
+    match (left.parse::<i64>(), right.parse::<i64>()) {
+        (Ok(left), Ok(right)) => left.cmp(&right),
+        _ => left.cmp(right),
+    }
 }

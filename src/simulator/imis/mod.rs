@@ -3,9 +3,12 @@
 //! what differs between versions.
 
 mod api;
+mod catalogue;
 mod dates;
 mod envelope;
+mod event;
 mod filter;
+mod group;
 mod login;
 mod party;
 mod query;
@@ -22,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
 
+use self::event::Events;
 use self::sign_in::Sessions;
 use self::tokens::Tokens;
 use super::fault::{self, Fault, Planned};
@@ -30,10 +34,11 @@ use super::wire::{self, Recorded, Reply, Site};
 use super::{Running, page};
 use crate::clock::Clock;
 
-pub use query::PROFILE_QUERY;
+pub use query::{MEMBERS_QUERY, PROFILE_QUERY};
 pub use switches::{
-    AnonymousSso, ClientApplication, Delivery, Edition, Execute, ExpiresIn, MemberRights,
-    RefreshTokens, Switches, TokenErrors, TokenShape, UserLookup, UserNameAs,
+    AnonymousSso, ClientApplication, Delivery, Edition, Execute, ExpiresIn, Groups, MemberRights,
+    QueryEmpty, QuerySubject, RefreshTokens, Switches, TokenErrors, TokenShape, UserLookup,
+    UserNameAs,
 };
 
 /// A simulated iMIS. A handle: clones share one state, which may be changed while it is served.
@@ -50,6 +55,7 @@ struct Inside {
     accounts: Vec<Account>,
     tokens: Tokens,
     sessions: Sessions,
+    events: Events,
     log: Vec<Recorded>,
 }
 
@@ -75,6 +81,7 @@ impl Imis {
             accounts,
             tokens: Tokens::default(),
             sessions: Sessions::default(),
+            events: Events::default(),
             log: Vec::new(),
         };
         Self {

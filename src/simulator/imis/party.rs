@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::api::Call;
-use super::envelope::{bag_value, collection, page, type_of};
+use super::envelope::{bag_date, bag_value, collection, page, type_of};
 use super::filter::filter;
 use super::{Edition, Switches};
-use crate::simulator::people::ImisPerson;
+use crate::simulator::people::{ImisPerson, keep};
 use crate::simulator::wire::Reply;
 
 /// `GET /api/Party`: with a staff token and no filter this is everybody.
@@ -44,6 +44,7 @@ fn rows(call: &Call<'_>, of: &str, row: fn(&Switches, &ImisPerson) -> Value) -> 
             "lastname" => person.family_name.to_owned(),
             "name" => person.full_name(),
             "email" => person.email.to_owned(),
+            "ismarkedfordelete" => person.marked_for_delete.to_string(),
             _ => return None,
         })
     });
@@ -63,30 +64,43 @@ pub(super) fn summary(switches: &Switches, person: &ImisPerson) -> Value {
     put("$type", json!(type_of(switches, "PartySummaryData")));
     put("PartyId", json!(person.id));
     put("Id", json!(person.id));
-    put("UniformId", json!(person.uniform_id));
+    if switches.tells_uniform_id {
+        put("UniformId", json!(person.uniform_id));
+    }
     put("Name", json!(person.full_name()));
     put("Sort", json!(sort_name(person)));
     if !person.email.is_empty() {
         put("Email", json!(person.email));
     }
     put("IsOrganization", json!(false));
-    put("IsMarkedForDelete", json!(false));
-    put("Status", status(switches));
+    put("IsMarkedForDelete", json!(person.marked_for_delete));
+    put("Status", status(switches, person));
     Value::Object(summary)
 }
 
-fn person(switches: &Switches, person: &ImisPerson) -> Value {
+/// A person in full.
+pub(super) fn person(switches: &Switches, person: &ImisPerson) -> Value {
     let nested = |name: &str| type_of(switches, name);
     // Gender was a number and became an object.
     let gender = match switches.edition {
         Edition::Ems => json!({ "$type": nested("GenderData"), "Code": "", "Description": "" }),
         Edition::Imis2017 => json!(0),
     };
-    json!({
-        "$type": nested("PersonData"),
+    let kind = if switches.combo_party {
+        "ComboPartyData"
+    } else {
+        "PersonData"
+    };
+    // The name of this one was misspelt for years.
+    let sort_is_overridden = match switches.edition {
+        Edition::Ems => "SortIsOverridden",
+        Edition::Imis2017 => "SortIsOverriden",
+    };
+    let mut told = json!({
+        "$type": nested(kind),
         "PartyId": person.id,
         "Id": person.id,
-        "UniformId": person.uniform_id,
+        sort_is_overridden: false,
         "Name": person.full_name(),
         "Sort": sort_name(person),
         "BirthDate": null,
@@ -110,7 +124,9 @@ fn person(switches: &Switches, person: &ImisPerson) -> Value {
         "AlternateIds": collection(switches, "AlternateIdData", &[json!({
             "$type": nested("AlternateIdData"), "Id": person.id, "IdType": "Id",
         })]),
-        "Status": status(switches),
+        "CommunicationTypePreferences":
+            collection(switches, "PartyCommunicationTypePreferenceData", &[]),
+        "Status": status(switches, person),
         "AdditionalAttributes": collection(switches, "GenericProperty", &attributes(switches, person)),
         "UpdateInformation": {
             "$type": nested("UpdateInformationData"),
@@ -119,7 +135,20 @@ fn person(switches: &Switches, person: &ImisPerson) -> Value {
             "UpdatedBy": person.username,
             "UpdatedOn": "2026-01-10T08:00:00",
         },
-    })
+    });
+    if switches.tells_uniform_id {
+        put(&mut told, "UniformId", json!(person.uniform_id));
+    }
+    if person.marked_for_delete {
+        put(&mut told, "IsMarkedForDelete", json!(true));
+    }
+    told
+}
+
+fn put(told: &mut Value, name: &str, value: Value) {
+    if let Some(told) = told.as_object_mut() {
+        told.insert(name.to_owned(), value);
+    }
 }
 
 /// Members work somewhere; the others have no organization.
@@ -155,33 +184,84 @@ fn emails(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
     ]
 }
 
-/// The property bag, whose order says nothing.
+/// The property bag. Its order says nothing, so it differs from one person to the next.
 fn attributes(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
-    let attribute = |name: &str, value: Value| {
-        json!({
+    let mut told = Vec::new();
+    let mut attribute = |name: &str, value: Value| {
+        told.push(json!({
             "$type": "Asi.Soa.Core.DataContracts.GenericPropertyData, Asi.Contracts",
             "Name": name,
-            "Value": bag_value(switches, value),
-        })
+            "Value": value,
+        }));
     };
-    vec![
-        attribute("IsInactiveMember", json!(!person.is_member)),
-        attribute("CustomerTypeDescription", json!(person.customer_type.1)),
-        attribute("IsMember", json!(person.is_member)),
-        attribute("CustomerTypeCode", json!(person.customer_type.0)),
-        attribute("JoinDate", json!("2019-05-01T00:00:00")),
-    ]
+    attribute(
+        "IsInactiveMember",
+        bag_value(switches, json!(!person.is_member)),
+    );
+    attribute("CustomerTypeDescription", json!(person.customer_type.1));
+    attribute("IsMember", bag_value(switches, json!(person.is_member)));
+    attribute(
+        "IsMemberRecord",
+        bag_value(
+            switches,
+            json!(person.customer_type.0.starts_with(['M', 'F'])),
+        ),
+    );
+    attribute("CustomerTypeCode", json!(person.customer_type.0));
+    attribute("AllowAdvanceRenewal", bag_value(switches, json!(false)));
+    if !person.join_date.is_empty() {
+        attribute("JoinDate", bag_date(switches, person.join_date));
+    }
+    if let Some(name) = &switches.paid_through_name
+        && !person.paid_through.is_empty()
+    {
+        attribute(name, bag_date(switches, person.paid_through));
+    }
+    let first = usize::from(person.id.bytes().last().unwrap_or_default()) % told.len();
+    told.rotate_left(first);
+    told
 }
 
-fn status(switches: &Switches) -> Value {
+fn status(switches: &Switches, person: &ImisPerson) -> Value {
+    let name = match person.status {
+        "A" => "Active",
+        "I" => "Inactive",
+        "D" => "Deceased",
+        other => other,
+    };
     json!({
         "$type": type_of(switches, "PartyStatusData"),
-        "PartyStatusId": "A",
-        "Name": "Active",
-        "Description": "Active",
+        "PartyStatusId": person.status,
+        "Name": name,
+        "Description": name,
+        "ActiveStatus": person.status == "A",
     })
 }
 
 fn sort_name(person: &ImisPerson) -> String {
     format!("{}, {}", person.family_name, person.given_name).to_uppercase()
+}
+
+/// `PUT /api/Party/{id}`: the person as changed, of whom names and primary email are taken over. What the body leaves out stays.
+pub(super) fn changed(person: &ImisPerson, body: &Value) -> ImisPerson {
+    let text = |pointer: &str, old: &'static str| match body.pointer(pointer) {
+        Some(Value::String(new)) => keep(new),
+        _ => old,
+    };
+    let emails = body
+        .pointer("/Emails/$values")
+        .or_else(|| body.get("Emails"))
+        .and_then(Value::as_array);
+    let primary = emails
+        .into_iter()
+        .flatten()
+        .find(|email| email.get("IsPrimary") == Some(&json!(true)))
+        .and_then(|email| email.get("Address"))
+        .and_then(Value::as_str);
+    ImisPerson {
+        given_name: text("/PersonName/FirstName", person.given_name),
+        family_name: text("/PersonName/LastName", person.family_name),
+        email: primary.map_or(person.email, keep),
+        ..*person
+    }
 }

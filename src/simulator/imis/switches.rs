@@ -52,6 +52,28 @@ pub struct Switches {
     pub wrapped_values: bool,
     /// What `UserSecurity/_execute` does.
     pub execute: Execute,
+    /// Who may read groups and committees.
+    pub groups: Groups,
+    /// The attribute that holds the day to which a membership is paid; its name is not public. None: no attribute does.
+    pub paid_through_name: Option<String>,
+    /// Whether dates in property bags are wrapped as `{"$type": "System.DateTime", "$value"}`.
+    pub wrapped_dates: bool,
+    /// Whether records have a `UniformId`.
+    pub tells_uniform_id: bool,
+    /// Whether a person is told as `ComboPartyData` rather than `PersonData`.
+    pub combo_party: bool,
+    /// Whether the saved queries are available via the REST API; if not, they are 404 for everyone.
+    pub queries_for_rest: bool,
+    /// About whom the profile query is.
+    pub query_subject: QuerySubject,
+    /// How a query tells that a column is empty.
+    pub query_empty: QueryEmpty,
+    /// Whether a written entity must have `$type` as its first property.
+    pub type_first: bool,
+    /// Whether a member's own token may write other people's records, as was seen in 2019.
+    pub members_write_others: bool,
+    /// Whether answers of the API set an anti-forgery cookie.
+    pub sets_cookies: bool,
     /// The `userName` of an anonymous visitor's token: `Guest`, `anonymous`, empty; none: the answer has no `userName`.
     pub guest_user_name: Option<String>,
 
@@ -94,6 +116,17 @@ impl Default for Switches {
             bare_items: false,
             wrapped_values: true,
             execute: Execute::Works,
+            groups: Groups::Readable,
+            paid_through_name: Some("PaidThroughDate".to_owned()),
+            wrapped_dates: false,
+            tells_uniform_id: true,
+            combo_party: false,
+            queries_for_rest: true,
+            query_subject: QuerySubject::Either,
+            query_empty: QueryEmpty::Empty,
+            type_first: true,
+            members_write_others: false,
+            sets_cookies: true,
             guest_user_name: Some("Guest".to_owned()),
             sso_path: "/SSO".to_owned(),
             anonymous_sso: AnonymousSso::Guest,
@@ -211,6 +244,41 @@ pub enum Execute {
     NotImplemented,
     /// 200 with `IsSuccessStatusCode: false`.
     Unsuccessful,
+    /// It works, and members too may ask for their own roles.
+    OwnRolesToo,
+}
+
+/// Who may read groups and committees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// Members their own; staff and service accounts all.
+    Readable,
+    /// Staff and service accounts only; 403 for members.
+    ServiceAccount,
+    /// Nobody: 404.
+    Missing,
+}
+
+/// About whom the profile query is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuerySubject {
+    /// Whom the parameter names, or without one the caller.
+    Either,
+    /// The caller (a filter on `LoggedInUserKey`), whatever the parameter says.
+    LoggedInUser,
+    /// Whom the parameter names; without one, nobody.
+    Parameter,
+}
+
+/// How a query tells that a column is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryEmpty {
+    /// `""`.
+    Empty,
+    /// `null`.
+    Null,
+    /// The column is left out.
+    Omitted,
 }
 
 /// What the single sign-on page does with a visitor who is not signed in.

@@ -13,14 +13,14 @@ use url::Url;
 
 use super::{Aim18Site, CALLBACK, answer};
 
-fn sha1_hex(text: &str) -> String {
+pub(super) fn sha1_hex(text: &str) -> String {
     let hash = Sha1::digest(text.as_bytes());
     hash.iter()
         .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 impl Aim18Site {
-    fn entry(&self, changes: &[(&str, &str)]) -> Url {
+    pub(super) fn entry(&self, changes: &[(&str, &str)]) -> Url {
         let mut query = vec![
             ("response_type", "code"),
             ("client_id", CLIENT_ID),
@@ -32,7 +32,7 @@ impl Aim18Site {
     }
 
     /// Opens the login page and sends its form, hidden fields as they stand.
-    async fn log_in(&self, entry: Url, person: &Aim18Person, action: &str) -> Response {
+    pub(super) async fn log_in(&self, entry: Url, person: &Aim18Person, action: &str) -> Response {
         let page = self.client.get(entry.clone()).send().await.unwrap();
         let page = page.text().await.unwrap();
         let mut fields = hidden_fields(&page);
@@ -47,18 +47,18 @@ impl Aim18Site {
         form.send().await.unwrap()
     }
 
-    async fn code(&self) -> String {
+    pub(super) async fn code(&self) -> String {
         let response = self.log_in(self.entry(&[]), &ANN_LEE, "login").await;
         query_value(&location(&response), "code").unwrap()
     }
 
-    async fn token(&self, grant: &[(&str, &str)]) -> (u16, Value) {
+    pub(super) async fn token(&self, grant: &[(&str, &str)]) -> (u16, Value) {
         let client = [("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
         let form = [&client, grant].concat();
         answer(self.client.post(self.url("/oauth/token")).form(&form)).await
     }
 
-    async fn redeem(&self, code: &str) -> (u16, Value) {
+    pub(super) async fn redeem(&self, code: &str) -> (u16, Value) {
         let grant = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -67,7 +67,7 @@ impl Aim18Site {
         self.token(&grant).await
     }
 
-    async fn password(&self, person: &Aim18Person) -> (u16, Value) {
+    pub(super) async fn password(&self, person: &Aim18Person) -> (u16, Value) {
         let hash = sha1_hex(person.password);
         let grant = [
             ("grant_type", "password"),
@@ -77,13 +77,13 @@ impl Aim18Site {
         self.token(&grant).await
     }
 
-    async fn access_token(&self, person: &Aim18Person) -> String {
+    pub(super) async fn access_token(&self, person: &Aim18Person) -> String {
         let (status, body) = self.password(person).await;
         assert_eq!(status, 200, "{body}");
         body["access_token"].as_str().unwrap().to_owned()
     }
 
-    async fn api(&self, token: &str, path: &str) -> (u16, Value) {
+    pub(super) async fn api(&self, token: &str, path: &str) -> (u16, Value) {
         let request = self.client.get(self.url(path)).bearer_auth(token);
         answer(request.header("client_id", CLIENT_ID)).await
     }
@@ -100,12 +100,12 @@ fn hidden_fields(page: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn location(response: &Response) -> Url {
+pub(super) fn location(response: &Response) -> Url {
     let location = response.headers()["location"].to_str().unwrap();
     Url::parse(location).unwrap()
 }
 
-fn query_value(url: &Url, name: &str) -> Option<String> {
+pub(super) fn query_value(url: &Url, name: &str) -> Option<String> {
     let mut pairs = url.query_pairs();
     pairs
         .find(|(key, _)| key == name)

@@ -1,8 +1,10 @@
 //! The simulators answer in the wire formats of iMIS and aiM18, as a client sees them over HTTP.
 
 mod aim18;
+mod aim18_api;
 mod faults;
 mod imis;
+mod imis_records;
 mod imis_sign_in;
 mod imis_sso;
 mod switched;
