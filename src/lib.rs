@@ -13,6 +13,7 @@
 //! - [`tokens`]: the mint of ID, access and refresh tokens.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
+//! - [`gateway`]: the upstream's API behind our tokens.
 //! - [`telemetry`]: the log.
 //! - [`http`]: the only room that speaks axum and askama; one file an endpoint or page.
 //! - [`simulator`]: a simulated iMIS and aiM18; depends on no other room.
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod flow;
+pub mod gateway;
 pub mod grants;
 pub mod http;
 pub mod keys;

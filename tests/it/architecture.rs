@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 14] = [
+const ROOMS: [(&str, &str); 15] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -26,8 +26,12 @@ const ROOMS: [(&str, &str); 14] = [
         "protocol clock model passwords keys store upstream tokens telemetry",
     ),
     (
+        "gateway",
+        "protocol clock model passwords keys store upstream tokens telemetry vault",
+    ),
+    (
         "http",
-        "protocol clock model passwords keys store upstream tokens telemetry grants flow",
+        "protocol clock model passwords keys store upstream tokens telemetry grants flow gateway",
     ),
     ("simulator", "clock"),
 ];
