@@ -9,6 +9,7 @@
 //! - [`keys`]: the master key, what is derived from it, and the ring of signing keys.
 //! - [`store`]: the only room that speaks SQL.
 //! - [`upstream`]: one file an adapter: iMIS, aiM18, people in the config.
+//! - [`vault`]: the tokens that upstreams gave to act for people, sealed and renewed.
 //! - [`config`]: what an administrator writes, checked, every problem told at once.
 //! - [`tokens`]: the mint of ID, access and refresh tokens.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
@@ -37,3 +38,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tokens;
 pub mod upstream;
+pub mod vault;

@@ -16,9 +16,10 @@ use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
+use crate::gateway::Gateway;
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
-use crate::http::state::{Settings, Upstreams};
+use crate::http::state::Settings;
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::KeyError;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
@@ -28,8 +29,8 @@ use crate::protocol::error::BoxError;
 use crate::protocol::scope;
 use crate::store::{Store, StoreError};
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
-use crate::upstream::shelf::InProcess;
-use crate::upstream::{Shelf, Surroundings, Upstream, aim18, imis, outbound, users};
+use crate::upstream::{Shelf, Surroundings, Upstream, Upstreams, aim18, imis, outbound, users};
+use crate::vault::{ServiceShelf, Vault};
 
 pub use certificate::check_certificate;
 pub use clients::made_secret;
@@ -179,6 +180,15 @@ impl App {
             starts_at: WindowStart::FirstAttempt,
             ..config.login.throttle
         };
+        let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
+        let upstreams = open_upstreams(&config, &passwords, &clock, Arc::new(shelf))?;
+        let upstreams = Upstreams::new(upstreams);
+        let vault = Vault::new(
+            store.clone(),
+            clock.clone(),
+            secrets.clone(),
+            upstreams.clone(),
+        );
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
@@ -187,6 +197,7 @@ impl App {
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
+            vault: vault.clone(),
         };
         let grants = Grants {
             store: store.clone(),
@@ -198,18 +209,25 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            mint: mint.clone(),
+            upstreams: upstreams.clone(),
+            vault: vault.clone(),
         };
+        let rules = config.upstreams.iter();
+        let rules = rules
+            .map(|upstream| (upstream.id.clone(), upstream.api.clone()))
+            .filter(|(_, rules)| !rules.is_empty());
+        let gateway = Gateway::new(vault, upstreams.clone(), rules.collect());
         let scopes = supported_scopes(&config);
         let metadata = Metadata::new(&config.issuer, &config.keys.algorithms, scopes);
-        let shelf = Arc::new(InProcess::new(clock.clone()));
-        let upstreams = open_upstreams(&config, &passwords, &clock, shelf)?;
         let state = HttpState::new(HttpParts {
+            gateway,
             flow,
             grants,
             mint,
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
-            upstreams: Upstreams::new(upstreams),
+            upstreams,
             settings: Settings {
                 brand: config.brand.name,
                 flow_lifetime: config.lifetimes.flow,
@@ -289,6 +307,7 @@ pub fn open_upstreams(
             ..
         } = upstream.clone();
         let name = id.to_string();
+        let base_url = settings.base_url().cloned();
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
                 imis::open(id, label, login, settings, &surroundings)
@@ -300,10 +319,11 @@ pub fn open_upstreams(
                 users::open(id, label, login, settings, passwords.clone())
             }
         };
-        opened.map_err(|source| AppError::Upstream {
+        let opened = opened.map_err(|source| AppError::Upstream {
             id: name,
             source: Box::new(source),
-        })
+        })?;
+        Ok(Upstream { base_url, ..opened })
     };
     config.upstreams.iter().map(open).collect()
 }

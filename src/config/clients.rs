@@ -9,6 +9,8 @@ use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
 use super::text;
+use super::upstream_tokens::{self, Wanted};
+use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy};
 use crate::protocol::client_auth::ClientAuthMethod;
@@ -49,11 +51,16 @@ pub(super) struct Raw {
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    upstream_tokens: Vec<String>,
+    service_tokens: Vec<String>,
 }
 
 /// What the rest of the config lets a client refer to.
 pub(super) struct Known<'a> {
+    /// The ids of all upstreams, those with a mistake too.
     pub(super) upstreams: &'a [UpstreamId],
+    /// Those without a mistake.
+    pub(super) configured: &'a [UpstreamConfig],
     pub(super) algorithms: &'a [SigningAlgorithm],
 }
 
@@ -73,6 +80,7 @@ impl ClientConfig {
         );
         check_grants(&raw, at, report);
         check_texts(&raw, at, report);
+        check_known(&raw.upstream_apis, known, &at.key("upstream_apis"), report);
         let grant_types = raw.grants();
         let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
         if is_public && raw.require_pkce == Some(false) {
@@ -81,6 +89,16 @@ impl ClientConfig {
                 "a public client must use PKCE (RFC 9700 section 2.1.1); remove this key",
             );
         }
+        let scope = check_scope(raw.scope.as_deref(), &grant_types, &at.key("scope"), report);
+        let wanted = Wanted {
+            grants: &grant_types,
+            is_public,
+            scope: &scope,
+            upstreams: raw.upstreams.as_deref(),
+            of_people: &raw.upstream_tokens,
+            of_service_accounts: &raw.service_tokens,
+        };
+        upstream_tokens::check(&wanted, known, at, report);
         let client = Client {
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
             client_name: raw.client_name,
@@ -97,7 +115,7 @@ impl ClientConfig {
                 &at.key("post_logout_redirect_uris"),
                 report,
             ),
-            scope: check_scope(raw.scope.as_deref(), &grant_types, &at.key("scope"), report),
+            scope,
             grant_types,
             default_max_age: raw.default_max_age,
             id_token_signed_response_alg: check_algorithm(
@@ -107,24 +125,14 @@ impl ClientConfig {
                 report,
             ),
             audience: raw.audience,
-            upstreams: raw.upstreams.map(|names| {
-                let at = at.key("upstreams");
-                if names.is_empty() {
-                    report.problem(
-                        &at,
-                        "is empty, so nobody could log in; leave it out to allow all upstreams",
-                    );
-                }
-                check_upstreams(&names, known, &at, report)
-            }),
-            upstream_apis: check_upstreams(
-                &raw.upstream_apis,
-                known,
-                &at.key("upstream_apis"),
-                report,
-            ),
+            upstreams: raw
+                .upstreams
+                .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
+            upstream_apis: raw.upstream_apis.iter().map(UpstreamId::new).collect(),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
+            service_tokens: raw.service_tokens.iter().map(UpstreamId::new).collect(),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })
@@ -259,6 +267,18 @@ fn check_upstreams(
     at: &Place,
     report: &mut Report,
 ) -> BTreeSet<UpstreamId> {
+    if names.is_empty() {
+        report.problem(
+            at,
+            "is empty, so nobody could log in; leave it out to allow all upstreams",
+        );
+    }
+    check_known(names, known, at, report);
+    names.iter().map(UpstreamId::new).collect()
+}
+
+/// Tells each name that is not the id of an upstream.
+pub(super) fn check_known(names: &[String], known: &Known<'_>, at: &Place, report: &mut Report) {
     let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
     for (index, name) in names.iter().enumerate() {
         if ids.contains(&name.as_str()) {
@@ -273,5 +293,4 @@ fn check_upstreams(
             format!("is not the id of an upstream; {hint}"),
         );
     }
-    names.iter().map(UpstreamId::new).collect()
 }

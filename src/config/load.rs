@@ -109,6 +109,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let upstreams = UpstreamConfig::read_all(raw.upstreams, &at.key("upstreams"), report);
     let known = Known {
         upstreams: &upstream_ids,
+        configured: &upstreams,
         algorithms: &keys.algorithms,
     };
     let mut entries = vec![(at.key("clients"), raw.clients)];

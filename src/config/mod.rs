@@ -27,6 +27,7 @@ mod section;
 mod server;
 mod show;
 mod text;
+mod upstream_tokens;
 mod upstreams;
 mod wording;
 

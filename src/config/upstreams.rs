@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+use url::Url;
 
 use super::api_rules;
 use super::place::{Place, Report};
@@ -87,6 +88,29 @@ impl UpstreamSettings {
             Self::Imis(_) => "imis",
             Self::Aim18(_) => "aim18",
             Self::Users(_) => "users",
+        }
+    }
+
+    /// Whether logins give tokens that its API takes.
+    pub const fn gives_tokens(&self) -> bool {
+        !matches!(self, Self::Users(_))
+    }
+
+    /// Whether it certainly has no account that acts for no person.
+    pub const fn lacks_service_account(&self) -> bool {
+        match self {
+            Self::Imis(settings) => settings.service_account.is_none(),
+            Self::Aim18(_) => false,
+            Self::Users(_) => true,
+        }
+    }
+
+    /// The address that it is at, if it is anywhere.
+    pub const fn base_url(&self) -> Option<&Url> {
+        match self {
+            Self::Imis(settings) => Some(&settings.base_url),
+            Self::Aim18(settings) => Some(&settings.base_url),
+            Self::Users(_) => None,
         }
     }
 }

@@ -11,12 +11,14 @@ use crate::keys::Purpose;
 use crate::model::account::UpstreamSubject;
 use crate::model::session::Session;
 use crate::model::throttle::{self, ThrottlePolicy};
+use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::{NewAccount, StoreError};
-use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin};
+use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin, UpstreamTokens};
+use crate::vault::place_of;
 
 use super::{Flow, LoggedIn};
 
@@ -192,12 +194,19 @@ impl Flow {
         };
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
-        let renewed = same.is_some() && self.store.renew_session(&hash, &session).await?;
+        let given = identity.tokens.as_ref();
+        let kept = self.keep(&session, given)?;
+        let renewed = same.is_some()
+            && self
+                .store
+                .renew_session(&hash, &session, kept.as_ref())
+                .await?;
         if !renewed {
             session.id = SessionId::new(random_id());
+            let kept = self.keep(&session, given)?;
             let previous = previous.map(|session| &session.id);
             self.store
-                .replace_session(&hash, &session, previous)
+                .replace_session(&hash, &session, previous, kept.as_ref())
                 .await?;
         }
         tracing::info!(
@@ -208,6 +217,17 @@ impl Flow {
             logged_in: LoggedIn { session, account },
             secret,
         })
+    }
+
+    /// What a login gave, for the vault.
+    fn keep(
+        &self,
+        session: &Session,
+        given: Option<&UpstreamTokens>,
+    ) -> Result<Option<NewVaultEntry>, OAuthError> {
+        let place = || place_of(session, &session.upstream);
+        let sealed = given.map(|tokens| self.vault.seal(place(), tokens));
+        Ok(sealed.transpose()?)
     }
 
     /// Whether `who` is the very person that an upstream has just named.

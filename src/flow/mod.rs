@@ -17,6 +17,7 @@ use crate::model::session::{Session, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::store::Store;
+use crate::vault::Vault;
 
 /// What the steps of a flow work with. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct Flow {
     pub address_throttle: ThrottlePolicy,
     /// How long a refused login takes at the least (T32).
     pub refusal_floor: login::RefusalFloor,
+    /// Where what a login gave to act for the person is kept.
+    pub vault: Vault,
 }
 
 /// The next step of a pending authorization.

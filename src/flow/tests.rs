@@ -35,6 +35,8 @@ fn client() -> Client {
         consent: ConsentPolicy::None,
         require_pkce: false,
         upstream_apis: BTreeSet::new(),
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 

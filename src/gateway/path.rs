@@ -42,10 +42,31 @@ mod tests {
             Some(&["Party".to_owned(), "Jø S".to_owned()][..])
         );
         for raw in [
-            "", "/", "Party/", "//Party", "Party//1", ".", "..", "Party/../User", "Party/%2e%2e/User",
-            "Party/%2E", "Party%2f1", "Party%2F..%2FUser", "Party%5c1", "Party\\1", "Party;x=1/1",
-            "Party%3bx", "Party%252e", "Party%", "Party%00", "Party%0d%0a", "Party%ff", "Party.", "Party%20",
-            "%20Party", "Party/...",
+            "",
+            "/",
+            "Party/",
+            "//Party",
+            "Party//1",
+            ".",
+            "..",
+            "Party/../User",
+            "Party/%2e%2e/User",
+            "Party/%2E",
+            "Party%2f1",
+            "Party%2F..%2FUser",
+            "Party%5c1",
+            "Party\\1",
+            "Party;x=1/1",
+            "Party%3bx",
+            "Party%252e",
+            "Party%",
+            "Party%00",
+            "Party%0d%0a",
+            "Party%ff",
+            "Party.",
+            "Party%20",
+            "%20Party",
+            "Party/...",
         ] {
             assert_eq!(segments(raw), None, "{raw}");
         }

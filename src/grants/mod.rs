@@ -4,6 +4,7 @@ pub mod authorization_code;
 pub mod client_authentication;
 pub mod client_credentials;
 pub mod refresh_token;
+pub mod token_exchange;
 
 use crate::clock::Clock;
 use crate::keys::Secrets;
@@ -17,12 +18,16 @@ use crate::passwords::{PasswordHash, Passwords};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, UpstreamId};
 use crate::protocol::params::Params;
-use crate::protocol::token::GrantType;
+use crate::protocol::token::{ExchangedToken, GrantType};
 use crate::store::Store;
+use crate::tokens::Mint;
+use crate::upstream::Upstreams;
+use crate::vault::Vault;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
 use refresh_token::RefreshTokenRequest;
+use token_exchange::TokenExchangeRequest;
 
 /// What every grant works with. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +50,12 @@ pub struct Grants {
     pub session_lifetime: SessionLifetime,
     /// The most families with refresh tokens that one person may have at one client (T22).
     pub families_per_client: i64,
+    /// Reads the tokens that it made; no grant mints.
+    pub mint: Mint,
+    /// Where tokens may be had for.
+    pub upstreams: Upstreams,
+    /// Where those of people are.
+    pub vault: Vault,
 }
 
 /// A token request, parsed by its grant.
@@ -56,6 +67,16 @@ pub enum TokenRequest {
     RefreshToken(RefreshTokenRequest),
     /// RFC 6749 section 4.4.2.
     ClientCredentials(ClientCredentialsRequest),
+    /// RFC 8693 section 2.1.
+    TokenExchange(TokenExchangeRequest),
+}
+
+/// What a grant proved.
+pub enum Proven {
+    /// That tokens are to be minted.
+    Authorization(Authorization),
+    /// That a token of an upstream's is to be handed out, as it is.
+    Release(ExchangedToken),
 }
 
 impl TokenRequest {
@@ -77,20 +98,23 @@ impl TokenRequest {
             GrantType::ClientCredentials => {
                 ClientCredentialsRequest::parse(params).map(Self::ClientCredentials)
             }
+            GrantType::TokenExchange => {
+                TokenExchangeRequest::parse(params).map(Self::TokenExchange)
+            }
         }
     }
 
-    /// Proves the authorization.
-    pub async fn redeem(
-        self,
-        client: &Client,
-        grants: &Grants,
-    ) -> Result<Authorization, OAuthError> {
-        match self {
+    /// Proves what the request is entitled to.
+    pub async fn redeem(self, client: &Client, grants: &Grants) -> Result<Proven, OAuthError> {
+        let authorization = match self {
             Self::AuthorizationCode(request) => request.redeem(client, grants).await,
             Self::RefreshToken(request) => request.redeem(client, grants).await,
             Self::ClientCredentials(request) => request.redeem(client),
-        }
+            Self::TokenExchange(request) => {
+                return request.redeem(client, grants).await.map(Proven::Release);
+            }
+        };
+        authorization.map(Proven::Authorization)
     }
 }
 

@@ -1,13 +1,17 @@
 //! Somebody whom an upstream's own page has sent, between the POST that brought them and the GET where the cookies are:
-//! sealed into a cookie of its own, under a handle in the URL that is worth nothing without it.
+//! sealed into a cookie of its own, under a handle in the URL that is worth nothing without it. What is too large for a
+//! cookie beside the others, as the upstream's tokens may be, is a row that expires; the cookie holds the secret that finds
+//! it. A row is made for a credential that an upstream has honored and for nothing else.
 
 use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{SKEW, UnixTime};
+use crate::clock::{SKEW, UnixTime, random_token};
 use crate::keys::{Purpose, Secrets};
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
+use crate::protocol::secret::Secret;
+use crate::store::Store;
 use crate::upstream::{Identity, LoginError};
 
 use super::cookies::{CookieNames, RequestCookies};
@@ -16,6 +20,10 @@ use super::cookies::{CookieNames, RequestCookies};
 pub(super) const ARRIVAL_SECONDS: i64 = 60;
 /// How long it waits for the person's answer.
 pub(super) const ANSWER_SECONDS: i64 = 5 * 60;
+/// With the cookies of flows it must fit into the 8 kB that proxies take for a header line.
+const MAX_SEALED_BYTES: usize = 1200;
+/// What begins a cookie whose arrival is in a row; no sealed text has a dot.
+const ROW: &str = "row.";
 
 /// Somebody who has come, and whom their credential turned out to be.
 #[derive(Serialize, Deserialize)]
@@ -66,32 +74,78 @@ impl Refusal {
     }
 }
 
-impl Arrival {
-    /// The cookie that it waits in.
-    pub(super) fn seal(
+/// Reads and writes arrivals, for one request.
+pub(super) struct Arrivals<'a> {
+    pub(super) names: CookieNames,
+    pub(super) secrets: Secrets,
+    pub(super) store: Store,
+    pub(super) cookies: &'a RequestCookies,
+}
+
+impl Arrivals<'_> {
+    /// Keeps `arrival` under `handle`: the cookie that it waits in, or that finds its row.
+    pub(super) async fn keep(
         &self,
-        names: CookieNames,
-        secrets: &Secrets,
         handle: &str,
+        arrival: &Arrival,
         now: UnixTime,
     ) -> Result<Cookie<'static>, OAuthError> {
-        let plain = serde_json::to_vec(self).map_err(OAuthError::server_error)?;
-        let sealed = secrets.seal(Purpose::Arrival, handle, &plain)?;
-        Ok(names.make(names.arrival(handle), sealed, Some(self.until - now)))
+        let plain =
+            zeroize::Zeroizing::new(serde_json::to_vec(arrival).map_err(OAuthError::server_error)?);
+        let sealed = self.secrets.seal(Purpose::Arrival, handle, &plain)?;
+        let value = if sealed.len() <= MAX_SEALED_BYTES {
+            sealed
+        } else {
+            let secret = self
+                .row_secret(handle)
+                .map_or_else(random_token, ToOwned::to_owned);
+            let hash = self.secrets.hash(Purpose::PendingRequest, &secret)?;
+            let expires_at = arrival.until + SKEW;
+            self.store
+                .keep_pending_request(&hash, &sealed, expires_at)
+                .await?;
+            format!("{ROW}{secret}")
+        };
+        let name = self.names.arrival(handle);
+        Ok(self.names.make(name, value, Some(arrival.until - now)))
     }
 
     /// The arrival that `handle` names in this browser, if it still waits.
-    pub(super) fn open(
-        names: CookieNames,
-        secrets: &Secrets,
-        cookies: &RequestCookies,
+    pub(super) async fn find(
+        &self,
         handle: &str,
         now: UnixTime,
-    ) -> Option<Self> {
-        let sealed = cookies.get(&names.arrival(handle))?;
-        let plain = secrets.open(Purpose::Arrival, handle, sealed.expose())?;
-        let arrival: Self = serde_json::from_slice(&plain).ok()?;
+    ) -> Result<Option<Arrival>, OAuthError> {
+        let sealed = match self.row_secret(handle) {
+            Some(secret) => {
+                let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
+                self.store.find_pending_request(&hash, now).await?
+            }
+            None => self.cookie(handle).map(ToOwned::to_owned),
+        };
+        let opened = sealed.and_then(|sealed| self.secrets.open(Purpose::Arrival, handle, &sealed));
+        let plain = opened.map(zeroize::Zeroizing::new);
+        let arrival: Option<Arrival> = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         let waits = 0..=ANSWER_SECONDS + SKEW;
-        waits.contains(&(arrival.until - now)).then_some(arrival)
+        Ok(arrival.filter(|arrival| waits.contains(&(arrival.until - now))))
+    }
+
+    /// Forgets an arrival that was used: the cookie to set.
+    pub(super) async fn forget(&self, handle: &str) -> Result<Cookie<'static>, OAuthError> {
+        if let Some(secret) = self.row_secret(handle) {
+            let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
+            self.store.delete_pending_request(&hash).await?;
+        }
+        Ok(self.names.remove(self.names.arrival(handle)))
+    }
+
+    fn cookie(&self, handle: &str) -> Option<&str> {
+        self.cookies
+            .get(&self.names.arrival(handle))
+            .map(Secret::expose)
+    }
+
+    fn row_secret(&self, handle: &str) -> Option<&str> {
+        self.cookie(handle)?.strip_prefix(ROW)
     }
 }

@@ -2,11 +2,9 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{FromRef, OriginalUri, Path, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::extract::{FromRef, Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use url::form_urlencoded;
@@ -82,7 +80,7 @@ impl FromRef<HttpState> for Endpoint {
 async fn call(
     State(endpoint): State<Endpoint>,
     Path((id, _)): Path<(String, String)>,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     method: Method,
     headers: HeaderMap,
     body: Bytes,

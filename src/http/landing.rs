@@ -26,7 +26,7 @@ use crate::protocol::params::Params;
 use crate::store::Store;
 use crate::upstream::{LandingApplication, LoginError, Upstream};
 
-use super::arrival::{ANSWER_SECONDS, ARRIVAL_SECONDS, Arrival, Refusal, Who};
+use super::arrival::{ANSWER_SECONDS, ARRIVAL_SECONDS, Arrival, Arrivals, Refusal, Who};
 use super::away::{Away, AwayList, Match};
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames, RequestCookies};
@@ -100,7 +100,12 @@ impl Place {
     }
 
     /// Redeems what came, and sends the browser on to a GET of our own.
-    async fn redeem(&self, params: &Params, address: &str) -> Result<Response, PageError> {
+    async fn redeem(
+        &self,
+        params: &Params,
+        address: &str,
+        cookies: &RequestCookies,
+    ) -> Result<Response, PageError> {
         let (upstream, landing) = find(&self.upstreams, &self.id, |upstream| {
             upstream.landing.as_deref()
         })?;
@@ -126,25 +131,25 @@ impl Place {
         };
         let handle = random_id();
         let mut response = see_other(&format!("{}?arrival={handle}", self.path()));
-        let cookie = self.cookie(&handle, &arrival)?;
+        let arrivals = self.arrivals(cookies);
+        let cookie = arrivals.keep(&handle, &arrival, self.now).await?;
         cookies::set(response.headers_mut(), [cookie]);
         Ok(response)
     }
 
-    fn cookie(
-        &self,
-        handle: &str,
-        arrival: &Arrival,
-    ) -> Result<cookie::Cookie<'static>, OAuthError> {
-        let names = CookieNames::from_ref(&self.state);
-        arrival.seal(names, &Secrets::from_ref(&self.state), handle, self.now)
+    fn arrivals<'a>(&self, cookies: &'a RequestCookies) -> Arrivals<'a> {
+        Arrivals {
+            names: CookieNames::from_ref(&self.state),
+            secrets: Secrets::from_ref(&self.state),
+            store: Store::from_ref(&self.state),
+            cookies,
+        }
     }
 
     /// The arrival that `handle` names in this browser, for this landing.
-    fn arrival(&self, cookies: &RequestCookies, handle: &str) -> Result<Arrival, PageError> {
-        let names = CookieNames::from_ref(&self.state);
-        let secrets = Secrets::from_ref(&self.state);
-        Arrival::open(names, &secrets, cookies, handle, self.now)
+    async fn arrival(&self, cookies: &RequestCookies, handle: &str) -> Result<Arrival, PageError> {
+        let found = self.arrivals(cookies).find(handle, self.now).await?;
+        found
             .filter(|arrival| {
                 arrival.upstream.as_str() == self.id && arrival.application == self.application
             })
@@ -202,7 +207,7 @@ async fn receive(
     if form.optional("form_token")?.is_some() {
         return answered(&place, &form, &request_cookies, logged_in).await;
     }
-    place.redeem(&form.0, &address).await
+    place.redeem(&form.0, &address, &request_cookies).await
 }
 
 async fn arrived(
@@ -222,7 +227,7 @@ async fn arrived(
         // No version is known to send the token in the address, where logs and histories keep it; but none is known
         // not to (research, section 2).
         tracing::warn!(upstream = place.id, "a landing was asked by GET");
-        return place.redeem(&params, &address).await;
+        return place.redeem(&params, &address, &request_cookies).await;
     };
     let came = come(&place, handle, flow_cookies, &request_cookies, logged_in).await;
     // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
@@ -248,11 +253,11 @@ async fn come(
     request_cookies: &RequestCookies,
     logged_in: Option<LoggedIn>,
 ) -> Result<Response, PageError> {
-    let arrival = place.arrival(request_cookies, handle)?;
+    let arrival = place.arrival(request_cookies, handle).await?;
     let (upstream, application) = place.upstream()?;
     let mut away = AwayList::read(&place.state, request_cookies, place.now);
     let mut response = match away.take(&upstream.id, None, false) {
-        Match::None => return unasked(place, handle, arrival, logged_in).await,
+        Match::None => return unasked(place, handle, arrival, request_cookies, logged_in).await,
         Match::Ambiguous(entry) => {
             let open = OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
             let show = Show {
@@ -278,8 +283,7 @@ async fn come(
             }
         }
     };
-    let names = CookieNames::from_ref(&place.state);
-    let used = names.remove(names.arrival(handle));
+    let used = place.arrivals(request_cookies).forget(handle).await?;
     cookies::set(response.headers_mut(), [away.cookie()?, used]);
     Ok(response)
 }
@@ -313,6 +317,7 @@ async fn unasked(
     place: &Place,
     handle: &str,
     mut arrival: Arrival,
+    request_cookies: &RequestCookies,
     logged_in: Option<LoggedIn>,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
@@ -350,7 +355,9 @@ async fn unasked(
     let targets = FormTargets::ending_at(target.as_deref());
     let mut response = page::render(StatusCode::OK, &template, &targets);
     arrival.until = place.now + ANSWER_SECONDS;
-    cookies::set(response.headers_mut(), [place.cookie(handle, &arrival)?]);
+    let arrivals = place.arrivals(request_cookies);
+    let kept = arrivals.keep(handle, &arrival, place.now).await?;
+    cookies::set(response.headers_mut(), [kept]);
     Ok(response)
 }
 
@@ -363,7 +370,7 @@ async fn answered(
 ) -> Result<Response, PageError> {
     let handle = form.field("arrival")?;
     form.require_token(&Secrets::from_ref(&place.state), &["landing", handle])?;
-    let arrival = place.arrival(request_cookies, handle)?;
+    let arrival = place.arrival(request_cookies, handle).await?;
     let Who::Person(identity) = arrival.who else {
         return Err(PageError::new(Trouble::Form));
     };
@@ -375,7 +382,7 @@ async fn answered(
     let mut response = place.go_on(&new.logged_in).await?;
     let names = CookieNames::from_ref(&place.state);
     let session = names.make(names.session(), new.secret.expose().to_owned(), None);
-    let used = names.remove(names.arrival(handle));
+    let used = place.arrivals(request_cookies).forget(handle).await?;
     cookies::set(response.headers_mut(), [session, used]);
     Ok(response)
 }

@@ -9,11 +9,11 @@ use crate::flow::Flow;
 use crate::gateway::Gateway;
 use crate::grants::Grants;
 use crate::keys::Secrets;
-use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::store::Store;
 use crate::tokens::Mint;
-use crate::upstream::Upstream;
+
+pub use crate::upstream::Upstreams;
 
 use super::cookies::CookieNames;
 use super::discovery::Discovery;
@@ -93,29 +93,5 @@ impl HttpState {
 
     pub(super) const fn is_https(&self) -> bool {
         self.cookie_names.are_secure()
-    }
-}
-
-/// The upstreams, in the order of the config.
-#[derive(Clone, Debug)]
-pub struct Upstreams(Arc<Vec<Upstream>>);
-
-impl Upstreams {
-    /// Takes the upstreams.
-    pub fn new(upstreams: Vec<Upstream>) -> Self {
-        Self(Arc::new(upstreams))
-    }
-
-    /// The one with this name.
-    pub fn find(&self, id: &str) -> Option<&Upstream> {
-        self.0.iter().find(|upstream| upstream.id.as_str() == id)
-    }
-
-    /// Those that `allowed` admits.
-    pub(super) fn allowed(
-        &self,
-        allowed: impl Fn(&UpstreamId) -> bool,
-    ) -> impl Iterator<Item = &Upstream> {
-        self.0.iter().filter(move |upstream| allowed(&upstream.id))
     }
 }

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use axum::{Json, Router};
 
-use crate::grants::{Grants, TokenRequest};
+use crate::grants::{Grants, Proven, TokenRequest};
 use crate::protocol::client_auth::ClientCredentials;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
@@ -34,18 +34,23 @@ async fn token(
     let credentials = ClientCredentials::read(authorization(&headers)?, &params)?;
     let client = grants.authenticate_client(&credentials, &address).await?;
     let request = TokenRequest::parse(&params, &client)?;
-    let proven = request.redeem(&client, &grants).await?;
-    let token_set = mint.mint(&client, &proven).map_err(OAuthError::from)?;
-    tracing::info!(
-        target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
-        scope = %proven.scope, "tokens issued"
-    );
+    let answer = match request.redeem(&client, &grants).await? {
+        Proven::Authorization(proven) => {
+            let token_set = mint.mint(&client, &proven).map_err(OAuthError::from)?;
+            tracing::info!(
+                target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
+                scope = %proven.scope, "tokens issued"
+            );
+            Json(token_set).into_response()
+        }
+        Proven::Release(token) => Json(token).into_response(),
+    };
     // RFC 6749 section 5.1 wants both.
     let headers = [
         (CACHE_CONTROL, NO_STORE),
         (PRAGMA, HeaderValue::from_static("no-cache")),
     ];
-    Ok((headers, Json(token_set)))
+    Ok((headers, answer))
 }
 
 /// The one `Authorization` header; two of them are two opinions.

@@ -36,10 +36,12 @@ pub enum Purpose {
     LogoutRequest,
     /// Who has arrived from an upstream's page.
     Arrival,
+    /// Tokens of an upstream at rest.
+    VaultEntry,
 }
 
 impl Purpose {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -51,6 +53,7 @@ impl Purpose {
         Self::SigningKey,
         Self::LogoutRequest,
         Self::Arrival,
+        Self::VaultEntry,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -67,6 +70,7 @@ impl Purpose {
             Self::SigningKey => "signing-key",
             Self::LogoutRequest => "logout-request",
             Self::Arrival => "arrival",
+            Self::VaultEntry => "vault-entry",
         }
     }
 }

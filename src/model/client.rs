@@ -64,6 +64,12 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// The upstreams whose tokens of the logged-in person it may have (T62). Ours.
+    #[serde(default)]
+    pub upstream_tokens: BTreeSet<UpstreamId>,
+    /// The upstreams whose service account's token it may have (T62). Ours.
+    #[serde(default)]
+    pub service_tokens: BTreeSet<UpstreamId>,
 }
 
 /// One of a client's live secrets (two at the most, so that they can be changed without downtime).

@@ -11,3 +11,4 @@ pub mod family;
 pub mod session;
 pub mod signing_key;
 pub mod throttle;
+pub mod vault_entry;

@@ -21,6 +21,8 @@ pub enum ErrorCode {
     UnsupportedResponseType,
     /// The scope is unknown, malformed, or more than was granted (RFC 6749 section 5.2).
     InvalidScope,
+    /// There is no such target service, or no tokens for it are given here (RFC 8693 section 2.2.2).
+    InvalidTarget,
     /// The person or the server refused (RFC 6749 section 4.1.2.1).
     AccessDenied,
     /// `prompt=none`, and the person would have to log in (OpenID Connect Core section 3.1.2.6).
@@ -58,6 +60,7 @@ impl ErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::UpstreamId;
+
 /// Asks for OpenID Connect (Core section 3.1.2.1).
 pub const OPENID: &str = "openid";
 /// Asks for the profile claims (Core section 5.4).
@@ -17,6 +19,15 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 pub const GROUPS: &str = "groups";
 /// Ours: asks for the claims about a membership ([`super::claims::MEMBERSHIP`]).
 pub const MEMBERSHIP: &str = "membership";
+
+/// Ours: `upstream:` and the id of an upstream asks for the right to act there for the person, or, for a server, as the
+/// service account.
+pub fn upstream(id: &UpstreamId) -> String {
+    format!("{UPSTREAM_PREFIX}{id}")
+}
+
+/// What begins such a scope.
+pub const UPSTREAM_PREFIX: &str = "upstream:";
 
 /// The most bytes a scope parameter may have (T48).
 pub const MAX_BYTES: usize = 2048;

@@ -14,14 +14,21 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 section 4.4.
     ClientCredentials,
+    /// RFC 8693: a token of ours for one of an upstream's.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
+
+/// The one token type that is exchanged, and given for it (RFC 8693 section 3).
+pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 impl GrantType {
     /// Every grant that is on.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
+        Self::TokenExchange,
     ];
 
     /// The grant as it stands on the wire.
@@ -30,6 +37,7 @@ impl GrantType {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 
@@ -57,4 +65,22 @@ pub struct TokenSet {
     /// What was granted; always said, so that nobody has to guess (RFC 6749 section 5.1).
     #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
+}
+
+/// The answer to a token exchange (RFC 8693 section 2.2.1): a token of an upstream's, and never what renews it. No `Debug`,
+/// as above.
+#[derive(Serialize)]
+pub struct ExchangedToken {
+    /// The upstream's access token.
+    pub access_token: String,
+    /// Always [`ACCESS_TOKEN_TYPE`].
+    pub issued_token_type: &'static str,
+    /// Always `Bearer`.
+    pub token_type: &'static str,
+    /// Seconds that are left until it ends.
+    pub expires_in: i64,
+    /// The upstream's client application that it belongs to, where calls of the upstream's API have to name it (aiM18's
+    /// header `client_id`). Ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_client_id: Option<String>,
 }

@@ -19,6 +19,7 @@ mod sessions;
 mod signing_keys;
 mod sweep;
 mod throttles;
+mod vault_entries;
 
 use std::fmt;
 

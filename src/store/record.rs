@@ -32,6 +32,10 @@ impl<'r> Record<'r> {
         self.get(column)
     }
 
+    pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        self.get(column)
+    }
+
     pub(super) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
         self.get(column)
     }

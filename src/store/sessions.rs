@@ -4,9 +4,10 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use super::record::{Record, to_json};
-use super::{Store, StoreError, retrying};
+use super::{Store, StoreError, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::session::Session;
+use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
 /// A session is written as used at most once in so many seconds.
@@ -14,14 +15,15 @@ const TOUCH_INTERVAL: i64 = 60;
 
 impl Store {
     /// Begins `session` under the hash of its cookie's secret, and ends the one that the browser had before, so
-    /// that no id lives through a login (T24).
+    /// that no id lives through a login (T24). `tokens` are what the login gave.
     pub async fn replace_session(
         &self,
         secret_hash: &str,
         session: &Session,
         replaced: Option<&SessionId>,
+        tokens: Option<&NewVaultEntry>,
     ) -> Result<(), StoreError> {
-        retrying(|| self.try_replace_session(secret_hash, session, replaced)).await
+        retrying(|| self.try_replace_session(secret_hash, session, replaced, tokens)).await
     }
 
     async fn try_replace_session(
@@ -29,6 +31,7 @@ impl Store {
         secret_hash: &str,
         session: &Session,
         replaced: Option<&SessionId>,
+        tokens: Option<&NewVaultEntry>,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         if let Some(replaced) = replaced {
@@ -51,17 +54,33 @@ impl Store {
         .bind(session.ended_at)
         .execute(&mut *transaction)
         .await?;
+        if tokens.is_some() {
+            let (upstream, now) = (&session.upstream, session.last_seen_at);
+            vault_entries::put(&mut transaction, session, upstream, tokens, now).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }
 
     /// Gives a live session a new secret and the time and way of a new login of the same person: the old cookie is dead
-    /// (T24), while everything that belongs to the session goes on. `false` when it has ended meanwhile.
+    /// (T24), while everything that belongs to the session goes on. `tokens`, or none, take the place of what the login
+    /// before gave. `false` when it has ended meanwhile.
     pub async fn renew_session(
         &self,
         secret_hash: &str,
         session: &Session,
+        tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
+        retrying(|| self.try_renew_session(secret_hash, session, tokens)).await
+    }
+
+    async fn try_renew_session(
+        &self,
+        secret_hash: &str,
+        session: &Session,
+        tokens: Option<&NewVaultEntry>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
         let renewed = sqlx::query(
             "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
                  kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END
@@ -75,9 +94,17 @@ impl Store {
         .bind(session.expires_at)
         .bind(session.account_id.as_str())
         .bind(session.upstream.as_str())
-        .execute(&self.writes)
-        .await?;
-        Ok(renewed.rows_affected() == 1)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected()
+            == 1;
+        if renewed {
+            let (upstream, now) = (&session.upstream, session.last_seen_at);
+            vault_entries::put(&mut transaction, session, upstream, tokens, now).await?;
+            vault_entries::prolong(&mut transaction, session).await?;
+        }
+        transaction.commit().await?;
+        Ok(renewed)
     }
 
     /// The session of the cookie whose secret has that hash, ended or not.
@@ -132,8 +159,8 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a session, and the families that do not outlive it (OpenID Connect Back-Channel Logout section 2.7).
-    /// Whether it was live.
+    /// Ends a session, the families that do not outlive it (OpenID Connect Back-Channel Logout section 2.7), and what is
+    /// kept of its upstreams' tokens. Whether it was live.
     pub async fn end_session(&self, id: &SessionId, now: UnixTime) -> Result<bool, StoreError> {
         retrying(|| self.try_end_session(id, now)).await
     }
@@ -171,6 +198,7 @@ async fn end(
     .bind(now)
     .execute(&mut **transaction)
     .await?;
+    vault_entries::delete_of_session(transaction, id).await?;
     // Keep the row as long as an offline family names it, and no longer.
     sqlx::query(
         "UPDATE session SET kept_until =

@@ -24,6 +24,8 @@ pub struct Swept {
     pub throttles: u64,
     /// Signing keys.
     pub signing_keys: u64,
+    /// Upstream tokens.
+    pub vault_entries: u64,
 }
 
 impl Swept {
@@ -35,6 +37,7 @@ impl Swept {
             + self.pending_requests
             + self.throttles
             + self.signing_keys
+            + self.vault_entries
     }
 }
 
@@ -97,6 +100,16 @@ impl Store {
                 batch,
             )
             .await?;
+        // At once: nobody can ask for them any more.
+        let vault_entries = self
+            .delete_in_batches(
+                "DELETE FROM vault_entry WHERE id IN
+                     (SELECT id FROM vault_entry WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+                   AND expires_at <= $1",
+                now,
+                batch,
+            )
+            .await?;
         let signing_keys = self
             .delete_in_batches(
                 "DELETE FROM signing_key WHERE kid IN
@@ -112,6 +125,7 @@ impl Store {
             pending_requests,
             throttles,
             signing_keys,
+            vault_entries,
         })
     }
 

@@ -56,6 +56,8 @@ pub struct Upstream {
     pub api: Option<Box<dyn Api>>,
     /// The claims that it may tell besides those of [`Profile::NAMES`].
     pub claims: Vec<String>,
+    /// The address that its API and pages are below, as configured.
+    pub base_url: Option<Url>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
 }
@@ -82,8 +84,42 @@ impl Upstream {
             sign_off: None,
             api: None,
             claims: Vec::new(),
+            base_url: None,
             probe,
         }
+    }
+}
+
+/// The upstreams, in the order of the config. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Upstreams(Arc<Vec<Upstream>>);
+
+impl Upstreams {
+    /// Takes the upstreams.
+    pub fn new(upstreams: Vec<Upstream>) -> Self {
+        Self(Arc::new(upstreams))
+    }
+
+    /// The one with this name.
+    pub fn find(&self, id: &str) -> Option<&Upstream> {
+        self.0.iter().find(|upstream| upstream.id.as_str() == id)
+    }
+
+    /// The one whose base address this is (RFC 8707 section 2); a slash at the end makes no difference.
+    pub fn find_by_base_url(&self, url: &Url) -> Option<&Upstream> {
+        let plain = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let named = plain(url);
+        self.0
+            .iter()
+            .find(|upstream| upstream.base_url.as_ref().map(plain).as_ref() == Some(&named))
+    }
+
+    /// Those that `allowed` admits.
+    pub fn allowed(
+        &self,
+        allowed: impl Fn(&UpstreamId) -> bool,
+    ) -> impl Iterator<Item = &Upstream> {
+        self.0.iter().filter(move |upstream| allowed(&upstream.id))
     }
 }
 
@@ -185,6 +221,19 @@ pub enum LoginError {
     /// An answer that makes no sense.
     #[error("the upstream's answer makes no sense")]
     Protocol(#[source] BoxError),
+}
+
+impl LoginError {
+    /// Whether the request may have reached the upstream though no whole answer came back: what it was to be given once,
+    /// it may have given (T64).
+    pub fn lost_the_answer(&self) -> bool {
+        match self {
+            Self::Unavailable(source) | Self::Protocol(source) => {
+                outbound::lost_the_answer(source.as_ref())
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Logs a person in with what they typed into our form.

@@ -212,6 +212,18 @@ impl From<Trouble> for LoginError {
     }
 }
 
+/// Whether somewhere behind `error` is a request that was, or may have been, sent and not answered in whole.
+pub(super) fn lost_the_answer(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(trouble) = error.downcast_ref::<Trouble>() {
+            return !matches!(trouble, Trouble::Unreachable(_));
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Foreign text in a form fit for our log: without the secrets of the request that it may repeat (plain or
 /// percent-encoded), one line, no control characters, not long.
 pub(super) fn excerpt(text: &str, secrets: &[&str]) -> String {

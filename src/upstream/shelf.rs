@@ -22,8 +22,8 @@ const AFTER_REFUSAL: i64 = 60;
 /// Seconds in which an upstream that did not answer is not asked for a token again.
 const AFTER_OUTAGE: i64 = 5;
 
-/// What the last request for a token came to.
-#[derive(Clone, Debug)]
+/// What the last request for a token came to. Serialized inside sealed records alone (T63).
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Kept {
     /// A token.
     Token {
@@ -65,6 +65,14 @@ impl Kept {
                     until: now + wait,
                 }
             }
+        }
+    }
+
+    /// When it is of no use any more.
+    pub const fn ends_at(&self) -> UnixTime {
+        match self {
+            Self::Token { tokens, .. } => tokens.expires_at,
+            Self::Failure { until, .. } => *until,
         }
     }
 

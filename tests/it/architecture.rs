@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 15] = [
+const ROOMS: [(&str, &str); 16] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -14,16 +14,20 @@ const ROOMS: [(&str, &str); 15] = [
     ("keys", "protocol clock model passwords"),
     ("store", "protocol clock model"),
     ("upstream", "protocol clock model passwords"),
+    (
+        "vault",
+        "protocol clock model keys store upstream telemetry",
+    ),
     ("config", "protocol model upstream"),
     ("tokens", "protocol clock model keys store"),
     ("telemetry", "protocol clock model"),
     (
         "grants",
-        "protocol clock model passwords keys store upstream tokens telemetry",
+        "protocol clock model passwords keys store upstream tokens telemetry vault",
     ),
     (
         "flow",
-        "protocol clock model passwords keys store upstream tokens telemetry",
+        "protocol clock model passwords keys store upstream tokens telemetry vault",
     ),
     (
         "gateway",
@@ -31,7 +35,7 @@ const ROOMS: [(&str, &str); 15] = [
     ),
     (
         "http",
-        "protocol clock model passwords keys store upstream tokens telemetry grants flow gateway",
+        "protocol clock model passwords keys store upstream tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];

@@ -44,6 +44,8 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
             consent: ConsentPolicy::None,
             require_pkce: false,
             upstream_apis: BTreeSet::new(),
+            upstream_tokens: [].into(),
+            service_tokens: [].into(),
         },
         secrets: secret.into_iter().collect(),
     }

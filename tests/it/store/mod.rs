@@ -58,7 +58,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None)
+            .replace_session("session-hash", &session, None, None)
             .await
             .unwrap();
         Self {
@@ -123,6 +123,8 @@ fn client(id: &str) -> Client {
         consent: ConsentPolicy::None,
         require_pkce: true,
         upstream_apis: BTreeSet::new(),
+        upstream_tokens: [].into(),
+        service_tokens: [].into(),
     }
 }
 

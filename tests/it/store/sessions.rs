@@ -26,7 +26,7 @@ async fn a_login_ends_the_session_it_replaces() {
     };
     world
         .store
-        .replace_session("next-hash", &next, Some(&world.session.id))
+        .replace_session("next-hash", &next, Some(&world.session.id), None)
         .await
         .unwrap();
     let old = world.store.find_session(&world.session.id).await.unwrap();
@@ -50,7 +50,12 @@ async fn a_renewed_session_has_another_secret_and_the_same_families() {
         ..world.session.clone()
     };
     let store = &world.store;
-    assert!(store.renew_session("next-hash", &renewed).await.unwrap());
+    assert!(
+        store
+            .renew_session("next-hash", &renewed, None)
+            .await
+            .unwrap()
+    );
     let old = store.find_session_by_secret("session-hash").await.unwrap();
     assert_eq!(old, None);
     let found = store.find_session_by_secret("next-hash").await.unwrap();
@@ -63,12 +68,12 @@ async fn a_renewed_session_has_another_secret_and_the_same_families() {
         ..renewed.clone()
     };
     assert!(
-        !store.renew_session("x", &another).await.unwrap(),
+        !store.renew_session("x", &another, None).await.unwrap(),
         "only at the same upstream"
     );
     store.end_session(&renewed.id, NOW + 101).await.unwrap();
     assert!(
-        !store.renew_session("x", &renewed).await.unwrap(),
+        !store.renew_session("x", &renewed, None).await.unwrap(),
         "an ended one stays ended"
     );
 }
@@ -80,7 +85,7 @@ async fn a_login_that_fails_leaves_the_session_alone() {
     let clash = session(&world.account);
     world
         .store
-        .replace_session("session-hash", &clash, Some(&world.session.id))
+        .replace_session("session-hash", &clash, Some(&world.session.id), None)
         .await
         .unwrap_err();
     let found = world.store.find_session(&world.session.id).await;

@@ -1,0 +1,276 @@
+//! Token exchange (RFC 8693): an access token of ours for the upstream's own, so that an app can call the upstream's API. The
+//! person's, where there is one behind the token; else the service account's. Only to a client that the administrator has
+//! named for it, only with a token whose scope says so, and only while the login stands (T15, T62).
+
+use std::collections::BTreeSet;
+
+use url::Url;
+
+use crate::model::client::Client;
+use crate::model::family::TokenFamily;
+use crate::model::vault_entry::VaultPlace;
+use crate::protocol::claims::AccessTokenClaims;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::UpstreamId;
+use crate::protocol::params::Params;
+use crate::protocol::scope;
+use crate::protocol::secret::Secret;
+use crate::protocol::token::{ACCESS_TOKEN_TYPE, ExchangedToken};
+use crate::upstream::{LoginError, Upstream, UpstreamTokens};
+
+use super::Grants;
+
+/// Seconds of life that an app may count on, where the upstream's tokens live that long.
+const MIN_LIFE: i64 = 60;
+/// Access tokens of ours are some 1,000 characters; nothing that much longer is one (T48).
+const MAX_SUBJECT_TOKEN_BYTES: usize = 8 * 1024;
+/// The most bytes of the target's name or address (T48).
+const MAX_TARGET_BYTES: usize = 512;
+
+/// What the token request says.
+#[derive(Debug)]
+pub struct TokenExchangeRequest {
+    subject_token: Secret,
+    target: Target,
+}
+
+/// The upstream whose token is wanted.
+#[derive(Debug)]
+enum Target {
+    /// `audience`: its id.
+    Id(String),
+    /// `resource`: its base address.
+    BaseUrl(Url),
+}
+
+impl TokenExchangeRequest {
+    pub(super) fn parse(params: &Params) -> Result<Self, OAuthError> {
+        let subject_token = params
+            .get_capped("subject_token", MAX_SUBJECT_TOKEN_BYTES)?
+            .ok_or_else(|| OAuthError::invalid_request("subject_token is missing"))?;
+        if params.require("subject_token_type")? != ACCESS_TOKEN_TYPE {
+            return Err(OAuthError::invalid_request(format!(
+                "subject_token_type must be {ACCESS_TOKEN_TYPE}"
+            )));
+        }
+        if !matches!(
+            params.get("requested_token_type")?,
+            None | Some(ACCESS_TOKEN_TYPE)
+        ) {
+            return Err(OAuthError::invalid_request(format!(
+                "requested_token_type must be {ACCESS_TOKEN_TYPE}, or left out"
+            )));
+        }
+        for name in ["actor_token", "actor_token_type"] {
+            if params.get(name)?.is_some() {
+                return Err(OAuthError::invalid_request(format!(
+                    "{name} has no meaning here; leave it out"
+                )));
+            }
+        }
+        // To take it and give the same token anyway would promise a narrower one.
+        if params.get("scope")?.is_some() {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "the upstream's tokens know no scopes of ours; leave scope out",
+            ));
+        }
+        Ok(Self {
+            subject_token: Secret::new(subject_token),
+            target: Target::read(params)?,
+        })
+    }
+
+    pub(super) async fn redeem(
+        self,
+        client: &Client,
+        grants: &Grants,
+    ) -> Result<ExchangedToken, OAuthError> {
+        let upstream = self.target.find(grants)?;
+        let claims = grants
+            .mint
+            .read_issued_token(self.subject_token.expose())
+            .map_err(|error| not_ours().because(error))?;
+        // Not even an API that the token was made for may exchange what was given to somebody else.
+        if claims.client_id != client.client_id {
+            return Err(not_ours().because("it was given to another client"));
+        }
+        let now = grants.clock.now();
+        let (tokens, family) = if claims.family.is_some() {
+            require_listed(&client.upstream_tokens, "upstream_tokens", upstream)?;
+            require_scope(client, &claims, upstream)?;
+            let family = grants.family_behind(&claims).await?;
+            let tokens = grants.tokens_of(client, &family, upstream).await?;
+            (tokens, Some(family))
+        } else {
+            require_listed(&client.service_tokens, "service_tokens", upstream)?;
+            require_scope(client, &claims, upstream)?;
+            (service_token(client, upstream).await?, None)
+        };
+        let expires_in = (tokens.expires_at - now).max(0);
+        let account = family.as_ref().map(|family| &family.account_id);
+        let session = family
+            .as_ref()
+            .map(|family| &family.authentication.session_id);
+        tracing::info!(
+            target: "portico::audit", event = "upstream_token_released", client_id = %client.client_id,
+            upstream = %upstream.id, kind = if family.is_some() { "person" } else { "service" },
+            account = account.map(tracing::field::display), session = session.map(tracing::field::display),
+            lifetime = expires_in, "an upstream's token was handed out"
+        );
+        Ok(ExchangedToken {
+            access_token: tokens.access.expose().to_owned(),
+            issued_token_type: ACCESS_TOKEN_TYPE,
+            token_type: "Bearer",
+            expires_in,
+            upstream_client_id: tokens.application,
+        })
+    }
+}
+
+impl Target {
+    fn read(params: &Params) -> Result<Self, OAuthError> {
+        let audience = params.get_capped("audience", MAX_TARGET_BYTES)?;
+        match (audience, params.get_capped("resource", MAX_TARGET_BYTES)?) {
+            (Some(id), None) => Ok(Self::Id(id.to_owned())),
+            (None, Some(url)) => Url::parse(url)
+                .map(Self::BaseUrl)
+                .map_err(|_| OAuthError::invalid_request("resource must be an absolute address")),
+            _ => Err(OAuthError::invalid_request(
+                "send audience, the id of an upstream, or resource, its base address: exactly one of the two",
+            )),
+        }
+    }
+
+    fn find<'a>(&self, grants: &'a Grants) -> Result<&'a Upstream, OAuthError> {
+        let found = match self {
+            Self::Id(id) => grants.upstreams.find(id),
+            Self::BaseUrl(url) => grants.upstreams.find_by_base_url(url),
+        };
+        found.ok_or_else(|| {
+            OAuthError::new(
+                ErrorCode::InvalidTarget,
+                "there is no such upstream; audience must be the id of one, or resource its base_url",
+            )
+        })
+    }
+}
+
+impl Grants {
+    /// The family that a person's access token belongs to, while it stands.
+    async fn family_behind(&self, claims: &AccessTokenClaims) -> Result<TokenFamily, OAuthError> {
+        let family = match &claims.family {
+            Some(id) => self.store.find_family(id).await?,
+            None => None,
+        };
+        let now = self.clock.now();
+        family
+            .filter(|family| family.is_live(now) && family.client_id == claims.client_id)
+            .ok_or_else(|| not_ours().because("its family has ended"))
+    }
+
+    /// The current token of the person's login. A family with `offline_access` may outlive its session; the upstream's
+    /// tokens do not.
+    async fn tokens_of(
+        &self,
+        client: &Client,
+        family: &TokenFamily,
+        upstream: &Upstream,
+    ) -> Result<UpstreamTokens, OAuthError> {
+        let login = &family.authentication;
+        let account = self
+            .account_for(client, &family.account_id, &login.upstream)
+            .await?;
+        if !client.allows_upstream(&upstream.id) {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                format!("this client does not serve the upstream {}", upstream.id),
+            ));
+        }
+        let session = self.store.find_session(&login.session_id).await?;
+        let now = self.clock.now();
+        let session = session
+            .filter(|session| session.is_live(now, self.session_lifetime))
+            .ok_or_else(|| OAuthError::invalid_grant("the session has ended; log in again"))?;
+        if !family.offline {
+            self.store.touch_session(&session.id, now).await?;
+        }
+        let place = VaultPlace::Person {
+            account_id: account.id,
+            session_id: session.id,
+            upstream: upstream.id.clone(),
+        };
+        Ok(self.vault.person_tokens(&place, MIN_LIFE, None).await?)
+    }
+}
+
+/// The token of the service account, which never serves a person's call (T61).
+async fn service_token(client: &Client, upstream: &Upstream) -> Result<UpstreamTokens, OAuthError> {
+    // The config refuses the combination; so does this.
+    if client.is_public() {
+        return Err(OAuthError::new(
+            ErrorCode::UnauthorizedClient,
+            "a client without a secret cannot have the service account's token",
+        ));
+    }
+    let service = upstream.service.as_deref().ok_or_else(|| {
+        OAuthError::new(
+            ErrorCode::InvalidTarget,
+            format!("the upstream {} has no service account", upstream.id),
+        )
+    })?;
+    service.token(None).await.map_err(|error| match error {
+        LoginError::Unavailable(_) => OAuthError::new(
+            ErrorCode::TemporarilyUnavailable,
+            "the upstream does not answer; try again later",
+        )
+        .because(error),
+        _ => OAuthError::new(
+            ErrorCode::ServerError,
+            "the upstream gives its service account no token: its password or its rights (the role RemoteService in \
+             iMIS) are not what they must be; portico check says more",
+        )
+        .because(error),
+    })
+}
+
+fn require_listed(
+    listed: &BTreeSet<UpstreamId>,
+    key: &str,
+    upstream: &Upstream,
+) -> Result<(), OAuthError> {
+    if listed.contains(&upstream.id) {
+        return Ok(());
+    }
+    Err(OAuthError::new(
+        ErrorCode::UnauthorizedClient,
+        format!(
+            "this client may not have that token; an administrator has to write {} into its {key}",
+            upstream.id
+        ),
+    ))
+}
+
+/// The scope was granted, and the client may still have it (T17).
+fn require_scope(
+    client: &Client,
+    claims: &AccessTokenClaims,
+    upstream: &Upstream,
+) -> Result<(), OAuthError> {
+    let needed = scope::upstream(&upstream.id);
+    let granted = claims.scope.as_ref();
+    if granted.is_some_and(|granted| granted.contains(&needed)) && client.scope.contains(&needed) {
+        return Ok(());
+    }
+    Err(OAuthError::new(
+        ErrorCode::InvalidScope,
+        format!("subject_token lacks the scope {needed}; ask for it when you ask for that token"),
+    ))
+}
+
+/// RFC 8693 section 2.2.2 wants `invalid_request` for a subject token that is no good.
+fn not_ours() -> OAuthError {
+    OAuthError::invalid_request(
+        "subject_token is expired, revoked, or no access token that was given to this client",
+    )
+}

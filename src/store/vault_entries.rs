@@ -1,0 +1,256 @@
+//! Tokens of upstreams, sealed. Who may ask the upstream for new ones is decided by guarded statements (T64).
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use super::record::Record;
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+use crate::model::session::Session;
+use crate::model::vault_entry::{Lease, NewVaultEntry, VaultEntry, VaultPlace};
+use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+
+impl Store {
+    /// What is kept at `place`.
+    pub async fn find_vault_entry(
+        &self,
+        place: &VaultPlace,
+    ) -> Result<Option<VaultEntry>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, sealed, version, lease_holder, lease_until, needs_login FROM vault_entry WHERE id = $1",
+        )
+        .bind(place.id())
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(entry).transpose()
+    }
+
+    /// Keeps what a login at one more upstream gave, in place of what was kept. `false` when the session has ended.
+    pub async fn keep_vault_entry(
+        &self,
+        session: &Session,
+        new: &NewVaultEntry,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        retrying(|| async {
+            let mut transaction = self.begin().await?;
+            // Locks the session, so that a logout in flight finds the entry, or this finds the session ended.
+            let live = sqlx::query(
+                "UPDATE session SET kept_until = kept_until WHERE id = $1 AND ended_at IS NULL",
+            )
+            .bind(session.id.as_str())
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected()
+                == 1;
+            if live {
+                put(&mut transaction, session, &session.upstream, Some(new), now).await?;
+            }
+            transaction.commit().await?;
+            Ok(live)
+        })
+        .await
+    }
+
+    /// Takes the lease of a person's entry that was read in `version`; `false` when another was faster. A lease that
+    /// nobody gave back is not to be had: what its holder spent, nobody knows.
+    pub async fn lease_person_entry(
+        &self,
+        place: &VaultPlace,
+        version: i64,
+        lease: &Lease,
+    ) -> Result<bool, StoreError> {
+        let leased = sqlx::query(
+            "UPDATE vault_entry SET lease_holder = $3, lease_until = $4
+             WHERE id = $1 AND version = $2 AND lease_holder IS NULL AND needs_login IS NULL",
+        )
+        .bind(place.id())
+        .bind(version)
+        .bind(&lease.holder)
+        .bind(lease.until)
+        .execute(&self.writes)
+        .await?;
+        Ok(leased.rows_affected() == 1)
+    }
+
+    /// Takes the lease of the service account's entry that was read in `version` (0 when there was none), as soon as the
+    /// one before has ended.
+    pub async fn lease_service_entry(
+        &self,
+        upstream: &UpstreamId,
+        version: i64,
+        lease: &Lease,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let place = VaultPlace::Service {
+            upstream: upstream.clone(),
+        };
+        let leased = sqlx::query(
+            "INSERT INTO vault_entry (id, kind, upstream, version, lease_holder, lease_until, created_at, expires_at)
+             VALUES ($1, $2, $3, 0, $5, $6, $7, $6)
+             ON CONFLICT (id) DO UPDATE SET lease_holder = $5, lease_until = $6,
+                 expires_at = CASE WHEN vault_entry.expires_at < $6 THEN $6 ELSE vault_entry.expires_at END
+             WHERE vault_entry.version = $4
+               AND (vault_entry.lease_holder IS NULL OR vault_entry.lease_until <= $7)",
+        )
+        .bind(place.id())
+        .bind(place.kind())
+        .bind(upstream.as_str())
+        .bind(version)
+        .bind(&lease.holder)
+        .bind(lease.until)
+        .bind(now)
+        .execute(&self.writes)
+        .await?;
+        Ok(leased.rows_affected() == 1)
+    }
+
+    /// Keeps what the lease's holder was given, and ends the lease. `false` when the lease is no longer theirs: the entry
+    /// was replaced or removed meanwhile. A service account's entry ends at `expires_at`; a person's with the session.
+    pub async fn save_vault_entry(
+        &self,
+        place: &VaultPlace,
+        holder: &str,
+        sealed: &str,
+        expires_at: Option<UnixTime>,
+    ) -> Result<bool, StoreError> {
+        let saved = sqlx::query(
+            "UPDATE vault_entry SET sealed = $3, version = version + 1, lease_holder = NULL, lease_until = NULL,
+                 expires_at = COALESCE($4, expires_at)
+             WHERE id = $1 AND lease_holder = $2",
+        )
+        .bind(place.id())
+        .bind(holder)
+        .bind(sealed)
+        .bind(expires_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(saved.rows_affected() == 1)
+    }
+
+    /// Ends a lease without news.
+    pub async fn release_vault_lease(
+        &self,
+        place: &VaultPlace,
+        holder: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE vault_entry SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2",
+        )
+        .bind(place.id())
+        .bind(holder)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets the tokens of an entry whose lease `holder` has, and marks that only a new login helps. Whether it was so.
+    pub async fn require_new_login(
+        &self,
+        place: &VaultPlace,
+        holder: &str,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let marked = sqlx::query(
+            "UPDATE vault_entry SET sealed = NULL, version = version + 1, lease_holder = NULL, lease_until = NULL,
+                 needs_login = $3
+             WHERE id = $1 AND lease_holder = $2",
+        )
+        .bind(place.id())
+        .bind(holder)
+        .bind(now)
+        .execute(&self.writes)
+        .await?;
+        Ok(marked.rows_affected() == 1)
+    }
+
+    /// Removes everything that is kept of a person: the account was closed. How many entries there were.
+    pub async fn delete_vault_entries_of(&self, account: &AccountId) -> Result<u64, StoreError> {
+        retrying(|| async {
+            let deleted = sqlx::query("DELETE FROM vault_entry WHERE account_id = $1")
+                .bind(account.as_str())
+                .execute(&self.writes)
+                .await?;
+            Ok(deleted.rows_affected())
+        })
+        .await
+    }
+}
+
+/// Makes `new` what is kept of the login at `upstream`; nothing, if it gave nothing.
+pub(super) async fn put(
+    transaction: &mut Transaction<'static, Any>,
+    session: &Session,
+    upstream: &UpstreamId,
+    new: Option<&NewVaultEntry>,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let Some(NewVaultEntry { place, sealed }) = new else {
+        sqlx::query("DELETE FROM vault_entry WHERE session_id = $1 AND upstream = $2")
+            .bind(session.id.as_str())
+            .bind(upstream.as_str())
+            .execute(&mut **transaction)
+            .await?;
+        return Ok(());
+    };
+    // Whoever was renewing the old tokens loses the lease, and what comes of it.
+    sqlx::query(
+        "INSERT INTO vault_entry (id, kind, upstream, account_id, session_id, sealed, version, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)
+         ON CONFLICT (id) DO UPDATE SET account_id = $4, sealed = $6, version = vault_entry.version + 1,
+             lease_holder = NULL, lease_until = NULL, needs_login = NULL, created_at = $7, expires_at = $8",
+    )
+    .bind(place.id())
+    .bind(place.kind())
+    .bind(place.upstream().as_str())
+    .bind(session.account_id.as_str())
+    .bind(session.id.as_str())
+    .bind(sealed)
+    .bind(now)
+    .bind(session.expires_at)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Lets what is kept of a session last as long as the session, which was renewed.
+pub(super) async fn prolong(
+    transaction: &mut Transaction<'static, Any>,
+    session: &Session,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE vault_entry SET expires_at = $2 WHERE session_id = $1")
+        .bind(session.id.as_str())
+        .bind(session.expires_at)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Removes what is kept of a session that ends.
+pub(super) async fn delete_of_session(
+    transaction: &mut Transaction<'static, Any>,
+    id: &SessionId,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM vault_entry WHERE session_id = $1")
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn entry(row: &AnyRow) -> Result<VaultEntry, StoreError> {
+    let record = Record::new("vault_entry", "id", row);
+    let holder = record.optional_text("lease_holder")?;
+    let until = record.optional_int("lease_until")?;
+    let lease = match (holder, until) {
+        (Some(holder), Some(until)) => Some(Lease { holder, until }),
+        (None, None) => None,
+        _ => return Err(record.inconsistent("lease_holder")),
+    };
+    Ok(VaultEntry {
+        sealed: record.optional_text("sealed")?,
+        version: record.int("version")?,
+        lease,
+        needs_login: record.optional_int("needs_login")?,
+    })
+}

@@ -1,0 +1,106 @@
+//! The rows of the vault: sealing and opening, and waiting for whoever holds a row's lease.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::clock::{Clock, SKEW, random_id};
+use crate::keys::{Purpose, Secrets};
+use crate::model::vault_entry::{Lease, VaultPlace};
+use crate::protocol::error::BoxError;
+use crate::store::Store;
+
+/// The longest that an upstream is asked for new tokens.
+pub(super) const ASKED_AT_MOST: Duration = Duration::from_mins(1);
+/// Seconds after which a lease ends by itself: longer than its holder can be at work, by any node's clock.
+const LEASE: i64 = 60 + SKEW;
+/// How long a request waits for the answer that another got.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two looks at the row, at first and at most.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
+/// What reads and writes the rows. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Rows {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) secrets: Secrets,
+}
+
+/// A sealed text that does not open, or holds what it must not: the master key is another one, or the row was tampered
+/// with (T63).
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the row {row} of vault_entry cannot be opened: the master key is not the one it was sealed with, or the row was moved or changed"
+)]
+pub(super) struct Unreadable {
+    row: String,
+}
+
+impl Rows {
+    pub(super) fn seal(
+        &self,
+        place: &VaultPlace,
+        plain: &impl Serialize,
+    ) -> Result<String, BoxError> {
+        let plain = zeroize::Zeroizing::new(serde_json::to_vec(plain)?);
+        Ok(self
+            .secrets
+            .seal(Purpose::VaultEntry, &place.context(), &plain)?)
+    }
+
+    pub(super) fn open<T: DeserializeOwned>(
+        &self,
+        place: &VaultPlace,
+        sealed: &str,
+    ) -> Result<T, Unreadable> {
+        let opened = self
+            .secrets
+            .open(Purpose::VaultEntry, &place.context(), sealed)
+            .map(zeroize::Zeroizing::new);
+        let parsed = opened.and_then(|plain| serde_json::from_slice(&plain).ok());
+        parsed.ok_or_else(|| Unreadable { row: place.id() })
+    }
+
+    /// A lease for somebody who begins now.
+    pub(super) fn new_lease(&self) -> Lease {
+        Lease {
+            holder: random_id(),
+            until: self.clock.now() + LEASE,
+        }
+    }
+}
+
+/// Waits, for a bounded time, for what somebody else is doing.
+pub(super) struct Patience {
+    ends: Instant,
+    look: Duration,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self {
+            ends: Instant::now() + PATIENCE,
+            look: FIRST_LOOK,
+        }
+    }
+
+    /// When it ends.
+    pub(super) const fn ends(&self) -> Instant {
+        self.ends
+    }
+
+    /// Waits a little; `false` when it has ended.
+    pub(super) async fn wait(&mut self) -> bool {
+        let next = Instant::now() + self.look;
+        if next > self.ends {
+            return false;
+        }
+        tokio::time::sleep_until(next).await;
+        self.look = (self.look * 2).min(LAST_LOOK);
+        true
+    }
+}

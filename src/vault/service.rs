@@ -1,0 +1,168 @@
+//! The token of a service account, on a shelf that all nodes share: one of them asks for it, the others wait for its
+//! answer; and a refusal is kept as well, so that however many nodes there are, they do not lock the account.
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+
+use super::rows::{ASKED_AT_MOST, Patience, Rows};
+use crate::clock::Clock;
+use crate::keys::Secrets;
+use crate::model::vault_entry::{VaultEntry, VaultPlace};
+use crate::protocol::error::{BoxError, chain};
+use crate::protocol::ids::UpstreamId;
+use crate::protocol::secret::Secret;
+use crate::store::{Store, StoreError};
+use crate::upstream::shelf::Kept;
+use crate::upstream::{AskForToken, LoginError, Shelf, UpstreamTokens};
+
+use super::flights::Flights;
+
+/// The shelf of a server.
+pub struct ServiceShelf {
+    rows: Rows,
+    flights: Flights,
+}
+
+impl ServiceShelf {
+    /// The shelf in this database.
+    pub fn new(store: Store, clock: Clock, secrets: Secrets) -> Self {
+        let rows = Rows {
+            store,
+            clock,
+            secrets,
+        };
+        Self {
+            rows,
+            flights: Flights::default(),
+        }
+    }
+
+    /// What the row holds. One that cannot be opened is replaced by the next answer: nothing is lost with it.
+    fn kept(&self, place: &VaultPlace, entry: Option<&VaultEntry>) -> Option<Kept> {
+        let sealed = entry?.sealed.as_deref()?;
+        match self.rows.open(place, sealed) {
+            Ok(kept) => Some(kept),
+            Err(error) => {
+                tracing::error!(error = %error, "a kept token cannot be read; a new one is asked for");
+                None
+            }
+        }
+    }
+
+    /// Asks, with the lease in hand, and keeps what came of it.
+    async fn ask(
+        &self,
+        place: &VaultPlace,
+        holder: &str,
+        ask: &dyn AskForToken,
+    ) -> Result<UpstreamTokens, LoginError> {
+        let begun = self.rows.clock.now();
+        let mut giving_back = GivingBack {
+            rows: &self.rows,
+            place,
+            holder: Some(holder),
+        };
+        let answer = timeout(ASKED_AT_MOST, ask.ask()).await;
+        let answer = answer
+            .unwrap_or_else(|_| Err(LoginError::Unavailable("no answer within a minute".into())));
+        let kept = Kept::from_answer(answer, begun);
+        let sealed = self.rows.seal(place, &kept).map_err(failed)?;
+        let ends_at = Some(kept.ends_at());
+        let saved = self
+            .rows
+            .store
+            .save_vault_entry(place, holder, &sealed, ends_at);
+        if saved.await.map_err(store_failed)? {
+            giving_back.holder = None;
+        }
+        kept.outcome()
+    }
+}
+
+#[async_trait]
+impl Shelf for ServiceShelf {
+    async fn token(
+        &self,
+        upstream: &UpstreamId,
+        stale: Option<&Secret>,
+        ask: &dyn AskForToken,
+    ) -> Result<UpstreamTokens, LoginError> {
+        let place = VaultPlace::Service {
+            upstream: upstream.clone(),
+        };
+        let mut patience = Patience::new();
+        let mut flight = None;
+        loop {
+            let found = self.rows.store.find_vault_entry(&place).await;
+            let found = found.map_err(store_failed)?;
+            let now = self.rows.clock.now();
+            let kept = self.kept(&place, found.as_ref());
+            if let Some(answer) = kept.and_then(|kept| kept.answer(stale, now)) {
+                return answer;
+            }
+            if flight.is_none() {
+                // Look again once those before us in this process have landed.
+                let entered = self.flights.enter(&place, patience.ends()).await;
+                flight = Some(entered.ok_or_else(busy)?);
+                continue;
+            }
+            let lease = self.rows.new_lease();
+            let version = found.as_ref().map_or(0, |entry| entry.version);
+            let leased = self
+                .rows
+                .store
+                .lease_service_entry(upstream, version, &lease, now)
+                .await
+                .map_err(store_failed)?;
+            if leased {
+                return self.ask(&place, &lease.holder, ask).await;
+            }
+            if !patience.wait().await {
+                return Err(busy());
+            }
+        }
+    }
+}
+
+/// Gives the lease back when whoever asked was given up, so that nobody has to wait for its end.
+struct GivingBack<'a> {
+    rows: &'a Rows,
+    place: &'a VaultPlace,
+    holder: Option<&'a str>,
+}
+
+impl Drop for GivingBack<'_> {
+    fn drop(&mut self) {
+        let (Some(holder), Ok(runtime)) = (self.holder, tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let (store, place, holder) = (
+            self.rows.store.clone(),
+            self.place.clone(),
+            holder.to_owned(),
+        );
+        runtime.spawn(async move {
+            if let Err(error) = store.release_vault_lease(&place, &holder).await {
+                tracing::warn!(
+                    error = chain(&error),
+                    "a lease could not be given back; it ends by itself"
+                );
+            }
+        });
+    }
+}
+
+fn busy() -> LoginError {
+    LoginError::Unavailable(
+        "another node asks for the service account's token, and has not answered yet".into(),
+    )
+}
+
+fn store_failed(error: StoreError) -> LoginError {
+    LoginError::Unavailable(Box::new(error))
+}
+
+fn failed(error: BoxError) -> LoginError {
+    LoginError::Protocol(error)
+}
