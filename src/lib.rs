@@ -8,14 +8,15 @@
 //! - [`passwords`]: what humans chose, kept as Argon2id.
 //! - [`keys`]: the master key, what is derived from it, and the ring of signing keys.
 //! - [`store`]: the only room that speaks SQL.
-//! - [`upstream`]: one file an adapter: iMIS, aiM18, people in the config.
+//! - [`telemetry`]: the log and the metrics.
+//! - [`upstream`]: one file an adapter: iMIS, aiM18, any OpenID Provider, people in the config.
 //! - [`vault`]: the tokens that upstreams gave to act for people, sealed and renewed.
 //! - [`config`]: what an administrator writes, checked, every problem told at once.
 //! - [`tokens`]: the mint of ID, access and refresh tokens.
+//! - [`recheck`]: whether a person is still who they were, asked anew at their upstream.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
 //! - [`gateway`]: the upstream's API behind our tokens.
-//! - [`telemetry`]: the log.
 //! - [`http`]: the only room that speaks axum and askama; one file an endpoint or page.
 //! - [`simulator`]: a simulated iMIS and aiM18; depends on no other room.
 //! - [`app`]: puts the rooms together and serves them.
@@ -33,6 +34,7 @@ pub mod keys;
 pub mod model;
 pub mod passwords;
 pub mod protocol;
+pub mod recheck;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

@@ -6,6 +6,7 @@ mod housekeeping;
 mod keys;
 mod serve;
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +25,19 @@ use crate::http::{self, HttpParts, HttpState};
 use crate::keys::KeyError;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
-use crate::protocol::discovery::Metadata;
+use crate::protocol::claims::scope_of;
+use crate::protocol::discovery::{Metadata, Supported};
 use crate::protocol::error::BoxError;
+use crate::protocol::response::ResponseType;
 use crate::protocol::scope;
+use crate::recheck::Rechecks;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
-use crate::upstream::{Shelf, Surroundings, Upstream, Upstreams, aim18, imis, outbound, users};
+use crate::upstream::breaker::Breaker;
+use crate::upstream::{
+    Shelf, Surroundings, Upstream, Upstreams, aim18, imis, oidc, outbound, users,
+};
 use crate::vault::{ServiceShelf, Vault};
 
 pub use certificate::check_certificate;
@@ -174,6 +182,8 @@ impl App {
             },
             access_token_algorithm,
         });
+        let metrics = Metrics::new();
+        metrics.config_loaded(config.clients.len(), clock.now());
         let session_lifetime = config.lifetimes.session();
         let address_throttle = ThrottlePolicy {
             attempts: config.login.address_attempts,
@@ -181,7 +191,8 @@ impl App {
             ..config.login.throttle
         };
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
-        let upstreams = open_upstreams(&config, &passwords, &clock, Arc::new(shelf))?;
+        let shelf = Arc::new(shelf);
+        let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
         let upstreams = Upstreams::new(upstreams);
         let vault = Vault::new(
             store.clone(),
@@ -189,15 +200,28 @@ impl App {
             secrets.clone(),
             upstreams.clone(),
         );
+        let policies = config.upstreams.iter();
+        let policies = policies.map(|each| (each.id.clone(), each.recheck));
+        let rechecks = Rechecks::new(
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            vault.clone(),
+            upstreams.clone(),
+            policies.collect(),
+        );
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
+            mint: mint.clone(),
             clock: clock.clone(),
             session_lifetime,
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
             vault: vault.clone(),
+            rechecks: rechecks.clone(),
+            metrics: metrics.clone(),
         };
         let grants = Grants {
             store: store.clone(),
@@ -212,14 +236,15 @@ impl App {
             mint: mint.clone(),
             upstreams: upstreams.clone(),
             vault: vault.clone(),
+            rechecks,
+            metrics,
         };
         let rules = config.upstreams.iter();
         let rules = rules
             .map(|upstream| (upstream.id.clone(), upstream.api.clone()))
             .filter(|(_, rules)| !rules.is_empty());
         let gateway = Gateway::new(vault, upstreams.clone(), rules.collect());
-        let scopes = supported_scopes(&config);
-        let metadata = Metadata::new(&config.issuer, &config.keys.algorithms, scopes);
+        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
             gateway,
             flow,
@@ -257,6 +282,29 @@ pub async fn open_database(config: &Config) -> Result<Store, AppError> {
     })
 }
 
+/// What the configuration turns on, for discovery.
+fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
+    let clients = || config.clients.iter().map(|written| &written.client);
+    let types = clients().flat_map(|client| client.response_types.iter().copied());
+    let mut response_types: BTreeSet<ResponseType> = types.collect();
+    if response_types.is_empty() {
+        // The list must name one (Discovery section 3).
+        response_types.insert(ResponseType::Code);
+    }
+    let scopes = supported_scopes(config);
+    let told = upstreams.allowed(|_| true).flat_map(|each| &each.claims);
+    // A claim that no client may ask for is not on.
+    let opened = |claim: &&String| scopes.iter().any(|scope| scope == scope_of(claim));
+    let named = clients().flat_map(|client| client.claims.names());
+    let claims = told.filter(opened).chain(named).cloned().collect();
+    Supported {
+        algorithms: config.keys.algorithms.clone(),
+        scopes,
+        response_types,
+        claims,
+    }
+}
+
 /// Every scope that some client may ask for, and those that OpenID Connect names.
 fn supported_scopes(config: &Config) -> Vec<String> {
     let known = [
@@ -286,17 +334,20 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
     outbound::Http::new(&settings).map_err(AppError::Outbound)
 }
 
-/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts.
+/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker
+/// stands before each; a command that asks once wants to hear every failure.
 pub fn open_upstreams(
     config: &Config,
     passwords: &Passwords,
     clock: &Clock,
     shelf: Arc<dyn Shelf>,
+    metrics: Option<&Metrics>,
 ) -> Result<Vec<Upstream>, AppError> {
     let surroundings = Surroundings {
         http: outbound(config)?,
         clock: clock.clone(),
         shelf,
+        issuer: config.issuer.clone(),
     };
     let open = |upstream: &UpstreamConfig| {
         let UpstreamConfig {
@@ -307,13 +358,24 @@ pub fn open_upstreams(
             ..
         } = upstream.clone();
         let name = id.to_string();
-        let base_url = settings.base_url().cloned();
+        let base_url = settings.base_url();
+        // People in the config are asked over no network.
+        let breaker = metrics
+            .filter(|_| !matches!(settings, UpstreamSettings::Users(_)))
+            .map(|metrics| Breaker::new(id.clone(), clock.clone(), metrics.clone()));
+        let mut surroundings = surroundings.clone();
+        if let Some(breaker) = &breaker {
+            surroundings.http = surroundings.http.with_breaker(breaker.clone());
+        }
         let opened = match settings {
             UpstreamSettings::Imis(settings) => {
                 imis::open(id, label, login, settings, &surroundings)
             }
             UpstreamSettings::Aim18(settings) => {
                 aim18::open(id, label, login, settings, &surroundings)
+            }
+            UpstreamSettings::Oidc(settings) => {
+                oidc::open(id, label, login, settings, &surroundings)
             }
             UpstreamSettings::Users(settings) => {
                 users::open(id, label, login, settings, passwords.clone())
@@ -323,7 +385,11 @@ pub fn open_upstreams(
             id: name,
             source: Box::new(source),
         })?;
-        Ok(Upstream { base_url, ..opened })
+        Ok(Upstream {
+            base_url,
+            breaker,
+            ..opened
+        })
     };
     config.upstreams.iter().map(open).collect()
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod account;
 mod check;
 mod client;
 mod database;
@@ -42,6 +43,9 @@ enum Command {
     /// Look at clients, make client secrets.
     #[command(subcommand)]
     Client(client::Command),
+    /// Look at people's accounts, link logins, close accounts.
+    #[command(subcommand)]
+    Account(account::Command),
     /// Look at signing keys, rotate them.
     #[command(subcommand)]
     Key(key::Command),
@@ -109,6 +113,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(options) => return check::run(options).await,
         Command::Migrate(file) => migrate::run(&file.load()?).await?,
         Command::Client(command) => client::run(command).await?,
+        Command::Account(command) => account::run(command).await?,
         Command::Key(command) => key::run(command).await?,
         Command::User(command) => user::run(command)?,
         Command::Simulate(command) => simulate::run(command).await?,

@@ -9,7 +9,10 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::simulator::aim18::{self, Aim18, Application};
-use crate::simulator::imis::{ClientApplication, Imis};
+use crate::simulator::control::{self, Person};
+use crate::simulator::fault::FAULTS;
+use crate::simulator::imis::{self, ClientApplication, Imis};
+use crate::simulator::{Described, Planned, Running, Switch};
 
 use super::{output, shutdown};
 
@@ -18,7 +21,7 @@ pub(super) enum Command {
     /// A simulated iMIS, with a web site at its address to sign in to.
     Imis {
         #[command(flatten)]
-        listen: Listen,
+        options: Options,
         /// Registers a client application; may be given several times.
         ///
         /// The site gets a page `/SSO/CLIENT_ID.aspx` that posts a refresh token of whoever is signed in to `REDIRECT_URL`:
@@ -34,7 +37,7 @@ pub(super) enum Command {
     /// A simulated aiM18.
     Aim18 {
         #[command(flatten)]
-        listen: Listen,
+        options: Options,
         /// The Client ID of the registered application.
         #[arg(long, default_value = aim18::CLIENT_ID)]
         client_id: String,
@@ -48,50 +51,190 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Listen {
+pub(super) struct Options {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Turns a switch; may be given several times. `--list-switches` tells them all.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+    /// Changes a person; may be given several times. `--list-people` tells them all, and what can be done.
+    #[arg(long = "person", value_name = "USERNAME=ACTION", value_parser = person)]
+    people: Vec<(String, String)>,
+    /// Plans a fault for requests whose path contains `PLACE`; may be given several times. `--list-faults` tells them all.
+    ///
+    /// `/token=status-503` meets all of them, `/token=status-503,times=2` the next two, `/api=status-401,every=3` every third.
+    #[arg(long = "fault", value_name = "PLACE=FAULT", value_parser = Planned::read)]
+    faults: Vec<Planned>,
+    /// Lets the live control be reached under this host name or address, and from other machines; may be given several times.
+    ///
+    /// Without it the control answers this machine only, whatever `--listen` says.
+    #[arg(long = "control-host", value_name = "HOST")]
+    control_hosts: Vec<String>,
+    /// Lists the switches, what they mean and take, and ends.
+    #[arg(long)]
+    list_switches: bool,
+    /// Lists the people, their passwords and what is special about them, and ends.
+    #[arg(long)]
+    list_people: bool,
+    /// Lists the faults, and ends.
+    #[arg(long)]
+    list_faults: bool,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let shutdown = shutdown::signal();
     let running = match command {
         Command::Imis {
-            listen: Listen { listen },
+            options,
             applications,
         } => {
             let imis = Imis::new(Clock::system());
+            if options.list(imis::Switches::ALL, &imis::seeded(), &imis.known_actions()) {
+                return Ok(());
+            }
             for application in applications {
                 imis.register(application);
             }
-            imis.serve(bind(listen).await?).await?
+            for (name, value) in &options.set {
+                imis.set(name, value).map_err(not_set)?;
+            }
+            for (who, action) in &options.people {
+                imis.act_on(who, action).map_err(not_set)?;
+            }
+            for host in &options.control_hosts {
+                imis.allow_control_from(host);
+            }
+            for fault in options.faults {
+                imis.plan_fault(fault);
+            }
+            imis.serve(bind(options.listen).await?).await?
         }
         Command::Aim18 {
-            listen: Listen { listen },
+            options,
             client_id,
             client_secret,
             callback,
         } => {
             let aim18 = Aim18::new(Clock::system());
+            if options.list(
+                aim18::Switches::ALL,
+                &aim18::seeded(),
+                &aim18.known_actions(),
+            ) {
+                return Ok(());
+            }
             aim18.register(Application {
                 client_id,
                 client_secret,
                 callback,
             });
-            aim18.serve(bind(listen).await?).await?
+            for (name, value) in &options.set {
+                aim18.set(name, value).map_err(not_set)?;
+            }
+            for (who, action) in &options.people {
+                aim18.act_on(who, action).map_err(not_set)?;
+            }
+            for host in &options.control_hosts {
+                aim18.allow_control_from(host);
+            }
+            for fault in options.faults {
+                aim18.plan_fault(fault);
+            }
+            aim18.serve(bind(options.listen).await?).await?
         }
     };
-    output::line(format!("listening on {}", running.url()));
+    tell(&running)?;
     shutdown.await;
     running.stop().await;
     Ok(())
+}
+
+fn tell(running: &Running) -> anyhow::Result<()> {
+    output::line(format!("listening on {}", running.url()));
+    let control = Url::parse(running.url())?.join(control::PATH)?;
+    output::line(format!("live control at {control}"));
+    Ok(())
+}
+
+fn not_set(reason: String) -> anyhow::Error {
+    anyhow::anyhow!(reason)
+}
+
+impl Options {
+    /// Prints the lists that were asked for, if any.
+    fn list<S: Default>(
+        &self,
+        switches: &[Switch<S>],
+        people: &[Person],
+        actions: &[control::Action],
+    ) -> bool {
+        if self.list_switches {
+            let defaults = S::default();
+            for switch in switches {
+                output::line(switch_text(&switch.describe(&defaults)));
+            }
+        }
+        if self.list_people {
+            let rows: Vec<[String; 4]> = people
+                .iter()
+                .map(|person| {
+                    [
+                        person.username.clone(),
+                        person.password.clone(),
+                        person.state.clone(),
+                        person.about.to_owned(),
+                    ]
+                })
+                .collect();
+            output::table(["USER NAME", "PASSWORD", "STATE", "ABOUT"], &rows);
+            output::line("what can be done with them (--person USERNAME=ACTION)");
+            for action in actions {
+                output::line(format!("    {:<18} {}", action.name, action.meaning));
+            }
+        }
+        if self.list_faults {
+            for (fault, meaning) in FAULTS {
+                output::line(format!("{fault:<14} {meaning}"));
+            }
+        }
+        self.list_switches || self.list_people || self.list_faults
+    }
+}
+
+fn switch_text(switch: &Described) -> String {
+    let mut lines = vec![
+        format!("{}={}", switch.name, switch.value),
+        format!("    {}", switch.meaning),
+    ];
+    let words = &switch.accepts.words;
+    if words.iter().all(|(_, meaning)| meaning.is_empty()) {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        lines.extend((!words.is_empty()).then(|| format!("      {}", words.join(" or "))));
+    } else {
+        let words = words.iter();
+        lines.extend(words.map(|(word, meaning)| format!("      {word:<24} {meaning}")));
+    }
+    lines.extend(switch.accepts.form.map(|form| format!("      or {form}")));
+    lines.join("\n")
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Reads `NAME=VALUE`; the value may hold further equals signs.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Reads `USERNAME=ACTION`; the name may hold equals signs.
+fn person(text: &str) -> Result<(String, String), String> {
+    let (who, action) = text.rsplit_once('=').ok_or("write USERNAME=ACTION")?;
+    Ok((who.to_owned(), action.to_owned()))
 }
 
 /// Reads `CLIENT_ID=SECRET=REDIRECT_URL`; the URL may hold further equals signs.

@@ -27,6 +27,20 @@ pub(super) fn check_home(uri: &str, at: &Place, report: &mut Report) {
     }
 }
 
+/// The host of a web address, unless it is this machine: what a sector can be named by (OpenID Connect Core section 8.1).
+pub(super) fn web_host(uri: &str) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    (url.scheme() == "https")
+        .then(|| url.host_str().map(ToOwned::to_owned))
+        .flatten()
+}
+
+/// Whether a text is a host, written as URLs write it.
+pub(super) fn is_host(text: &str) -> bool {
+    let url = format!("https://{text}/");
+    Url::parse(&url).is_ok_and(|parsed| parsed.as_str() == url && parsed.host_str() == Some(text))
+}
+
 /// `audience`: names of APIs (RFC 8707 section 2).
 pub(super) fn check_audience(audience: &[String], at: &Place, report: &mut Report) {
     for (index, audience) in audience.iter().enumerate() {

@@ -1,10 +1,13 @@
 //! `[[clients]]`, in `portico.toml` and in `clients.d/*.toml`. The keys carry the names of OpenID Connect Dynamic
 //! Registration section 2; a few are ours.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::client_claims;
+use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
@@ -12,10 +15,11 @@ use super::text;
 use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
-use crate::model::client::{Client, ConsentPolicy};
+use crate::model::client::{Client, ConsentPolicy, SubjectType};
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
@@ -51,8 +55,22 @@ pub(super) struct Raw {
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    claims: BTreeMap<String, client_claims::Raw>,
+    subject_type: RawSubjectType,
+    sector_identifier: Option<String>,
     upstream_tokens: Vec<String>,
     service_tokens: Vec<String>,
+    require_groups: Vec<String>,
+    require_claims: BTreeMap<String, Value>,
+    upstream_outage: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawSubjectType {
+    #[default]
+    Public,
+    Pairwise,
 }
 
 /// What the rest of the config lets a client refer to.
@@ -82,6 +100,7 @@ impl ClientConfig {
         check_texts(&raw, at, report);
         check_known(&raw.upstream_apis, known, &at.key("upstream_apis"), report);
         let grant_types = raw.grants();
+        let response_types = raw.answers();
         let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
         if is_public && raw.require_pkce == Some(false) {
             report.problem(
@@ -89,7 +108,15 @@ impl ClientConfig {
                 "a public client must use PKCE (RFC 9700 section 2.1.1); remove this key",
             );
         }
-        let scope = check_scope(raw.scope.as_deref(), &grant_types, &at.key("scope"), report);
+        let redirect_uris =
+            client_uris::register(&raw.redirect_uris, &at.key("redirect_uris"), report);
+        let scope = check_scope(
+            raw.scope.as_deref(),
+            &grant_types,
+            &response_types,
+            &at.key("scope"),
+            report,
+        );
         let wanted = Wanted {
             grants: &grant_types,
             is_public,
@@ -100,16 +127,13 @@ impl ClientConfig {
         };
         upstream_tokens::check(&wanted, known, at, report);
         let client = Client {
+            subject_type: check_subject_type(&raw, &redirect_uris, at, report),
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
             client_name: raw.client_name,
             client_uri: raw.client_uri,
             initiate_login_uri: raw.initiate_login_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
-            redirect_uris: client_uris::register(
-                &raw.redirect_uris,
-                &at.key("redirect_uris"),
-                report,
-            ),
+            redirect_uris,
             post_logout_redirect_uris: client_uris::register(
                 &raw.post_logout_redirect_uris,
                 &at.key("post_logout_redirect_uris"),
@@ -117,6 +141,7 @@ impl ClientConfig {
             ),
             scope,
             grant_types,
+            response_types,
             default_max_age: raw.default_max_age,
             id_token_signed_response_alg: check_algorithm(
                 raw.id_token_signed_response_alg,
@@ -131,8 +156,24 @@ impl ClientConfig {
             upstream_apis: raw.upstream_apis.iter().map(UpstreamId::new).collect(),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
             upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
             service_tokens: raw.service_tokens.iter().map(UpstreamId::new).collect(),
+            require_groups: client_people::check_groups(
+                raw.require_groups,
+                &at.key("require_groups"),
+                report,
+            ),
+            require_claims: client_people::check_claims(
+                raw.require_claims,
+                &at.key("require_claims"),
+                report,
+            ),
+            upstream_outage: client_people::check_outage(
+                raw.upstream_outage.as_deref(),
+                &at.key("upstream_outage"),
+                report,
+            ),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })
@@ -144,6 +185,18 @@ impl Raw {
         self.grant_types
             .clone()
             .unwrap_or_else(|| BTreeSet::from([GrantType::AuthorizationCode]))
+    }
+
+    /// Nothing for a client that no person logs in to.
+    fn answers(&self) -> BTreeSet<ResponseType> {
+        if !self.grants().contains(&GrantType::AuthorizationCode) {
+            return BTreeSet::new();
+        }
+        let written = self.response_types.as_ref();
+        written.map_or_else(
+            || BTreeSet::from([ResponseType::Code]),
+            |types| types.iter().copied().collect(),
+        )
     }
 }
 
@@ -195,11 +248,18 @@ fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
             "client_credentials needs a client that can keep a secret (RFC 6749 section 4.4); write token_endpoint_auth_method = \"client_secret_basic\"",
         );
     }
-    if raw.response_types.as_ref().is_some_and(Vec::is_empty) && has_code {
-        report.problem(
-            &at.key("response_types"),
-            "is empty; write [\"code\"], or leave it out",
-        );
+    let at_types = at.key("response_types");
+    match raw.response_types.as_deref() {
+        Some([]) if has_code => {
+            report.problem(&at_types, "is empty; write [\"code\"], or leave it out");
+        }
+        Some([_, ..]) if !has_code => {
+            report.problem(
+                &at_types,
+                "every type has a code; add \"authorization_code\" to grant_types, or remove this key",
+            );
+        }
+        _ => {}
     }
     if raw.default_max_age.is_some_and(|age| age < 0) {
         report.problem(&at.key("default_max_age"), "must be seconds, 0 or more");
@@ -222,6 +282,7 @@ fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
 fn check_scope(
     written: Option<&str>,
     grants: &BTreeSet<GrantType>,
+    answers: &BTreeSet<ResponseType>,
     at: &Place,
     report: &mut Report,
 ) -> Scope {
@@ -235,6 +296,13 @@ fn check_scope(
         report.problem(
             at,
             "offline_access asks for refresh tokens; add \"refresh_token\" to grant_types, or remove it",
+        );
+    }
+    let id_token = |answer: &ResponseType| answer.returns_id_token();
+    if answers.iter().any(id_token) && !scope.contains(scope::OPENID) {
+        report.problem(
+            at,
+            "has no openid, which an ID token needs; add it, or write response_types = [\"code\"]",
         );
     }
     scope
@@ -261,6 +329,58 @@ fn check_algorithm(
     algorithm
 }
 
+/// OpenID Connect Core section 8.1. The files are the administrator's, so a sector that they name is believed.
+fn check_subject_type(
+    raw: &Raw,
+    redirect_uris: &[RedirectUri],
+    at: &Place,
+    report: &mut Report,
+) -> SubjectType {
+    let at_sector = at.key("sector_identifier");
+    match (raw.subject_type, &raw.sector_identifier) {
+        (RawSubjectType::Public, None) => SubjectType::Public,
+        (RawSubjectType::Public, Some(_)) => {
+            report.problem(
+                &at_sector,
+                "is for pairwise subjects alone; write subject_type = \"pairwise\", or remove it",
+            );
+            SubjectType::Public
+        }
+        (RawSubjectType::Pairwise, Some(sector)) => {
+            if !client_uris::is_host(sector) {
+                report.problem(
+                    &at_sector,
+                    "must be a host in lower case, without scheme and path, such as \"app.example.org\"",
+                );
+            }
+            SubjectType::Pairwise {
+                sector: sector.clone(),
+            }
+        }
+        (RawSubjectType::Pairwise, None) => {
+            let hosts: BTreeSet<Option<String>> = redirect_uris
+                .iter()
+                .map(|uri| client_uris::web_host(uri.as_str()))
+                .collect();
+            let mut hosts = hosts.into_iter();
+            let sector = match (hosts.next(), hosts.next()) {
+                (Some(Some(host)), None) => host,
+                // Without any address there is a problem already, or nobody to have a subject.
+                (None, _) => String::new(),
+                _ => {
+                    report.problem(
+                        &at_sector,
+                        "is missing: pairwise subjects are made for one host, and redirect_uris have several, or one on this \
+                         machine or in an app; write the host that they belong to, such as \"app.example.org\"",
+                    );
+                    String::new()
+                }
+            };
+            SubjectType::Pairwise { sector }
+        }
+    }
+}
+
 fn check_upstreams(
     names: &[String],
     known: &Known<'_>,
@@ -279,18 +399,20 @@ fn check_upstreams(
 
 /// Tells each name that is not the id of an upstream.
 pub(super) fn check_known(names: &[String], known: &Known<'_>, at: &Place, report: &mut Report) {
-    let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
     for (index, name) in names.iter().enumerate() {
-        if ids.contains(&name.as_str()) {
-            continue;
-        }
-        let hint = nearest(name, &ids).map_or_else(
-            || format!("write one of: {}", ids.join(", ")),
-            |near| format!("did you mean {near}?"),
-        );
-        report.problem(
-            &at.index(index),
-            format!("is not the id of an upstream; {hint}"),
-        );
+        check_upstream(name, known, &at.index(index), report);
     }
+}
+
+/// Refuses a name that no upstream has.
+pub(super) fn check_upstream(name: &str, known: &Known<'_>, at: &Place, report: &mut Report) {
+    let ids: Vec<&str> = known.upstreams.iter().map(UpstreamId::as_str).collect();
+    if ids.contains(&name) {
+        return;
+    }
+    let hint = nearest(name, &ids).map_or_else(
+        || format!("write one of: {}", ids.join(", ")),
+        |near| format!("did you mean {near}?"),
+    );
+    report.problem(at, format!("is not the id of an upstream; {hint}"));
 }

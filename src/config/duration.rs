@@ -13,6 +13,11 @@ use super::place::{Place, Report};
 pub(super) struct Span(Duration);
 
 impl Span {
+    /// The duration that `text` is, for keys that take a word as well.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok().map(Self)
+    }
+
     /// The whole seconds, when they lie within `least` and `most`; else `default`, and a problem.
     pub(super) fn seconds(
         self,

@@ -8,10 +8,10 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use serde::forward_to_deserialize_any;
 
 use super::{clients, load, upstreams};
-use crate::upstream::{aim18, imis, users};
+use crate::upstream::{aim18, imis, oidc, users};
 
 /// Every key, with the tables it stands in: `clients.redirect_uris`. The keys of one kind of upstream have the kind
-/// before them: `upstreams.imis.base_url`.
+/// before them: `upstreams.imis.base_url`. A key of the administrator's own choosing is `*`: `clients.claims.*.group`.
 pub fn known_keys() -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     keys.extend(keys_of::<load::Raw>(""));
@@ -19,9 +19,13 @@ pub fn known_keys() -> BTreeSet<String> {
     keys.extend(keys_of::<upstreams::Raw>("upstreams"));
     keys.extend(keys_of::<imis::Settings>("upstreams.imis"));
     keys.extend(keys_of::<aim18::Settings>("upstreams.aim18"));
+    keys.extend(keys_of::<oidc::Settings>("upstreams.oidc"));
     keys.extend(keys_of::<users::Settings>("upstreams.users"));
     keys
 }
+
+/// Stands for the keys that whoever writes the file chooses.
+const ANY_NAME: &str = "*";
 
 fn keys_of<T: DeserializeOwned>(prefix: &str) -> BTreeSet<String> {
     let trace = Trace::default();
@@ -46,7 +50,7 @@ struct Trace {
     refused: RefCell<BTreeSet<String>>,
 }
 
-/// Offers every struct each of its fields, every list one element, and everything else some text.
+/// Offers every struct each of its fields, every list one element, every map one entry, and everything else some text.
 struct Tracer<'a> {
     path: String,
     trace: &'a Trace,
@@ -88,9 +92,17 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         })
     }
 
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_map(Fields {
+            remaining: &[ANY_NAME],
+            path: String::new(),
+            parent: self,
+        })
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
-        tuple_struct map enum identifier ignored_any
+        tuple_struct enum identifier ignored_any
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod api_rules;
 mod brand;
+mod client_claims;
+mod client_people;
 mod client_secret;
 mod client_uris;
 mod clients;

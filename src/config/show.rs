@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::client_people;
 use super::duration::show_seconds;
 use super::{ClientConfig, Config, UpstreamConfig};
 use crate::upstream::LoginMethod;
@@ -137,6 +138,19 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
                 })
             }),
         ),
+        (
+            "recheck",
+            text(
+                upstream
+                    .recheck
+                    .interval
+                    .map_or_else(|| "never".to_owned(), show_seconds),
+            ),
+        ),
+        (
+            "recheck_timeout",
+            text(humantime::format_duration(upstream.recheck.timeout)),
+        ),
     ]);
     let mut shown = upstream.written.clone();
     if let Value::Table(common) = common {
@@ -147,6 +161,8 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
 
 fn show_client(client: &ClientConfig) -> Value {
     let mut shown = Table::try_from(&client.client).unwrap_or_default();
+    let outage = client_people::show_outage(client.client.upstream_outage);
+    shown.insert("upstream_outage".to_owned(), text(outage));
     let mask = |_: &_| text(MASK);
     match client.secrets.as_slice() {
         [] => None,

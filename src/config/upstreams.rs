@@ -1,19 +1,23 @@
 //! `[[upstreams]]`: the credential systems. A new adapter adds one variant to each of the two enums here.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use url::Url;
 
 use super::api_rules;
+use super::duration::Span;
 use super::place::{Place, Report};
 use super::reference;
 use super::section;
 use super::text;
+use crate::model::account::RecheckPolicy;
 use crate::model::api_rule::ApiRule;
 use crate::protocol::ids::UpstreamId;
 use crate::upstream::settings::SettingProblem;
-use crate::upstream::{LoginMethod, aim18, imis, users};
+use crate::upstream::{LoginMethod, aim18, imis, oidc, users};
 
 /// A credential system.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct UpstreamConfig {
     pub label: String,
     /// The ways to log in, in the order to offer them; never empty.
     pub login: Vec<LoginMethod>,
+    /// How often its people are asked about anew.
+    pub recheck: RecheckPolicy,
     /// What clients may do at its API.
     pub api: Vec<ApiRule>,
     /// What its adapter wants to know.
@@ -39,6 +45,8 @@ pub enum UpstreamSettings {
     Imis(imis::Settings),
     /// Multiable aiM18.
     Aim18(aim18::Settings),
+    /// Any OpenID Provider.
+    Oidc(oidc::Settings),
     /// People written into the config.
     Users(users::Settings),
 }
@@ -49,6 +57,7 @@ pub enum UpstreamSettings {
 enum Kind {
     Imis,
     Aim18,
+    Oidc,
     Users,
 }
 
@@ -57,6 +66,7 @@ impl Kind {
         match self {
             Self::Imis => imis::METHODS,
             Self::Aim18 => aim18::METHODS,
+            Self::Oidc => oidc::METHODS,
             Self::Users => users::METHODS,
         }
     }
@@ -69,6 +79,9 @@ impl Kind {
             Self::Aim18 => {
                 read(table, aim18::Settings::problems, at, report).map(UpstreamSettings::Aim18)
             }
+            Self::Oidc => {
+                read(table, oidc::Settings::problems, at, report).map(UpstreamSettings::Oidc)
+            }
             Self::Users => {
                 read(table, users::Settings::problems, at, report).map(UpstreamSettings::Users)
             }
@@ -79,7 +92,7 @@ impl Kind {
 impl UpstreamSettings {
     /// Whether there is an API to call.
     const fn has_api(&self) -> bool {
-        !matches!(self, Self::Users(_))
+        matches!(self, Self::Imis(_) | Self::Aim18(_))
     }
 
     /// The word in the config.
@@ -87,6 +100,7 @@ impl UpstreamSettings {
         match self {
             Self::Imis(_) => "imis",
             Self::Aim18(_) => "aim18",
+            Self::Oidc(_) => "oidc",
             Self::Users(_) => "users",
         }
     }
@@ -96,20 +110,21 @@ impl UpstreamSettings {
         !matches!(self, Self::Users(_))
     }
 
-    /// Whether it certainly has no account that acts for no person.
+    /// Whether it has no account that acts for no person.
     pub const fn lacks_service_account(&self) -> bool {
         match self {
             Self::Imis(settings) => settings.service_account.is_none(),
-            Self::Aim18(_) => false,
-            Self::Users(_) => true,
+            Self::Aim18(settings) => settings.service_account.is_none(),
+            Self::Oidc(_) | Self::Users(_) => true,
         }
     }
 
     /// The address that it is at, if it is anywhere.
-    pub const fn base_url(&self) -> Option<&Url> {
+    pub fn base_url(&self) -> Option<Url> {
         match self {
-            Self::Imis(settings) => Some(&settings.base_url),
-            Self::Aim18(settings) => Some(&settings.base_url),
+            Self::Imis(settings) => Some(settings.base_url.clone()),
+            Self::Aim18(settings) => Some(settings.base_url.clone()),
+            Self::Oidc(settings) => Url::parse(&settings.issuer).ok(),
             Self::Users(_) => None,
         }
     }
@@ -117,7 +132,17 @@ impl UpstreamSettings {
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
 /// would lose the check for unknown keys.
-const COMMON: [&str; 5] = ["id", "kind", "label", "login", "api"];
+const COMMON: [&str; 7] = [
+    "id",
+    "kind",
+    "label",
+    "login",
+    "recheck",
+    "recheck_timeout",
+    "api",
+];
+const RECHECK: i64 = 5 * 60;
+const RECHECK_TIMEOUT: i64 = 3;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -126,6 +151,8 @@ pub(super) struct Raw {
     kind: Option<Kind>,
     label: Option<String>,
     login: Option<Vec<LoginMethod>>,
+    recheck: Option<String>,
+    recheck_timeout: Option<Span>,
     api: Vec<api_rules::Raw>,
 }
 
@@ -170,7 +197,7 @@ impl UpstreamConfig {
         let Some(kind) = raw.kind else {
             report.problem(
                 &at.key("kind"),
-                "is missing; write \"imis\", \"aim18\" or \"users\"",
+                "is missing; write \"imis\", \"aim18\", \"oidc\" or \"users\"",
             );
             return None;
         };
@@ -178,6 +205,7 @@ impl UpstreamConfig {
         if let Some(label) = &raw.label {
             text::check_label(label, &at.key("label"), report);
         }
+        let recheck = check_recheck(raw.recheck.as_deref(), raw.recheck_timeout, at, report);
         let mut written = table.clone();
         reference::mask(&mut written);
         written.extend(written_api.map(|api| ("api".to_owned(), api)));
@@ -200,6 +228,7 @@ impl UpstreamConfig {
             label: raw.label.unwrap_or_else(|| id.to_string()),
             id,
             login,
+            recheck,
             settings: settings?,
             written,
         })
@@ -255,6 +284,36 @@ fn check_login(
         }
     }
     login
+}
+
+fn check_recheck(
+    written: Option<&str>,
+    timeout: Option<Span>,
+    at: &Place,
+    report: &mut Report,
+) -> RecheckPolicy {
+    let interval = match (written, written.and_then(Span::parse)) {
+        (None, _) => Some(RECHECK),
+        (Some("never"), _) => None,
+        (Some(_), Some(span)) => {
+            Some(span.seconds((0, 86_400), RECHECK, &at.key("recheck"), report))
+        }
+        (Some(_), None) => {
+            report.problem(
+                &at.key("recheck"),
+                "must be a duration such as \"5m\", \"0s\" for every time, or \"never\"",
+            );
+            None
+        }
+    };
+    let at = at.key("recheck_timeout");
+    let seconds = timeout.map_or(RECHECK_TIMEOUT, |span| {
+        span.seconds((1, 20), RECHECK_TIMEOUT, &at, report)
+    });
+    RecheckPolicy {
+        interval,
+        timeout: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+    }
 }
 
 /// Reads an adapter's settings and asks it what it thinks of them.

@@ -8,18 +8,19 @@ use tokio::time::Instant;
 
 use crate::clock::{random_id, random_token};
 use crate::keys::Purpose;
-use crate::model::account::UpstreamSubject;
+use crate::model::account::{Account, UpstreamSubject};
 use crate::model::session::Session;
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
-use crate::store::{NewAccount, StoreError};
+use crate::store::StoreError;
 use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin, UpstreamTokens};
 use crate::vault::place_of;
 
+use super::accounts::new_account;
 use super::{Flow, LoggedIn};
 
 /// Makes every refusal take the same time, whether the upstream was asked or the throttle answered (T32): the
@@ -92,6 +93,8 @@ impl Flow {
         let free = self.reserve(&place, self.address_throttle).await?
             && self.reserve(&name, self.throttle).await?;
         if !free {
+            self.metrics.throttled("password");
+            self.metrics.login(upstream, "password", "throttled");
             self.refusal_floor.wait_since(start).await;
             return Err(throttled(upstream, address));
         }
@@ -105,8 +108,16 @@ impl Flow {
             }
             outcome
         };
-        // The name keeps the attempt in an outage, for the upstream may have counted it before it failed.
+        self.count_login(upstream, "password", &outcome);
         self.give_back_unless_guessed(&place, &outcome).await?;
+        // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
+        // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
+        if outcome.as_ref().is_err_and(LoginError::is_unsent) {
+            self.store
+                .return_attempt(&name)
+                .await
+                .map_err(store_failed)?;
+        }
         if outcome.is_ok() {
             self.store
                 .forget_attempts(&name)
@@ -130,11 +141,33 @@ impl Flow {
     ) -> Result<Identity, LoginError> {
         let place = throttle::place(address);
         if !self.reserve(&place, self.address_throttle).await? {
+            self.metrics.throttled("landing");
+            self.metrics.login(upstream, "landing", "throttled");
             return Err(throttled(upstream, address));
         }
         let outcome = landing.redeem(application, arrival).await;
+        self.count_login(upstream, "landing", &outcome);
         self.give_back_unless_guessed(&place, &outcome).await?;
         outcome
+    }
+
+    /// Counts what came of a login, for the metrics.
+    pub fn count_login(
+        &self,
+        upstream: &UpstreamId,
+        method: &'static str,
+        outcome: &Result<Identity, LoginError>,
+    ) {
+        let outcome = match outcome {
+            Ok(_) => "accepted",
+            Err(LoginError::BadCredentials(_)) => "refused",
+            Err(LoginError::NotAllowed(_)) => "not_allowed",
+            Err(LoginError::Anonymous) => "anonymous",
+            Err(LoginError::Cancelled) => "cancelled",
+            Err(LoginError::Unavailable(_)) => "unavailable",
+            Err(LoginError::Protocol(_)) => "invalid",
+        };
+        self.metrics.login(upstream, method, outcome);
     }
 
     async fn reserve(&self, bucket: &str, policy: ThrottlePolicy) -> Result<bool, LoginError> {
@@ -160,34 +193,66 @@ impl Flow {
 
     /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
     /// that the browser had. The same person's goes on under a new secret: whoever logs in again for one app must not
-    /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24).
+    /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24). `None` when the account
+    /// is closed.
     pub async fn log_in(
         &self,
         upstream: &UpstreamId,
         identity: Identity,
         previous: Option<&Session>,
-    ) -> Result<NewSession, OAuthError> {
-        let now = self.clock.now();
-        let subject = UpstreamSubject {
+    ) -> Result<Option<NewSession>, OAuthError> {
+        const ATTEMPTS: u32 = 5;
+        let login = UpstreamSubject {
             upstream: upstream.clone(),
-            subject: identity.subject,
+            subject: identity.subject.clone(),
         };
-        let new = NewAccount {
-            id: AccountId::new(random_id()),
-            subject: random_id(),
-        };
-        let account = self
-            .store
-            .find_or_insert_account(&subject, &identity.profile, new, now)
-            .await?;
-        let same = previous
-            .filter(|session| session.account_id == account.id && session.upstream == *upstream);
+        for _ in 0..ATTEMPTS {
+            let now = self.clock.now();
+            let account = self
+                .store
+                .find_or_insert_account(&login, &identity.profile, new_account(), now)
+                .await?;
+            if !account.is_open() {
+                return Ok(None);
+            }
+            self.store.confirm_login(&login, now).await?;
+            let began = self.begin_session(&login, &identity, account, previous);
+            if let Some(new) = began.await? {
+                return Ok(Some(new));
+            }
+            // The login was linked or unlinked in between, or the account closed.
+        }
+        Err(OAuthError::server_error(
+            "a login moved from account to account",
+        ))
+    }
+
+    /// `None` when the login does not lead to that account any more.
+    async fn begin_session(
+        &self,
+        login: &UpstreamSubject,
+        identity: &Identity,
+        account: Account,
+        previous: Option<&Session>,
+    ) -> Result<Option<NewSession>, OAuthError> {
+        let now = self.clock.now();
+        let upstream = &login.upstream;
+        // By another login of theirs the claims may be others: that is another session.
+        let same = previous.filter(|session| {
+            session.account_id == account.id
+                && session.upstream == *upstream
+                && session
+                    .upstream_subject
+                    .as_ref()
+                    .is_none_or(|subject| *subject == login.subject)
+        });
         let mut session = Session {
             id: same.map_or_else(|| SessionId::new(random_id()), |session| session.id.clone()),
             account_id: account.id.clone(),
             upstream: upstream.clone(),
+            upstream_subject: Some(login.subject.clone()),
             auth_time: now,
-            amr: identity.amr,
+            amr: identity.amr.clone(),
             last_seen_at: now,
             expires_at: now + self.session_lifetime.absolute,
             ended_at: None,
@@ -205,18 +270,21 @@ impl Flow {
             session.id = SessionId::new(random_id());
             let kept = self.keep(&session, given)?;
             let previous = previous.map(|session| &session.id);
-            self.store
-                .replace_session(&hash, &session, previous, kept.as_ref())
-                .await?;
+            let began = self
+                .store
+                .replace_session(&hash, &session, previous, kept.as_ref());
+            if !began.await? {
+                return Ok(None);
+            }
         }
         tracing::info!(
             target: "portico::audit", event = "logged_in", upstream = %upstream, session = %session.id,
             account = %account.id, "logged in"
         );
-        Ok(NewSession {
+        Ok(Some(NewSession {
             logged_in: LoggedIn { session, account },
             secret,
-        })
+        }))
     }
 
     /// What a login gave, for the vault.
@@ -257,7 +325,8 @@ impl Flow {
         let Some(session) = session else {
             return Ok(None);
         };
-        let Some(account) = self.store.find_account(&session.account_id).await? else {
+        let account = self.store.find_account_of_session(&session.id).await?;
+        let Some(account) = account else {
             return Ok(None);
         };
         self.store.touch_session(&session.id, now).await?;

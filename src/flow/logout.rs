@@ -80,6 +80,7 @@ mod tests {
             id: SessionId::new(id),
             account_id: AccountId::new("a"),
             upstream: UpstreamId::new("u"),
+            upstream_subject: None,
             auth_time: 0,
             amr: vec![],
             last_seen_at: 0,
@@ -98,6 +99,8 @@ mod tests {
             auth_time: 0,
             nonce: None,
             at_hash: None,
+            c_hash: None,
+            more: std::collections::BTreeMap::new(),
             amr: vec![],
             sid: Some(SessionId::new(sid)),
         }

@@ -1,7 +1,10 @@
 //! What comes next for a pending authorization: one pure decision, taken anew at the resume URL after every page.
 //! Pages never lead to one another; each returns here.
 
+pub mod accounts;
+pub mod confirm;
 pub mod consent;
+pub mod errand;
 pub mod issue;
 pub mod login;
 pub mod logout;
@@ -16,7 +19,11 @@ use crate::model::consent::Consent;
 use crate::model::session::{Session, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::Subject;
+use crate::recheck::Rechecks;
 use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::tokens::Mint;
 use crate::vault::Vault;
 
 /// What the steps of a flow work with. Cheap to clone.
@@ -26,6 +33,8 @@ pub struct Flow {
     pub store: Store,
     /// For the hashes of codes and session secrets.
     pub secrets: Secrets,
+    /// For ID tokens that the browser carries to the client.
+    pub mint: Mint,
     /// The present.
     pub clock: Clock,
     /// How long sessions last.
@@ -38,6 +47,10 @@ pub struct Flow {
     pub refusal_floor: login::RefusalFloor,
     /// Where what a login gave to act for the person is kept.
     pub vault: Vault,
+    /// Whether people are still who they were.
+    pub rechecks: Rechecks,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// The next step of a pending authorization.
@@ -47,10 +60,18 @@ pub enum Step {
     Login,
     /// Show the account of the session, and the way to another.
     SelectAccount,
+    /// Say that the account of the session may not use the client, and show the way to another.
+    OtherAccount,
     /// Ask for consent.
     Consent,
-    /// Send a code.
+    /// Send what was asked for: a code, and what comes with it.
     Issue,
+    /// Show the account page.
+    AccountPage,
+    /// Ask for the login that is to be linked, which leaves the session as it is.
+    OtherLogin,
+    /// Ask whether logins are to be linked or unlinked.
+    Confirm,
     /// Send an error.
     Refuse(OAuthError),
 }
@@ -73,6 +94,8 @@ pub struct Situation<'a> {
     pub client: &'a Client,
     /// Who is logged in.
     pub logged_in: Option<&'a LoggedIn>,
+    /// Their `sub` at this client.
+    pub subject: Option<&'a Subject>,
     /// What they agreed to before.
     pub consent: Option<&'a Consent>,
     /// The present.
@@ -86,9 +109,15 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         pending,
         client,
         logged_in,
+        subject,
         consent,
         now,
     } = situation;
+    // The registration may have changed while the person was at a page.
+    let request = &pending.request;
+    if let Err(refusal) = client.require_response_type(request.response_type, &request.scope) {
+        return Step::Refuse(refusal);
+    }
     let silent = pending.is_silent();
     let show = |step: Step, code: ErrorCode, why: &'static str| {
         if silent {
@@ -97,7 +126,9 @@ pub fn next_step(situation: Situation<'_>) -> Step {
             step
         }
     };
-    let Some(LoggedIn { session, account }) = logged_in.filter(|who| may_use(client, who)) else {
+    let Some(LoggedIn { session, account }) =
+        logged_in.filter(|who| may_use(client, who) && counts(pending, &who.session))
+    else {
         let why = "the person is not logged in";
         return show(Step::Login, ErrorCode::LoginRequired, why);
     };
@@ -106,10 +137,10 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     if pending
         .expected_subject
         .as_ref()
-        .is_some_and(|expected| *expected != account.subject)
+        .is_some_and(|expected| Some(expected) != subject)
     {
         let why = "another person is logged in than id_token_hint names";
-        if just_logged_in {
+        if just_logged_in && pending.errand.is_none() {
             // Core section 3.1.2.2: whoever logged in is not who the client expects.
             return Step::Refuse(OAuthError::new(ErrorCode::LoginRequired, why));
         }
@@ -117,9 +148,15 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     }
     let prompt = pending.request.prompt;
     let recent = session.is_within_max_age(now, pending.request.max_age);
-    if !just_logged_in && (prompt.login || !recent) {
+    // An errand waits for more than one page: its login may have become too old on the way.
+    let counts = just_logged_in && pending.errand.is_none();
+    if !counts && (prompt.login || !recent) {
         let why = "the person has to log in again";
         return show(Step::Login, ErrorCode::LoginRequired, why);
+    }
+    if client.lacking(&account.profile).is_some() {
+        let why = "this person may not use this client";
+        return show(Step::OtherAccount, ErrorCode::AccessDenied, why);
     }
     if prompt.select_account && !just_logged_in && pending.selected.as_ref() != here {
         let why = "the person has to choose an account";
@@ -141,12 +178,21 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         let why = "the person has to agree";
         return show(Step::Consent, ErrorCode::ConsentRequired, why);
     }
+    if let Some(errand) = &pending.errand {
+        return errand.step(now);
+    }
     Step::Issue
 }
 
 /// Whether a login counts at this client: of an upstream that it serves, of an account that is open (T15).
 fn may_use(client: &Client, who: &LoggedIn) -> bool {
-    client.allows_upstream(&who.session.upstream) && who.account.disabled_at.is_none()
+    client.allows_upstream(&who.session.upstream) && who.account.is_open()
+}
+
+/// Whether a session is not one that could not be confirmed in this flow; a login since confirms it.
+fn counts(pending: &PendingAuthorization, session: &Session) -> bool {
+    let id = Some(&session.id);
+    pending.unconfirmed.as_ref() != id || pending.logged_in.as_ref() == id
 }
 
 #[cfg(test)]

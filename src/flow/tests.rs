@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::account::UpstreamSubject;
+use crate::model::authorization::{Errand, ProvenLogin};
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::claims::Profile;
-use crate::protocol::client_auth::ClientAuthMethod;
-use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
+use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId, UpstreamId};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::ResponseType;
@@ -19,24 +19,12 @@ const NOW: UnixTime = 1_000_000;
 
 fn client() -> Client {
     Client {
-        client_id: ClientId::new("app"),
-        client_name: None,
-        client_uri: None,
-        initiate_login_uri: None,
-        token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
         redirect_uris: vec![RedirectUri::register("https://app.example.org/cb").unwrap()],
-        post_logout_redirect_uris: vec![],
         grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
         scope: Scope::parse("openid email").unwrap(),
-        default_max_age: None,
-        id_token_signed_response_alg: SigningAlgorithm::RS256,
-        audience: vec![],
         upstreams: Some(BTreeSet::from([UpstreamId::new("members")])),
-        consent: ConsentPolicy::None,
-        require_pkce: false,
-        upstream_apis: BTreeSet::new(),
-        upstream_tokens: [].into(),
-        service_tokens: [].into(),
+        response_types: BTreeSet::from(ResponseType::ALL),
+        ..Client::new(ClientId::new("app"))
     }
 }
 
@@ -46,14 +34,13 @@ fn pending(extra: &[(&str, &str)]) -> PendingAuthorization {
         ("client_id", "app"),
         ("scope", "openid"),
     ];
-    let params: Params = base.iter().chain(extra).copied().collect();
+    let kept = base
+        .iter()
+        .filter(|(name, _)| extra.iter().all(|(other, _)| other != name));
+    let params: Params = kept.chain(extra).copied().collect();
     let issuer = Issuer::parse("https://login.example.org").unwrap();
     let return_to = client()
-        .return_to(
-            &ReturnRequest::read(&params).unwrap(),
-            ResponseType::Code,
-            &issuer,
-        )
+        .return_to(&ReturnRequest::read(&params).unwrap(), &issuer)
         .unwrap();
     let request = AuthorizationRequest::read(&params).unwrap();
     PendingAuthorization::new(&client(), return_to, false, request, NOW).unwrap()
@@ -65,6 +52,7 @@ fn logged_in(age: i64) -> LoggedIn {
             id: SessionId::new("sid"),
             account_id: AccountId::new("account"),
             upstream: UpstreamId::new("members"),
+            upstream_subject: None,
             auth_time: NOW - age,
             amr: vec![],
             last_seen_at: NOW,
@@ -73,10 +61,11 @@ fn logged_in(age: i64) -> LoggedIn {
         },
         account: Account {
             id: AccountId::new("account"),
-            subject: "subject".into(),
+            subject: AccountSubject::new("subject"),
             profile: Profile::default(),
             created_at: 0,
             disabled_at: None,
+            merged_into: None,
         },
     }
 }
@@ -87,10 +76,12 @@ fn decide(
     logged_in: Option<&LoggedIn>,
     consent: Option<&Consent>,
 ) -> String {
+    let subject = logged_in.map(|who| Subject::new(who.account.subject.as_str()));
     let step = next_step(Situation {
         pending,
         client,
         logged_in,
+        subject: subject.as_ref(),
         consent,
         now: NOW,
     });
@@ -185,21 +176,105 @@ fn a_session_of_another_upstream_does_not_count() {
 fn the_hinted_person_must_be_the_one() {
     let who = logged_in(0);
     let mut expecting = pending(&[]);
-    expecting.expected_subject = Some("somebody else".into());
+    expecting.expected_subject = Some(Subject::new("somebody else"));
     assert_eq!(decide(&expecting, &client(), Some(&who), None), "Login");
     expecting.logged_in = Some(who.session.id.clone());
     assert_eq!(
         decide(&expecting, &client(), Some(&who), None),
         "login_required"
     );
-    expecting.expected_subject = Some("subject".into());
+    expecting.expected_subject = Some(Subject::new("subject"));
     assert_eq!(decide(&expecting, &client(), Some(&who), None), "Issue");
     let mut silent = pending(&[("prompt", "none")]);
-    silent.expected_subject = Some("somebody else".into());
+    silent.expected_subject = Some(Subject::new("somebody else"));
     assert_eq!(
         decide(&silent, &client(), Some(&who), None),
         "login_required"
     );
+}
+
+/// T30: a registration that was narrowed while the person was at a page. Asked before anything is shown.
+#[test]
+fn an_answer_that_the_client_may_no_longer_have_is_refused() {
+    let who = logged_in(0);
+    let hybrid = pending(&[("response_type", "code id_token"), ("nonce", "n")]);
+    assert_eq!(decide(&hybrid, &client(), Some(&who), None), "Issue");
+    let narrowed = Client {
+        response_types: BTreeSet::from([ResponseType::Code]),
+        ..client()
+    };
+    for person in [Some(&who), None] {
+        assert_eq!(
+            decide(&hybrid, &narrowed, person, None),
+            "unauthorized_client"
+        );
+    }
+    let mut without_openid = hybrid;
+    without_openid.request.scope = Scope::parse("email").unwrap();
+    assert_eq!(
+        decide(&without_openid, &client(), Some(&who), None),
+        "invalid_scope"
+    );
+    // And the other way round: one that is registered for the hybrid type alone.
+    let hybrid_alone = Client {
+        response_types: BTreeSet::from([ResponseType::CodeIdToken]),
+        ..client()
+    };
+    assert_eq!(
+        decide(&pending(&[]), &hybrid_alone, Some(&who), None),
+        "unauthorized_client"
+    );
+}
+
+/// A login of the account page's own never ends in a code, and linking wants a fresh login of each of the two, however
+/// long the pages in between were open.
+#[test]
+fn an_errand_wants_fresh_logins_and_gives_no_code() {
+    let issuer = Issuer::parse("https://login.example.org").unwrap();
+    let step = |errand: Errand, age: i64, logged_in_here: bool| {
+        let who = logged_in(age);
+        let (client, mut pending) =
+            errand::begin(&issuer, errand, Some(&who.account), NOW).unwrap();
+        pending.logged_in = logged_in_here.then(|| who.session.id.clone());
+        decide(&pending, &client, Some(&who), None)
+    };
+    let login = UpstreamSubject {
+        upstream: UpstreamId::new("staff"),
+        subject: "7".to_owned(),
+    };
+    let link = |age: Option<i64>| Errand::Link {
+        asked: true,
+        proven: age.map(|age| ProvenLogin {
+            login: login.clone(),
+            profile: Profile::default(),
+            at: NOW - age,
+        }),
+    };
+    let unlink = || Errand::Unlink {
+        login: login.clone(),
+    };
+    let (fresh, old) = (errand::FRESH_SECONDS, errand::FRESH_SECONDS + 1);
+    for here in [false, true] {
+        assert_eq!(step(Errand::Account, 5000, here), "AccountPage");
+        assert_eq!(step(link(None), fresh, here), "OtherLogin");
+        assert_eq!(step(link(None), old, here), "Login");
+        assert_eq!(step(link(Some(fresh)), fresh, here), "Confirm");
+        assert_eq!(step(link(Some(old)), 0, here), "OtherLogin");
+        assert_eq!(step(link(Some(0)), old, here), "Login");
+        assert_eq!(step(link(Some(-60)), 0, here), "OtherLogin");
+        assert_eq!(step(unlink(), fresh, here), "Confirm");
+        assert_eq!(step(unlink(), old, here), "Login");
+    }
+    // For nobody else than the person who began it, who may try again.
+    let who = logged_in(0);
+    let mut other = logged_in(0);
+    other.account.subject = AccountSubject::new("another");
+    for errand in [link(Some(0)), unlink()] {
+        let (client, mut pending) =
+            errand::begin(&issuer, errand, Some(&who.account), NOW).unwrap();
+        pending.logged_in = Some(other.session.id.clone());
+        assert_eq!(decide(&pending, &client, Some(&other), None), "Login");
+    }
 }
 
 #[test]

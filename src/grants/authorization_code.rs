@@ -10,6 +10,7 @@ use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
 use crate::protocol::secret::Secret;
 use crate::store::Redemption;
+use crate::tokens::subject;
 
 use super::Grants;
 
@@ -57,7 +58,7 @@ impl AuthorizationCodeRequest {
         )?;
         let grant = code.grant;
         let account = grants
-            .account_for(client, &grant.account_id, &grant.authentication.upstream)
+            .account_for(client, &grant.account_id, &grant.authentication)
             .await?;
         // What was withdrawn since the person agreed is not given (T17).
         let scope = grant.scope.narrowed_to(&client.scope);
@@ -89,6 +90,7 @@ impl AuthorizationCodeRequest {
         match redemption {
             Redemption::Redeemed => {}
             Redemption::Replayed => {
+                grants.metrics.replayed("authorization_code");
                 tracing::warn!(
                     target: "portico::audit",
                     event = "code_replayed",
@@ -100,12 +102,14 @@ impl AuthorizationCodeRequest {
             }
             Redemption::Gone => return Err(code::unknown()),
         }
+        let subject = subject::for_client(&grants.secrets, client, &account)?;
         Ok(Authorization {
             client_id: family.client_id,
             scope: family.scope,
             person: Some(Person {
+                claims: client.claims_about(&subject, &account, &family.authentication),
+                subject,
                 account_id: account.id,
-                subject: account.subject,
                 authentication: family.authentication,
                 nonce: grant.nonce,
                 family_id: family.id,

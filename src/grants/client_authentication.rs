@@ -88,6 +88,7 @@ impl Grants {
         if self.store.reserve_attempt(bucket, policy, now).await? {
             return Ok(());
         }
+        self.metrics.throttled("client_secret");
         Err(OAuthError::new(
             ErrorCode::TemporarilyUnavailable,
             "too many wrong secrets from this address; try again later",

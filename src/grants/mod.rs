@@ -12,14 +12,16 @@ use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
-use crate::model::session::SessionLifetime;
+use crate::model::session::{Authentication, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{AccountId, UpstreamId};
+use crate::protocol::ids::AccountId;
 use crate::protocol::params::Params;
 use crate::protocol::token::{ExchangedToken, GrantType};
+use crate::recheck::Rechecks;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::tokens::Mint;
 use crate::upstream::Upstreams;
 use crate::vault::Vault;
@@ -56,6 +58,10 @@ pub struct Grants {
     pub upstreams: Upstreams,
     /// Where those of people are.
     pub vault: Vault,
+    /// Whether people are still who they were.
+    pub rechecks: Rechecks,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// A token request, parsed by its grant.
@@ -119,22 +125,37 @@ impl TokenRequest {
 }
 
 impl Grants {
-    /// The account behind a grant, unless the person may no longer use the client: closed by an administrator, or of
-    /// an upstream that the client does not serve (any more). Asked on every grant that has a person (T15).
+    /// The account behind a grant, unless the person may no longer use the client: closed by an administrator, of an
+    /// upstream that the client does not serve (any more) or that does not let them in any more, or not of those whom
+    /// the client is for. Asked on every grant that has a person, before anything is spent (T15).
     async fn account_for(
         &self,
         client: &Client,
         account_id: &AccountId,
-        upstream: &UpstreamId,
+        authentication: &Authentication,
     ) -> Result<Account, OAuthError> {
-        if !client.allows_upstream(upstream) {
+        if !client.allows_upstream(&authentication.upstream) {
             return Err(OAuthError::invalid_grant(
                 "this client does not serve people of that upstream",
             ));
         }
-        match self.store.find_account(account_id).await? {
-            Some(account) if account.disabled_at.is_none() => Ok(account),
-            _ => Err(OAuthError::invalid_grant("the account was closed")),
+        let account = match self
+            .store
+            .find_account_of_session(&authentication.session_id)
+            .await?
+        {
+            Some(account) if account.is_open() && account.id == *account_id => account,
+            _ => return Err(OAuthError::invalid_grant("the account was closed")),
+        };
+        let account = self
+            .rechecks
+            .standing(client, &authentication.session_id, account)
+            .await?;
+        match client.lacking(&account.profile) {
+            None => Ok(account),
+            Some(lacking) => Err(
+                OAuthError::invalid_grant("this person may not use this client").because(lacking),
+            ),
         }
     }
 }

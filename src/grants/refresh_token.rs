@@ -9,7 +9,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::params::Params;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
-use crate::tokens::refresh_token;
+use crate::tokens::{refresh_token, subject};
 
 use super::Grants;
 
@@ -48,18 +48,27 @@ impl RefreshTokenRequest {
             .await?
             .filter(|family| family.client_id == client.client_id)
             .ok_or_else(unknown)?;
-        let account = grants
-            .account_for(client, &family.account_id, &family.authentication.upstream)
-            .await?;
+        let now = grants.clock.now();
+        if let Spend::Replay | Spend::Ended = family.spend(generation, now, grants.family_lifetime)
+        {
+            // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
+            grants.spend(&family, generation).await?;
+            return Err(unknown());
+        }
         let granted = self.granted(client, &family)?;
         grants.require_session(&family).await?;
+        let account = grants
+            .account_for(client, &family.account_id, &family.authentication)
+            .await?;
         let generation = grants.spend(&family, generation).await?;
+        let subject = subject::for_client(&grants.secrets, client, &account)?;
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope: granted,
             person: Some(Person {
+                claims: client.claims_about(&subject, &account, &family.authentication),
+                subject,
                 account_id: account.id,
-                subject: account.subject,
                 authentication: family.authentication,
                 nonce: None,
                 family_id: family.id,
@@ -146,6 +155,7 @@ impl Grants {
             }
             Spend::Replay => {
                 self.store.revoke_family(&family.id, now).await?;
+                self.metrics.replayed("refresh_token");
                 tracing::warn!(
                     target: "portico::audit",
                     event = "refresh_token_replayed",

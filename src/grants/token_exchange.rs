@@ -178,15 +178,7 @@ impl Grants {
         upstream: &Upstream,
     ) -> Result<UpstreamTokens, OAuthError> {
         let login = &family.authentication;
-        let account = self
-            .account_for(client, &family.account_id, &login.upstream)
-            .await?;
-        if !client.allows_upstream(&upstream.id) {
-            return Err(OAuthError::new(
-                ErrorCode::UnauthorizedClient,
-                format!("this client does not serve the upstream {}", upstream.id),
-            ));
-        }
+        let account = self.account_for(client, &family.account_id, login).await?;
         let session = self.store.find_session(&login.session_id).await?;
         let now = self.clock.now();
         let session = session

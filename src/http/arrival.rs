@@ -3,6 +3,7 @@
 //! cookie beside the others, as the upstream's tokens may be, is a row that expires; the cookie holds the secret that finds
 //! it. A row is made for a credential that an upstream has honored and for nothing else.
 
+use axum::extract::FromRef as _;
 use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use crate::store::Store;
 use crate::upstream::{Identity, LoginError};
 
 use super::cookies::{CookieNames, RequestCookies};
+use super::state::HttpState;
 
 /// How long a redeemed arrival waits for the GET that follows, in seconds.
 pub(super) const ARRIVAL_SECONDS: i64 = 60;
@@ -29,9 +31,14 @@ const ROW: &str = "row.";
 #[derive(Serialize, Deserialize)]
 pub(super) struct Arrival {
     pub(super) upstream: UpstreamId,
+    /// The landing's application; empty at the callback.
     pub(super) application: String,
     pub(super) until: UnixTime,
     pub(super) who: Who,
+    /// Whether a page of the upstream's site sent them, as the browser says.
+    pub(super) from_site: bool,
+    /// The flow of this browser that goes on when the person says yes.
+    pub(super) flow: Option<String>,
 }
 
 /// Whom a credential turned out to be.
@@ -76,13 +83,23 @@ impl Refusal {
 
 /// Reads and writes arrivals, for one request.
 pub(super) struct Arrivals<'a> {
-    pub(super) names: CookieNames,
-    pub(super) secrets: Secrets,
-    pub(super) store: Store,
-    pub(super) cookies: &'a RequestCookies,
+    names: CookieNames,
+    secrets: Secrets,
+    store: Store,
+    cookies: &'a RequestCookies,
 }
 
-impl Arrivals<'_> {
+impl<'a> Arrivals<'a> {
+    /// Those of the browser that sent these cookies.
+    pub(super) fn of(state: &HttpState, cookies: &'a RequestCookies) -> Self {
+        Self {
+            names: CookieNames::from_ref(state),
+            secrets: Secrets::from_ref(state),
+            store: Store::from_ref(state),
+            cookies,
+        }
+    }
+
     /// Keeps `arrival` under `handle`: the cookie that it waits in, or that finds its row.
     pub(super) async fn keep(
         &self,

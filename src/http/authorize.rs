@@ -13,10 +13,10 @@ use crate::model::client::{Client, ReturnTo};
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
+use crate::protocol::ids::Subject;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
-use crate::protocol::response::ResponseType;
 use crate::store::Store;
 use crate::tokens::Mint;
 
@@ -126,10 +126,8 @@ impl Endpoint {
                 ))
             })?
             .client;
-        // An unsupported type is told to the client, in the mode that its kind would use (RFC 6749 section 4.1.2.1).
-        let assumed = ResponseType::Code;
         let return_to = client
-            .return_to(&asked, assumed, &self.issuer)
+            .return_to(&asked, &self.issuer)
             .map_err(AuthorizeError::Page)?;
         let result = AuthorizationRequest::read(params).and_then(|request| {
             let named = asked.redirect_uri.is_some();
@@ -150,7 +148,7 @@ impl Endpoint {
 
     /// The person that a verified hint names (T29). A hint that is none of ours is an error: ignoring it would log in
     /// somebody whom the client did not expect.
-    fn hinted_subject(&self, client: &Client, hint: &str) -> Result<String, OAuthError> {
+    fn hinted_subject(&self, client: &Client, hint: &str) -> Result<Subject, OAuthError> {
         let claims = self.mint.read_id_token_hint(hint).map_err(|error| {
             OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
                 .because(error)
@@ -160,6 +158,6 @@ impl Endpoint {
                 "id_token_hint was issued to another client",
             ));
         }
-        Ok(claims.sub)
+        Ok(Subject::new(claims.sub))
     }
 }

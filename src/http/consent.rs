@@ -20,7 +20,7 @@ use super::login::display_name;
 use super::page::{self, FormTargets, Page};
 use super::resume::{self, CurrentLogin, FlowRequest, OpenFlow};
 use super::return_to::see_other;
-use super::state::HttpState;
+use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 
 pub(super) fn router() -> Router<HttpState> {
@@ -53,6 +53,7 @@ async fn show(
     let page = Page::current();
     let texts = page.texts;
     let app = open.client.display_name();
+    let upstreams = Upstreams::from_ref(&state);
     let mut scopes: Vec<&str> = open.pending.request.scope.iter().collect();
     // Who the person is comes first; a scope has no order of its own.
     scopes.sort_by_key(|scope| *scope != scope::OPENID);
@@ -63,7 +64,7 @@ async fn show(
         intro: (texts.consent_intro)(app),
         scopes: scopes
             .into_iter()
-            .map(|scope| describe(texts, scope))
+            .map(|scope| describe(texts, &upstreams, scope))
             .collect(),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
@@ -74,7 +75,13 @@ async fn show(
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 
-fn describe(texts: &Texts, scope: &str) -> String {
+pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, scope: &str) -> String {
+    let upstream = scope
+        .strip_prefix(scope::UPSTREAM_PREFIX)
+        .and_then(|id| upstreams.find(id));
+    if let Some(upstream) = upstream {
+        return (texts.scope_upstream)(&upstream.label);
+    }
     match scope {
         scope::OPENID => texts.scope_openid.to_owned(),
         scope::PROFILE => texts.scope_profile.to_owned(),

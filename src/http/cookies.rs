@@ -47,6 +47,11 @@ impl CookieNames {
         format!("{}-away", self.prefix())
     }
 
+    /// Where to go on when the browser comes back from an upstream's sign-off.
+    pub(super) fn sign_off(self) -> String {
+        format!("{}-sign-off", self.prefix())
+    }
+
     /// Somebody whom an upstream's page has sent.
     pub(super) fn arrival(self, handle: &str) -> String {
         format!("{}-arrival-{handle}", self.prefix())

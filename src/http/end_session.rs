@@ -17,14 +17,13 @@ use crate::protocol::authorize::MAX_STATE_BYTES;
 use crate::protocol::claims::IdTokenClaims;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::ClientId;
+use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
 use crate::protocol::{jws, redirect_uri};
 use crate::store::Store;
 use crate::tokens::Mint;
 
-use super::context;
 use super::cookies::{self, CookieNames};
 use super::error::{PageError, Trouble};
 use super::form::{self, PageForm};
@@ -32,7 +31,8 @@ use super::login::display_name;
 use super::page::{self, FormTargets, Page};
 use super::resume::CurrentLogin;
 use super::return_to::see_other;
-use super::state::HttpState;
+use super::state::{HttpState, Upstreams};
+use super::{context, sender, sign_off};
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route(path::END_SESSION, get(by_get).post(by_post))
@@ -47,20 +47,17 @@ struct ConfirmPage {
     form_token: String,
 }
 
-#[derive(Template)]
-#[template(path = "pages/signed_out.html")]
-struct SignedOutPage {
-    page: Page,
-}
-
 /// A logout request, checked; sealed, it waits in a URL or a form of ours.
-#[derive(Serialize, Deserialize)]
-struct Logout {
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Logout {
     /// Where the browser goes afterwards, `state` included.
-    destination: Option<String>,
+    pub(super) destination: Option<String>,
     /// What the verified hint says, which may end its own session unasked.
-    hint: Option<IdTokenClaims>,
-    locale: Option<Locale>,
+    pub(super) hint: Option<IdTokenClaims>,
+    pub(super) locale: Option<Locale>,
+    /// The upstream that says that the person has signed out there.
+    #[serde(default)]
+    pub(super) signed_off: Option<UpstreamId>,
 }
 
 impl Logout {
@@ -102,6 +99,7 @@ impl Logout {
             destination: destination.map(|uri| with_state(uri.as_str(), sent_state)),
             hint,
             locale: locale.and_then(Locale::from_ui_locales),
+            signed_off: None,
         })
     }
 
@@ -128,6 +126,7 @@ fn with_state(uri: &str, state: Option<&str>) -> String {
 async fn by_get(
     State(state): State<HttpState>,
     CurrentLogin(logged_in): CurrentLogin,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
@@ -143,7 +142,11 @@ async fn by_get(
     context::prefer(logout.locale);
     let session = logged_in.as_ref().map(|who| &who.session);
     match (logout::next_step(session, logout.hint.as_ref()), logged_in) {
-        (LogoutStep::Confirm, Some(who)) => confirm(&secrets, &logout, &who),
+        // The sign-out link of the upstream's own web site.
+        (LogoutStep::Confirm, Some(who)) if is_from_site(&state, &who, &headers) => {
+            end(&state, &logout, &who).await
+        }
+        (LogoutStep::Confirm, Some(who)) => confirm(&state, &logout, &who).await,
         (LogoutStep::End, Some(who)) => end(&state, &logout, &who).await,
         _ => Ok(leave(&state, &logout)),
     }
@@ -177,33 +180,67 @@ async fn by_post(
     end(&state, &logout, &who).await
 }
 
-fn confirm(secrets: &Secrets, logout: &Logout, who: &LoggedIn) -> Result<Response, PageError> {
+fn is_from_site(state: &HttpState, who: &LoggedIn, headers: &HeaderMap) -> bool {
+    let upstreams = Upstreams::from_ref(state);
+    let upstream = upstreams.find(who.session.upstream.as_str());
+    sender::is_site(
+        headers,
+        upstream.and_then(|upstream| upstream.site.as_ref()),
+    )
+}
+
+/// Asks.
+pub(super) async fn confirm(
+    state: &HttpState,
+    logout: &Logout,
+    who: &LoggedIn,
+) -> Result<Response, PageError> {
     let page = Page::current();
+    let secrets = Secrets::from_ref(state);
     let template = ConfirmPage {
         question: (page.texts.sign_out_question)(display_name(who)),
-        logout: logout.seal(secrets)?,
-        form_token: form::token(secrets, &["logout", who.session.id.as_str()])?,
+        logout: logout.seal(&secrets)?,
+        form_token: form::token(&secrets, &["logout", who.session.id.as_str()])?,
         page,
     };
-    let targets = FormTargets::ending_at(logout.destination.as_deref());
+    let departure = sign_off::departure(state, &who.session, logout.signed_off.as_ref()).await;
+    let trip = departure
+        .as_ref()
+        .map(|departure| departure.trip.url.as_str());
+    let ends = logout.destination.as_deref().into_iter().chain(trip);
+    let targets = FormTargets::ending_at(ends);
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 
+/// The session ends before the browser goes anywhere: whatever happens on the way, it is over here.
 async fn end(state: &HttpState, logout: &Logout, who: &LoggedIn) -> Result<Response, PageError> {
     Flow::from_ref(state).log_out(&who.session).await?;
-    Ok(leave(state, logout))
+    let departure = sign_off::departure(state, &who.session, logout.signed_off.as_ref()).await;
+    let response = match departure {
+        Some(departure) => sign_off::depart(state, logout, departure)?,
+        None => arrive(logout),
+    };
+    Ok(without_session(state, response))
 }
 
 /// On to where the client wanted the browser, or to a page that says it is done; without a session cookie either way.
 fn leave(state: &HttpState, logout: &Logout) -> Response {
-    let mut response = if let Some(destination) = &logout.destination {
-        see_other(destination)
-    } else {
-        let template = SignedOutPage {
-            page: Page::current(),
-        };
-        page::render(StatusCode::OK, &template, &FormTargets::default())
-    };
+    without_session(state, arrive(logout))
+}
+
+/// The page that says it is done.
+pub(super) fn signed_out(state: &HttpState) -> Response {
+    without_session(state, sign_off::done())
+}
+
+fn arrive(logout: &Logout) -> Response {
+    match &logout.destination {
+        Some(destination) => see_other(destination),
+        None => sign_off::done(),
+    }
+}
+
+fn without_session(state: &HttpState, mut response: Response) -> Response {
     let names = CookieNames::from_ref(state);
     cookies::set(response.headers_mut(), [names.remove(names.session())]);
     response

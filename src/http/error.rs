@@ -60,6 +60,10 @@ pub enum Trouble {
     Anonymous,
     /// An upstream's page sent somebody with a credential that it did not honor.
     Arrival,
+    /// The account is closed.
+    Closed,
+    /// Logins cannot be linked or unlinked.
+    Link,
     /// Something of ours failed.
     Server,
     /// No such page.
@@ -81,7 +85,8 @@ impl Trouble {
     const fn status(self) -> StatusCode {
         match self {
             Self::Request | Self::Expired | Self::Form | Self::Away => StatusCode::BAD_REQUEST,
-            Self::Anonymous => StatusCode::FORBIDDEN,
+            Self::Anonymous | Self::Closed => StatusCode::FORBIDDEN,
+            Self::Link => StatusCode::CONFLICT,
             Self::Arrival => StatusCode::BAD_GATEWAY,
             Self::Done => StatusCode::OK,
             Self::Server => StatusCode::INTERNAL_SERVER_ERROR,
@@ -99,6 +104,8 @@ impl Trouble {
             Self::Away => (texts.error_away, texts.error_away_what),
             Self::Anonymous => (texts.error_anonymous, texts.error_anonymous_what),
             Self::Arrival => (texts.error_arrival, texts.error_arrival_what),
+            Self::Closed => (texts.error_closed, texts.error_closed_what),
+            Self::Link => (texts.error_link, texts.error_link_what),
             Self::Server => (texts.error_server, texts.error_server_what),
             Self::NotFound => (texts.error_not_found, texts.error_not_found_what),
         }

@@ -135,7 +135,7 @@ impl Endpoint {
         let account = self.flow.person_behind(claims).await?;
         let account =
             account.ok_or_else(|| invalid_token("its family, session or account has ended"))?;
-        Ok(Some(account.id))
+        Ok(Some(account.0.id))
     }
 }
 

@@ -3,22 +3,20 @@
 //!
 //! They come by a POST across sites, and so without our cookies (SameSite=Lax). What they bring is redeemed at once, for
 //! it may be good for one use and for minutes only; who it is waits, sealed, in a cookie for the GET of our own that
-//! follows, where the cookies are. With somebody away from this browser that flow goes on. Without, the person is asked:
-//! any site could have sent this browser here with a credential of somebody else's, so nobody is signed in silently
-//! (T25).
+//! follows, where the cookies are. With somebody away from this browser, and a delivery that the browser says is from the
+//! upstream's site, that flow goes on. Otherwise the person is asked: any site could have sent this browser here with a
+//! credential of somebody else's, so nobody is signed in silently (T25).
 
-use askama::Template;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use crate::clock::{UnixTime, random_id};
 use crate::flow::{Flow, LoggedIn};
-use crate::keys::Secrets;
 use crate::model::client::Client;
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
@@ -26,17 +24,20 @@ use crate::protocol::params::Params;
 use crate::store::Store;
 use crate::upstream::{LandingApplication, LoginError, Upstream};
 
-use super::arrival::{ANSWER_SECONDS, ARRIVAL_SECONDS, Arrival, Arrivals, Refusal, Who};
+use super::account;
+use super::arrival::{ARRIVAL_SECONDS, Arrival, Arrivals, Refusal, Who};
 use super::away::{Away, AwayList, Match};
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames, RequestCookies};
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
-use super::login::{self, Notice, Show, display_name};
-use super::page::{self, FormTargets, Page};
+use super::login::{self, Notice, Show};
+use super::page::Page;
+use super::question::{self, Question};
 use super::resume::{CurrentLogin, OpenFlow};
 use super::return_to::see_other;
+use super::sender;
 use super::state::{HttpState, Upstreams};
 use super::upstream::find;
 
@@ -45,24 +46,6 @@ pub(super) fn router() -> Router<HttpState> {
         "/upstream/{id}/landing/{application}",
         get(arrived).post(receive),
     )
-}
-
-#[derive(Template)]
-#[template(path = "pages/landing.html")]
-struct LandingPage {
-    page: Page,
-    go_on_as: String,
-    arrived_as: String,
-    action: String,
-    arrival: String,
-    form_token: String,
-}
-
-#[derive(Template)]
-#[template(path = "pages/signed_in.html")]
-struct SignedInPage {
-    page: Page,
-    signed_in_as: String,
 }
 
 /// One landing, and everything its steps need.
@@ -105,6 +88,7 @@ impl Place {
         params: &Params,
         address: &str,
         cookies: &RequestCookies,
+        from_site: impl Fn(&Upstream) -> bool,
     ) -> Result<Response, PageError> {
         let (upstream, landing) = find(&self.upstreams, &self.id, |upstream| {
             upstream.landing.as_deref()
@@ -128,32 +112,41 @@ impl Place {
             application: self.application.clone(),
             until: self.now + ARRIVAL_SECONDS,
             who,
+            from_site: from_site(upstream),
+            flow: None,
         };
         let handle = random_id();
         let mut response = see_other(&format!("{}?arrival={handle}", self.path()));
-        let arrivals = self.arrivals(cookies);
+        let arrivals = Arrivals::of(&self.state, cookies);
         let cookie = arrivals.keep(&handle, &arrival, self.now).await?;
         cookies::set(response.headers_mut(), [cookie]);
         Ok(response)
     }
 
-    fn arrivals<'a>(&self, cookies: &'a RequestCookies) -> Arrivals<'a> {
-        Arrivals {
-            names: CookieNames::from_ref(&self.state),
-            secrets: Secrets::from_ref(&self.state),
-            store: Store::from_ref(&self.state),
-            cookies,
-        }
-    }
-
     /// The arrival that `handle` names in this browser, for this landing.
     async fn arrival(&self, cookies: &RequestCookies, handle: &str) -> Result<Arrival, PageError> {
-        let found = self.arrivals(cookies).find(handle, self.now).await?;
+        let arrivals = Arrivals::of(&self.state, cookies);
+        let found = arrivals.find(handle, self.now).await?;
         found
-            .filter(|arrival| {
-                arrival.upstream.as_str() == self.id && arrival.application == self.application
-            })
+            .filter(|arrival| self.is_of(arrival))
             .ok_or_else(|| PageError::new(Trouble::Away))
+    }
+
+    fn is_of(&self, arrival: &Arrival) -> bool {
+        arrival.upstream.as_str() == self.id && arrival.application == self.application
+    }
+
+    /// The arrival is used, and whoever it belongs to is not away any more.
+    async fn forget(
+        &self,
+        response: &mut Response,
+        cookies: &RequestCookies,
+        handle: &str,
+        away: &AwayList,
+    ) -> Result<(), PageError> {
+        let used = Arrivals::of(&self.state, cookies).forget(handle).await?;
+        cookies::set(response.headers_mut(), [away.cookie()?, used]);
+        Ok(())
     }
 
     /// The client to go on to, if it serves this upstream (T15).
@@ -172,28 +165,20 @@ impl Place {
             .filter(|client| client.allows_upstream(&upstream.id)))
     }
 
-    /// On to the app, or to a page that says that the person is signed in.
-    async fn go_on(&self, who: &LoggedIn) -> Result<Response, PageError> {
+    /// On to the app, or to the account page.
+    async fn go_on(&self) -> Result<Response, PageError> {
         let issuer = Issuer::from_ref(&self.state);
         let client = self.client().await?;
-        if let Some(url) = client.and_then(|client| client.go_on_url(&issuer)) {
-            return Ok(see_other(&url));
-        }
-        let page = Page::current();
-        let template = SignedInPage {
-            signed_in_as: (page.texts.signed_in_as)(display_name(who)),
-            page,
-        };
-        let targets = FormTargets::default();
-        Ok(page::render(StatusCode::OK, &template, &targets))
+        let url = client.and_then(|client| client.go_on_url(&issuer));
+        Ok(see_other(url.as_deref().unwrap_or(account::PATH)))
     }
 }
 
 async fn receive(
     State(state): State<HttpState>,
     path: Result<Path<(String, String)>, PathRejection>,
+    (flow_cookies, request_cookies): (FlowCookies, RequestCookies),
     CurrentLogin(logged_in): CurrentLogin,
-    request_cookies: RequestCookies,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,
@@ -205,9 +190,12 @@ async fn receive(
     };
     let form = PageForm(params);
     if form.optional("form_token")?.is_some() {
-        return answered(&place, &form, &request_cookies, logged_in).await;
+        return answered(&place, &form, &request_cookies, flow_cookies, logged_in).await;
     }
-    place.redeem(&form.0, &address, &request_cookies).await
+    let from_site = |upstream: &Upstream| sender::is_site(&headers, upstream.site.as_ref());
+    place
+        .redeem(&form.0, &address, &request_cookies, from_site)
+        .await
 }
 
 async fn arrived(
@@ -227,7 +215,10 @@ async fn arrived(
         // No version is known to send the token in the address, where logs and histories keep it; but none is known
         // not to (research, section 2).
         tracing::warn!(upstream = place.id, "a landing was asked by GET");
-        return place.redeem(&params, &address, &request_cookies).await;
+        // What brought an address about is not to be told: a redirect says no origin of its own.
+        return place
+            .redeem(&params, &address, &request_cookies, |_| false)
+            .await;
     };
     let came = come(&place, handle, flow_cookies, &request_cookies, logged_in).await;
     // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
@@ -279,28 +270,52 @@ async fn come(
             } else {
                 let open =
                     OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
-                expected(place, open, upstream, arrival.who).await?
+                let came = (handle, arrival);
+                return expected(place, came, open, request_cookies, &away).await;
             }
         }
     };
-    let used = place.arrivals(request_cookies).forget(handle).await?;
-    cookies::set(response.headers_mut(), [away.cookie()?, used]);
+    place
+        .forget(&mut response, request_cookies, handle, &away)
+        .await?;
     Ok(response)
 }
 
-/// Somebody whom a flow of this browser waits for.
+/// Somebody whom a flow of this browser waits for. `away` are those who are still away.
 async fn expected(
     place: &Place,
+    (handle, arrival): (&str, Arrival),
     open: OpenFlow,
-    upstream: &Upstream,
-    who: Who,
+    request_cookies: &RequestCookies,
+    away: &AwayList,
 ) -> Result<Response, PageError> {
+    let (upstream, _) = place.upstream()?;
     if !open.client.allows_upstream(&upstream.id) {
         return Err(PageError::new(Trouble::Away));
     }
-    let error = match who {
+    let error = match arrival.who {
         Who::Person(identity) => {
-            return login::finish(&place.state, open, upstream, *identity).await;
+            if !arrival.from_site && question::is_needed(&open, upstream, &identity).await? {
+                let question = Question {
+                    upstream,
+                    handle,
+                    arrival: Arrival {
+                        flow: Some(open.handle.clone()),
+                        who: Who::Person(identity),
+                        ..arrival
+                    },
+                    action: place.path(),
+                    ends_at: Some(open.pending.return_to.redirect_uri()),
+                };
+                let mut response = question::ask(&place.state, request_cookies, question).await?;
+                cookies::set(response.headers_mut(), [away.cookie()?]);
+                return Ok(response);
+            }
+            let mut response = login::finish(&place.state, open, upstream, *identity).await?;
+            place
+                .forget(&mut response, request_cookies, handle, away)
+                .await?;
+            return Ok(response);
         }
         Who::Anonymous => LoginError::Anonymous,
         Who::Refused(refusal) => refusal.into_error(),
@@ -309,23 +324,26 @@ async fn expected(
         notice: Some(Notice::Returned(upstream.label.clone(), error)),
         ..Show::default()
     };
-    login::page(&place.state, &open, show).await
+    let mut response = login::page(&place.state, &open, show).await?;
+    place
+        .forget(&mut response, request_cookies, handle, away)
+        .await?;
+    Ok(response)
 }
 
 /// Somebody who comes from the upstream's site, without an app of ours having sent them.
 async fn unasked(
     place: &Place,
     handle: &str,
-    mut arrival: Arrival,
+    arrival: Arrival,
     request_cookies: &RequestCookies,
     logged_in: Option<LoggedIn>,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
-    let page = Page::current();
     let identity = match &arrival.who {
         Who::Person(identity) => identity,
         Who::Anonymous => {
-            let text = (page.texts.sign_in_at)(&upstream.label);
+            let text = (Page::current().texts.sign_in_at)(&upstream.label);
             let link = application.sign_in.map(|url| Link {
                 href: url.into(),
                 text,
@@ -338,27 +356,18 @@ async fn unasked(
     if let Some(who) = &logged_in
         && flow.is_same_person(who, &upstream.id, identity).await?
     {
-        return place.go_on(who).await;
+        return place.go_on().await;
     }
-    let name = identity.profile.display_name().unwrap_or(&identity.subject);
-    let secrets = Secrets::from_ref(&place.state);
-    let template = LandingPage {
-        go_on_as: (page.texts.go_on_as)(name),
-        arrived_as: (page.texts.arrived_as)(&upstream.label, name),
-        action: place.path(),
-        arrival: handle.to_owned(),
-        form_token: form::token(&secrets, &["landing", handle])?,
-        page,
-    };
     let client = place.client().await?;
     let target = client.and_then(|client| client.go_on_url(&Issuer::from_ref(&place.state)));
-    let targets = FormTargets::ending_at(target.as_deref());
-    let mut response = page::render(StatusCode::OK, &template, &targets);
-    arrival.until = place.now + ANSWER_SECONDS;
-    let arrivals = place.arrivals(request_cookies);
-    let kept = arrivals.keep(handle, &arrival, place.now).await?;
-    cookies::set(response.headers_mut(), [kept]);
-    Ok(response)
+    let question = Question {
+        upstream,
+        handle,
+        arrival,
+        action: place.path(),
+        ends_at: target.as_deref(),
+    };
+    question::ask(&place.state, request_cookies, question).await
 }
 
 /// "Continue as …?" was answered with yes.
@@ -366,23 +375,33 @@ async fn answered(
     place: &Place,
     form: &PageForm,
     request_cookies: &RequestCookies,
+    flow_cookies: FlowCookies,
     logged_in: Option<LoggedIn>,
 ) -> Result<Response, PageError> {
-    let handle = form.field("arrival")?;
-    form.require_token(&Secrets::from_ref(&place.state), &["landing", handle])?;
-    let arrival = place.arrival(request_cookies, handle).await?;
-    let Who::Person(identity) = arrival.who else {
-        return Err(PageError::new(Trouble::Form));
-    };
+    let (handle, arrival, identity) =
+        question::answered(&place.state, form, request_cookies, |arrival| {
+            place.is_of(arrival)
+        })
+        .await?;
     let (upstream, _) = place.upstream()?;
+    if let Some(flow) = &arrival.flow {
+        let open = OpenFlow::find(&place.state, flow_cookies, logged_in, flow).await?;
+        let answer = (handle, identity);
+        return question::go_on(&place.state, upstream, answer, open, request_cookies).await;
+    }
     let previous = logged_in.as_ref().map(|who| &who.session);
     let new = Flow::from_ref(&place.state)
-        .log_in(&upstream.id, *identity, previous)
+        .log_in(&upstream.id, identity, previous)
         .await?;
-    let mut response = place.go_on(&new.logged_in).await?;
+    let Some(new) = new else {
+        login::log_failure(&upstream.label, &login::closed());
+        return Err(PageError::new(Trouble::Closed));
+    };
+    let mut response = place.go_on().await?;
     let names = CookieNames::from_ref(&place.state);
     let session = names.make(names.session(), new.secret.expose().to_owned(), None);
-    let used = place.arrivals(request_cookies).forget(handle).await?;
+    let arrivals = Arrivals::of(&place.state, request_cookies);
+    let used = arrivals.forget(handle).await?;
     cookies::set(response.headers_mut(), [session, used]);
     Ok(response)
 }

@@ -9,6 +9,7 @@ use axum::routing::get;
 
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
+use crate::model::authorization::Errand;
 use crate::protocol::error::chain;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -17,9 +18,10 @@ use crate::upstream::{
     Upstream,
 };
 
+use super::account;
 use super::client_address::ClientAddress;
 use super::cookies::{self, CookieNames};
-use super::error::{PageError, Trouble};
+use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::page::{self, FormTargets, Page};
@@ -47,6 +49,8 @@ struct LoginPage {
     /// Whether the password form has to say whose it is.
     several: bool,
     ways: Vec<Way>,
+    /// Where to go who has thought better of it.
+    turn_back: Option<Link>,
 }
 
 struct AccountChoice {
@@ -58,12 +62,15 @@ struct PasswordForm {
     upstream: String,
     label: String,
     username: String,
+    away: Option<String>,
 }
 
 struct Way {
     upstream: String,
     text: String,
     redirect: bool,
+    /// That it does not answer at the moment.
+    away: Option<String>,
 }
 
 /// Something to tell above the form.
@@ -74,8 +81,18 @@ pub(super) enum Notice {
     Missing,
     /// A field was too long.
     TooLong,
+    /// The account of this name may not use this app.
+    OtherAccount(String, String),
+    /// This upstream could not be asked whether its person is still who they were.
+    Unconfirmed(String),
     /// Several flows were away at one upstream, and it did not say which came back.
     Ambiguous,
+    /// Whoever logged in is not the person that the page is for.
+    SomebodyElse,
+    /// The login that is to be linked is one of the account's own.
+    LinkedAlready,
+    /// The account has a login of that upstream.
+    SameUpstream(String),
     /// The login with our form failed at this upstream.
     Failed(String, LoginError),
     /// The person came back from this upstream's own page, without success.
@@ -86,7 +103,12 @@ impl Notice {
     const fn status(&self) -> StatusCode {
         match self {
             Self::TooOld => StatusCode::OK,
+            Self::OtherAccount(..) => StatusCode::FORBIDDEN,
+            Self::Unconfirmed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Missing | Self::TooLong | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::SomebodyElse | Self::LinkedAlready | Self::SameUpstream(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Failed(_, error) | Self::Returned(_, error) => match error {
                 // Not 401: that would need a challenge. Password managers take any 4xx for a failed login.
                 LoginError::BadCredentials(_) | LoginError::Cancelled => {
@@ -105,6 +127,11 @@ impl Notice {
             Self::Missing => texts.username_missing.to_owned(),
             Self::TooLong => texts.password_too_long.to_owned(),
             Self::Ambiguous => texts.several_sign_ins.to_owned(),
+            Self::SomebodyElse => texts.somebody_else.to_owned(),
+            Self::LinkedAlready => texts.linked_already.to_owned(),
+            Self::SameUpstream(label) => (texts.same_upstream)(label),
+            Self::OtherAccount(app, name) => (texts.other_account_needed)(app, name),
+            Self::Unconfirmed(label) => (texts.upstream_unavailable)(label),
             // Nobody typed anything here: what was refused is the code they came back with.
             Self::Returned(label, LoginError::BadCredentials(_)) => (texts.not_accepted)(label),
             Self::Failed(label, error) | Self::Returned(label, error) => match error {
@@ -127,6 +154,7 @@ impl Notice {
                 _,
                 LoginError::NotAllowed(_) | LoginError::Unavailable(_) | LoginError::Protocol(_)
             ) | Self::Returned(..)
+                | Self::Unconfirmed(_)
         )
     }
 }
@@ -149,20 +177,44 @@ async fn show(
 ) -> Result<Response, PageError> {
     let handle = resume::handle_of(query.as_deref())?;
     let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
-    match open.next_step().await? {
-        Step::Login | Step::SelectAccount => {}
-        // The back button, or another tab was quicker: nothing to ask here any more.
-        Step::Consent | Step::Issue | Step::Refuse(_) => {
-            return Ok(see_other(&resume::url(&handle)));
-        }
-    }
+    let asked = open.asks_for_other();
+    let notice = match open.next_step().await? {
+        Step::Login if !asked => unconfirmed(&state, &open),
+        Step::SelectAccount if !asked => None,
+        Step::OtherLogin if asked => None,
+        Step::OtherAccount if !asked => open.logged_in.as_ref().map(|who| {
+            let lacking = open.client.lacking(&who.account.profile);
+            tracing::info!(
+                target: "portico::audit", event = "not_admitted", client_id = %open.client.client_id,
+                account = %who.account.id, lacking, "a person may not use a client"
+            );
+            let app = open.client.display_name().to_owned();
+            Notice::OtherAccount(app, display_name(who).to_owned())
+        }),
+        // The back button, or another tab was quicker: nothing to ask here any more, or something else.
+        _ => return Ok(see_other(&resume::url(&handle))),
+    };
     let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let somebody_else = || open.is_somebody_else().then_some(Notice::SomebodyElse);
     let show = Show {
-        notice: open.restarted.then_some(Notice::TooOld),
+        notice: if open.restarted {
+            Some(Notice::TooOld)
+        } else {
+            notice.or_else(somebody_else)
+        },
         upstream: params.get("upstream").ok().flatten().map(ToOwned::to_owned),
         username: None,
     };
     page(&state, &open, show).await
+}
+
+/// That the session there is could not be confirmed, if that is why the person sees this page.
+fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
+    let session = &open.logged_in.as_ref()?.session;
+    let upstreams = Upstreams::from_ref(state);
+    let upstream = upstreams.find(session.upstream.as_str())?;
+    (open.pending.unconfirmed.as_ref() == Some(&session.id))
+        .then(|| Notice::Unconfirmed(upstream.label.clone()))
 }
 
 /// Renders the login page of a flow.
@@ -174,8 +226,9 @@ pub(super) async fn page(
     let page = Page::current();
     let texts = page.texts;
     let upstreams = Upstreams::from_ref(state);
+    let taken = account::taken_upstreams(open).await?;
     let allowed: Vec<&Upstream> = upstreams
-        .allowed(|id| open.client.allows_upstream(id))
+        .allowed(|id| open.client.allows_upstream(id) && !taken.contains(id))
         .collect();
     let offered: Vec<(&Upstream, LoginMethod)> = allowed
         .iter()
@@ -200,6 +253,7 @@ pub(super) async fn page(
             upstream: upstream.id.to_string(),
             text: text(&upstream.label),
             redirect: *method == LoginMethod::Redirect,
+            away: away(texts, upstream),
         }
     });
     let ways = ways.collect();
@@ -210,6 +264,8 @@ pub(super) async fn page(
             upstream: upstream.id.to_string(),
             label: upstream.label.clone(),
             username: show.username.or(hint).unwrap_or_default(),
+            // The notice says it already.
+            away: away(texts, upstream).filter(|_| show.notice.is_none()),
         });
     let account = match (open.next_step().await?, &open.logged_in) {
         (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
@@ -221,7 +277,13 @@ pub(super) async fn page(
     let status = show.notice.as_ref().map_or(StatusCode::OK, Notice::status);
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
-        heading: (texts.sign_in_to)(open.client.display_name()),
+        heading: match &open.pending.errand {
+            None => (texts.sign_in_to)(open.client.display_name()),
+            Some(Errand::Account) => texts.sign_in_to_account.to_owned(),
+            Some(errand) if errand.asks_for_other() => texts.sign_in_other.to_owned(),
+            Some(_) => texts.sign_in_again.to_owned(),
+        },
+        turn_back: open.errand_for_the_account().then(resume::to_account),
         flow: open.handle.clone(),
         form_token: form::token(&secrets, &["login", &open.handle])?,
         notice_id: show.notice.as_ref().is_some_and(Notice::has_id),
@@ -244,6 +306,14 @@ pub(super) async fn page(
     Ok(response)
 }
 
+/// What to say beside a way that does not lead in at the moment. It may be tried all the same: that is how its return is
+/// noticed.
+fn away(texts: &Texts, upstream: &Upstream) -> Option<String> {
+    upstream
+        .is_away()
+        .then(|| (texts.away_now)(&upstream.label))
+}
+
 fn account_choice(texts: &Texts, who: &LoggedIn) -> AccountChoice {
     let name = display_name(who);
     AccountChoice {
@@ -252,10 +322,17 @@ fn account_choice(texts: &Texts, who: &LoggedIn) -> AccountChoice {
     }
 }
 
+/// Why nobody gets into a closed account.
+pub(super) fn closed() -> LoginError {
+    LoginError::NotAllowed("the account is closed".to_owned())
+}
+
 /// What to call somebody on a page.
 pub(super) fn display_name(who: &LoggedIn) -> &str {
     let profile = &who.account.profile;
-    profile.display_name().unwrap_or(&who.account.subject)
+    profile
+        .display_name()
+        .unwrap_or(who.account.subject.as_str())
 }
 
 pub(super) fn log_failure(upstream: &str, error: &LoginError) {
@@ -338,15 +415,25 @@ async fn keep_account(mut open: OpenFlow) -> Result<Response, PageError> {
     open.resume().await
 }
 
-/// A login succeeded: the browser gets a fresh cookie in place of whatever it had (T24), and the flow goes on.
+/// A login succeeded: the browser gets a fresh cookie in place of whatever it had (T24), and the flow goes on. A login that
+/// is to be linked leaves the browser's session as it is.
 pub(super) async fn finish(
     state: &HttpState,
     mut open: OpenFlow,
     upstream: &Upstream,
     identity: Identity,
 ) -> Result<Response, PageError> {
+    if open.asks_for_other() {
+        return account::other_login(state, open, upstream, identity).await;
+    }
     let previous = open.logged_in.as_ref().map(|who| &who.session);
-    let new = open.flow.log_in(&upstream.id, identity, previous).await?;
+    let Some(new) = open.flow.log_in(&upstream.id, identity, previous).await? else {
+        let show = Show {
+            notice: Some(Notice::Failed(upstream.label.clone(), closed())),
+            ..Show::default()
+        };
+        return page(state, &open, show).await;
+    };
     open.pending.logged_in = Some(new.logged_in.session.id.clone());
     let mut response = open.resume().await?;
     let names = CookieNames::from_ref(state);

@@ -1,5 +1,6 @@
 //! The web: one file an endpoint or page. The only room that names axum and askama.
 
+pub mod account;
 pub mod arrival;
 pub mod assets;
 pub mod authorize;
@@ -19,9 +20,13 @@ pub mod health;
 pub mod jwks;
 pub mod landing;
 pub mod login;
+pub mod metrics;
 pub mod page;
+pub mod question;
 pub mod resume;
 pub mod return_to;
+pub mod sender;
+pub mod sign_off;
 pub mod state;
 pub mod texts;
 pub mod token;
@@ -54,9 +59,11 @@ pub fn router(state: HttpState) -> Router {
         .merge(resume::router())
         .merge(login::router())
         .merge(consent::router())
+        .merge(account::router())
         .merge(upstream::router())
         .merge(landing::router())
         .merge(end_session::router())
+        .merge(sign_off::router())
         .merge(assets::router())
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
@@ -76,7 +83,7 @@ pub fn router(state: HttpState) -> Router {
 
 /// What an operator's tools reach, on a listener of its own (T50).
 pub fn internal_router(state: HttpState) -> Router {
-    health::router().with_state(state)
+    health::router().merge(metrics::router()).with_state(state)
 }
 
 /// `no-store`, for everything that is about somebody (T53).

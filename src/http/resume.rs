@@ -9,13 +9,16 @@ use cookie::Cookie;
 
 use crate::clock::SKEW;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
-use crate::model::authorization::PendingAuthorization;
-use crate::model::client::Client;
+use crate::model::authorization::{Errand, PendingAuthorization};
+use crate::model::client::{Client, OWN_CLIENT_ID};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
+use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::store::Store;
+use crate::tokens::subject;
 
+use super::account;
 use super::context;
 use super::cookies::{self, CookieNames, RequestCookies};
 use super::error::{Link, PageError, Trouble};
@@ -85,33 +88,21 @@ impl OpenFlow {
             Found::Nothing => return Err(PageError::new(Trouble::Expired)),
         };
         context::prefer(pending.request.locale);
-        // The registration may have changed while the page was open.
-        let client = store
-            .find_client(&pending.client_id)
-            .await
-            .map_err(OAuthError::from)?
-            .map(|stored| stored.client)
-            .filter(|client| {
-                let uri = pending.return_to.redirect_uri();
-                client
-                    .redirect_uris
-                    .iter()
-                    .any(|registered| registered.matches(uri))
-            })
-            .ok_or_else(|| {
-                PageError::request(OAuthError::invalid_request(
-                    "this client, or its redirect_uri, is no longer registered",
-                ))
-            })?;
+        let client = client_of(state, &store, &pending).await?;
         pending.request.scope = pending.request.scope.narrowed_to(&client.scope);
         let lifetime = <std::sync::Arc<Settings>>::from_ref(state).flow_lifetime;
         let restarted = !(-SKEW..lifetime).contains(&(now - pending.started_at));
         if restarted {
+            if !matches!(pending.errand, None | Some(Errand::Account)) {
+                // Whoever comes back after so long does not know any more which login the page asked for.
+                return Err(PageError::new(Trouble::Expired).with_link(Some(to_account())));
+            }
             // An old flow starts itself again: the request still stands, what was done in it does not.
             pending.started_at = now;
             pending.logged_in = None;
             pending.selected = None;
             pending.consented = None;
+            pending.unconfirmed = None;
         }
         Ok(Self {
             handle: handle.to_owned(),
@@ -122,6 +113,27 @@ impl OpenFlow {
             logged_in,
             restarted,
         })
+    }
+
+    /// Whether the flow asks for a login that is to be linked, which must not become this browser's session.
+    pub(super) fn asks_for_other(&self) -> bool {
+        let errand = self.pending.errand.as_ref();
+        errand.is_some_and(Errand::asks_for_other)
+    }
+
+    /// Whether the flow is one of the account page's, for somebody who came from there.
+    pub(super) fn errand_for_the_account(&self) -> bool {
+        !matches!(self.pending.errand, None | Some(Errand::Account))
+    }
+
+    /// Whether somebody has logged in whom the errand is not for.
+    pub(super) fn is_somebody_else(&self) -> bool {
+        let expected = self.pending.expected_subject.as_ref();
+        let here = self.logged_in.as_ref();
+        self.errand_for_the_account()
+            && expected
+                .zip(here)
+                .is_some_and(|(expected, here)| expected.as_str() != here.account.subject.as_str())
     }
 
     /// What comes next.
@@ -149,13 +161,53 @@ impl OpenFlow {
     }
 }
 
+/// The client of a flow, as registered now: that may have changed while a page was open.
+async fn client_of(
+    state: &HttpState,
+    store: &Store,
+    pending: &PendingAuthorization,
+) -> Result<Client, PageError> {
+    if pending.errand.is_some() {
+        return Ok(Client::account_page(&Issuer::from_ref(state))?);
+    }
+    store
+        .find_client(&pending.client_id)
+        .await
+        .map_err(OAuthError::from)?
+        .map(|stored| stored.client)
+        .filter(|client| {
+            let uri = pending.return_to.redirect_uri();
+            client
+                .redirect_uris
+                .iter()
+                .any(|registered| registered.matches(uri))
+        })
+        .ok_or_else(|| {
+            PageError::request(OAuthError::invalid_request(
+                "this client, or its redirect_uri, is no longer registered",
+            ))
+        })
+}
+
+/// The way to the account page.
+pub(super) fn to_account() -> Link {
+    Link {
+        href: account::PATH.to_owned(),
+        text: Page::current().texts.your_account.to_owned(),
+    }
+}
+
 /// The page for a flow that has ended: the back button, or a second click.
 async fn done(store: &Store, client_id: &ClientId, logged_in: Option<&LoggedIn>) -> PageError {
     let client = store.find_client(client_id).await.ok().flatten();
-    let link = client.and_then(|stored| {
-        let text = (Page::current().texts.back_to)(stored.client.display_name());
-        stored.client.client_uri.map(|href| Link { href, text })
-    });
+    let link = if client_id.as_str() == OWN_CLIENT_ID {
+        Some(to_account())
+    } else {
+        client.and_then(|stored| {
+            let text = (Page::current().texts.back_to)(stored.client.display_name());
+            stored.client.client_uri.map(|href| Link { href, text })
+        })
+    };
     let trouble = if logged_in.is_some() {
         Trouble::Done
     } else {
@@ -202,28 +254,55 @@ async fn decide(
     logged_in: Option<&LoggedIn>,
 ) -> Result<Step, OAuthError> {
     let consent = flow.find_consent(client, logged_in).await?;
+    let subject = logged_in
+        .map(|who| subject::for_client(&flow.secrets, client, &who.account))
+        .transpose()?;
     Ok(flow::next_step(Situation {
         pending,
         client,
         logged_in,
+        subject: subject.as_ref(),
         consent: consent.as_ref(),
         now: flow.clock.now(),
     }))
 }
 
-/// Does what comes next: a page, a code, or an error for the client.
+/// Does what comes next: a page, an answer for the client, or an error for it.
 pub(super) async fn advance(
     request: FlowRequest<'_>,
     client: &Client,
-    pending: PendingAuthorization,
+    mut pending: PendingAuthorization,
     logged_in: Option<&LoggedIn>,
 ) -> Result<Response, PageError> {
-    let step = decide(request.flow, client, &pending, logged_in).await?;
+    let mut step = decide(request.flow, client, &pending, logged_in).await?;
+    let mut confirmed = logged_in.cloned();
+    if let (Step::Issue, Some(who)) = (&step, logged_in) {
+        // What was known may be old: ask, and decide again with what is known now (T15).
+        match request.flow.confirm(client, &mut pending, who).await {
+            Ok(current) => confirmed = current,
+            Err(error) if error.code == ErrorCode::TemporarilyUnavailable => {
+                return request.refuse(&pending, &error).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        step = decide(request.flow, client, &pending, confirmed.as_ref()).await?;
+    }
+    if let Some(Errand::Link { asked, .. }) = &mut pending.errand {
+        *asked = matches!(step, Step::OtherLogin);
+    }
+    let logged_in = confirmed.as_ref();
     let page = match (step, logged_in) {
-        (Step::Issue, Some(who)) => return request.issue(&pending, who).await,
+        (Step::Issue, Some(who)) => return request.issue(client, &pending, who).await,
         (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal).await,
+        (Step::AccountPage, _) => {
+            return request.finish(&pending, see_other(account::PATH)).await;
+        }
         (Step::Consent, _) => "/consent",
-        (Step::Login | Step::SelectAccount | Step::Issue, _) => "/login",
+        (Step::Confirm, _) => account::CONFIRM_PATH,
+        (
+            Step::Login | Step::OtherLogin | Step::SelectAccount | Step::OtherAccount | Step::Issue,
+            _,
+        ) => "/login",
     };
     let now = request.flow.clock.now();
     let (handle, cookies) = match request.handle {
@@ -243,12 +322,13 @@ pub(super) async fn advance(
 impl FlowRequest<'_> {
     async fn issue(
         &self,
+        client: &Client,
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<Response, PageError> {
-        match self.flow.issue_code(pending, who).await {
-            Ok(code) => {
-                let answer = return_to::code(&pending.return_to, code);
+        match self.flow.issue(client, pending, who).await {
+            Ok(outcome) => {
+                let answer = return_to::send(&pending.return_to, outcome);
                 self.finish(pending, answer).await
             }
             // Nothing was given and nothing is lost: the flow stays open, so that the person can try again.
@@ -267,7 +347,7 @@ impl FlowRequest<'_> {
     }
 
     /// Closes the flow with the answer that ends it.
-    async fn finish(
+    pub(super) async fn finish(
         &self,
         pending: &PendingAuthorization,
         mut response: Response,

@@ -27,11 +27,6 @@ struct FormPostPage {
     parameters: Vec<(&'static str, String)>,
 }
 
-/// Sends a code.
-pub(super) fn code(return_to: &ReturnTo, code: String) -> Response {
-    send(return_to, vec![("code", code)])
-}
-
 /// Sends an error (RFC 6749 section 4.1.2.1).
 pub(super) fn refuse(return_to: &ReturnTo, refusal: &OAuthError) -> Response {
     error::log(refusal);
@@ -44,7 +39,8 @@ pub(super) fn refuse(return_to: &ReturnTo, refusal: &OAuthError) -> Response {
     )
 }
 
-fn send(return_to: &ReturnTo, outcome: Vec<(&'static str, String)>) -> Response {
+/// Sends what the flow ended with, besides `state` and `iss`.
+pub(super) fn send(return_to: &ReturnTo, outcome: Vec<(&'static str, String)>) -> Response {
     let uri = return_to.redirect_uri();
     let parameters = return_to.parameters(outcome);
     let encoded = || {

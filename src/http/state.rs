@@ -11,6 +11,7 @@ use crate::grants::Grants;
 use crate::keys::Secrets;
 use crate::protocol::issuer::Issuer;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::tokens::Mint;
 
 pub use crate::upstream::Upstreams;
@@ -31,6 +32,7 @@ pub struct HttpState {
     cookie_names: CookieNames,
     discovery: Discovery,
     gateway: Gateway,
+    metrics: Metrics,
     settings: Arc<Settings>,
 }
 
@@ -71,6 +73,7 @@ impl HttpState {
         Self {
             store: parts.flow.store.clone(),
             secrets: parts.flow.secrets.clone(),
+            metrics: parts.flow.metrics.clone(),
             cookie_names: CookieNames::new(parts.issuer.is_https()),
             flow: parts.flow,
             grants: parts.grants,

@@ -1,10 +1,10 @@
 //! `/token` (RFC 6749 section 3.2): authenticate the client, parse, redeem, mint, write; always in this order.
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 
@@ -12,6 +12,7 @@ use crate::grants::{Grants, Proven, TokenRequest};
 use crate::protocol::client_auth::ClientCredentials;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
+use crate::protocol::token::GrantType;
 use crate::tokens::Mint;
 
 use super::client_address::ClientAddress;
@@ -24,33 +25,73 @@ pub(super) fn router() -> Router<HttpState> {
 }
 
 async fn token(
-    State(grants): State<Grants>,
-    State(mint): State<Mint>,
+    State(endpoint): State<Endpoint>,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<impl IntoResponse, TokenError> {
-    let params = form::require(&headers, &body)?;
-    let credentials = ClientCredentials::read(authorization(&headers)?, &params)?;
-    let client = grants.authenticate_client(&credentials, &address).await?;
-    let request = TokenRequest::parse(&params, &client)?;
-    let answer = match request.redeem(&client, &grants).await? {
-        Proven::Authorization(proven) => {
-            let token_set = mint.mint(&client, &proven).map_err(OAuthError::from)?;
-            tracing::info!(
-                target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
-                scope = %proven.scope, "tokens issued"
-            );
-            Json(token_set).into_response()
-        }
-        Proven::Release(token) => Json(token).into_response(),
+    let mut grant = "unknown";
+    let answer = endpoint.answer(&address, &headers, &body, &mut grant).await;
+    let outcome = match &answer {
+        Ok(_) => "issued",
+        Err(error) => error.code.as_str(),
     };
+    endpoint.grants.metrics.token_answered(grant, outcome);
     // RFC 6749 section 5.1 wants both.
     let headers = [
         (CACHE_CONTROL, NO_STORE),
         (PRAGMA, HeaderValue::from_static("no-cache")),
     ];
-    Ok((headers, answer))
+    Ok((headers, answer?))
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    grants: Grants,
+    mint: Mint,
+}
+
+impl FromRef<HttpState> for Endpoint {
+    fn from_ref(state: &HttpState) -> Self {
+        Self {
+            grants: Grants::from_ref(state),
+            mint: Mint::from_ref(state),
+        }
+    }
+}
+
+impl Endpoint {
+    /// `grant` becomes the one that an authenticated client asks for, if it is one of ours.
+    async fn answer(
+        &self,
+        address: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+        grant: &mut &'static str,
+    ) -> Result<Response, OAuthError> {
+        let params = form::require(headers, body)?;
+        let credentials = ClientCredentials::read(authorization(headers)?, &params)?;
+        let client = self
+            .grants
+            .authenticate_client(&credentials, address)
+            .await?;
+        let named = params.get("grant_type").ok().flatten();
+        if let Some(named) = named.and_then(GrantType::parse) {
+            *grant = named.as_str();
+        }
+        let request = TokenRequest::parse(&params, &client)?;
+        match request.redeem(&client, &self.grants).await? {
+            Proven::Authorization(proven) => {
+                let token_set = self.mint.mint(&client, &proven)?;
+                tracing::info!(
+                    target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
+                    scope = %proven.scope, "tokens issued"
+                );
+                Ok(Json(token_set).into_response())
+            }
+            Proven::Release(token) => Ok(Json(token).into_response()),
+        }
+    }
 }
 
 /// The one `Authorization` header; two of them are two opinions.

@@ -2,17 +2,25 @@
 //!
 //! aiM18 knows no `state`. What ties an answer to this browser is a sealed cookie of its own, good for one return; a
 //! `state` that does come back has to be the one that was sent. Leaving takes a click on our page (a POST with its form
-//! token): otherwise any site could send a browser away and back with a code of somebody else's.
+//! token): otherwise any site could send a browser away and back with a code of somebody else's. While somebody is away
+//! by their own click, another site can still send such a code; so without `state`, the browser has to say that the
+//! answer comes from the upstream's site, or the person is asked.
+//!
+//! Not documented either is how a browser comes back. A POST, by a form that submits itself or by a 307 that repeats the login
+//! form, comes across sites and so without our cookies: it is sent on to the GET, with what that reads and nothing else.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
+use axum::http::header::REFERRER_POLICY;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::{get, post};
 use url::Url;
 
 use crate::clock::random_id;
-use crate::flow::Flow;
+use crate::flow::{Flow, LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
@@ -20,26 +28,31 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::upstream::{Return, Trip, Upstream};
 
+use super::arrival::{Arrival, Who};
 use super::away::{Away, AwayList, Match};
 use super::cookies::{self, RequestCookies};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
-use super::form::PageForm;
+use super::form::{self, PageForm};
 use super::login::{self, Notice, Show};
+use super::question::{self, Question};
 use super::resume::{CurrentLogin, OpenFlow};
 use super::return_to::see_other;
+use super::sender;
 use super::state::{HttpState, Upstreams};
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/upstream/{id}/start", post(start))
-        .route("/upstream/{id}/callback", get(callback))
+        .route("/upstream/{id}/callback", get(callback).post(posted))
 }
+
+/// More than any code or state has (T48).
+const MAX_FORWARDED_BYTES: usize = 4096;
 
 /// The one address that an upstream may send people back to.
 pub(super) fn callback_url(issuer: &Issuer, upstream: &UpstreamId) -> Result<Url, OAuthError> {
-    Url::parse(&issuer.at(&format!("/upstream/{upstream}/callback")))
-        .map_err(OAuthError::server_error)
+    Url::parse(&issuer.callback(upstream)).map_err(OAuthError::server_error)
 }
 
 /// The upstream of this name, and what it can do of what `ability` asks.
@@ -78,7 +91,9 @@ async fn start(
     let trip = Trip {
         callback: &callback,
         state: &sent,
-        reauthenticate: open.pending.request.prompt.login,
+        // Where the account there may not use the app, being signed in there again leads nowhere.
+        reauthenticate: open.pending.request.prompt.login
+            || matches!(open.next_step().await?, Step::OtherAccount),
     };
     let departure = match login.start(&trip).await {
         Ok(departure) => departure,
@@ -109,6 +124,7 @@ async fn callback(
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
     CurrentLogin(logged_in): CurrentLogin,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(&state);
@@ -136,18 +152,38 @@ async fn callback(
     } else {
         None
     };
-    let outcome = match notice {
-        Some(notice) => Err(notice),
-        None => login
-            .finish(&Return {
-                callback: &callback,
-                answer: &answer,
-                kept: entry.kept.as_deref(),
-            })
-            .await
-            .map_err(|error| Notice::Returned(upstream.label.clone(), error)),
+    let outcome = if let Some(notice) = notice {
+        Err(notice)
+    } else {
+        let back = Return {
+            callback: &callback,
+            answer: &answer,
+            kept: entry.kept.as_deref(),
+        };
+        let outcome = login.finish(&back).await;
+        open.flow.count_login(&upstream.id, "redirect", &outcome);
+        outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))
     };
+    let proven = returned_state.is_some() || sender::is_site(&headers, upstream.site.as_ref());
     let mut response = match outcome {
+        Ok(identity) if !proven && question::is_needed(&open, upstream, &identity).await? => {
+            let arrival = Arrival {
+                upstream: upstream.id.clone(),
+                application: String::new(),
+                until: now,
+                who: Who::Person(Box::new(identity)),
+                from_site: false,
+                flow: Some(open.handle.clone()),
+            };
+            let question = Question {
+                upstream,
+                handle: &random_id(),
+                arrival,
+                action: callback.path().to_owned(),
+                ends_at: Some(open.pending.return_to.redirect_uri()),
+            };
+            question::ask(&state, &request_cookies, question).await?
+        }
         Ok(identity) => login::finish(&state, open, upstream, identity).await?,
         Err(notice) => {
             let show = Show {
@@ -160,4 +196,83 @@ async fn callback(
     // One answer, one use: whatever came of it.
     cookies::set(response.headers_mut(), [away.cookie()?]);
     Ok(response)
+}
+
+/// Either our own question's answer, or the upstream's, by a form that submits itself.
+async fn posted(
+    State(state): State<HttpState>,
+    id: Result<Path<String>, PathRejection>,
+    (flow_cookies, request_cookies): (FlowCookies, RequestCookies),
+    CurrentLogin(logged_in): CurrentLogin,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, PageError> {
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
+    let body = form::parse(&headers, &body).and_then(Result::ok);
+    match body.map(PageForm) {
+        Some(form) if form.optional("form_token")?.is_some() => {
+            let browser = (flow_cookies, request_cookies, logged_in);
+            answered(&state, &id, browser, &form).await
+        }
+        form => forward(&state, &id, query, form.map(|form| form.0)),
+    }
+}
+
+/// On to the GET, where the cookies are.
+fn forward(
+    state: &HttpState,
+    id: &str,
+    query: Option<String>,
+    body: Option<Params>,
+) -> Result<Response, PageError> {
+    let upstreams = Upstreams::from_ref(state);
+    let (upstream, login) = find(&upstreams, id, |upstream| upstream.callback.as_deref())?;
+    let lost = |_| PageError::new(Trouble::Away);
+    let code = login.code_parameter();
+    let is_answer = |params: &Params| {
+        [code, "error"]
+            .iter()
+            .any(|name| !matches!(params.get(name), Ok(None)))
+    };
+    let query = Params::parse(query.unwrap_or_default().as_bytes()).map_err(lost)?;
+    let answer = if is_answer(&query) {
+        query
+    } else {
+        body.filter(is_answer)
+            .ok_or_else(|| PageError::new(Trouble::Away))?
+    };
+    let mut location = callback_url(&Issuer::from_ref(state), &upstream.id)?;
+    for name in [code, "error", "state", "iss"] {
+        // Anything else may be what the person typed there.
+        if let Some(value) = answer.get_capped(name, MAX_FORWARDED_BYTES).map_err(lost)? {
+            location.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    let mut response = see_other(location.as_str());
+    // The GET is to be told which page began this, as the POST was: the upstream's, and nothing of ours (Fetch, "set
+    // request's referrer policy on redirect").
+    let policy = HeaderValue::from_static("origin");
+    response.headers_mut().insert(REFERRER_POLICY, policy);
+    Ok(response)
+}
+
+/// "Continue as …?" was answered with yes.
+async fn answered(
+    state: &HttpState,
+    id: &str,
+    (flow_cookies, request_cookies, logged_in): (FlowCookies, RequestCookies, Option<LoggedIn>),
+    form: &PageForm,
+) -> Result<Response, PageError> {
+    let upstreams = Upstreams::from_ref(state);
+    let (upstream, _) = find(&upstreams, id, |upstream| upstream.callback.as_deref())?;
+    let belongs_here =
+        |arrival: &Arrival| arrival.upstream == upstream.id && arrival.application.is_empty();
+    let (handle, arrival, identity) =
+        question::answered(state, form, &request_cookies, belongs_here).await?;
+    let Some(flow) = &arrival.flow else {
+        return Err(PageError::new(Trouble::Form));
+    };
+    let open = OpenFlow::find(state, flow_cookies, logged_in, flow).await?;
+    question::go_on(state, upstream, (handle, identity), open, &request_cookies).await
 }

@@ -1,5 +1,7 @@
 //! `/userinfo` (OpenID Connect Core section 5.3): who the access token stands for, as far as its scope goes.
 
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
@@ -8,11 +10,12 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::flow::Flow;
-use crate::protocol::claims::Profile;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::Subject;
 use crate::protocol::scope;
 use crate::tokens::Mint;
 
@@ -26,9 +29,9 @@ pub(super) fn router() -> Router<HttpState> {
 
 #[derive(Serialize)]
 struct Userinfo {
-    sub: String,
+    sub: Subject,
     #[serde(flatten)]
-    claims: Profile,
+    claims: BTreeMap<String, Value>,
 }
 
 #[derive(Clone)]
@@ -66,14 +69,23 @@ async fn userinfo(
             "the access token was given without the scope openid",
         )));
     }
-    let account = endpoint
+    let (account, family) = endpoint
         .flow
         .person_behind(&claims)
         .await?
         .ok_or_else(|| invalid_token("its family, session or account has ended"))?;
+    let client = endpoint
+        .flow
+        .store
+        .find_client(&family.client_id)
+        .await
+        .map_err(OAuthError::from)?
+        .ok_or_else(|| invalid_token("its client is no longer registered"))?
+        .client;
+    let subject = Subject::new(claims.sub);
     let answer = Userinfo {
-        sub: claims.sub,
-        claims: account.profile.within(&granted),
+        claims: client.claims_within(&granted, &subject, &account, &family.authentication),
+        sub: subject,
     };
     Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
 }

@@ -38,10 +38,12 @@ pub enum Purpose {
     Arrival,
     /// Tokens of an upstream at rest.
     VaultEntry,
+    /// The `sub` of a person in a sector.
+    PairwiseSubject,
 }
 
 impl Purpose {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -54,6 +56,7 @@ impl Purpose {
         Self::LogoutRequest,
         Self::Arrival,
         Self::VaultEntry,
+        Self::PairwiseSubject,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -71,6 +74,7 @@ impl Purpose {
             Self::LogoutRequest => "logout-request",
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
+            Self::PairwiseSubject => "pairwise-subject",
         }
     }
 }

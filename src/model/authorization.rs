@@ -1,14 +1,19 @@
 //! An authorization on its way: pending while the person logs in and consents, then proven by a grant.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
+use crate::protocol::claims::Profile;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId};
+use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, Subject};
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
 
+use super::account::UpstreamSubject;
 use super::client::{Client, ReturnTo};
 use super::session::Authentication;
 
@@ -25,7 +30,7 @@ pub struct PendingAuthorization {
     /// The request, its scope narrowed to the client's.
     pub request: AuthorizationRequest,
     /// The `sub` that a verified `id_token_hint` names.
-    pub expected_subject: Option<String>,
+    pub expected_subject: Option<Subject>,
     /// When it began.
     pub started_at: UnixTime,
     /// The session that a login in this very flow made; proof that `prompt=login` and `max_age` were obeyed (T28).
@@ -34,6 +39,43 @@ pub struct PendingAuthorization {
     pub selected: Option<SessionId>,
     /// The session that consented in this flow.
     pub consented: Option<SessionId>,
+    /// A session that does not count here until its person logs in again: the upstream could not be asked about them.
+    #[serde(default)]
+    pub unconfirmed: Option<SessionId>,
+    /// What a flow that no client asked for is to lead to: a page of ours, and never a code.
+    #[serde(default)]
+    pub errand: Option<Errand>,
+}
+
+/// What a login that no client asked for is to lead to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Errand {
+    /// The account page.
+    Account,
+    /// One more login for the account.
+    Link {
+        /// Whether the login page asks for that login now, and not for one that the account has.
+        asked: bool,
+        /// Whom that login turned out to be.
+        proven: Option<ProvenLogin>,
+    },
+    /// One login less.
+    Unlink {
+        /// The login.
+        login: UpstreamSubject,
+    },
+}
+
+/// Somebody who has logged in without becoming this browser's person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvenLogin {
+    /// What the upstream calls them.
+    pub login: UpstreamSubject,
+    /// What it says about them.
+    pub profile: Profile,
+    /// When.
+    pub at: UnixTime,
 }
 
 impl PendingAuthorization {
@@ -57,6 +99,7 @@ impl PendingAuthorization {
             // given to a client that did not ask.
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
+        client.require_response_type(request.response_type, &granted)?;
         request.scope = granted;
         request.max_age = match (request.max_age, client.default_max_age) {
             (Some(asked), Some(default)) => Some(asked.min(default)),
@@ -72,6 +115,8 @@ impl PendingAuthorization {
             logged_in: None,
             selected: None,
             consented: None,
+            errand: None,
+            unconfirmed: None,
         })
     }
 
@@ -98,11 +143,13 @@ pub struct Person {
     /// The account.
     pub account_id: AccountId,
     /// The `sub` claim for this client.
-    pub subject: String,
+    pub subject: Subject,
     /// The login.
     pub authentication: Authentication,
     /// The nonce for the ID token.
     pub nonce: Option<String>,
+    /// What this client is told in its ID tokens besides, by its configuration.
+    pub claims: BTreeMap<String, Value>,
     /// The family that the tokens belong to.
     pub family_id: FamilyId,
     /// The refresh token's generation, when there is to be one.

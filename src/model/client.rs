@@ -1,19 +1,25 @@
 //! A registered client (RFC 7591 section 2, OpenID Connect Dynamic Registration section 2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::protocol::authorize::ReturnRequest;
+use crate::protocol::claims::Profile;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::{ResponseMode, ResponseType};
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
+
+use super::account::Account;
+use super::client_claims::{self, About, ClientClaims};
+use super::session::Authentication;
 
 /// When a client's users are asked for consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +53,9 @@ pub struct Client {
     pub post_logout_redirect_uris: Vec<RedirectUri>,
     /// The grants it may use.
     pub grant_types: BTreeSet<GrantType>,
+    /// The answers it may ask the authorization endpoint for. Rows of older nodes do not say: `code` alone.
+    #[serde(default = "code_alone")]
+    pub response_types: BTreeSet<ResponseType>,
     /// The most it may ask for, and what it gets when it asks for nothing.
     pub scope: Scope,
     /// Login older than this is not good enough, whatever the request says; seconds.
@@ -64,13 +73,72 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// More claims, in its ID tokens and at userinfo. Ours. Rows of older nodes have none.
+    #[serde(default)]
+    pub claims: ClientClaims,
+    /// What its `sub` claims are.
+    #[serde(default)]
+    pub subject_type: SubjectType,
     /// The upstreams whose tokens of the logged-in person it may have (T62). Ours.
     #[serde(default)]
     pub upstream_tokens: BTreeSet<UpstreamId>,
     /// The upstreams whose service account's token it may have (T62). Ours.
     #[serde(default)]
     pub service_tokens: BTreeSet<UpstreamId>,
+    /// Only people in one of these groups may use it, in any letter case; everybody when empty. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_groups: Vec<String>,
+    /// Only people with all of these claims may use it. Ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub require_claims: BTreeMap<String, Value>,
+    /// Whether people go on while their upstream cannot be asked about them. Ours.
+    #[serde(default, skip_serializing_if = "OutagePolicy::is_default")]
+    pub upstream_outage: OutagePolicy,
 }
+
+/// What happens to the people of an upstream that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutagePolicy {
+    /// What was known of them has to be fresh.
+    Refuse,
+    /// What was known of them is good enough for so many seconds.
+    Stale(i64),
+}
+
+impl OutagePolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Half a day: a night, or a long maintenance.
+impl Default for OutagePolicy {
+    fn default() -> Self {
+        Self::Stale(12 * 60 * 60)
+    }
+}
+
+fn code_alone() -> BTreeSet<ResponseType> {
+    BTreeSet::from([ResponseType::Code])
+}
+
+/// What a client's `sub` claims are (OpenID Connect Core section 8).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectType {
+    /// Each person's is the same for all public clients.
+    #[default]
+    Public,
+    /// Each person's differs from sector to sector, so that clients cannot tell each other whom they know.
+    Pairwise {
+        /// The sector identifier: the host that the client shares with others of its sector (section 8.1).
+        sector: String,
+    },
+}
+
+/// What the pages of ours that log somebody in call themselves: no client can be registered by a name with a space.
+pub const OWN_CLIENT_ID: &str = "account page";
 
 /// One of a client's live secrets (two at the most, so that they can be changed without downtime).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +201,48 @@ impl ReturnTo {
 }
 
 impl Client {
+    /// A client of this name that may do nothing yet, with every other key at its default.
+    pub fn new(client_id: ClientId) -> Self {
+        Self {
+            client_id,
+            client_name: None,
+            client_uri: None,
+            initiate_login_uri: None,
+            token_endpoint_auth_method: ClientAuthMethod::default(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            grant_types: BTreeSet::new(),
+            response_types: code_alone(),
+            scope: Scope::default(),
+            default_max_age: None,
+            id_token_signed_response_alg: SigningAlgorithm::default(),
+            audience: Vec::new(),
+            upstreams: None,
+            consent: ConsentPolicy::default(),
+            require_pkce: false,
+            claims: ClientClaims::default(),
+            subject_type: SubjectType::default(),
+            upstream_apis: BTreeSet::new(),
+            upstream_tokens: BTreeSet::new(),
+            service_tokens: BTreeSet::new(),
+            require_groups: Vec::new(),
+            require_claims: BTreeMap::new(),
+            upstream_outage: OutagePolicy::default(),
+        }
+    }
+
+    /// The account page, in the place where flows have a client: everybody may log in there. It can redeem nothing, for
+    /// it is not registered, and its flows end at pages of ours.
+    pub fn account_page(issuer: &Issuer) -> Result<Self, OAuthError> {
+        let page = RedirectUri::register(&issuer.at("/account"));
+        Ok(Self {
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            scope: Scope::parse(scope::OPENID).map_err(OAuthError::server_error)?,
+            ..Self::new(ClientId::new(OWN_CLIENT_ID))
+        })
+    }
+
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
@@ -152,11 +262,25 @@ impl Client {
             .is_none_or(|allowed| allowed.contains(upstream))
     }
 
+    /// What keeps a person with this profile out, if anything does. Asked on every grant (T15).
+    pub fn lacking(&self, profile: &Profile) -> Option<String> {
+        let is_one = |group: &String| {
+            let mut wanted = self.require_groups.iter();
+            wanted.any(|wanted| wanted.to_lowercase() == group.to_lowercase())
+        };
+        if !self.require_groups.is_empty() && !profile.groups.iter().any(is_one) {
+            return Some("none of require_groups".to_owned());
+        }
+        let mut wanted = self.require_claims.iter();
+        wanted
+            .find(|(name, value)| profile.claim(name).as_ref() != Some(value))
+            .map(|(name, _)| format!("the claim {name} of require_claims"))
+    }
+
     /// Proves where the answer goes. An error here is shown as a page (RFC 6749 section 3.1.2.4).
     pub fn return_to(
         &self,
         request: &ReturnRequest<'_>,
-        response_type: ResponseType,
         issuer: &Issuer,
     ) -> Result<ReturnTo, OAuthError> {
         let redirect_uri = match (request.redirect_uri, self.redirect_uris.as_slice()) {
@@ -182,12 +306,62 @@ impl Client {
         };
         Ok(ReturnTo {
             redirect_uri,
-            response_mode: request
-                .response_mode
-                .unwrap_or_else(|| response_type.default_mode()),
+            response_mode: request.response_mode,
             state: request.state.map(ToOwned::to_owned),
             issuer: issuer.clone(),
         })
+    }
+
+    /// What this client is told about the person besides the claims of its scopes. `subject` is the person's `sub` for it.
+    pub fn claims_about(
+        &self,
+        subject: &Subject,
+        account: &Account,
+        authentication: &Authentication,
+    ) -> BTreeMap<String, Value> {
+        self.claims.about(About {
+            subject,
+            profile: &account.profile,
+            upstream: &authentication.upstream,
+        })
+    }
+
+    /// What userinfo tells this client about the person: the claims that `granted` opens, and its own in their place.
+    pub fn claims_within(
+        &self,
+        granted: &Scope,
+        subject: &Subject,
+        account: &Account,
+        authentication: &Authentication,
+    ) -> BTreeMap<String, Value> {
+        let opened = account.profile.within(granted).claims();
+        let own = self.claims_about(subject, account, authentication);
+        client_claims::lay_over(opened, own)
+    }
+
+    /// Refuses an answer that the client is not registered for, or whose ID token needs a scope that it does not get.
+    /// Asked when a request comes in, and again when it is answered: the registration may have changed.
+    pub fn require_response_type(
+        &self,
+        response_type: ResponseType,
+        granted: &Scope,
+    ) -> Result<(), OAuthError> {
+        if !self.response_types.contains(&response_type) {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                format!(
+                    "this client is not registered for the response_type {}",
+                    response_type.as_str()
+                ),
+            ));
+        }
+        if response_type.returns_id_token() && !granted.contains(scope::OPENID) {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "this response_type asks for an ID token, which needs the scope openid",
+            ));
+        }
+        Ok(())
     }
 
     /// Refuses a grant that the client is not registered for (T15).
@@ -254,5 +428,60 @@ impl Client {
         self.post_logout_redirect_uris
             .iter()
             .find(|uri| uri.as_str() == requested)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requiring(groups: &[&str], claims: &[(&str, Value)]) -> Client {
+        Client {
+            require_groups: groups.iter().map(ToString::to_string).collect(),
+            require_claims: claims
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            ..Client::new(ClientId::new("app"))
+        }
+    }
+
+    /// T15: any of the groups in any letter case, and all of the claims, by value and type.
+    #[test]
+    fn a_client_is_for_those_in_a_group_of_its_and_with_all_of_its_claims() {
+        let profile = Profile {
+            groups: vec!["Émigrés".into(), "Members".into()],
+            email_verified: Some(true),
+            more: BTreeMap::from([
+                ("is_member".to_owned(), Value::Bool(true)),
+                ("level".to_owned(), Value::from(3)),
+            ]),
+            ..Profile::default()
+        };
+        let nobody = Profile::default();
+        let admits = |groups: &[&str], claims: &[(&str, Value)]| {
+            let client = requiring(groups, claims);
+            let all = requiring(&[], &[]);
+            assert!(all.lacking(&profile).is_none() && all.lacking(&nobody).is_none());
+            if !groups.is_empty() || !claims.is_empty() {
+                assert!(client.lacking(&nobody).is_some());
+            }
+            client.lacking(&profile).is_none()
+        };
+        assert!(admits(&["Board", "mEMBERS"], &[]));
+        assert!(admits(&["ÉMIGRÉS"], &[]));
+        assert!(!admits(&["Board", "Member"], &[]));
+        assert!(admits(
+            &[],
+            &[("is_member", true.into()), ("level", 3.into())]
+        ));
+        assert!(admits(&["members"], &[("email_verified", true.into())]));
+        assert!(!admits(&["board"], &[("email_verified", true.into())]));
+        assert!(!admits(&["members"], &[("is_member", false.into())]));
+        assert!(!admits(&[], &[("is_member", "true".into())]));
+        assert!(!admits(
+            &[],
+            &[("is_member", true.into()), ("other", 1.into())]
+        ));
     }
 }

@@ -5,6 +5,7 @@ pub mod account;
 pub mod api_rule;
 pub mod authorization;
 pub mod client;
+pub mod client_claims;
 pub mod code;
 pub mod consent;
 pub mod family;

@@ -23,6 +23,8 @@ pub struct Session {
     pub account_id: AccountId,
     /// Where they logged in.
     pub upstream: UpstreamId,
+    /// What the upstream calls them; `None` when an older version began the session.
+    pub upstream_subject: Option<String>,
     /// When they logged in.
     pub auth_time: UnixTime,
     /// How (RFC 8176).

@@ -31,8 +31,8 @@ pub struct ReturnRequest<'a> {
     /// The `state`, sent back unchanged. One that cannot be sent back (too long, twice) is `None` here and an
     /// error in [`AuthorizationRequest::read`].
     pub state: Option<&'a str>,
-    /// Where in the answer the parameters go. `None`: the default of the response type.
-    pub response_mode: Option<ResponseMode>,
+    /// Where in the answer the parameters go.
+    pub response_mode: ResponseMode,
 }
 
 impl<'a> ReturnRequest<'a> {
@@ -46,11 +46,18 @@ impl<'a> ReturnRequest<'a> {
             redirect_uri: params.get_capped("redirect_uri", redirect_uri::MAX_BYTES)?,
             state: params.get_capped("state", MAX_STATE_BYTES).unwrap_or(None),
             // A mode we cannot honour must not send the error somewhere odd: the default mode tells of it.
-            response_mode: params
-                .get("response_mode")
-                .ok()
-                .flatten()
-                .and_then(|mode| ResponseMode::parse(mode).ok()),
+            response_mode: ResponseMode::settle(
+                params
+                    .get("response_mode")
+                    .ok()
+                    .flatten()
+                    .and_then(|mode| ResponseMode::parse(mode).ok()),
+                params
+                    .get("response_type")
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default(),
+            ),
         })
     }
 }
@@ -93,21 +100,32 @@ impl AuthorizationRequest {
             }
         }
         params.get_capped("state", MAX_STATE_BYTES)?;
-        if let Some(mode) = params.get("response_mode")? {
-            ResponseMode::parse(mode)?;
-        }
         let scope =
             Scope::parse(params.get("scope")?.unwrap_or_default()).map_err(invalid_scope)?;
         let max_age = match params.get("max_age")? {
             None => None,
             Some(text) => Some(parse_max_age(text)?),
         };
+        let response_type = ResponseType::parse(params.require("response_type")?)?;
+        if let Some(mode) = params.get("response_mode")? {
+            let mode = ResponseMode::parse(mode)?;
+            if !mode.may_carry(response_type.as_str()) {
+                return Err(OAuthError::invalid_request(
+                    "response_mode must be form_post or fragment for this response_type",
+                ));
+            }
+        }
+        let nonce = params.get_capped("nonce", MAX_NONCE_BYTES)?;
+        // Core section 3.3.2.11: what ties the ID token to this request, since anybody can post one to the client.
+        if nonce.is_none() && response_type.returns_id_token() {
+            return Err(OAuthError::invalid_request(
+                "nonce is missing: this response_type needs one",
+            ));
+        }
         Ok(Self {
-            response_type: ResponseType::parse(params.require("response_type")?)?,
+            response_type,
             scope,
-            nonce: params
-                .get_capped("nonce", MAX_NONCE_BYTES)?
-                .map(ToOwned::to_owned),
+            nonce: nonce.map(ToOwned::to_owned),
             code_challenge: CodeChallenge::from_params(params)?,
             prompt: Prompt::parse(params.get("prompt")?.unwrap_or_default())?,
             max_age,
@@ -206,6 +224,18 @@ mod tests {
             ),
             (
                 vec![("response_type", "code"), ("response_mode", "query.jwt")],
+                ErrorCode::InvalidRequest,
+            ),
+            (
+                vec![("response_type", "code id_token")],
+                ErrorCode::InvalidRequest,
+            ),
+            (
+                vec![
+                    ("response_type", "code id_token"),
+                    ("nonce", "a"),
+                    ("response_mode", "query"),
+                ],
                 ErrorCode::InvalidRequest,
             ),
             (

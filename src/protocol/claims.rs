@@ -50,6 +50,15 @@ pub const MEMBERSHIP: [&str; 6] = [
     "paid_through",
 ];
 
+/// The scope that opens a claim besides those of [`Profile::NAMES`]. What has none of its own is part of the profile.
+pub fn scope_of(claim: &str) -> &'static str {
+    match claim {
+        "groups" => scope::GROUPS,
+        _ if MEMBERSHIP.contains(&claim) => scope::MEMBERSHIP,
+        _ => scope::PROFILE,
+    }
+}
+
 /// Names that no upstream and no configuration may give a claim of its own: those that say what a token is and how it
 /// came about.
 pub const RESERVED: [&str; 22] = [
@@ -77,6 +86,9 @@ pub const RESERVED: [&str; 22] = [
     "family",
 ];
 
+/// The one of [`RESERVED`] that is about a person.
+pub const SUBJECT: &str = "sub";
+
 impl Profile {
     /// The claims that `granted` opens (Core section 5.4).
     #[must_use]
@@ -98,19 +110,28 @@ impl Profile {
         if granted.contains(scope::GROUPS) {
             shown.groups.clone_from(&self.groups);
         }
-        // What has no scope of its own is part of the profile.
-        let opened = |name: &str| {
-            granted.contains(if MEMBERSHIP.contains(&name) {
-                scope::MEMBERSHIP
-            } else {
-                scope::PROFILE
-            })
-        };
-        let more = self.more.iter().filter(|(name, _)| opened(name));
+        let more = self.more.iter();
+        let more = more.filter(|(name, _)| granted.contains(scope_of(name)));
         shown.more = more
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         shown
+    }
+
+    /// Every claim there is, by its name.
+    pub fn claims(&self) -> BTreeMap<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(claims)) => claims.into_iter().collect(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// One claim, by its name; the groups are not one.
+    pub fn claim(&self, name: &str) -> Option<Value> {
+        match name {
+            "groups" => None,
+            _ => self.claims().remove(name),
+        }
     }
 
     /// What to call the person on a page.
@@ -166,7 +187,8 @@ impl Audience {
     }
 }
 
-/// The claims of an ID token (Core section 2). What a scope opens is at userinfo (Core section 5.4).
+/// The claims of an ID token (Core section 2). What a scope opens is at userinfo (Core section 5.4); a client that looks
+/// for it here is told so by its configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IdTokenClaims {
     /// The issuer.
@@ -187,12 +209,18 @@ pub struct IdTokenClaims {
     /// Ties the access token to this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_hash: Option<String>,
+    /// Ties the code that came with it to this one (Core section 3.3.2.11).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub c_hash: Option<String>,
     /// How the person logged in (RFC 8176); absent when the upstream does not tell.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub amr: Vec<String>,
     /// The session, for logout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
+    /// What the client is told besides, by its configuration. We never read it back.
+    #[serde(flatten, skip_deserializing)]
+    pub more: BTreeMap<String, Value>,
 }
 
 /// The claims of an access token (RFC 9068 section 2.2).

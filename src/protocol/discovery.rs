@@ -1,6 +1,8 @@
 //! The provider's metadata (OpenID Connect Discovery section 3, RFC 8414 section 2), built from the closed sets
 //! that the rest of the code works with, so that it says exactly what is on.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::claims::Profile;
@@ -27,6 +29,8 @@ pub mod path {
     pub const JWKS: &str = "/jwks";
     /// RP-initiated logout.
     pub const END_SESSION: &str = "/end_session";
+    /// Where a browser comes back to from an upstream's sign-off; one fixed address, for an upstream may have it registered.
+    pub const END_SESSION_RETURNED: &str = "/end_session/returned";
 }
 
 /// Seconds that anybody may cache the JWKS; a key is announced for longer before it signs (T47).
@@ -53,13 +57,13 @@ pub struct Metadata {
     pub response_types_supported: Vec<&'static str>,
     pub response_modes_supported: Vec<&'static str>,
     pub grant_types_supported: Vec<&'static str>,
-    pub subject_types_supported: [&'static str; 1],
+    pub subject_types_supported: [&'static str; 2],
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
-    pub claims_supported: Vec<&'static str>,
+    pub claims_supported: Vec<String>,
     pub ui_locales_supported: Vec<&'static str>,
     /// Said aloud, for its default is false and clients should rely on `iss` (RFC 9207 section 3).
     pub authorization_response_iss_parameter_supported: bool,
@@ -69,9 +73,30 @@ pub struct Metadata {
     pub request_uri_parameter_supported: bool,
 }
 
+/// What the configuration turns on.
+#[derive(Clone, Debug, Default)]
+pub struct Supported {
+    /// What ID tokens are signed with.
+    pub algorithms: Vec<SigningAlgorithm>,
+    /// What some client may ask for.
+    pub scopes: Vec<String>,
+    /// What some client may be answered with.
+    pub response_types: BTreeSet<ResponseType>,
+    /// The claims that somebody may be told besides those of the specifications.
+    pub claims: BTreeSet<String>,
+}
+
 impl Metadata {
-    /// The metadata of `issuer`, which signs with `algorithms` and knows `scopes`.
-    pub fn new(issuer: &Issuer, algorithms: &[SigningAlgorithm], scopes: Vec<String>) -> Self {
+    /// The metadata of `issuer`.
+    pub fn new(issuer: &Issuer, supported: Supported) -> Self {
+        let Supported {
+            algorithms,
+            scopes,
+            response_types,
+            claims: more_claims,
+        } = supported;
+        let returns_id_token = |each: &ResponseType| each.returns_id_token();
+        let c_hash = response_types.iter().any(returns_id_token);
         let protocol_claims = [
             "sub",
             "iss",
@@ -84,6 +109,17 @@ impl Metadata {
             "amr",
             "sid",
         ];
+        let claims = protocol_claims
+            .into_iter()
+            .chain(c_hash.then_some("c_hash"))
+            .chain(Profile::NAMES)
+            .map(ToOwned::to_owned);
+        let mut claims_supported: Vec<String> = claims.collect();
+        for claim in more_claims {
+            if !claims_supported.contains(&claim) {
+                claims_supported.push(claim);
+            }
+        }
         Self {
             issuer: issuer.clone(),
             authorization_endpoint: issuer.at(path::AUTHORIZE),
@@ -92,10 +128,13 @@ impl Metadata {
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),
             scopes_supported: scopes,
-            response_types_supported: ResponseType::ALL.map(ResponseType::as_str).to_vec(),
+            response_types_supported: response_types
+                .iter()
+                .map(|response_type| response_type.as_str())
+                .collect(),
             response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).to_vec(),
             grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
-            subject_types_supported: ["public"],
+            subject_types_supported: ["public", "pairwise"],
             id_token_signing_alg_values_supported: algorithms
                 .iter()
                 .map(|algorithm| algorithm.as_str())
@@ -106,7 +145,7 @@ impl Metadata {
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],
-            claims_supported: protocol_claims.into_iter().chain(Profile::NAMES).collect(),
+            claims_supported,
             ui_locales_supported: Locale::ALL.map(Locale::tag).to_vec(),
             authorization_response_iss_parameter_supported: true,
             claims_parameter_supported: false,

@@ -45,6 +45,14 @@ identifier!(
     AccountId
 );
 identifier!(
+    /// What an account's `sub` claims are made of. No client gets it as it is: `tokens::subject` says what each gets.
+    AccountSubject
+);
+identifier!(
+    /// A `sub` claim, as one client gets it (OpenID Connect Core section 8).
+    Subject
+);
+identifier!(
     /// The `sid` claim: names a browser's session to the clients (OpenID Connect Front-Channel Logout section 3).
     SessionId
 );

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::ids::UpstreamId;
+
 /// Why a text cannot be an issuer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
@@ -70,6 +72,12 @@ impl Issuer {
     /// The URL of one of our paths; `path` begins with a slash.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.0)
+    }
+
+    /// The one address that an upstream may send people back to. It has no query, so that whatever an upstream joins to
+    /// it can be read.
+    pub fn callback(&self, upstream: &UpstreamId) -> String {
+        self.at(&format!("/upstream/{upstream}/callback"))
     }
 }
 

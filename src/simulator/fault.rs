@@ -1,7 +1,10 @@
 //! What can go wrong between a client and either simulator: the network, a proxy, the machine.
 //! (Variants of a well-formed answer are switches of the simulator itself.)
 
+use std::fmt;
 use std::time::Duration;
+
+use url::Url;
 
 use super::wire::{Recorded, Reply};
 
@@ -41,6 +44,9 @@ pub struct Planned {
     place: String,
     fault: Fault,
     left: Option<u32>,
+    /// It meets every so-manieth of the requests only.
+    every: u32,
+    seen: u32,
 }
 
 impl Planned {
@@ -51,6 +57,8 @@ impl Planned {
             place: place.to_lowercase(),
             fault,
             left: None,
+            every: 1,
+            seen: 0,
         }
     }
 
@@ -60,6 +68,63 @@ impl Planned {
         self.left = Some(count);
         self
     }
+
+    /// The same, for every `nth` of these requests only.
+    #[must_use]
+    pub fn every(mut self, nth: u32) -> Self {
+        self.every = nth.max(1);
+        self
+    }
+
+    /// Reads `PLACE=FAULT`, with `,times=N` or `,every=N` after it: `/token=status-503,times=2`.
+    ///
+    /// # Errors
+    /// When there is no such fault or number: what to write instead.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let (place, mut rest) = text
+            .split_once('=')
+            .ok_or("write PLACE=FAULT, such as /token=status-503")?;
+        let mut limits = Vec::new();
+        while let Some((before, limit)) = rest.rsplit_once(',') {
+            let Some((name @ ("times" | "every"), number)) = limit.split_once('=') else {
+                break;
+            };
+            let number: u32 = number
+                .parse()
+                .ok()
+                .filter(|number| *number > 0)
+                .ok_or_else(|| format!("{name}: write a number from 1"))?;
+            limits.push((name, number));
+            rest = before;
+        }
+        let mut planned = Self::on(place, Fault::read(rest)?);
+        for (name, number) in limits {
+            planned = match name {
+                "times" => planned.times(number),
+                _ => planned.every(number),
+            };
+        }
+        Ok(planned)
+    }
+
+    /// Whether it will meet no request any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.left == Some(0)
+    }
+}
+
+/// As [`Planned::read`] reads it.
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.place, self.fault)?;
+        if self.every > 1 {
+            write!(f, ",every={}", self.every)?;
+        }
+        match self.left {
+            Some(left) => write!(f, ",times={left}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The first planned fault that fits the request; one with a number of times is counted down.
@@ -67,11 +132,111 @@ pub(super) fn next(plan: &mut [Planned], request: &Recorded) -> Option<Fault> {
     let path = request.path.to_lowercase();
     let planned = plan
         .iter_mut()
-        .find(|planned| planned.left != Some(0) && path.contains(&planned.place))?;
+        .filter(|planned| !planned.is_over() && path.contains(&planned.place))
+        .find_map(|planned| {
+            planned.seen = planned.seen.wrapping_add(1);
+            planned
+                .seen
+                .is_multiple_of(planned.every)
+                .then_some(planned)
+        })?;
     if let Some(left) = &mut planned.left {
         *left -= 1;
     }
     Some(planned.fault.clone())
+}
+
+/// Every fault as it is written, with its meaning. `N` stands for a number, `URL` for an address.
+pub const FAULTS: [(&str, &str); 12] = [
+    (
+        "status-N",
+        "This status with a line of plain text: 401 on a valid token, 503.",
+    ),
+    ("throttled", "429 without Retry-After."),
+    ("throttled-N", "429 with Retry-After of so many seconds."),
+    ("error-page", "500 with the error page of a web framework."),
+    ("page", "200 with a page where JSON belongs."),
+    ("nonsense", "200, JSON by its content type, and nonsense."),
+    ("empty-body", "200 with no body."),
+    ("redirect-URL", "A 302 to this address."),
+    (
+        "oversized",
+        "The right answer behind eight megabytes of white space.",
+    ),
+    ("slow-N", "The right answer after so many milliseconds."),
+    ("hang", "No answer until the simulator stops."),
+    (
+        "close-after-N",
+        "The connection closes after so many bytes of the right answer.",
+    ),
+];
+
+impl Fault {
+    /// Reads one of [`FAULTS`].
+    ///
+    /// # Errors
+    /// When there is no such fault: what to write instead.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let known = match text {
+            "throttled" => Some(Self::Throttled(None)),
+            "error-page" => Some(Self::ErrorPage),
+            "page" => Some(Self::Page),
+            "nonsense" => Some(Self::Nonsense),
+            "empty-body" => Some(Self::EmptyBody),
+            "oversized" => Some(Self::Oversized),
+            "hang" => Some(Self::Hang),
+            _ => Self::read_with_value(text),
+        };
+        known.ok_or_else(|| {
+            let words: Vec<&str> = FAULTS.iter().map(|(word, _)| *word).collect();
+            format!("write a fault: {}", words.join(", "))
+        })
+    }
+
+    fn read_with_value(text: &str) -> Option<Self> {
+        let after = |word: &str| text.strip_prefix(word);
+        if let Some(address) = after("redirect-") {
+            let url = Url::parse(address).ok()?;
+            let web = matches!(url.scheme(), "http" | "https");
+            return web.then(|| Self::Redirect(address.to_owned()));
+        }
+        if let Some(status) = after("status-") {
+            let status = status
+                .parse()
+                .ok()
+                .filter(|status| (200..=599).contains(status))?;
+            return Some(Self::Status(status));
+        }
+        if let Some(seconds) = after("throttled-") {
+            return Some(Self::Throttled(Some(seconds.parse().ok()?)));
+        }
+        if let Some(milliseconds) = after("slow-") {
+            let milliseconds = milliseconds.parse().ok().filter(|most| *most <= 600_000)?;
+            return Some(Self::Slow(Duration::from_millis(milliseconds)));
+        }
+        let bytes = after("close-after-")?;
+        Some(Self::CloseAfter(bytes.parse().ok()?))
+    }
+}
+
+/// As [`Fault::read`] reads it.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status-{status}"),
+            Self::Throttled(None) => write!(f, "throttled"),
+            Self::Throttled(Some(seconds)) => write!(f, "throttled-{seconds}"),
+            Self::ErrorPage => write!(f, "error-page"),
+            Self::Page => write!(f, "page"),
+            Self::Nonsense => write!(f, "nonsense"),
+            Self::EmptyBody => write!(f, "empty-body"),
+            Self::Redirect(address) => write!(f, "redirect-{address}"),
+            Self::Oversized => write!(f, "oversized"),
+            Self::Slow(delay) => write!(f, "slow-{}", delay.as_millis()),
+            Self::Hang => write!(f, "hang"),
+            Self::CloseAfter(bytes) => write!(f, "close-after-{bytes}"),
+        }
+    }
 }
 
 /// A fault as the server carries it out.

@@ -9,19 +9,23 @@
 //! - [`imis`]: token endpoint, REST API, saved queries; web site with sign-in, single sign-on and logout pages.
 //! - [`aim18`]: login page with redirect, token endpoint, entity and search API.
 //! - [`people`]: who can log in, with invented passwords.
+//! - [`control`]: everything that can be set, by name, while a simulator runs.
 //! - [`wire`]: what was received ([`Recorded`]) and how it is answered.
 
 pub mod aim18;
+pub mod control;
 pub mod fault;
 pub mod imis;
 mod page;
 pub mod people;
+mod switch;
 pub mod wire;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use fault::{Fault, Planned};
+pub use switch::{Accepts, Described, Switch};
 pub use wire::Recorded;
 
 /// A simulator that is listening. Dropping it stops it; [`Running::stop`] also waits until the

@@ -10,13 +10,33 @@ input{box-sizing:border-box;width:100%;padding:.6rem;font:inherit;border:1px sol
 button{margin:1.25rem .5rem 0 0;padding:.6rem 1.2rem;font:inherit;border:1px solid currentColor;border-radius:.25rem;cursor:pointer}\
 :focus-visible{outline:3px solid #2563eb;outline-offset:2px}";
 
+/// What pages with tables have more.
+const WIDE: &str = "\
+body{max-width:76rem}\
+table{border-collapse:collapse;width:100%}\
+th,td{border:1px solid #767676;padding:.4rem;text-align:left;vertical-align:top}\
+td form,.row{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}\
+td input,td select{width:auto;max-width:22rem;padding:.3rem;font:inherit}\
+button{margin:.25rem 0;padding:.3rem .8rem}\
+code,pre{overflow-wrap:anywhere;white-space:pre-wrap}\
+nav a{margin-right:1rem}";
+
 /// A whole page; `title` is plain text, `main` is HTML.
 pub(super) fn page(title: &str, main: &str) -> String {
+    styled_page("", title, main)
+}
+
+/// A page with room for tables.
+pub(super) fn wide_page(title: &str, main: &str) -> String {
+    styled_page(WIDE, title, main)
+}
+
+fn styled_page(more: &str, title: &str, main: &str) -> String {
     let title = escape(title);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <title>{title}</title>\n<style>{STYLE}{more}</style>\n</head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n{main}\n</main>\n</body>\n</html>\n"
     )
 }

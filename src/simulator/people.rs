@@ -5,30 +5,49 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// A text that a running simulator was told, kept for as long as the process runs, so that people stay plain constants that are
-/// copied around. Each text is kept once, and callers bound its length: who plays with a simulator fills no memory.
-pub fn keep(text: &str) -> &'static str {
-    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = kept.get(text) {
-        return known;
+/// A value that is kept once, for as long as the process runs.
+struct Kept<T: ?Sized + 'static>(Mutex<BTreeSet<&'static T>>);
+
+impl<T: Ord + ?Sized> Kept<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeSet::new()))
     }
-    let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
-    kept.insert(text);
-    text
+
+    fn keep(&self, value: &T, own: impl FnOnce() -> Box<T>) -> &'static T {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(value) {
+            return known;
+        }
+        let value: &'static T = Box::leak(own());
+        kept.insert(value);
+        value
+    }
 }
 
-/// The same for a list of names; the list is kept once too.
+/// A text that a running simulator was told, so that people stay plain constants that are copied around. Each text is kept once, for
+/// as long as the process runs, and callers bound its length.
+pub fn keep(text: &str) -> &'static str {
+    static KEPT: Kept<str> = Kept::new();
+    KEPT.keep(text, || text.into())
+}
+
+/// The same for a list of names.
 pub fn keep_list(names: &[&str]) -> &'static [&'static str] {
-    static KEPT: Mutex<BTreeSet<&'static [&'static str]>> = Mutex::new(BTreeSet::new());
+    static KEPT: Kept<[&'static str]> = Kept::new();
     let names: Vec<&'static str> = names.iter().map(|name| keep(name)).collect();
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = kept.get(names.as_slice()) {
-        return known;
-    }
-    let names: &'static [&'static str] = Box::leak(names.into_boxed_slice());
-    kept.insert(names);
-    names
+    KEPT.keep(&names, || names.clone().into())
+}
+
+/// The same for a list of numbers.
+pub fn keep_numbers(numbers: &[i64]) -> &'static [i64] {
+    static KEPT: Kept<[i64]> = Kept::new();
+    KEPT.keep(numbers, || numbers.into())
+}
+
+/// The same for a list of groups.
+pub fn keep_groups(groups: &[Group]) -> &'static [Group] {
+    static KEPT: Kept<[Group]> = Kept::new();
+    KEPT.keep(groups, || groups.into())
 }
 
 /// What iMIS thinks of an account.
@@ -51,7 +70,7 @@ pub enum AccountState {
 }
 
 /// A membership in a group or committee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
     /// `GroupId`.
     pub id: &'static str,
@@ -96,6 +115,8 @@ pub struct ImisPerson {
     pub roles: &'static [&'static str],
     /// Groups and committees.
     pub groups: &'static [Group],
+    /// What is special about the person.
+    pub about: &'static str,
     /// Whether the record waits to be purged, as one merged into another does.
     pub marked_for_delete: bool,
     /// Whether the account may log in.
@@ -142,6 +163,7 @@ const MEMBER: ImisPerson = ImisPerson {
     paid_through: "2027-12-31T00:00:00",
     roles: &[],
     groups: &[],
+    about: "",
     marked_for_delete: false,
     state: AccountState::Active,
 };
@@ -157,6 +179,7 @@ const STAFF: ImisPerson = ImisPerson {
 
 /// The member to log in with.
 pub const JO_SMITH: ImisPerson = ImisPerson {
+    about: "The member to log in with.",
     username: "JSMITH",
     password: "member-demo-1",
     id: "20457",
@@ -169,6 +192,7 @@ pub const JO_SMITH: ImisPerson = ImisPerson {
 
 /// A member whose username and password break every client that forgets to encode.
 pub const ZOE: ImisPerson = ImisPerson {
+    about: "A member whose username and password break every client that forgets to encode.",
     username: "Zoë O'Brien+Søn & Co",
     password: "member demo 2 +&='%ü",
     id: "20458",
@@ -181,6 +205,7 @@ pub const ZOE: ImisPerson = ImisPerson {
 
 /// A contact of whom little is known: no email, one name, no current membership.
 pub const MONO: ImisPerson = ImisPerson {
+    about: "A contact of whom little is known: no email, one name, no current membership.",
     username: "MONO",
     password: "member-demo-3",
     id: "20459",
@@ -195,6 +220,7 @@ pub const MONO: ImisPerson = ImisPerson {
 
 /// A member whose membership ended: the login works.
 pub const LAPSED: ImisPerson = ImisPerson {
+    about: "A member whose membership ended: the login works.",
     username: "LLAPSE",
     password: "member-demo-4",
     id: "20460",
@@ -210,6 +236,7 @@ pub const LAPSED: ImisPerson = ImisPerson {
 
 /// A member with roles, who sits on committees; one term has ended.
 pub const CHAIR: ImisPerson = ImisPerson {
+    about: "A member with roles, who sits on committees; one term has ended.",
     username: "CCHAIR",
     password: "member-demo-5",
     id: "20466",
@@ -248,6 +275,7 @@ pub const CHAIR: ImisPerson = ImisPerson {
 
 /// Somebody whose record was merged into another and waits to be purged; the login still works.
 pub const MERGED: ImisPerson = ImisPerson {
+    about: "Somebody whose record was merged into another and waits to be purged; the login still works.",
     username: "MMERGE",
     password: "member-demo-6",
     id: "20467",
@@ -261,6 +289,7 @@ pub const MERGED: ImisPerson = ImisPerson {
 
 /// Locked after too many wrong passwords.
 pub const LOCKED: ImisPerson = ImisPerson {
+    about: "Locked after too many wrong passwords.",
     username: "LLOCKE",
     password: "member-demo-locked",
     id: "20461",
@@ -274,6 +303,7 @@ pub const LOCKED: ImisPerson = ImisPerson {
 
 /// Switched off by staff.
 pub const DISABLED: ImisPerson = ImisPerson {
+    about: "Switched off by staff.",
     username: "DDOWN",
     password: "member-demo-disabled",
     id: "20462",
@@ -287,6 +317,7 @@ pub const DISABLED: ImisPerson = ImisPerson {
 
 /// The login's expiry date has passed.
 pub const LOGIN_EXPIRED: ImisPerson = ImisPerson {
+    about: "The login's expiry date has passed.",
     username: "ELATE",
     password: "member-demo-lapsed",
     id: "20463",
@@ -301,6 +332,7 @@ pub const LOGIN_EXPIRED: ImisPerson = ImisPerson {
 
 /// The password must be changed first.
 pub const PASSWORD_EXPIRED: ImisPerson = ImisPerson {
+    about: "The password must be changed first.",
     username: "PSTALE",
     password: "member-demo-stale",
     id: "20464",
@@ -314,6 +346,7 @@ pub const PASSWORD_EXPIRED: ImisPerson = ImisPerson {
 
 /// A member who logs in at the organization's own OpenID provider only.
 pub const OIDC_ONLY: ImisPerson = ImisPerson {
+    about: "A member who logs in at the organization's own OpenID provider only.",
     username: "OFAR",
     password: "member-demo-oidc",
     id: "20465",
@@ -327,6 +360,7 @@ pub const OIDC_ONLY: ImisPerson = ImisPerson {
 
 /// One of the staff, without a second factor.
 pub const ADMIN: ImisPerson = ImisPerson {
+    about: "One of the staff, without a second factor.",
     username: "MGARCIA",
     password: "staff-imis-demo-1",
     id: "101",
@@ -340,6 +374,7 @@ pub const ADMIN: ImisPerson = ImisPerson {
 
 /// One of the staff, with a second factor.
 pub const MULTI_FACTOR: ImisPerson = ImisPerson {
+    about: "One of the staff, with a second factor.",
     username: "TTOTP",
     password: "staff-imis-demo-2",
     id: "102",
@@ -354,6 +389,7 @@ pub const MULTI_FACTOR: ImisPerson = ImisPerson {
 
 /// The service account that reads profiles.
 pub const SERVICE: ImisPerson = ImisPerson {
+    about: "The service account that reads profiles.",
     username: "PORTICO.SVC",
     password: "service-demo-1",
     id: "900",
@@ -367,6 +403,7 @@ pub const SERVICE: ImisPerson = ImisPerson {
 
 /// The anonymous visitor: gets tokens like anybody, and has no record. Nobody may be logged in as this.
 pub const GUEST: ImisPerson = ImisPerson {
+    about: "The anonymous visitor: gets tokens like anybody, and has no record. Nobody may be logged in as this.",
     username: "GUEST",
     password: "guest-demo-1",
     customer_type: ("", ""),
@@ -418,6 +455,8 @@ pub struct Aim18Person {
     pub language: &'static str,
     /// The modules on which the user has rights, for calls that have them checked.
     pub modules: &'static [&'static str],
+    /// What is special about the user.
+    pub about: &'static str,
     /// Whether the user may log in.
     pub enabled: bool,
     /// Whether too many wrong passwords were typed.
@@ -456,12 +495,14 @@ const USER: Aim18Person = Aim18Person {
     be_ids: &[12],
     language: "en",
     modules: &["cus", "staff"],
+    about: "",
     enabled: true,
     locked: false,
 };
 
 /// The employee to log in with.
 pub const ANN_LEE: Aim18Person = Aim18Person {
+    about: "The employee to log in with.",
     code: "ann.lee",
     password: "staff-demo-1",
     uid: 1042,
@@ -475,6 +516,7 @@ pub const ANN_LEE: Aim18Person = Aim18Person {
 
 /// A user with a Chinese name only, a login name with a space, and a password that is not ASCII.
 pub const CHAN_TAI_MAN: Aim18Person = Aim18Person {
+    about: "A user with a Chinese name only, a login name with a space, and a password that is not ASCII.",
     code: "陳 大文",
     password: "staff-demo-2-密碼",
     uid: 1043,
@@ -489,6 +531,7 @@ pub const CHAN_TAI_MAN: Aim18Person = Aim18Person {
 
 /// Switched off.
 pub const LEFT: Aim18Person = Aim18Person {
+    about: "Switched off.",
     code: "les.left",
     password: "staff-demo-3",
     uid: 1044,
@@ -500,6 +543,7 @@ pub const LEFT: Aim18Person = Aim18Person {
 
 /// A uid that a JavaScript number cannot hold (2^53 + 1), and no email.
 pub const BIG: Aim18Person = Aim18Person {
+    about: "A uid that a JavaScript number cannot hold (2^53 + 1), and no email.",
     code: "bo.long",
     password: "staff-demo-4",
     uid: 9_007_199_254_740_993,
@@ -510,6 +554,7 @@ pub const BIG: Aim18Person = Aim18Person {
 
 /// Locked after too many wrong passwords.
 pub const AIM18_LOCKED: Aim18Person = Aim18Person {
+    about: "Locked after too many wrong passwords.",
     code: "lou.locked",
     password: "staff-demo-5",
     uid: 1045,
@@ -521,6 +566,7 @@ pub const AIM18_LOCKED: Aim18Person = Aim18Person {
 
 /// The service account that reads profiles.
 pub const AIM18_SERVICE: Aim18Person = Aim18Person {
+    about: "The service account that reads profiles.",
     code: "portico.svc",
     password: "service-demo-2",
     uid: 9001,

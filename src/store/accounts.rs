@@ -1,26 +1,30 @@
-//! Accounts, found by what an upstream calls a person and by nothing else (T31).
+//! Accounts, found by what an upstream calls a person and by nothing else (T31), and the logins that lead to them.
 
 use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
 
 use super::record::{Record, to_json};
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
-use crate::model::account::{Account, UpstreamSubject};
+use crate::model::account::{Account, Login, UpstreamSubject};
 use crate::protocol::claims::Profile;
-use crate::protocol::ids::AccountId;
+use crate::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
+
+/// The most accounts that a search by name gives.
+const MAX_FOUND: i64 = 100;
 
 /// The names that an account gets if the login turns out to be the first one.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
     /// Its key.
     pub id: AccountId,
-    /// Its `sub` claim.
-    pub subject: String,
+    /// What its `sub` claims are made of.
+    pub subject: AccountSubject,
 }
 
 impl Store {
-    /// The account that `login` leads to, made now if there is none; its profile becomes `profile`. However many
-    /// first logins of one person come at once, one account is made.
+    /// The account that `login` leads to, made now if there is none; the login's profile becomes `profile`, and the
+    /// answer has it. However many first logins of one person come at once, one account is made.
     pub async fn find_or_insert_account(
         &self,
         login: &UpstreamSubject,
@@ -33,25 +37,112 @@ impl Store {
             Some(id) => id,
             None => self.insert_account(login, &profile_json, new, now).await?,
         };
+        sqlx::query(
+            "UPDATE upstream_login SET profile = $4
+             WHERE upstream = $1 AND subject = $2 AND account_id = $3 AND (profile IS NULL OR profile <> $4)",
+        )
+        .bind(login.upstream.as_str())
+        .bind(&login.subject)
+        .bind(id.as_str())
+        .bind(&profile_json)
+        .execute(&self.writes)
+        .await?;
+        // An older node reads the profile here.
         sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
             .bind(id.as_str())
             .bind(&profile_json)
             .execute(&self.writes)
             .await?;
-        self.find_account(&id)
-            .await?
-            .ok_or_else(|| sqlx::Error::RowNotFound.into())
+        let account = self.find_account(&id).await?;
+        let account = account.ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Account {
+            profile: profile.clone(),
+            ..account
+        })
     }
 
-    /// The account of that key.
+    /// The account of that key, with the profile of its last login.
     pub async fn find_account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, subject, profile, created_at, disabled_at FROM account WHERE id = $1",
+            "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account WHERE id = $1",
         )
         .bind(id.as_str())
         .fetch_optional(&self.reads)
         .await?;
         row.as_ref().map(account).transpose()
+    }
+
+    /// The account of a session, with the profile of the login that the session began with: claims must not change
+    /// because the person has logged in elsewhere by another way.
+    pub async fn find_account_of_session(
+        &self,
+        id: &SessionId,
+    ) -> Result<Option<Account>, StoreError> {
+        // A session that an older node began names the upstream alone.
+        let row = sqlx::query(
+            "SELECT account.id AS id, account.subject AS subject, account.created_at AS created_at,
+                    account.disabled_at AS disabled_at, account.merged_into AS merged_into,
+                    COALESCE((SELECT login.profile FROM upstream_login AS login
+                              WHERE login.account_id = account.id AND login.upstream = session.upstream
+                                AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
+                              ORDER BY login.subject LIMIT 1), account.profile) AS profile
+             FROM session JOIN account ON account.id = session.account_id WHERE session.id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(account).transpose()
+    }
+
+    /// The account with that subject, with the profile of its last login.
+    pub async fn find_account_by_subject(
+        &self,
+        subject: &AccountSubject,
+    ) -> Result<Option<Account>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account WHERE subject = $1",
+        )
+        .bind(subject.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(account).transpose()
+    }
+
+    /// The newest accounts, `most` at the most.
+    pub async fn list_accounts(&self, most: i64) -> Result<Vec<Account>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account
+             ORDER BY created_at DESC, id LIMIT $1",
+        )
+        .bind(most)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(account).collect()
+    }
+
+    /// The accounts one of whose logins has this user name (`preferred_username`), in any letter case. Names lead
+    /// nobody in (T31): this is for an administrator, who sees whom it found. It reads every row.
+    pub async fn find_accounts_by_username(
+        &self,
+        username: &str,
+    ) -> Result<Vec<Account>, StoreError> {
+        // SQLite and PostgreSQL agree about the letter case of ASCII alone; other letters have to be as they are.
+        let (lower, exact) = (username.to_ascii_lowercase(), username.to_owned());
+        let rows = sqlx::query(
+            "SELECT DISTINCT account.id AS id, account.subject AS subject, account.profile AS profile,
+                    account.created_at AS created_at, account.disabled_at AS disabled_at,
+                    account.merged_into AS merged_into
+             FROM account JOIN upstream_login AS login ON login.account_id = account.id
+             WHERE LOWER(COALESCE(login.profile, account.profile)) LIKE $1 ESCAPE '!'
+                OR COALESCE(login.profile, account.profile) LIKE $2 ESCAPE '!'
+             ORDER BY account.created_at, account.id LIMIT $3",
+        )
+        .bind(username_pattern(lower)?)
+        .bind(username_pattern(exact)?)
+        .bind(MAX_FOUND)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(account).collect()
     }
 
     /// The key of the account that a login leads to, if the person has been here before.
@@ -69,6 +160,26 @@ impl Store {
         Ok(id.map(AccountId::new))
     }
 
+    /// The logins that lead to an account.
+    pub async fn list_logins(&self, account: &AccountId) -> Result<Vec<Login>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT login.upstream AS upstream, login.subject AS subject, login.linked_at AS linked_at,
+                    login.last_login_at AS last_login_at, COALESCE(login.profile, account.profile) AS profile
+             FROM upstream_login AS login JOIN account ON account.id = login.account_id
+             WHERE login.account_id = $1",
+        )
+        .bind(account.as_str())
+        .fetch_all(&self.reads)
+        .await?;
+        let mut logins = rows.iter().map(login).collect::<Result<Vec<_>, _>>()?;
+        // PostgreSQL sorts text by the database's locale; the answer must not depend on it.
+        logins.sort_by(|a, b| {
+            let key = |login: &Login| (login.name.upstream.clone(), login.name.subject.clone());
+            key(a).cmp(&key(b))
+        });
+        Ok(logins)
+    }
+
     async fn insert_account(
         &self,
         login: &UpstreamSubject,
@@ -77,22 +188,15 @@ impl Store {
         now: UnixTime,
     ) -> Result<AccountId, StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO account (id, subject, profile, created_at) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(new.id.as_str())
-        .bind(&new.subject)
-        .bind(profile_json)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
+        insert_account(&mut transaction, &new, profile_json, now).await?;
         let inserted = sqlx::query(
-            "INSERT INTO upstream_login (upstream, subject, account_id) VALUES ($1, $2, $3)
+            "INSERT INTO upstream_login (upstream, subject, account_id, profile) VALUES ($1, $2, $3, $4)
              ON CONFLICT (upstream, subject) DO NOTHING",
         )
         .bind(login.upstream.as_str())
         .bind(&login.subject)
         .bind(new.id.as_str())
+        .bind(profile_json)
         .execute(&mut *transaction)
         .await?;
         if inserted.rows_affected() == 1 {
@@ -108,13 +212,57 @@ impl Store {
     }
 }
 
+/// What a profile with this user name is like: the member as serde writes it, whatever stands around it.
+fn username_pattern(username: String) -> Result<String, StoreError> {
+    let profile = to_json(&Profile {
+        preferred_username: Some(username),
+        ..Profile::default()
+    })?;
+    let member = profile.trim_matches(['{', '}']);
+    let escaped = member
+        .replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_");
+    Ok(format!("%{escaped}%"))
+}
+
+pub(super) async fn insert_account(
+    transaction: &mut Transaction<'static, Any>,
+    new: &NewAccount,
+    profile_json: &str,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO account (id, subject, profile, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(new.id.as_str())
+        .bind(new.subject.as_str())
+        .bind(profile_json)
+        .bind(now)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 fn account(row: &AnyRow) -> Result<Account, StoreError> {
     let record = Record::new("account", "id", row);
     Ok(Account {
         id: AccountId::new(record.text("id")?),
-        subject: record.text("subject")?,
+        subject: AccountSubject::new(record.text("subject")?),
         profile: record.json("profile")?,
         created_at: record.int("created_at")?,
         disabled_at: record.optional_int("disabled_at")?,
+        merged_into: record.optional_text("merged_into")?.map(AccountId::new),
+    })
+}
+
+fn login(row: &AnyRow) -> Result<Login, StoreError> {
+    let record = Record::new("upstream_login", "subject", row);
+    Ok(Login {
+        name: UpstreamSubject {
+            upstream: UpstreamId::new(record.text("upstream")?),
+            subject: record.text("subject")?,
+        },
+        profile: record.json("profile")?,
+        linked_at: record.optional_int("linked_at")?,
+        last_login_at: record.optional_int("last_login_at")?,
     })
 }

@@ -148,6 +148,10 @@ async fn write_client(
     let written = if inserted.rows_affected() == 1 {
         Written::Added
     } else {
+        let before: String = sqlx::query_scalar("SELECT registration FROM client WHERE id = $1")
+            .bind(id)
+            .fetch_one(&mut **transaction)
+            .await?;
         // Text against text: a row that can no longer be read is put right by the file that owns it.
         let updated = sqlx::query(
             "UPDATE client SET registration = $2, secrets = $3, changed_at = $4
@@ -161,6 +165,11 @@ async fn write_client(
         .await?;
         if updated.rows_affected() == 0 {
             return Ok(Written::Same);
+        }
+        let before: Option<Client> = serde_json::from_str(&before).ok();
+        if before.is_none_or(|before| before.subject_type != wanted.client.subject_type) {
+            // A refresh must never change the subject (OpenID Connect Core section 12.2): everybody logs in anew.
+            revoke_families(transaction, id, now).await?;
         }
         Written::Changed
     };
@@ -190,6 +199,15 @@ async fn remove_client(
         .bind(id)
         .execute(&mut **transaction)
         .await?;
+    revoke_families(transaction, id, now).await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+async fn revoke_families(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+    now: UnixTime,
+) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE token_family SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL",
     )
@@ -197,7 +215,7 @@ async fn remove_client(
     .bind(now)
     .execute(&mut **transaction)
     .await?;
-    Ok(deleted.rows_affected() == 1)
+    Ok(())
 }
 
 fn stored_client(row: &AnyRow) -> Result<StoredClient, StoreError> {

@@ -1,5 +1,7 @@
 //! Remembered consents: a row for a person and a client, whose scope only grows.
 
+use sqlx::any::AnyRow;
+
 use super::record::Record;
 use super::{Store, StoreError, retrying};
 use crate::model::consent::Consent;
@@ -21,16 +23,18 @@ impl Store {
         .bind(client.as_str())
         .fetch_optional(&self.reads)
         .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let record = Record::new("consent", "account_id", &row);
-        Ok(Some(Consent {
-            account_id: AccountId::new(record.text("account_id")?),
-            client_id: ClientId::new(record.text("client_id")?),
-            scope: record.scope("scope")?,
-            granted_at: record.int("granted_at")?,
-        }))
+        row.as_ref().map(stored_consent).transpose()
+    }
+
+    /// Everything that the person agreed to.
+    pub async fn list_consents(&self, account: &AccountId) -> Result<Vec<Consent>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT account_id, client_id, scope, granted_at FROM consent WHERE account_id = $1",
+        )
+        .bind(account.as_str())
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(stored_consent).collect()
     }
 
     /// Adds the scope of `consent` to what the person agreed to before; two at once both count.
@@ -72,4 +76,14 @@ impl Store {
         transaction.commit().await?;
         Ok(())
     }
+}
+
+fn stored_consent(row: &AnyRow) -> Result<Consent, StoreError> {
+    let record = Record::new("consent", "account_id", row);
+    Ok(Consent {
+        account_id: AccountId::new(record.text("account_id")?),
+        client_id: ClientId::new(record.text("client_id")?),
+        scope: record.scope("scope")?,
+        granted_at: record.int("granted_at")?,
+    })
 }

@@ -25,6 +25,26 @@ impl Store {
         row.as_ref().map(family).transpose()
     }
 
+    /// The families with refresh tokens that an account has, live ones alone, the newest first.
+    pub async fn list_families(
+        &self,
+        account: &AccountId,
+        now: UnixTime,
+    ) -> Result<Vec<TokenFamily>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
+                    created_at, rotated_at, expires_at, revoked_at
+             FROM token_family
+             WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
+             ORDER BY created_at DESC, id",
+        )
+        .bind(account.as_str())
+        .bind(now)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(family).collect()
+    }
+
     /// Moves a live family from generation `from` to `to`; `false` when another was faster or the family has ended
     /// (T19).
     pub async fn advance_family(

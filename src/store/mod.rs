@@ -6,12 +6,14 @@
 //! JSON columns: a field added later needs a serde default, for an older node may have written the row.
 
 mod accounts;
+mod checks;
 mod clients;
 mod codes;
 mod connect;
 mod consents;
 mod error;
 mod families;
+mod linking;
 mod pending_requests;
 mod record;
 mod schema;
@@ -29,6 +31,7 @@ pub use accounts::NewAccount;
 pub use clients::{Reconciled, StoredClient};
 pub use codes::Redemption;
 pub use error::StoreError;
+pub use linking::{Linked, NewLink, Unlinked};
 pub use sweep::Swept;
 
 /// The databases that the store runs on.

@@ -15,14 +15,15 @@ const TOUCH_INTERVAL: i64 = 60;
 
 impl Store {
     /// Begins `session` under the hash of its cookie's secret, and ends the one that the browser had before, so
-    /// that no id lives through a login (T24). `tokens` are what the login gave.
+    /// that no id lives through a login (T24). `false`, and nothing happens, when the account is closed or the login does
+    /// not lead to it any more. `tokens` are what the login gave.
     pub async fn replace_session(
         &self,
         secret_hash: &str,
         session: &Session,
         replaced: Option<&SessionId>,
         tokens: Option<&NewVaultEntry>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         retrying(|| self.try_replace_session(secret_hash, session, replaced, tokens)).await
     }
 
@@ -32,16 +33,20 @@ impl Store {
         session: &Session,
         replaced: Option<&SessionId>,
         tokens: Option<&NewVaultEntry>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        if !hold_login(&mut transaction, session).await? {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         if let Some(replaced) = replaced {
             // The new session was last seen when it began, which is now.
             end(&mut transaction, replaced, session.last_seen_at).await?;
         }
         sqlx::query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
-                                  ended_at, kept_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)",
+                                  ended_at, kept_until, upstream_subject)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10)",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -52,6 +57,7 @@ impl Store {
         .bind(session.last_seen_at)
         .bind(session.expires_at)
         .bind(session.ended_at)
+        .bind(session.upstream_subject.as_deref())
         .execute(&mut *transaction)
         .await?;
         if tokens.is_some() {
@@ -59,12 +65,13 @@ impl Store {
             vault_entries::put(&mut transaction, session, upstream, tokens, now).await?;
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives a live session a new secret and the time and way of a new login of the same person: the old cookie is dead
     /// (T24), while everything that belongs to the session goes on. `tokens`, or none, take the place of what the login
-    /// before gave. `false` when it has ended meanwhile.
+    /// before gave. `false` when it has ended meanwhile, when it began with another login, or when the login leads
+    /// elsewhere now.
     pub async fn renew_session(
         &self,
         secret_hash: &str,
@@ -81,10 +88,16 @@ impl Store {
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        if !hold_login(&mut transaction, session).await? {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        // One that an older node began names no login, and gets the one that it is renewed with.
         let renewed = sqlx::query(
             "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
-                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END
-             WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL",
+                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9
+             WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL
+               AND (upstream_subject IS NULL OR upstream_subject = $9)",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -94,6 +107,7 @@ impl Store {
         .bind(session.expires_at)
         .bind(session.account_id.as_str())
         .bind(session.upstream.as_str())
+        .bind(session.upstream_subject.as_deref())
         .execute(&mut *transaction)
         .await?
         .rows_affected()
@@ -113,7 +127,7 @@ impl Store {
         secret_hash: &str,
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, auth_time, amr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, last_seen_at, expires_at, ended_at
              FROM session WHERE secret_hash = $1",
         )
         .bind(secret_hash)
@@ -125,13 +139,31 @@ impl Store {
     /// The session of that id, ended or not.
     pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, auth_time, amr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, last_seen_at, expires_at, ended_at
              FROM session WHERE id = $1",
         )
         .bind(id.as_str())
         .fetch_optional(&self.reads)
         .await?;
         row.as_ref().map(session).transpose()
+    }
+
+    /// The sessions of an account that have not been ended and not passed their last moment, the last used first.
+    pub async fn list_sessions(
+        &self,
+        account: &AccountId,
+        now: UnixTime,
+    ) -> Result<Vec<Session>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, last_seen_at, expires_at, ended_at
+             FROM session WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
+             ORDER BY last_seen_at DESC, id",
+        )
+        .bind(account.as_str())
+        .bind(now)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(session).collect()
     }
 
     /// Notes that a session is in use, in steps of a minute. An ended one stays as it is, and time never goes back.
@@ -173,7 +205,37 @@ impl Store {
     }
 }
 
-async fn end(
+/// Locks the login that a session begins with, and notes its use: it still leads to the session's account, and that is
+/// open. Whoever moves a login or closes an account holds the same rows, so that no session slips in behind them.
+async fn hold_login(
+    transaction: &mut Transaction<'static, Any>,
+    session: &Session,
+) -> Result<bool, StoreError> {
+    let Some(subject) = &session.upstream_subject else {
+        return Ok(true);
+    };
+    let held = sqlx::query(
+        "UPDATE upstream_login SET last_login_at = $4
+         WHERE upstream = $1 AND subject = $2 AND account_id = $3",
+    )
+    .bind(session.upstream.as_str())
+    .bind(subject)
+    .bind(session.account_id.as_str())
+    .bind(session.auth_time)
+    .execute(&mut **transaction)
+    .await?;
+    // A statement of its own, after the lock: what the first one waited for is seen by the second alone.
+    let open: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM account WHERE id = $1 AND disabled_at IS NULL")
+            .bind(session.account_id.as_str())
+            .fetch_one(&mut **transaction)
+            .await?;
+    Ok(held.rows_affected() == 1 && open == 1)
+}
+
+/// Ends a session and the families that do not outlive it. The one place where a session ends: what else hangs on it
+/// goes here.
+pub(super) async fn end(
     transaction: &mut Transaction<'static, Any>,
     id: &SessionId,
     now: UnixTime,
@@ -218,6 +280,7 @@ fn session(row: &AnyRow) -> Result<Session, StoreError> {
         id: SessionId::new(record.text("id")?),
         account_id: AccountId::new(record.text("account_id")?),
         upstream: UpstreamId::new(record.text("upstream")?),
+        upstream_subject: record.optional_text("upstream_subject")?,
         auth_time: record.int("auth_time")?,
         amr: record.json("amr")?,
         last_seen_at: record.int("last_seen_at")?,

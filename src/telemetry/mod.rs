@@ -1,10 +1,14 @@
 //! The log: to standard error, as text for people or as JSON lines for machines. What happened to whom has the target
-//! `portico::audit`, so that it can be told apart by a filter.
+//! `portico::audit`, so that it can be told apart by a filter. And the metrics, in [`Metrics`].
+
+mod metrics;
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use metrics::{CONTENT_TYPE, Metrics};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

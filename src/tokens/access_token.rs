@@ -30,7 +30,7 @@ impl Mint {
             iss: self.issuer.clone(),
             sub: person.map_or_else(
                 || client.client_id.to_string(),
-                |person| person.subject.clone(),
+                |person| person.subject.to_string(),
             ),
             aud: Audience::new(audience),
             exp: now + self.lifetimes.access_token,

@@ -1,4 +1,4 @@
-//! ID tokens (OpenID Connect Core sections 2 and 3.1.3.6).
+//! ID tokens (OpenID Connect Core sections 2, 3.1.3.6 and 3.3.2.11).
 
 use crate::clock::UnixTime;
 use crate::keys::{KeyError, TokenRefused};
@@ -9,26 +9,52 @@ use crate::protocol::jws::{TokenKind, half_hash};
 
 use super::Mint;
 
+/// What an ID token comes with, and vouches for.
+#[derive(Clone, Copy)]
+pub(super) enum Companion<'a> {
+    /// The access token of the same answer.
+    AccessToken(&'a str),
+    /// The code of the same answer.
+    Code(&'a str),
+}
+
 impl Mint {
+    /// The ID token that travels through the browser beside `code`.
+    pub fn id_token_for_code(
+        &self,
+        client: &Client,
+        person: &Person,
+        code: &str,
+    ) -> Result<String, KeyError> {
+        let now = self.clock.now();
+        self.id_token(client, person, Companion::Code(code), now)
+    }
+
     pub(super) fn id_token(
         &self,
         client: &Client,
         person: &Person,
-        access_token: &str,
+        companion: Companion<'_>,
         now: UnixTime,
     ) -> Result<String, KeyError> {
         let algorithm = client.id_token_signed_response_alg;
+        let (at_hash, c_hash) = match companion {
+            Companion::AccessToken(token) => (Some(half_hash(algorithm, token)), None),
+            Companion::Code(code) => (None, Some(half_hash(algorithm, code))),
+        };
         let claims = IdTokenClaims {
             iss: self.issuer.clone(),
-            sub: person.subject.clone(),
+            sub: person.subject.to_string(),
             aud: client.client_id.clone(),
             exp: now + self.lifetimes.id_token,
             iat: now,
             auth_time: person.authentication.auth_time,
             nonce: person.nonce.clone(),
-            at_hash: Some(half_hash(algorithm, access_token)),
+            at_hash,
+            c_hash,
             amr: person.authentication.amr.clone(),
             sid: Some(person.authentication.session_id.clone()),
+            more: person.claims.clone(),
         };
         self.ring.sign(TokenKind::IdToken, algorithm, &claims, now)
     }

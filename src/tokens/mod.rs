@@ -3,6 +3,7 @@
 pub mod access_token;
 pub mod id_token;
 pub mod refresh_token;
+pub mod subject;
 
 use crate::clock::Clock;
 use crate::keys::{KeyError, KeyRing, Secrets};
@@ -13,6 +14,8 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::scope;
 use crate::protocol::token::TokenSet;
+
+use id_token::Companion;
 
 /// How long tokens live, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +86,8 @@ impl Mint {
         let mut refresh_token = None;
         if let Some(person) = &authorization.person {
             if authorization.scope.contains(scope::OPENID) {
-                id_token = Some(self.id_token(client, person, &access_token, now)?);
+                let companion = Companion::AccessToken(&access_token);
+                id_token = Some(self.id_token(client, person, companion, now)?);
             }
             if let Some(generation) = person.refresh_generation {
                 refresh_token = Some(refresh_token::write(

@@ -2,11 +2,15 @@
 //! nor cookies nor axum, and declares what it can do by the fields of [`Upstream`] it fills.
 
 pub mod aim18;
+pub mod breaker;
 pub mod imis;
 pub mod look;
+pub mod oidc;
 pub mod outbound;
+mod relay;
 pub mod settings;
 pub mod shelf;
+pub mod site;
 pub mod users;
 
 use std::fmt;
@@ -19,8 +23,11 @@ use crate::clock::{Clock, UnixTime};
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
+
+pub use self::site::Site;
 
 /// The most bytes a password may have (T48).
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -52,6 +59,8 @@ pub struct Upstream {
     pub service: Option<Box<dyn ServiceLogin>>,
     /// End the session that the person's browser has there.
     pub sign_off: Option<Box<dyn SignOff>>,
+    /// Its web site: what comes from there is believed to come from the upstream.
+    pub site: Option<Site>,
     /// Call its API.
     pub api: Option<Box<dyn Api>>,
     /// The claims that it may tell besides those of [`Profile::NAMES`].
@@ -60,6 +69,8 @@ pub struct Upstream {
     pub base_url: Option<Url>,
     /// Try the configuration for real, for `portico check`.
     pub probe: Box<dyn Probe>,
+    /// What holds requests back while it is away; `None` where nothing is fetched.
+    pub breaker: Option<breaker::Breaker>,
 }
 
 impl Upstream {
@@ -82,11 +93,18 @@ impl Upstream {
             recheck: None,
             service: None,
             sign_off: None,
+            site: None,
             api: None,
             claims: Vec::new(),
             base_url: None,
             probe,
+            breaker: None,
         }
+    }
+
+    /// Whether it has not answered of late. It may be tried all the same.
+    pub fn is_away(&self) -> bool {
+        self.breaker.as_ref().is_some_and(breaker::Breaker::is_open)
     }
 }
 
@@ -132,6 +150,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where the service account's token is kept.
     pub shelf: Arc<dyn Shelf>,
+    /// Who we are to the world.
+    pub issuer: Issuer,
 }
 
 /// A way to log in.
@@ -194,6 +214,9 @@ pub struct UpstreamTokens {
     /// Which of the upstream's client applications they belong to, where its API or a renewal has to name it.
     #[serde(default)]
     pub application: Option<String>,
+    /// Whose they are, where a renewal tells that again: [`Identity::subject`].
+    #[serde(default)]
+    pub subject: Option<String>,
     /// What a sign-off there shows of this login (an ID token).
     #[serde(with = "secret::sealed::option", default)]
     pub sign_off_hint: Option<Secret>,
@@ -233,6 +256,17 @@ impl LoginError {
             }
             _ => false,
         }
+    }
+
+    /// Whether it is certain that the upstream has not refused, and so has not counted, what was to be sent to it: there
+    /// was no connection. Something that was sent before, and accepted, is none of that.
+    pub fn is_unsent(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        cause
+            .downcast_ref::<outbound::Trouble>()
+            .is_some_and(outbound::Trouble::is_unsent)
     }
 }
 
@@ -296,6 +330,9 @@ pub struct Return<'a> {
 pub trait CallbackLogin: Send + Sync {
     /// Whether the upstream always sends `state` back, so that an answer without it must be refused.
     fn always_returns_state(&self) -> bool;
+
+    /// The parameter that the upstream hands its code over in.
+    fn code_parameter(&self) -> &str;
 
     /// Turns what came back into a person. The caller has checked that this browser was sent away by us, and that
     /// `state`, if it came, is the one it was sent with.
@@ -425,7 +462,8 @@ pub struct ApiAnswer {
     pub token_refused: bool,
 }
 
-/// Calls the upstream's API.
+/// Calls the upstream's API. Whose tokens these are is the caller's decision, and the caller's duty: a call for a person is
+/// made with that person's own, never with those of the service account, which may do more (T61).
 #[async_trait]
 pub trait Api: Send + Sync {
     /// Calls it with `tokens`, in the upstream's own manner.

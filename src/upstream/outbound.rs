@@ -7,18 +7,21 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, StatusCode, redirect};
+use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::LoginError;
+use super::breaker::{Breaker, Sign};
 use super::settings::SettingProblem;
+use crate::clock::UnixTime;
 use crate::protocol::error::{BoxError, chain};
 
 /// The most bytes of an upstream's answer that are read.
@@ -66,10 +69,11 @@ fn certificates(file: &PathBuf) -> Result<Vec<Certificate>, String> {
     }
 }
 
-/// The client for upstreams. Clones share one pool of connections.
+/// The client for upstreams. Clones share one pool of connections, and the breaker.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
+    breaker: Option<Breaker>,
 }
 
 impl Http {
@@ -91,10 +95,22 @@ impl Http {
             .connect_timeout(CONNECT_TIMEOUT)
             .tls_certs_merge(trusted)
             .build()?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            breaker: None,
+        })
     }
 
-    /// A GET, with a limit on the whole exchange.
+    /// The same client, for the upstream that `breaker` belongs to.
+    #[must_use]
+    pub fn with_breaker(&self, breaker: Breaker) -> Self {
+        Self {
+            client: self.client.clone(),
+            breaker: Some(breaker),
+        }
+    }
+
+    /// A GET, sent once, with a limit on the whole exchange.
     pub(super) async fn get(
         &self,
         url: Url,
@@ -102,7 +118,56 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
         let request = self.client.get(url).headers(headers).timeout(timeout);
-        read(request, timeout).await
+        self.exchange(request, timeout, Whose::Ours).await
+    }
+
+    /// A POST of JSON, with a limit on the whole exchange.
+    pub(super) async fn post_json(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: &serde_json::Value,
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
+        let request = self.client.post(url).headers(headers).json(body);
+        self.exchange(request.timeout(timeout), timeout, Whose::Ours)
+            .await
+    }
+
+    /// Any request, with limits on the whole exchange and on the answer.
+    pub(super) async fn send(&self, call: Outgoing, limits: Limits) -> Result<Answer, Trouble> {
+        let Limits { timeout, bytes } = limits;
+        let request = self
+            .client
+            .request(call.method, call.url)
+            .headers(call.headers)
+            .timeout(timeout);
+        // An empty body is none: some servers refuse a GET that has a length.
+        let request = if call.body.is_empty() {
+            request
+        } else {
+            request.body(call.body)
+        };
+        let whose = Whose::Theirs(bytes);
+        self.exchange(request, timeout, whose).await
+    }
+
+    /// A GET that changes nothing there and carries nothing that is good for one use: sent once more when the connection
+    /// failed before anything came back, such as one that was kept open and that the other side has closed meanwhile.
+    pub(super) async fn get_again(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
+        let start = Instant::now();
+        match self.get(url.clone(), headers.clone(), timeout).await {
+            Err(Trouble::Unreachable(_) | Trouble::Interrupted(_)) => {
+                let left = timeout.saturating_sub(start.elapsed());
+                self.get(url, headers, left).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// A POST of a form, with a limit on the whole exchange.
@@ -112,24 +177,129 @@ impl Http {
         form: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
+        self.post_form_with(url, HeaderMap::new(), form, timeout)
+            .await
+    }
+
+    /// The same with headers, such as those of client authentication.
+    pub(super) async fn post_form_with(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        form: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
         let request = self
             .client
             .post(url)
             .header(reqwest::header::ACCEPT, "application/json")
+            .headers(headers)
             .form(form)
             .timeout(timeout);
-        read(request, timeout).await
+        self.exchange(request, timeout, Whose::Ours).await
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        timeout: Duration,
+        whose: Whose,
+    ) -> Result<Answer, Trouble> {
+        let most = match whose {
+            Whose::Ours => MAX_UPSTREAM_BYTES,
+            Whose::Theirs(most) => most,
+        };
+        let Some(breaker) = &self.breaker else {
+            return read(request, timeout, most).await;
+        };
+        if !breaker.admits() {
+            let upstream = breaker.upstream();
+            breaker
+                .metrics()
+                .upstream_asked(upstream, "held_back", None);
+            return Err(Trouble::HeldBack);
+        }
+        let watch = breaker.watch();
+        let start = Instant::now();
+        let outcome = read(request, timeout, most).await;
+        let (sign, told) = sign(&outcome, whose);
+        let took = Some(start.elapsed());
+        breaker
+            .metrics()
+            .upstream_asked(breaker.upstream(), told, took);
+        let why = match &outcome {
+            _ if sign != Sign::Away => String::new(),
+            Ok(answer) => answer.describe(),
+            Err(trouble) => trouble.to_string(),
+        };
+        watch.learn(sign, &why);
+        outcome
     }
 }
 
-async fn read(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, Trouble> {
+/// Who composed a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// We did.
+    Ours,
+    /// Somebody for whom it is passed on, with so many bytes to read at the most.
+    Theirs(usize),
+}
+
+/// What came of a request: whether the upstream is there, and a word for the metrics. How long somebody else's request
+/// takes, and what a server in front makes of that, is up to them: it says nothing.
+fn sign(outcome: &Result<Answer, Trouble>, whose: Whose) -> (Sign, &'static str) {
+    let (sign, told) = our_sign(outcome);
+    let unreachable = matches!(outcome, Err(Trouble::Unreachable(_)));
+    if sign == Sign::Away && whose != Whose::Ours && !unreachable {
+        return (Sign::Nothing, told);
+    }
+    (sign, told)
+}
+
+fn our_sign(outcome: &Result<Answer, Trouble>) -> (Sign, &'static str) {
+    match outcome {
+        Ok(answer) => match answer.status.as_u16() {
+            429 => (Sign::Away, "throttled"),
+            502..=504 => (Sign::Away, "failed"),
+            500.. => (Sign::Nothing, "failed"),
+            400.. => (Sign::There, "refused"),
+            _ => (Sign::There, "answered"),
+        },
+        Err(Trouble::TooLarge(_)) => (Sign::There, "too_large"),
+        Err(Trouble::TimedOut(_)) => (Sign::Away, "timed_out"),
+        Err(Trouble::Unreachable(_)) => (Sign::Away, "unreachable"),
+        Err(Trouble::Interrupted(_)) => (Sign::Away, "interrupted"),
+        Err(Trouble::HeldBack) => (Sign::Nothing, "held_back"),
+    }
+}
+
+/// A request of any kind.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What an exchange may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) bytes: usize,
+}
+
+async fn read(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    most: usize,
+) -> Result<Answer, Trouble> {
     let trouble = |error: reqwest::Error| Trouble::from(error, timeout);
     let mut response = request.send().await.map_err(trouble)?;
-    let too_large = || Trouble::TooLarge(MAX_UPSTREAM_BYTES);
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(trouble)? {
-        if body.len() + chunk.len() > MAX_UPSTREAM_BYTES {
-            return Err(too_large());
+        if body.len() + chunk.len() > most {
+            return Err(Trouble::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }
@@ -163,6 +333,17 @@ impl Answer {
             )
     }
 
+    /// Seconds after which the upstream wants to be asked again (RFC 9110 section 10.2.3), if it says so.
+    pub(super) fn retry_after(&self, now: UnixTime) -> Option<i64> {
+        let told = self.headers.get("retry-after")?.to_str().ok()?.trim();
+        let date = || {
+            let date = httpdate::parse_http_date(told).ok()?;
+            let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+            Some(i64::try_from(since_epoch.as_secs()).ok()? - now)
+        };
+        told.parse().ok().or_else(date)
+    }
+
     /// What kind of answer it was, for an operator; nothing of its content, which may repeat secrets.
     pub(super) fn describe(&self) -> String {
         let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
@@ -188,6 +369,10 @@ pub(super) enum Trouble {
     Interrupted(reqwest::Error),
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
+    #[error(
+        "nothing was sent: the last requests failed, and the upstream is left alone for a while"
+    )]
+    HeldBack,
 }
 
 impl Trouble {
@@ -200,6 +385,11 @@ impl Trouble {
         } else {
             Self::Interrupted(error)
         }
+    }
+
+    /// Whether the upstream cannot have received anything.
+    pub(super) const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::HeldBack)
     }
 }
 
@@ -248,7 +438,7 @@ pub(super) fn encoded(value: &str) -> String {
 
 /// Names and values as a query; a space is `%20`, which every server reads the same way.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    let pair = |(name, value): &(&str, &str)| format!("{name}={}", encoded(value));
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name), encoded(value));
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
@@ -273,8 +463,8 @@ mod tests {
     #[test]
     fn every_reserved_character_is_encoded() {
         assert_eq!(
-            query(&[("a", "x+/= &%é"), ("b", "-._~")]),
-            "a=x%2B%2F%3D%20%26%25%C3%A9&b=-._~"
+            query(&[("a", "x+/= &%é"), ("b&c", "-._~")]),
+            "a=x%2B%2F%3D%20%26%25%C3%A9&b%26c=-._~"
         );
     }
 

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::settings::{OpenError, Problems, SettingProblem, check_open};
 use super::{
-    Credentials, Finding, Identity, LoginError, LoginMethod, PasswordLogin, Probe, Upstream,
+    Credentials, Finding, Identity, Known, LoginError, LoginMethod, PasswordLogin, Probe, Recheck,
+    Upstream,
 };
 use crate::clock::random_bytes;
 use crate::model::throttle;
@@ -125,12 +126,14 @@ pub fn open(
 ) -> Result<Upstream, OpenError> {
     check_open("users", METHODS, &login, settings.problems())?;
     let count = settings.people.len();
+    let still_there = StillThere::new(&settings);
     let users = Users::new(settings, passwords)?;
     let password = login
         .contains(&LoginMethod::Password)
         .then(|| Box::new(users) as Box<dyn PasswordLogin>);
     Ok(Upstream {
         password,
+        recheck: Some(Box::new(still_there)),
         ..Upstream::new(id, label, login, Box::new(UsersProbe(count)))
     })
 }
@@ -218,6 +221,28 @@ impl PasswordLogin for Users {
             spent.map_err(busy)?;
         }
         Err(LoginError::BadCredentials(None))
+    }
+}
+
+/// Who is in the config, by id.
+struct StillThere(HashMap<String, Profile>);
+
+impl StillThere {
+    fn new(settings: &Settings) -> Self {
+        let people = settings.people.iter().cloned().map(identity);
+        Self(
+            people
+                .map(|person| (person.subject, person.profile))
+                .collect(),
+        )
+    }
+}
+
+#[async_trait]
+impl Recheck for StillThere {
+    async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError> {
+        let found = self.0.get(person.subject).cloned();
+        found.ok_or_else(|| LoginError::NotAllowed("they are not in the config any more".into()))
     }
 }
 

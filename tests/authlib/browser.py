@@ -15,6 +15,7 @@ class Page(html.parser.HTMLParser):
     def __init__(self, response):
         super().__init__()
         self.url = response.url
+        self.keeps_its_address = response.headers.get("Referrer-Policy") == "no-referrer"
         self.text = ""
         self.forms = []
         self.links = []
@@ -67,7 +68,9 @@ class Browser:
                 location = urljoin(response.url, response.headers["Location"])
                 if location.startswith(callback):
                     return location
-                request = requests.Request("GET", location)
+                # A redirect is followed in the name of the page that it began at.
+                referrer = {name: value for name, value in request.headers.items() if name == "Referer"}
+                request = requests.Request("GET", location, headers=referrer)
             else:
                 request = self._next(Page(response), person)
         raise AssertionError(f"never arrived at {callback}")
@@ -93,5 +96,7 @@ class Browser:
             fields[button["name"]] = button.get("value", "")
         if form["method"] == "GET":
             return requests.Request("GET", form["action"], params=fields)
+        if page.keeps_its_address:
+            return requests.Request("POST", form["action"], data=fields, headers={"Origin": "null"})
         origin = "/".join(page.url.split("/")[:3])
-        return requests.Request("POST", form["action"], data=fields, headers={"Origin": origin})
+        return requests.Request("POST", form["action"], data=fields, headers={"Origin": origin, "Referer": f"{origin}/"})

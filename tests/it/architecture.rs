@@ -6,14 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 16] = [
+const ROOMS: [(&str, &str); 17] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
     ("passwords", "protocol clock"),
     ("keys", "protocol clock model passwords"),
     ("store", "protocol clock model"),
-    ("upstream", "protocol clock model passwords"),
+    ("upstream", "protocol clock model passwords telemetry"),
     (
         "vault",
         "protocol clock model keys store upstream telemetry",
@@ -22,20 +22,24 @@ const ROOMS: [(&str, &str); 16] = [
     ("tokens", "protocol clock model keys store"),
     ("telemetry", "protocol clock model"),
     (
+        "recheck",
+        "protocol clock model store upstream telemetry vault",
+    ),
+    (
         "grants",
-        "protocol clock model passwords keys store upstream tokens telemetry vault",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
     ),
     (
         "flow",
-        "protocol clock model passwords keys store upstream tokens telemetry vault",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
     ),
     (
         "gateway",
-        "protocol clock model passwords keys store upstream tokens telemetry vault",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
     ),
     (
         "http",
-        "protocol clock model passwords keys store upstream tokens telemetry vault grants flow gateway",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];

@@ -31,11 +31,8 @@ async fn each_fault_of_a_request_has_its_error() {
         ("response_type", "", "invalid_request"),
         ("response_type", "token", "unsupported_response_type"),
         ("response_type", "id_token", "unsupported_response_type"),
-        (
-            "response_type",
-            "code id_token",
-            "unsupported_response_type",
-        ),
+        ("response_type", "code id_token", "unauthorized_client"),
+        ("response_type", "code token", "unsupported_response_type"),
         ("response_type", "code code", "unsupported_response_type"),
         ("response_type", "none", "unsupported_response_type"),
         ("scope", "openid admin", "invalid_scope"),

@@ -252,7 +252,7 @@ async fn each_fault_of_a_token_request_has_its_error() {
         ),
         (
             form,
-            "grant_type=urn:ietf:params:oauth:grant-type:token-exchange",
+            "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer",
             "unsupported_grant_type",
         ),
         (

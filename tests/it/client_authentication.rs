@@ -1,22 +1,27 @@
 //! The work that client authentication costs (T58): counted, not timed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use portico::clock::Clock;
 use portico::grants::Grants;
-use portico::keys::{MasterKey, Purpose, Secrets};
-use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
+use portico::model::client::{Client, ClientSecretHash};
 use portico::model::family::FamilyLifetime;
 use portico::model::session::SessionLifetime;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
 use portico::protocol::client_auth::{ClientAuthMethod, ClientCredentials};
 use portico::protocol::ids::ClientId;
+use portico::protocol::issuer::Issuer;
 use portico::protocol::jws::SigningAlgorithm;
-use portico::protocol::scope::Scope;
 use portico::protocol::secret::Secret;
 use portico::protocol::token::GrantType;
+use portico::recheck::Rechecks;
 use portico::store::StoredClient;
+use portico::telemetry::Metrics;
+use portico::tokens::{Mint, MintParts, TokenLifetimes};
+use portico::upstream::Upstreams;
+use portico::vault::Vault;
 
 use crate::harness::database::TestDatabase;
 use crate::harness::server::{POST_SECRET, SERVICE_SECRET};
@@ -28,24 +33,9 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
     };
     StoredClient {
         client: Client {
-            client_id: ClientId::new(client_id),
-            client_name: None,
-            client_uri: None,
-            initiate_login_uri: None,
             token_endpoint_auth_method: method,
-            redirect_uris: vec![],
-            post_logout_redirect_uris: vec![],
             grant_types: BTreeSet::from([GrantType::ClientCredentials]),
-            scope: Scope::default(),
-            default_max_age: None,
-            id_token_signed_response_alg: SigningAlgorithm::RS256,
-            audience: vec![],
-            upstreams: None,
-            consent: ConsentPolicy::None,
-            require_pkce: false,
-            upstream_apis: BTreeSet::new(),
-            upstream_tokens: [].into(),
-            service_tokens: [].into(),
+            ..Client::new(ClientId::new(client_id))
         },
         secrets: secret.into_iter().collect(),
     }
@@ -73,10 +63,40 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         client("public", None),
     ];
     store.reconcile_clients(&clients, 0).await.unwrap();
+    let (clock, metrics) = (Clock::manual(0), Metrics::new());
+    let upstreams = Upstreams::new(vec![]);
+    let vault = Vault::new(
+        store.clone(),
+        clock.clone(),
+        secrets.clone(),
+        upstreams.clone(),
+    );
     let grants = Grants {
+        rechecks: Rechecks::new(
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            vault.clone(),
+            upstreams.clone(),
+            HashMap::new(),
+        ),
+        metrics,
+        mint: Mint::new(MintParts {
+            issuer: Issuer::parse("https://login.example.org").unwrap(),
+            ring: KeyRing::load(vec![], &secrets).unwrap(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            lifetimes: TokenLifetimes {
+                access_token: 1,
+                id_token: 1,
+            },
+            access_token_algorithm: SigningAlgorithm::RS256,
+        }),
+        vault,
+        upstreams,
         store,
         secrets,
-        clock: Clock::manual(0),
+        clock,
         passwords: Passwords::default(),
         stand_in: PasswordHash::parse(&hashed("nobody knows")).unwrap(),
         address_throttle: ThrottlePolicy {

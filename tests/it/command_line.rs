@@ -1,6 +1,7 @@
 //! The real binary, as an administrator and a process supervisor use it: what it answers, with which exit code, what it
 //! says to do, and what it leaves behind.
 
+mod account;
 mod check;
 mod check_tls;
 mod commands;
@@ -35,8 +36,9 @@ const SECRETS: [(&str, &str); 4] = [
 /// A configuration in a folder of its own, simulated upstreams, a database.
 struct Site {
     imis: Imis,
+    aim18: Aim18,
     /// Dropped with everything in it.
-    _database: TestDatabase,
+    database: TestDatabase,
     folder: TempDir,
     env: Vec<(String, String)>,
     simulators: (Running, Running),
@@ -54,7 +56,7 @@ impl Site {
     async fn new() -> Self {
         let imis = Imis::new(Clock::system());
         let aim18 = Aim18::new(Clock::system());
-        aim18.set_callback("http://localhost:8080/upstream/staff/callback");
+        aim18.set_callback(&format!("http://{NOWHERE}/upstream/staff/callback"));
         let simulators = (
             imis.serve(loopback().await).await.unwrap(),
             aim18.serve(loopback().await).await.unwrap(),
@@ -66,7 +68,8 @@ impl Site {
         env.push(("DATABASE".to_owned(), database.url().expose().to_owned()));
         let site = Self {
             imis,
-            _database: database,
+            aim18,
+            database,
             folder: tempfile::tempdir().unwrap(),
             env,
             simulators,

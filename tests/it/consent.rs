@@ -66,6 +66,20 @@ async fn a_yes_is_remembered_for_its_scope_and_no_more() {
     assert!(is_consent(&page));
 }
 
+/// Whoever lets an app act elsewhere in their name is told where, in the words that they know.
+#[tokio::test]
+async fn the_right_to_act_at_an_upstream_is_told_by_its_label() {
+    let server = TestServer::start_with(|setup| {
+        setup.clients = ALWAYS.replace("openid profile", "openid upstream:members");
+    })
+    .await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("always", &[("scope", "openid upstream:members")]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let text = page.text("main").unwrap();
+    assert!(text.contains("act for you at “Member login”"), "{text}");
+}
+
 /// RFC 6749 section 4.1.2.1.
 #[tokio::test]
 async fn a_no_is_told_to_the_client_and_not_remembered() {

@@ -135,6 +135,8 @@ async fn endpoints_for_scripts_neither_set_nor_read_cookies() {
         "/authorize",
         "/consent",
         "/end_session",
+        "/end_session/returned",
+        "/upstream/members/signed_out",
         "/authorize/resume",
     ] {
         let request = http_client()

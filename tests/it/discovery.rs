@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{VERIFIER, answer, claims, header, redirect_uri};
 use crate::harness::server::TestServer;
+use crate::token_exchange;
 
 async fn document(server: &TestServer) -> Value {
     let url = server.url("/.well-known/openid-configuration");
@@ -40,8 +41,13 @@ async fn both_documents_say_this_and_no_more() {
         "scopes_supported": ["openid", "profile", "email", "offline_access", "reports:read", "reports:write"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "fragment", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
-        "subject_types_supported": ["public"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:token-exchange"
+        ],
+        "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],
@@ -174,7 +180,7 @@ async fn every_scope_and_every_claim_can_be_had() {
 /// Grants, methods and algorithms, at the token endpoint.
 #[tokio::test]
 async fn what_a_token_request_may_say_works() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(token_exchange::callers).await;
     let document = document(&server).await;
     for grant in values(&document, "grant_types_supported") {
         let answer = match grant.as_str() {
@@ -184,6 +190,11 @@ async fn what_a_token_request_may_say_works() {
                 server.refresh("spa", tokens.text("refresh_token")).await
             }
             "client_credentials" => server.token("service", &[("grant_type", &grant)]).await,
+            token_exchange::GRANT => {
+                let tokens = token_exchange::of_service(&server).await;
+                let token = tokens.text("access_token");
+                token_exchange::exchange_with(&server, "both", token, &[]).await
+            }
             other => panic!("{other} is advertised and not tested"),
         };
         assert_eq!(answer.status, 200, "{grant}");

@@ -1,27 +1,31 @@
 //! iMIS's Single Sign On page: sent there by an app, and started at iMIS (T25, T26; the research on iMIS, section 2).
 
 use portico::simulator::Fault;
-use portico::simulator::imis::{AnonymousSso, Delivery};
+use portico::simulator::imis::{AnonymousSso, Delivery, UserLookup};
 use portico::simulator::people::{self, ImisPerson};
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::claims;
 use crate::harness::server::TestServer;
+use crate::harness::steps::CONTINUE;
 
 const START: &str = "form[action='/upstream/members/start']";
 /// The form by which the page delivers its token.
 const DELIVERY: &str = "form:has(input[name=refresh_token])";
 const SIGN_IN: &str = "form:has(input[name=password])";
-const CONTINUE: &str = "form:has(input[name=arrival])";
 
 /// From the app's request to the iMIS page that a click on our page leads to.
 async fn leave(server: &TestServer, browser: &mut Browser, client_id: &str) -> Page {
-    let page = browser.open(server.authorize_url(client_id, &[])).await;
+    leave_from(browser, &server.authorize_url(client_id, &[])).await
+}
+
+pub(crate) async fn leave_from(browser: &mut Browser, url: &str) -> Page {
+    let page = browser.open(url).await;
     browser.submit(&page, START, &[]).await
 }
 
 /// Delivers as a browser with scripts does: across sites, so that our cookies stay at home.
-async fn deliver(browser: &mut Browser, page: &Page) -> Page {
+pub(crate) async fn deliver(browser: &mut Browser, page: &Page) -> Page {
     let (action, fields) = page.form(DELIVERY);
     let fields: Vec<(&str, &str)> = fields
         .iter()
@@ -39,13 +43,17 @@ async fn sign_in(browser: &mut Browser, page: &Page, person: ImisPerson) -> Page
 }
 
 /// Signs in at iMIS first, as somebody who is on its web site.
-async fn at_imis(server: &TestServer, browser: &mut Browser, person: ImisPerson) {
+pub(crate) async fn at_imis(server: &TestServer, browser: &mut Browser, person: ImisPerson) {
     let url = server.imis_url();
     let page = browser.open(format!("{url}/Sign-in.aspx")).await;
     sign_in(browser, &page, person).await;
 }
 
-async fn from_imis(server: &TestServer, browser: &mut Browser, application: &str) -> Page {
+pub(crate) async fn from_imis(
+    server: &TestServer,
+    browser: &mut Browser,
+    application: &str,
+) -> Page {
     let page = browser
         .open(format!("{}/SSO/{application}.aspx", server.imis_url()))
         .await;
@@ -167,7 +175,8 @@ async fn the_same_person_is_not_asked_twice() {
     at_imis(&server, &mut browser, people::JO_SMITH).await;
     let page = from_imis(&server, &mut browser, "Portico").await;
     let page = browser.submit(&page, CONTINUE, &[]).await;
-    assert_eq!(page.text("h1").unwrap(), "You are signed in");
+    assert_eq!(page.url.path(), "/account");
+    assert_eq!(page.text("h1").unwrap(), "Your account");
     let page = from_imis(&server, &mut browser, "Events").await;
     assert_eq!(
         page.location().unwrap().as_str(),
@@ -188,6 +197,24 @@ async fn the_same_person_is_not_asked_twice() {
         "{}",
         page.body
     );
+}
+
+/// An account that an administrator closed stays closed on this way in, too.
+#[tokio::test]
+async fn a_closed_account_does_not_come_in_by_the_landing() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    browser.submit(&page, CONTINUE, &[]).await;
+    let account = server.store.list_accounts(1).await.unwrap().remove(0);
+    let now = server.clock.now();
+    let closed = server.store.disable_account(&account.id, now).await;
+    assert!(closed.unwrap().is_some());
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    let page = browser.submit(&page, CONTINUE, &[]).await;
+    assert_eq!(page.status, 403);
+    assert!(page.body.contains("You are known, but this account"));
 }
 
 /// T25: the yes needs this browser's cookie and this page's token.
@@ -221,7 +248,8 @@ async fn an_answer_from_elsewhere_is_refused() {
     assert_eq!(late.status, 400);
 }
 
-/// The token is redeemed once and is in no address of ours; a page that delivers by GET is served, too.
+/// The token is redeemed once and is in no address of ours; a page that delivers by GET is served, too. Nothing tells
+/// what brought such an address about, so the person is asked (T25).
 #[tokio::test]
 async fn the_token_is_redeemed_once_and_kept_out_of_addresses() {
     let server = TestServer::start().await;
@@ -230,6 +258,9 @@ async fn the_token_is_redeemed_once_and_kept_out_of_addresses() {
     at_imis(&server, &mut browser, people::JO_SMITH).await;
     server.imis.clear_log();
     let page = leave(&server, &mut browser, "spa").await;
+    assert_eq!(page.text("h1").unwrap(), "Continue as Jo Smith?");
+    assert!(browser.cookie(&server, "portico-session").is_none());
+    let page = browser.submit(&page, CONTINUE, &[]).await;
     assert_eq!(page.status, 303, "{}", page.body);
     subject(&server, "spa", &page).await;
     let redemptions = server.imis.log();
@@ -287,6 +318,188 @@ async fn trouble_at_imis_loses_nothing() {
             .unwrap()
             .contains("did not accept")
     );
+}
+
+/// Where a delivery comes from, as another site would have it: `Origin` is another's, or is kept back.
+const ELSEWHERE: [&str; 3] = ["https://evil.example", "null", "http://127.0.0.1:1"];
+
+/// T25: while somebody is away by their own click, another site can deliver a token of its own. Then the person is asked;
+/// whoever says no finds the login page of the flow, and whoever says yes goes on in it.
+#[tokio::test]
+async fn a_delivery_that_imis_did_not_send_is_asked_about() {
+    let server = TestServer::start().await;
+    let mut attacker = Browser::new();
+    at_imis(&server, &mut attacker, people::ZOE).await;
+    for origin in ELSEWHERE {
+        let stolen = attacker
+            .get(format!("{}/SSO/Portico.aspx", server.imis_url()))
+            .await;
+        let (action, fields) = stolen.form(DELIVERY);
+        let token = [("refresh_token", fields["refresh_token"].as_str())];
+        let mut victim = Browser::new();
+        leave(&server, &mut victim, "spa").await;
+        victim.is_lured_to(origin);
+        let answer = victim.post_cross_site(action.as_str(), &token).await;
+        let page = victim.follow(answer).await;
+        assert_eq!(page.status, 200, "{origin}: {}", page.body);
+        assert!(
+            page.text("h1").unwrap().starts_with("Continue as Zoë"),
+            "{}",
+            page.body
+        );
+        assert!(victim.cookie(&server, "portico-session").is_none());
+        let back = page.attribute("main a", "href").unwrap();
+        let other = victim.open(page.url.join(&back).unwrap()).await;
+        assert!(other.is_login(), "{}", other.body);
+        // Asked about once: the flow waits for no more arrivals.
+        let page = victim.submit(&page, CONTINUE, &[]).await;
+        assert!(page.answer().contains_key("code"), "{}", page.body);
+        assert!(
+            !victim
+                .cookie_names()
+                .iter()
+                .any(|name| name.contains("arrival") || name.contains("away"))
+        );
+    }
+}
+
+/// Item 5 on the landing: an answer with no user, or with another one than the token's own, is nobody's (T26).
+#[tokio::test]
+async fn who_is_not_the_tokens_own_user_does_not_arrive() {
+    let server = TestServer::start().await;
+    for (lookup, status) in [(UserLookup::Empty, 403), (UserLookup::SomebodyElse, 502)] {
+        server.imis.switch(|s| s.user_lookup = lookup);
+        let mut browser = Browser::new();
+        at_imis(&server, &mut browser, people::JO_SMITH).await;
+        let page = from_imis(&server, &mut browser, "Portico").await;
+        assert_eq!(page.status, 502, "{lookup:?}: {}", page.body);
+        let page = leave(&server, &mut browser, "spa").await;
+        let page = deliver(&mut browser, &page).await;
+        assert!(page.text("[role=alert]").is_some(), "{}", page.body);
+        assert_eq!(page.status, status, "{lookup:?}");
+        assert!(browser.cookie(&server, "portico-session").is_none());
+    }
+}
+
+/// Item 4: each iMIS client application has its landing and its app, and a person is the same one by form, by the page
+/// that an app sent them to, and by each landing. An app that can begin a login by itself is asked to (OpenID Connect Core
+/// section 4).
+#[tokio::test]
+async fn each_application_leads_to_its_app_and_the_subject_is_the_same_every_way() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.clients =
+            "[[clients]]\nclient_id = \"journal\"\ntoken_endpoint_auth_method = \"none\"\n\
+             redirect_uris = [\"https://journal.example.org/callback\"]\n\
+             initiate_login_uri = \"https://journal.example.org/start?x=1\"\nscope = \"openid\"\n"
+                .to_owned();
+    })
+    .await;
+    let first = format!("page_url = \"{}/SSO/Portico.aspx\"", server.imis_url());
+    let with_client = format!("{first}\nclient = \"journal\"");
+    server.edit_config(&first, &with_client);
+    server.restart().await;
+    let callback = ("redirect_uri", "https://journal.example.org/callback");
+
+    let mut by_form = Browser::new();
+    let page = by_form
+        .log_in_as(server.authorize_url("spa", &[]), people::JO_SMITH)
+        .await;
+    let expected = subject(&server, "spa", &page).await;
+
+    let mut by_page = Browser::new();
+    at_imis(&server, &mut by_page, people::JO_SMITH).await;
+    let page = leave(&server, &mut by_page, "spa").await;
+    let page = deliver(&mut by_page, &page).await;
+    assert_eq!(subject(&server, "spa", &page).await, expected);
+
+    for (application, arrives) in [
+        ("Events", "https://spa.example.org/"),
+        ("Portico", "https://journal.example.org/start?x=1&iss="),
+    ] {
+        let mut browser = Browser::new();
+        at_imis(&server, &mut browser, people::JO_SMITH).await;
+        let page = from_imis(&server, &mut browser, application).await;
+        let page = browser.submit(&page, CONTINUE, &[]).await;
+        let location = page.location().unwrap();
+        assert!(location.as_str().starts_with(arrives), "{location}");
+        if application == "Portico" {
+            let issuer = location.query_pairs().find(|(name, _)| name == "iss");
+            assert_eq!(issuer.unwrap().1, server.issuer);
+        }
+        // The app asks, and nothing more is shown.
+        let (client_id, parameters) = match application {
+            "Portico" => ("journal", vec![callback, ("scope", "openid")]),
+            _ => ("spa", vec![]),
+        };
+        let page = browser
+            .get(server.authorize_url(client_id, &parameters))
+            .await;
+        let more: Vec<(&str, &str)> = parameters
+            .iter()
+            .copied()
+            .filter(|(name, _)| *name == "redirect_uri")
+            .collect();
+        let code = &page.answer()["code"];
+        let tokens = server.redeem(client_id, code, &more).await;
+        let sub = claims(tokens.text("id_token"))["sub"].clone();
+        assert_eq!(sub, expected, "by {application}");
+    }
+}
+
+/// T48, T8: what is no delivery is not taken to iMIS.
+#[tokio::test]
+async fn what_is_no_delivery_is_refused_unasked() {
+    let server = TestServer::start().await;
+    let url = server.url("/upstream/members/landing/Portico");
+    let long = "a".repeat(4097);
+    let mut browser = Browser::new();
+    for fields in [
+        &[][..],
+        &[("refresh_token", "")],
+        &[("token", "x")],
+        &[("refresh_token", "a"), ("refresh_token", "b")],
+        &[("refresh_token", long.as_str())],
+    ] {
+        let answer = browser.post_cross_site(&url, fields).await;
+        let page = browser.follow(answer).await;
+        assert_eq!(page.status, 502, "{fields:?}");
+    }
+    let twice = [
+        ("form_token", "a"),
+        ("form_token", "b"),
+        ("refresh_token", "x"),
+    ];
+    assert_eq!(browser.post_cross_site(&url, &twice).await.status, 400);
+    let huge = "a".repeat(70 * 1024);
+    let page = browser
+        .post_cross_site(&url, &[("refresh_token", huge.as_str())])
+        .await;
+    assert_eq!(page.status, 413);
+    let http = crate::harness::browser::http_client();
+    for content_type in [
+        Some("application/json"),
+        Some("text/plain"),
+        Some("multipart/form-data; boundary=x"),
+        None,
+    ] {
+        let mut request = http.post(&url).body("refresh_token=x");
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{content_type:?}");
+    }
+    for method in ["PUT", "DELETE", "PATCH"] {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = http.request(method, &url).send().await.unwrap();
+        assert_eq!(answer.status(), 405);
+    }
+    let asked = server.imis.log();
+    let tokens = asked
+        .iter()
+        .filter(|request| request.path.eq_ignore_ascii_case("/token"));
+    assert_eq!(tokens.count(), 0, "iMIS was not asked");
+    assert!(browser.cookie(&server, "portico-session").is_none());
 }
 
 /// T15, T27: an arrival finishes only flows of its own upstream; unknown landings are not there.

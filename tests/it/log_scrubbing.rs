@@ -14,8 +14,18 @@ use crate::harness::browser::{Browser, PASSWORD_FORM, Page, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer};
 use crate::harness::server::{POST_SECRET, Setup, TestServer, WEB_SECRET};
 use crate::harness::steps::TO_AIM18;
+use crate::token_exchange::{by_page, callers, employee, exchange, exchange_with, of_service};
 
 const WRONG: &str = "not-the-password-of-anybody";
+
+/// A client whose answers hold an ID token.
+const HYBRID: &str = r#"
+[[clients]]
+client_id = "hybrid"
+client_secret = { env = "WEB_SECRET" }
+redirect_uris = ["https://hybrid.example.org/callback"]
+response_types = ["code id_token"]
+"#;
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -131,6 +141,28 @@ impl Run {
         self.pages.extend([page, wrong, logout]);
     }
 
+    /// An ID token that the browser carries, by both ways.
+    async fn hybrid(&mut self, person: ImisPerson) {
+        let mut browser = Browser::new();
+        for mode in ["form_post", "fragment"] {
+            let changes = [("response_type", "code id_token"), ("response_mode", mode)];
+            let url = self.server.authorize_url("hybrid", &changes);
+            let mut page = browser.open(&url).await;
+            if page.is_login() {
+                page = browser.sign_in_as(&page, person).await;
+            }
+            let answer = match page.location() {
+                Some(_) => page.answer(),
+                None => page.form("form").1,
+            };
+            self.secret(format!("code by {mode}"), &answer["code"]);
+            let id_token = &answer["id_token"];
+            self.secret(format!("id_token by {mode}"), id_token);
+            let signature = id_token.rsplit('.').next().unwrap();
+            self.secret(format!("end of the id_token by {mode}"), signature);
+        }
+    }
+
     /// Logins at aiM18, by its page and by our form.
     async fn employee(&mut self) {
         for fault in [
@@ -163,6 +195,60 @@ impl Run {
             self.server.clock.advance(15 * 60);
             self.pages.extend([page, came_back, form]);
         }
+    }
+
+    /// Tokens of upstreams are handed out, renewed, and lost.
+    async fn releases(&mut self) {
+        let server = &self.server;
+        let mut browser = Browser::new();
+        let scope = "openid offline_access upstream:members upstream:staff";
+        let member = by_page(server, &mut browser, scope).await;
+        let given = exchange(server, &member, "members").await;
+        let refused = exchange(server, &given, "members").await;
+        assert_eq!(refused.status, 400);
+        server.clock.advance(1198);
+        let next = server
+            .refresh("calling-app", member.text("refresh_token"))
+            .await;
+        let renewed = exchange(server, &next, "members").await;
+        assert_eq!(renewed.status, 200, "{renewed:?}");
+        server.clock.advance(1198);
+        let last = server
+            .refresh("calling-app", next.text("refresh_token"))
+            .await;
+        server.imis.fail_once("/token", Fault::CloseAfter(99));
+        exchange(server, &last, "members").await;
+        let employee = employee(server, &mut Browser::new(), ANN_LEE).await;
+        let staff = exchange(server, &employee, "staff").await;
+        let service = of_service(server).await;
+        let token = service.text("access_token");
+        let services = exchange_with(server, "both", token, &[]).await;
+        server
+            .imis
+            .change(SERVICE.username, |person| person.password = "elsewhere");
+        server.clock.advance(1200);
+        let again = of_service(server).await;
+        let refused = exchange_with(server, "both", again.text("access_token"), &[]).await;
+        assert_eq!(refused.status, 500);
+        server.imis.change(SERVICE.username, |person| {
+            person.password = SERVICE.password;
+        });
+        server.clock.advance(15 * 60);
+        for (what, answer) in [
+            ("a caller", &member),
+            ("the upstream's own", &given),
+            ("the upstream's own, renewed", &renewed),
+            ("the upstream's own, staff", &staff),
+            ("the upstream's own, service", &services),
+            ("a server", &service),
+        ] {
+            assert!(
+                answer.body["access_token"].is_string(),
+                "{what}: {answer:?}"
+            );
+            self.tokens(what, answer);
+        }
+        self.browser("a caller", &browser);
     }
 
     /// iMIS breaks in every way, in front of somebody who types the right password.
@@ -262,7 +348,11 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     // While there is one subscriber alone, `tracing` asks the thread that comes by an event first whether anybody wants it,
     // and that may be another test's.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(|setup| {
+        callers(setup);
+        setup.clients.push_str(HYBRID);
+    })
+    .await;
     let mut run = Run {
         server,
         secrets: BTreeMap::new(),
@@ -285,7 +375,9 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     run.secret("the master key", Setup::default().master_key);
     run.member(JO_SMITH).await;
     run.member(ZOE).await;
+    run.hybrid(ZOE).await;
     run.employee().await;
+    run.releases().await;
     run.breakdown().await;
     run.mistakes().await;
     run.upstream_secrets();
@@ -299,6 +391,8 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
         "code_replayed",
         "refresh_token_replayed",
         "logged_out",
+        "upstream_token_released",
+        "the answer to a renewal was lost",
         "reqwest",
     ] {
         assert!(text.contains(event), "the log was not captured: no {event}");

@@ -1,6 +1,10 @@
 //! The one integration-test binary: a file a capability (docs/architecture.md, "Tests").
 
 #[cfg(test)]
+mod account_page;
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod authorization_code;
@@ -8,6 +12,8 @@ mod authorization_code;
 mod authorize_requests;
 #[cfg(test)]
 mod before_login;
+#[cfg(test)]
+mod breaker;
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
@@ -39,6 +45,8 @@ mod harness;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod imis_as_client;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;
@@ -49,15 +57,21 @@ mod log_scrubbing;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod pairwise;
 #[cfg(test)]
 mod pkce;
 #[cfg(test)]
 mod prompt;
 #[cfg(test)]
 mod proxy;
+#[cfg(test)]
+mod recheck;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
@@ -71,6 +85,8 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod sign_off;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;
@@ -81,18 +97,40 @@ mod tabs;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod token_exchange;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod upstream_aim18;
 #[cfg(test)]
+mod upstream_aim18_api;
+#[cfg(test)]
+mod upstream_aim18_check;
+#[cfg(test)]
+mod upstream_aim18_later;
+#[cfg(test)]
+mod upstream_aim18_return;
+#[cfg(test)]
+mod upstream_contract;
+#[cfg(test)]
 mod upstream_imis;
 #[cfg(test)]
+mod upstream_imis_check;
+#[cfg(test)]
+mod upstream_imis_profile;
+#[cfg(test)]
+mod upstream_imis_tokens;
+#[cfg(test)]
 mod upstream_login;
+#[cfg(test)]
+mod upstream_oidc;
 #[cfg(test)]
 mod upstream_outbound;
 #[cfg(test)]
 mod upstream_users;
 #[cfg(test)]
 mod userinfo;
+#[cfg(test)]
+mod vault;

@@ -8,7 +8,7 @@ use portico::simulator::people::{ANN_LEE, JO_SMITH};
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::server::TestServer;
-use crate::harness::steps::TO_AIM18;
+use crate::harness::steps::{CONTINUE, TO_AIM18};
 
 /// Every way of not answering that is an outage, and how it is told.
 fn outages() -> Vec<(Fault, u16)> {
@@ -95,7 +95,9 @@ async fn an_aim18_that_does_not_answer_gives_a_calm_page_and_loses_nothing() {
         assert_calm(&failed, status, "Staff login", &fault);
         server.aim18.mend();
         server.clock.advance(15 * 60);
-        let done = browser.submit(&failed, TO_AIM18, &[]).await;
+        // aiM18 remembers the person, and nothing proves that it is this one.
+        let asked = browser.submit(&failed, TO_AIM18, &[]).await;
+        let done = browser.submit(&asked, CONTINUE, &[]).await;
         assert!(done.answer().contains_key("code"), "{fault:?}: {done:?}");
     }
 }
@@ -151,4 +153,134 @@ async fn an_outage_does_not_use_up_what_an_address_may_try() {
     let url = server.authorize_url("spa", &[]);
     let page = Browser::new().log_in_as(url, JO_SMITH).await;
     assert!(page.answer().contains_key("code"), "{page:?}");
+}
+
+/// A server that asks iMIS about its people every five minutes, with an app for each opinion on outages and two for
+/// members alone.
+async fn asking() -> TestServer {
+    let mut server = TestServer::start_with(|setup| {
+        for (id, rule) in [
+            ("strict", "upstream_outage = \"refuse\""),
+            ("patient", "upstream_outage = \"30m\""),
+            ("current", "require_claims = { is_member = true }"),
+            ("board", "require_groups = [\"event managers\"]"),
+        ] {
+            let client = format!(
+                "[[clients]]\nclient_id = \"{id}\"\ntoken_endpoint_auth_method = \"none\"\n\
+                 redirect_uris = [\"https://{id}.example.org/callback\"]\n\
+                 grant_types = [\"authorization_code\", \"refresh_token\"]\n\
+                 scope = \"openid profile email offline_access\"\n{rule}\n"
+            );
+            setup.clients += &client;
+        }
+    })
+    .await;
+    server.edit_config(
+        "kind = \"imis\"\n",
+        "kind = \"imis\"\nrecheck_timeout = \"1s\"\ntimeout = \"30s\"\nroles = true\n",
+    );
+    server.restart().await;
+    server
+}
+
+async fn silently(browser: &mut Browser, server: &TestServer, client: &str) -> String {
+    let url = server.authorize_url(client, &[("prompt", "none")]);
+    let answer = browser.get(url).await.answer();
+    answer.get("error").cloned().unwrap_or_default()
+}
+
+/// Each app says how long what was known is good enough. An outage never costs a refresh token.
+#[tokio::test]
+async fn how_long_people_go_on_without_their_upstream_is_each_apps_to_say() {
+    let server = asking().await;
+    let mut browser = Browser::new();
+    let page = browser
+        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
+        .await;
+    assert!(page.answer().contains_key("code"));
+    let scope = "openid offline_access";
+    let strict = server.tokens("strict", scope).await;
+    let patient = server.tokens("patient", scope).await;
+    let usual = server.tokens("spa", scope).await;
+    server.imis.fail("", Fault::Status(503));
+
+    server.clock.advance(5 * 60);
+    let refused = server.refresh("strict", strict.text("refresh_token")).await;
+    refused.assert_error(503, "temporarily_unavailable");
+    assert_eq!(
+        silently(&mut browser, &server, "strict").await,
+        "temporarily_unavailable"
+    );
+    let page = browser.open(server.authorize_url("strict", &[])).await;
+    assert_calm(&page, 503, "Member login", &Fault::Status(503));
+    assert_eq!(silently(&mut browser, &server, "patient").await, "");
+    let patient = server
+        .refresh("patient", patient.text("refresh_token"))
+        .await;
+    assert_eq!(patient.status, 200, "{patient:?}");
+
+    server.clock.advance(25 * 60 + 1);
+    let late = server
+        .refresh("patient", patient.text("refresh_token"))
+        .await;
+    late.assert_error(503, "temporarily_unavailable");
+    let usual = server.refresh("spa", usual.text("refresh_token")).await;
+    assert_eq!(usual.status, 200, "half a day is the rule");
+
+    server.imis.mend();
+    server.clock.advance(60);
+    for (client, token) in [("strict", &strict), ("patient", &patient)] {
+        let again = server.refresh(client, token.text("refresh_token")).await;
+        assert_eq!(again.status, 200, "the token was not spent: {again:?}");
+    }
+    let done = browser.sign_in_as(&page, JO_SMITH).await;
+    assert!(done.answer().contains_key("code"), "{done:?}");
+    assert_eq!(silently(&mut browser, &server, "strict").await, "");
+}
+
+/// A refresh waits for so long and no longer; what is asked goes on, and its answer counts.
+#[tokio::test]
+async fn a_refresh_does_not_wait_for_an_upstream_that_hangs() {
+    let server = asking().await;
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    server.clock.advance(5 * 60);
+    server.imis.fail("", Fault::Hang);
+    // The adapter itself would wait for thirty seconds.
+    let refreshed = server.refresh("spa", tokens.text("refresh_token")).await;
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+}
+
+/// T15, T17: who lapses or loses a role is out of the apps that ask for it, and stays in the others.
+#[tokio::test]
+async fn a_lapsed_member_is_out_where_membership_is_asked_for() {
+    let server = asking().await;
+    server.imis.change(JO_SMITH.username, |person| {
+        person.is_member = true;
+        person.roles = &["Event Managers"];
+    });
+    let scope = "openid profile offline_access";
+    let current = server.tokens("current", scope).await;
+    let board = server.tokens("board", scope).await;
+    let spa = server.tokens("spa", scope).await;
+    server.imis.change(JO_SMITH.username, |person| {
+        person.is_member = false;
+        person.roles = &[];
+    });
+    server.clock.advance(5 * 60);
+    for (client, tokens) in [("current", &current), ("board", &board)] {
+        let refused = server.refresh(client, tokens.text("refresh_token")).await;
+        refused.assert_error(400, "invalid_grant");
+    }
+    let open = server.refresh("spa", spa.text("refresh_token")).await;
+    assert_eq!(open.status, 200, "{open:?}");
+    // And back again.
+    server.imis.change(JO_SMITH.username, |person| {
+        person.is_member = true;
+        person.roles = &["Event Managers"];
+    });
+    server.clock.advance(5 * 60);
+    for (client, tokens) in [("current", &current), ("board", &board)] {
+        let again = server.refresh(client, tokens.text("refresh_token")).await;
+        assert_eq!(again.status, 200, "{again:?}");
+    }
 }

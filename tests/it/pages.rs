@@ -287,6 +287,7 @@ async fn what_is_not_there_is_a_page_that_says_so() {
         "/assets/",
         "/assets/../login.html",
         "/upstream/nowhere/callback",
+        "/upstream/nowhere/signed_out",
         "/upstream/%ff/callback",
         "/upstream//callback",
         "/.well-known/",
@@ -301,7 +302,9 @@ async fn what_is_not_there_is_a_page_that_says_so() {
         ("PUT", "/authorize", "GET,HEAD,POST"),
         ("GET", "/token", "POST"),
         ("GET", "/upstream/staff/start", "POST"),
-        ("POST", "/upstream/staff/callback", "GET,HEAD"),
+        ("PUT", "/upstream/staff/callback", "GET,HEAD,POST"),
+        ("POST", "/end_session/returned", "GET,HEAD"),
+        ("DELETE", "/upstream/staff/signed_out", "GET,HEAD,POST"),
         ("PATCH", "/jwks", "GET,HEAD"),
     ] {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use portico::clock::Clock;
+use portico::protocol::issuer::Issuer;
 use portico::protocol::params::Params;
 use portico::protocol::secret::Secret;
 use portico::upstream::outbound::{Http, Settings};
@@ -26,6 +27,7 @@ pub(crate) fn surroundings_with(http: Http, clock: Clock) -> Surroundings {
         http,
         shelf: Arc::new(InProcess::new(clock.clone())),
         clock,
+        issuer: Issuer::parse("https://login.example.org").unwrap(),
     }
 }
 

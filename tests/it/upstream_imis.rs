@@ -22,23 +22,23 @@ use tokio::net::TcpListener;
 use crate::upstream::{kind, log_in, surroundings, told};
 
 /// 3 February 2026, 10:00 UTC.
-const NOW: i64 = 1_770_112_800;
+pub(crate) const NOW: i64 = 1_770_112_800;
 
-fn settings(base_url: &str, more: &Value) -> Settings {
+pub(crate) fn settings(base_url: &str, more: &Value) -> Settings {
     let mut settings = json!({ "base_url": base_url, "timeout": "5s" });
     let object = settings.as_object_mut().unwrap();
     object.extend(more.as_object().unwrap().clone());
     serde_json::from_value(settings).unwrap()
 }
 
-fn service_account() -> ServiceAccount {
+pub(crate) fn service_account() -> ServiceAccount {
     ServiceAccount {
         username: people::SERVICE.username.to_owned(),
         password: Secret::new(people::SERVICE.password),
     }
 }
 
-fn opened(settings: Settings, clock: Clock) -> Upstream {
+pub(crate) fn opened(settings: Settings, clock: Clock) -> Upstream {
     open(
         UpstreamId::new("members"),
         "Member login".to_owned(),
@@ -49,28 +49,31 @@ fn opened(settings: Settings, clock: Clock) -> Upstream {
     .unwrap()
 }
 
-struct Site {
-    imis: Imis,
-    clock: Clock,
-    running: Running,
-    upstream: Upstream,
+pub(crate) struct Site {
+    pub(crate) imis: Imis,
+    pub(crate) clock: Clock,
+    pub(crate) running: Running,
+    pub(crate) upstream: Upstream,
 }
 
 impl Site {
     /// A simulator, and an adapter without a service account.
-    async fn start(turn: impl FnOnce(&mut Switches)) -> Self {
+    pub(crate) async fn start(turn: impl FnOnce(&mut Switches)) -> Self {
         Self::start_with(turn, |_| {}).await
     }
 
     /// The same with a service account.
-    async fn with_service(turn: impl FnOnce(&mut Switches)) -> Self {
+    pub(crate) async fn with_service(turn: impl FnOnce(&mut Switches)) -> Self {
         Self::start_with(turn, |settings| {
             settings.service_account = Some(service_account());
         })
         .await
     }
 
-    async fn start_with(turn: impl FnOnce(&mut Switches), set: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn start_with(
+        turn: impl FnOnce(&mut Switches),
+        set: impl FnOnce(&mut Settings),
+    ) -> Self {
         let clock = Clock::manual(NOW);
         let imis = Imis::new(clock.clone());
         imis.switch(turn);
@@ -87,12 +90,12 @@ impl Site {
         }
     }
 
-    async fn log_in(&self, person: &ImisPerson) -> Result<Identity, LoginError> {
+    pub(crate) async fn log_in(&self, person: &ImisPerson) -> Result<Identity, LoginError> {
         log_in(&self.upstream, person.username, person.password).await
     }
 
     /// How often a token was asked for by this user name.
-    fn tokens_asked(&self, username: &str) -> usize {
+    pub(crate) fn tokens_asked(&self, username: &str) -> usize {
         let asked = |request: &&portico::simulator::Recorded| {
             request.path.ends_with("/token")
                 && request.parameter("username").as_deref() == Some(username)
@@ -417,44 +420,6 @@ async fn a_service_account_without_rights_is_explained() {
     assert!(told(&answer.unwrap_err()).contains("RemoteService"));
 }
 
-#[tokio::test]
-async fn the_check_tries_what_a_login_needs() {
-    let site = Site::with_service(|_| {}).await;
-    let findings = site.upstream.probe.probe().await;
-    assert_eq!(findings.len(), 3);
-    assert!(
-        findings.iter().all(|finding| finding.outcome.is_ok()),
-        "{findings:?}"
-    );
-    // Nobody's record but its own.
-    for request in site.imis.log() {
-        assert!(!request.query.contains("JSMITH") && !request.path.contains("20457"));
-    }
-
-    site.imis
-        .change(people::SERVICE.username, |person| person.roles = &[]);
-    site.imis
-        .switch(|s| s.member_rights = MemberRights::Forbidden);
-    let findings = site.upstream.probe.probe().await;
-    let rights = findings[2].outcome.clone().unwrap_err();
-    assert!(rights.contains("RemoteService"), "{rights}");
-
-    // Its own record it may always read; that proves nothing.
-    site.imis
-        .switch(|s| s.member_rights = MemberRights::OwnRecord);
-    let findings = site.upstream.probe.probe().await;
-    let rights = findings[2].outcome.clone().unwrap_err();
-    assert!(rights.contains("no record but its own"), "{rights}");
-
-    let wrong = opened(
-        settings(&format!("{}/nowhere", site.running.url()), &json!({})),
-        Clock::manual(NOW),
-    );
-    let findings = wrong.probe.probe().await;
-    let endpoint = findings[0].outcome.clone().unwrap_err();
-    assert!(endpoint.contains("base_url"), "{endpoint}");
-}
-
 /// An iMIS that answers every login with these two records.
 async fn canned(user: Value, party: Value, set: impl FnOnce(&mut Settings)) -> String {
     let token = json!({ "access_token": "t", "token_type": "bearer", "expires_in": 1199 });
@@ -487,7 +452,7 @@ fn user() -> Value {
 }
 
 fn party() -> Value {
-    json!({ "PartyId": "7", "UniformId": GUID.to_uppercase(), "IsOrganization": false })
+    json!({ "PartyId": "7", "Name": "Jo Smith", "UniformId": GUID.to_uppercase(), "IsOrganization": false })
 }
 
 const GUID: &str = "8d0f3a52-1111-4222-8333-9c000000000a";
@@ -514,6 +479,11 @@ async fn a_record_that_is_no_person_is_refused() {
         (json!({ "PartyId": "8" }), "protocol"),
         (json!({ "PartyId": null }), "protocol"),
         (json!({ "UniformId": "7" }), "protocol"),
+        (json!({ "Name": "" }), "not allowed"),
+        (
+            json!({ "Name": null, "PersonName": { "FullName": " " } }),
+            "not allowed",
+        ),
     ];
     for (changes, expected) in parties {
         let answer = canned(user(), with(party(), &changes), |_| {}).await;
@@ -544,6 +514,14 @@ async fn a_record_that_is_no_person_is_refused() {
             row(
                 json!({ "UserName": "JSMITH", "UserId": "7", "Party": { "IsMarkedForDelete": true } }),
             ),
+            "not allowed",
+        ),
+        (
+            row(json!({ "UserName": "JSMITH", "UserId": "7", "IsDisabled": true })),
+            "not allowed",
+        ),
+        (
+            row(json!({ "UserName": "JSMITH", "UserId": "7", "IsApproved": "False" })),
             "not allowed",
         ),
         (
@@ -586,7 +564,9 @@ fn every_problem_is_told_with_its_key() {
     let broken: Settings = serde_json::from_value(json!({
         "base_url": "http://members.example.org/api/?x",
         "web_base_url": "ftp://members.example.org",
-        "logout_url": "https://me:pw@members.example.org/logout.aspx",
+        "sign_in_url": "https://members.example.org/Sign-in.aspx?ReturnUrl={page}",
+        "logout_url": "https://me:pw@members.example.org/logout.aspx?returnurl={returnurl}",
+        "signed_out_url": "mailto:a@example.org",
         "service_account": { "username": " svc", "password": { RESOLVED: "" } },
         "sso_pages": [page("Portico"), page("PORTICO"), page("a/b")],
         "timeout": "1h",
@@ -602,6 +582,9 @@ fn every_problem_is_told_with_its_key() {
             "base_url",
             "base_url",
             "web_base_url",
+            "logout_url",
+            "signed_out_url",
+            "sign_in_url",
             "logout_url",
             "service_account.username",
             "service_account.password",

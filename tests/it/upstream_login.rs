@@ -9,7 +9,7 @@ use url::Url;
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::claims;
 use crate::harness::server::TestServer;
-use crate::harness::steps::{AWAY, TO_AIM18};
+use crate::harness::steps::{AWAY, CONTINUE, TO_AIM18};
 
 /// A second aiM18 in the config, so that two upstreams can be mixed up.
 async fn with_second_aim18() -> (
@@ -48,6 +48,13 @@ async fn callback(browser: &mut Browser, page: &Page) -> Url {
     let location = back.location().expect("a redirect back");
     assert_eq!(location.path(), "/upstream/staff/callback");
     location
+}
+
+/// Back from aiM18's page to ours, as its redirect has it.
+async fn come_back(server: &TestServer, browser: &mut Browser, url: &Url) -> Page {
+    browser.is_lured_to(server.aim18_url());
+    let page = browser.click(url).await;
+    browser.follow(page).await
 }
 
 fn is_away_page(page: &Page) -> bool {
@@ -171,8 +178,9 @@ async fn tabs_that_cannot_be_told_apart_finish_no_wrong_flow() {
         assert_eq!(page.status, 400, "{clients:?}: {page:?}");
         assert!(page.body.contains("Several sign-ins"), "{}", page.body);
         assert_eq!(browser.session(&server), None);
-        // One more click: now only one is away, and aiM18 remembers the person.
+        // One more click: now only one is away, and aiM18 remembers the person, whom nothing proves to be this one.
         let page = browser.submit(&page, TO_AIM18, &[]).await;
+        let page = browser.submit(&page, CONTINUE, &[]).await;
         assert_eq!(page.answer()["state"], "two");
     }
 }
@@ -186,7 +194,8 @@ async fn leaving_twice_in_one_flow_is_no_ambiguity() {
     browser.submit(&page, TO_AIM18, &[]).await;
     let entry = browser.submit(&page, TO_AIM18, &[]).await;
     let url = callback(&mut browser, &entry).await;
-    assert!(browser.open(url).await.answer().contains_key("code"));
+    let page = come_back(&server, &mut browser, &url).await;
+    assert!(page.answer().contains_key("code"));
 }
 
 /// T27, RFC 9207's class: the answer of one upstream completes nothing at another.
@@ -204,7 +213,7 @@ async fn an_answer_of_one_upstream_cannot_complete_a_flow_at_another() {
         mixed.set_path("/upstream/branch/callback");
         assert!(is_away_page(&browser.open(&mixed).await));
         assert_eq!(browser.session(&server), None);
-        let page = browser.open(&staff).await;
+        let page = come_back(&server, &mut browser, &staff).await;
         assert!(page.answer().contains_key("code"), "its own still can");
     }
     assert!(second.log().is_empty(), "the other was never asked");
@@ -220,13 +229,82 @@ async fn a_callback_that_is_opened_again_does_nothing() {
     let mut browser = Browser::new();
     let entry = away(&server, &mut browser, "spa", "s").await;
     let url = callback(&mut browser, &entry).await;
-    assert!(browser.open(&url).await.answer().contains_key("code"));
+    let page = come_back(&server, &mut browser, &url).await;
+    assert!(page.answer().contains_key("code"));
     let session = browser.session(&server);
     assert!(is_away_page(&browser.open(&url).await));
     assert_eq!(browser.session(&server), session);
     let asked = server.aim18.log();
     let redeemed = asked.iter().filter(|r| r.path.ends_with("/oauth/token"));
     assert_eq!(redeemed.count(), 1);
+}
+
+/// T25: while somebody is away by their own click, another site can send the browser back with a code of its own. Nothing
+/// proves whose it is, so the person is asked; whoever says no finds the login page, and the code has made nobody known.
+#[tokio::test]
+async fn an_answer_that_the_upstreams_site_did_not_send_is_asked_about() {
+    let server = TestServer::start().await;
+    let mut attacker = Browser::new();
+    let entry = away(&server, &mut attacker, "spa", "s").await;
+    for lured_from in [Some("https://evil.example"), Some(""), None] {
+        let planted = callback(&mut attacker, &entry).await;
+        let mut victim = Browser::new();
+        away(&server, &mut victim, "spa", "victim").await;
+        let page = match lured_from {
+            Some(site) => {
+                victim.is_lured_to(site);
+                victim.click(&planted).await
+            }
+            None => victim.get(&planted).await,
+        };
+        assert_eq!(page.status, 200, "{}", page.body);
+        assert_eq!(page.text("h1").unwrap(), "Continue as Ann Lee?");
+        assert_eq!(victim.session(&server), None);
+        let back = page.attribute("main a", "href").unwrap();
+        let other = victim.open(page.url.join(&back).unwrap()).await;
+        assert!(other.is_login(), "{}", other.body);
+        // The yes needs this browser's cookie, and this page's token.
+        let (action, fields) = page.form(CONTINUE);
+        let fields: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let nobody = Browser::new().post(action.as_str(), &fields).await;
+        assert_eq!(nobody.status, 400);
+        let across = victim.post_cross_site(action.as_str(), &fields).await;
+        assert_eq!(across.status, 400);
+        let forged = victim.submit(&page, CONTINUE, &[("form_token", "x")]).await;
+        assert_eq!(forged.status, 400);
+        let elsewhere = server.url("/upstream/members/landing/Portico");
+        assert_eq!(victim.post(&elsewhere, &fields).await.status, 400);
+        assert_eq!(victim.session(&server), None);
+        let page = victim.submit(&page, CONTINUE, &[]).await;
+        assert_eq!(page.answer()["state"], "victim");
+        assert!(page.answer().contains_key("code"));
+    }
+}
+
+/// A `state` that came back proves it, whatever the browser says; and whoever is signed in here as the same person need
+/// not be asked.
+#[tokio::test]
+async fn a_returned_state_or_the_same_person_is_not_asked_about() {
+    let server = TestServer::start().await;
+    server
+        .aim18
+        .switch(|switches| switches.state = StateParameter::Echoed);
+    let mut browser = Browser::new();
+    let entry = away(&server, &mut browser, "spa", "s").await;
+    let url = callback(&mut browser, &entry).await;
+    assert!(browser.open(&url).await.answer().contains_key("code"));
+    server.aim18.switch(|switches| {
+        switches.state = StateParameter::Dropped;
+        switches.remembers_login = false;
+    });
+    let again = server.authorize_url("spa", &[("prompt", "login")]);
+    let page = browser.open(again).await;
+    let entry = browser.submit(&page, TO_AIM18, &[]).await;
+    let url = callback(&mut browser, &entry).await;
+    assert!(browser.open(&url).await.answer().contains_key("code"));
 }
 
 /// T7: nothing that an upstream sends along leads anywhere but back to the flow.
@@ -266,7 +344,8 @@ async fn a_cancelled_login_comes_back_to_the_choice() {
     assert!(page.body.contains("You turned back"), "{}", page.body);
     let entry = browser.submit(&page, TO_AIM18, &[]).await;
     let url = callback(&mut browser, &entry).await;
-    assert!(browser.open(url).await.answer().contains_key("code"));
+    let page = come_back(&server, &mut browser, &url).await;
+    assert!(page.answer().contains_key("code"));
 }
 
 /// Away longer than a code or a flow is good for.

@@ -76,10 +76,13 @@ test("the sample app leads to the iMIS web site and back, and the iMIS web site 
   await typePassword(chromium, member);
   await chromium.arrivesAt(app);
   assert.equal(await chromium.text("h1"), "Hello, Jo Smith");
+  // Signing out there signs out of the web site as well.
   await chromium.leaving(() => chromium.press("Sign out"));
   await chromium.find("#sign-in");
 
   await chromium.open(page);
+  await chromium.leaving(() => chromium.press("Sign in at Member login"));
+  await typePassword(chromium, member);
   await chromium.leaving(() => chromium.press("Continue as Jo Smith"));
   await chromium.arrivesAt(app);
   assert.equal(await chromium.text("h1"), "Hello, Jo Smith");

@@ -87,6 +87,40 @@ test("somebody who comes from the iMIS web site, not signed in there, then signe
   await flawless(chromium, "landed");
 }));
 
+test("the account, two logins that become one, and one less", withBrowser(async (chromium) => {
+  await chromium.open(`${town.issuer}/account`);
+  await chromium.named(JO.label);
+  await flawless(chromium, "account-sign-in");
+  await logIn(chromium, JO);
+  await chromium.find("button[value=end_all]");
+  await flawless(chromium, "account-new");
+  await chromium.open(`${town.reading.address}/login`);
+  await decide(chromium, "allow");
+  await chromium.arrivesAt(town.reading.address);
+  await chromium.open(`${town.issuer}/account`);
+  await chromium.leaving(() => chromium.click("button[value=link]"));
+  await flawless(chromium, "account-link");
+  await logIn(chromium, ANN);
+  await chromium.find("form[action='/account/confirm']");
+  await flawless(chromium, "account-link-confirm");
+  await chromium.leaving(() => chromium.click("main form button"));
+  await chromium.find("button[value=end_app]");
+  await flawless(chromium, "account");
+  await chromium.leaving(() => chromium.click("button[value=unlink]"));
+  await flawless(chromium, "account-unlink-confirm");
+}));
+
+for (const language of ["fr", "zh-Hant", "zh-Hans"]) {
+  test(`the account in ${language}`, withBrowser(async (chromium) => {
+    await chromium.speak(language);
+    await chromium.open(`${town.issuer}/account`);
+    await logIn(chromium, JO);
+    await chromium.find("button[value=end_all]");
+    assert.equal(await (await chromium.find("html")).getAttribute("lang"), language);
+    await flawless(chromium, `account-${language}`);
+  }));
+}
+
 test("the simulated aiM18", withBrowser(async (chromium) => {
   await chromium.open(`${town.notes.address}/login`);
   await choose(chromium, ANN);

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import * as client from "openid-client";
 import { Agent } from "./harness/agent.js";
-import { BASIC, CALLBACK, POST, PUBLIC, SIGNED_OUT, ALL } from "./harness/clients.js";
+import { BASIC, CALLBACK, HYBRID, POST, PUBLIC, SIGNED_OUT, ALL } from "./harness/clients.js";
 import { logIn } from "./harness/login.js";
 import { Page } from "./harness/page.js";
 import { ANN, JO } from "./harness/people.js";
@@ -14,9 +14,9 @@ let stand;
 before(async () => { stand = await startStand({ clients: ALL }); });
 after(() => stand?.stop());
 
-async function discover({ client_id: id }, authentication) {
+async function discover({ client_id: id }, authentication, ...more) {
   const config = await client.discovery(new URL(stand.issuer), id, undefined, authentication, {
-    execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks],
+    execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks, ...more],
   });
   return config;
 }
@@ -163,6 +163,48 @@ for (const [registration, authentication] of [[BASIC, client.ClientSecretBasic],
     });
   });
 }
+
+// OpenID Connect Core 3.3: the library holds the ID token against the code (c_hash), the nonce and the keys.
+describe("a client of the hybrid type", () => {
+  const hybrid = () => discover(HYBRID, client.ClientSecretPost(HYBRID.client_secret), client.useCodeIdTokenResponseType);
+
+  for (const parameters of [{ response_mode: "form_post" }, {}]) {
+    test(`gets a code and an ID token ${parameters.response_mode ? "by form" : "by fragment"}`, async () => {
+      const config = await hybrid();
+      const tokens = await codeGrant(config, new Agent(CALLBACK), ANN, parameters);
+      const claims = tokens.claims();
+      assert.equal(claims.external_id, claims.sub);
+      assert.equal(claims.email, ANN.email);
+      assert.equal(claims.staff, "1");
+      assertAtHash(tokens);
+      const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub);
+      assert.equal(userinfo.staff, "1");
+    });
+  }
+
+  test("is not content with the code of another answer", async () => {
+    const config = await hybrid();
+    const agent = new Agent(CALLBACK);
+    const { url, checks } = await request(config, { response_mode: "form_post" });
+    const mine = await logIn(agent, url, JO);
+    const other = await logIn(new Agent(CALLBACK), (await request(config, { response_mode: "form_post" })).url, ANN);
+    const mixed = new URLSearchParams(mine.data);
+    mixed.set("code", new URLSearchParams(other.data).get("code"));
+    const brought = new Request(mine.url, { method: "POST", body: mixed });
+    await assert.rejects(client.authorizationCodeGrant(config, brought, checks), ({ cause }) => /c_hash/.test(cause.message));
+  });
+
+  test("is told of an error by the form that it reads", async () => {
+    const config = await hybrid();
+    const { url, checks } = await request(config, { response_mode: "form_post", prompt: "none" });
+    const page = await new Agent(CALLBACK).open(url);
+    const reached = await new Agent(CALLBACK).submit(page.forms[0]);
+    await assert.rejects(
+      client.authorizationCodeGrant(config, answer(reached), checks),
+      { name: "AuthorizationResponseError", error: "login_required" },
+    );
+  });
+});
 
 describe("a browser that is logged in", () => {
   test("is let into a second app with no page in between", async () => {

@@ -1,10 +1,8 @@
 //! This machine's clock, held against the upstreams'. Tokens carry our time: apps refuse one from the future, and ours
 //! would be from the past of theirs.
 
-use url::Url;
-
 use crate::clock::Clock;
-use crate::config::{Config, UpstreamSettings};
+use crate::config::Config;
 use crate::upstream::look::Look;
 use crate::upstream::outbound::Http;
 
@@ -15,13 +13,11 @@ const TOLERANCE: i64 = 30;
 
 pub(super) async fn check(config: &Config, http: &Http, report: &mut Report) {
     for upstream in &config.upstreams {
-        let url: &Url = match &upstream.settings {
-            UpstreamSettings::Imis(settings) => &settings.base_url,
-            UpstreamSettings::Aim18(settings) => &settings.base_url,
-            UpstreamSettings::Users(_) => continue,
+        let Some(url) = upstream.settings.base_url() else {
+            continue;
         };
         // Whether it answers at all is its adapter's finding.
-        let theirs = http.look(url.clone()).await.ok();
+        let theirs = http.look(url).await.ok();
         let Some(theirs) = theirs.as_ref().and_then(Look::date) else {
             continue;
         };

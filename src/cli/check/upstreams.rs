@@ -14,7 +14,7 @@ use super::Report;
 pub(super) async fn check(config: &Config, report: &mut Report) {
     let clock = Clock::system();
     let shelf = Arc::new(InProcess::new(clock.clone()));
-    match app::open_upstreams(config, &Passwords::default(), &clock, shelf) {
+    match app::open_upstreams(config, &Passwords::default(), &clock, shelf, None) {
         Err(error) => report.wrong("upstreams", chain(&error)),
         Ok(upstreams) => {
             for upstream in upstreams {

@@ -76,6 +76,7 @@ label = "Member login"
 login = ["password", "redirect"]
 base_url = "{imis}"
 sign_in_url = "{imis}/Sign-in.aspx?ReturnUrl={{page_path}}"
+logout_url = "{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={{return_url}}"
 service_account = {{ username = "{service_name}", password = {{ file = "imis-service-password" }} }}
 
 [[upstreams.sso_pages]]

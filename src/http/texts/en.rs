@@ -26,6 +26,12 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} does not answer at the moment. Nothing is lost: wait a minute and try again."
         )
     },
+    away_now: |way| format!("{way} does not answer at the moment. You can try it all the same."),
+    other_account_needed: |app, name| {
+        format!(
+            "You are signed in as {name}, but this account may not use {app}. Sign in with another account, or ask your administrator."
+        )
+    },
     not_accepted: |way| {
         format!("{way} did not accept this sign-in; it may have taken too long. Please try again.")
     },
@@ -40,20 +46,23 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "see your name and user name",
     scope_email: "see your email address",
     scope_offline_access: "keep this access when you are not there, until you sign out everywhere",
+    scope_upstream: |label| {
+        format!("act for you at “{label}”, with everything that you may do there")
+    },
     scope_other: |scope| format!("use “{scope}”"),
     allow: "Allow",
     deny: "Do not allow",
 
     arrived_as: |way, name| format!("{way} says that you are {name}."),
     not_you: "If that is not you, do not go on: close this page.",
-    signed_in: "You are signed in",
-    signed_in_text: "You can go to any of your apps now, or close this page.",
     sign_out: "Sign out",
     sign_out_question: |name| format!("You are signed in as {name}. Do you want to sign out here?"),
     sign_out_anyway: "Yes, sign out",
     stay_signed_in: "If not, you can close this page.",
     signed_out: "You are signed out",
     signed_out_text: "You can close this page.",
+    still_signed_in_at: |way| format!("You may still be signed in at {way}."),
+    sign_out_at: |way| format!("Sign out at {way} as well (opens in a new tab)"),
 
     error_title: "This did not work",
     error_id: |id| format!("Error number {id}"),
@@ -83,4 +92,50 @@ pub(super) const TEXTS: Texts = Texts {
     going_back: "Going back to the app",
     press_to_go_on: "Press the button if nothing happens.",
     go_on: "Continue",
+
+    your_account: "Your account",
+    sign_in_to_account: "Sign in to your account",
+    sign_in_again: "Sign in again to go on",
+    sign_in_other: "Now sign in with the login that you want to add",
+    somebody_else: "You signed in as somebody else than the person this page is for. Sign in as that person, or go to your account.",
+    linked_already: "That login belongs to your account already.",
+    same_upstream: |way| {
+        format!(
+            "Your account has a login of {way} already. If two of them are yours, ask your administrator to link them."
+        )
+    },
+    logins: "Your logins",
+    login_last_used: "last used:",
+    link_another: "Add another login",
+    unlink: |way| format!("Remove {way} from your account"),
+    sessions: "Where you are signed in",
+    session_begun: "signed in:",
+    session_used: "last used:",
+    session_here: "this browser",
+    end_session: "Sign out there",
+    end_here: "Sign out here",
+    end_all: "Sign out everywhere",
+    end_all_means: "Ends every session in every browser, and the access of every app.",
+    apps: "Apps that may act for you",
+    apps_none: "None at the moment.",
+    app_since: "since:",
+    end_app: |app| format!("End the access of {app}"),
+    link_title: |way| format!("Add {way} to your account?"),
+    link_means: "From now on you can sign in to the same account with either. If one of the two is not you, do not go on: close this page.",
+    link_closes: |name| {
+        format!(
+            "The account that {name} has had here is closed, and signed out everywhere. Apps that know it ask you to sign in again, and then see the account that you keep. This cannot be undone."
+        )
+    },
+    link_yes: "Yes, both are me",
+    unlink_means: |way| {
+        format!(
+            "{way} then leads to a new account of its own. Whatever was signed in with it is signed out."
+        )
+    },
+    unlink_yes: "Yes, remove it",
+    error_closed: "You are known, but this account cannot be used to sign in here.",
+    error_closed_what: "Ask your administrator, with the error number below.",
+    error_link: "Nothing was changed: these logins cannot be joined or separated.",
+    error_link_what: "Something has changed meanwhile, or it is the last login of the account. Go to your account and look.",
 };

@@ -26,6 +26,14 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."
         )
     },
+    away_now: |way| {
+        format!("{way} ne répond pas pour le moment. Vous pouvez tout de même essayer.")
+    },
+    other_account_needed: |app, name| {
+        format!(
+            "Vous êtes connecté en tant que {name}, mais ce compte ne peut pas utiliser {app}. Connectez-vous avec un autre compte, ou adressez-vous à votre administrateur."
+        )
+    },
     not_accepted: |way| {
         format!(
             "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."
@@ -42,14 +50,15 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "voir votre nom et votre nom d’utilisateur",
     scope_email: "voir votre adresse électronique",
     scope_offline_access: "garder cet accès en votre absence, jusqu’à ce que vous vous déconnectiez partout",
+    scope_upstream: |label| {
+        format!("agir en votre nom auprès de « {label} », avec tout ce que vous pouvez y faire")
+    },
     scope_other: |scope| format!("utiliser « {scope} »"),
     allow: "Autoriser",
     deny: "Ne pas autoriser",
 
     arrived_as: |way, name| format!("{way} indique que vous êtes {name}."),
     not_you: "Si ce n’est pas vous, ne continuez pas : fermez cette page.",
-    signed_in: "Vous êtes connecté",
-    signed_in_text: "Vous pouvez maintenant ouvrir n’importe laquelle de vos applications, ou fermer cette page.",
     sign_out: "Se déconnecter",
     sign_out_question: |name| {
         format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?")
@@ -58,6 +67,8 @@ pub(super) const TEXTS: Texts = Texts {
     stay_signed_in: "Sinon, vous pouvez fermer cette page.",
     signed_out: "Vous êtes déconnecté",
     signed_out_text: "Vous pouvez fermer cette page.",
+    still_signed_in_at: |way| format!("Vous êtes peut-être encore connecté à {way}."),
+    sign_out_at: |way| format!("Se déconnecter aussi de {way} (s’ouvre dans un nouvel onglet)"),
 
     error_title: "Cela n’a pas fonctionné",
     error_id: |id| format!("Numéro d’erreur {id}"),
@@ -87,4 +98,50 @@ pub(super) const TEXTS: Texts = Texts {
     going_back: "Retour à l’application",
     press_to_go_on: "Appuyez sur le bouton si rien ne se passe.",
     go_on: "Continuer",
+
+    your_account: "Votre compte",
+    sign_in_to_account: "Connexion à votre compte",
+    sign_in_again: "Connectez-vous à nouveau pour continuer",
+    sign_in_other: "Connectez-vous maintenant avec l’identifiant à ajouter",
+    somebody_else: "Vous vous êtes connecté sous une autre identité que celle à laquelle cette page est destinée. Connectez-vous sous celle-ci, ou allez à votre compte.",
+    linked_already: "Cet identifiant fait déjà partie de votre compte.",
+    same_upstream: |way| {
+        format!(
+            "Votre compte a déjà un identifiant de {way}. Si les deux sont à vous, demandez à votre administrateur de les réunir."
+        )
+    },
+    logins: "Vos identifiants",
+    login_last_used: "dernière utilisation :",
+    link_another: "Ajouter un identifiant",
+    unlink: |way| format!("Retirer {way} de votre compte"),
+    sessions: "Vos connexions en cours",
+    session_begun: "connexion :",
+    session_used: "dernière utilisation :",
+    session_here: "ce navigateur",
+    end_session: "Y mettre fin",
+    end_here: "Se déconnecter ici",
+    end_all: "Se déconnecter partout",
+    end_all_means: "Met fin à toutes les connexions dans tous les navigateurs, et à l’accès de toutes les applications.",
+    apps: "Applications qui peuvent agir pour vous",
+    apps_none: "Aucune pour le moment.",
+    app_since: "depuis :",
+    end_app: |app| format!("Mettre fin à l’accès de {app}"),
+    link_title: |way| format!("Ajouter {way} à votre compte ?"),
+    link_means: "Vous pourrez ensuite accéder au même compte avec l’un ou l’autre. Si l’un des deux n’est pas vous, n’allez pas plus loin : fermez cette page.",
+    link_closes: |name| {
+        format!(
+            "Le compte que {name} avait ici sera fermé et déconnecté partout. Les applications qui le connaissent vous demanderont de vous connecter à nouveau, et verront alors le compte que vous gardez. C’est irréversible."
+        )
+    },
+    link_yes: "Oui, les deux sont moi",
+    unlink_means: |way| {
+        format!(
+            "{way} mènera alors à un nouveau compte distinct. Tout ce qui a été ouvert avec cet identifiant sera déconnecté."
+        )
+    },
+    unlink_yes: "Oui, le retirer",
+    error_closed: "Vous êtes connu, mais ce compte ne peut pas être utilisé pour se connecter ici.",
+    error_closed_what: "Adressez-vous à votre administrateur, avec le numéro d’erreur ci-dessous.",
+    error_link: "Rien n’a été modifié : ces identifiants ne peuvent pas être réunis ou séparés.",
+    error_link_what: "Quelque chose a changé entre-temps, ou il s’agit du dernier identifiant du compte. Allez à votre compte pour vérifier.",
 };

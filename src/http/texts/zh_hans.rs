@@ -22,6 +22,10 @@ pub(super) const TEXTS: Texts = Texts {
     password_too_long: "输入的内容超过用户名或密码的长度上限。",
     not_allowed: "系统认得您，但此账户不能在这里登录。请联系管理员。",
     upstream_unavailable: |way| format!("{way} 目前没有响应。您的数据没有丢失：请稍候一分钟再试。"),
+    away_now: |way| format!("{way} 目前没有响应。您仍可尝试。"),
+    other_account_needed: |app, name| {
+        format!("您已登录为 {name}，但此账户不能使用 {app}。请使用其他账户登录，或联系管理员。")
+    },
     not_accepted: |way| format!("{way} 没有接受这次登录，可能是时间过长。请再试一次。"),
     cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
     not_signed_in: |way| format!("您尚未登录 {way}。"),
@@ -34,20 +38,21 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "查看您的姓名和用户名",
     scope_email: "查看您的电子邮件地址",
     scope_offline_access: "在您不在时保留此访问权，直到您从所有地方退出",
+    scope_upstream: |label| format!("在“{label}”中代表您操作，并可执行您在那里有权进行的一切操作"),
     scope_other: |scope| format!("使用“{scope}”"),
     allow: "允许",
     deny: "不允许",
 
     arrived_as: |way, name| format!("{way} 表示您是 {name}。"),
     not_you: "如果这不是您，请不要继续：请关闭此页面。",
-    signed_in: "您已登录",
-    signed_in_text: "您现在可以前往任何应用程序，或关闭此页面。",
     sign_out: "退出登录",
     sign_out_question: |name| format!("您已以 {name} 的身份登录。要在这里退出吗？"),
     sign_out_anyway: "是，退出",
     stay_signed_in: "如果不要，可以关闭此页面。",
     signed_out: "您已退出登录",
     signed_out_text: "您可以关闭此页面。",
+    still_signed_in_at: |way| format!("您可能仍登录着 {way}。"),
+    sign_out_at: |way| format!("同时退出 {way}（在新标签页中打开）"),
 
     error_title: "无法完成",
     error_id: |id| format!("错误编号 {id}"),
@@ -77,4 +82,46 @@ pub(super) const TEXTS: Texts = Texts {
     going_back: "正在返回应用程序",
     press_to_go_on: "如果没有反应，请按下按钮。",
     go_on: "继续",
+
+    your_account: "您的账户",
+    sign_in_to_account: "登录您的账户",
+    sign_in_again: "请再次登录以继续",
+    sign_in_other: "现在请使用要添加的登录方式登录",
+    somebody_else: "您登录的身份与此页面的对象不同。请以该身份登录，或前往您的账户。",
+    linked_already: "此登录方式已属于您的账户。",
+    same_upstream: |way| {
+        format!("您的账户已有 {way} 的登录方式。如果两个都是您的，请让管理员将其关联。")
+    },
+    logins: "您的登录方式",
+    login_last_used: "上次使用：",
+    link_another: "添加其他登录方式",
+    unlink: |way| format!("从您的账户移除 {way}"),
+    sessions: "您已登录的位置",
+    session_begun: "登录时间：",
+    session_used: "上次使用：",
+    session_here: "此浏览器",
+    end_session: "在该处退出登录",
+    end_here: "在此退出登录",
+    end_all: "在所有位置退出登录",
+    end_all_means: "结束所有浏览器中的登录，以及所有应用程序的访问权限。",
+    apps: "可代表您操作的应用程序",
+    apps_none: "目前没有。",
+    app_since: "开始时间：",
+    end_app: |app| format!("结束 {app} 的访问权限"),
+    link_title: |way| format!("将 {way} 添加到您的账户？"),
+    link_means: "此后您可使用任一方式登录同一个账户。如果其中一个不是您，请勿继续：关闭此页面。",
+    link_closes: |name| {
+        format!(
+            "{name} 在此的原有账户将被关闭，并在所有位置退出登录。认识该账户的应用程序会要求您再次登录，之后将看到您保留的账户。此操作无法撤销。"
+        )
+    },
+    link_yes: "是，两者都是我",
+    unlink_means: |way| {
+        format!("{way} 之后将通往一个新的独立账户。使用该方式登录的一切都会退出登录。")
+    },
+    unlink_yes: "是，移除",
+    error_closed: "我们认得您，但此账户无法在此登录。",
+    error_closed_what: "请联系您的管理员，并提供下方的错误编号。",
+    error_link: "未作任何更改：这些登录方式无法关联或分开。",
+    error_link_what: "情况可能已有变动，或这是账户的最后一个登录方式。请前往您的账户查看。",
 };

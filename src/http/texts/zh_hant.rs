@@ -22,6 +22,10 @@ pub(super) const TEXTS: Texts = Texts {
     password_too_long: "輸入的內容超過使用者名稱或密碼的長度上限。",
     not_allowed: "系統認得您，但此帳戶不能在這裡登入。請聯絡管理員。",
     upstream_unavailable: |way| format!("{way} 目前沒有回應。您的資料沒有遺失：請稍候一分鐘再試。"),
+    away_now: |way| format!("{way} 目前沒有回應。您仍可嘗試。"),
+    other_account_needed: |app, name| {
+        format!("您已登入為 {name}，但此帳戶不能使用 {app}。請使用其他帳戶登入，或聯絡管理員。")
+    },
     not_accepted: |way| format!("{way} 沒有接受這次登入，可能是時間過長。請再試一次。"),
     cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
     not_signed_in: |way| format!("您尚未登入 {way}。"),
@@ -34,20 +38,23 @@ pub(super) const TEXTS: Texts = Texts {
     scope_profile: "查看您的姓名和使用者名稱",
     scope_email: "查看您的電子郵件地址",
     scope_offline_access: "在您不在時保留此存取權，直到您從所有地方登出",
+    scope_upstream: |label| {
+        format!("在「{label}」中代表您操作，並可執行您在那裡有權進行的一切操作")
+    },
     scope_other: |scope| format!("使用「{scope}」"),
     allow: "允許",
     deny: "不允許",
 
     arrived_as: |way, name| format!("{way} 表示您是 {name}。"),
     not_you: "如果這不是您，請不要繼續：請關閉此頁面。",
-    signed_in: "您已登入",
-    signed_in_text: "您現在可以前往任何應用程式，或關閉此頁面。",
     sign_out: "登出",
     sign_out_question: |name| format!("您已以 {name} 的身分登入。要在這裡登出嗎？"),
     sign_out_anyway: "是，登出",
     stay_signed_in: "如果不要，可以關閉此頁面。",
     signed_out: "您已登出",
     signed_out_text: "您可以關閉此頁面。",
+    still_signed_in_at: |way| format!("您可能仍登入 {way}。"),
+    sign_out_at: |way| format!("同時登出 {way}（在新分頁開啟）"),
 
     error_title: "無法完成",
     error_id: |id| format!("錯誤編號 {id}"),
@@ -77,4 +84,44 @@ pub(super) const TEXTS: Texts = Texts {
     going_back: "正在返回應用程式",
     press_to_go_on: "如果沒有反應，請按下按鈕。",
     go_on: "繼續",
+
+    your_account: "您的帳戶",
+    sign_in_to_account: "登入您的帳戶",
+    sign_in_again: "請再次登入以繼續",
+    sign_in_other: "現在請使用要加入的登入方式登入",
+    somebody_else: "您登入的身分與此頁面的對象不同。請以該身分登入，或前往您的帳戶。",
+    linked_already: "此登入方式已屬於您的帳戶。",
+    same_upstream: |way| {
+        format!("您的帳戶已有 {way} 的登入方式。如果兩個都是您的，請要求管理員將其連結。")
+    },
+    logins: "您的登入方式",
+    login_last_used: "上次使用：",
+    link_another: "加入其他登入方式",
+    unlink: |way| format!("從您的帳戶移除 {way}"),
+    sessions: "您已登入的位置",
+    session_begun: "登入時間：",
+    session_used: "上次使用：",
+    session_here: "此瀏覽器",
+    end_session: "在該處登出",
+    end_here: "在此登出",
+    end_all: "在所有位置登出",
+    end_all_means: "結束所有瀏覽器中的登入，以及所有應用程式的存取權。",
+    apps: "可代表您操作的應用程式",
+    apps_none: "目前沒有。",
+    app_since: "開始時間：",
+    end_app: |app| format!("結束 {app} 的存取權"),
+    link_title: |way| format!("將 {way} 加入您的帳戶？"),
+    link_means: "此後您可使用任一方式登入同一個帳戶。如果其中一個不是您，請勿繼續：關閉此頁面。",
+    link_closes: |name| {
+        format!(
+            "{name} 在此的原有帳戶將被關閉，並在所有位置登出。認識該帳戶的應用程式會要求您再次登入，之後將看到您保留的帳戶。此動作無法復原。"
+        )
+    },
+    link_yes: "是，兩者都是我",
+    unlink_means: |way| format!("{way} 之後將通往一個新的獨立帳戶。使用該方式登入的一切都會登出。"),
+    unlink_yes: "是，移除",
+    error_closed: "我們認得您，但此帳戶無法在此登入。",
+    error_closed_what: "請聯絡您的管理員，並提供下方的錯誤編號。",
+    error_link: "未作任何變更：這些登入方式無法連結或分開。",
+    error_link_what: "情況可能已有變動，或這是帳戶的最後一個登入方式。請前往您的帳戶查看。",
 };

@@ -66,11 +66,7 @@ pub(super) fn answer(
         ("GET", ["bpm", "wfs", "tracking"]) => tracking(inside),
         ("GET", ["ebiWidget", "reportList"]) => Reply::json(200, &json!([])),
         ("GET", _) => super::not_found(),
-        _ => api_refusal(
-            inside.switches.api_errors,
-            "core_405",
-            "The service is not simulated.",
-        ),
+        _ => refuse(inside, "core_405", "The service is not simulated."),
     }
 }
 
@@ -99,7 +95,7 @@ fn is_off(inside: &Inside, family: &str, module: &str, operation: &str) -> bool 
 }
 
 fn refuse(inside: &Inside, key: &str, info: &str) -> Reply {
-    api_refusal(inside.switches.api_errors, key, info)
+    api_refusal(&inside.switches, key, info)
 }
 
 fn off(inside: &Inside) -> Reply {

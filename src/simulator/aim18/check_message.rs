@@ -1,8 +1,10 @@
 //! `CheckMsg`: how aiM18 says that something is wrong, in a body, in a header, or in a string in a body.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
-use super::switches::{ApiErrors, TokenErrors};
+use super::switches::{ApiErrors, Switches, TokenErrors};
 use crate::simulator::fault;
 use crate::simulator::wire::{Recorded, Reply};
 
@@ -23,25 +25,37 @@ pub(super) fn check_message(key: &str, info: &str) -> Value {
     })
 }
 
-/// 400 with the messages in a header, in raw UTF-8.
-fn in_header(message: &Value) -> Reply {
+/// 400 with the messages in a header, in raw UTF-8 or with JSON escapes.
+fn in_header(escaped: bool, message: &Value) -> Reply {
+    let mut text = Value::Array(vec![message.clone()]).to_string();
+    if escaped {
+        text = text.chars().fold(String::new(), |mut text, character| {
+            if character.is_ascii() {
+                text.push(character);
+            } else {
+                let mut units = [0; 2];
+                for unit in character.encode_utf16(&mut units) {
+                    // Writing to a text cannot fail.
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            }
+            text
+        });
+    }
     Reply::empty(400)
-        .with(
-            "error_info",
-            Value::Array(vec![message.clone()]).to_string(),
-        )
+        .with("error_info", text)
         .with("error_id", "1")
 }
 
 /// A refusal of the token endpoint, in the style switched on.
 pub(super) fn token_refusal(
-    style: TokenErrors,
+    switches: &Switches,
     request: &Recorded,
     error: &str,
     description: &str,
 ) -> Reply {
     let body = json!({ "error": error, "error_description": description });
-    match style {
+    match switches.token_errors {
         TokenErrors::Json => Reply::json(400, &body),
         TokenErrors::Status(status) => Reply::json(status, &body),
         TokenErrors::ErrorPage => fault::error_page(request),
@@ -50,16 +64,19 @@ pub(super) fn token_refusal(
         TokenErrors::CheckMessage => {
             Reply::json(400, &check_message("core_oauth_401", description))
         }
-        TokenErrors::Header => in_header(&check_message("core_oauth_401", description)),
+        TokenErrors::Header => in_header(
+            switches.error_info_escaped,
+            &check_message("core_oauth_401", description),
+        ),
     }
 }
 
 /// A refusal of the API, in the style switched on.
-pub(super) fn api_refusal(style: ApiErrors, key: &str, info: &str) -> Reply {
+pub(super) fn api_refusal(switches: &Switches, key: &str, info: &str) -> Reply {
     let message = check_message(key, info);
-    match style {
+    match switches.api_errors {
         ApiErrors::Body => Reply::json(400, &message),
-        ApiErrors::Header => in_header(&message),
+        ApiErrors::Header => in_header(switches.error_info_escaped, &message),
         ApiErrors::OkFalse => missing(info),
         ApiErrors::OkFalseText => Reply::json(
             200,

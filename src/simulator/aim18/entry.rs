@@ -28,7 +28,7 @@ struct Wish {
 pub(super) fn answer(inside: &mut Inside, request: &Recorded, now: UnixTime) -> Reply {
     let wish = match read(&inside.switches, request) {
         Ok(wish) => wish,
-        Err(reason) => return refuse(inside.switches.entry_errors, request, reason),
+        Err(reason) => return refuse(&inside.switches, request, reason),
     };
     let known = request
         .cookie(SESSION)
@@ -76,20 +76,30 @@ fn read(switches: &Switches, request: &Recorded) -> Result<Wish, &'static str> {
     })
 }
 
-fn refuse(style: EntryErrors, request: &Recorded, reason: &str) -> Reply {
-    match style {
-        EntryErrors::Page => Reply::html(
-            400,
-            page(
-                "aiM18 (simulated)",
-                &format!("<p class=\"error\" role=\"alert\">{}</p>", escape(reason)),
-            ),
-        ),
+fn refuse(switches: &Switches, request: &Recorded, reason: &str) -> Reply {
+    let say = |status: u16| {
+        let reason = escape(reason);
+        let main = format!("<p class=\"error\" role=\"alert\">{reason}</p>");
+        Reply::html(status, page("aiM18 (simulated)", &main))
+    };
+    match switches.entry_errors {
+        EntryErrors::Page => say(400),
+        EntryErrors::Unauthorized => say(401),
         EntryErrors::Json => Reply::json(
             400,
             &serde_json::json!({ "error": "invalid_request", "error_description": reason }),
         ),
         EntryErrors::ErrorPage => fault::error_page(request),
+        EntryErrors::Redirect => {
+            let redirect_uri = request.parameter("redirect_uri").unwrap_or_default();
+            let mut known = switches.applications.iter();
+            if known.any(|application| application.callback == redirect_uri) {
+                let mark = if redirect_uri.contains('?') { '&' } else { '?' };
+                Reply::redirect(302, format!("{redirect_uri}{mark}error=invalid_request"))
+            } else {
+                say(400)
+            }
+        }
     }
 }
 
@@ -154,14 +164,14 @@ fn approved(inside: &mut Inside, wish: &Wish, person: &Aim18Person, now: UnixTim
     };
     let awkward = switches.awkward_tokens;
     let mut answer = if wish.implicit {
-        let token = inside.grants.issue_access(bound, awkward);
+        let token = inside.grants.issue_access(bound, awkward, now);
         vec![
             ("access_token".to_owned(), token),
             ("token_type".to_owned(), switches.token_type.clone()),
             ("uid".to_owned(), person.uid.to_string()),
         ]
     } else {
-        let code = inside.grants.issue_code(bound, awkward);
+        let code = inside.grants.issue_code(bound, awkward, now);
         vec![(switches.code_name.clone(), code)]
     };
     if let Some(state) = &wish.state

@@ -29,6 +29,10 @@ pub(super) struct Bound {
 
 impl Grants {
     pub(super) fn start_session(&mut self, uid: i64) -> String {
+        if self.sessions.len() > MANY {
+            // As by a restart.
+            self.sessions.clear();
+        }
         let id = opaque(false);
         self.sessions.insert(id.clone(), uid);
         id
@@ -38,16 +42,16 @@ impl Grants {
         self.sessions.get(id).copied()
     }
 
-    pub(super) fn issue_code(&mut self, bound: Bound, awkward: bool) -> String {
-        issue(&mut self.codes, bound, awkward)
+    pub(super) fn issue_code(&mut self, bound: Bound, awkward: bool, now: UnixTime) -> String {
+        issue(&mut self.codes, bound, awkward, now)
     }
 
-    pub(super) fn issue_access(&mut self, bound: Bound, awkward: bool) -> String {
-        issue(&mut self.access, bound, awkward)
+    pub(super) fn issue_access(&mut self, bound: Bound, awkward: bool, now: UnixTime) -> String {
+        issue(&mut self.access, bound, awkward, now)
     }
 
-    pub(super) fn issue_refresh(&mut self, bound: Bound, awkward: bool) -> String {
-        issue(&mut self.refresh, bound, awkward)
+    pub(super) fn issue_refresh(&mut self, bound: Bound, awkward: bool, now: UnixTime) -> String {
+        issue(&mut self.refresh, bound, awkward, now)
     }
 
     /// A code is gone with the first try to redeem it, right or wrong; unless it `stays`.
@@ -92,7 +96,13 @@ impl Grants {
     }
 }
 
-fn issue(kept: &mut HashMap<String, Bound>, bound: Bound, awkward: bool) -> String {
+/// So many codes or tokens are kept before those that have ended are cleared away.
+const MANY: usize = 10_000;
+
+fn issue(kept: &mut HashMap<String, Bound>, bound: Bound, awkward: bool, now: UnixTime) -> String {
+    if kept.len() > MANY {
+        kept.retain(|_, bound| alive(bound.expires_at, now));
+    }
     let value = opaque(awkward);
     kept.insert(value.clone(), bound);
     value

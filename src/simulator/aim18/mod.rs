@@ -4,6 +4,7 @@
 
 mod api;
 mod check_message;
+mod control;
 mod entry;
 mod grants;
 mod record;
@@ -19,13 +20,15 @@ use tokio::net::TcpListener;
 
 use self::grants::Grants;
 use self::record::Records;
+use super::control::{Action, Controlled as _};
 use super::fault::{self, Fault, Planned};
 use super::people::{self, Aim18Person};
-use super::wire::{self, Recorded, Reply, Site};
+use super::wire::{self, Log, Recorded, Reply, Site};
 use super::{Running, page};
 use crate::clock::{Clock, UnixTime};
 
 pub use api::check_right;
+pub use control::seeded;
 pub use switches::{
     AnswerIn, ApiErrors, Application, CLIENT_ID, CLIENT_SECRET, Cancel, ChecksRight, EntryErrors,
     ReturnBy, StateParameter, Switches, TokenErrors, TokenMethods, UidShape, UserRights,
@@ -47,7 +50,8 @@ struct Inside {
     wrong_passwords: HashMap<i64, u32>,
     grants: Grants,
     records: Records,
-    log: Vec<Recorded>,
+    log: Log,
+    control_hosts: Vec<String>,
 }
 
 impl Aim18 {
@@ -59,7 +63,8 @@ impl Aim18 {
             wrong_passwords: HashMap::new(),
             grants: Grants::default(),
             records: Records::default(),
-            log: Vec::new(),
+            log: Log::default(),
+            control_hosts: Vec::new(),
         };
         Self {
             clock,
@@ -105,6 +110,35 @@ impl Aim18 {
         self.switch(|switches| switches.faults.push(Planned::on(place, fault).times(1)));
     }
 
+    /// Plans a fault.
+    pub fn plan_fault(&self, planned: Planned) {
+        self.switch(|switches| {
+            switches.faults.retain(|planned| !planned.is_over());
+            switches.faults.push(planned);
+        });
+    }
+
+    /// Turns a switch by its name.
+    ///
+    /// # Errors
+    /// When there is no such switch, or the value is none of its values: what to write instead.
+    pub fn set(&self, name: &str, value: &str) -> Result<(), String> {
+        self.turn(&[(name.to_owned(), value.to_owned())])
+    }
+
+    /// Does to a person, found by id or name, what an action of the live control does: `lock`, `disable`, `restore`.
+    ///
+    /// # Errors
+    /// When there is no such person or action.
+    pub fn act_on(&self, who: &str, action: &str) -> Result<(), String> {
+        self.act(who, action)
+    }
+
+    /// What [`Self::act_on`] can do.
+    pub fn known_actions(&self) -> Vec<Action> {
+        self.actions()
+    }
+
     /// Ends all planned faults.
     pub fn mend(&self) {
         self.switch(|switches| switches.faults.clear());
@@ -112,16 +146,7 @@ impl Aim18 {
 
     /// Changes a user, found by the present login name.
     pub fn change(&self, code: &str, change: impl FnOnce(&mut Aim18Person)) {
-        let inside = &mut *self.inside();
-        let Some(person) = inside.people.iter_mut().find(|person| person.code == code) else {
-            return;
-        };
-        let before = *person;
-        change(person);
-        inside.wrong_passwords.remove(&before.uid);
-        if person.password != before.password && inside.switches.password_change_ends_tokens {
-            inside.grants.end_all_of(before.uid);
-        }
+        self.inside().change(code, change);
     }
 
     /// Ends every token and browser session, as a restart of aiM18 may.
@@ -131,12 +156,17 @@ impl Aim18 {
 
     /// Every request received, in order.
     pub fn log(&self) -> Vec<Recorded> {
-        self.inside().log.clone()
+        self.inside().log.requests()
     }
 
     /// Forgets the requests received so far.
     pub fn clear_log(&self) {
         self.inside().log.clear();
+    }
+
+    /// Lets the live control be reached under another name than the machine's own loopback names, and from other machines.
+    pub fn allow_control_from(&self, host: &str) {
+        self.inside().control_hosts.push(host.to_owned());
     }
 
     /// Serves on a listener until the answer is stopped or dropped. The same simulator can be served
@@ -164,6 +194,26 @@ impl Inside {
         self.people.iter().find(|person| person.uid == uid).copied()
     }
 
+    fn change(&mut self, code: &str, change: impl FnOnce(&mut Aim18Person)) {
+        let place = self.people.iter().position(|person| person.code == code);
+        if let Some(place) = place {
+            self.change_at(place, change);
+        }
+    }
+
+    fn change_at(&mut self, place: usize, change: impl FnOnce(&mut Aim18Person)) {
+        let Some(person) = self.people.get_mut(place) else {
+            return;
+        };
+        let before = *person;
+        change(person);
+        let password_changed = person.password != before.password;
+        self.wrong_passwords.remove(&before.uid);
+        if password_changed && self.switches.password_change_ends_tokens {
+            self.grants.end_all_of(before.uid);
+        }
+    }
+
     /// The user of a login name who may log in with a password for which `right` holds.
     fn log_in(&mut self, code: &str, right: impl Fn(&str) -> bool) -> Option<Aim18Person> {
         let any_letter_case = self.switches.any_letter_case;
@@ -189,27 +239,35 @@ impl Inside {
 }
 
 impl Site for Aim18 {
-    fn receive(&self, request: &Recorded) -> Option<Fault> {
+    fn receive(&self, request: &Recorded) -> (usize, Option<Fault>) {
         let inside = &mut *self.inside();
-        inside.log.push(request.clone());
-        fault::next(&mut inside.switches.faults, request)
+        let number = inside.log.receive(request);
+        (number, fault::next(&mut inside.switches.faults, request))
+    }
+
+    fn answered(&self, number: usize, status: u16) {
+        self.inside().log.answered(number, status);
     }
 
     fn answer(&self, request: &Recorded) -> Reply {
         let now = self.clock.now();
         let inside = &mut *self.inside();
-        let path = request
-            .path
-            .strip_prefix(inside.switches.base_path.as_str())
-            .unwrap_or_default();
+        let base_path = wire::tidy(&inside.switches.base_path);
+        let Some(path) = request.path.strip_prefix(&base_path) else {
+            return not_found();
+        };
+        let allows_cors = inside.switches.allows_cors;
         match (request.method.as_str(), path) {
             ("GET", "" | "/") => Reply::html(200, front_page()),
             (_, "/jsf/rfws/oauth/entry") => entry::answer(inside, request, now),
             (_, path) => match path.strip_prefix("/jsf/rfws/") {
-                Some(service) if service == inside.switches.token_path => {
-                    token::answer(inside, request, now)
-                }
-                Some(service) => api::answer(inside, request, service, now),
+                Some(service) => wire::with_cors(allows_cors, request, || {
+                    if service == inside.switches.token_path {
+                        token::answer(inside, request, now)
+                    } else {
+                        api::answer(inside, request, service, now)
+                    }
+                }),
                 None => not_found(),
             },
         }

@@ -2,6 +2,7 @@
 //! little else; each switch is a question that it leaves open.
 
 use crate::simulator::Planned;
+use crate::simulator::switch::{Accepts, Setting, no_such_word, switches, words};
 
 /// Client id of the demo's application, in the form that aiM18 makes: base64 of a UUID's text.
 pub const CLIENT_ID: &str = "MTExMTExMTEtMjIyMi00MzMzLTg0NDQtNTU1NTU1NTU1NTU1";
@@ -9,174 +10,115 @@ pub const CLIENT_ID: &str = "MTExMTExMTEtMjIyMi00MzMzLTg0NDQtNTU1NTU1NTU1NTU1";
 /// Client secret of the demo's application (of the same form, of a UUID that nobody has).
 pub const CLIENT_SECRET: &str = "NjY2NjY2NjYtNzc3Ny00ODg4LTg5OTktMDAwMDAwMDAwMDAw";
 
-/// The switches, with the documented or most likely behavior as defaults.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "switches are independent of one another; they make no state machine"
-)]
-pub struct Switches {
-    /// A path before `/jsf`, as behind a proxy; mostly empty. Set it before serving.
-    pub base_path: String,
-    /// The registered applications.
-    pub applications: Vec<Application>,
-
-    /// Whether a browser that has logged in skips the login page the next time.
-    pub remembers_login: bool,
-    /// Whether the user is asked to let the application in, after the login.
-    pub consent_page: bool,
-    /// What happens to the undocumented parameter `state`.
-    pub state: StateParameter,
-    /// How the browser is sent back.
-    pub return_by: ReturnBy,
-    /// Where the code stands in the address that the browser is sent back to.
-    pub code_in: AnswerIn,
-    /// The parameter that holds the code; only the token endpoint's name for it is documented.
-    pub code_name: String,
-    /// Where the access token of the implicit grant stands.
-    pub token_in: AnswerIn,
-    /// Whether a question mark joins the answer to a callback URL that has a query already, where an ampersand belongs.
-    pub joins_by_question_mark: bool,
-    /// Whether a callback URL is taken when it only begins with the registered one.
-    pub callback_by_prefix: bool,
-    /// What the cancel button does.
-    pub cancel: Cancel,
-    /// How a wrong `client_id`, `redirect_uri` or `response_type` is refused.
-    pub entry_errors: EntryErrors,
-    /// Whether codes and tokens hold the characters that clients forget to encode: `+`, `/`, `=`.
-    pub awkward_tokens: bool,
-
-    /// Life of a code.
-    pub code_seconds: i64,
-    /// Life of an access token.
-    pub access_token_seconds: i64,
-    /// Life of a refresh token.
-    pub refresh_token_seconds: i64,
-    /// Whether a code can be redeemed more than once.
-    pub codes_work_twice: bool,
-    /// Whether a code is bound to the application and callback URL that it was made for.
-    pub codes_are_bound: bool,
-    /// Where the token endpoint is, below `/jsf/rfws/`: `oauth/token`, and by hearsay `oauth2/token`.
-    pub token_path: String,
-    /// The content type of the token endpoint's answers.
-    pub token_content_type: String,
-    /// The methods of the token endpoint.
-    pub token_methods: TokenMethods,
-    /// How `uid` is told.
-    pub uid: UidShape,
-    /// Whether `uid` is told by the code and refresh grants too, or by the password grant alone.
-    pub uid_for_every_grant: bool,
-    /// How the code grant tells `uid`, if differently.
-    pub uid_by_code: Option<UidShape>,
-    /// How the refresh grant tells `uid`, if differently.
-    pub uid_by_refresh: Option<UidShape>,
-    /// Whether `expires_in` is told.
-    pub tells_expires_in: bool,
-    /// Whether it is told as text: `"3600"`.
-    pub expires_in_as_text: bool,
-    /// The value of `token_type`.
-    pub token_type: String,
-    /// Whether a refresh kills the refresh token and gives another; if not, none is told.
-    pub rotates_refresh_tokens: bool,
-    /// Whether the refresh grant needs `redirect_uri`, as documented.
-    pub refresh_needs_redirect_uri: bool,
-    /// Whether a refresh ends the access tokens that the application had for the user.
-    pub refresh_ends_access: bool,
-    /// Whether a new login ends them.
-    pub login_ends_access: bool,
-    /// Whether the refresh grant of a user who was switched off is refused.
-    pub refresh_checks_user: bool,
-    /// Whether access tokens of a user who was switched off die at once.
-    pub disable_ends_access: bool,
-    /// Whether all tokens of a user die when the password changes.
-    pub password_change_ends_tokens: bool,
-    /// Whether login names are matched in any letter case.
-    pub any_letter_case: bool,
-    /// Whether the password's hash may be in upper-case hex.
-    pub accepts_upper_hash: bool,
-    /// After how many wrong passwords a user is locked; none: never.
-    pub lock_after: Option<u32>,
-    /// How refusals of the token endpoint look.
-    pub token_errors: TokenErrors,
-
-    /// The module (and menu code) that holds the users; its real name is not public.
-    pub user_module: String,
-    /// Whose user record a token may read.
-    pub user_rights: UserRights,
-    /// Whether the API takes a token without the word `Bearer`.
-    pub accepts_bare_token: bool,
-    /// Whether calls need the header `client_id`, and the one that the token was issued to.
-    pub needs_client_id: bool,
-    /// When the user's rights on a module are looked at; the documentation says two things.
-    pub checks_right: ChecksRight,
-    /// What is switched off in the API settings of all applications: a family (`entity`, `root`, `search`, `bpm`, `erp`), a module
-    /// (`cus`), or one operation of it (`cus.save`).
-    pub apis_off: Vec<String>,
-    /// Whether a search must name its business entity (`beId`).
-    pub search_needs_be_id: bool,
-    /// The status of a call without a live token, or with the wrong `client_id` header: 401, 403 or 400.
-    pub denied_status: u16,
-    /// How the API refuses what a live token asks for.
-    pub api_errors: ApiErrors,
-
-    /// Faults, the first that fits is met.
-    pub faults: Vec<Planned>,
-}
-
-impl Default for Switches {
-    fn default() -> Self {
-        Self {
-            base_path: String::new(),
-            applications: vec![Application::demo()],
-            remembers_login: true,
-            consent_page: false,
-            state: StateParameter::Dropped,
-            return_by: ReturnBy::Redirect(302),
-            code_in: AnswerIn::Query,
-            code_name: "code".to_owned(),
-            token_in: AnswerIn::Fragment,
-            joins_by_question_mark: false,
-            callback_by_prefix: false,
-            cancel: Cancel::AccessDenied,
-            entry_errors: EntryErrors::Page,
-            awkward_tokens: false,
-            code_seconds: 60,
-            access_token_seconds: 3600,
-            refresh_token_seconds: 30 * 86_400,
-            codes_work_twice: false,
-            codes_are_bound: true,
-            token_path: "oauth/token".to_owned(),
-            token_content_type: "application/json;charset=UTF-8".to_owned(),
-            token_methods: TokenMethods::Both,
-            uid: UidShape::Number,
-            uid_for_every_grant: true,
-            uid_by_code: None,
-            uid_by_refresh: None,
-            tells_expires_in: false,
-            expires_in_as_text: false,
-            token_type: "Bearer".to_owned(),
-            rotates_refresh_tokens: true,
-            refresh_needs_redirect_uri: true,
-            refresh_ends_access: false,
-            login_ends_access: false,
-            refresh_checks_user: true,
-            disable_ends_access: false,
-            password_change_ends_tokens: false,
-            any_letter_case: false,
-            accepts_upper_hash: false,
-            lock_after: None,
-            token_errors: TokenErrors::Json,
-            user_module: "user".to_owned(),
-            user_rights: UserRights::Everybody,
-            accepts_bare_token: false,
-            needs_client_id: true,
-            checks_right: ChecksRight::ByParameter,
-            apis_off: Vec::new(),
-            search_needs_be_id: false,
-            denied_status: 401,
-            api_errors: ApiErrors::Body,
-            faults: Vec::new(),
-        }
+switches! {
+    /// The switches, with the documented or most likely behavior as defaults.
+    pub struct Switches {
+        /// A path before `/jsf`, as behind a proxy; mostly empty.
+        pub base_path: String = String::new(),
+        /// Whether a browser that has logged in skips the login page the next time.
+        pub remembers_login: bool = true,
+        /// Whether the user is asked to let the application in, after the login.
+        pub consent_page: bool = false,
+        /// What happens to the undocumented parameter `state`.
+        pub state: StateParameter = StateParameter::Dropped,
+        /// How the browser is sent back.
+        pub return_by: ReturnBy = ReturnBy::Redirect(302),
+        /// Where the code stands in the address that the browser is sent back to.
+        pub code_in: AnswerIn = AnswerIn::Query,
+        /// The parameter that holds the code; only the token endpoint's name for it is documented.
+        pub code_name: String = "code".to_owned(),
+        /// Where the access token of the implicit grant stands.
+        pub token_in: AnswerIn = AnswerIn::Fragment,
+        /// Whether a question mark joins the answer to a callback URL that has a query already, where an ampersand belongs.
+        pub joins_by_question_mark: bool = false,
+        /// Whether a callback URL is taken when it only begins with the registered one.
+        pub callback_by_prefix: bool = false,
+        /// What the cancel button does.
+        pub cancel: Cancel = Cancel::AccessDenied,
+        /// How a wrong `client_id`, `redirect_uri` or `response_type` is refused.
+        pub entry_errors: EntryErrors = EntryErrors::Page,
+        /// Whether codes and tokens hold the characters that clients forget to encode: `+`, `/`, `=`.
+        pub awkward_tokens: bool = false,
+        /// Life of a code.
+        pub code_seconds: i64 = 60,
+        /// Life of an access token.
+        pub access_token_seconds: i64 = 3600,
+        /// Life of a refresh token.
+        pub refresh_token_seconds: i64 = 30 * 86_400,
+        /// Whether a code can be redeemed more than once.
+        pub codes_work_twice: bool = false,
+        /// Whether a code is bound to the application and callback URL that it was made for.
+        pub codes_are_bound: bool = true,
+        /// Where the token endpoint is, below `/jsf/rfws/`: `oauth/token`, and by hearsay `oauth2/token`.
+        pub token_path: String = "oauth/token".to_owned(),
+        /// The content type of the token endpoint's answers.
+        pub token_content_type: String = "application/json;charset=UTF-8".to_owned(),
+        /// The methods of the token endpoint.
+        pub token_methods: TokenMethods = TokenMethods::Both,
+        /// How `uid` is told.
+        pub uid: UidShape = UidShape::Number,
+        /// Whether `uid` is told by the code and refresh grants too, or by the password grant alone.
+        pub uid_for_every_grant: bool = true,
+        /// How the code grant tells `uid`, if differently.
+        pub uid_by_code: Option<UidShape> = None,
+        /// How the refresh grant tells `uid`, if differently.
+        pub uid_by_refresh: Option<UidShape> = None,
+        /// Whether `expires_in` is told.
+        pub tells_expires_in: bool = false,
+        /// Whether it is told as text: `"3600"`.
+        pub expires_in_as_text: bool = false,
+        /// The value of `token_type`.
+        pub token_type: String = "Bearer".to_owned(),
+        /// Whether a refresh kills the refresh token and gives another; if not, none is told.
+        pub rotates_refresh_tokens: bool = true,
+        /// Whether the refresh grant needs `redirect_uri`, as documented.
+        pub refresh_needs_redirect_uri: bool = true,
+        /// Whether a refresh ends the access tokens that the application had for the user.
+        pub refresh_ends_access: bool = false,
+        /// Whether a new login ends them.
+        pub login_ends_access: bool = false,
+        /// Whether the refresh grant of a user who was switched off is refused.
+        pub refresh_checks_user: bool = true,
+        /// Whether access tokens of a user who was switched off die at once.
+        pub disable_ends_access: bool = false,
+        /// Whether all tokens of a user die when the password changes.
+        pub password_change_ends_tokens: bool = false,
+        /// Whether login names are matched in any letter case.
+        pub any_letter_case: bool = false,
+        /// Whether the password's hash may be in upper-case hex.
+        pub accepts_upper_hash: bool = false,
+        /// After how many wrong passwords a user is locked; none: never.
+        pub lock_after: Option<u32> = None,
+        /// How refusals of the token endpoint look.
+        pub token_errors: TokenErrors = TokenErrors::Json,
+        /// The module (and menu code) that holds the users; its real name is not public.
+        pub user_module: String = "user".to_owned(),
+        /// Whose user record a token may read.
+        pub user_rights: UserRights = UserRights::Everybody,
+        /// Whether the API takes a token without the word `Bearer`.
+        pub accepts_bare_token: bool = false,
+        /// Whether calls need the header `client_id`, and the one that the token was issued to.
+        pub needs_client_id: bool = true,
+        /// When the user's rights on a module are looked at; the documentation says two things.
+        pub checks_right: ChecksRight = ChecksRight::ByParameter,
+        /// What is switched off in the API settings of all applications: a family (`entity`, `root`, `search`, `bpm`, `erp`), a module
+        /// (`cus`), or one operation of it (`cus.save`).
+        pub apis_off: Vec<String> = Vec::new(),
+        /// Whether a search must name its business entity (`beId`).
+        pub search_needs_be_id: bool = false,
+        /// Whether pages of other origins may call the token endpoint and the API.
+        pub allows_cors: bool = false,
+        /// The status of a call without a live token, or with the wrong `client_id` header: 401, 403 or 400.
+        pub denied_status: u16 = 401,
+        /// How the API refuses what a live token asks for.
+        pub api_errors: ApiErrors = ApiErrors::Body,
+        /// Whether the header `error_info` writes what is not ASCII as JSON escapes rather than as it is, in UTF-8.
+        pub error_info_escaped: bool = false,
+        and
+        /// The registered applications.
+        pub applications: Vec<Application> = vec![Application::demo()],
+        /// Faults, the first that fits is met.
+        pub faults: Vec<Planned> = Vec::new(),
     }
 }
 
@@ -202,15 +144,16 @@ impl Application {
     }
 }
 
-/// What happens to `state` at the login page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateParameter {
-    /// It does not come back.
-    Dropped,
-    /// It comes back.
-    Echoed,
-    /// The request is refused.
-    Rejected,
+words! {
+    /// What happens to `state` at the login page.
+    pub enum StateParameter {
+        /// It does not come back.
+        Dropped = "dropped",
+        /// It comes back.
+        Echoed = "echoed",
+        /// The request is refused.
+        Rejected = "rejected",
+    }
 }
 
 /// How the browser is sent back to the callback.
@@ -226,55 +169,64 @@ pub enum ReturnBy {
     PostForm,
 }
 
-/// In which part of an address an answer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerIn {
-    /// After a question mark.
-    Query,
-    /// After a number sign, where servers do not see it.
-    Fragment,
+words! {
+    /// In which part of an address an answer stands.
+    pub enum AnswerIn {
+        /// After a question mark.
+        Query = "query",
+        /// After a number sign, where servers do not see it.
+        Fragment = "fragment",
+    }
 }
 
-/// What the cancel button does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cancel {
-    /// Returns with `error=access_denied`.
-    AccessDenied,
-    /// Nothing: the login page is shown again, and the application never hears of it.
-    Nothing,
+words! {
+    /// What the cancel button does.
+    pub enum Cancel {
+        /// Returns with `error=access_denied`.
+        AccessDenied = "access-denied",
+        /// Nothing: the login page is shown again, and the application never hears of it.
+        Nothing = "nothing",
+    }
 }
 
-/// How a bad request to the login page is refused; never by a redirect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryErrors {
-    /// 400 with a page.
-    Page,
-    /// 400 with JSON.
-    Json,
-    /// 500 with an error page.
-    ErrorPage,
+words! {
+    /// How a bad request to the login page is refused.
+    pub enum EntryErrors {
+        /// 400 with a page.
+        Page = "page",
+        /// 400 with JSON.
+        Json = "json",
+        /// 500 with an error page.
+        ErrorPage = "error-page",
+        /// 401 with a page.
+        Unauthorized = "unauthorized",
+        /// A redirect with `error`, if a known application has that callback URL; or else 400 with a page.
+        Redirect = "redirect",
+    }
 }
 
-/// The methods of the token endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenMethods {
-    /// Both.
-    Both,
-    /// GET with a query, as documented.
-    GetOnly,
-    /// POST with a form, as seen on a recent server.
-    PostOnly,
+words! {
+    /// The methods of the token endpoint.
+    pub enum TokenMethods {
+        /// Both.
+        Both = "both",
+        /// GET with a query, as documented.
+        GetOnly = "get-only",
+        /// POST with a form, as seen on a recent server.
+        PostOnly = "post-only",
+    }
 }
 
-/// How `uid` is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UidShape {
-    /// `1042`.
-    Number,
-    /// `"1042"`.
-    Text,
-    /// Not at all.
-    Absent,
+words! {
+    /// How `uid` is told.
+    pub enum UidShape {
+        /// `1042`.
+        Number = "number",
+        /// `"1042"`.
+        Text = "text",
+        /// Not at all.
+        Absent = "absent",
+    }
 }
 
 /// How refusals of the token endpoint look.
@@ -296,39 +248,189 @@ pub enum TokenErrors {
     Header,
 }
 
-/// Whose user record a token may read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserRights {
-    /// Everybody's.
-    Everybody,
-    /// The own one; the service account reads all.
-    Own,
-    /// None; the service account reads all.
-    ServiceAccount,
-    /// None for anybody.
-    Nobody,
+words! {
+    /// Whose user record a token may read.
+    pub enum UserRights {
+        /// Everybody's.
+        Everybody = "everybody",
+        /// The own one; the service account reads all.
+        Own = "own",
+        /// None; the service account reads all.
+        ServiceAccount = "service-account",
+        /// None for anybody.
+        Nobody = "nobody",
+    }
 }
 
-/// How the API refuses what a live token asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApiErrors {
-    /// 400 with a `CheckMsg`; a missing record at the newer read is 200 with `status: false`, as always.
-    Body,
-    /// 400 with the header `error_info`.
-    Header,
-    /// 200 with `status: false`, the reason in `messages`.
-    OkFalse,
-    /// 200 with `status: false`, the reason as JSON in a string in `message`.
-    OkFalseText,
+words! {
+    /// How the API refuses what a live token asks for.
+    pub enum ApiErrors {
+        /// 400 with a `CheckMsg`; a missing record at the newer read is 200 with `status: false`, as always.
+        Body = "body",
+        /// 400 with the header `error_info`.
+        Header = "header",
+        /// 200 with `status: false`, the reason in `messages`.
+        OkFalse = "ok-false",
+        /// 200 with `status: false`, the reason as JSON in a string in `message`.
+        OkFalseText = "ok-false-text",
+    }
 }
 
-/// When the user's rights on a module are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChecksRight {
-    /// When the call's parameter `check_right` is not empty.
-    ByParameter,
-    /// At every call.
-    Always,
-    /// Never: an application sees what its own settings allow.
-    Never,
+words! {
+    /// When the user's rights on a module are looked at.
+    pub enum ChecksRight {
+        /// When the call's parameter `check_right` is not empty.
+        ByParameter = "by-parameter",
+        /// At every call.
+        Always = "always",
+        /// Never: an application sees what its own settings allow.
+        Never = "never",
+    }
+}
+
+/// The ways back, as words. Another status is written the same way.
+const WAYS_BACK: [(&str, ReturnBy, &str); 6] = [
+    ("redirect-302", ReturnBy::Redirect(302), ""),
+    ("redirect-303", ReturnBy::Redirect(303), ""),
+    (
+        "redirect-307",
+        ReturnBy::Redirect(307),
+        "Repeats the POST of the login form at the callback.",
+    ),
+    ("script", ReturnBy::Script, "By a page with a script."),
+    (
+        "form",
+        ReturnBy::Form,
+        "By a page with a form that submits itself (GET).",
+    ),
+    (
+        "post-form",
+        ReturnBy::PostForm,
+        "By a page with a form that submits itself (POST).",
+    ),
+];
+
+impl Setting for ReturnBy {
+    fn accepts() -> Accepts {
+        Accepts {
+            words: WAYS_BACK
+                .iter()
+                .map(|(word, _, meaning)| (*word, *meaning))
+                .collect(),
+            ..Accepts::default()
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Redirect(status) => format!("redirect-{status}"),
+            other => {
+                let way = WAYS_BACK.iter().find(|(_, way, _)| way == other);
+                way.map_or("", |(word, ..)| word).to_owned()
+            }
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let way = WAYS_BACK.iter().find(|(word, ..)| *word == text);
+        way.map(|(_, way, _)| *way)
+            .ok_or_else(|| no_such_word(&Self::accepts().words))
+    }
+}
+
+/// The looks of a refusal, as words.
+const TOKEN_ERRORS: [(&str, TokenErrors, &str); 9] = [
+    (
+        "json",
+        TokenErrors::Json,
+        "400, `error` and `error_description`.",
+    ),
+    (
+        "status-401",
+        TokenErrors::Status(401),
+        "401 with the same JSON.",
+    ),
+    (
+        "status-403",
+        TokenErrors::Status(403),
+        "403 with the same JSON.",
+    ),
+    (
+        "status-500",
+        TokenErrors::Status(500),
+        "500 with the same JSON.",
+    ),
+    (
+        "error-page",
+        TokenErrors::ErrorPage,
+        "500 with an error page.",
+    ),
+    (
+        "ok-without-token",
+        TokenErrors::OkWithoutToken,
+        "200 with JSON that holds no token.",
+    ),
+    ("ok-empty", TokenErrors::OkEmpty, "200 and no body."),
+    (
+        "check-message",
+        TokenErrors::CheckMessage,
+        "400 with a `CheckMsg`.",
+    ),
+    (
+        "header",
+        TokenErrors::Header,
+        "400, no body, and a list of `CheckMsg` in the header `error_info`.",
+    ),
+];
+
+impl Setting for TokenErrors {
+    fn accepts() -> Accepts {
+        Accepts {
+            words: TOKEN_ERRORS
+                .iter()
+                .map(|(word, _, meaning)| (*word, *meaning))
+                .collect(),
+            ..Accepts::default()
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Status(status) => format!("status-{status}"),
+            other => {
+                let style = TOKEN_ERRORS.iter().find(|(_, style, _)| style == other);
+                style.map_or("", |(word, ..)| word).to_owned()
+            }
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let style = TOKEN_ERRORS.iter().find(|(word, ..)| *word == text);
+        style
+            .map(|(_, style, _)| *style)
+            .ok_or_else(|| no_such_word(&Self::accepts().words))
+    }
+}
+
+/// As the password grant does, or in a shape of its own.
+impl Setting for Option<UidShape> {
+    fn accepts() -> Accepts {
+        let mut accepts = UidShape::accepts();
+        accepts.words.insert(0, ("same", "As `uid` says."));
+        accepts
+    }
+
+    fn write(&self) -> String {
+        self.as_ref()
+            .map_or_else(|| "same".to_owned(), Setting::write)
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "same" => Ok(None),
+            text => UidShape::read(text)
+                .map(Some)
+                .map_err(|_| no_such_word(&Self::accepts().words)),
+        }
+    }
 }

@@ -42,9 +42,7 @@ pub(super) fn answer(inside: &mut Inside, request: &Recorded, now: UnixTime) -> 
     }
     match redeem(inside, request, now) {
         Ok(granted) => success(inside, &granted, now),
-        Err((error, description)) => {
-            token_refusal(inside.switches.token_errors, request, error, description)
-        }
+        Err((error, description)) => token_refusal(&inside.switches, request, error, description),
     }
 }
 
@@ -165,12 +163,14 @@ fn success(inside: &mut Inside, granted: &Granted, now: UnixTime) -> Reply {
     let access = grants.issue_access(
         bound(switches.access_token_seconds),
         switches.awkward_tokens,
+        now,
     );
     put("access_token", json!(access));
     if granted.with_refresh_token {
         let refresh = grants.issue_refresh(
             bound(switches.refresh_token_seconds),
             switches.awkward_tokens,
+            now,
         );
         put("refresh_token", json!(refresh));
     }

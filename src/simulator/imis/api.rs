@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::login::shut_out;
 use super::switches::MemberRights;
-use super::{Edition, Inside, Switches, catalogue, event, group, party, query, security, user};
+use super::{Inside, Switches, catalogue, event, group, party, query, security, user};
 use crate::clock::UnixTime;
 use crate::simulator::people::{AccountState, ImisPerson};
 use crate::simulator::wire::{Recorded, Reply};
@@ -76,6 +77,14 @@ fn entity(inside: &mut Inside, request: &Recorded, path: &[&str], now: UnixTime)
     let Some(caller) = owner.and_then(|owner| inside.owner(owner)) else {
         return unauthorized();
     };
+    if inside.switches.disable_ends_access && shut_out(caller.state).is_some() {
+        return unauthorized();
+    }
+    inside.valid_calls = inside.valid_calls.wrapping_add(1);
+    let denies_every = inside.switches.denies_valid_token_every;
+    if denies_every.is_some_and(|every| inside.valid_calls.is_multiple_of(every)) {
+        return unauthorized();
+    }
     if !caller.reads_everybody() {
         match inside.switches.member_rights {
             MemberRights::Unauthorized => return unauthorized(),
@@ -125,8 +134,8 @@ fn read(call: &Call<'_>, path: &[&str]) -> Reply {
         ["partysummary", id] => party::read_summary(call, id),
         ["groupmember"] => group::list(call),
         ["groupmembersummary"] => group::list_summaries(call),
-        ["query"] if call.switches.edition == Edition::Ems => query::flat(call),
-        ["iqa"] => query::properties(call),
+        ["query"] if query::is_there(call.switches, "query") => query::flat(call),
+        ["iqa"] if query::is_there(call.switches, "iqa") => query::properties(call),
         ["usersecurity", ..] => Reply::text(501, "Service not implemented"),
         path => catalogue::read(call, path),
     }
@@ -155,9 +164,7 @@ fn write_party(inside: &mut Inside, request: &Recorded, caller: &ImisPerson, id:
     if person.state == AccountState::OidcOnly && changed != person {
         return validation_error("Name and email are maintained by the identity provider.");
     }
-    if let Some(account) = inside.account_mut(person.username) {
-        account.person = changed;
-    }
+    inside.change(person.username, |person| *person = changed);
     Reply::json(200, &party::person(&inside.switches, &changed))
 }
 

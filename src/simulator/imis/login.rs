@@ -7,12 +7,12 @@ use crate::simulator::people::{AccountState, ImisPerson};
 pub(super) const WRONG: &str = "The user name or password is incorrect.";
 
 impl Inside {
-    /// The person whose password this is, or what the refusal says. Wrong ones are counted, wherever they were typed.
+    /// The person whose password this is, or what the refusal says; a state that is forgiven is no reason. Wrong ones are counted, wherever they were typed.
     pub(super) fn check_password(
         &mut self,
         username: &str,
         password: &str,
-        ignore_multi_factor: bool,
+        forgiven: &[AccountState],
     ) -> Result<ImisPerson, &'static str> {
         let lock_after = self.switches.lock_after;
         let account = self.account_mut(username).ok_or(WRONG)?;
@@ -20,7 +20,8 @@ impl Inside {
             account.count_wrong_password(lock_after);
             return Err(WRONG);
         }
-        if let Some(reason) = refusal(account.person.state, ignore_multi_factor) {
+        let state = account.person.state;
+        if let Some(reason) = refusal(state, false).filter(|_| !forgiven.contains(&state)) {
             return Err(reason);
         }
         account.wrong_passwords = 0;

@@ -4,6 +4,7 @@
 
 mod api;
 mod catalogue;
+mod control;
 mod dates;
 mod envelope;
 mod event;
@@ -28,17 +29,19 @@ use tokio::net::TcpListener;
 use self::event::Events;
 use self::sign_in::Sessions;
 use self::tokens::Tokens;
+use super::control::{Action, Controlled as _};
 use super::fault::{self, Fault, Planned};
 use super::people::{self, ImisPerson};
-use super::wire::{self, Recorded, Reply, Site};
+use super::wire::{self, Log, Recorded, Reply, Site};
 use super::{Running, page};
 use crate::clock::Clock;
 
+pub use control::seeded;
 pub use query::{MEMBERS_QUERY, PROFILE_QUERY};
 pub use switches::{
     AnonymousSso, ClientApplication, Delivery, Edition, Execute, ExpiresIn, Groups, MemberRights,
-    QueryEmpty, QuerySubject, RefreshTokens, Switches, TokenErrors, TokenShape, UserLookup,
-    UserNameAs,
+    QueryEmpty, QueryServices, QuerySubject, RefreshTokens, SignedOutBy, Switches, TokenErrors,
+    TokenShape, UserLookup, UserNameAs,
 };
 
 /// A simulated iMIS. A handle: clones share one state, which may be changed while it is served.
@@ -56,7 +59,10 @@ struct Inside {
     tokens: Tokens,
     sessions: Sessions,
     events: Events,
-    log: Vec<Recorded>,
+    /// Calls with a valid token so far, for the switch that refuses some of them.
+    valid_calls: u32,
+    log: Log,
+    control_hosts: Vec<String>,
 }
 
 /// A person and what happened to the account.
@@ -82,7 +88,9 @@ impl Imis {
             tokens: Tokens::default(),
             sessions: Sessions::default(),
             events: Events::default(),
-            log: Vec::new(),
+            valid_calls: 0,
+            log: Log::default(),
+            control_hosts: Vec::new(),
         };
         Self {
             clock,
@@ -128,6 +136,35 @@ impl Imis {
         self.switch(|switches| switches.faults.push(Planned::on(place, fault).times(1)));
     }
 
+    /// Plans a fault.
+    pub fn plan_fault(&self, planned: Planned) {
+        self.switch(|switches| {
+            switches.faults.retain(|planned| !planned.is_over());
+            switches.faults.push(planned);
+        });
+    }
+
+    /// Turns a switch by its name.
+    ///
+    /// # Errors
+    /// When there is no such switch, or the value is none of its values: what to write instead.
+    pub fn set(&self, name: &str, value: &str) -> Result<(), String> {
+        self.turn(&[(name.to_owned(), value.to_owned())])
+    }
+
+    /// Does to a person, found by id or name, what an action of the live control does: `lock`, `disable`, `restore`.
+    ///
+    /// # Errors
+    /// When there is no such person or action.
+    pub fn act_on(&self, who: &str, action: &str) -> Result<(), String> {
+        self.act(who, action)
+    }
+
+    /// What [`Self::act_on`] can do.
+    pub fn known_actions(&self) -> Vec<Action> {
+        self.actions()
+    }
+
     /// Ends all planned faults.
     pub fn mend(&self) {
         self.switch(|switches| switches.faults.clear());
@@ -135,10 +172,7 @@ impl Imis {
 
     /// Changes a person, found by the present username: state, password, email, the username itself.
     pub fn change(&self, username: &str, change: impl FnOnce(&mut ImisPerson)) {
-        if let Some(account) = self.inside().account_mut(username) {
-            change(&mut account.person);
-            account.wrong_passwords = 0;
-        }
+        self.inside().change(username, change);
     }
 
     /// A person as known now.
@@ -159,12 +193,15 @@ impl Imis {
             .switches
             .client_applications
             .iter()
-            .find(|application| application.client_id == client_id)?;
+            .find(|application| application.client_id == client_id)?
+            .clone();
         let person = match username {
-            Some(username) => person_in(&inside.accounts, username)?,
+            Some(username) => inside.person(username)?,
             None => people::GUEST,
         };
-        Some(inside.tokens.issue_refresh(&person, application, now))
+        let seconds = inside.switches.refresh_token_seconds;
+        let tokens = &mut inside.tokens;
+        Some(tokens.issue_refresh(&person, &application, seconds, now))
     }
 
     /// What an administrator's "Purge System Cache" does: every token dies at once. Who is signed in on the web site
@@ -175,12 +212,17 @@ impl Imis {
 
     /// Every request received, in order.
     pub fn log(&self) -> Vec<Recorded> {
-        self.inside().log.clone()
+        self.inside().log.requests()
     }
 
     /// Forgets the requests received so far.
     pub fn clear_log(&self) {
         self.inside().log.clear();
+    }
+
+    /// Lets the live control be reached under another name than the machine's own loopback names, and from other machines.
+    pub fn allow_control_from(&self, host: &str) {
+        self.inside().control_hosts.push(host.to_owned());
     }
 
     /// Serves on a listener until the answer is stopped or dropped. The same simulator can be served
@@ -205,13 +247,16 @@ impl Imis {
 
 impl Inside {
     fn account_mut(&mut self, username: &str) -> Option<&mut Account> {
+        let exactly = self.switches.usernames_case_sensitive;
         self.accounts
             .iter_mut()
-            .find(|account| same_name(account.person.username, username))
+            .find(|account| is_name(account.person.username, username, exactly))
     }
 
     fn person(&self, username: &str) -> Option<ImisPerson> {
-        person_in(&self.accounts, username)
+        let exactly = self.switches.usernames_case_sensitive;
+        self.people()
+            .find(|person| is_name(person.username, username, exactly))
     }
 
     /// The person of a `UniformId`.
@@ -222,13 +267,29 @@ impl Inside {
     fn people(&self) -> impl Iterator<Item = ImisPerson> {
         self.accounts.iter().map(|account| account.person)
     }
-}
 
-fn person_in(accounts: &[Account], username: &str) -> Option<ImisPerson> {
-    accounts
-        .iter()
-        .map(|account| account.person)
-        .find(|person| same_name(person.username, username))
+    fn change(&mut self, username: &str, change: impl FnOnce(&mut ImisPerson)) {
+        let exactly = self.switches.usernames_case_sensitive;
+        let mut accounts = self.accounts.iter();
+        let place =
+            accounts.position(|account| is_name(account.person.username, username, exactly));
+        if let Some(place) = place {
+            self.change_at(place, change);
+        }
+    }
+
+    fn change_at(&mut self, place: usize, change: impl FnOnce(&mut ImisPerson)) {
+        let Some(account) = self.accounts.get_mut(place) else {
+            return;
+        };
+        let before = account.person;
+        change(&mut account.person);
+        account.wrong_passwords = 0;
+        let password_changed = account.person.password != before.password;
+        if password_changed && self.switches.password_change_ends_tokens {
+            self.tokens.end_all_of(before.uniform_id);
+        }
+    }
 }
 
 /// Usernames are the same in any letter case, beyond ASCII too.
@@ -236,11 +297,19 @@ fn same_name(left: &str, right: &str) -> bool {
     left.to_lowercase() == right.to_lowercase()
 }
 
+fn is_name(left: &str, right: &str, exactly: bool) -> bool {
+    left == right || (!exactly && same_name(left, right))
+}
+
 impl Site for Imis {
-    fn receive(&self, request: &Recorded) -> Option<Fault> {
+    fn receive(&self, request: &Recorded) -> (usize, Option<Fault>) {
         let inside = &mut *self.inside();
-        inside.log.push(request.clone());
-        fault::next(&mut inside.switches.faults, request)
+        let number = inside.log.receive(request);
+        (number, fault::next(&mut inside.switches.faults, request))
+    }
+
+    fn answered(&self, number: usize, status: u16) {
+        self.inside().log.answered(number, status);
     }
 
     fn answer(&self, request: &Recorded) -> Reply {
@@ -248,10 +317,17 @@ impl Site for Imis {
         let inside = &mut *self.inside();
         if let Some(rest) = below(request, &inside.switches.base_path) {
             let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-            match rest.as_slice() {
-                ["token"] => return tokens::endpoint(inside, request, now),
-                ["api", path @ ..] => return api::answer(inside, request, path, now),
-                _ => {}
+            let allows_cors = inside.switches.allows_cors;
+            let service = match rest.as_slice() {
+                ["token"] => Some(None),
+                ["api", path @ ..] => Some(Some(path)),
+                _ => None,
+            };
+            if let Some(path) = service {
+                return wire::with_cors(allows_cors, request, || match path {
+                    None => tokens::endpoint(inside, request, now),
+                    Some(path) => api::answer(inside, request, path, now),
+                });
             }
         }
         match below(request, &inside.switches.web_path) {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::api::Call;
 use super::envelope::{bag_date, bag_value, collection, page, type_of};
 use super::filter::filter;
+use super::security::LONGEST_TEXT;
 use super::{Edition, Switches};
 use crate::simulator::people::{ImisPerson, keep};
 use crate::simulator::wire::Reply;
@@ -245,7 +246,7 @@ fn sort_name(person: &ImisPerson) -> String {
 /// `PUT /api/Party/{id}`: the person as changed, of whom names and primary email are taken over. What the body leaves out stays.
 pub(super) fn changed(person: &ImisPerson, body: &Value) -> ImisPerson {
     let text = |pointer: &str, old: &'static str| match body.pointer(pointer) {
-        Some(Value::String(new)) => keep(new),
+        Some(Value::String(new)) if new.len() <= LONGEST_TEXT => keep(new),
         _ => old,
     };
     let emails = body
@@ -257,7 +258,8 @@ pub(super) fn changed(person: &ImisPerson, body: &Value) -> ImisPerson {
         .flatten()
         .find(|email| email.get("IsPrimary") == Some(&json!(true)))
         .and_then(|email| email.get("Address"))
-        .and_then(Value::as_str);
+        .and_then(Value::as_str)
+        .filter(|address| address.len() <= LONGEST_TEXT);
     ImisPerson {
         given_name: text("/PersonName/FirstName", person.given_name),
         family_name: text("/PersonName/LastName", person.family_name),

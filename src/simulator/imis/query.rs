@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{Call, forbidden};
 use super::envelope::page;
-use super::{QueryEmpty, QuerySubject, same_name};
+use super::{Edition, QueryEmpty, QueryServices, QuerySubject, Switches, same_name};
 use crate::simulator::people::ImisPerson;
 use crate::simulator::wire::Reply;
 
@@ -14,6 +14,15 @@ pub const PROFILE_QUERY: &str = "$/Portico/Profile";
 
 /// Another: members by last name and, optionally, customer type; for staff and service accounts.
 pub const MEMBERS_QUERY: &str = "$/Portico/Members";
+
+/// Whether a service that runs saved queries is there.
+pub(super) fn is_there(switches: &Switches, service: &str) -> bool {
+    match switches.query_services {
+        QueryServices::ByEdition => service == "iqa" || switches.edition == Edition::Ems,
+        QueryServices::QueryOnly => service == "query",
+        QueryServices::IqaOnly => service == "iqa",
+    }
+}
 
 /// `GET /api/query`: rows are flat objects.
 pub(super) fn flat(call: &Call<'_>) -> Reply {

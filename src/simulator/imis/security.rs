@@ -8,8 +8,8 @@ use super::{Edition, Execute, Inside, same_name};
 use crate::simulator::people::{AccountState, ImisPerson, keep, keep_list};
 use crate::simulator::wire::{Recorded, Reply};
 
-/// The longest name or password that may be set.
-const LONGEST_TEXT: usize = 256;
+/// The longest name, email or password that may be set.
+pub(super) const LONGEST_TEXT: usize = 256;
 
 /// Carries out one operation for a staff or service account.
 pub(super) fn execute(inside: &mut Inside, request: &Recorded, caller: &ImisPerson) -> Reply {
@@ -56,10 +56,7 @@ pub(super) fn execute(inside: &mut Inside, request: &Recorded, caller: &ImisPers
         ) => {
             let more: Vec<&str> = parameters.iter().skip(1).map(String::as_str).collect();
             let changed = changed(&person, operation, &more);
-            if let Some(account) = inside.account_mut(username) {
-                account.person = changed;
-                account.wrong_passwords = 0;
-            }
+            inside.change(username, |person| *person = changed);
             answer(true, &Value::Null)
         }
         (

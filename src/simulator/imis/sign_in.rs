@@ -17,6 +17,9 @@ pub(super) const SIGN_IN: &str = "/Sign-in.aspx";
 /// The cookie of the site's own session.
 const COOKIE: &str = "Login";
 
+/// So many browsers stay signed in; one more, and all are signed out, as by a restart.
+const MANY: usize = 10_000;
+
 /// The browsers that are signed in: session id to `UniformId`, so that a renamed user stays signed in.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(HashMap<String, &'static str>);
@@ -44,6 +47,9 @@ impl Inside {
     fn sign_in(&mut self, request: &Recorded, person: &ImisPerson, reply: Reply) -> Reply {
         if let Some(before) = request.cookie(COOKIE) {
             self.sessions.0.remove(before);
+        }
+        if self.sessions.0.len() > MANY {
+            self.sessions.0.clear();
         }
         let id = random_token();
         let cookie = format!("{COOKIE}={id}; path=/; HttpOnly; SameSite=Lax");
@@ -78,7 +84,7 @@ pub(super) fn answer(inside: &mut Inside, request: &Recorded) -> Reply {
 
 /// The site asks for a second factor, which this one cannot check: staff who have one are refused.
 fn check(inside: &mut Inside, username: &str, password: &str) -> Result<ImisPerson, &'static str> {
-    let person = inside.check_password(username, password, false)?;
+    let person = inside.check_password(username, password, &[])?;
     if person.is_guest() {
         // The Guest is whoever has not signed in.
         return Err(super::login::WRONG);

@@ -10,7 +10,7 @@ use super::{AnonymousSso, ClientApplication, Delivery, Inside, Switches, same_na
 use crate::clock::UnixTime;
 use crate::simulator::page::{escape, hidden, page};
 use crate::simulator::people::GUEST;
-use crate::simulator::wire::{Recorded, Reply};
+use crate::simulator::wire::{Recorded, Reply, tidy};
 
 /// What need not be encoded in a segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -18,7 +18,10 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// The page of a client application, which by convention bears the application's name.
 pub(super) fn page_of(switches: &Switches, client_id: &str) -> String {
     let client_id = utf8_percent_encode(client_id, SEGMENT);
-    address(switches, &format!("{}/{client_id}.aspx", switches.sso_path))
+    address(
+        switches,
+        &format!("{}/{client_id}.aspx", tidy(&switches.sso_path)),
+    )
 }
 
 /// The client application that a path (in lower case) names, registered or not.
@@ -51,7 +54,9 @@ pub(super) fn answer(inside: &mut Inside, request: &Recorded, name: &str, now: U
         (None, AnonymousSso::Guest) => GUEST,
         (None, AnonymousSso::SignIn) => return sign_in_first(switches, request),
     };
-    let token = inside.tokens.issue_refresh(&person, &application, now);
+    let seconds = switches.refresh_token_seconds;
+    let tokens = &mut inside.tokens;
+    let token = tokens.issue_refresh(&person, &application, seconds, now);
     let mut fields = vec![("refresh_token".to_owned(), token)];
     fields.extend(inside.switches.sso_extra_fields.iter().cloned());
     let reply = match inside.switches.sso_delivery {

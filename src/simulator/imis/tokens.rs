@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::dates::rfc1123;
@@ -11,7 +13,7 @@ use super::switches::{ClientApplication, ExpiresIn, TokenErrors, TokenShape, Use
 use super::{Inside, MemberRights, RefreshTokens};
 use crate::clock::{UnixTime, random_token};
 use crate::simulator::fault;
-use crate::simulator::people::ImisPerson;
+use crate::simulator::people::{AccountState, ImisPerson};
 use crate::simulator::wire::{Recorded, Reply};
 
 /// The tokens that live.
@@ -36,26 +38,46 @@ struct Refresh {
     expires_at: UnixTime,
 }
 
+/// So many tokens are kept before those that have ended are cleared away.
+const MANY: usize = 10_000;
+
 impl Tokens {
+    /// Ends every token of a user.
+    pub(super) fn end_all_of(&mut self, uniform_id: &str) {
+        self.access.retain(|_, access| access.owner != uniform_id);
+        self.refresh
+            .retain(|_, refresh| refresh.owner != uniform_id);
+    }
+
+    fn clear_away(&mut self, now: UnixTime) {
+        if self.access.len() + self.refresh.len() > MANY {
+            self.access.retain(|_, access| now < access.expires_at);
+            self.refresh.retain(|_, refresh| now < refresh.expires_at);
+        }
+    }
+
     pub(super) fn issue_refresh(
         &mut self,
         person: &ImisPerson,
         application: &ClientApplication,
+        seconds: Option<u32>,
         now: UnixTime,
     ) -> String {
+        self.clear_away(now);
         let token = random_token();
         self.refresh.insert(
             token.clone(),
             Refresh {
                 owner: person.uniform_id,
                 client_id: application.client_id.clone(),
-                expires_at: now + application.refresh_token_minutes * 60,
+                expires_at: now + seconds.map_or(application.refresh_token_minutes * 60, i64::from),
             },
         );
         token
     }
 
     fn issue_access(&mut self, person: &ImisPerson, now: UnixTime, seconds: i64) -> String {
+        self.clear_away(now);
         let token: String = (0..14).map(|_| random_token()).collect();
         self.access.insert(
             token.clone(),
@@ -104,12 +126,22 @@ struct Granted {
 pub(super) fn endpoint(inside: &mut Inside, request: &Recorded, now: UnixTime) -> Reply {
     match request.method.as_str() {
         "POST" => {}
+        "GET" if inside.switches.token_by_get => {}
         "OPTIONS" => return Reply::empty(405).with("allow", "POST"),
         _ => return refuse(inside, request, &unsupported()),
     }
+    let basic = inside.switches.accepts_basic.then(|| basic(request));
+    let basic = basic.flatten();
     let parameter = |name: &str| {
-        request
-            .form()
+        let mut given = request.form();
+        if request.method == "GET" {
+            given.extend(request.query_pairs());
+        }
+        if let Some((client_id, client_secret)) = basic.clone() {
+            given.push(("client_id".to_owned(), client_id));
+            given.push(("client_secret".to_owned(), client_secret));
+        }
+        given
             .into_iter()
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
@@ -123,6 +155,17 @@ pub(super) fn endpoint(inside: &mut Inside, request: &Recorded, now: UnixTime) -
         Ok(granted) => success(inside, &granted, now),
         Err(refused) => refuse(inside, request, &refused),
     }
+}
+
+/// Client id and secret of HTTP Basic (RFC 7617).
+fn basic(request: &Recorded) -> Option<(String, String)> {
+    let (scheme, encoded) = request.header("authorization")?.split_once(' ')?;
+    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| (id.to_owned(), secret.to_owned()))
 }
 
 const fn unsupported() -> Refused {
@@ -139,9 +182,22 @@ fn password(
 ) -> Result<Granted, Refused> {
     let typed = parameter("username").unwrap_or_default();
     let password = parameter("password").unwrap_or_default();
-    let ignore_multi_factor = inside.switches.password_grant_ignores_multi_factor;
+    let switches = &inside.switches;
+    let forgiven: Vec<AccountState> = [
+        (
+            switches.password_grant_ignores_multi_factor,
+            AccountState::MultiFactor,
+        ),
+        (
+            switches.password_grant_ignores_oidc_only,
+            AccountState::OidcOnly,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(forgives, state)| forgives.then_some(state))
+    .collect();
     let person = inside
-        .check_password(&typed, &password, ignore_multi_factor)
+        .check_password(&typed, &password, &forgiven)
         .map_err(Refused::user)?;
     if inside.switches.member_rights == MemberRights::NoToken && !person.reads_everybody() {
         return Err(Refused::user(
@@ -151,7 +207,9 @@ fn password(
     let application = inside.switches.client_applications.first();
     let refresh_token = match application {
         Some(application) if inside.switches.password_grant_gives_refresh_token => {
-            Some(inside.tokens.issue_refresh(&person, application, now))
+            let seconds = inside.switches.refresh_token_seconds;
+            let tokens = &mut inside.tokens;
+            Some(tokens.issue_refresh(&person, application, seconds, now))
         }
         _ => None,
     };
@@ -198,8 +256,10 @@ fn refresh(
     let refresh_token = match inside.switches.refresh_tokens {
         RefreshTokens::Reusable => Some(token),
         RefreshTokens::Rotating => {
+            let seconds = inside.switches.refresh_token_seconds;
             inside.tokens.refresh.remove(&token);
-            Some(inside.tokens.issue_refresh(&person, &application, now))
+            let tokens = &mut inside.tokens;
+            Some(tokens.issue_refresh(&person, &application, seconds, now))
         }
         RefreshTokens::SingleUse => {
             inside.tokens.refresh.remove(&token);

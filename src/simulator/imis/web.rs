@@ -1,10 +1,10 @@
 //! The web site, as a browser sees it: a home page, the sign-in page, a single sign-on page for each client application, and the
 //! page that logs out.
 
-use super::{Inside, Switches, not_found, sign_in, sso};
+use super::{Inside, SignedOutBy, Switches, not_found, sign_in, sso};
 use crate::clock::UnixTime;
 use crate::simulator::page::{escape, page};
-use crate::simulator::wire::{Recorded, Reply};
+use crate::simulator::wire::{Recorded, Reply, tidy};
 
 /// The title of every page: nobody shall take this for the real thing.
 pub(super) const TITLE: &str = "iMIS (simulated)";
@@ -17,8 +17,7 @@ const LOGOUT: &str = "/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx
 
 /// A page of this site, as a path of its host.
 pub(super) fn address(switches: &Switches, page: &str) -> String {
-    let path = format!("{}{page}", switches.web_path);
-    format!("/{}", path.trim_start_matches('/'))
+    format!("{}{page}", tidy(&switches.web_path))
 }
 
 /// Answers a request for a page; `path` is in lower case.
@@ -34,6 +33,7 @@ pub(super) fn answer(
         (_, ["sign-in.aspx"] | ["web", "sign-in.aspx"]) => sign_in::answer(inside, request),
         ("GET", []) => Reply::html(200, home(inside, request)),
         ("GET", path) if is_logout(path) => logout(inside, request),
+        ("GET", ["singlelogout.aspx"]) => single_logout(inside, request),
         ("GET", path) => match sso::named(&inside.switches, path) {
             Some(name) => sso::answer(inside, request, &name, now),
             None => not_found(),
@@ -100,16 +100,52 @@ fn logout(inside: &mut Inside, request: &Recorded) -> Reply {
         .filter(|url| switches.logout_honors_return_url && !url.is_empty());
     let reply = match return_url {
         Some(return_url) => Reply::redirect(302, return_url),
-        None => Reply::html(
-            200,
-            page(
-                "Signed out of iMIS (simulated)",
-                &format!(
-                    "<p>Your iMIS session has ended.</p>\n<p><a href=\"{}\">Home</a></p>",
-                    escape(&address(switches, HOME))
-                ),
-            ),
-        ),
+        None => signed_out(switches),
     };
     inside.sign_out(request, reply)
+}
+
+/// What somebody sees who has signed out: where the site sends them, or a page of its own.
+fn signed_out(switches: &Switches) -> Reply {
+    let iframe = match (&switches.signed_out_url, switches.signed_out_by) {
+        (Some(url), SignedOutBy::Redirect) => return Reply::redirect(302, url),
+        (Some(url), SignedOutBy::Iframe) => format!(
+            "<iframe title=\"Signing out elsewhere\" src=\"{}\" hidden></iframe>\n",
+            escape(url)
+        ),
+        (None, _) => String::new(),
+    };
+    Reply::html(
+        200,
+        page(
+            "Signed out of iMIS (simulated)",
+            &format!(
+                "<p>Your iMIS session has ended.</p>\n{iframe}<p><a href=\"{}\">Home</a></p>",
+                escape(&address(switches, HOME))
+            ),
+        ),
+    )
+}
+
+/// The page of the vendor's pattern for single logout: its script fetches the logout page, then the page is opened again; and whoever
+/// is not signed in is sent on by a redirect rule.
+fn single_logout(inside: &Inside, request: &Recorded) -> Reply {
+    let switches = &inside.switches;
+    if inside.signed_in(request).is_none() {
+        return signed_out(switches);
+    }
+    let logout = address(switches, LOGOUT);
+    Reply::html(
+        200,
+        page(
+            "Signing out of iMIS (simulated)",
+            &format!(
+                "<p><a href=\"{}\">Sign out</a></p>\n\
+                 <script>fetch('{}',{{credentials:'same-origin',redirect:'manual'}}).then(function(){{location.reload();}});</script>",
+                escape(&logout),
+                logout,
+            ),
+        ),
+    )
+    .with("cache-control", "no-store")
 }

@@ -67,9 +67,19 @@ impl Cut {
     }
 }
 
-impl Connected<IncomingStream<'_, Connections>> for Cut {
+/// Who is at the other end of a connection, and the scissors for it.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    pub(super) cut: Cut,
+}
+
+impl Connected<IncomingStream<'_, Connections>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
-        stream.io().cut.clone()
+        Self {
+            address: *stream.remote_addr(),
+            cut: stream.io().cut.clone(),
+        }
     }
 }
 

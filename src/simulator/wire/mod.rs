@@ -2,6 +2,7 @@
 //! A simulator is a function from [`Recorded`] to [`Reply`]; faults are applied here, outside it.
 
 mod connection;
+mod log;
 
 use std::io;
 use std::time::Duration;
@@ -13,9 +14,11 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use self::connection::{Connections, Cut};
-use super::Running;
+use self::connection::{Connections, Peer};
+pub(super) use self::log::Log;
+use super::control::Controlled;
 use super::fault::{Broken, Fault};
+use super::{Running, control};
 
 /// The longest request body that is read; longer ones are answered 413.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -190,9 +193,12 @@ impl Reply {
 }
 
 /// What a simulator is to the server.
-pub(super) trait Site: Clone + Send + Sync + 'static {
-    /// Writes the request down and says which fault, if any, is planned for it.
-    fn receive(&self, request: &Recorded) -> Option<Fault>;
+pub(super) trait Site: Controlled + Clone + Send + Sync + 'static {
+    /// Writes the request down; its number, and which fault, if any, is planned for it.
+    fn receive(&self, request: &Recorded) -> (usize, Option<Fault>);
+
+    /// Writes down with what status a request was answered.
+    fn answered(&self, number: usize, status: u16);
 
     /// Answers as if nothing were broken.
     fn answer(&self, request: &Recorded) -> Reply;
@@ -204,12 +210,12 @@ pub(super) fn serve<S: Site>(
     listener: TcpListener,
     base_path: &str,
 ) -> io::Result<Running> {
-    let url = format!("http://{}{base_path}", listener.local_addr()?);
+    let url = format!("http://{}{}", listener.local_addr()?, tidy(base_path));
     let (stop, stopped) = watch::channel(false);
     let app = Router::new()
         .fallback(respond::<S>)
         .with_state((site, stopped.clone()))
-        .into_make_service_with_connect_info::<Cut>();
+        .into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(Connections(listener), app)
         .with_graceful_shutdown(until_stopped(stopped))
         .into_future();
@@ -231,37 +237,70 @@ async fn until_stopped(mut stopped: watch::Receiver<bool>) {
 
 async fn respond<S: Site>(
     State((site, stopped)): State<(S, watch::Receiver<bool>)>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+    ConnectInfo(Peer { address, cut }): ConnectInfo<Peer>,
     request: Request,
 ) -> Response<Body> {
     let Some(request) = record(request).await else {
         return Reply::text(413, "Request entity too large").into_response();
     };
-    let broken = site
-        .receive(&request)
-        .map_or(Broken::Nothing, |fault| fault.into_broken(&request));
-    match broken {
-        Broken::Nothing => site.answer(&request).into_response(),
-        Broken::Instead(reply) => reply.into_response(),
+    if control::is_control(&request) {
+        return control::answer(&site, &request, address).into_response();
+    }
+    let (number, fault) = site.receive(&request);
+    let broken = fault.map_or(Broken::Nothing, |fault| fault.into_broken(&request));
+    let reply = match broken {
+        Broken::Nothing => site.answer(&request),
+        Broken::Instead(reply) => reply,
         Broken::Padded(bytes) => {
             let mut reply = site.answer(&request);
             reply.body.insert_str(0, &" ".repeat(bytes));
-            reply.into_response()
+            reply
         }
         Broken::Late(delay) => {
             wait(delay, stopped).await;
-            site.answer(&request).into_response()
+            site.answer(&request)
         }
         Broken::Never => {
             until_stopped(stopped).await;
             cut.after(0);
-            Reply::empty(503).into_response()
+            return Reply::empty(503).into_response();
         }
         Broken::CutAfter(bytes) => {
             cut.after(bytes);
-            site.answer(&request).into_response()
+            site.answer(&request)
         }
+    };
+    site.answered(number, reply.status);
+    reply.into_response()
+}
+
+/// A base path without a slash at its end, and with one at its start; empty when there is none.
+pub(super) fn tidy(path: &str) -> String {
+    match path.trim_matches('/') {
+        "" => String::new(),
+        path => format!("/{path}"),
     }
+}
+
+/// Where it is allowed, lets pages of other origins call, as a proxy in front may do: the answer to a preflight, or a header more.
+pub(super) fn with_cors(
+    allowed: bool,
+    request: &Recorded,
+    answer: impl FnOnce() -> Reply,
+) -> Reply {
+    if !allowed {
+        return answer();
+    }
+    let origin = request.header("origin").unwrap_or("*").to_owned();
+    let reply = if request.method == "OPTIONS" {
+        let wanted = request.header("access-control-request-headers");
+        Reply::empty(204)
+            .with("access-control-allow-methods", "GET, POST, PUT, DELETE")
+            .with("access-control-allow-headers", wanted.unwrap_or("*"))
+    } else {
+        answer()
+    };
+    reply.with("access-control-allow-origin", origin)
 }
 
 async fn wait(delay: Duration, stopped: watch::Receiver<bool>) {

@@ -33,6 +33,59 @@ pub(super) fn says_failure(answer: &Answer) -> bool {
     })
 }
 
+/// Whether an answer says that the token, or the client id beside it, is not taken. 401 says so by itself; 400 and 403, which
+/// public clients take for it, are how rights are refused, too: there the reason decides, and a 403 without any is taken for
+/// the token's.
+pub(super) fn refuses_token(answer: &Answer) -> bool {
+    let headers = answer.headers.get_all("error_info");
+    let headers = headers
+        .iter()
+        .filter_map(|header| serde_json::from_slice::<Value>(header.as_bytes()).ok());
+    match answer.status.as_u16() {
+        401 => true,
+        200 | 400 | 403 => {
+            let told = headers.chain(answer.json()).any(|told| names_token(&told));
+            let silent = || complaint(answer, &[]).is_none() && !says_failure(answer);
+            told && (answer.status != 200 || says_failure(answer))
+                || answer.status == 403 && silent()
+        }
+        _ => false,
+    }
+}
+
+/// Whether a `CheckMsg` or an OAuth error is about a token, by its key: texts are for people and in any language.
+fn names_token(value: &Value) -> bool {
+    match value {
+        Value::Array(messages) => messages.iter().any(names_token),
+        Value::Object(object) => {
+            let key = |name: &&str| {
+                let key = object.get(*name).and_then(Value::as_str);
+                key.is_some_and(|key| key.to_ascii_lowercase().contains("token"))
+            };
+            let inner = |text: &str| serde_json::from_str::<Value>(text).ok();
+            let message = object.get("message");
+            let message =
+                message.map(|message| message.as_str().and_then(inner).unwrap_or(message.clone()));
+            ["key", "error"].iter().any(key)
+                || object.get("messages").is_some_and(names_token)
+                || message.is_some_and(|message| names_token(&message))
+        }
+        _ => false,
+    }
+}
+
+/// What an answer says is wrong with its subject, as of a record that is not there: 200, `status: false`, and messages that have no
+/// key (research, section 3).
+pub(super) fn says_missing(answer: &Answer) -> bool {
+    let messages = |body: &Value| {
+        let messages = body.get("messages")?.as_array()?;
+        Some(messages.iter().all(|message| message.get("key").is_none()))
+    };
+    answer.status == 200
+        && says_failure(answer)
+        && answer.json::<Value>().as_ref().and_then(messages) == Some(true)
+}
+
 fn gather(value: &Value, told: &mut Vec<String>, secrets: &[&str]) {
     match value {
         Value::Array(messages) => messages.iter().for_each(|each| gather(each, told, secrets)),

@@ -1,16 +1,28 @@
 //! What an administrator writes about an aiM18.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
 
+use crate::protocol::claims::{Profile, RESERVED};
 use crate::protocol::secret::Secret;
 use crate::upstream::settings::{self, Problems, SettingProblem};
+
+/// The claim that names the language (Core section 5.1).
+pub(super) const LOCALE: &str = "locale";
+/// Our claim for the own business entity.
+pub(super) const BUSINESS_ENTITY: &str = "business_entity";
+const OWN_CLAIMS: [&str; 2] = [LOCALE, BUSINESS_ENTITY];
 
 /// One entry of `[[upstreams]]` with `kind = "aim18"`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "keys of a file, independent of one another; they make no state machine"
+)]
 pub struct Settings {
     /// The server, up to but without `/jsf`: `https://erp.example.org`. No default.
     pub base_url: Url,
@@ -21,6 +33,12 @@ pub struct Settings {
     /// How the token endpoint is asked. Default: `"get"`.
     #[serde(default)]
     pub token_method: TokenMethod,
+    /// Where the token endpoint is, below `/jsf/rfws/`. Default: `"oauth/token"`, the documented one.
+    #[serde(default = "default_token_path")]
+    pub token_path: String,
+    /// The parameter in which the login page hands over the code. Default: `"code"`.
+    #[serde(default = "default_code_parameter")]
+    pub code_parameter: String,
     /// Send a `state` along to the login page. Set false for a server that refuses unknown parameters. Default: true.
     #[serde(default = "yes")]
     pub send_state: bool,
@@ -34,6 +52,18 @@ pub struct Settings {
         deserialize_with = "settings::duration"
     )]
     pub token_lifetime: Duration,
+    /// An aiM18 user that acts for Portico itself: it reads people's records, where `profile.with` says so, and its
+    /// token is what a client that acts for no person gets. Default: none.
+    #[serde(default)]
+    pub service_account: Option<ServiceAccount>,
+    /// Whether a person's token is tried against the list of the person's own tasks (`bpm/wfs/tracking`) when it has to
+    /// be known whether they may still come in, and there is no profile to read. Default: false.
+    #[serde(default)]
+    pub try_tokens: bool,
+    /// What calls of the API carry as `check_right`, whatever the caller sent. Anything that is not empty has aiM18 check
+    /// the user's rights on the module. Default: `"true"`.
+    #[serde(default = "default_check_right")]
+    pub check_right: String,
     /// Where a person's name and email are found; without it, apps learn nothing but the user's number (and the login
     /// name, where the person typed it into our form). Default: none.
     #[serde(default)]
@@ -67,7 +97,17 @@ pub enum TokenMethod {
     Auto,
 }
 
-/// A record of the user, read with the user's own token.
+/// The user that acts for Portico itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceAccount {
+    /// Its login name.
+    pub username: String,
+    /// Its password; never its hash.
+    pub password: Secret,
+}
+
+/// A record of the user.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileLookup {
@@ -76,11 +116,57 @@ pub struct ProfileLookup {
     /// Which service is asked. Default: `"read"`.
     #[serde(default)]
     pub by: LookupBy,
+    /// With whose token it is read. Default: `"user"`, the person's own.
+    #[serde(default)]
+    pub with: ReadWith,
     /// The business entity to search in (`beId`), where a search needs one. Default: none.
     #[serde(default)]
     pub business_entity: Option<u64>,
-    /// In which field of the record each claim stands.
+    /// In which field of the record each claim stands. Default: none.
+    #[serde(default)]
     pub fields: ProfileFields,
+    /// Claims of your own, each with the field of the record that it is read from. Default: none.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
+    /// Where the person's groups or roles stand. Default: none.
+    #[serde(default)]
+    pub groups: Option<Groups>,
+    /// What the record has to say for the person to come in. Default: none; everybody who can log in at aiM18 may.
+    #[serde(default)]
+    pub active: Option<Active>,
+}
+
+/// With whose token a record is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadWith {
+    /// The person's own: they need the right to read their record.
+    #[default]
+    User,
+    /// That of `service_account`.
+    ServiceAccount,
+}
+
+/// Where groups stand.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// The field that holds one group, or several with `;` or `,` between them.
+    pub field: String,
+    /// The table of the answer whose rows each hold one, if it is not the record itself. Default: the record.
+    #[serde(default)]
+    pub table: Option<String>,
+}
+
+/// What tells that a person may come in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Active {
+    /// The field.
+    pub field: String,
+    /// The values of those who may come in, as text: `["false"]`, `["0"]`, `["A"]`. A record without the field is
+    /// refused.
+    pub values: Vec<String>,
 }
 
 /// The services that can show a user's record.
@@ -110,6 +196,22 @@ pub struct ProfileFields {
     pub email: Option<String>,
     /// The login name, such as `code`. Default: none.
     pub preferred_username: Option<String>,
+    /// The language, such as `zh-TW`. Default: none.
+    pub locale: Option<String>,
+    /// The own business entity (`beId`), a number. Default: none.
+    pub business_entity: Option<String>,
+}
+
+fn default_token_path() -> String {
+    "oauth/token".to_owned()
+}
+
+fn default_code_parameter() -> String {
+    "code".to_owned()
+}
+
+fn default_check_right() -> String {
+    "true".to_owned()
 }
 
 const fn yes() -> bool {
@@ -140,6 +242,25 @@ impl Settings {
             );
         }
         problems.secret("client_secret", &self.client_secret);
+        let mut path = self.token_path.split('/');
+        if path.any(|segment| segment.trim().is_empty() || segment.starts_with('.')) {
+            problems.add(
+                "token_path",
+                "is not a path such as \"oauth/token\"; write it without /jsf/rfws/ and without a slash at its ends",
+            );
+        }
+        problems.text("code_parameter", &self.code_parameter);
+        if ["state", "error"].contains(&self.code_parameter.as_str()) {
+            problems.add("code_parameter", "is the name of something else");
+        }
+        if let Some(account) = &self.service_account {
+            problems.text("service_account.username", &account.username);
+            problems.secret("service_account.password", &account.password);
+        }
+        problems.text("check_right", &self.check_right);
+        if !self.check_right.bytes().all(|byte| byte.is_ascii_graphic()) {
+            problems.add("check_right", "holds what no header can carry");
+        }
         if self.requires_state && !self.send_state {
             problems.add(
                 "requires_state",
@@ -151,6 +272,18 @@ impl Settings {
         }
         if let Some(lookup) = &self.profile {
             lookup.check(&mut problems);
+            if lookup.with == ReadWith::ServiceAccount && self.service_account.is_none() {
+                problems.add(
+                    "profile.with",
+                    "needs service_account = { username = \"..\", password = { env = \"..\" } }",
+                );
+            }
+            if self.try_tokens {
+                problems.add(
+                    "try_tokens",
+                    "is for an aiM18 without [upstreams.profile]; the record tells more, so leave it out",
+                );
+            }
         } else if self.email_verified.is_some() {
             problems.add(
                 "email_verified",
@@ -162,14 +295,33 @@ impl Settings {
     }
 }
 
+/// What a claim's name is made of; a colon, dots and slashes for names that are addresses (RFC 7519 section 4.2).
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte)
+}
+
 impl ProfileLookup {
+    /// The claims that it may give besides those of [`Profile::NAMES`].
+    pub(super) fn more_claims(&self) -> Vec<String> {
+        let own = self.fields.by_claim();
+        let own = own
+            .iter()
+            .filter(|(name, field)| field.is_some() && OWN_CLAIMS.contains(name));
+        let groups = self.groups.as_ref().map(|_| "groups".to_owned());
+        own.map(|(name, _)| (*name).to_owned())
+            .chain(groups)
+            .chain(self.claims.keys().cloned())
+            .collect()
+    }
+
     fn check(&self, problems: &mut Problems) {
         problems.text("profile.module", &self.module);
         if matches!(self.module.as_str(), "." | "..") {
             problems.add("profile.module", "is not the name of a module");
         }
         let fields = self.fields.by_claim();
-        if fields.iter().all(|(_, field)| field.is_none()) {
+        let names_none = fields.iter().all(|(_, field)| field.is_none());
+        if names_none && self.claims.is_empty() && self.groups.is_none() && self.active.is_none() {
             problems.add(
                 "profile.fields",
                 "names no field; write for example { name = \"desc\" }",
@@ -178,6 +330,48 @@ impl ProfileLookup {
         for (claim, field) in fields {
             if let Some(field) = field {
                 problems.text(format!("profile.fields.{claim}"), field);
+            }
+        }
+        for (claim, field) in &self.claims {
+            let key = || format!("profile.claims.{claim}");
+            problems.text(key(), field);
+            if RESERVED.contains(&claim.as_str()) {
+                problems.add(
+                    key(),
+                    "is a name that tokens use themselves; choose another",
+                );
+            } else if claim == "groups" {
+                problems.add(key(), "stands in profile.groups = { field = \"..\" }");
+            } else if Profile::NAMES.contains(&claim.as_str())
+                || OWN_CLAIMS.contains(&claim.as_str())
+            {
+                problems.add(key(), format!("stands in profile.fields.{claim}"));
+            } else if claim.is_empty() || !claim.bytes().all(is_plain) {
+                problems.add(
+                    key(),
+                    "must be letters, digits and underscores, or the address of a claim of yours",
+                );
+            }
+        }
+        if let Some(groups) = &self.groups {
+            problems.text("profile.groups.field", &groups.field);
+            if let Some(table) = &groups.table {
+                problems.text("profile.groups.table", table);
+                if self.by == LookupBy::Search {
+                    problems.add(
+                        "profile.groups.table",
+                        "a search answers with one table only; set by = \"read\" or \"root_read\"",
+                    );
+                }
+            }
+        }
+        if let Some(active) = &self.active {
+            problems.text("profile.active.field", &active.field);
+            if active.values.is_empty() {
+                problems.add(
+                    "profile.active.values",
+                    "is empty, so nobody could come in; write for example [\"0\"]",
+                );
             }
         }
         if self.business_entity.is_some() && self.by != LookupBy::Search {
@@ -190,13 +384,15 @@ impl ProfileLookup {
 }
 
 impl ProfileFields {
-    fn by_claim(&self) -> [(&'static str, Option<&str>); 5] {
+    pub(super) fn by_claim(&self) -> [(&'static str, Option<&str>); 7] {
         [
             ("name", self.name.as_deref()),
             ("given_name", self.given_name.as_deref()),
             ("family_name", self.family_name.as_deref()),
             ("email", self.email.as_deref()),
             ("preferred_username", self.preferred_username.as_deref()),
+            (LOCALE, self.locale.as_deref()),
+            (BUSINESS_ENTITY, self.business_entity.as_deref()),
         ]
     }
 }

@@ -38,12 +38,21 @@ pub(super) enum Grant<'a> {
         username: &'a str,
         password: &'a Secret,
     },
+    /// What came with an earlier token. `redirect_uri` is documented as required here, too.
+    Refresh {
+        refresh: &'a Secret,
+        callback: &'a str,
+    },
 }
 
 /// A token and whose it is.
 pub(super) struct Token {
     pub(super) access: Secret,
-    pub(super) uid: u64,
+    pub(super) refresh: Option<Secret>,
+    /// In seconds, if it is told at all.
+    pub(super) expires_in: Option<u32>,
+    /// `None` for a refresh grant alone, whose answer need not tell it again.
+    pub(super) uid: Option<u64>,
 }
 
 /// How the endpoint was or will be asked.
@@ -56,7 +65,12 @@ pub(super) enum By {
 impl TokenEndpoint {
     pub(super) fn new(settings: &Settings, http: Http) -> Self {
         Self {
-            url: below(&settings.base_url, ["jsf", "rfws", "oauth", "token"]),
+            url: below(
+                &settings.base_url,
+                ["jsf", "rfws"]
+                    .into_iter()
+                    .chain(settings.token_path.split('/')),
+            ),
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
             method: settings.token_method,
@@ -105,6 +119,10 @@ impl TokenEndpoint {
             Grant::Password { username, .. } => {
                 pairs.extend([("username", *username), ("password", hash.as_str())]);
             }
+            Grant::Refresh { refresh, callback } => pairs.extend([
+                ("refresh_token", refresh.expose()),
+                ("redirect_uri", *callback),
+            ]),
         }
         let answer = match by {
             By::Post => {
@@ -124,16 +142,24 @@ impl TokenEndpoint {
     fn read(&self, grant: &Grant<'_>, answer: &Answer) -> Result<Token, LoginError> {
         let body = answer.json::<Value>();
         if answer.status.is_success()
-            && let Some(access) = body.as_ref().and_then(access_token)
+            && let Some(body) = &body
+            && let Some(access) = token(body, "access_token")
         {
-            let uid = body.as_ref().and_then(uid).ok_or_else(|| {
-                LoginError::Protocol(
+            let uid = uid(body);
+            let may_be_untold = matches!(grant, Grant::Refresh { .. });
+            if uid.is_none() && (!may_be_untold || body.get("uid").is_some()) {
+                return Err(LoginError::Protocol(
                     "the token answer holds no usable uid, without which nobody knows whose \
                      the token is"
                         .into(),
-                )
-            })?;
-            return Ok(Token { access, uid });
+                ));
+            }
+            return Ok(Token {
+                access,
+                refresh: token(body, "refresh_token"),
+                expires_in: body.get("expires_in").and_then(seconds),
+                uid,
+            });
         }
         Err(self.refusal(grant, answer, body.as_ref()))
     }
@@ -148,6 +174,7 @@ impl TokenEndpoint {
         let sent = match grant {
             Grant::Code { code, .. } => *code,
             Grant::Password { .. } => hash.as_str(),
+            Grant::Refresh { refresh, .. } => refresh.expose(),
         };
         let complaint = complaint(answer, &[self.client_secret.expose(), sent]);
         let told = format!(
@@ -192,6 +219,7 @@ impl Grant<'_> {
         match self {
             Self::Code { .. } => "authorization_code",
             Self::Password { .. } => "password",
+            Self::Refresh { .. } => "refresh_token",
         }
     }
 
@@ -199,7 +227,7 @@ impl Grant<'_> {
     /// otherwise a stolen hash would log in.
     fn password_hash(&self) -> Zeroizing<String> {
         match self {
-            Self::Code { .. } => Zeroizing::default(),
+            Self::Code { .. } | Self::Refresh { .. } => Zeroizing::default(),
             Self::Password { password, .. } => sha1_hex(password.expose()),
         }
     }
@@ -216,9 +244,21 @@ fn sha1_hex(password: &str) -> Zeroizing<String> {
     )
 }
 
-fn access_token(body: &Value) -> Option<Secret> {
-    let token = body.get("access_token")?.as_str()?;
+fn token(body: &Value, name: &str) -> Option<Secret> {
+    let token = body.get(name)?.as_str()?;
     (!token.is_empty()).then(|| Secret::new(token))
+}
+
+/// A lifetime, which may stand in quotes; what is none is taken for not told.
+fn seconds(value: &Value) -> Option<u32> {
+    let seconds = match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    seconds
+        .and_then(|seconds| u32::try_from(seconds).ok())
+        .filter(|seconds| *seconds != 0)
 }
 
 /// The user's number, which may stand in quotes. Zero is how aiM18 writes "no record", and so is nobody's.
@@ -242,6 +282,21 @@ mod tests {
             *sha1_hex("Example-Pass-1"),
             "1811970ab1e01910bf4899731cdc2ba60d6ad213"
         );
+    }
+
+    #[test]
+    fn a_lifetime_is_a_number_of_seconds_bare_or_quoted() {
+        for (written, read) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(0), None),
+            (json!(-1), None),
+            (json!("soon"), None),
+            (json!(null), None),
+            (json!(u64::MAX), None),
+        ] {
+            assert_eq!(seconds(&written), read, "{written}");
+        }
     }
 
     #[test]

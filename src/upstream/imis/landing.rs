@@ -7,16 +7,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use percent_encoding::utf8_percent_encode;
 use url::{Position, Url};
 
 use super::api::ApiError;
 use super::settings::{PAGE_PATH, PAGE_URL, SsoPage};
+use super::sign_off::fill;
 use super::{Imis, person};
 use crate::protocol::ids::ClientId;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
-use crate::upstream::outbound::RESERVED;
 use crate::upstream::{
     Departure, Identity, Landing, LandingApplication, LoginError, RedirectLogin, Trip,
 };
@@ -44,9 +43,10 @@ impl RedirectLogin for SsoRedirect {
 /// Takes the people that the pages send.
 pub(super) struct SsoLanding(pub(super) Arc<Imis>);
 
-impl SsoLanding {
-    fn page(&self, name: &str) -> Option<&SsoPage> {
-        let mut pages = self.0.api.settings.sso_pages.iter();
+impl Imis {
+    /// The client application of this name.
+    pub(super) fn application(&self, name: &str) -> Option<&SsoPage> {
+        let mut pages = self.settings().sso_pages.iter();
         pages.find(|page| page.client_id == name)
     }
 }
@@ -54,8 +54,8 @@ impl SsoLanding {
 #[async_trait]
 impl Landing for SsoLanding {
     fn application(&self, name: &str) -> Option<LandingApplication> {
-        let page = self.page(name)?;
-        let sign_in = self.0.api.settings.sign_in_url.as_ref();
+        let page = self.0.application(name)?;
+        let sign_in = self.0.settings().sign_in_url.as_ref();
         Some(LandingApplication {
             client: page.client.as_deref().map(ClientId::new),
             sign_in: sign_in.map(|sign_in| sign_in_url(sign_in, page.page_url.as_ref())),
@@ -65,56 +65,40 @@ impl Landing for SsoLanding {
     async fn redeem(&self, application: &str, arrival: &Params) -> Result<Identity, LoginError> {
         let unreadable = |error| LoginError::Protocol(Box::new(error));
         let page = self
-            .page(application)
+            .0
+            .application(application)
             .ok_or_else(|| LoginError::Protocol("no such client application".into()))?;
         let refresh_token = arrival
             .get_capped("refresh_token", MAX_REFRESH_TOKEN_BYTES)
             .map_err(unreadable)?
             .map(Secret::new)
             .ok_or_else(|| LoginError::Protocol("the page sent no refresh_token".into()))?;
-        let Imis {
-            tokens,
-            api,
-            service,
-        } = &*self.0;
-        let token = tokens.refresh(page, &refresh_token).await?;
+        let imis = &*self.0;
+        let asked = imis.clock.now();
+        let token = imis.tokens.refresh(page, &refresh_token).await?;
         // Nobody typed a name here: without one in the answer there is nobody.
         let name = token.user_name.as_deref().unwrap_or_default().trim();
         person::refuse_guest(name).map_err(|_| LoginError::Anonymous)?;
-        let identity = match (api.identify(name, &token.access).await, service) {
-            (Err(ApiError::Unauthorized | ApiError::Forbidden), Some(service)) => {
-                service.identify(tokens, api, name).await?
-            }
-            (Ok(identity), _) => identity,
-            (Err(ApiError::Login(error)), _) => return Err(error),
-            (Err(refused), None) => {
-                return Err(LoginError::Protocol(
-                    format!("{refused} with the person's own token; configure a service_account")
-                        .into(),
-                ));
-            }
+        let records = match imis.identify(name, &token.access).await {
+            Ok(records) => records,
+            Err(ApiError::Login(error)) => return Err(error),
+            Err(refused) => imis.identify_for(name, refused).await?,
         };
         Ok(Identity {
+            profile: imis.profile(&records, Some(&token.access)).await?,
+            subject: records.subject,
             // How the person signed in at the web site is not told.
             amr: Vec::new(),
-            ..identity
+            tokens: Some(token.into_tokens(asked, Some(page.client_id.clone()))),
         })
     }
 }
 
 /// The sign-in page, told where to go on where the administrator says how.
 fn sign_in_url(sign_in: &Url, page: Option<&Url>) -> Url {
-    let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
     let whole = page.map_or("", Url::as_str);
     let path = page.map_or("", |page| &page[Position::BeforePath..]);
-    let mut filled = sign_in.to_string();
-    for (name, value) in [(PAGE_URL, whole), (PAGE_PATH, path)] {
-        // The URL parser encodes braces in some places and leaves them in others.
-        for placeholder in [format!("{{{name}}}"), format!("%7B{name}%7D")] {
-            filled = filled.replace(&placeholder, &encode(value));
-        }
-    }
-    Url::parse(&filled).unwrap_or_else(|_| sign_in.clone())
+    fill(sign_in, &[(PAGE_URL, whole), (PAGE_PATH, path)])
 }
 
 #[cfg(test)]

@@ -2,14 +2,16 @@
 
 use serde_json::Value;
 
-use super::api::{Api, ApiError, flag, list, nonsense, text};
-use super::profile;
-use super::settings::SubjectFrom;
-use crate::protocol::secret::Secret;
-use crate::upstream::{Identity, LoginError};
+use super::api::{Api, ApiError, By, flag, list, nonsense, text, told};
+use super::profile::MEMBER_ID;
+use super::service::Service;
+use super::settings::{QuerySubject, SubjectFrom};
+use crate::upstream::{Known, LoginError};
 
 /// What the anonymous visitor is called where it has a name at all.
 const GUESTS: [&str; 2] = ["guest", "anonymous"];
+/// What stands before the iMIS id where that is the subject.
+const PARTY: &str = "party:";
 /// What .NET writes for a GUID that nobody set; it is everybody's.
 const EMPTY_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -25,27 +27,149 @@ fn not_allowed(why: &str) -> LoginError {
     LoginError::NotAllowed(why.to_owned())
 }
 
+/// A person's records, which belong together.
+pub(super) struct Records {
+    pub(super) user: Value,
+    pub(super) party: Value,
+    /// The iMIS id.
+    pub(super) id: String,
+    /// [`crate::upstream::Identity::subject`].
+    pub(super) subject: String,
+}
+
+impl Records {
+    /// What iMIS calls the user.
+    pub(super) fn user_name(&self) -> Option<String> {
+        text(&self.user, "UserName")
+    }
+
+    /// Whether a saved query means this person.
+    pub(super) fn are_of(&self, told: &str, what: QuerySubject) -> bool {
+        match what {
+            QuerySubject::Id => same(told, &self.id),
+            QuerySubject::Username => self.user_name().is_some_and(|name| same(told, &name)),
+            QuerySubject::UniformId => {
+                let guid = guid(&self.party).ok().flatten();
+                guid.is_some_and(|guid| same(told.trim_matches(['{', '}']), &guid))
+            }
+        }
+    }
+}
+
 impl Api {
-    /// The person of this user name, asked with a token that may read them.
-    pub(super) async fn identify(&self, name: &str, token: &Secret) -> Result<Identity, ApiError> {
-        let user = the_user(&self.users(name, token).await?, name)?;
+    /// The person of this user name, asked with a token that may read them. `last`: nobody else can be asked, so that
+    /// the record in short is better than none.
+    pub(super) async fn identify(
+        &self,
+        name: &str,
+        by: By<'_>,
+        last: bool,
+    ) -> Result<Records, ApiError> {
+        let user = the_user(&self.users(name, by).await?, name)?;
         let id = party_id(&user)?;
-        let party = self
-            .party(&id, token)
-            .await?
-            .ok_or_else(|| not_allowed("the user's party does not exist"))?;
+        let party = self.a_party(&id, by, last).await?;
+        let party = party.ok_or_else(|| not_allowed("the user's party does not exist"))?;
+        Ok(self.records(user, party, id)?)
+    }
+
+    /// The person who was known by `subject` at an earlier login, with whatever user name they have now.
+    pub(super) async fn identify_again(
+        &self,
+        person: &Known<'_>,
+        by: By<'_>,
+    ) -> Result<Records, ApiError> {
+        let party = match (person.subject.strip_prefix(PARTY), by) {
+            (Some(id), _) => self.a_party(id, by, true).await?,
+            (None, By::Service(service)) => self.by_uniform_id(person.subject, service).await?,
+            // With a token of their own people may not search, but read what is theirs.
+            (None, By::Own(_)) => {
+                match person.profile.more.get(MEMBER_ID).and_then(Value::as_str) {
+                    Some(id) if !is_trick(id) => self.a_party(id, by, true).await?,
+                    _ => {
+                        let name = person.profile.preferred_username.as_deref();
+                        let records = self.identify(name.unwrap_or_default(), by, true).await?;
+                        return Ok(same_person(records, person)?);
+                    }
+                }
+            }
+        };
+        let party = party.ok_or_else(|| not_allowed("the person's record is gone"))?;
+        let id = text(&party, "PartyId").or_else(|| text(&party, "Id"));
+        let id = id
+            .filter(|id| !is_trick(id))
+            .ok_or_else(|| nonsense("Party: the answer has no id"))?;
+        let user = self.user_of(&id, person, by).await?;
+        Ok(same_person(self.records(user, party, id)?, person)?)
+    }
+
+    /// The party, or the party in short.
+    async fn a_party(&self, id: &str, by: By<'_>, last: bool) -> Result<Option<Value>, ApiError> {
+        match self.party(id, by).await {
+            Err(ApiError::Forbidden) if last => self.party_summary(id, by).await,
+            other => other,
+        }
+    }
+
+    async fn by_uniform_id(
+        &self,
+        guid: &str,
+        service: &Service,
+    ) -> Result<Option<Value>, ApiError> {
+        let by = By::Service(service);
+        let page = self.parties(guid, by).await?;
+        let rows = list(&page, "Items");
+        let mut matching = rows
+            .iter()
+            .filter(|row| self::guid(row).ok().flatten().as_deref() == Some(guid));
+        match (matching.next(), matching.next()) {
+            (Some(party), None) => Ok(Some(party.clone())),
+            (Some(_), Some(_)) => {
+                Err(nonsense("Party: several have the UniformId asked for").into())
+            }
+            (None, _) if !rows.is_empty() => {
+                Err(nonsense("Party: nobody in the answer has the UniformId asked for").into())
+            }
+            // An account that lost its rights sees nobody; that must not end everybody's sessions.
+            (None, _) => match self.visible_users(service).await? {
+                Some(0 | 1) => Err(ApiError::Forbidden),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// The user of a party. Its id is the party's, says the vendor's client; where it is not, the name leads there.
+    async fn user_of(&self, id: &str, person: &Known<'_>, by: By<'_>) -> Result<Value, ApiError> {
+        if let Some(user) = self.user(id, by).await? {
+            return Ok(user);
+        }
+        let gone = || not_allowed("the person's user record is gone");
+        let name = person.profile.preferred_username.as_deref();
+        let page = self.users(name.ok_or_else(gone)?, by).await?;
+        let mut users = list(&page, "Items").iter();
+        let user = users.find(|user| party_id(user).is_ok_and(|own| same(&own, id)));
+        Ok(user.cloned().ok_or_else(gone)?)
+    }
+
+    /// Puts records together once it is sure whose they are and that it is a person's.
+    fn records(&self, user: Value, party: Value, id: String) -> Result<Records, LoginError> {
+        if !same(&party_id(&user)?, &id) {
+            return Err(nonsense("User: the answer is about another user"));
+        }
+        refuse_guest(&text(&user, "UserName").unwrap_or_default())?;
         refuse_impersonal(&user, &party, &id)?;
-        Ok(Identity {
-            subject: self.subject(&user, &party, &id)?,
-            profile: profile::of(&user, &party, self.settings.email_verified),
-            amr: vec!["pwd".to_owned()],
-            tokens: None,
+        refuse_disabled(&user)?;
+        let subject = self.subject(&user, &party, &id)?;
+        Ok(Records {
+            user,
+            party,
+            id,
+            subject,
         })
     }
 
     fn subject(&self, user: &Value, party: &Value, id: &str) -> Result<String, LoginError> {
         if self.settings.subject == SubjectFrom::PartyId {
-            return Ok(format!("party:{}", id.to_lowercase()));
+            return Ok(format!("{PARTY}{}", id.to_lowercase()));
         }
         let of_party = guid(party)?;
         let of_user = user.get("Party").map(guid).transpose()?.flatten();
@@ -59,6 +183,14 @@ impl Api {
                  set subject = \"party_id\"",
             )),
         }
+    }
+}
+
+fn same_person(records: Records, person: &Known<'_>) -> Result<Records, LoginError> {
+    if records.subject == person.subject {
+        Ok(records)
+    } else {
+        Err(not_allowed("the record is another person's now"))
     }
 }
 
@@ -89,18 +221,49 @@ fn party_id(user: &Value) -> Result<String, LoginError> {
     let id = party
         .and_then(|party| text(party, "PartyId").or_else(|| text(party, "Id")))
         .or_else(|| text(user, "UserId"));
-    // As a part of an address, `.` and `..` would ask for something else.
-    id.filter(|id| !matches!(id.as_str(), "0" | "." | ".."))
-        .ok_or_else(|| {
-            not_allowed("the user has no party: a Guest, or an account without a person")
-        })
+    id.filter(|id| id != "0" && !is_trick(id)).ok_or_else(|| {
+        not_allowed("the user has no party: a Guest, or an account without a person")
+    })
+}
+
+/// Whether an id would, as a part of an address, ask for something else.
+fn is_trick(id: &str) -> bool {
+    matches!(id, "" | "." | "..")
+}
+
+/// Refuses an account that may not log in, where iMIS says so. One that is locked by wrong passwords is not refused here:
+/// whoever typed them may be anybody.
+fn refuse_disabled(user: &Value) -> Result<(), LoginError> {
+    let disabled = flag(user, "IsDisabled")
+        || flag(user, "Disabled")
+        || told(user, "IsApproved") == Some(false);
+    if disabled {
+        return Err(not_allowed("the login is disabled"));
+    }
+    Ok(())
+}
+
+/// Whether a record is the party's of this id.
+pub(super) fn is_of(party: &Value, id: &str) -> bool {
+    let own = text(party, "PartyId").or_else(|| text(party, "Id"));
+    own.is_some_and(|own| same(&own, id))
 }
 
 fn refuse_impersonal(user: &Value, party: &Value, id: &str) -> Result<(), LoginError> {
-    let own = text(party, "PartyId").or_else(|| text(party, "Id"));
-    if !own.is_some_and(|own| same(&own, id)) {
+    if !is_of(party, id) {
         return Err(nonsense(
             "Party: the answer is about another party than the one asked for",
+        ));
+    }
+    let name = text(party, "Name").or_else(|| {
+        let names = party.get("PersonName")?;
+        ["FullName", "LastName", "FirstName"]
+            .iter()
+            .find_map(|field| text(names, field))
+    });
+    if name.is_none() {
+        return Err(not_allowed(
+            "the record is empty, without so much as a name: a Guest's",
         ));
     }
     for record in [Some(party), user.get("Party")].into_iter().flatten() {

@@ -1,16 +1,24 @@
-//! What iMIS tells about a person, under the names of OpenID Connect Core section 5.1.
+//! What a person's record tells, under the names of OpenID Connect Core section 5.1 and those of a membership.
 
 use serde_json::Value;
 
-use super::api::{flag, list, text};
+use super::api::{flag, list, text, told};
+use super::claim;
+use super::person::Records;
+use super::settings::Settings;
 use crate::protocol::claims::Profile;
 
-/// More than any real name or address has; a longer one is left out rather than cut.
-const MAX_CLAIM_BYTES: usize = 512;
+/// The iMIS id.
+pub(super) const MEMBER_ID: &str = "member_id";
+/// The status of the record.
+pub(super) const MEMBERSHIP_STATUS: &str = "membership_status";
 
-/// The profile in a user's and a party's record.
-pub(super) fn of(user: &Value, party: &Value, email_verified: Option<bool>) -> Profile {
-    let name = |field: &str| claim(party.get("PersonName")?, field);
+/// The profile in a person's records.
+pub(super) fn of(records: &Records, settings: &Settings) -> Profile {
+    let Records {
+        user, party, id, ..
+    } = records;
+    let name = |field: &str| claim::text(party.get("PersonName")?.get(field)?);
     let (given_name, family_name) = (name("FirstName"), name("LastName"));
     let full = || {
         let both: Vec<&str> = [&given_name, &family_name]
@@ -20,18 +28,78 @@ pub(super) fn of(user: &Value, party: &Value, email_verified: Option<bool>) -> P
         (!both.is_empty()).then(|| both.join(" "))
     };
     let email = email(user, party);
-    Profile {
+    let mut profile = Profile {
         name: name("FullName")
-            .or_else(|| claim(party, "Name"))
+            .or_else(|| claim::text(party.get("Name")?))
             .or_else(full),
-        preferred_username: claim(user, "UserName"),
+        preferred_username: user.get("UserName").and_then(claim::text),
         // A verdict without its address says nothing.
-        email_verified: email.as_ref().and(email_verified),
+        email_verified: email.as_ref().and(settings.email_verified),
         email,
         given_name,
         family_name,
         ..Profile::default()
+    };
+    claim::put(&mut profile, MEMBER_ID, &id.as_str().into());
+    let status = status(party).map(|status| status.name.into());
+    let built_in = [
+        (MEMBERSHIP_STATUS, status.as_ref()),
+        ("is_member", attribute(party, "IsMember")),
+        (
+            "membership_type",
+            attribute(party, "CustomerTypeDescription")
+                .filter(|value| claim::text(value).is_some()),
+        ),
+        ("member_since", attribute(party, "JoinDate")),
+    ];
+    for (name, value) in built_in {
+        claim::put(&mut profile, name, value.unwrap_or(&Value::Null));
     }
+    if !profile.more.contains_key("membership_type")
+        && let Some(code) = attribute(party, "CustomerTypeCode")
+    {
+        claim::put(&mut profile, "membership_type", code);
+    }
+    for (name, source) in &settings.attributes {
+        // What the configuration maps comes from there alone: two sources would tell two things.
+        claim::put(
+            &mut profile,
+            name,
+            attribute(party, source).unwrap_or(&Value::Null),
+        );
+    }
+    profile
+}
+
+/// An additional attribute of a party, by its name: their order says nothing.
+fn attribute<'a>(party: &'a Value, name: &str) -> Option<&'a Value> {
+    let mut attributes = list(party, "AdditionalAttributes").iter();
+    let is_it = |attribute: &&Value| {
+        text(attribute, "Name").is_some_and(|own| own.eq_ignore_ascii_case(name))
+    };
+    attributes.find(is_it)?.get("Value")
+}
+
+/// The status of a record.
+pub(super) struct Status {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether it is that of a record in use.
+    pub(super) active: bool,
+}
+
+/// The status of a party, if it tells one.
+pub(super) fn status(party: &Value) -> Option<Status> {
+    let status = party.get("Status")?;
+    let field = |name: &str| claim::text(status.get(name)?);
+    let code = field("PartyStatusId");
+    let name = field("Name")
+        .or_else(|| field("Description"))
+        .or_else(|| code.clone())?;
+    let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+    let active = told(status, "ActiveStatus")
+        .unwrap_or_else(|| is(&name, "Active") || code.is_some_and(|code| is(&code, "A")));
+    Some(Status { name, active })
 }
 
 /// The primary address; else the only one; else that of the user's summary, or of a postal address.
@@ -50,27 +118,31 @@ fn email(user: &Value, party: &Value) -> Option<String> {
     primary
         .or_else(only)
         .and_then(|email| address(email, "Address"))
+        // In the short form there is but one.
+        .or_else(|| address(party, "Email"))
         .or_else(summary)
         .or_else(postal)
 }
 
 fn address(record: &Value, field: &str) -> Option<String> {
-    claim(record, field).filter(|address| {
-        let at = address.find('@');
-        at.is_some_and(|at| at > 0 && at + 1 < address.len())
-            && !address.contains(char::is_whitespace)
-    })
-}
-
-fn claim(record: &Value, field: &str) -> Option<String> {
-    text(record, field)
-        .filter(|text| text.len() <= MAX_CLAIM_BYTES && !text.chars().any(char::is_control))
+    claim::address(record.get(field)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn of(user: &Value, party: &Value, verified: Option<bool>) -> Profile {
+        let settings = json!({ "base_url": "https://m.example.org", "email_verified": verified });
+        let records = Records {
+            user: user.clone(),
+            party: party.clone(),
+            id: "7".to_owned(),
+            subject: String::new(),
+        };
+        super::of(&records, &serde_json::from_value(settings).unwrap())
+    }
 
     #[test]
     fn the_primary_address_wins_wherever_it_stands() {

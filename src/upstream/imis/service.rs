@@ -1,30 +1,38 @@
-//! The service account: few calls at a time (the vendor asks for that), with the token that all share.
+//! The service account: few calls at a time (the vendor asks for that), none while iMIS wants to be left alone, with the
+//! token that all nodes share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use reqwest::StatusCode;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time;
 
-use super::api::{Api, ApiError};
 use super::settings::{ServiceAccount, Settings};
 use super::token::TokenEndpoint;
 use crate::clock::Clock;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
-use crate::upstream::{AskForToken, Identity, LoginError, Shelf, Surroundings, UpstreamTokens};
+use crate::upstream::outbound::Answer;
+use crate::upstream::{AskForToken, LoginError, ServiceLogin, Shelf, Surroundings, UpstreamTokens};
 
-/// Seconds a token is taken for good when iMIS does not say how long it lives.
-const UNTOLD_LIFE: i64 = 300;
+/// Seconds to leave iMIS alone when it throttles without saying how long.
+const UNTOLD_REST: i64 = 5;
+/// The most seconds that are waited for it; a mistake there should not shut us up for a day.
+const LONGEST_REST: i64 = 600;
 
 /// The account that acts for Portico itself.
 pub(super) struct Service {
     upstream: UpstreamId,
     account: ServiceAccount,
+    tokens: TokenEndpoint,
     clock: Clock,
     timeout: Duration,
     calls: Semaphore,
+    /// Until when iMIS wants no more calls.
+    rests_until: AtomicI64,
     shelf: Arc<dyn Shelf>,
 }
 
@@ -32,15 +40,18 @@ impl Service {
     pub(super) fn new(
         upstream: UpstreamId,
         account: ServiceAccount,
+        tokens: TokenEndpoint,
         settings: &Settings,
         surroundings: &Surroundings,
     ) -> Self {
         Self {
             upstream,
             account,
+            tokens,
             clock: surroundings.clock.clone(),
             timeout: settings.timeout,
             calls: Semaphore::new(settings.max_concurrent),
+            rests_until: AtomicI64::new(0),
             shelf: Arc::clone(&surroundings.shelf),
         }
     }
@@ -50,73 +61,64 @@ impl Service {
         &self.account.username
     }
 
-    /// The person of a user name whose password iMIS has just accepted.
-    pub(super) async fn identify(
-        &self,
-        tokens: &TokenEndpoint,
-        api: &Api,
-        name: &str,
-    ) -> Result<Identity, LoginError> {
+    /// Waits for a turn; it ends when what is returned is dropped.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, LoginError> {
         let busy = || LoginError::Unavailable("too many wait for the service account".into());
-        let _call = time::timeout(self.timeout, self.calls.acquire())
+        let turn = time::timeout(self.timeout, self.calls.acquire())
             .await
             .map_err(|_| busy())?
             .map_err(|_| busy())?;
-        let token = self.token(tokens, None).await?;
-        let refused = match api.identify(name, &token).await {
-            Err(ApiError::Unauthorized) => {
-                let token = self.token(tokens, Some(&token)).await?;
-                api.identify(name, &token).await
-            }
-            other => other,
+        let left = self
+            .rests_until
+            .load(Ordering::SeqCst)
+            .saturating_sub(self.clock.now());
+        if left > 0 {
+            return Err(LoginError::Unavailable(
+                format!("iMIS throttles the service account (429) for {left} more seconds").into(),
+            ));
+        }
+        Ok(turn)
+    }
+
+    /// Takes notice of a wish to be left alone.
+    pub(super) fn heed(&self, answer: &Answer) {
+        let now = self.clock.now();
+        let told = answer.retry_after(now);
+        let rest = match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => told.unwrap_or(UNTOLD_REST),
+            StatusCode::SERVICE_UNAVAILABLE => told.unwrap_or(0),
+            _ => return,
         };
-        refused.map_err(|error| match error {
-            ApiError::Login(error) => error,
-            refused => LoginError::Protocol(
-                format!(
-                    "{refused} with the service account's token; \
-                     give the account the role RemoteService and the right to read User and Party"
-                )
-                .into(),
-            ),
-        })
+        let until = now + rest.clamp(0, LONGEST_REST);
+        self.rests_until.store(until, Ordering::SeqCst);
     }
 
     /// A token that lives and is not `stale`, which the API has just refused.
-    pub(super) async fn token(
-        &self,
-        tokens: &TokenEndpoint,
-        stale: Option<&Secret>,
-    ) -> Result<Secret, LoginError> {
-        let ask = Ask {
-            tokens,
-            account: &self.account,
-            clock: &self.clock,
-        };
-        let kept = self.shelf.token(&self.upstream, stale, &ask).await?;
-        Ok(kept.access)
+    pub(super) async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError> {
+        self.shelf.token(&self.upstream, stale, self).await
     }
 }
 
-/// One request for a token.
-struct Ask<'a> {
-    tokens: &'a TokenEndpoint,
-    account: &'a ServiceAccount,
-    clock: &'a Clock,
-}
-
 #[async_trait]
-impl AskForToken for Ask<'_> {
+impl AskForToken for Service {
     async fn ask(&self) -> Result<UpstreamTokens, LoginError> {
-        let ServiceAccount { username, password } = self.account;
+        let ServiceAccount { username, password } = &self.account;
         let now = self.clock.now();
         let token = self.tokens.password(username, password).await?;
+        // The account's password is at hand; a refresh token would be one more secret to keep.
         Ok(UpstreamTokens {
-            access: token.access,
             refresh: None,
-            expires_at: now + token.expires_in.unwrap_or(UNTOLD_LIFE).max(0),
-            application: None,
-            sign_off_hint: None,
+            ..token.into_tokens(now, None)
         })
+    }
+}
+
+/// Gives the service account's token to whoever may have it.
+pub(super) struct ServiceTokens(pub(super) Arc<Service>);
+
+#[async_trait]
+impl ServiceLogin for ServiceTokens {
+    async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError> {
+        self.0.token(stale).await
     }
 }

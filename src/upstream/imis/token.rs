@@ -7,12 +7,19 @@ use serde_json::Value;
 use url::Url;
 
 use super::settings::{Settings, SsoPage};
+use crate::clock::UnixTime;
 use crate::protocol::secret::{self, Secret};
-use crate::upstream::LoginError;
 use crate::upstream::outbound::{Answer, Http, excerpt};
 use crate::upstream::settings::below;
+use crate::upstream::{LoginError, UpstreamTokens};
+
+/// Seconds a token is taken for good when iMIS does not say how long it lives.
+const UNTOLD_LIFE: i64 = 300;
+/// The most seconds that are believed.
+const LONGEST_LIFE: i64 = 366 * 86_400;
 
 /// Where tokens come from.
+#[derive(Clone)]
 pub(super) struct TokenEndpoint {
     url: Url,
     http: Http,
@@ -22,10 +29,34 @@ pub(super) struct TokenEndpoint {
 /// An access token; opaque, some 600 characters.
 pub(super) struct Token {
     pub(super) access: Secret,
+    /// What a new one is to be had for, if iMIS gave that.
+    refresh: Option<Secret>,
     /// Seconds that it lives, if iMIS says.
-    pub(super) expires_in: Option<i64>,
+    expires_in: Option<i64>,
     /// Whose it is, if iMIS says; empty for an anonymous visitor's.
     pub(super) user_name: Option<String>,
+}
+
+impl Token {
+    /// The tokens as they are kept, asked for at `asked`. `application` is the client application that can renew them.
+    pub(super) fn into_tokens(
+        self,
+        asked: UnixTime,
+        application: Option<String>,
+    ) -> UpstreamTokens {
+        UpstreamTokens {
+            access: self.access,
+            refresh: self.refresh,
+            expires_at: asked
+                + self
+                    .expires_in
+                    .unwrap_or(UNTOLD_LIFE)
+                    .clamp(0, LONGEST_LIFE),
+            application,
+            subject: None,
+            sign_off_hint: None,
+        }
+    }
 }
 
 /// Everything in it may be missing, and more may be there.
@@ -33,6 +64,8 @@ pub(super) struct Token {
 struct Wire {
     #[serde(default, deserialize_with = "secret::from_answer")]
     access_token: Option<Secret>,
+    #[serde(default, deserialize_with = "secret::from_answer")]
+    refresh_token: Option<Secret>,
     token_type: Option<String>,
     expires_in: Option<Value>,
     #[serde(rename = "userName")]
@@ -148,6 +181,9 @@ fn accepted(wire: Wire) -> Result<Token, LoginError> {
     }
     Ok(Token {
         access,
+        refresh: wire
+            .refresh_token
+            .filter(|token| !token.expose().is_empty()),
         expires_in: wire.expires_in.as_ref().and_then(seconds),
         user_name: wire.user_name,
     })

@@ -231,11 +231,18 @@ async fn the_issuer_is_looked_at_from_outside() {
         ],
     );
 
+    // The login page of aiM18 takes the callback of one issuer only.
+    let is_now = |issuer: &str| {
+        site.aim18
+            .set_callback(&format!("{issuer}/upstream/staff/callback"));
+    };
+    is_now(&server.issuer);
     site.edit(&format!("http://{NOWHERE}"), &server.issuer);
     let said = site.run(&["check"]).await;
     said.assert(0, &["ok       issuer", "warnings: 0"]);
 
     let same_server = server.issuer.replace("127.0.0.1", "localhost");
+    is_now(&same_server);
     site.edit(&server.issuer, &same_server);
     let said = site.run(&["check"]).await;
     let other = format!("says that it is {}", server.issuer);
@@ -245,6 +252,7 @@ async fn the_issuer_is_looked_at_from_outside() {
     );
 
     let imis = site.simulators.0.url().to_owned();
+    is_now(&imis);
     site.edit(
         &format!("issuer = \"{same_server}\""),
         &format!("issuer = \"{imis}\""),

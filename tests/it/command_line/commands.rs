@@ -38,7 +38,12 @@ async fn what_looks_at_a_database_makes_none() {
     let mut site = Site::new().await;
     let file = site.path("portico.db");
     site.set("DATABASE", &format!("sqlite:{}", file.display()));
-    for command in [["client", "list"], ["key", "list"], ["key", "rotate"]] {
+    for command in [
+        ["client", "list"],
+        ["key", "list"],
+        ["key", "rotate"],
+        ["account", "list"],
+    ] {
         let said = site.run(&command).await;
         said.assert(1, &["there is no database", "portico migrate"]);
         assert!(!file.exists());

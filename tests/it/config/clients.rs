@@ -1,6 +1,6 @@
 //! `[[clients]]`.
 
-use portico::model::client::ConsentPolicy;
+use portico::model::client::{ConsentPolicy, SubjectType};
 use portico::protocol::client_auth::ClientAuthMethod;
 use portico::protocol::token::GrantType;
 
@@ -66,6 +66,48 @@ fn two_secrets_live_while_one_replaces_the_other() {
     assert!(config.clients[0].secrets[1].equals("another-secret-of-length"));
 }
 
+/// OpenID Connect Core section 8.1.
+#[test]
+fn a_pairwise_client_has_one_sector() {
+    let pairwise = |uris: &str, more: &str| {
+        let uris = format!("redirect_uris = [{uris}]");
+        let client = PUBLIC.replace("redirect_uris = [\"https://app.example.org/cb\"]", &uris);
+        format!("{MINIMAL}{client}subject_type = \"pairwise\"\n{more}\n")
+    };
+    let sector = |uris: &str, more: &str| {
+        let config = load(&pairwise(uris, more)).unwrap();
+        config.clients[0].client.subject_type.clone()
+    };
+    let own = "\"https://app.example.org/cb\", \"https://app.example.org:8443/x\"";
+    let named = SubjectType::Pairwise {
+        sector: "app.example.org".to_owned(),
+    };
+    assert_eq!(sector(own, ""), named);
+    let several = "\"https://app.example.org/cb\", \"https://app.example.net/cb\"";
+    let named_by_hand = "sector_identifier = \"app.example.org\"";
+    assert_eq!(sector(several, named_by_hand), named);
+    for uris in [
+        several,
+        "\"http://127.0.0.1/cb\"",
+        "\"com.example.app:/cb\"",
+        "\"https://app.example.org/cb\", \"com.example.app:/cb\"",
+    ] {
+        let main = pairwise(uris, "");
+        assert_problem(&main, "clients[0].sector_identifier", "is missing");
+    }
+    for sector in [
+        "https://app.example.org",
+        "App.example.org",
+        "a/b",
+        "a:443",
+        "",
+    ] {
+        let line = format!("sector_identifier = \"{sector}\"");
+        let main = pairwise(own, &line);
+        assert_problem(&main, "clients[0].sector_identifier", "must be a host");
+    }
+}
+
 /// Each line added to a good public client makes one problem.
 #[test]
 fn what_a_public_client_must_not_have() {
@@ -76,6 +118,12 @@ fn what_a_public_client_must_not_have() {
             "remove it",
         ),
         ("require_pkce = false", "require_pkce", "must use PKCE"),
+        ("subject_type = \"private\"", "subject_type", "pairwise"),
+        (
+            "sector_identifier = \"app.example.org\"",
+            "sector_identifier",
+            "subject_type = \"pairwise\"",
+        ),
         (
             "grant_types = [\"authorization_code\", \"client_credentials\"]",
             "grant_types",
@@ -107,6 +155,36 @@ fn what_a_public_client_must_not_have() {
             "RS256",
         ),
         ("audience = [\"api\"]", "audience[0]", "absolute URI"),
+        (
+            "upstream_outage = \"soon\"",
+            "upstream_outage",
+            "\"refuse\"",
+        ),
+        (
+            "upstream_outage = \"60d\"",
+            "upstream_outage",
+            "between 1s and 30d",
+        ),
+        (
+            "require_groups = [\" Board\"]",
+            "require_groups[0]",
+            "as the upstream names it",
+        ),
+        (
+            "require_claims = { groups = \"Board\" }",
+            "require_claims.groups",
+            "require_groups",
+        ),
+        (
+            "require_claims = { sub = \"x\" }",
+            "require_claims.sub",
+            "not a claim that an upstream tells",
+        ),
+        (
+            "require_claims = { is_member = [true] }",
+            "require_claims.is_member",
+            "true or false",
+        ),
         (
             "upstreams = [\"member\"]",
             "upstreams[0]",

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use portico::config::{OVERRIDES, known_keys, load_with};
 use toml::{Table, Value};
 
+use super::{Folder, MINIMAL};
+
 fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("config")
@@ -28,6 +30,46 @@ fn every_shipped_config_loads_without_a_warning() {
             Ok(config) => assert!(config.warnings.is_empty(), "{name}: {:?}", config.warnings),
             Err(problems) => panic!("{problems}"),
         }
+    }
+}
+
+/// The registration in the documentation loads beside the least config, and says what the tables around it say.
+#[test]
+fn the_registration_of_imis_in_the_documentation_loads() {
+    let page = include_str!("../../../docs/imis-as-client.md");
+    let examples: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    let [registration] = examples.as_slice() else {
+        panic!("{} examples", examples.len());
+    };
+    let upstream = "[[upstreams]]\nid = \"staff\"\nkind = \"aim18\"\nlabel = \"Staff login\"\n\
+                    base_url = \"https://erp.example.org\"\nclient_id = \"C-example\"\n\
+                    client_secret = { env = \"AIM18_CLIENT_SECRET\" }\n";
+    let folder = Folder::new(&format!("{MINIMAL}{upstream}"));
+    folder.write("clients.d/imis.toml", registration);
+    let config = folder
+        .load(&[
+            ("AIM18_CLIENT_SECRET", "example-secret-of-length"),
+            ("IMIS_OIDC_SECRET", "example-secret-of-length"),
+        ])
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let client = &config.clients[0].client;
+    // Each is a row of the table about iMIS's side.
+    for text in [
+        format!("| Client ID | `{}`", client.client_id),
+        format!("`{}`, with the slash", client.redirect_uris[0].as_str()),
+        "| External ID claim type | `external_id` |".to_owned(),
+        "Claim type | `staff` |".to_owned(),
+        "Claim value | `1` |".to_owned(),
+    ] {
+        assert!(page.contains(&text), "{text}");
+    }
+    for claim in ["external_id", "staff", "email", "given_name", "family_name"] {
+        assert!(client.claims.names().any(|name| name == claim), "{claim}");
     }
 }
 
@@ -60,9 +102,9 @@ fn the_example_holds_every_key_and_no_other() {
         })
         .collect();
     let table: Table = uncommented.join("\n").parse().unwrap();
-    let mut written = BTreeSet::new();
-    record(&table, "", &mut written);
     let known = known_keys();
+    let mut written = BTreeSet::new();
+    record(&table, "", &known, &mut written);
     assert!(known.len() > 80, "{known:?}");
     let missing: Vec<&String> = known.difference(&written).collect();
     let unknown: Vec<&String> = written.difference(&known).collect();
@@ -72,29 +114,66 @@ fn the_example_holds_every_key_and_no_other() {
     );
 }
 
-/// Tables whose keys the administrator chooses.
-const FREE: [&str; 1] = ["upstreams.api.query"];
-
-fn record(table: &Table, path: &str, keys: &mut BTreeSet<String>) {
+fn record(table: &Table, path: &str, known: &BTreeSet<String>, keys: &mut BTreeSet<String>) {
     // Keys of one kind of upstream are told apart by the kind; those that all kinds have stand above.
     let kind = (path == "upstreams").then(|| table["kind"].as_str().unwrap());
-    let common = ["id", "kind", "label", "login", "api"];
+    let common = ["id", "kind", "label", "login", "recheck", "recheck_timeout", "api"];
     for (key, value) in table {
         let key = match kind {
             Some(kind) if !common.contains(&key.as_str()) => format!("{kind}.{key}"),
             _ => key.clone(),
         };
         let gap = if path.is_empty() { "" } else { "." };
-        let key = format!("{path}{gap}{key}");
+        // Where the administrator chooses the names, any will do.
+        let any = format!("{path}{gap}*");
+        let key = if known.contains(&any) {
+            any
+        } else {
+            format!("{path}{gap}{key}")
+        };
         let elements = value
             .as_array()
             .map_or(std::slice::from_ref(value), Vec::as_slice);
         for inner in elements.iter().filter_map(Value::as_table) {
-            let secret = inner.contains_key("env") || inner.contains_key("file");
-            if !secret && !FREE.contains(&key.as_str()) {
-                record(inner, &key, keys);
+            // A table whose keys are the administrator's choice has none that are known.
+            let below = format!("{key}.");
+            let closed = known.iter().any(|known| known.starts_with(&below));
+            if closed {
+                record(inner, &key, known, keys);
             }
         }
         keys.insert(key);
+    }
+}
+
+/// What the pages about the upstreams tell people to write is taken as it stands.
+#[test]
+fn the_upstreams_of_the_documentation_load() {
+    for page in ["aim18.md", "oidc.md"] {
+        let page = shipped("../docs").join(page);
+        let text = std::fs::read_to_string(page).unwrap();
+        let blocks = text.split("```toml\n").skip(1);
+        let blocks: Vec<&str> = blocks
+            .map(|rest| rest.split("```").next().unwrap())
+            .filter(|block| block.contains("[[upstreams]]"))
+            .collect();
+        assert!(!blocks.is_empty());
+        for block in blocks {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("portico.toml");
+            let config = format!(
+                "issuer = \"https://login.example.org\"\n[database]\nurl = \"sqlite:portico.db\"\n{block}\n\
+                 [[clients]]\nclient_id = \"app\"\ntoken_endpoint_auth_method = \"none\"\n\
+                 redirect_uris = [\"https://app.example.org/callback\"]\n"
+            );
+            std::fs::write(&file, config).unwrap();
+            let loaded = load_with(&file, &|variable| match variable {
+                _ if OVERRIDES.iter().any(|(known, _)| *known == variable) => None,
+                _ => Some(format!("example-value-of-{variable}")),
+            });
+            if let Err(problems) = loaded {
+                panic!("{problems}\n{block}");
+            }
+        }
     }
 }

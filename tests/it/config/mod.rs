@@ -1,11 +1,13 @@
 //! What an administrator writes, and what they are told about it.
 
+mod client_claims;
 mod clients;
 mod examples;
 mod robustness;
 mod rules;
 mod secrets;
 mod sections;
+mod upstream_tokens;
 
 use std::path::{Path, PathBuf};
 

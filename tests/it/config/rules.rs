@@ -109,7 +109,7 @@ fn an_upstream_has_a_name_a_kind_and_a_way_in() {
         (
             with("kind = \"imis\"", ""),
             "upstreams[0].kind",
-            "\"imis\", \"aim18\" or \"users\"",
+            "\"imis\", \"aim18\", \"oidc\" or \"users\"",
         ),
         (
             with("\"imis\"", "\"imsi\""),

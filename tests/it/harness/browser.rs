@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use portico::simulator::people::ImisPerson;
-use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
+use reqwest::header::{COOKIE, HeaderMap, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use reqwest::{Method, StatusCode};
 use scraper::{Html, Selector};
 use url::Url;
@@ -20,6 +20,8 @@ pub(crate) struct Browser {
     pub(crate) language: Option<String>,
     /// More headers of every request.
     pub(crate) headers: Vec<(String, String)>,
+    /// The origin of the page that is shown, unless that page keeps it to itself.
+    at: Option<String>,
 }
 
 /// A cookie with the attributes that were set.
@@ -61,12 +63,24 @@ impl Browser {
             cookies: BTreeMap::new(),
             language: None,
             headers: Vec::new(),
+            at: None,
         }
     }
 
-    /// Opens an address, without following a redirect.
+    /// Opens an address as if it were typed, without following a redirect.
     pub(crate) async fn get(&mut self, url: impl AsRef<str>) -> Page {
+        self.at = None;
         self.send(Method::GET, url.as_ref(), None, true).await
+    }
+
+    /// Follows a link, or a script of the page that is shown, without following a redirect.
+    pub(crate) async fn click(&mut self, url: impl AsRef<str>) -> Page {
+        self.send(Method::GET, url.as_ref(), None, true).await
+    }
+
+    /// Another site has taken the browser over, and goes on from there.
+    pub(crate) fn is_lured_to(&mut self, origin: &str) {
+        self.at = Some(origin.to_owned());
     }
 
     /// Posts a form from our own site.
@@ -94,7 +108,7 @@ impl Browser {
     ) -> Page {
         let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
         let host = url.host_str().unwrap().to_owned();
-        let mut request = self.http.request(method, url.clone());
+        let mut request = self.http.request(method.clone(), url.clone());
         let cookies: Vec<String> = self
             .cookies
             .iter()
@@ -110,6 +124,14 @@ impl Browser {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
+        // What pages may not be told of goes with a POST all the same, as "null" (Fetch, "append a request Origin header").
+        let sender = self.at.clone();
+        if let Some(sender) = &sender {
+            request = request.header("referer", format!("{sender}/"));
+        }
+        if method == Method::POST {
+            request = request.header("origin", sender.as_deref().unwrap_or("null"));
+        }
         if let Some(fields) = fields {
             request = request.form(fields);
         }
@@ -119,6 +141,15 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{url}: {error}"));
         for header in response.headers().get_all(SET_COOKIE) {
             self.keep(&host, header.to_str().unwrap());
+        }
+        let secretive = response.headers().get(REFERRER_POLICY);
+        let secretive = secretive.is_some_and(|policy| policy == "no-referrer");
+        // A redirect is sent on in the name of the page that it began at, unless it says that it must not be told (Fetch,
+        // "set request's referrer policy on redirect").
+        if secretive {
+            self.at = None;
+        } else if response.headers().get(LOCATION).is_none() {
+            self.at = Some(url.origin().ascii_serialization());
         }
         Page {
             url,
@@ -153,7 +184,7 @@ impl Browser {
             if next.host_str() != Some("127.0.0.1") || next.path() == "/callback" {
                 return page;
             }
-            page = self.get(next.as_str()).await;
+            page = self.click(next.as_str()).await;
         }
         panic!("more than ten redirects, at {}", page.url);
     }

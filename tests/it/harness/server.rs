@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) server: String,
     /// Whole sections: `[lifetimes]`, `[login]`, …
     pub(crate) sections: String,
+    /// More keys of the upstream `members`; `{imis}` stands for the address of the simulated iMIS.
+    pub(crate) members: String,
     /// More upstreams.
     pub(crate) upstreams: String,
     /// More clients.
@@ -54,6 +56,7 @@ impl Default for Setup {
             server: String::new(),
             // Refusals must not take half a second each in tests.
             sections: "[login]\nrefusal_floor = \"0s\"\n".to_owned(),
+            members: String::new(),
             upstreams: String::new(),
             clients: String::new(),
             master_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned(),
@@ -226,6 +229,11 @@ impl TestServer {
         self.simulators.0.url()
     }
 
+    /// Where the login page and the API of the simulated aiM18 are.
+    pub(crate) fn aim18_url(&self) -> &str {
+        self.simulators.1.url()
+    }
+
     /// A URL of this server.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)
@@ -260,6 +268,7 @@ fn config_text(setup: &Setup, issuer: &str, imis: &str, aim18: &str) -> String {
         clients,
         ..
     } = setup;
+    let members = setup.members.replace("{imis}", imis);
     let (service_name, aim18_client) = (people::SERVICE.username, aim18::CLIENT_ID);
     format!(
         r#"issuer = "{issuer}"
@@ -284,6 +293,7 @@ login = ["password", "redirect"]
 base_url = "{imis}"
 sign_in_url = "{imis}/Sign-in.aspx?ReturnUrl={{page_path}}"
 service_account = {{ username = "{service_name}", password = {{ env = "IMIS_SERVICE_PASSWORD" }} }}
+{members}
 
 [[upstreams.sso_pages]]
 client_id = "Portico"

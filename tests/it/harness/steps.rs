@@ -16,6 +16,8 @@ pub(crate) const FLOW: &str = "portico-flow-";
 pub(crate) const AWAY: &str = "portico-away";
 /// The button that leads to aiM18's own page.
 pub(crate) const TO_AIM18: &str = "form[action='/upstream/staff/start']";
+/// "Continue as …?"
+pub(crate) const CONTINUE: &str = "form:has(input[name=arrival])";
 
 impl Browser {
     /// From the login page to the password form of `upstream`, if it is not open already, filled in and sent; follows.

@@ -167,12 +167,13 @@ async fn a_code_is_bound_to_time_client_and_callback() {
 }
 
 #[tokio::test]
-async fn a_bad_request_is_refused_where_it_is_and_never_sent_back() {
+async fn a_bad_request_is_refused_where_it_is_unless_switched_otherwise() {
     let site = Aim18Site::start().await;
     for (style, status) in [
         (EntryErrors::Page, 400),
         (EntryErrors::Json, 400),
         (EntryErrors::ErrorPage, 500),
+        (EntryErrors::Unauthorized, 401),
     ] {
         site.aim18.switch(|s| s.entry_errors = style);
         for change in [
@@ -188,6 +189,16 @@ async fn a_bad_request_is_refused_where_it_is_and_never_sent_back() {
             assert!(!response.headers().contains_key("location"));
         }
     }
+    site.aim18
+        .switch(|s| s.entry_errors = EntryErrors::Redirect);
+    let elsewhere = ("redirect_uri", "https://evil.example/");
+    let response = site.client.get(site.entry(&[elsewhere])).send();
+    assert_eq!(response.await.unwrap().status(), 400);
+    let change = ("response_type", "id_token");
+    let response = site.client.get(site.entry(&[change])).send().await.unwrap();
+    let back = location(&response);
+    assert!(back.as_str().starts_with(CALLBACK));
+    assert_eq!(query_value(&back, "error").unwrap(), "invalid_request");
 }
 
 #[tokio::test]

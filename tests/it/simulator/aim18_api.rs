@@ -1,7 +1,7 @@
 //! The simulated aiM18: how grants tell who it is, records that may be written, rights.
 
 use portico::simulator::aim18::{
-    AnswerIn, CLIENT_ID, ChecksRight, ReturnBy, UidShape, check_right,
+    AnswerIn, ApiErrors, CLIENT_ID, ChecksRight, ReturnBy, UidShape, check_right,
 };
 use portico::simulator::people::{
     AIM18_LOCKED, AIM18_SERVICE, ANN_LEE, Aim18Person, BIG, CHAN_TAI_MAN,
@@ -342,4 +342,27 @@ async fn a_token_works_only_with_its_own_client_id_unless_switched() {
     assert_eq!(ask(None).await, 403);
     site.aim18.switch(|s| s.needs_client_id = false);
     assert_eq!((ask(None).await, ask(Some("C-other=")).await), (200, 200));
+}
+
+#[tokio::test]
+async fn messages_in_the_header_are_utf8_or_escaped() {
+    let site = Aim18Site::start().await;
+    let token = site.access_token(&ANN_LEE).await;
+    site.aim18.switch(|s| s.api_errors = ApiErrors::Header);
+    let info = async || {
+        let request = site.client.get(site.url("/search/search?stSearch=nothing"));
+        let request = request.bearer_auth(&token).header("client_id", CLIENT_ID);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 400);
+        response.headers()["error_info"].as_bytes().to_vec()
+    };
+    let plain = info().await;
+    assert!(!plain.is_ascii());
+    site.aim18.switch(|s| s.error_info_escaped = true);
+    let escaped = info().await;
+    assert!(escaped.is_ascii());
+    let [plain, escaped] =
+        [plain, escaped].map(|text| serde_json::from_slice::<Value>(&text).unwrap());
+    assert_eq!(plain, escaped);
+    assert!(plain[0]["info_desc"].as_str().unwrap().contains("操作失敗"));
 }

@@ -1,6 +1,6 @@
 //! The simulated iMIS: membership, groups, saved queries, and entities that may be written.
 
-use portico::simulator::imis::{Edition, Execute, Groups, QueryEmpty, QuerySubject};
+use portico::simulator::imis::{Edition, Execute, Groups, QueryEmpty, QueryServices, QuerySubject};
 use portico::simulator::people::{
     ADMIN, CHAIR, GUEST, ImisPerson, JO_SMITH, LAPSED, LOCKED, MERGED, MONO, OIDC_ONLY, SERVICE,
     ZOE,
@@ -443,4 +443,27 @@ async fn answers_of_the_api_bring_a_cookie_that_no_client_needs() {
     assert!(cookie.starts_with("__RequestVerificationToken_"));
     site.imis.switch(|s| s.sets_cookies = false);
     assert!(!get().await.headers().contains_key("set-cookie"));
+}
+
+#[tokio::test]
+async fn saved_queries_run_at_the_services_that_are_switched_on() {
+    let site = ImisSite::start().await;
+    let token = site.token(&JO_SMITH).await;
+    let iqa = PROFILE.replace("query?", "iqa?");
+    for (services, edition, statuses) in [
+        (QueryServices::ByEdition, Edition::Ems, (200, 200)),
+        (QueryServices::ByEdition, Edition::Imis2017, (404, 200)),
+        (QueryServices::QueryOnly, Edition::Ems, (200, 404)),
+        (QueryServices::IqaOnly, Edition::Ems, (404, 200)),
+    ] {
+        site.imis.switch(|s| {
+            s.query_services = services;
+            s.edition = edition;
+        });
+        let met = (
+            site.get(&token, PROFILE).await.0,
+            site.get(&token, &iqa).await.0,
+        );
+        assert_eq!(met, statuses, "{services:?} {edition:?}");
+    }
 }

@@ -2,11 +2,15 @@
 
 mod aim18;
 mod aim18_api;
+mod command_line;
+mod control;
+mod docs;
 mod faults;
 mod imis;
 mod imis_records;
 mod imis_sign_in;
 mod imis_sso;
+mod imis_states;
 mod switched;
 
 use portico::clock::Clock;

@@ -193,3 +193,25 @@ async fn nodes_reconcile_at_once() {
 fn debug_shows_no_hash() {
     assert!(!format!("{:?}", stored(&client("app"))).contains("a-keyed-hash"));
 }
+
+/// Two versions run side by side: what an older node wrote of a client says nothing of what came later.
+#[tokio::test]
+async fn a_registration_of_an_older_node_reads_as_it_was_meant() {
+    let world = World::new().await;
+    let mut registration = serde_json::to_value(&world.client).unwrap();
+    let fields = registration.as_object_mut().unwrap();
+    for later in ["response_types", "claims"] {
+        assert!(fields.remove(later).is_some(), "{later}");
+    }
+    sqlx::query("UPDATE client SET registration = $1")
+        .bind(registration.to_string())
+        .execute(&world.database.pool().await)
+        .await
+        .unwrap();
+    let found = world
+        .store
+        .find_client(&world.client.client_id)
+        .await
+        .unwrap();
+    assert_eq!(found.unwrap().client, world.client);
+}

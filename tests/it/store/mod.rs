@@ -1,30 +1,32 @@
 //! The store's conformance suite: every promise, and every race, on both databases.
 
 mod accounts;
+mod checks;
 mod clients;
 mod codes;
 mod consents;
 mod families;
+mod linking;
 mod pending_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
 mod sweep;
 mod throttles;
+mod vault_entries;
 
-use std::collections::BTreeSet;
 use std::future::Future;
 
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
-use portico::model::client::{Client, ClientSecretHash, ConsentPolicy};
+use portico::model::client::{Client, ClientSecretHash};
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
-use portico::protocol::client_auth::ClientAuthMethod;
-use portico::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
-use portico::protocol::jws::SigningAlgorithm;
+use portico::protocol::ids::{
+    AccountId, AccountSubject, ClientId, FamilyId, SessionId, UpstreamId,
+};
 use portico::protocol::redirect_uri::RedirectUri;
 use portico::protocol::scope::Scope;
 use portico::protocol::token::GrantType;
@@ -104,27 +106,15 @@ impl World {
 
 fn client(id: &str) -> Client {
     Client {
-        client_id: ClientId::new(id),
         client_name: Some("An app".to_owned()),
-        client_uri: None,
-        initiate_login_uri: None,
-        token_endpoint_auth_method: ClientAuthMethod::ClientSecretBasic,
         redirect_uris: vec![
             RedirectUri::register(&format!("https://{}.example.org/cb", id.to_lowercase()))
                 .unwrap(),
         ],
-        post_logout_redirect_uris: vec![],
         grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         scope: Scope::parse("openid profile offline_access").unwrap(),
-        default_max_age: None,
-        id_token_signed_response_alg: SigningAlgorithm::RS256,
-        audience: vec![],
-        upstreams: None,
-        consent: ConsentPolicy::None,
         require_pkce: true,
-        upstream_apis: BTreeSet::new(),
-        upstream_tokens: [].into(),
-        service_tokens: [].into(),
+        ..Client::new(ClientId::new(id))
     }
 }
 
@@ -147,7 +137,7 @@ fn member(subject: &str) -> UpstreamSubject {
 fn new_account() -> NewAccount {
     NewAccount {
         id: AccountId::new(random_id()),
-        subject: random_id(),
+        subject: AccountSubject::new(random_id()),
     }
 }
 
@@ -163,6 +153,7 @@ fn session(account: &Account) -> Session {
         id: SessionId::new(random_id()),
         account_id: account.id.clone(),
         upstream: UpstreamId::new("members"),
+        upstream_subject: None,
         auth_time: NOW,
         amr: vec!["pwd".to_owned()],
         last_seen_at: NOW,

@@ -13,6 +13,7 @@ export class Agent {
   }
 
   open(url) {
+    this.origin = undefined;
     return this.#request(new URL(url), "GET");
   }
 
@@ -31,11 +32,12 @@ export class Agent {
     for (let count = 0; count < MOST_REDIRECTS; count += 1) {
       const headers = { Cookie: this.jar.header(url), Accept: "text/html", "Accept-Language": "en" };
       if (method === "POST") headers.Origin = this.origin ?? "null";
+      if (this.origin) headers.Referer = `${this.origin}/`;
       const response = await fetch(url, { method, body, headers, redirect: "manual" });
       this.jar.receive(url, response.headers);
       const location = response.headers.get("location");
       if (location === null) {
-        this.origin = url.origin;
+        this.origin = response.headers.get("referrer-policy") === "no-referrer" ? undefined : url.origin;
         return new Page(url, response, await response.text());
       }
       await response.arrayBuffer();

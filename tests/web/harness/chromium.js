@@ -67,6 +67,12 @@ export class Chromium {
     await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
 
+  // Asks for pages in this language from now on.
+  async speak(language) {
+    await this.driver.sendDevToolsCommand("Network.enable", {});
+    await this.driver.sendDevToolsCommand("Network.setExtraHTTPHeaders", { headers: { "Accept-Language": language } });
+  }
+
   open(url) {
     return this.driver.get(url);
   }

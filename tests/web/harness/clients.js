@@ -36,6 +36,19 @@ export const POST = user({
   token_endpoint_auth_method: "client_secret_post",
 });
 
+// The hybrid type, for software that cannot do without.
+export const HYBRID = user({
+  client_id: "hybrid-app",
+  client_secret: "a-secret-of-software-that-is-old-4",
+  token_endpoint_auth_method: "client_secret_post",
+  response_types: ["code id_token"],
+  claims: {
+    external_id: { claim: "sub" },
+    email: { claim: "email" },
+    staff: { upstream: "staff", value: "1" },
+  },
+});
+
 export const CONSENTED = user({
   client_id: "consent-app",
   client_name: "Reading Room",
@@ -55,7 +68,7 @@ export const SERVICE = {
   audience: [API],
 };
 
-export const ALL = [PUBLIC, BASIC, UNRESERVED, POST, CONSENTED, SERVICE];
+export const ALL = [PUBLIC, BASIC, UNRESERVED, POST, HYBRID, CONSENTED, SERVICE];
 
 // An app that runs in the test, for Chromium to be sent back to.
 export const browserApp = (name, address, registration = {}) => user({

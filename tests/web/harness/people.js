@@ -15,6 +15,7 @@ export const ANN = {
   username: "ann.lee",
   password: "staff-demo-1",
   name: "Ann Lee",
+  email: "ann.lee@example.com",
 };
 
 export const IMIS_SERVICE = { username: "PORTICO.SVC", password: "service-demo-1" };

@@ -32,7 +32,7 @@ function registration(client, index, environment) {
   return { ...rest, client_secret: { env: variable } };
 }
 
-function configuration({ issuer, listen, internalListen, imis, aim18, clients, environment }) {
+function configuration({ issuer, listen, internalListen, imis, aim18, clients, members, environment }) {
   return {
     issuer,
     server: { listen, internal_listen: internalListen },
@@ -49,6 +49,7 @@ function configuration({ issuer, listen, internalListen, imis, aim18, clients, e
         sign_in_url: `${imis}/Sign-in.aspx?ReturnUrl={page_path}`,
         service_account: { username: IMIS_SERVICE.username, password: { env: "TEST_IMIS_PASSWORD" } },
         sso_pages: [{ client_id: SSO.id, client_secret: { env: "TEST_SSO_SECRET" }, page_url: `${imis}/SSO/${SSO.id}.aspx` }],
+        ...members(imis),
       },
       {
         id: ANN.upstream,
@@ -65,9 +66,9 @@ function configuration({ issuer, listen, internalListen, imis, aim18, clients, e
   };
 }
 
-// `clients` are registrations with the secret in clear. `restart` ends the server and starts it anew on the same database,
+// `clients` are registrations with the secret in clear; `members` gives more keys of the upstream iMIS. `restart` ends the server and starts it anew on the same database,
 // on time or with a clock that is behind.
-export async function startStand({ clients }) {
+export async function startStand({ clients, members = () => ({}) }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -105,6 +106,7 @@ export async function startStand({ clients }) {
       imis: imis.url,
       aim18: aim18.url,
       clients,
+      members,
       environment,
     })));
 
@@ -120,7 +122,7 @@ export async function startStand({ clients }) {
       await serve(secondsBehind && await clockBehind(secondsBehind, folder));
     };
 
-    return { issuer, ssoPage: `${imis.url}/SSO/${SSO.id}.aspx`, stop, restart, stopImis: () => imis.stop() };
+    return { issuer, imis: imis.url, ssoPage: `${imis.url}/SSO/${SSO.id}.aspx`, stop, restart, stopImis: () => imis.stop() };
   } catch (error) {
     await stop().catch(() => {});
     throw error;

@@ -1,0 +1,529 @@
+//! `/account`: what a person can see and end by themselves: their logins, sessions and apps. Nobody signed in: the login
+//! page, in a flow that no client asked for (`flow::errand`).
+//!
+//! Linking and unlinking want a fresh login, and an answer on a page that names everybody concerned: neither somebody at
+//! a browser that was left open, nor a site that makes a browser come here, can tie a stranger's login to an account.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{FromRef, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use crate::clock::UnixTime;
+use crate::flow::errand;
+use crate::flow::{Flow, LoggedIn, Step};
+use crate::keys::Secrets;
+use crate::model::account::{Login, UpstreamSubject};
+use crate::model::authorization::{Errand, ProvenLogin};
+use crate::model::client::Client;
+use crate::model::session::Session;
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::{ClientId, SessionId, UpstreamId};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::scope::{self, Scope};
+use crate::store::{Linked, NewLink, Store, Unlinked};
+use crate::upstream::{Identity, Upstream};
+
+use super::end_session;
+use super::error::{PageError, Trouble};
+use super::flow_cookie::FlowCookies;
+use super::form::{self, PageForm};
+use super::login::{self, Notice, Show, display_name};
+use super::page::{self, FormTargets, Page};
+use super::resume::{self, CurrentLogin, FlowRequest, OpenFlow, to_account};
+use super::return_to::see_other;
+use super::state::{HttpState, Upstreams};
+use super::texts::Texts;
+
+/// The account page.
+pub(super) const PATH: &str = "/account";
+/// Where linking and unlinking are asked about.
+pub(super) const CONFIRM_PATH: &str = "/account/confirm";
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new()
+        .route(PATH, get(show).post(act))
+        .route(CONFIRM_PATH, get(ask).post(confirmed))
+}
+
+#[derive(Template)]
+#[template(path = "pages/account.html")]
+struct AccountPage {
+    page: Page,
+    signed_in_as: String,
+    form_token: String,
+    logins: Vec<ShownLogin>,
+    /// Whether there is an upstream without a login of theirs.
+    can_link: bool,
+    sessions: Vec<ShownSession>,
+    apps: Vec<ShownApp>,
+}
+
+struct ShownLogin {
+    label: String,
+    name: String,
+    last_used: Option<Moment>,
+    unlink: Option<UpstreamSubject>,
+    unlink_text: String,
+}
+
+struct ShownSession {
+    id: SessionId,
+    label: String,
+    begun: Moment,
+    used: Moment,
+    here: bool,
+}
+
+struct ShownApp {
+    client_id: ClientId,
+    name: String,
+    since: Moment,
+    may: Vec<String>,
+    end_text: String,
+}
+
+/// A moment, for people and for machines; in UTC, for we do not know where the person is.
+struct Moment {
+    machine: String,
+    text: String,
+}
+
+impl Moment {
+    fn new(time: UnixTime) -> Self {
+        let since = Duration::from_secs(u64::try_from(time).unwrap_or_default());
+        let machine = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string();
+        // `2026-11-25T17:14:22Z`: the day and the minute.
+        let day = machine.get(..10).unwrap_or_default();
+        let minute = machine.get(11..16).unwrap_or_default();
+        Self {
+            text: format!("{day} {minute} UTC"),
+            machine,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pages/account_confirm.html")]
+struct ConfirmPage {
+    page: Page,
+    title: String,
+    paragraphs: Vec<String>,
+    flow: String,
+    form_token: String,
+    yes: &'static str,
+}
+
+/// Whoever is signed in, unless the account was closed.
+fn open_account(logged_in: Option<LoggedIn>) -> Option<LoggedIn> {
+    logged_in.filter(|who| who.account.is_open())
+}
+
+async fn show(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+) -> Result<Response, PageError> {
+    match open_account(logged_in) {
+        Some(who) => account_page(&state, &who).await,
+        None => begin(&state, &cookies, Errand::Account, None).await,
+    }
+}
+
+/// Begins a flow of our own and takes its first step.
+async fn begin(
+    state: &HttpState,
+    cookies: &FlowCookies,
+    errand: Errand,
+    who: Option<&LoggedIn>,
+) -> Result<Response, PageError> {
+    let flow = Flow::from_ref(state);
+    let issuer = Issuer::from_ref(state);
+    let account = who.map(|who| &who.account);
+    let (client, pending) = errand::begin(&issuer, errand, account, flow.clock.now())?;
+    let request = FlowRequest {
+        flow: &flow,
+        cookies,
+        handle: None,
+    };
+    resume::advance(request, &client, pending, who).await
+}
+
+async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, PageError> {
+    let page = Page::current();
+    let store = Store::from_ref(state);
+    let flow = Flow::from_ref(state);
+    let upstreams = Upstreams::from_ref(state);
+    let account = &who.account.id;
+    let now = flow.clock.now();
+    let logins = store.list_logins(account).await.map_err(OAuthError::from)?;
+    let sessions = store
+        .list_sessions(account, now)
+        .await
+        .map_err(OAuthError::from)?;
+    let taken: BTreeSet<&UpstreamId> = logins.iter().map(|login| &login.name.upstream).collect();
+    let can_link = upstreams.allowed(|id| !taken.contains(id)).next().is_some();
+    let template = AccountPage {
+        signed_in_as: (page.texts.signed_in_as)(display_name(who)),
+        form_token: token(state, who)?,
+        can_link,
+        sessions: sessions
+            .iter()
+            .filter(|session| session.is_live(now, flow.session_lifetime))
+            .map(|session| shown_session(&upstreams, session, who))
+            .collect(),
+        apps: apps(&store, page.texts, &upstreams, who, now).await?,
+        logins: logins
+            .iter()
+            .map(|login| shown_login(&upstreams, page.texts, login, logins.len() > 1))
+            .collect(),
+        page,
+    };
+    Ok(page::render(
+        StatusCode::OK,
+        &template,
+        &FormTargets::default(),
+    ))
+}
+
+/// The token of the account page's forms: bound to the session (T14).
+fn token(state: &HttpState, who: &LoggedIn) -> Result<String, OAuthError> {
+    form::token(
+        &Secrets::from_ref(state),
+        &["account", who.session.id.as_str()],
+    )
+}
+
+/// What an upstream is called, though it may be gone from the config.
+fn label(upstreams: &Upstreams, id: &UpstreamId) -> String {
+    upstreams
+        .find(id.as_str())
+        .map_or_else(|| id.to_string(), |upstream| upstream.label.clone())
+}
+
+fn shown_login(upstreams: &Upstreams, texts: &Texts, login: &Login, several: bool) -> ShownLogin {
+    let label = label(upstreams, &login.name.upstream);
+    ShownLogin {
+        unlink_text: (texts.unlink)(&label),
+        label,
+        name: login.display_name().to_owned(),
+        last_used: login.last_login_at.map(Moment::new),
+        unlink: several.then(|| login.name.clone()),
+    }
+}
+
+fn shown_session(upstreams: &Upstreams, session: &Session, who: &LoggedIn) -> ShownSession {
+    ShownSession {
+        id: session.id.clone(),
+        label: label(upstreams, &session.upstream),
+        begun: Moment::new(session.auth_time),
+        used: Moment::new(session.last_seen_at),
+        here: session.id == who.session.id,
+    }
+}
+
+/// The apps that may act for the person: by a refresh token, or by a consent that they would not be asked for again.
+async fn apps(
+    store: &Store,
+    texts: &Texts,
+    upstreams: &Upstreams,
+    who: &LoggedIn,
+    now: UnixTime,
+) -> Result<Vec<ShownApp>, OAuthError> {
+    let account = &who.account.id;
+    let mut given: BTreeMap<ClientId, (UnixTime, BTreeSet<String>)> = BTreeMap::new();
+    let mut add = |client_id: &ClientId, since: UnixTime, scope: &Scope| {
+        let entry = given
+            .entry(client_id.clone())
+            .or_insert((since, BTreeSet::new()));
+        entry.0 = entry.0.min(since);
+        entry.1.extend(scope.iter().map(ToOwned::to_owned));
+    };
+    for family in store.list_families(account, now).await? {
+        add(&family.client_id, family.created_at, &family.scope);
+    }
+    for consent in store.list_consents(account).await? {
+        add(&consent.client_id, consent.granted_at, &consent.scope);
+    }
+    let mut apps = Vec::new();
+    for (client_id, (since, scope)) in given {
+        let client = store.find_client(&client_id).await?;
+        let client = client.map(|stored| stored.client);
+        let name = client
+            .as_ref()
+            .map_or(client_id.as_str(), Client::display_name);
+        let mut scope: Vec<String> = scope.into_iter().collect();
+        scope.sort_by_key(|scope| scope != scope::OPENID);
+        let may = scope
+            .iter()
+            .map(|scope| super::consent::describe(texts, upstreams, scope));
+        apps.push(ShownApp {
+            name: name.to_owned(),
+            end_text: (texts.end_app)(name),
+            since: Moment::new(since),
+            may: may.collect(),
+            client_id,
+        });
+    }
+    Ok(apps)
+}
+
+async fn act(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    form: PageForm,
+) -> Result<Response, PageError> {
+    let Some(who) = open_account(logged_in) else {
+        return Err(PageError::new(Trouble::Expired).with_link(Some(to_account())));
+    };
+    let secrets = Secrets::from_ref(&state);
+    form.require_token(&secrets, &["account", who.session.id.as_str()])?;
+    let accounts = Flow::from_ref(&state).accounts();
+    let account = &who.account.id;
+    match form.field("action")? {
+        "link" => {
+            let errand = Errand::Link {
+                asked: false,
+                proven: None,
+            };
+            begin(&state, &cookies, errand, Some(&who)).await
+        }
+        "unlink" => {
+            let login = UpstreamSubject {
+                upstream: UpstreamId::new(form.field("upstream")?),
+                subject: form.field("subject")?.to_owned(),
+            };
+            begin(&state, &cookies, Errand::Unlink { login }, Some(&who)).await
+        }
+        "end_session" => {
+            let session = SessionId::new(form.field("session")?);
+            let ended = accounts.end_session(account, &session).await;
+            ended.map_err(OAuthError::from)?;
+            if session == who.session.id {
+                return Ok(end_session::signed_out(&state));
+            }
+            Ok(see_other(PATH))
+        }
+        "end_all" => {
+            accounts.end_all(account).await.map_err(OAuthError::from)?;
+            Ok(end_session::signed_out(&state))
+        }
+        "end_app" => {
+            let client = ClientId::new(form.field("client_id")?);
+            let ended = accounts.end_client(account, &client).await;
+            ended.map_err(OAuthError::from)?;
+            Ok(see_other(PATH))
+        }
+        _ => Err(PageError::new(Trouble::Form)),
+    }
+}
+
+/// The upstreams that the login page leaves out, for the account has a login there.
+pub(super) async fn taken_upstreams(open: &OpenFlow) -> Result<BTreeSet<UpstreamId>, OAuthError> {
+    match &open.logged_in {
+        Some(who) if open.asks_for_other() => {
+            let logins = open.flow.store.list_logins(&who.account.id).await?;
+            Ok(logins
+                .into_iter()
+                .map(|login| login.name.upstream)
+                .collect())
+        }
+        _ => Ok(BTreeSet::new()),
+    }
+}
+
+/// Somebody has logged in whose login is to be linked: they are asked about, and the session stays as it is.
+pub(super) async fn other_login(
+    state: &HttpState,
+    mut open: OpenFlow,
+    upstream: &Upstream,
+    identity: Identity,
+) -> Result<Response, PageError> {
+    // Without the person whom the flow is for there is nobody to link to: back to the beginning.
+    let (Step::OtherLogin, Some(who)) = (open.next_step().await?, open.logged_in.as_ref()) else {
+        return open.resume().await;
+    };
+    let login = UpstreamSubject {
+        upstream: upstream.id.clone(),
+        subject: identity.subject,
+    };
+    let notice = match open.flow.may_link(&who.account.id, &login).await? {
+        None => None,
+        Some(Linked::SameUpstream) => Some(Notice::SameUpstream(upstream.label.clone())),
+        Some(Linked::Closed) => Some(Notice::Failed(upstream.label.clone(), login::closed())),
+        Some(_) => Some(Notice::LinkedAlready),
+    };
+    if notice.is_some() {
+        let show = Show {
+            notice,
+            ..Show::default()
+        };
+        return login::page(state, &open, show).await;
+    }
+    open.pending.errand = Some(Errand::Link {
+        asked: true,
+        proven: Some(ProvenLogin {
+            login,
+            profile: identity.profile,
+            at: open.flow.clock.now(),
+        }),
+    });
+    open.resume().await
+}
+
+/// A flow that waits for a yes, and who has to give it.
+struct Question<'a> {
+    open: &'a OpenFlow,
+    who: &'a LoggedIn,
+    about: About<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum About<'a> {
+    Link(&'a ProvenLogin),
+    Unlink(&'a UpstreamSubject),
+}
+
+impl<'a> Question<'a> {
+    /// `None` when something else comes first: then the resume URL says what.
+    async fn of(open: &'a OpenFlow) -> Result<Option<Self>, OAuthError> {
+        let (Step::Confirm, Some(who)) = (open.next_step().await?, &open.logged_in) else {
+            return Ok(None);
+        };
+        let about = match &open.pending.errand {
+            Some(Errand::Link {
+                proven: Some(proven),
+                ..
+            }) => About::Link(proven),
+            Some(Errand::Unlink { login }) => About::Unlink(login),
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { open, who, about }))
+    }
+
+    /// What the form's token is about: the session, and the very login that the page names, for another tab may have
+    /// changed that since (T14, T27).
+    fn token_about(&self) -> [&str; 6] {
+        let (word, login) = match self.about {
+            About::Link(proven) => ("link", &proven.login),
+            About::Unlink(login) => ("unlink", login),
+        };
+        [
+            "confirm",
+            word,
+            &self.open.handle,
+            self.who.session.id.as_str(),
+            login.upstream.as_str(),
+            &login.subject,
+        ]
+    }
+}
+
+async fn ask(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let handle = resume::handle_of(query.as_deref())?;
+    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let Some(question) = Question::of(&open).await? else {
+        return Ok(see_other(&resume::url(&handle)));
+    };
+    let page = Page::current();
+    let texts = page.texts;
+    let upstreams = Upstreams::from_ref(&state);
+    let form_token = form::token(&Secrets::from_ref(&state), &question.token_about())?;
+    let who = question.who;
+    let (title, paragraphs, yes) = match question.about {
+        About::Link(proven) => {
+            let other = proven.profile.display_name();
+            let other = other.unwrap_or(&proven.login.subject);
+            let label = label(&upstreams, &proven.login.upstream);
+            let leads_to = open.flow.store.find_login(&proven.login).await;
+            let mut paragraphs = vec![
+                (texts.signed_in_as)(display_name(who)),
+                (texts.arrived_as)(&label, other),
+                texts.link_means.to_owned(),
+            ];
+            if leads_to.map_err(OAuthError::from)?.is_some() {
+                paragraphs.push((texts.link_closes)(other));
+            }
+            let title = (texts.link_title)(&label);
+            (title, paragraphs, texts.link_yes)
+        }
+        About::Unlink(login) => {
+            let label = label(&upstreams, &login.upstream);
+            let title = (texts.unlink)(&label);
+            let paragraphs = vec![
+                (texts.signed_in_as)(display_name(who)),
+                (texts.unlink_means)(&label),
+            ];
+            (title, paragraphs, texts.unlink_yes)
+        }
+    };
+    let template = ConfirmPage {
+        page,
+        title,
+        paragraphs,
+        flow: handle,
+        form_token,
+        yes,
+    };
+    Ok(page::render(
+        StatusCode::OK,
+        &template,
+        &FormTargets::default(),
+    ))
+}
+
+async fn confirmed(
+    State(state): State<HttpState>,
+    cookies: FlowCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+    form: PageForm,
+) -> Result<Response, PageError> {
+    let handle = form.field("flow")?.to_owned();
+    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let Some(question) = Question::of(&open).await? else {
+        return Ok(see_other(&resume::url(&handle)));
+    };
+    form.require_token(&Secrets::from_ref(&state), &question.token_about())?;
+    let account = &question.who.account.id;
+    let accounts = open.flow.accounts();
+    let done = match question.about {
+        About::Link(proven) => {
+            let link = NewLink {
+                into: account,
+                login: &proven.login,
+                profile: Some(&proven.profile),
+                same_upstream: false,
+            };
+            let linked = accounts.link(&link).await.map_err(OAuthError::from)?;
+            matches!(linked, Linked::Done { .. } | Linked::Already)
+        }
+        About::Unlink(login) => {
+            let unlinked = accounts.unlink(account, login).await;
+            matches!(unlinked.map_err(OAuthError::from)?, Unlinked::Done { .. })
+        }
+    };
+    let answer = if done {
+        see_other(PATH)
+    } else {
+        PageError::new(Trouble::Link)
+            .with_link(Some(to_account()))
+            .into_response()
+    };
+    let request = FlowRequest {
+        flow: &open.flow,
+        cookies: &open.cookies,
+        handle: Some(&handle),
+    };
+    request.finish(&open.pending, answer).await
+}

@@ -1,0 +1,136 @@
+//! "Continue as …?": somebody has come from an upstream, and nothing proves that this browser's person wanted that. Any
+//! site could have sent the browser with a credential of somebody else's, and the person would then work in a stranger's
+//! account (T25).
+
+use askama::Template;
+use axum::extract::FromRef as _;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::flow::Flow;
+use crate::keys::Secrets;
+use crate::upstream::{Identity, Upstream};
+
+use super::arrival::{ANSWER_SECONDS, Arrival, Arrivals, Who};
+use super::cookies::{self, RequestCookies};
+use super::error::{PageError, Trouble};
+use super::form::{self, PageForm};
+use super::login;
+use super::page::{self, FormTargets, Page};
+use super::resume::OpenFlow;
+use super::state::HttpState;
+
+#[derive(Template)]
+#[template(path = "pages/landing.html")]
+struct QuestionPage {
+    page: Page,
+    go_on_as: String,
+    arrived_as: String,
+    action: String,
+    arrival: String,
+    form_token: String,
+    /// The login page to go back to, where a flow waits.
+    back: Option<String>,
+}
+
+/// What is asked, and where the answer goes.
+pub(super) struct Question<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) handle: &'a str,
+    pub(super) arrival: Arrival,
+    /// Our own address that takes the answer.
+    pub(super) action: String,
+    /// Where the redirects after the answer may end.
+    pub(super) ends_at: Option<&'a str>,
+}
+
+/// Shows the page; who it is waits in the arrival's cookie.
+pub(super) async fn ask(
+    state: &HttpState,
+    request_cookies: &RequestCookies,
+    mut question: Question<'_>,
+) -> Result<Response, PageError> {
+    let page = Page::current();
+    let secrets = Secrets::from_ref(state);
+    let Who::Person(identity) = &question.arrival.who else {
+        return Err(PageError::new(Trouble::Arrival));
+    };
+    let name = identity.profile.display_name().unwrap_or(&identity.subject);
+    let handle = question.handle;
+    let template = QuestionPage {
+        go_on_as: (page.texts.go_on_as)(name),
+        arrived_as: (page.texts.arrived_as)(&question.upstream.label, name),
+        action: question.action,
+        arrival: handle.to_owned(),
+        form_token: form::token(&secrets, &["arrival", handle])?,
+        back: question
+            .arrival
+            .flow
+            .as_ref()
+            .map(|flow| format!("/login?flow={flow}")),
+        page,
+    };
+    let targets = FormTargets::ending_at(question.ends_at);
+    let mut response = page::render(StatusCode::OK, &template, &targets);
+    let now = Flow::from_ref(state).clock.now();
+    question.arrival.until = now + ANSWER_SECONDS;
+    let arrivals = Arrivals::of(state, request_cookies);
+    let kept = arrivals.keep(handle, &question.arrival, now).await?;
+    cookies::set(response.headers_mut(), [kept]);
+    Ok(response)
+}
+
+/// Asks for a flow of this browser, unless the person is signed in here as the very one who has come.
+pub(super) async fn is_needed(
+    open: &OpenFlow,
+    upstream: &Upstream,
+    identity: &Identity,
+) -> Result<bool, PageError> {
+    match &open.logged_in {
+        Some(who) => Ok(!open
+            .flow
+            .is_same_person(who, &upstream.id, identity)
+            .await?),
+        None => Ok(true),
+    }
+}
+
+/// The arrival that a form of ours says yes to: its handle, and who it is.
+pub(super) async fn answered<'a>(
+    state: &HttpState,
+    form: &'a PageForm,
+    request_cookies: &RequestCookies,
+    belongs_here: impl Fn(&Arrival) -> bool,
+) -> Result<(&'a str, Arrival, Identity), PageError> {
+    let secrets = Secrets::from_ref(state);
+    let handle = form.field("arrival")?;
+    form.require_token(&secrets, &["arrival", handle])?;
+    let now = Flow::from_ref(state).clock.now();
+    let arrivals = Arrivals::of(state, request_cookies);
+    let mut arrival = arrivals
+        .find(handle, now)
+        .await?
+        .filter(belongs_here)
+        .ok_or_else(|| PageError::new(Trouble::Away))?;
+    match std::mem::replace(&mut arrival.who, Who::Anonymous) {
+        Who::Person(identity) => Ok((handle, arrival, *identity)),
+        Who::Anonymous | Who::Refused(_) => Err(PageError::new(Trouble::Form)),
+    }
+}
+
+/// The yes finishes the flow that waits in this browser.
+pub(super) async fn go_on(
+    state: &HttpState,
+    upstream: &Upstream,
+    (handle, identity): (&str, Identity),
+    open: OpenFlow,
+    request_cookies: &RequestCookies,
+) -> Result<Response, PageError> {
+    if !open.client.allows_upstream(&upstream.id) {
+        return Err(PageError::new(Trouble::Away));
+    }
+    let mut response = login::finish(state, open, upstream, identity).await?;
+    let used = Arrivals::of(state, request_cookies).forget(handle).await?;
+    cookies::set(response.headers_mut(), [used]);
+    Ok(response)
+}

@@ -1,0 +1,231 @@
+//! Signing off both ways. Ours to theirs: after a logout the browser goes on to the upstream's sign-off, and from there
+//! back to `/end_session/returned`. Theirs to ours: `/upstream/{id}/signed_out`, which the upstream's sign-out page
+//! sends browsers to, or fetches.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::clock::{SKEW, UnixTime};
+use crate::flow::Flow;
+use crate::keys::{Purpose, Secrets};
+use crate::model::session::Session;
+use crate::protocol::discovery::path;
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::UpstreamId;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::locale::Locale;
+use crate::upstream::SignOffTrip;
+
+use super::cookies::{self, CookieNames, RequestCookies};
+use super::end_session::{self, Logout};
+use super::error::{Link, PageError, Trouble};
+use super::page::{self, FormTargets, Page};
+use super::resume::CurrentLogin;
+use super::return_to::see_other;
+use super::state::{HttpState, Upstreams};
+use super::upstream::find;
+use super::{context, sender};
+
+/// How long a browser may take to come back, in seconds.
+const RETURN_SECONDS: i64 = 5 * 60;
+/// What the cookie of such a browser is sealed for: a logout request in an address is something else (T12).
+const RETURN: &str = "return";
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new()
+        .route(path::END_SESSION_RETURNED, get(returned))
+        .route(
+            "/upstream/{id}/signed_out",
+            get(signed_out).post(signed_out),
+        )
+}
+
+/// Says that it is done, and what is left to do.
+#[derive(Template)]
+#[template(path = "pages/signed_out.html")]
+struct SignedOutPage {
+    page: Page,
+    left: Option<Left>,
+    /// Where the client wanted the browser, when the person is to go there by a click.
+    onward: Option<String>,
+}
+
+/// An upstream that a person may still be signed in at.
+struct Left {
+    text: String,
+    link: Link,
+}
+
+/// A trip to an upstream's sign-off.
+pub(super) struct Departure {
+    label: String,
+    pub(super) trip: SignOffTrip,
+}
+
+/// Where the browser goes on when it comes back. It waits in a cookie, so that the address it comes back to is a fixed
+/// one and holds nothing; only we can make it (T7).
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    destination: Option<String>,
+    locale: Option<Locale>,
+    until: UnixTime,
+}
+
+/// The trip that a logout from `session` makes, if its upstream has a sign-off, and it is not `done` there already.
+pub(super) async fn departure(
+    state: &HttpState,
+    session: &Session,
+    done: Option<&UpstreamId>,
+) -> Option<Departure> {
+    if done == Some(&session.upstream) {
+        return None;
+    }
+    let upstreams = Upstreams::from_ref(state);
+    let upstream = upstreams.find(session.upstream.as_str())?;
+    let back = Url::parse(&Issuer::from_ref(state).at(path::END_SESSION_RETURNED)).ok()?;
+    let trip = upstream.sign_off.as_ref()?.start(&back, None).await?;
+    Some(Departure {
+        label: upstream.label.clone(),
+        trip,
+    })
+}
+
+/// Sends a browser, whose session here has ended, on to the upstream's sign-off. Where nobody comes back from there, an
+/// app that waits for the browser comes first: the sign-off is then a click on our page.
+pub(super) fn depart(
+    state: &HttpState,
+    logout: &Logout,
+    Departure { label, trip }: Departure,
+) -> Result<Response, OAuthError> {
+    if !trip.comes_back {
+        let Some(destination) = &logout.destination else {
+            return Ok(see_other(trip.url.as_str()));
+        };
+        let texts = Page::current().texts;
+        let left = Left {
+            text: (texts.still_signed_in_at)(&label),
+            link: Link {
+                text: (texts.sign_out_at)(&label),
+                href: trip.url.into(),
+            },
+        };
+        return Ok(done_page(Some(left), Some(destination.clone())));
+    }
+    let now = Flow::from_ref(state).clock.now();
+    let waiting = Waiting {
+        destination: logout.destination.clone(),
+        locale: logout.locale,
+        until: now + RETURN_SECONDS,
+    };
+    let plain = serde_json::to_vec(&waiting).map_err(OAuthError::server_error)?;
+    let sealed = Secrets::from_ref(state).seal(Purpose::LogoutRequest, RETURN, &plain)?;
+    let names = CookieNames::from_ref(state);
+    let cookie = names.make(names.sign_off(), sealed, Some(RETURN_SECONDS));
+    let mut response = see_other(trip.url.as_str());
+    cookies::set(response.headers_mut(), [cookie]);
+    Ok(response)
+}
+
+/// The page that says that it is done.
+pub(super) fn done() -> Response {
+    done_page(None, None)
+}
+
+fn done_page(left: Option<Left>, onward: Option<String>) -> Response {
+    let template = SignedOutPage {
+        page: Page::current(),
+        left,
+        onward,
+    };
+    page::render(StatusCode::OK, &template, &FormTargets::default())
+}
+
+impl Waiting {
+    fn read(state: &HttpState, cookies: &RequestCookies) -> Option<Self> {
+        let sealed = cookies.get(&CookieNames::from_ref(state).sign_off())?;
+        let secrets = Secrets::from_ref(state);
+        let plain = secrets.open(Purpose::LogoutRequest, RETURN, sealed.expose())?;
+        let waiting: Self = serde_json::from_slice(&plain).ok()?;
+        let left = waiting.until - Flow::from_ref(state).clock.now();
+        (0..=RETURN_SECONDS + SKEW)
+            .contains(&left)
+            .then_some(waiting)
+    }
+}
+
+/// Back from an upstream's sign-off. Anybody can make a browser come here, so nothing ends here.
+async fn returned(
+    State(state): State<HttpState>,
+    request_cookies: RequestCookies,
+    CurrentLogin(logged_in): CurrentLogin,
+) -> Response {
+    let waiting = Waiting::read(&state, &request_cookies);
+    context::prefer(waiting.as_ref().and_then(|waiting| waiting.locale));
+    let mut response = match (waiting, logged_in) {
+        (
+            Some(Waiting {
+                destination: Some(destination),
+                ..
+            }),
+            _,
+        ) => see_other(&destination),
+        (_, None) => done(),
+        (_, Some(_)) => see_other(path::END_SESSION),
+    };
+    let names = CookieNames::from_ref(&state);
+    cookies::set(response.headers_mut(), [names.remove(names.sign_off())]);
+    response
+}
+
+/// The upstream's sign-out page says that this browser has signed out there. Any site can send a browser here: the
+/// session ends at once only when the upstream's site did, and the person is asked otherwise. Whoever fetches it learns
+/// nothing.
+async fn signed_out(
+    State(state): State<HttpState>,
+    id: Result<Path<String>, PathRejection>,
+    CurrentLogin(logged_in): CurrentLogin,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
+    let upstreams = Upstreams::from_ref(&state);
+    let (upstream, site) = find(&upstreams, &id, |upstream| upstream.site.as_ref())?;
+    let began_there = |session: &Session| session.upstream == upstream.id;
+    let (here, elsewhere) = match logged_in {
+        Some(who) if began_there(&who.session) => (Some(who), None),
+        other => (None, other),
+    };
+    let ends = here
+        .as_ref()
+        .filter(|_| sender::is_site_or_neighbor(&headers, site));
+    if let Some(who) = ends {
+        Flow::from_ref(&state).log_out(&who.session).await?;
+    }
+    let ended = ends.is_some();
+    let onward = site.signed_out.as_ref();
+    let mut response = match (here, onward) {
+        _ if !sender::is_navigation(&headers) => StatusCode::NO_CONTENT.into_response(),
+        (Some(who), _) if !ended => {
+            let logout = Logout {
+                destination: onward.map(ToString::to_string),
+                signed_off: Some(upstream.id.clone()),
+                ..Logout::default()
+            };
+            return end_session::confirm(&state, &logout, &who).await;
+        }
+        (_, Some(onward)) => see_other(onward.as_str()),
+        (_, None) if elsewhere.is_some() => see_other(path::END_SESSION),
+        (_, None) => done(),
+    };
+    if ended {
+        let names = CookieNames::from_ref(&state);
+        cookies::set(response.headers_mut(), [names.remove(names.session())]);
+    }
+    Ok(response)
+}

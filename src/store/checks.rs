@@ -1,0 +1,201 @@
+//! What an upstream said of a person since they logged in, a row a login. Who may ask is decided by the statement, so that
+//! ten tabs on two nodes are one question.
+
+use super::record::{Record, to_json};
+use super::sessions::end;
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+use crate::model::account::{LoginCheck, UpstreamSubject};
+use crate::protocol::claims::Profile;
+use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+
+impl Store {
+    /// What is known of the login that a session began with; `None` when that leads to its account no more.
+    pub async fn find_check(&self, session: &SessionId) -> Result<Option<LoginCheck>, StoreError> {
+        // An older node's session does not say which login of its upstream it began with.
+        let row = sqlx::query(
+            "SELECT login.upstream, login.subject, login.checked_at, login.checking_since, login.check_after,
+                    login.refused_at
+             FROM session
+             JOIN upstream_login AS login ON login.upstream = session.upstream AND login.account_id = session.account_id
+             WHERE session.id = $1 AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
+             ORDER BY login.subject LIMIT 1",
+        )
+        .bind(session.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let record = Record::new("upstream_login", "subject", &row);
+        Ok(Some(LoginCheck {
+            login: UpstreamSubject {
+                upstream: UpstreamId::new(record.text("upstream")?),
+                subject: record.text("subject")?,
+            },
+            checked_at: record.optional_int("checked_at")?,
+            checking_since: record.optional_int("checking_since")?,
+            check_after: record.optional_int("check_after")?,
+            refused_at: record.optional_int("refused_at")?,
+        }))
+    }
+
+    /// Takes it upon the caller to ask: `false` when another does, or has done so since `known` was read. The others keep
+    /// away until `until`.
+    pub async fn claim_check(
+        &self,
+        login: &UpstreamSubject,
+        known: &LoginCheck,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let claimed = sqlx::query(
+            "UPDATE upstream_login SET checking_since = $3, check_after = $4
+             WHERE upstream = $1 AND subject = $2 AND refused_at IS NULL
+               AND COALESCE(checked_at, -1) = $5 AND COALESCE(check_after, -1) = $6",
+        )
+        .bind(login.upstream.as_str())
+        .bind(&login.subject)
+        .bind(now)
+        .bind(until)
+        .bind(known.checked_at.unwrap_or(-1))
+        .bind(known.check_after.unwrap_or(-1))
+        .execute(&self.writes)
+        .await?;
+        Ok(claimed.rows_affected() == 1)
+    }
+
+    /// The upstream has answered what was asked at `asked_at`: the person is who they are, and this is their profile now.
+    /// Nothing happens if they have logged in since: what that login told is newer.
+    pub async fn confirm_check(
+        &self,
+        login: &UpstreamSubject,
+        account: &AccountId,
+        profile: &Profile,
+        asked_at: UnixTime,
+    ) -> Result<(), StoreError> {
+        let profile = to_json(profile)?;
+        let mut transaction = self.begin().await?;
+        let confirmed = sqlx::query(
+            "UPDATE upstream_login SET profile = $4, checked_at = $3, checking_since = NULL, check_after = NULL
+             WHERE upstream = $1 AND subject = $2 AND checking_since = $3",
+        )
+        .bind(login.upstream.as_str())
+        .bind(&login.subject)
+        .bind(asked_at)
+        .bind(&profile)
+        .execute(&mut *transaction)
+        .await?;
+        if confirmed.rows_affected() == 1 {
+            sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
+                .bind(account.as_str())
+                .bind(&profile)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The upstream has not answered what was asked at `asked_at`; nobody asks again before `until`.
+    pub async fn postpone_check(
+        &self,
+        login: &UpstreamSubject,
+        asked_at: UnixTime,
+        until: UnixTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE upstream_login SET checking_since = NULL, check_after = $4
+             WHERE upstream = $1 AND subject = $2 AND checking_since = $3",
+        )
+        .bind(login.upstream.as_str())
+        .bind(&login.subject)
+        .bind(asked_at)
+        .bind(until)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// The person has just logged in, with the upstream's consent.
+    pub async fn confirm_login(
+        &self,
+        login: &UpstreamSubject,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE upstream_login SET checked_at = $3, checking_since = NULL, check_after = NULL, refused_at = NULL
+             WHERE upstream = $1 AND subject = $2",
+        )
+        .bind(login.upstream.as_str())
+        .bind(&login.subject)
+        .bind(now)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// The upstream says that the person may not come in any more: every session that began with this login ends, and
+    /// every family of it, those with `offline_access` too. Nothing happens if they have logged in since `asked_at`: that
+    /// is newer. The sessions that were ended; `None` when nothing was done.
+    pub async fn refuse_login(
+        &self,
+        login: &UpstreamSubject,
+        account: &AccountId,
+        asked_at: UnixTime,
+        now: UnixTime,
+    ) -> Result<Option<Vec<SessionId>>, StoreError> {
+        retrying(|| self.try_refuse_login(login, account, asked_at, now)).await
+    }
+
+    async fn try_refuse_login(
+        &self,
+        login: &UpstreamSubject,
+        account: &AccountId,
+        asked_at: UnixTime,
+        now: UnixTime,
+    ) -> Result<Option<Vec<SessionId>>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let refused = sqlx::query(
+            "UPDATE upstream_login SET refused_at = $3, checking_since = NULL, check_after = NULL
+             WHERE upstream = $1 AND subject = $2 AND checking_since = $4",
+        )
+        .bind(login.upstream.as_str())
+        .bind(&login.subject)
+        .bind(now)
+        .bind(asked_at)
+        .execute(&mut *transaction)
+        .await?;
+        if refused.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM session
+             WHERE account_id = $1 AND upstream = $2 AND (upstream_subject IS NULL OR upstream_subject = $3)
+               AND ended_at IS NULL
+             ORDER BY id",
+        )
+        .bind(account.as_str())
+        .bind(login.upstream.as_str())
+        .bind(&login.subject)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let ids: Vec<SessionId> = ids.into_iter().map(SessionId::new).collect();
+        for id in &ids {
+            end(&mut transaction, id, now).await?;
+        }
+        sqlx::query(
+            "UPDATE token_family SET revoked_at = $3
+             WHERE revoked_at IS NULL AND session_id IN
+                 (SELECT id FROM session
+                  WHERE account_id = $1 AND upstream = $2 AND (upstream_subject IS NULL OR upstream_subject = $4))",
+        )
+        .bind(account.as_str())
+        .bind(login.upstream.as_str())
+        .bind(now)
+        .bind(&login.subject)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(ids))
+    }
+}

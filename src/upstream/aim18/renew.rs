@@ -1,0 +1,103 @@
+//! What is done with a login later on: its tokens renewed, the person looked at again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::call::Refused;
+use super::token::Grant;
+use super::{Aim18, profile, subject, uid_of};
+use crate::protocol::claims::Profile;
+use crate::protocol::error::BoxError;
+use crate::upstream::{Known, LoginError, Recheck, Renewal, UpstreamTokens};
+
+/// Renews a person's tokens.
+pub(super) struct Renew(pub(super) Arc<Aim18>);
+
+#[async_trait]
+impl Renewal for Renew {
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError> {
+        let aim18 = &self.0;
+        let gone = |why: &str| LoginError::BadCredentials(Some(why.into()));
+        let ours = &aim18.settings.client_id;
+        if tokens.application.as_ref().is_some_and(|of| of != ours) {
+            return Err(gone("the tokens belong to another OAuth application"));
+        }
+        let refresh = tokens.refresh.as_ref();
+        let refresh = refresh.ok_or_else(|| gone("aiM18 gave no refresh token"))?;
+        let callback = &aim18.callback;
+        let token = aim18
+            .tokens
+            .ask(&Grant::Refresh { refresh, callback })
+            .await?;
+        let told = token.uid.map(subject);
+        if let (Some(told), Some(known)) = (&told, &tokens.subject)
+            && told != known
+        {
+            return Err(LoginError::Protocol(
+                "the renewed token is somebody else's".into(),
+            ));
+        }
+        let renewed = aim18.upstream_tokens(token);
+        Ok(UpstreamTokens {
+            // Whether they rotate is not documented: the newest that there is counts.
+            refresh: renewed.refresh.or_else(|| tokens.refresh.clone()),
+            subject: tokens.subject.clone().or(told),
+            ..renewed
+        })
+    }
+}
+
+/// Looks at a person again.
+pub(super) struct Look(pub(super) Arc<Aim18>);
+
+#[async_trait]
+impl Recheck for Look {
+    async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError> {
+        let aim18 = &self.0;
+        let known = person.profile;
+        let own = person.tokens.map(|tokens| &tokens.access);
+        let Some(lookup) = &aim18.settings.profile else {
+            let own = own.ok_or_else(|| LoginError::Protocol(NO_TOKEN.into()))?;
+            return match aim18.try_token(own).await {
+                Ok(()) => Ok(known.clone()),
+                Err(refused) => Err(verdict(refused, false)),
+            };
+        };
+        let uid = uid_of(person.subject)
+            .ok_or_else(|| LoginError::Protocol("the subject is none that aiM18 gives".into()))?;
+        let asked = profile::Asked {
+            uid,
+            name: known.preferred_username.as_deref(),
+            own,
+        };
+        // What was read of the person once can be read; so a record that is missing now has gone.
+        let was_there = profile::tells_more_than_a_name(known);
+        let found = profile::record(aim18, lookup, &asked)
+            .await
+            .map_err(|refused| verdict(refused, was_there))?;
+        profile::check_active(lookup, &found)?;
+        let mut profile = profile::profile(aim18, lookup, &found);
+        if profile.preferred_username.is_none() {
+            profile
+                .preferred_username
+                .clone_from(&known.preferred_username);
+        }
+        Ok(profile)
+    }
+}
+
+const NO_TOKEN: &str = "there is no token of the person's to ask with";
+
+/// What a refusal says about the person.
+fn verdict(refused: Refused, record_was_there: bool) -> LoginError {
+    let told = |text: String| -> BoxError { text.into() };
+    match refused {
+        Refused::Login(error) => error,
+        Refused::Token(why) => LoginError::BadCredentials(Some(told(why))),
+        Refused::Missing(why) if record_was_there => {
+            LoginError::NotAllowed(format!("the record is gone: {why}"))
+        }
+        Refused::Missing(why) | Refused::Other(why) => LoginError::Protocol(told(why)),
+    }
+}

@@ -1,0 +1,88 @@
+//! The service account: an aiM18 user whose password Portico has. Its token is kept on the shelf for all nodes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::settings::ServiceAccount;
+use super::token::{Grant, Token};
+use super::{Aim18, call};
+use crate::protocol::secret::Secret;
+use crate::upstream::{AskForToken, LoginError, ServiceLogin, UpstreamTokens};
+
+/// Logs the service account in.
+pub(super) struct Service(pub(super) Arc<Aim18>);
+
+#[async_trait]
+impl ServiceLogin for Service {
+    async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError> {
+        self.0.service_token(stale).await
+    }
+}
+
+impl Aim18 {
+    /// A token of the service account that is not `stale`.
+    pub(super) async fn service_token(
+        &self,
+        stale: Option<&Secret>,
+    ) -> Result<UpstreamTokens, LoginError> {
+        let account = self.service_account()?;
+        let ask = Ask {
+            aim18: self,
+            account,
+        };
+        self.shelf.token(&self.id, stale, &ask).await
+    }
+
+    /// Logs it in, whatever is on the shelf.
+    pub(super) async fn log_service_in(&self) -> Result<Token, LoginError> {
+        let ServiceAccount { username, password } = self.service_account()?;
+        self.tokens
+            .ask(&Grant::Password { username, password })
+            .await
+    }
+
+    /// Asks something with the service account's token; with a new one, if the one that is kept is refused.
+    pub(super) async fn ask_as_service<T, F>(
+        &self,
+        ask: impl Fn(Secret) -> F,
+    ) -> Result<T, call::Refused>
+    where
+        F: Future<Output = Result<T, call::Refused>>,
+    {
+        let kept = self.service_token(None).await?;
+        match ask(kept.access.clone()).await {
+            Err(call::Refused::Token(_)) => {}
+            answer => return answer,
+        }
+        let renewed = self.service_token(Some(&kept.access)).await?;
+        match ask(renewed.access).await {
+            Err(call::Refused::Token(told)) => Err(LoginError::Protocol(
+                format!("{told}; {}", call::FRESH_TOKEN_REFUSED).into(),
+            )
+            .into()),
+            answer => answer,
+        }
+    }
+
+    fn service_account(&self) -> Result<&ServiceAccount, LoginError> {
+        let account = self.settings.service_account.as_ref();
+        account.ok_or_else(|| LoginError::Protocol("service_account is not configured".into()))
+    }
+}
+
+/// One login.
+struct Ask<'a> {
+    aim18: &'a Aim18,
+    account: &'a ServiceAccount,
+}
+
+#[async_trait]
+impl AskForToken for Ask<'_> {
+    async fn ask(&self) -> Result<UpstreamTokens, LoginError> {
+        let ServiceAccount { username, password } = self.account;
+        let grant = Grant::Password { username, password };
+        let token = self.aim18.tokens.ask(&grant).await?;
+        Ok(self.aim18.upstream_tokens(token))
+    }
+}

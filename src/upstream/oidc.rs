@@ -1,0 +1,981 @@
+//! Any OpenID Provider as an upstream (OpenID Connect Core and Discovery 1.0): authorization code with PKCE, nonce and state.
+//! Everything that could be somebody else's is refused where it does not fit, and where it cannot be told (T44).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+use url::{Url, form_urlencoded};
+
+use super::outbound::{Answer, Http, bearer, excerpt};
+use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
+use super::{
+    CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, Probe, Recheck,
+    RedirectLogin, Renewal, Return, SignOff, SignOffTrip, Surroundings, Trip, Upstream,
+    UpstreamTokens,
+};
+use crate::clock::{Clock, UnixTime, random_bytes, random_id};
+use crate::protocol::claims::{Profile, RESERVED};
+use crate::protocol::ids::UpstreamId;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::jws::{SigningAlgorithm, half_hash, is_strict_compact};
+use crate::protocol::secret::{self, Secret};
+
+/// The ways to log in that this adapter has.
+pub const METHODS: &[LoginMethod] = &[LoginMethod::Redirect];
+
+/// Seconds for which the provider's documents are taken for current.
+const FRESH: i64 = 3600;
+/// Seconds after a failure in which they are not fetched again (T38), nor the keys for one more unknown `kid` (T47).
+const PAUSE: i64 = 30;
+/// Seconds by which the provider's clock may be off.
+const LEEWAY: i64 = 60;
+/// Seconds that an access token is good for when the provider does not say.
+const UNTOLD_LIFE: u32 = 300;
+/// Codes are some hundred characters; nothing that much longer is one.
+const MAX_CODE_BYTES: usize = 4096;
+/// More than any real name or address has; a longer one is left out rather than cut.
+const MAX_CLAIM_BYTES: usize = 512;
+
+/// One entry of `[[upstreams]]` with `kind = "oidc"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The provider's issuer, letter by letter as its discovery document says. No default.
+    pub issuer: String,
+    /// Our client there. No default.
+    pub client_id: String,
+    /// Its secret. Default: none, a public client.
+    #[serde(default)]
+    pub client_secret: Option<Secret>,
+    /// How the secret is sent. Default: `"client_secret_basic"`.
+    #[serde(default)]
+    pub token_endpoint_auth_method: AuthMethod,
+    /// What is asked for, with spaces between; `openid` always is. Default: `"openid profile email"`.
+    #[serde(default = "default_scope")]
+    pub scope: String,
+    /// The algorithms with which ID tokens may be signed. Default: all that this adapter knows.
+    #[serde(default = "default_algorithms")]
+    pub id_token_signed_response_alg: Vec<SigningAlgorithm>,
+    /// Whether an ID token without `at_hash` is refused; a wrong one always is. Default: false, since the code flow
+    /// need not have it (Core section 3.1.3.6).
+    #[serde(default)]
+    pub require_at_hash: bool,
+    /// The claim with the groups. Default: none.
+    #[serde(default)]
+    pub groups_claim: Option<String>,
+    /// Further claims, each with the provider's name for it. Default: none.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
+    /// Whether the provider's userinfo endpoint is asked, at the login and when it has to be known whether a person may
+    /// still come in. Default: true.
+    #[serde(default = "yes")]
+    pub userinfo: bool,
+    /// How long to wait for an answer. Default: `"10s"`.
+    #[serde(
+        default = "settings::default_timeout",
+        deserialize_with = "settings::duration"
+    )]
+    pub timeout: Duration,
+}
+
+/// How a client proves itself at the token endpoint (Core section 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// In the header.
+    #[default]
+    ClientSecretBasic,
+    /// In the body.
+    ClientSecretPost,
+}
+
+fn default_scope() -> String {
+    "openid profile email".to_owned()
+}
+
+fn default_algorithms() -> Vec<SigningAlgorithm> {
+    vec![
+        SigningAlgorithm::RS256,
+        SigningAlgorithm::PS256,
+        SigningAlgorithm::ES256,
+        SigningAlgorithm::EdDSA,
+    ]
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Settings {
+    /// What an administrator has to change.
+    pub fn problems(&self) -> Vec<SettingProblem> {
+        let mut problems = Problems::default();
+        match Url::parse(&self.issuer) {
+            Ok(url) => problems.base_url("issuer", &url, false),
+            Err(_) => problems.add("issuer", "is not an address; write https://.."),
+        }
+        problems.text("client_id", &self.client_id);
+        if let Some(secret) = &self.client_secret {
+            problems.secret("client_secret", secret);
+        }
+        if self.id_token_signed_response_alg.is_empty() {
+            problems.add(
+                "id_token_signed_response_alg",
+                "is empty, so no ID token could be taken; leave it out for all that are safe",
+            );
+        }
+        if let Some(claim) = &self.groups_claim {
+            problems.text("groups_claim", claim);
+        }
+        for (claim, theirs) in &self.claims {
+            let key = format!("claims.{claim}");
+            problems.text(key.clone(), theirs);
+            if RESERVED.contains(&claim.as_str()) {
+                problems.add(key, "is a name that tokens use themselves; choose another");
+            } else if Profile::NAMES.contains(&claim.as_str()) || claim == "groups" {
+                problems.add(
+                    key,
+                    "is told anyway; groups_claim names the claim with the groups",
+                );
+            }
+        }
+        problems.timeout("timeout", self.timeout);
+        problems.into_vec()
+    }
+
+    fn scope(&self) -> String {
+        let others = self
+            .scope
+            .split_whitespace()
+            .filter(|each| *each != "openid");
+        ["openid"]
+            .into_iter()
+            .chain(others)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// Opens an OpenID Provider. `login` is what the administrator offers.
+pub fn open(
+    id: UpstreamId,
+    label: String,
+    login: Vec<LoginMethod>,
+    settings: Settings,
+    surroundings: &Surroundings,
+) -> Result<Upstream, OpenError> {
+    check_open("oidc", METHODS, &login, settings.problems())?;
+    let site = Url::parse(&settings.issuer).map_err(|_| {
+        OpenError::Setting(SettingProblem {
+            key: "issuer".to_owned(),
+            problem: "is not an address".to_owned(),
+        })
+    })?;
+    let groups = settings.groups_claim.iter().map(|_| "groups".to_owned());
+    let claims = groups.chain(settings.claims.keys().cloned()).collect();
+    let userinfo = settings.userinfo;
+    let oidc = Arc::new(Oidc {
+        callback: surroundings.issuer.callback(&id),
+        settings,
+        site,
+        http: surroundings.http.clone(),
+        clock: surroundings.clock.clone(),
+        provider: Mutex::default(),
+    });
+    let own = || Adapter(Arc::clone(&oidc));
+    Ok(Upstream {
+        redirect: Some(Box::new(own())),
+        callback: Some(Box::new(own())),
+        renewal: Some(Box::new(own())),
+        recheck: userinfo.then(|| Box::new(own()) as Box<dyn Recheck>),
+        sign_off: Some(Box::new(own())),
+        claims,
+        ..Upstream::new(id, label, login, Box::new(own()))
+    })
+}
+
+/// One provider.
+struct Oidc {
+    settings: Settings,
+    site: Url,
+    /// Our address that is registered there.
+    callback: String,
+    http: Http,
+    clock: Clock,
+    provider: Mutex<Cached>,
+}
+
+struct Adapter(Arc<Oidc>);
+
+/// What is known of the provider. Held while fetching, so that one request serves all who wait.
+#[derive(Default)]
+struct Cached {
+    metadata: Option<(Arc<Metadata>, UnixTime)>,
+    keys: Option<(Arc<JwkSet>, UnixTime)>,
+    /// Why the last fetch failed, whether by an outage, and when.
+    failure: Option<(String, bool, UnixTime)>,
+}
+
+/// The discovery document (Discovery section 3), as far as it is of use here.
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    issuer: String,
+    authorization_endpoint: Url,
+    token_endpoint: Url,
+    jwks_uri: Url,
+    userinfo_endpoint: Option<Url>,
+    end_session_endpoint: Option<Url>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+/// What a trip remembers, sealed in the browser's cookie.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    nonce: String,
+    verifier: String,
+}
+
+/// An answer of the token endpoint (Core section 3.1.3.3).
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(deserialize_with = "secret::from_answer", default)]
+    access_token: Option<Secret>,
+    token_type: Option<String>,
+    #[serde(deserialize_with = "secret::from_answer", default)]
+    refresh_token: Option<Secret>,
+    #[serde(deserialize_with = "secret::from_answer", default)]
+    id_token: Option<Secret>,
+    expires_in: Option<u32>,
+}
+
+fn nonsense(what: impl Into<String>) -> LoginError {
+    LoginError::Protocol(what.into().into())
+}
+
+impl Oidc {
+    /// The discovery document, fetched at the first use and once an hour.
+    async fn metadata(&self) -> Result<Arc<Metadata>, LoginError> {
+        let cached = &mut *self.provider.lock().await;
+        let now = self.clock.now();
+        if let Some((metadata, since)) = &cached.metadata
+            && now - since < FRESH
+        {
+            return Ok(Arc::clone(metadata));
+        }
+        let fetched = match cached.recent_failure(now) {
+            Some(failure) => Err(failure),
+            None => self.fetch_metadata().await,
+        };
+        match fetched {
+            Ok(metadata) => {
+                let metadata = Arc::new(metadata);
+                cached.metadata = Some((Arc::clone(&metadata), now));
+                cached.failure = None;
+                Ok(metadata)
+            }
+            Err(error) => {
+                cached.remember(&error, now);
+                // What was good an hour ago is better than nobody logging in.
+                let old = cached.metadata.as_ref();
+                old.map(|(old, _)| Arc::clone(old)).ok_or(error)
+            }
+        }
+    }
+
+    async fn fetch_metadata(&self) -> Result<Metadata, LoginError> {
+        let issuer = self.settings.issuer.trim_end_matches('/');
+        let url = format!("{issuer}/.well-known/openid-configuration");
+        let url = Url::parse(&url).map_err(|_| nonsense("the issuer is no address"))?;
+        let metadata: Metadata = self.fetch(url, "the discovery document").await?;
+        // Discovery section 4.3: otherwise whoever answers there could speak for another.
+        if metadata.issuer != self.settings.issuer {
+            return Err(nonsense(format!(
+                "the discovery document is that of {}; write issuer exactly as it says",
+                excerpt(&metadata.issuer, &[])
+            )));
+        }
+        let mut endpoints = vec![
+            &metadata.authorization_endpoint,
+            &metadata.token_endpoint,
+            &metadata.jwks_uri,
+        ];
+        endpoints.extend(&metadata.userinfo_endpoint);
+        endpoints.extend(&metadata.end_session_endpoint);
+        for endpoint in endpoints {
+            let mut problems = Problems::default();
+            let bare = {
+                let mut bare = endpoint.clone();
+                bare.set_query(None);
+                bare
+            };
+            problems.base_url(
+                "",
+                &bare,
+                self.site.scheme() == "http" && is_local(endpoint),
+            );
+            if !problems.into_vec().is_empty() {
+                return Err(nonsense(
+                    "the discovery document names an endpoint without https",
+                ));
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// The keys; fetched anew, though not more often than every half a minute, when none is called `kid`.
+    async fn keys(&self, kid: Option<&str>) -> Result<Arc<JwkSet>, LoginError> {
+        let metadata = self.metadata().await?;
+        let cached = &mut *self.provider.lock().await;
+        let now = self.clock.now();
+        if let Some((keys, since)) = &cached.keys {
+            let age = now - since;
+            let known = kid.is_none_or(|kid| keys.find(kid).is_some());
+            if age < PAUSE || known && age < FRESH {
+                return Ok(Arc::clone(keys));
+            }
+        }
+        if let Some(failure) = cached.recent_failure(now) {
+            return Err(failure);
+        }
+        match self.fetch_keys(&metadata).await {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                cached.keys = Some((Arc::clone(&keys), now));
+                Ok(keys)
+            }
+            Err(error) => {
+                cached.remember(&error, now);
+                Err(error)
+            }
+        }
+    }
+
+    async fn fetch_keys(&self, metadata: &Metadata) -> Result<JwkSet, LoginError> {
+        let document: Value = self.fetch(metadata.jwks_uri.clone(), "the keys").await?;
+        let keys = document.get("keys").and_then(Value::as_array);
+        let keys = keys.ok_or_else(|| nonsense("the keys are no JSON Web Key Set"))?;
+        // A key of a kind that is not known here must not hide the others (RFC 7517 section 5).
+        let known = keys
+            .iter()
+            .filter_map(|key| Jwk::deserialize(key).ok())
+            .filter(|key| {
+                matches!(
+                    key.algorithm,
+                    AlgorithmParameters::RSA(_)
+                        | AlgorithmParameters::EllipticCurve(_)
+                        | AlgorithmParameters::OctetKeyPair(_)
+                )
+            });
+        Ok(JwkSet {
+            keys: known.collect(),
+        })
+    }
+
+    async fn fetch<T: serde::de::DeserializeOwned>(
+        &self,
+        url: Url,
+        what: &str,
+    ) -> Result<T, LoginError> {
+        let answer = self
+            .http
+            .get(url, HeaderMap::new(), self.settings.timeout)
+            .await?;
+        let told = || format!("{what}: {}", answer.describe());
+        if answer.is_outage() {
+            return Err(LoginError::Unavailable(told().into()));
+        }
+        let document = answer.status.is_success().then(|| answer.json()).flatten();
+        document.ok_or_else(|| nonsense(told()))
+    }
+
+    /// Asks the token endpoint, once.
+    async fn ask(&self, form: &[(&str, &str)]) -> Result<TokenAnswer, LoginError> {
+        let metadata = self.metadata().await?;
+        let Settings {
+            client_id,
+            client_secret,
+            token_endpoint_auth_method: method,
+            ..
+        } = &self.settings;
+        let mut headers = HeaderMap::new();
+        let mut form = form.to_vec();
+        match (client_secret, method) {
+            (Some(secret), AuthMethod::ClientSecretBasic) => {
+                headers.insert(AUTHORIZATION, basic(client_id, secret)?);
+            }
+            (Some(secret), AuthMethod::ClientSecretPost) => form.extend([
+                ("client_id", client_id.as_str()),
+                ("client_secret", secret.expose()),
+            ]),
+            (None, _) => form.push(("client_id", client_id)),
+        }
+        let url = metadata.token_endpoint.clone();
+        let timeout = self.settings.timeout;
+        let answer = self
+            .http
+            .post_form_with(url, headers, &form, timeout)
+            .await?;
+        if answer.status.is_success()
+            && let Some(tokens) = answer.json::<TokenAnswer>()
+        {
+            return Ok(tokens);
+        }
+        Err(refusal(&answer, "the token endpoint"))
+    }
+
+    /// Verifies an ID token (Core section 3.1.3.7). `nonce` is that of the trip; a renewal has none.
+    async fn verify(
+        &self,
+        token: &Secret,
+        access: &Secret,
+        nonce: Option<&str>,
+    ) -> Result<Map<String, Value>, LoginError> {
+        let token = token.expose();
+        if !is_strict_compact(token) {
+            return Err(nonsense("the ID token is no compact JWS"));
+        }
+        let header = header(token).ok_or_else(|| nonsense("the ID token has no header"))?;
+        let text = |name: &str| header.get(name).and_then(Value::as_str);
+        let allowed = &self.settings.id_token_signed_response_alg;
+        let algorithm = text("alg").and_then(|alg| {
+            let mut allowed = allowed.iter();
+            allowed.find(|known| known.as_str() == alg).copied()
+        });
+        let algorithm =
+            algorithm.ok_or_else(|| nonsense("the ID token is signed with none of the algorithms of id_token_signed_response_alg"))?;
+        if header.contains_key("crit")
+            || text("typ").is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"))
+        {
+            return Err(nonsense("the ID token's header is none of an ID token's"));
+        }
+        let keys = self.keys(text("kid")).await?;
+        let key = pick(&keys, text("kid"), algorithm)?;
+        let mut rules = Validation::new(jwa(algorithm));
+        // Times are held against our own clock, and every claim's type is looked at (T40).
+        rules.validate_exp = false;
+        rules.validate_aud = false;
+        rules.required_spec_claims.clear();
+        let verified = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &rules)
+            .map_err(|error| nonsense(format!("the ID token does not verify: {error}")))?;
+        self.check(&verified.claims, nonce)?;
+        let expected = half_hash(algorithm, access.expose());
+        match verified.claims.get("at_hash") {
+            None if !self.settings.require_at_hash => {}
+            Some(Value::String(hash)) if *hash == expected => {}
+            _ => return Err(nonsense("at_hash does not fit the access token")),
+        }
+        Ok(verified.claims)
+    }
+
+    fn check(&self, claims: &Map<String, Value>, nonce: Option<&str>) -> Result<(), LoginError> {
+        let refuse = |what: &str| Err(nonsense(format!("the ID token: {what}")));
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let time = |name: &str| claims.get(name).and_then(Value::as_i64);
+        let ours = self.settings.client_id.as_str();
+        if text("iss") != Some(self.settings.issuer.as_str()) {
+            return refuse("iss is another's");
+        }
+        let (is_ours, several) = match claims.get("aud") {
+            Some(Value::String(one)) => (one == ours, false),
+            Some(Value::Array(all)) => (
+                all.iter().all(Value::is_string) && all.iter().any(|each| each == ours),
+                all.len() > 1,
+            ),
+            _ => (false, false),
+        };
+        if !is_ours {
+            return refuse("aud is not our client");
+        }
+        match claims.get("azp") {
+            None if several => return refuse("it has several audiences and no azp"),
+            Some(azp) if azp != ours => return refuse("azp is not our client"),
+            _ => {}
+        }
+        let now = self.clock.now();
+        if time("exp").is_none_or(|exp| exp.saturating_add(LEEWAY) <= now) {
+            return refuse("it has expired, or exp is no time");
+        }
+        if time("iat").is_none_or(|iat| iat.saturating_sub(LEEWAY) > now) {
+            return refuse("iat is in the future, or no time");
+        }
+        if claims.contains_key("nbf")
+            && time("nbf").is_none_or(|nbf| nbf.saturating_sub(LEEWAY) > now)
+        {
+            return refuse("nbf is in the future, or no time");
+        }
+        if subject_of(claims).is_none() {
+            return refuse("sub is missing or no subject");
+        }
+        if let Some(nonce) = nonce
+            && text("nonce") != Some(nonce)
+        {
+            return refuse("nonce is not that of the request");
+        }
+        Ok(())
+    }
+
+    /// What userinfo tells of the person `subject` (Core section 5.3), if there is such an endpoint.
+    async fn userinfo(
+        &self,
+        access: &Secret,
+        subject: &str,
+    ) -> Result<Option<Map<String, Value>>, LoginError> {
+        let metadata = self.metadata().await?;
+        let (Some(url), true) = (&metadata.userinfo_endpoint, self.settings.userinfo) else {
+            return Ok(None);
+        };
+        let headers = bearer(access.expose()).map_err(LoginError::Protocol)?;
+        let answer = self
+            .http
+            .get(url.clone(), headers, self.settings.timeout)
+            .await?;
+        let told = || format!("userinfo: {}", answer.describe());
+        if answer.status == 401 {
+            return Err(LoginError::BadCredentials(Some(told().into())));
+        }
+        if answer.is_outage() {
+            return Err(LoginError::Unavailable(told().into()));
+        }
+        let claims = answer.status.is_success().then(|| answer.json()).flatten();
+        let claims: Map<String, Value> = claims.ok_or_else(|| nonsense(told()))?;
+        // Core section 5.3.2: or it could be anybody's.
+        if subject_of(&claims) != Some(subject) {
+            return Err(nonsense("userinfo is about somebody else"));
+        }
+        Ok(Some(claims))
+    }
+
+    /// Lays what `claims` tell over `profile`.
+    fn fill(&self, profile: &mut Profile, claims: &Map<String, Value>) {
+        let text = |name: &str| claims.get(name).and_then(text);
+        for (name, field) in [
+            ("name", &mut profile.name),
+            ("given_name", &mut profile.given_name),
+            ("family_name", &mut profile.family_name),
+            ("preferred_username", &mut profile.preferred_username),
+        ] {
+            if let Some(told) = text(name) {
+                *field = Some(told);
+            }
+        }
+        if let Some(email) = text("email") {
+            profile.email = Some(email);
+            profile.email_verified = match claims.get("email_verified") {
+                Some(Value::Bool(verified)) => Some(*verified),
+                Some(Value::String(verified)) => verified.parse().ok(),
+                _ => None,
+            };
+        }
+        let groups = self.settings.groups_claim.as_ref();
+        match groups.and_then(|claim| claims.get(claim)) {
+            Some(Value::Array(all)) => profile.groups = all.iter().filter_map(self::text).collect(),
+            Some(one) => profile.groups = self::text(one).into_iter().collect(),
+            None => {}
+        }
+        for (ours, theirs) in &self.settings.claims {
+            let value = match claims.get(theirs) {
+                Some(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.clone()),
+                Some(value) => self::text(value).map(Value::String),
+                None => None,
+            };
+            profile
+                .more
+                .extend(value.map(|value| (ours.clone(), value)));
+        }
+    }
+
+    fn expires_at(&self, answer: &TokenAnswer) -> UnixTime {
+        self.clock.now() + i64::from(answer.expires_in.unwrap_or(UNTOLD_LIFE))
+    }
+}
+
+impl Cached {
+    fn recent_failure(&self, now: UnixTime) -> Option<LoginError> {
+        let (told, outage, at) = self.failure.as_ref()?;
+        (now - at < PAUSE).then(|| {
+            if *outage {
+                LoginError::Unavailable(told.clone().into())
+            } else {
+                nonsense(told.clone())
+            }
+        })
+    }
+
+    fn remember(&mut self, error: &LoginError, now: UnixTime) {
+        if self.recent_failure(now).is_none() {
+            let outage = matches!(error, LoginError::Unavailable(_));
+            self.failure = Some((crate::protocol::error::chain(error), outage, now));
+        }
+    }
+}
+
+/// Whether nothing sent there leaves the machine.
+fn is_local(url: &Url) -> bool {
+    Issuer::parse(&url.origin().ascii_serialization()).is_ok() && url.scheme() == "http"
+}
+
+/// RFC 6749 section 2.3.1: both halves are form-encoded first.
+fn basic(client_id: &str, secret: &Secret) -> Result<HeaderValue, LoginError> {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encode(client_id), encode(secret.expose()));
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
+        .map_err(|error| LoginError::Protocol(error.into()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What an answer without tokens means (RFC 6749 section 5.2). Its description may repeat what we sent, and stays unread.
+fn refusal(answer: &Answer, what: &str) -> LoginError {
+    let body = answer.json::<Value>();
+    let error = body.as_ref().and_then(|body| body.get("error")?.as_str());
+    let told = format!(
+        "{what}: {} ({})",
+        excerpt(error.unwrap_or("no reason given"), &[]),
+        answer.describe()
+    );
+    match error {
+        Some("invalid_grant") => LoginError::BadCredentials(Some(told.into())),
+        Some("invalid_client" | "unauthorized_client") => nonsense(format!(
+            "{told}; look at client_id, client_secret and token_endpoint_auth_method"
+        )),
+        _ if answer.is_outage() => LoginError::Unavailable(told.into()),
+        _ => nonsense(told),
+    }
+}
+
+fn header(token: &str) -> Option<Map<String, Value>> {
+    let part = token.split('.').next()?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// The key that signed: by its name, or the only one of its kind. A secret key is none (T39).
+fn pick(
+    keys: &JwkSet,
+    kid: Option<&str>,
+    algorithm: SigningAlgorithm,
+) -> Result<DecodingKey, LoginError> {
+    let fits = |key: &&Jwk| {
+        let is_such = matches!(
+            (&key.algorithm, algorithm),
+            (
+                AlgorithmParameters::RSA(_),
+                SigningAlgorithm::RS256 | SigningAlgorithm::PS256
+            ) | (
+                AlgorithmParameters::EllipticCurve(_),
+                SigningAlgorithm::ES256
+            ) | (
+                AlgorithmParameters::OctetKeyPair(_),
+                SigningAlgorithm::EdDSA
+            )
+        );
+        let told = key.common.key_algorithm.map(|told| told.to_string());
+        is_such
+            && kid.is_none_or(|kid| key.common.key_id.as_deref() == Some(kid))
+            && told.is_none_or(|told| told == algorithm.as_str())
+            && !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption))
+    };
+    let mut fitting = keys.keys.iter().filter(fits);
+    match (fitting.next(), fitting.next()) {
+        (Some(key), None) => DecodingKey::from_jwk(key)
+            .map_err(|error| nonsense(format!("the key of the ID token is unusable: {error}"))),
+        (None, _) => Err(nonsense("the provider has no key that fits the ID token")),
+        (Some(_), Some(_)) => Err(nonsense("several keys fit the ID token")),
+    }
+}
+
+const fn jwa(algorithm: SigningAlgorithm) -> Algorithm {
+    match algorithm {
+        SigningAlgorithm::RS256 => Algorithm::RS256,
+        SigningAlgorithm::PS256 => Algorithm::PS256,
+        SigningAlgorithm::ES256 => Algorithm::ES256,
+        SigningAlgorithm::EdDSA => Algorithm::EdDSA,
+    }
+}
+
+/// Core section 2: at most 255 ASCII characters.
+fn subject_of(claims: &Map<String, Value>) -> Option<&str> {
+    let subject = claims.get("sub")?.as_str()?;
+    let fine = !subject.is_empty() && subject.len() <= 255;
+    fine.then_some(subject)
+}
+
+/// Text fit for a claim.
+fn text(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim();
+    let fine =
+        !text.is_empty() && text.len() <= MAX_CLAIM_BYTES && !text.chars().any(char::is_control);
+    fine.then(|| text.to_owned())
+}
+
+#[async_trait]
+impl RedirectLogin for Adapter {
+    fn site(&self) -> &Url {
+        &self.0.site
+    }
+
+    async fn start(&self, trip: &Trip<'_>) -> Result<Departure, LoginError> {
+        let metadata = self.0.metadata().await?;
+        let kept = Kept {
+            nonce: random_id(),
+            verifier: URL_SAFE_NO_PAD.encode(random_bytes::<32>()),
+        };
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(kept.verifier.as_bytes()));
+        let mut url = metadata.authorization_endpoint.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            for (name, value) in [
+                ("response_type", "code"),
+                ("client_id", &self.0.settings.client_id),
+                ("redirect_uri", trip.callback.as_str()),
+                ("scope", &self.0.settings.scope()),
+                ("state", trip.state),
+                ("nonce", &kept.nonce),
+                ("code_challenge", &challenge),
+                ("code_challenge_method", "S256"),
+            ] {
+                query.append_pair(name, value);
+            }
+            if trip.reauthenticate {
+                query.append_pair("prompt", "login");
+            }
+        }
+        let kept = serde_json::to_string(&kept).map_err(|error| nonsense(error.to_string()))?;
+        Ok(Departure {
+            url,
+            kept: Some(kept),
+        })
+    }
+}
+
+#[async_trait]
+impl CallbackLogin for Adapter {
+    fn always_returns_state(&self) -> bool {
+        true
+    }
+
+    fn code_parameter(&self) -> &str {
+        CODE
+    }
+
+    async fn finish(&self, back: &Return<'_>) -> Result<Identity, LoginError> {
+        let oidc = &self.0;
+        let unreadable = |error| LoginError::Protocol(Box::new(error));
+        let metadata = oidc.metadata().await?;
+        // RFC 9207 section 2.4: before anything else in the answer counts (T27).
+        match back.answer.get("iss").map_err(unreadable)? {
+            Some(iss) if iss == oidc.settings.issuer => {}
+            None if !metadata.authorization_response_iss_parameter_supported => {}
+            _ => return Err(nonsense("the answer's iss is not this provider")),
+        }
+        match back.answer.get("error").map_err(unreadable)? {
+            None => {}
+            Some("access_denied") => return Err(LoginError::Cancelled),
+            Some(error) => {
+                let told = format!("the provider answers error={}", excerpt(error, &[]));
+                return Err(nonsense(told));
+            }
+        }
+        let code = back
+            .answer
+            .get_capped(CODE, MAX_CODE_BYTES)
+            .map_err(unreadable)?
+            .ok_or_else(|| nonsense("the provider sent no code"))?;
+        let kept = back
+            .kept
+            .and_then(|kept| serde_json::from_str::<Kept>(kept).ok());
+        let kept = kept.ok_or_else(|| nonsense("nothing is known of the trip"))?;
+        let answer = oidc
+            .ask(&[
+                ("grant_type", "authorization_code"),
+                ("code", code),
+                ("redirect_uri", back.callback.as_str()),
+                ("code_verifier", &kept.verifier),
+            ])
+            .await?;
+        let expires_at = oidc.expires_at(&answer);
+        let (access, id_token) = match (answer.access_token, answer.id_token) {
+            (Some(access), Some(id_token)) if is_bearer(answer.token_type.as_deref()) => {
+                (access, id_token)
+            }
+            _ => {
+                return Err(nonsense(
+                    "the answer lacks a Bearer access token or an ID token",
+                ));
+            }
+        };
+        let claims = oidc.verify(&id_token, &access, Some(&kept.nonce)).await?;
+        let subject = subject_of(&claims).unwrap_or_default().to_owned();
+        let mut profile = Profile::default();
+        oidc.fill(&mut profile, &claims);
+        // A token that was just given and is not taken there is the provider's fault, not the person's.
+        let told = oidc
+            .userinfo(&access, &subject)
+            .await
+            .map_err(|error| match error {
+                LoginError::BadCredentials(Some(source)) => LoginError::Protocol(source),
+                other => other,
+            })?;
+        if let Some(claims) = told {
+            oidc.fill(&mut profile, &claims);
+        }
+        let amr = claims.get("amr").and_then(Value::as_array);
+        let amr = amr.into_iter().flatten().filter_map(text).collect();
+        Ok(Identity {
+            profile,
+            amr,
+            tokens: Some(UpstreamTokens {
+                access,
+                refresh: answer.refresh_token,
+                expires_at,
+                application: None,
+                subject: Some(subject.clone()),
+                sign_off_hint: Some(id_token),
+            }),
+            subject,
+        })
+    }
+}
+
+const CODE: &str = "code";
+
+fn is_bearer(token_type: Option<&str>) -> bool {
+    token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("Bearer"))
+}
+
+#[async_trait]
+impl Renewal for Adapter {
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError> {
+        let none = || LoginError::BadCredentials(Some("the provider gave no refresh token".into()));
+        let refresh = tokens.refresh.as_ref().ok_or_else(none)?;
+        let answer = self
+            .0
+            .ask(&[
+                ("grant_type", "refresh_token"),
+                ("refresh_token", refresh.expose()),
+            ])
+            .await?;
+        let expires_at = self.0.expires_at(&answer);
+        let access = answer
+            .access_token
+            .filter(|_| is_bearer(answer.token_type.as_deref()))
+            .ok_or_else(|| nonsense("the answer lacks a Bearer access token"))?;
+        // Core section 12.2: an ID token there is about the same person.
+        if let Some(id_token) = &answer.id_token {
+            let claims = self.0.verify(id_token, &access, None).await?;
+            let told = subject_of(&claims);
+            if tokens
+                .subject
+                .as_deref()
+                .is_some_and(|known| told != Some(known))
+            {
+                return Err(nonsense("the renewed ID token is somebody else's"));
+            }
+        }
+        Ok(UpstreamTokens {
+            access,
+            refresh: answer.refresh_token.or_else(|| tokens.refresh.clone()),
+            expires_at,
+            application: None,
+            subject: tokens.subject.clone(),
+            sign_off_hint: answer.id_token.or_else(|| tokens.sign_off_hint.clone()),
+        })
+    }
+}
+
+#[async_trait]
+impl Recheck for Adapter {
+    /// What userinfo does not tell (an ID token may have) stays as it was.
+    async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError> {
+        let none = || nonsense("there is no token of the person's to ask with");
+        let tokens = person.tokens.ok_or_else(none)?;
+        let told = self.0.userinfo(&tokens.access, person.subject).await?;
+        let told = told.ok_or_else(|| nonsense("the provider has no userinfo endpoint"))?;
+        let mut profile = person.profile.clone();
+        self.0.fill(&mut profile, &told);
+        Ok(profile)
+    }
+}
+
+#[async_trait]
+impl SignOff for Adapter {
+    async fn start(&self, back: &Url, tokens: Option<&UpstreamTokens>) -> Option<SignOffTrip> {
+        let metadata = self.0.metadata().await.ok()?;
+        let mut url = metadata.end_session_endpoint.clone()?;
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(hint) = tokens.and_then(|tokens| tokens.sign_off_hint.as_ref()) {
+                query.append_pair("id_token_hint", hint.expose());
+            }
+            query.append_pair("client_id", &self.0.settings.client_id);
+            query.append_pair("post_logout_redirect_uri", back.as_str());
+        }
+        Some(SignOffTrip {
+            url,
+            comes_back: true,
+        })
+    }
+}
+
+#[async_trait]
+impl Probe for Adapter {
+    async fn probe(&self) -> Vec<Finding> {
+        let finding = |what: &str, outcome: Result<String, LoginError>| Finding {
+            what: what.to_owned(),
+            outcome: outcome.map_err(|error| Finding::failure(&error)),
+        };
+        let metadata = match self.0.fetch_metadata().await {
+            Ok(metadata) => metadata,
+            Err(error) => return vec![finding("discovery", Err(error))],
+        };
+        let keys = self.0.fetch_keys(&metadata).await.and_then(|keys| {
+            let count = keys.keys.len();
+            let told = format!("{count} of kinds that are known here");
+            (count > 0)
+                .then_some(told)
+                .ok_or_else(|| nonsense("no key is of a kind that is known here"))
+        });
+        // A code that nobody gave is refused once the client is known.
+        let made_up = random_id();
+        let asked = self
+            .0
+            .ask(&[
+                ("grant_type", "authorization_code"),
+                ("code", &made_up),
+                ("redirect_uri", &self.0.callback),
+                (
+                    "code_verifier",
+                    &URL_SAFE_NO_PAD.encode(random_bytes::<32>()),
+                ),
+            ])
+            .await;
+        let token = match asked {
+            Err(LoginError::BadCredentials(_)) => {
+                Ok("knows our client, and refuses a code that nobody gave".to_owned())
+            }
+            Ok(_) => Err(nonsense("gave tokens for a code that nobody gave")),
+            Err(error) => Err(error),
+        };
+        let told = format!(
+            "found; the callback to register there is {}",
+            self.0.callback
+        );
+        vec![
+            finding("discovery", Ok(told)),
+            finding("keys", keys),
+            finding("token endpoint", token),
+        ]
+    }
+}

@@ -1,0 +1,302 @@
+//! The account page: what a person sees of their logins, sessions and apps, and ends; logins that no client asked for.
+
+use portico::simulator::people;
+
+use crate::harness::browser::{Browser, Page};
+use crate::harness::server::{START, TestServer};
+use crate::harness::steps::SESSION;
+
+const JO: (&str, &str) = (people::JO_SMITH.username, people::JO_SMITH.password);
+
+/// A form of the account page, by its button.
+fn form(action: &str) -> String {
+    format!("form:has(button[value={action}])")
+}
+
+/// Presses the button of the first such form.
+async fn press(browser: &mut Browser, page: &Page, action: &str) -> Page {
+    browser
+        .submit(page, &form(action), &[("action", action)])
+        .await
+}
+
+/// Signs in on the account page.
+async fn sign_in(server: &TestServer, browser: &mut Browser) -> Page {
+    let page = browser.open(server.url("/account")).await;
+    let page = browser.sign_in(&page, "members", JO).await;
+    assert_eq!(page.url.path(), "/account", "{}", page.body);
+    assert_eq!(page.status, 200);
+    page
+}
+
+async fn offline_tokens(server: &TestServer, browser: &mut Browser) -> String {
+    let scope = ("scope", "openid profile offline_access");
+    let page = browser.open(server.authorize_url("spa", &[scope])).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    tokens.text("refresh_token").to_owned()
+}
+
+/// The same pages as for an app, ending here.
+#[tokio::test]
+async fn who_is_not_signed_in_signs_in_first() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = browser.open(server.url("/account")).await;
+    assert!(page.is_login());
+    assert_eq!(page.text("h1").unwrap(), "Sign in to your account");
+    let wrong = browser.sign_in(&page, "members", (JO.0, "wrong")).await;
+    assert_eq!(wrong.status, 422);
+    let page = browser.sign_in(&wrong, "members", JO).await;
+    assert_eq!(page.url.path(), "/account");
+    assert_eq!(page.text("h1").unwrap(), "Your account");
+    assert!(page.body.contains("You are signed in as Jo Smith."));
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert!(
+        page.header("content-security-policy")
+            .contains("script-src 'none'")
+    );
+    // By aiM18's own page, too.
+    let mut browser = Browser::new();
+    let page = browser
+        .log_in_at_aim18(server.url("/account"), people::ANN_LEE)
+        .await;
+    assert!(
+        page.body.contains("You are signed in as Ann Lee."),
+        "{}",
+        page.body
+    );
+}
+
+/// T30: a flow of our own gives no code, and none of its values is an address (T7).
+#[tokio::test]
+async fn a_login_for_the_account_page_leads_there_and_nowhere_else() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = browser
+        .open(server.url("/account?return_to=https://evil.example/&next=//evil.example"))
+        .await;
+    let fields = [
+        ("username", JO.0),
+        ("password", JO.1),
+        ("return_to", "https://evil.example/"),
+    ];
+    let page = browser.choose(&page, "members").await;
+    let answer = browser
+        .submit_only(&page, crate::harness::browser::PASSWORD_FORM, &fields)
+        .await;
+    let resume = answer.location().unwrap();
+    assert_eq!(resume.path(), "/authorize/resume");
+    let answer = browser.get(resume.as_str()).await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(answer.header("location"), "/account");
+    // The flow has ended: the back button finds a way on.
+    let done = browser.get(resume.as_str()).await;
+    assert_eq!(done.attribute("main a", "href").unwrap(), "/account");
+}
+
+/// T25: the login page of the account needs this browser's flow cookie, like every other.
+#[tokio::test]
+async fn the_login_of_the_account_page_needs_its_cookie() {
+    let server = TestServer::start().await;
+    let mut attacker = Browser::new();
+    let page = attacker.open(server.url("/account")).await;
+    let page = attacker.choose(&page, "members").await;
+    let (action, fields) = page.form(crate::harness::browser::PASSWORD_FORM);
+    let mut fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    fields.retain(|(name, _)| !matches!(*name, "username" | "password"));
+    fields.extend([("username", JO.0), ("password", JO.1)]);
+    let mut victim = Browser::new();
+    let refused = victim.post(action.as_str(), &fields).await;
+    assert_eq!(refused.status, 400);
+    assert!(victim.cookie(&server, SESSION).is_none());
+}
+
+#[tokio::test]
+async fn the_page_shows_logins_sessions_and_apps() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser).await;
+    offline_tokens(&server, &mut browser).await;
+    server.clock.advance(7200);
+    let mut other = Browser::new();
+    sign_in(&server, &mut other).await;
+    let page = other.open(server.url("/account")).await;
+    for text in [
+        "Member login",
+        "Jo Smith",
+        "(this browser)",
+        "signed in: 2023-11-14 22:13 UTC",
+        "signed in: 2023-11-15 00:13 UTC",
+        "Browser app",
+        "keep this access when you are not there",
+    ] {
+        assert!(
+            page.text("main").unwrap().contains(text),
+            "{text}: {}",
+            page.body
+        );
+    }
+    assert_eq!(START, 1_700_000_000, "the times above are this one's");
+    assert_eq!(page.values("input[name=session]").len(), 2);
+    // The only login is not offered to be removed.
+    assert!(page.attribute("button[value=unlink]", "name").is_none());
+    assert!(
+        !page
+            .body
+            .contains(browser.session(&server).unwrap().as_str())
+    );
+}
+
+/// T14: every button of the page is bound to the session by its token; and a session of somebody else is not theirs to end
+/// (T59).
+#[tokio::test]
+async fn a_form_that_the_page_did_not_make_for_this_session_is_refused() {
+    let server = TestServer::start().await;
+    let mut jo = Browser::new();
+    let page = sign_in(&server, &mut jo).await;
+    let token = page.attribute("input[name=form_token]", "value").unwrap();
+    let session = page.attribute("input[name=session]", "value").unwrap();
+    let mut zoe = Browser::new();
+    let hers = zoe.open(server.url("/account")).await;
+    let hers = zoe.sign_in_as(&hers, people::ZOE).await;
+    let her_token = hers.attribute("input[name=form_token]", "value").unwrap();
+    let url = server.url("/account");
+    for action in ["link", "unlink", "end_session", "end_all", "end_app"] {
+        let mut fields = vec![
+            ("action", action),
+            ("session", session.as_str()),
+            ("client_id", "spa"),
+            ("upstream", "members"),
+            ("subject", "x"),
+        ];
+        let refused = jo.post(&url, &fields).await;
+        assert_eq!(refused.status, 400, "{action} without a token");
+        fields.push(("form_token", her_token.as_str()));
+        let refused = jo.post(&url, &fields).await;
+        assert_eq!(refused.status, 400, "{action} with another session's token");
+        fields.pop();
+        fields.push(("form_token", token.as_str()));
+        let refused = jo.post_cross_site(&url, &fields).await;
+        assert_eq!(refused.status, 400, "{action} across sites");
+    }
+    let unknown = [("action", "toString"), ("form_token", token.as_str())];
+    assert_eq!(jo.post(&url, &unknown).await.status, 400);
+    // Zoe's token is good for what is Zoe's.
+    let fields = [
+        ("action", "end_session"),
+        ("session", session.as_str()),
+        ("form_token", her_token.as_str()),
+    ];
+    assert_eq!(zoe.post(&url, &fields).await.status, 303);
+    let still = jo.open(&url).await;
+    assert_eq!(still.text("h1").unwrap(), "Your account");
+}
+
+#[tokio::test]
+async fn another_session_is_ended_and_this_one() {
+    let server = TestServer::start().await;
+    let mut here = Browser::new();
+    let mut there = Browser::new();
+    sign_in(&server, &mut there).await;
+    let refresh_token = offline_tokens(&server, &mut there).await;
+    server.clock.advance(60);
+    let page = sign_in(&server, &mut here).await;
+    // The last used comes first: that is this browser's.
+    let sessions = page.values("input[name=session]");
+    assert_eq!(sessions.len(), 2);
+    let fields = [("action", "end_session"), ("session", sessions[1].as_str())];
+    let page = here.submit(&page, &form("end_session"), &fields).await;
+    assert_eq!(page.values("input[name=session]"), sessions[..1]);
+    assert!(there.open(server.url("/account")).await.is_login());
+    // As after every logout: what has offline_access lives on, until it is ended by itself.
+    assert_eq!(server.refresh("spa", &refresh_token).await.status, 200);
+
+    let page = press(&mut here, &page, "end_session").await;
+    assert_eq!(page.text("h1").unwrap(), "You are signed out");
+    assert!(here.cookie(&server, SESSION).is_none());
+    assert!(here.open(server.url("/account")).await.is_login());
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_all_sessions_and_all_tokens() {
+    let server = TestServer::start().await;
+    let (mut here, mut there) = (Browser::new(), Browser::new());
+    sign_in(&server, &mut there).await;
+    let refresh_token = offline_tokens(&server, &mut there).await;
+    let page = sign_in(&server, &mut here).await;
+    let page = press(&mut here, &page, "end_all").await;
+    assert_eq!(page.text("h1").unwrap(), "You are signed out");
+    assert!(here.cookie(&server, SESSION).is_none());
+    assert!(there.open(server.url("/account")).await.is_login());
+    let refused = server.refresh("spa", &refresh_token).await;
+    refused.assert_error(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn the_access_of_an_app_is_ended_and_asked_for_anew() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser).await;
+    let refresh_token = offline_tokens(&server, &mut browser).await;
+    let consent = browser.open(server.authorize_url("asking", &[])).await;
+    let allow = [("decision", "allow")];
+    let agreed = browser
+        .submit(&consent, "form[action='/consent']", &allow)
+        .await;
+    assert!(agreed.answer().contains_key("code"));
+    let page = browser.open(server.url("/account")).await;
+    assert_eq!(page.values("input[name=client_id]"), ["asking", "spa"]);
+    let fields = [("action", "end_app"), ("client_id", "asking")];
+    let page = browser.submit(&page, &form("end_app"), &fields).await;
+    assert_eq!(page.values("input[name=client_id]"), ["spa"]);
+    let consent = browser.open(server.authorize_url("asking", &[])).await;
+    assert_eq!(consent.url.path(), "/consent");
+    let page = press(&mut browser, &page, "end_app").await;
+    assert!(page.values("input[name=client_id]").is_empty());
+    let refused = server.refresh("spa", &refresh_token).await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(page.text("h1").unwrap(), "Your account");
+}
+
+/// The page speaks the four languages.
+#[tokio::test]
+async fn the_page_speaks_the_language_of_the_browser() {
+    let server = TestServer::start().await;
+    for (language, title) in [
+        ("fr", "Votre compte"),
+        ("zh-TW", "您的帳戶"),
+        ("zh-CN", "您的账户"),
+    ] {
+        let mut browser = Browser::new();
+        browser.language = Some(language.to_owned());
+        let page = sign_in(&server, &mut browser).await;
+        assert_eq!(page.text("h1").unwrap(), title);
+    }
+}
+
+/// T31: closed by an administrator: the sessions are gone, and the right password does not help.
+#[tokio::test]
+async fn a_closed_account_is_told_so_and_stays_outside() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser).await;
+    let accounts = server.store.list_accounts(10).await.unwrap();
+    let closed = server.store.disable_account(&accounts[0].id, START).await;
+    assert!(closed.unwrap().is_some());
+    let page = browser.open(server.url("/account")).await;
+    assert!(page.is_login());
+    let page = browser.sign_in(&page, "members", JO).await;
+    assert_eq!(page.status, 403);
+    assert!(
+        page.text("[role=alert]")
+            .unwrap()
+            .contains("You are known, but")
+    );
+    let app = browser.open(server.authorize_url("spa", &[])).await;
+    assert!(app.is_login());
+    let page = browser.sign_in(&app, "members", JO).await;
+    assert_eq!(page.status, 403);
+}

@@ -1,0 +1,562 @@
+//! Two logins, one person: linked and unlinked by the person themselves, who has just logged in to both (T31). What an
+//! attacker would try is tried here.
+
+use std::collections::BTreeMap;
+
+use portico::flow::errand::FRESH_SECONDS;
+use portico::model::account::UpstreamSubject;
+use portico::protocol::ids::UpstreamId;
+use portico::simulator::people;
+use url::Url;
+
+use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
+use crate::harness::relying_party::claims;
+use crate::harness::server::TestServer;
+
+const JO: (&str, &str) = (people::JO_SMITH.username, people::JO_SMITH.password);
+const ZOE: (&str, &str) = (people::ZOE.username, people::ZOE.password);
+const ANN: (&str, &str) = (people::ANN_LEE.code, people::ANN_LEE.password);
+/// As the adapter names Ann Lee.
+const ANN_ID: &str = "uid:1042";
+const CONFIRM: &str = "form[action='/account/confirm']";
+
+async fn account(server: &TestServer, browser: &mut Browser, who: (&str, &str)) -> Page {
+    let page = browser.open(server.url("/account")).await;
+    let upstream = if who == ANN { "staff" } else { "members" };
+    let page = browser.sign_in(&page, upstream, who).await;
+    assert_eq!(page.url.path(), "/account", "{}", page.body);
+    page
+}
+
+/// Presses a button of the account page.
+async fn press(browser: &mut Browser, page: &Page, action: &str) -> Page {
+    let form = format!("form:has(button[value={action}])");
+    browser.submit(page, &form, &[("action", action)]).await
+}
+
+/// To the page that asks whether Jo's account gets Ann's login.
+async fn to_confirm(server: &TestServer, browser: &mut Browser) -> Page {
+    let page = account(server, browser, JO).await;
+    let page = press(browser, &page, "link").await;
+    assert!(
+        page.text("h1")
+            .unwrap()
+            .starts_with("Now sign in with the login")
+    );
+    let page = browser.sign_in(&page, "staff", ANN).await;
+    assert_eq!(page.url.path(), "/account/confirm", "{}", page.body);
+    page
+}
+
+/// A whole set of tokens, and who they are about.
+async fn tokens(
+    server: &TestServer,
+    browser: &mut Browser,
+    client: &str,
+) -> (String, String, String) {
+    let scope = ("scope", "openid profile offline_access");
+    let page = browser.open(server.authorize_url(client, &[scope])).await;
+    let answer = server.redeem(client, &page.answer()["code"], &[]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let sub = claims(answer.text("id_token"))["sub"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (access, refresh) = (answer.text("access_token"), answer.text("refresh_token"));
+    (sub, access.to_owned(), refresh.to_owned())
+}
+
+async fn name(server: &TestServer, access_token: &str) -> String {
+    let userinfo = server.userinfo(access_token).await;
+    assert_eq!(userinfo.status, 200, "{userinfo:?}");
+    userinfo.text("name").to_owned()
+}
+
+async fn logins(server: &TestServer) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for account in server.store.list_accounts(100).await.unwrap() {
+        counts.push(server.store.list_logins(&account.id).await.unwrap().len());
+    }
+    counts.sort_unstable();
+    counts
+}
+
+fn values(page: &Page, css: &str) -> (Url, BTreeMap<String, String>) {
+    page.form(css)
+}
+
+fn pairs(fields: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+    fields
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect()
+}
+
+/// The one subject afterwards is the one that was kept; the claims of each session are those of its own login; apps that
+/// knew the other subject meet a refusal, and never another subject.
+#[tokio::test]
+async fn two_logins_become_one_subject() {
+    let server = TestServer::start().await;
+    let mut ann = Browser::new();
+    account(&server, &mut ann, ANN).await;
+    let (her_sub, her_access, her_refresh) = tokens(&server, &mut ann, "spa").await;
+    assert_eq!(name(&server, &her_access).await, "Ann Lee");
+
+    let mut browser = Browser::new();
+    let page = to_confirm(&server, &mut browser).await;
+    let text = page.text("main").unwrap();
+    for text_of_both in [
+        "You are signed in as Jo Smith.",
+        "Staff login says that you are Ann Lee.",
+        "is closed, and signed out everywhere",
+    ] {
+        assert!(text.contains(text_of_both), "{text_of_both}: {text}");
+    }
+    let (sub, access, refresh) = tokens(&server, &mut browser, "web").await;
+    assert_ne!(sub, her_sub);
+    assert_eq!(logins(&server).await, [1, 1], "nothing is linked yet");
+    let page = browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(page.url.path(), "/account");
+    assert!(page.body.contains("Ann Lee") && page.body.contains("Jo Smith"));
+    assert_eq!(logins(&server).await, [0, 2]);
+
+    let refused = server.refresh("spa", &her_refresh).await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(server.userinfo(&her_access).await.status, 401);
+    assert!(ann.open(server.url("/account")).await.is_login());
+    // The session and the tokens of the kept account go on.
+    assert_eq!(name(&server, &access).await, "Jo Smith");
+    let login = browser
+        .open(server.authorize_url("spa", &[("prompt", "none")]))
+        .await;
+    assert!(login.answer().contains_key("code"));
+
+    // By the other login: the same subject, the other claims; and neither changes the other's.
+    let page = ann.open(server.url("/account")).await;
+    ann.sign_in(&page, "staff", ANN).await;
+    let (by_staff, staff_access, _) = tokens(&server, &mut ann, "spa").await;
+    assert_eq!(by_staff, sub);
+    assert_eq!(name(&server, &staff_access).await, "Ann Lee");
+    assert_eq!(name(&server, &access).await, "Jo Smith");
+    let refreshed = server.refresh("web", &refresh).await;
+    assert_eq!(refreshed.status, 200);
+    assert_eq!(
+        name(&server, refreshed.text("access_token")).await,
+        "Jo Smith"
+    );
+    assert_eq!(claims(refreshed.text("access_token"))["sub"], sub.as_str());
+}
+
+/// The same by aiM18's own page, and a login that was never used before.
+#[tokio::test]
+async fn a_login_by_redirect_is_linked() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, JO).await;
+    let session = browser.session(&server);
+    let page = press(&mut browser, &page, "link").await;
+    // The upstream that the account has a login of already is not offered.
+    assert!(!page.body.contains("members"));
+    let away = browser
+        .submit(&page, "form[action='/upstream/staff/start']", &[])
+        .await;
+    let back = browser.at_aim18(&away, people::ANN_LEE).await;
+    let page = browser.follow(back).await;
+    assert_eq!(page.url.path(), "/account/confirm");
+    assert!(!page.text("main").unwrap().contains("is closed, and"));
+    assert_eq!(
+        logins(&server).await,
+        [1],
+        "who is asked about is not stored"
+    );
+    browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(logins(&server).await, [2]);
+    assert_eq!(browser.session(&server), session, "the session is the same");
+    // The back button shows that it is done, and where to go.
+    let page = browser.open(page.url.as_str()).await;
+    assert_eq!(page.attribute("main a", "href").unwrap(), "/account");
+}
+
+/// Whoever finds a browser that somebody left open cannot add a login of their own.
+#[tokio::test]
+async fn linking_wants_a_fresh_login_of_the_account() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, JO).await;
+    server.clock.advance(FRESH_SECONDS + 1);
+    let page = press(&mut browser, &page, "link").await;
+    assert_eq!(page.text("h1").unwrap(), "Sign in again to go on");
+    // Their own login instead does not do: it is somebody else's.
+    let wrong = browser.sign_in(&page, "staff", ANN).await;
+    assert_eq!(wrong.url.path(), "/login");
+    assert!(
+        wrong
+            .text("[role=alert]")
+            .unwrap()
+            .contains("somebody else")
+    );
+    assert_eq!(wrong.text("h1").unwrap(), "Sign in again to go on");
+    let page = browser.sign_in(&wrong, "members", JO).await;
+    assert!(
+        page.text("h1")
+            .unwrap()
+            .starts_with("Now sign in with the login")
+    );
+    assert_eq!(logins(&server).await, [1, 1]);
+}
+
+/// Both logins have to be fresh still when the answer comes.
+#[tokio::test]
+async fn an_answer_that_comes_late_links_nothing() {
+    for (before, after) in [(FRESH_SECONDS - 1, 2), (0, FRESH_SECONDS + 1)] {
+        let server = TestServer::start().await;
+        let mut browser = Browser::new();
+        let page = account(&server, &mut browser, JO).await;
+        let page = press(&mut browser, &page, "link").await;
+        server.clock.advance(before);
+        let page = browser.sign_in(&page, "staff", ANN).await;
+        assert_eq!(page.url.path(), "/account/confirm");
+        server.clock.advance(after);
+        let page = browser.submit(&page, CONFIRM, &[]).await;
+        assert_eq!(page.text("h1").unwrap(), "Sign in again to go on");
+        assert_eq!(logins(&server).await, [1]);
+        // The other one is asked again, too, if it is too old by then.
+        let page = browser.sign_in(&page, "members", JO).await;
+        let expected = if before > 0 {
+            "/account/confirm"
+        } else {
+            "/login"
+        };
+        assert_eq!(page.url.path(), expected, "{}", page.body);
+    }
+}
+
+/// Link CSRF, an attacker's login for the victim's account: a confirmation that was not asked for in this browser, by
+/// this session, on this very page, does nothing (T14, T25).
+#[tokio::test]
+async fn an_answer_from_elsewhere_links_nothing() {
+    let server = TestServer::start().await;
+    let mut attacker = Browser::new();
+    let page = to_confirm(&server, &mut attacker).await;
+    let (action, mut fields) = values(&page, CONFIRM);
+    // The victim has no such flow, whatever form they are made to send.
+    let mut victim = Browser::new();
+    account(&server, &mut victim, ZOE).await;
+    let refused = victim.post(action.as_str(), &pairs(&fields)).await;
+    assert_eq!(refused.status, 400);
+    // Across sites not even the own browser brings the cookies along.
+    let refused = attacker
+        .post_cross_site(action.as_str(), &pairs(&fields))
+        .await;
+    assert_eq!(refused.status, 400);
+    // Without the page's token, or with that of another page about the same flow.
+    let flow = fields["flow"].clone();
+    let refused = attacker
+        .post(action.as_str(), &[("flow", flow.as_str())])
+        .await;
+    assert_eq!(refused.status, 400);
+    fields.insert("form_token".to_owned(), "x".to_owned());
+    let refused = attacker.post(action.as_str(), &pairs(&fields)).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(logins(&server).await, [1, 1]);
+}
+
+/// The attacker's flow, planted into the victim's browser: it is for the person who began it alone.
+#[tokio::test]
+async fn a_planted_flow_is_of_no_use_in_the_session_of_another() {
+    let server = TestServer::start().await;
+    let mut attacker = Browser::new();
+    let page = to_confirm(&server, &mut attacker).await;
+    let (action, fields) = values(&page, CONFIRM);
+    let mut victim = Browser::new();
+    account(&server, &mut victim, ZOE).await;
+    for name in attacker.flows() {
+        let value = attacker.cookie(&server, &name).unwrap().value.clone();
+        victim.set_cookie("127.0.0.1", &name, &value);
+    }
+    let shown = victim.open(page.url.as_str()).await;
+    assert_eq!(shown.url.path(), "/login");
+    let answer = victim.post(action.as_str(), &pairs(&fields)).await;
+    assert_eq!(answer.status, 303);
+    assert!(
+        answer
+            .location()
+            .unwrap()
+            .path()
+            .starts_with("/authorize/resume")
+    );
+    assert_eq!(logins(&server).await, [1, 1]);
+}
+
+/// Login CSRF in the middle: whoever is slipped in at the upstream's page is named before anything happens; and the
+/// answer to one name is none to another.
+#[tokio::test]
+async fn the_page_names_who_was_slipped_in_and_its_answer_is_for_them_alone() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let first = to_confirm(&server, &mut browser).await;
+    let (action, fields) = values(&first, CONFIRM);
+    // The same flow, in another tab: somebody else logs in instead.
+    let login = Url::parse(&server.url("/login")).unwrap();
+    let login = format!("{login}?flow={}", first.flow());
+    let page = browser.open(&login).await;
+    assert_eq!(
+        page.url.path(),
+        "/account/confirm",
+        "nothing is asked twice"
+    );
+    server.clock.advance(FRESH_SECONDS + 1);
+    let again = browser.submit(&first, CONFIRM, &[]).await;
+    let page = browser.sign_in(&again, "members", JO).await;
+    let person = (people::CHAN_TAI_MAN.code, people::CHAN_TAI_MAN.password);
+    let page = browser.sign_in(&page, "staff", person).await;
+    assert!(
+        page.text("main")
+            .unwrap()
+            .contains(people::CHAN_TAI_MAN.desc_zh_tw),
+        "{}",
+        page.body
+    );
+    let refused = browser.post(action.as_str(), &pairs(&fields)).await;
+    assert_eq!(refused.status, 400, "the page named somebody else");
+    assert_eq!(logins(&server).await, [1]);
+}
+
+/// iMIS's page delivers by a POST across sites, which any site can send: while a link waits for somebody to come back from
+/// there, an attacker's own credential can be slipped in. The page names them, and nothing happens without a yes (T25).
+#[tokio::test]
+async fn a_credential_posted_to_the_landing_by_another_site_links_nobody_unasked() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, ANN).await;
+    let before = browser.session(&server);
+    let page = press(&mut browser, &page, "link").await;
+    let start = "form[action='/upstream/members/start']";
+    browser.submit(&page, start, &[]).await;
+    // The attacker has a token of their own from iMIS, and a page that posts it.
+    let mut attacker = Browser::new();
+    let url = server.imis_url();
+    let sign_in = attacker.open(format!("{url}/Sign-in.aspx")).await;
+    let fields = [("username", ZOE.0), ("password", ZOE.1)];
+    attacker.submit(&sign_in, PASSWORD_FORM, &fields).await;
+    let delivery = attacker.open(format!("{url}/SSO/Portico.aspx")).await;
+    let (action, fields) = delivery.form("form:has(input[name=refresh_token])");
+    let answer = browser
+        .post_cross_site(action.as_str(), &pairs(&fields))
+        .await;
+    let page = browser.follow(answer).await;
+    assert_eq!(page.url.path(), "/account/confirm", "{}", page.body);
+    let text = page.text("main").unwrap();
+    assert!(text.contains("You are signed in as Ann Lee."), "{text}");
+    assert!(text.contains("Member login says that you are Zo"), "{text}");
+    assert!(text.contains("If one of the two is not you"), "{text}");
+    assert_eq!(browser.session(&server), before);
+    assert_eq!(logins(&server).await, [1]);
+}
+
+/// T27: what a login in a link flow proves does not sign anybody in, and leaves the session as it is.
+#[tokio::test]
+async fn the_login_to_be_linked_is_not_signed_in() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, JO).await;
+    let before = browser.session(&server);
+    let page = press(&mut browser, &page, "link").await;
+    browser.sign_in(&page, "staff", ANN).await;
+    assert_eq!(browser.session(&server), before);
+    let page = browser.open(server.url("/account")).await;
+    assert!(page.body.contains("You are signed in as Jo Smith."));
+    // Not even when the page was open so long that the first login does not do any more.
+    let page = press(&mut browser, &page, "link").await;
+    let page = browser.choose(&page, "staff").await;
+    server.clock.advance(FRESH_SECONDS + 1);
+    let page = browser.sign_in(&page, "staff", ANN).await;
+    assert_eq!(page.text("h1").unwrap(), "Sign in again to go on");
+    assert_eq!(browser.session(&server), before);
+}
+
+/// A flow that was open too long: nobody knows any more which of the two logins its page asked for.
+#[tokio::test]
+async fn a_link_that_was_left_open_leads_back_to_the_account() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, JO).await;
+    let page = press(&mut browser, &page, "link").await;
+    let form = browser.choose(&page, "staff").await;
+    let before = browser.session(&server);
+    server.clock.advance(6 * 3600);
+    let fields = [("username", ANN.0), ("password", ANN.1)];
+    let page = browser.submit(&form, PASSWORD_FORM, &fields).await;
+    assert_eq!(page.status, 400, "{}", page.body);
+    assert_eq!(page.attribute("main a", "href").unwrap(), "/account");
+    assert_eq!(browser.session(&server), before);
+}
+
+/// Two logins of one upstream are refused, and so is the own one.
+#[tokio::test]
+async fn what_cannot_be_linked_is_told_at_once() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, JO).await;
+    let page = press(&mut browser, &page, "link").await;
+    // Not offered; sent by hand.
+    for (who, text) in [
+        (ZOE, "has a login of Member login already"),
+        (JO, "belongs to your account already"),
+    ] {
+        let fields = [
+            ("flow", page.flow()),
+            (
+                "form_token",
+                page.attribute("input[name=form_token]", "value").unwrap(),
+            ),
+            ("upstream", "members".to_owned()),
+            ("username", who.0.to_owned()),
+            ("password", who.1.to_owned()),
+        ];
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let refused = browser.post(server.url("/login"), &fields).await;
+        assert_eq!(refused.status, 422, "{}", refused.body);
+        assert!(
+            refused.text("[role=alert]").unwrap().contains(text),
+            "{}",
+            refused.body
+        );
+    }
+    // A closed account is no back door.
+    let mut ann = Browser::new();
+    account(&server, &mut ann, ANN).await;
+    let all = server.store.list_accounts(10).await.unwrap();
+    let hers = all
+        .iter()
+        .find(|each| each.profile.name.as_deref() == Some("Ann Lee"));
+    let now = server.clock.now();
+    server
+        .store
+        .disable_account(&hers.unwrap().id, now)
+        .await
+        .unwrap();
+    let refused = browser.sign_in(&page, "staff", ANN).await;
+    assert_eq!(refused.status, 403);
+    assert_eq!(logins(&server).await, [1, 1]);
+}
+
+/// Between the page and its answer an administrator may have done something.
+#[tokio::test]
+async fn what_has_changed_before_the_answer_is_told() {
+    let server = TestServer::start().await;
+    let mut ann = Browser::new();
+    account(&server, &mut ann, ANN).await;
+    let mut browser = Browser::new();
+    let page = to_confirm(&server, &mut browser).await;
+    let login = UpstreamSubject {
+        upstream: UpstreamId::new("staff"),
+        subject: ANN_ID.to_owned(),
+    };
+    let hers = server.store.find_login(&login).await.unwrap().unwrap();
+    server
+        .store
+        .disable_account(&hers, server.clock.now())
+        .await
+        .unwrap();
+    let page = browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(page.status, 409);
+    assert_eq!(page.attribute("main a", "href").unwrap(), "/account");
+    assert_eq!(logins(&server).await, [1, 1]);
+}
+
+async fn linked(server: &TestServer, browser: &mut Browser) -> Page {
+    let page = to_confirm(server, browser).await;
+    browser.submit(&page, CONFIRM, &[]).await
+}
+
+#[tokio::test]
+async fn a_login_is_unlinked_again() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    linked(&server, &mut browser).await;
+    let (sub, access, _) = tokens(&server, &mut browser, "web").await;
+    let mut ann = Browser::new();
+    account(&server, &mut ann, ANN).await;
+    let (by_staff, _, refresh) = tokens(&server, &mut ann, "spa").await;
+    assert_eq!(by_staff, sub);
+
+    // A fresh login is wanted, for the attacker at an open browser could otherwise lock somebody out of their account.
+    server.clock.advance(FRESH_SECONDS + 1);
+    let page = browser.open(server.url("/account")).await;
+    let fields = [
+        ("action", "unlink"),
+        ("upstream", "staff"),
+        ("subject", ANN_ID),
+    ];
+    let form = "form:has(button[value=unlink])";
+    let page = browser.submit(&page, form, &fields).await;
+    assert_eq!(page.text("h1").unwrap(), "Sign in again to go on");
+    let page = browser.sign_in(&page, "members", JO).await;
+    assert_eq!(
+        page.text("h1").unwrap(),
+        "Remove Staff login from your account"
+    );
+    assert_eq!(logins(&server).await, [2]);
+    let page = browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(page.url.path(), "/account");
+    assert_eq!(logins(&server).await, [1, 1]);
+
+    assert_eq!(name(&server, &access).await, "Jo Smith");
+    assert!(ann.open(server.url("/account")).await.is_login());
+    server
+        .refresh("spa", &refresh)
+        .await
+        .assert_error(400, "invalid_grant");
+    account(&server, &mut ann, ANN).await;
+    let (own, ..) = tokens(&server, &mut ann, "spa").await;
+    assert_ne!(own, sub);
+
+    // The last one stays, whatever form is sent.
+    let page = browser.open(server.url("/account")).await;
+    assert!(page.attribute("button[value=unlink]", "name").is_none());
+    let token = page.attribute("input[name=form_token]", "value").unwrap();
+    let logins_of = server.store.list_accounts(10).await.unwrap();
+    assert_eq!(logins_of.len(), 2);
+    let fields = [
+        ("action", "unlink"),
+        ("form_token", token.as_str()),
+        ("upstream", "members"),
+        ("subject", people::JO_SMITH.uniform_id),
+    ];
+    let page = browser.post(server.url("/account"), &fields).await;
+    let page = browser.follow(page).await;
+    let page = browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(page.status, 409, "{}", page.body);
+    assert_eq!(logins(&server).await, [1, 1]);
+    // Nor can the login of somebody else be taken away.
+    let fields = [
+        ("action", "unlink"),
+        ("form_token", token.as_str()),
+        ("upstream", "staff"),
+        ("subject", ANN_ID),
+    ];
+    let page = browser.post(server.url("/account"), &fields).await;
+    let page = browser.follow(page).await;
+    let page = browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(page.status, 409);
+}
+
+/// T31: the same email address, the same name: two persons.
+#[tokio::test]
+async fn nothing_but_a_proven_login_links() {
+    let server = TestServer::start().await;
+    let (mut jo, mut ann) = (Browser::new(), Browser::new());
+    account(&server, &mut jo, JO).await;
+    account(&server, &mut ann, ANN).await;
+    let pool = server.database.pool().await;
+    for statement in [
+        "UPDATE upstream_login SET profile = '{\"name\":\"Jo\",\"preferred_username\":\"JO\",\"email\":\"jo@example.org\",\"email_verified\":true}'",
+        "UPDATE account SET profile = '{\"name\":\"Jo\",\"preferred_username\":\"JO\",\"email\":\"jo@example.org\",\"email_verified\":true}'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    account(&server, &mut Browser::new(), JO).await;
+    account(&server, &mut Browser::new(), ANN).await;
+    assert_eq!(logins(&server).await, [1, 1]);
+}

@@ -1,0 +1,194 @@
+//! `portico account`.
+
+use portico::clock::{Clock, random_id};
+use portico::model::account::{Account, UpstreamSubject};
+use portico::model::session::Session;
+use portico::protocol::claims::Profile;
+use portico::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
+use portico::store::{NewAccount, Store};
+
+use super::Site;
+
+fn login(upstream: &str, subject: &str) -> UpstreamSubject {
+    UpstreamSubject {
+        upstream: UpstreamId::new(upstream),
+        subject: subject.to_owned(),
+    }
+}
+
+/// Somebody who has logged in, and still is.
+async fn person(store: &Store, login: &UpstreamSubject, username: &str) -> (Account, Session) {
+    let now = Clock::system().now();
+    let profile = Profile {
+        name: Some(format!("Name of {username}")),
+        preferred_username: Some(username.to_owned()),
+        ..Profile::default()
+    };
+    let new = NewAccount {
+        id: AccountId::new(random_id()),
+        subject: AccountSubject::new(random_id()),
+    };
+    let account = store
+        .find_or_insert_account(login, &profile, new, now)
+        .await
+        .unwrap();
+    let session = Session {
+        id: SessionId::new(random_id()),
+        account_id: account.id.clone(),
+        upstream: login.upstream.clone(),
+        upstream_subject: Some(login.subject.clone()),
+        auth_time: now,
+        amr: vec![],
+        last_seen_at: now,
+        expires_at: now + 3600,
+        ended_at: None,
+    };
+    store
+        .replace_session(&random_id(), &session, None, None)
+        .await
+        .unwrap();
+    (account, session)
+}
+
+#[tokio::test]
+async fn accounts_are_listed_found_and_shown() {
+    let site = Site::new().await;
+    let store = site.database.store().await;
+    let (jo, session) = person(&store, &login("members", "4711"), "JSMITH").await;
+    let (ann, _) = person(&store, &login("staff", "uid:7"), "ann.lee").await;
+    let (jo, ann) = (jo.subject.as_str(), ann.subject.as_str());
+    let said = site.run(&["account", "list"]).await;
+    said.assert(0, &["SUBJECT", "members:4711", "staff:uid:7", "open"]);
+    assert_eq!(said.out.lines().count(), 3, "{}", said.out);
+    let said = site.run(&["account", "list", "--name", "jsmith"]).await;
+    said.assert(0, &[jo, "Name of JSMITH"]);
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+    let said = site.run(&["account", "list", "--limit", "1"]).await;
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+    for which in [
+        ["--subject", jo].as_slice(),
+        &["--upstream", "members", "--id", "4711"],
+        &["--name", "JSmith"],
+    ] {
+        let command = [&["account", "show"], which].concat();
+        let said = site.run(&command).await;
+        let shown = [
+            jo,
+            "members  4711  JSMITH  Name of JSMITH",
+            session.id.as_str(),
+        ];
+        said.assert(0, &shown);
+        assert!(!said.out.contains(ann), "{}", said.out);
+    }
+    for (which, text) in [
+        (
+            ["--subject", "nobody"].as_slice(),
+            "there is no such account",
+        ),
+        (
+            &["--upstream", "staff", "--id", "4711"],
+            "there is no such account",
+        ),
+        (&["--name", "J"], "there is no such account"),
+    ] {
+        let command = [&["account", "show"], which].concat();
+        site.run(&command).await.assert(1, &[text]);
+    }
+    // Half of a name is none.
+    for which in [[].as_slice(), &["--upstream", "staff"], &["--id", "4711"]] {
+        let command = [&["account", "show"], which].concat();
+        assert_eq!(site.run(&command).await.code, Some(2), "{which:?}");
+    }
+}
+
+/// Each change is a line of the audit log, and each refusal says what to do.
+#[tokio::test]
+async fn logins_are_linked_and_unlinked() {
+    let site = Site::new().await;
+    let store = site.database.store().await;
+    let (jo, _) = person(&store, &login("members", "4711"), "JSMITH").await;
+    let (ann, hers) = person(&store, &login("staff", "uid:7"), "ann.lee").await;
+    let (twin, _) = person(&store, &login("members", "4712"), "JSMITH").await;
+    let (into, closed) = (jo.subject.as_str(), ann.subject.as_str());
+    let said = site.run(&["account", "show", "--name", "JSMITH"]).await;
+    said.assert(
+        1,
+        &["several accounts have the user name JSMITH", "--subject"],
+    );
+
+    let link = ["account", "link", "--into", into, "--upstream"];
+    let linked = [&link[..], &["staff", "--id", "uid:7"]].concat();
+    let said = site.run(&linked).await;
+    said.assert(0, &["leads to", closed, "is closed for good"]);
+    said.assert(0, &["portico::audit", "account_linked", "administrator"]);
+    assert!(!said.out.contains("audit"), "the log is not the answer");
+    assert!(
+        store
+            .find_session(&hers.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .ended_at
+            .is_some()
+    );
+    site.run(&linked).await.assert(0, &["already"]);
+    let said = site.run(&["account", "enable", "--subject", closed]).await;
+    said.assert(1, &["was linked into", into, "never opens again"]);
+
+    let same = [&link[..], &["members", "--id", "4712"]].concat();
+    let said = site.run(&same).await;
+    said.assert(
+        1,
+        &["has a login of that upstream already", "--same-upstream"],
+    );
+    let unchanged = store.find_login(&login("members", "4712")).await.unwrap();
+    assert_eq!(unchanged, Some(twin.id));
+    let same = [&same[..], &["--same-upstream"]].concat();
+    site.run(&same).await.assert(0, &["leads to"]);
+    let said = site
+        .run(&[&link[..], &["nowhere", "--id", "1"]].concat())
+        .await;
+    said.assert(1, &["there is no upstream nowhere", "members, staff"]);
+
+    let unlink = |id: &'static str| ["account", "unlink", "--upstream", "members", "--id", id];
+    let said = site.run(&unlink("4712")).await;
+    said.assert(0, &["leads to the new account", "account_unlinked"]);
+    let said = site.run(&unlink("4712")).await;
+    said.assert(1, &["the only login of its account"]);
+    site.run(&unlink("nobody"))
+        .await
+        .assert(1, &["nobody has logged in as"]);
+}
+
+#[tokio::test]
+async fn an_account_is_closed_and_opened() {
+    let site = Site::new().await;
+    let store = site.database.store().await;
+    let (jo, session) = person(&store, &login("members", "4711"), "JSMITH").await;
+    let subject = jo.subject.as_str();
+    let said = site.run(&["account", "disable", "--name", "JSMITH"]).await;
+    said.assert(0, &[subject, "is closed", "account_disabled"]);
+    let ended = store.find_session(&session.id).await.unwrap().unwrap();
+    assert!(ended.ended_at.is_some());
+    let said = site
+        .run(&["account", "disable", "--subject", subject])
+        .await;
+    said.assert(1, &["is closed already"]);
+    site.run(&["account", "list"]).await.assert(0, &["closed"]);
+    let link = [
+        "account",
+        "link",
+        "--into",
+        subject,
+        "--upstream",
+        "staff",
+        "--id",
+        "1",
+    ];
+    let said = site.run(&link).await;
+    said.assert(1, &["is closed", "portico account enable"]);
+    let said = site.run(&["account", "enable", "--subject", subject]).await;
+    said.assert(0, &["is open again", "account_enabled"]);
+    let said = site.run(&["account", "enable", "--subject", subject]).await;
+    said.assert(1, &["is open"]);
+}

@@ -1,0 +1,150 @@
+//! Questions about people: asked by one, answered for all; and what a refusal ends.
+
+use portico::model::account::LoginCheck;
+use portico::protocol::claims::Profile;
+use portico::protocol::ids::SessionId;
+
+use super::{NOW, World, code, family, log_in, member};
+use crate::store::session;
+
+async fn known(world: &World) -> LoginCheck {
+    let found = world.store.find_check(&world.session.id).await;
+    found.unwrap().unwrap()
+}
+
+fn named(name: &str) -> Profile {
+    Profile {
+        name: Some(name.to_owned()),
+        ..Profile::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_on_two_nodes_one_asks() {
+    let world = World::new().await;
+    let login = member("4711");
+    world.store.confirm_login(&login, NOW).await.unwrap();
+    let other = world.other_node().await;
+    for round in 1..=10 {
+        let now = NOW + round * 300;
+        let known = known(&world).await;
+        let claims = (0..8).map(|number| {
+            let store = if number % 2 == 0 {
+                &world.store
+            } else {
+                &other
+            };
+            store.claim_check(&login, &known, now, now + 35)
+        });
+        let won = crate::refresh::join_all(claims).await;
+        let won = won.into_iter().filter(|claim| *claim.as_ref().unwrap());
+        assert_eq!(won.count(), 1);
+        let asks = world.store.find_check(&world.session.id);
+        let asks = asks.await.unwrap().unwrap();
+        assert!(asks.is_taken(now + 34, 35) && !asks.is_taken(now + 35, 35));
+        world
+            .store
+            .confirm_check(&login, &world.account.id, &named("New"), now)
+            .await
+            .unwrap();
+        let asks = world.store.find_check(&world.session.id);
+        assert_eq!(asks.await.unwrap().unwrap().age(now), 0);
+    }
+    // Of the login, and of the account, where older nodes look.
+    let account = world.store.find_account(&world.account.id).await.unwrap();
+    assert_eq!(account.unwrap().profile, named("New"));
+    let account = world.store.find_account_of_session(&world.session.id).await;
+    assert_eq!(account.unwrap().unwrap().profile, named("New"));
+}
+
+/// Whoever logs in while somebody asks about them is known better than by the answer.
+#[tokio::test]
+async fn an_answer_that_a_login_has_overtaken_changes_nothing() {
+    let world = World::new().await;
+    let (store, login, account) = (&world.store, member("4711"), &world.account.id);
+    let before = known(&world).await;
+    assert!(
+        store
+            .claim_check(&login, &before, NOW + 1, NOW + 36)
+            .await
+            .unwrap()
+    );
+    store.confirm_login(&login, NOW + 2).await.unwrap();
+    store
+        .confirm_check(&login, account, &named("Old"), NOW + 1)
+        .await
+        .unwrap();
+    store
+        .postpone_check(&login, NOW + 1, NOW + 99)
+        .await
+        .unwrap();
+    let refused = store.refuse_login(&login, account, NOW + 1, NOW + 3).await;
+    assert_eq!(refused.unwrap(), None);
+    let after = known(&world).await;
+    assert_eq!(
+        (after.checked_at, after.check_after, after.refused_at),
+        (Some(NOW + 2), None, None)
+    );
+    let account = store.find_account(account).await.unwrap().unwrap();
+    assert_eq!(account.profile, Profile::default());
+    let session = store.find_session(&world.session.id).await.unwrap();
+    assert_eq!(session.unwrap().ended_at, None);
+}
+
+/// T15: sessions and families of that login, offline ones too; nobody else's, and no other login's.
+#[tokio::test]
+async fn a_refusal_ends_what_the_login_gave_and_nothing_else() {
+    let world = World::new().await;
+    let (store, login) = (&world.store, member("4711"));
+    let mine = world.begin(offline(&world.code())).await;
+    let stranger = log_in(store, "0815").await;
+    let their_session = session(&stranger);
+    store
+        .replace_session("their-hash", &their_session, None, None)
+        .await
+        .unwrap();
+    let theirs = world
+        .begin(offline(&code(&world.client.client_id, &their_session)))
+        .await;
+    let mut elsewhere = session(&world.account);
+    elsewhere.id = SessionId::new("elsewhere");
+    elsewhere.upstream = portico::protocol::ids::UpstreamId::new("staff");
+    store
+        .replace_session("elsewhere-hash", &elsewhere, None, None)
+        .await
+        .unwrap();
+    let other_login = world
+        .begin(offline(&code(&world.client.client_id, &elsewhere)))
+        .await;
+
+    let before = known(&world).await;
+    assert!(
+        store
+            .claim_check(&login, &before, NOW, NOW + 35)
+            .await
+            .unwrap()
+    );
+    let ended = store
+        .refuse_login(&login, &world.account.id, NOW, NOW + 1)
+        .await
+        .unwrap();
+    assert_eq!(ended, Some(vec![world.session.id.clone()]));
+    for (family, revoked) in [(&mine, true), (&theirs, false), (&other_login, false)] {
+        let found = store.find_family(&family.id).await.unwrap().unwrap();
+        assert_eq!(found.revoked_at.is_some(), revoked);
+    }
+    let after = known(&world).await;
+    assert_eq!(after.refused_at, Some(NOW + 1));
+    let again = store
+        .claim_check(&login, &after, NOW + 999, NOW + 1099)
+        .await;
+    assert!(!again.unwrap(), "it has been said");
+    store.confirm_login(&login, NOW + 2).await.unwrap();
+    assert_eq!(known(&world).await.refused_at, None);
+}
+
+fn offline(code: &portico::model::code::AuthorizationCode) -> portico::model::family::TokenFamily {
+    let mut family = family(code);
+    family.offline = true;
+    family
+}
