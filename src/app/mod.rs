@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
 use crate::http::state::Settings;
@@ -199,6 +199,7 @@ impl App {
             clock.clone(),
             secrets.clone(),
             upstreams.clone(),
+            metrics.clone(),
         );
         let policies = config.upstreams.iter();
         let policies = policies.map(|each| (each.id.clone(), each.recheck));
@@ -236,14 +237,23 @@ impl App {
             mint: mint.clone(),
             upstreams: upstreams.clone(),
             vault: vault.clone(),
-            rechecks,
-            metrics,
+            rechecks: rechecks.clone(),
+            metrics: metrics.clone(),
         };
         let rules = config.upstreams.iter();
         let rules = rules
             .map(|upstream| (upstream.id.clone(), upstream.api.clone()))
             .filter(|(_, rules)| !rules.is_empty());
-        let gateway = Gateway::new(vault, upstreams.clone(), rules.collect());
+        let gateway = Gateway::new(GatewayParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            session_lifetime,
+            upstreams: upstreams.clone(),
+            vault,
+            rechecks,
+            metrics,
+            rules: rules.collect(),
+        });
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
             gateway,

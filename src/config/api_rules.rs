@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::place::{Place, Report};
-use crate::model::api_rule::{ActsAs, ApiRule, PathPattern};
+use crate::model::api_rule::{ActsAs, ApiRule, METHODS, PathPattern};
 use crate::protocol::scope::{self, Scope};
-
-/// The methods that the gateway passes on.
-pub(super) const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Scopes that mean something else already.
 const TAKEN: [&str; 6] = [

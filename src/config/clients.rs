@@ -12,6 +12,7 @@ use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
 use super::text;
+use super::upstream_apis;
 use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
@@ -98,7 +99,6 @@ impl ClientConfig {
         );
         check_grants(&raw, at, report);
         check_texts(&raw, at, report);
-        check_known(&raw.upstream_apis, known, &at.key("upstream_apis"), report);
         let grant_types = raw.grants();
         let response_types = raw.answers();
         let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
@@ -126,6 +126,13 @@ impl ClientConfig {
             of_service_accounts: &raw.service_tokens,
         };
         upstream_tokens::check(&wanted, known, at, report);
+        let wanted = upstream_apis::Wanted {
+            grants: &grant_types,
+            scope: &scope,
+            upstreams: raw.upstreams.as_deref(),
+            apis: &raw.upstream_apis,
+        };
+        upstream_apis::check(&wanted, known, at, report);
         let client = Client {
             subject_type: check_subject_type(&raw, &redirect_uris, at, report),
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,

@@ -29,6 +29,7 @@ mod section;
 mod server;
 mod show;
 mod text;
+mod upstream_apis;
 mod upstream_tokens;
 mod upstreams;
 mod wording;

@@ -14,7 +14,7 @@ use super::reference;
 use super::section;
 use super::text;
 use crate::model::account::RecheckPolicy;
-use crate::model::api_rule::ApiRule;
+use crate::model::api_rule::{ActsAs, ApiRule};
 use crate::protocol::ids::UpstreamId;
 use crate::upstream::settings::SettingProblem;
 use crate::upstream::{LoginMethod, aim18, imis, oidc, users};
@@ -216,11 +216,8 @@ impl UpstreamConfig {
             }
         }
         let api = api_rules::check(raw.api, &at.key("api"), report);
-        if !api.is_empty() && !settings.as_ref().is_none_or(UpstreamSettings::has_api) {
-            report.problem(
-                &at.key("api"),
-                "this kind of upstream has no API; remove it",
-            );
+        if let Some(settings) = settings.as_ref().filter(|_| !api.is_empty()) {
+            check_api(&api, settings, &at.key("api"), report);
         }
         let id = id?;
         Some(Self {
@@ -232,6 +229,23 @@ impl UpstreamConfig {
             settings: settings?,
             written,
         })
+    }
+}
+
+/// Rules for an API that there is, as somebody that there is.
+fn check_api(api: &[ApiRule], settings: &UpstreamSettings, at: &Place, report: &mut Report) {
+    if !settings.has_api() {
+        report.problem(
+            at,
+            "this kind of upstream has no API that Portico can call; remove it",
+        );
+    } else if settings.lacks_service_account()
+        && api.iter().any(|rule| rule.acts_as == ActsAs::Service)
+    {
+        report.problem(
+            at,
+            "has a rule with acts_as = \"service\", and the upstream no service_account; write it, or remove the rule",
+        );
     }
 }
 

@@ -1,21 +1,27 @@
 //! `/api/{upstream}/…`: the upstream's API for apps that hold an access token of ours (docs/gateway.md).
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{FromRef, Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest as _, Request, State};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::{Json, Router};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use serde_json::json;
 use url::form_urlencoded;
 
 use crate::flow::Flow;
 use crate::gateway::path::segments;
-use crate::gateway::{Caller, Gateway, GatewayError};
+use crate::gateway::{Caller, Gateway, GatewayError, holds};
+use crate::model::account::Account;
+use crate::model::api_rule::METHODS;
 use crate::model::client::Client;
+use crate::model::family::TokenFamily;
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::AccountId;
+use crate::protocol::token::GrantType;
 use crate::store::Store;
 use crate::tokens::Mint;
 use crate::upstream::{ApiAnswer, ApiCall, LoginError};
@@ -26,7 +32,7 @@ use super::state::HttpState;
 use super::userinfo::{bearer_token, invalid_token};
 
 /// The most bytes of a call's body (T48).
-pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The headers of a call that go on; credentials, cookies and what is between two neighbors do not (T62).
 const PASSED_ON: [&str; 8] = [
@@ -54,7 +60,9 @@ const PASSED_BACK: [&str; 9] = [
 ];
 
 pub(super) fn router() -> Router<HttpState> {
-    Router::new().route("/api/{upstream}/{*path}", any(call))
+    Router::new()
+        .route("/api/{*call}", any(call))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
 /// What a call works with.
@@ -79,12 +87,16 @@ impl FromRef<HttpState> for Endpoint {
 
 async fn call(
     State(endpoint): State<Endpoint>,
-    Path((id, _)): Path<(String, String)>,
-    uri: Uri,
-    method: Method,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, CallError> {
+    let (method, uri, headers) = (
+        request.method().as_str().to_owned(),
+        request.uri().clone(),
+        request.headers().clone(),
+    );
+    if !METHODS.contains(&method.as_str()) {
+        return Err(GatewayError::Method.into());
+    }
     // In the header alone: the body is the upstream's.
     let token = bearer_token(&headers, &[])?;
     let claims = endpoint
@@ -92,16 +104,25 @@ async fn call(
         .read_access_token(&token)
         .map_err(invalid_token)?;
     let client = endpoint.client(&claims).await?;
-    let account_id = endpoint.person(&claims).await?;
+    let person = endpoint.person(&client, &claims).await?;
     let scope = claims.scope.clone().unwrap_or_default();
     let scope = scope.narrowed_to(&client.scope);
-    let raw = uri.path().splitn(4, '/').nth(3).unwrap_or_default();
+    // What stands after `/api/`, as it was sent: whoever decodes first and splits then lets `%2F` make segments (T50).
+    let raw = uri.path().splitn(3, '/').nth(2).unwrap_or_default();
+    let (id, raw) = raw.split_once('/').unwrap_or((raw, ""));
     let Some(path) = segments(raw) else {
-        let text = "the path holds an empty or dot segment, or an encoded slash, semicolon or percent sign";
+        let text = "the path is empty, or holds an empty or dot segment, or an encoded slash, semicolon or percent sign";
         return Err(OAuthError::invalid_request(text).into());
     };
+    let body = Bytes::from_request(request, &()).await.map_err(|error| {
+        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return GatewayError::TooLarge;
+        }
+        let error = OAuthError::invalid_request("the body cannot be read").because(error);
+        GatewayError::Refused(error)
+    })?;
     let call = ApiCall {
-        method: method.as_str().to_owned(),
+        method,
         path,
         query: form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
             .into_owned()
@@ -109,13 +130,32 @@ async fn call(
         headers: passed(&headers, &PASSED_ON),
         body: body.to_vec(),
     };
+    refuse_own_token(&call, &token)?;
     let caller = Caller {
         client: &client,
         scope: &scope,
-        person: account_id.as_ref().zip(claims.sid.as_ref()),
+        person: person.as_ref().map(|(account, family)| (account, family)),
     };
-    let answer = endpoint.gateway.call(&id, caller, &call).await?;
+    let answer = endpoint.gateway.call(id, caller, &call).await?;
     Ok(pass_back(answer))
+}
+
+/// Our token goes to nobody (T62), wherever a careless app has written it; its place is the header alone (RFC 6750
+/// section 2.1).
+fn refuse_own_token(call: &ApiCall, token: &str) -> Result<(), OAuthError> {
+    let named = |(name, value): &(String, String)| {
+        name.eq_ignore_ascii_case("access_token") || value.contains(token)
+    };
+    if call.query.iter().any(named)
+        || call.headers.iter().any(named)
+        || call.path.iter().any(|segment| segment.contains(token))
+        || holds(&call.body, token)
+    {
+        return Err(OAuthError::invalid_request(
+            "the access token belongs into the header Authorization, and nowhere else",
+        ));
+    }
+    Ok(())
 }
 
 impl Endpoint {
@@ -128,14 +168,20 @@ impl Endpoint {
     }
 
     /// The person behind the token, if it was given for one.
-    async fn person(&self, claims: &AccessTokenClaims) -> Result<Option<AccountId>, CallError> {
+    async fn person(
+        &self,
+        client: &Client,
+        claims: &AccessTokenClaims,
+    ) -> Result<Option<(Account, TokenFamily)>, CallError> {
         if claims.family.is_none() {
+            let grant = client.require_grant(GrantType::ClientCredentials);
+            grant.map_err(invalid_token)?;
             return Ok(None);
         }
-        let account = self.flow.person_behind(claims).await?;
-        let account =
-            account.ok_or_else(|| invalid_token("its family, session or account has ended"))?;
-        Ok(Some(account.0.id))
+        let person = self.flow.person_behind(claims).await?;
+        let person =
+            person.ok_or_else(|| invalid_token("its family, session or account has ended"))?;
+        Ok(Some(person))
     }
 }
 
@@ -192,19 +238,43 @@ impl From<BearerError> for CallError {
 
 impl IntoResponse for CallError {
     fn into_response(self) -> Response {
-        match self.0 {
+        let mut response = match self.0 {
             GatewayError::NoToken => BearerError(None).into_response(),
             GatewayError::Refused(error) => BearerError::from(error).into_response(),
-            GatewayError::NotFound => {
-                let error = OAuthError::invalid_request("there is no API of this name here");
-                let mut response = BearerError::from(error).into_response();
-                *response.status_mut() = StatusCode::NOT_FOUND;
-                response.headers_mut().remove(WWW_AUTHENTICATE);
+            GatewayError::NotFound => told(
+                StatusCode::NOT_FOUND,
+                OAuthError::invalid_request("there is no API of this name here"),
+            ),
+            GatewayError::Method => {
+                let text = "no API is asked by this method";
+                let mut response = told(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    OAuthError::invalid_request(text),
+                );
+                // RFC 9110 section 15.5.6.
+                if let Ok(methods) = HeaderValue::from_str(&METHODS.join(", ")) {
+                    response.headers_mut().insert(ALLOW, methods);
+                }
                 response
             }
+            GatewayError::TooLarge => told(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                OAuthError::invalid_request("the body is larger than 1 MiB"),
+            ),
             GatewayError::Scope(scopes) => insufficient_scope(&scopes),
             GatewayError::Upstream(error) => upstream_failed(error),
+        };
+        let status = response.status();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
         }
+        if status.is_server_error() {
+            // Another token would change nothing.
+            headers.remove(WWW_AUTHENTICATE);
+        }
+        response
     }
 }
 
@@ -238,15 +308,12 @@ fn upstream_failed(error: LoginError) -> Response {
         ),
     };
     let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(error);
+    told(status, error)
+}
+
+/// An error that is not about the access token.
+fn told(status: StatusCode, error: OAuthError) -> Response {
     log(&error);
-    let body = axum::Json(serde_json::json!({
-        "error": error.code.as_str(),
-        "error_description": error.description,
-    }));
-    let mut response = (status, body).into_response();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        let seconds = HeaderValue::from_static("10");
-        response.headers_mut().insert(RETRY_AFTER, seconds);
-    }
-    response
+    let body = json!({ "error": error.code.as_str(), "error_description": error.description });
+    (status, Json(body)).into_response()
 }

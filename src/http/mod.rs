@@ -68,9 +68,7 @@ pub fn router(state: HttpState) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
         .layer(from_fn(error::refuse_oversize));
-    let apis = gateway::router()
-        .layer(RequestBodyLimitLayer::new(gateway::MAX_BODY_BYTES))
-        .layer(cors::api_layer(&state));
+    let apis = gateway::router().layer(cors::api_layer(&state));
     Router::new()
         .merge(pages)
         .merge(apis)
