@@ -6,9 +6,9 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::{Json, Router};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Json, Router};
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -85,10 +85,7 @@ impl FromRef<HttpState> for Endpoint {
     }
 }
 
-async fn call(
-    State(endpoint): State<Endpoint>,
-    request: Request,
-) -> Result<Response, CallError> {
+async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Response, CallError> {
     let (method, uri, headers) = (
         request.method().as_str().to_owned(),
         request.uri().clone(),
