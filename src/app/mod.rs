@@ -217,24 +217,11 @@ impl App {
             families_per_client: config.lifetimes.families_per_client,
             mint: mint.clone(),
             upstreams: upstreams.clone(),
-            vault: vault.clone(),
-            rechecks: rechecks.clone(),
-            metrics: metrics.clone(),
-        };
-        let rules = config.upstreams.iter();
-        let rules = rules
-            .map(|upstream| (upstream.id.clone(), upstream.api.clone()))
-            .filter(|(_, rules)| !rules.is_empty());
-        let gateway = Gateway::new(GatewayParts {
-            store: store.clone(),
-            clock: clock.clone(),
-            session_lifetime,
-            upstreams: upstreams.clone(),
             vault,
             rechecks,
             metrics,
-            rules: rules.collect(),
-        });
+        };
+        let gateway = gateway(&config, &flow, &upstreams);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
             gateway,
@@ -281,6 +268,24 @@ fn policies(config: &Config) -> HashMap<UpstreamId, RecheckPolicy> {
     upstreams
         .map(|upstream| (upstream.id.clone(), upstream.recheck))
         .collect()
+}
+
+/// What calls upstreams' APIs for clients, by the rules of the config.
+fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
+    let rules = config.upstreams.iter();
+    let rules = rules
+        .map(|upstream| (upstream.id.clone(), upstream.api.clone()))
+        .filter(|(_, rules)| !rules.is_empty());
+    Gateway::new(GatewayParts {
+        store: flow.store.clone(),
+        clock: flow.clock.clone(),
+        session_lifetime: flow.session_lifetime,
+        upstreams: upstreams.clone(),
+        vault: flow.vault.clone(),
+        rechecks: flow.rechecks.clone(),
+        metrics: flow.metrics.clone(),
+        rules: rules.collect(),
+    })
 }
 
 /// Opens the database of the config and brings its schema up to date.

@@ -240,13 +240,13 @@ impl IntoResponse for CallError {
             GatewayError::Refused(error) => BearerError::from(error).into_response(),
             GatewayError::NotFound => told(
                 StatusCode::NOT_FOUND,
-                OAuthError::invalid_request("there is no API of this name here"),
+                &OAuthError::invalid_request("there is no API of this name here"),
             ),
             GatewayError::Method => {
                 let text = "no API is asked by this method";
                 let mut response = told(
                     StatusCode::METHOD_NOT_ALLOWED,
-                    OAuthError::invalid_request(text),
+                    &OAuthError::invalid_request(text),
                 );
                 // RFC 9110 section 15.5.6.
                 if let Ok(methods) = HeaderValue::from_str(&METHODS.join(", ")) {
@@ -256,7 +256,7 @@ impl IntoResponse for CallError {
             }
             GatewayError::TooLarge => told(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                OAuthError::invalid_request("the body is larger than 1 MiB"),
+                &OAuthError::invalid_request("the body is larger than 1 MiB"),
             ),
             GatewayError::Scope(scopes) => insufficient_scope(&scopes),
             GatewayError::Upstream(error) => upstream_failed(error),
@@ -305,12 +305,12 @@ fn upstream_failed(error: LoginError) -> Response {
         ),
     };
     let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(error);
-    told(status, error)
+    told(status, &error)
 }
 
 /// An error that is not about the access token.
-fn told(status: StatusCode, error: OAuthError) -> Response {
-    log(&error);
+fn told(status: StatusCode, error: &OAuthError) -> Response {
+    log(error);
     let body = json!({ "error": error.code.as_str(), "error_description": error.description });
     (status, Json(body)).into_response()
 }

@@ -47,11 +47,12 @@ async fn busy() -> TestServer {
     let server = TestServer::start_with(|setup| {
         setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 1\n".to_owned();
         apis(setup);
-        setup.upstreams += &format!(
+        let local = format!(
             "[[upstreams]]\nid = \"local\"\nkind = \"users\"\nrecheck = \"0s\"\n[[upstreams.people]]\n\
              id = \"4711\"\nusername = \"kim.unmistakable\"\npassword_hash = \"{}\"\n",
             hash.unwrap()
         );
+        setup.upstreams.push_str(&local);
     })
     .await;
     let code = server.code("spa", &[]).await;
