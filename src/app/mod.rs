@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
+use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
 use crate::http::state::Settings;
@@ -181,6 +182,7 @@ impl App {
             clock.clone(),
             secrets.clone(),
             upstreams.clone(),
+            metrics.clone(),
         );
         let rechecks = Rechecks::new(RecheckParts {
             store: store.clone(),
@@ -219,8 +221,10 @@ impl App {
             rechecks,
             metrics,
         };
+        let gateway = gateway(&config, &flow, &upstreams);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
+            gateway,
             flow,
             grants,
             mint,
@@ -264,6 +268,24 @@ fn policies(config: &Config) -> HashMap<UpstreamId, RecheckPolicy> {
     upstreams
         .map(|upstream| (upstream.id.clone(), upstream.recheck))
         .collect()
+}
+
+/// What calls upstreams' APIs for clients, by the rules of the config.
+fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
+    let rules = config.upstreams.iter();
+    let rules = rules
+        .map(|upstream| (upstream.id.clone(), upstream.api.clone()))
+        .filter(|(_, rules)| !rules.is_empty());
+    Gateway::new(GatewayParts {
+        store: flow.store.clone(),
+        clock: flow.clock.clone(),
+        session_lifetime: flow.session_lifetime,
+        upstreams: upstreams.clone(),
+        vault: flow.vault.clone(),
+        rechecks: flow.rechecks.clone(),
+        metrics: flow.metrics.clone(),
+        rules: rules.collect(),
+    })
 }
 
 /// Opens the database of the config and brings its schema up to date.

@@ -216,7 +216,7 @@ async fn posted(
     match body.map(PageForm) {
         Some(form) if form.optional("form_token")?.is_some() => {
             let browser = (flow_cookies, request_cookies, logged_in);
-            answered(&state, &id, browser, &form).await
+            Box::pin(answered(&state, &id, browser, &form)).await
         }
         form => forward(&state, &id, query, form.map(|form| form.0)),
     }

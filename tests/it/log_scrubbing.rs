@@ -10,6 +10,7 @@ use sha1::{Digest as _, Sha1};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::gateway;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer};
 use crate::harness::server::{POST_SECRET, Setup, TestServer, WEB_SECRET};
@@ -17,6 +18,9 @@ use crate::harness::steps::TO_AIM18;
 use crate::token_exchange::{by_page, callers, employee, exchange, exchange_with, of_service};
 
 const WRONG: &str = "not-the-password-of-anybody";
+
+/// An id in the path of a call.
+const CALLED_ID: &str = "id-of-somebody-4711";
 
 /// A client whose answers hold an ID token.
 const HYBRID: &str = r#"
@@ -251,6 +255,44 @@ impl Run {
         self.browser("a caller", &browser);
     }
 
+    /// Calls of APIs that go well, are renewed, refused and lost, with an id of somebody in the path.
+    async fn calls(&mut self) {
+        let server = &self.server;
+        let scope = "openid members:read customers:read";
+        let member = gateway::member(server, &mut Browser::new(), scope).await;
+        let employee = gateway::employee(server, ANN_LEE, scope).await;
+        let machine = gateway::of_server(server).await;
+        let path = format!("/api/members/Party/{CALLED_ID}");
+        for fault in [
+            Fault::Status(401),
+            Fault::Nonsense,
+            Fault::ErrorPage,
+            Fault::CloseAfter(9),
+        ] {
+            server.imis.fail_once("/api/party", fault);
+            for tokens in [&member, &employee, &machine] {
+                gateway::get(server, &path, tokens).await;
+            }
+        }
+        let ours = member.text("access_token");
+        for path in [
+            format!("/api/members/Party/{ours}"),
+            format!("/api/members/Party/1?x={ours}"),
+        ] {
+            let refused = gateway::get(server, &path, &member).await;
+            assert_eq!(refused.status, 400);
+        }
+        server.clock.advance(15 * 60);
+        for (what, answer) in [
+            ("a member who calls", &member),
+            ("an employee who calls", &employee),
+            ("a server that calls", &machine),
+        ] {
+            self.tokens(what, answer);
+        }
+        self.secret("the id that was asked for", CALLED_ID);
+    }
+
     /// iMIS breaks in every way, in front of somebody who types the right password.
     async fn breakdown(&mut self) {
         for place in ["/token", "/api/"] {
@@ -350,6 +392,7 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let server = TestServer::start_with(|setup| {
         callers(setup);
+        gateway::apis(setup);
         setup.clients.push_str(HYBRID);
     })
     .await;
@@ -378,6 +421,7 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
     run.hybrid(ZOE).await;
     run.employee().await;
     run.releases().await;
+    run.calls().await;
     run.breakdown().await;
     run.mistakes().await;
     run.upstream_secrets();
@@ -392,6 +436,7 @@ async fn no_secret_of_a_whole_run_is_in_the_log_or_on_a_page() {
         "refresh_token_replayed",
         "logged_out",
         "upstream_token_released",
+        "upstream_api_called",
         "the answer to a renewal was lost",
         "reqwest",
     ] {

@@ -41,6 +41,8 @@ mod errors;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod health;
