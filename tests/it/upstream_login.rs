@@ -66,7 +66,7 @@ fn is_away_page(page: &Page) -> bool {
 async fn made_up_codes_reach_the_upstream_only_so_often() {
     let server = TestServer::start_with(|setup| {
         setup.sections =
-            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 3\n".to_owned();
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
     })
     .await;
     for _ in 0..6 {
@@ -81,7 +81,7 @@ async fn made_up_codes_reach_the_upstream_only_so_often() {
     let asked = log
         .iter()
         .filter(|request| request.path.ends_with("/oauth/token"));
-    assert_eq!(asked.count(), 3);
+    assert_eq!(asked.count(), 4);
 }
 
 #[tokio::test]
