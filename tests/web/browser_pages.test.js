@@ -94,7 +94,7 @@ test("the account, two logins that become one, and one less", withBrowser(async 
   await logIn(chromium, JO);
   await chromium.find("button[value=end_all]");
   await flawless(chromium, "account-new");
-  await chromium.open(`${town.reading.address}/login`);
+  await chromium.open(`${town.reading.address}/login?prompt=consent`);
   await decide(chromium, "allow");
   await chromium.arrivesAt(town.reading.address);
   await chromium.open(`${town.issuer}/account`);

@@ -144,7 +144,9 @@ fn tell(addresses: &Addresses, internal: SocketAddr, kept: Option<&Path>) {
         "  Discovery                 {}/.well-known/openid-configuration",
         addresses.issuer
     ));
-    output::line(format!("  Metrics                   http://{internal}/metrics"));
+    output::line(format!(
+        "  Metrics                   http://{internal}/metrics"
+    ));
     if let Some(folder) = kept {
         output::line(format!("  Configuration and data    {}", folder.display()));
     }

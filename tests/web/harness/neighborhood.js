@@ -7,7 +7,7 @@ import { startSampleApp } from "./sample_app.js";
 import { startStand } from "./stand.js";
 import { startWebApp } from "./web_app.js";
 
-export async function startNeighborhood({ members } = {}) {
+export async function startNeighborhood({ pages, members } = {}) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -24,7 +24,7 @@ export async function startNeighborhood({ members } = {}) {
     const sampleAddress = `http://localhost:${sample}/`;
     const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
 
-    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, sampleApp], members });
+    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, sampleApp], pages, members });
     undo.push(() => stand.stop());
     const start = async (registration, port, home) => {
       const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}`, home });
