@@ -174,6 +174,18 @@ test("the sample app, signed out and signed in", withBrowser(async (chromium) =>
   await flawless(chromium, "sample-app-signed-in");
 }));
 
+test("an app that is for others", withBrowser(async (chromium) => {
+  await chromium.open(`${town.board.address}/login`);
+  await logIn(chromium, JO);
+  await chromium.find("[role=alert]");
+  await flawless(chromium, "not-admitted");
+  // In the browser that is signed in by now, too.
+  await chromium.open(`${town.board.address}/login`);
+  await chromium.find("[role=alert]");
+  assert.ok((await chromium.url()).startsWith(town.issuer), await chromium.where());
+  await flawless(chromium, "not-admitted-again");
+}));
+
 // Last, for it stops the simulated iMIS.
 test("iMIS is down", withBrowser(async (chromium) => {
   await town.stopImis();
@@ -184,4 +196,19 @@ test("iMIS is down", withBrowser(async (chromium) => {
   await chromium.find("h1");
   assert.ok(await chromium.has(`[role=alert], ${PASSWORD}, main a[href], main form button`), `a dead end: ${await chromium.where()}`);
   await flawless(chromium, "upstream-down");
+
+  // Once it is known to be away, the page says so beforehand.
+  const isMarked = async () => {
+    await chromium.open(`${town.notes.address}/login`);
+    await chromium.named(JO.label);
+    return chromium.has(".ways .hint");
+  };
+  for (let tries = 5; !await isMarked(); tries -= 1) {
+    assert.ok(tries > 0, "nothing marks the upstream that is away");
+    await choose(chromium, JO);
+    await typePassword(chromium, JO);
+  }
+  await flawless(chromium, "choice-away");
+  await choose(chromium, JO);
+  await flawless(chromium, "login-away");
 }));
