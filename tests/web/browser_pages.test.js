@@ -127,6 +127,17 @@ test("the simulated aiM18", withBrowser(async (chromium) => {
   await flawless(chromium, "simulated-aim18");
 }));
 
+test("the live controls of the simulators", withBrowser(async (chromium) => {
+  for (const [system, address] of [["imis", town.imis], ["aim18", town.aim18]]) {
+    await chromium.open(`${address}/_simulator/`);
+    await flawless(chromium, `control-${system}`);
+    await chromium.leaving(() => chromium.click("th a"));
+    await flawless(chromium, `control-${system}-person`);
+    await chromium.open(`${address}/_simulator/log`);
+    await flawless(chromium, `control-${system}-log`);
+  }
+}));
+
 test("logout and logged out", withBrowser(async (chromium) => {
   await chromium.open(`${town.notes.address}/login`);
   await logIn(chromium, JO);

@@ -130,7 +130,7 @@ export async function startStand({ clients, pages = [{ id: "Portico" }], members
     };
 
     const ssoPageOf = (id) => `${imis.url}/SSO/${id}.aspx`;
-    return { issuer, imis: imis.url, ssoPage: ssoPageOf(pages[0].id), ssoPageOf, stop, restart, stopImis: () => imis.stop() };
+    return { issuer, imis: imis.url, aim18: aim18.url, ssoPage: ssoPageOf(pages[0].id), ssoPageOf, stop, restart, stopImis: () => imis.stop() };
   } catch (error) {
     await stop().catch(() => {});
     throw error;
