@@ -6,7 +6,7 @@ use portico::simulator::people::ANN_LEE;
 
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
 use crate::harness::server::TestServer;
-use crate::harness::steps::{CONTINUE, TO_AIM18};
+use crate::harness::steps::TO_AIM18;
 
 /// At aiM18's login page, on behalf of the client.
 async fn away(server: &TestServer, browser: &mut Browser) -> Page {
@@ -21,14 +21,6 @@ fn fields<'a>() -> [(&'a str, &'a str); 3] {
         ("password", ANN_LEE.password),
         ("action", "login"),
     ]
-}
-
-/// Without a state, and without a word of the browser's where it comes from, the person is asked first (T25).
-async fn confirmed(browser: &mut Browser, page: Page) -> Page {
-    if page.location().is_some() {
-        return page;
-    }
-    browser.submit(&page, CONTINUE, &[]).await
 }
 
 /// RFC 9110 section 15.4.8: a 307 repeats the POST, the login form in it.
@@ -55,8 +47,7 @@ async fn a_307_that_repeats_the_login_form_ends_in_the_flow_and_keeps_the_passwo
         assert!(!location.as_str().contains(ANN_LEE.password));
         assert!(!location.as_str().contains(ANN_LEE.code));
         assert_eq!(sent_on.header("cache-control"), "no-store");
-        let done = browser.open(location.as_str()).await;
-        let done = confirmed(&mut browser, done).await;
+        let done = browser.follow(sent_on).await;
         let answer = done.answer();
         assert_eq!(answer["state"], "the-state");
         assert!(answer.contains_key("code"), "{answer:?}");
@@ -102,10 +93,9 @@ async fn a_page_with_a_form_ends_in_the_flow() {
             let (action, values) = page.form("form");
             let mut url = action.clone();
             url.query_pairs_mut().clear().extend_pairs(values);
-            page = browser.get(url.as_str()).await;
+            page = browser.click(url.as_str()).await;
         }
         let done = browser.follow(page).await;
-        let done = confirmed(&mut browser, done).await;
         assert!(done.answer().contains_key("code"), "{return_by:?}");
     }
 }
