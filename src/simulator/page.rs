@@ -16,13 +16,14 @@ body{max-width:76rem}\
 table{border-collapse:collapse;width:100%}\
 th,td{border:1px solid #767676;padding:.4rem;text-align:left;vertical-align:top}\
 td form,.row{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}\
-td input,td select{width:auto;max-width:min(22rem,100%);padding:.3rem;font:inherit}\
+td input,td select{width:auto;max-width:22rem;padding:.3rem;font:inherit}\
 button{margin:.25rem 0;padding:.3rem .8rem}\
 code,pre{overflow-wrap:anywhere;white-space:pre-wrap}\
 th code{overflow-wrap:normal}\
 nav a{margin-right:1rem}\
 @media(max-width:48rem){\
-thead{position:absolute;clip-path:inset(50%)}\
+thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}\
+td input,td select{max-width:100%}\
 table,tbody,tr,th,td{display:block}\
 tr{padding:.5rem 0;border-top:1px solid #767676}\
 th,td{border:0;padding:.2rem 0;overflow-wrap:anywhere}\
