@@ -26,8 +26,8 @@ thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%
 td input,td select{max-width:100%}\
 table,tbody,tr,th,td{display:block}\
 tr{padding:.5rem 0;border-top:1px solid #767676}\
-th,td{border:0;padding:.2rem 0;overflow-wrap:anywhere}\
-th code{overflow-wrap:anywhere}}";
+th,td{border:0;padding:.2rem 0}\
+main,th code{overflow-wrap:anywhere}}";
 
 /// A whole page; `title` is plain text, `main` is HTML.
 pub(super) fn page(title: &str, main: &str) -> String {
