@@ -8,7 +8,7 @@ mod serve;
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -144,6 +144,11 @@ impl Listeners {
             public: bind(config.server.listen)?,
             internal: bind(config.server.internal_listen)?,
         })
+    }
+
+    /// Where health and metrics answer, whatever port the config left open.
+    pub fn internal_address(&self) -> std::io::Result<SocketAddr> {
+        self.internal.local_addr()
     }
 }
 
