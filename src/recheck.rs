@@ -42,6 +42,22 @@ pub struct Rechecks {
     policies: Arc<HashMap<UpstreamId, RecheckPolicy>>,
 }
 
+/// What [`Rechecks`] are made of.
+pub struct RecheckParts {
+    /// Where it is kept what is known of a login.
+    pub store: Store,
+    /// The present.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where people's own tokens are, for upstreams that answer nobody else.
+    pub vault: Vault,
+    /// Whom to ask.
+    pub upstreams: Upstreams,
+    /// How often.
+    pub policies: HashMap<UpstreamId, RecheckPolicy>,
+}
+
 /// Why a person's login does not count.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStanding {
@@ -88,22 +104,15 @@ enum Answer {
 }
 
 impl Rechecks {
-    /// Asks each of `upstreams` that can be asked, as often as `policies` says.
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        metrics: Metrics,
-        vault: Vault,
-        upstreams: Upstreams,
-        policies: HashMap<UpstreamId, RecheckPolicy>,
-    ) -> Self {
+    /// Asks each of the upstreams that can be asked.
+    pub fn new(parts: RecheckParts) -> Self {
         Self {
-            store,
-            clock,
-            metrics,
-            vault,
-            upstreams,
-            policies: Arc::new(policies),
+            store: parts.store,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            vault: parts.vault,
+            upstreams: parts.upstreams,
+            policies: Arc::new(parts.policies),
         }
     }
 

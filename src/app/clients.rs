@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::{UnixTime, random_token};
-use crate::config::ClientConfig;
+use crate::config::Config;
 use crate::keys::{Purpose, Secrets};
 use crate::model::client::{Client, ClientSecretHash, MADE_SECRET_PREFIX, is_made_secret};
 use crate::passwords::{PasswordHash, Passwords, hash_password};
@@ -30,10 +30,12 @@ pub(super) async fn reconcile(
     store: &Store,
     secrets: &Secrets,
     passwords: &Passwords,
-    clients: &[ClientConfig],
-    upstreams: &BTreeSet<UpstreamId>,
+    config: &Config,
     now: UnixTime,
 ) -> Result<(), AppError> {
+    let clients = &config.clients;
+    let upstreams = config.upstreams.iter();
+    let upstreams = &upstreams.map(|upstream| upstream.id.clone()).collect();
     // A folder that was not mounted looks like one without files, and removing a client ends every token of it.
     if clients.is_empty() && !store.list_clients().await?.is_empty() {
         return Err(AppError::NoClients);

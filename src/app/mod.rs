@@ -7,6 +7,7 @@ mod keys;
 mod serve;
 
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,15 +22,17 @@ use crate::grants::Grants;
 use crate::http::discovery::Discovery;
 use crate::http::state::Settings;
 use crate::http::{self, HttpParts, HttpState};
-use crate::keys::KeyError;
+use crate::keys::{KeyError, KeyRing, Secrets};
+use crate::model::account::RecheckPolicy;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
 use crate::protocol::claims::scope_of;
 use crate::protocol::discovery::{Metadata, Supported};
 use crate::protocol::error::BoxError;
+use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope;
-use crate::recheck::Rechecks;
+use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
@@ -152,16 +155,7 @@ impl App {
         let store = open_database(&config).await?;
         let secrets = keys::open_or_make_secrets(&config, &store).await?;
         let passwords = Passwords::default();
-        let known = config.upstreams.iter().map(|each| each.id.clone());
-        clients::reconcile(
-            &store,
-            &secrets,
-            &passwords,
-            &config.clients,
-            &known.collect(),
-            clock.now(),
-        )
-        .await?;
+        clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
         let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
@@ -169,18 +163,7 @@ impl App {
             ring: ring.clone(),
             clock: clock.clone(),
         };
-        let access_token_algorithm = config.keys.algorithms.first().copied().unwrap_or_default();
-        let mint = Mint::new(MintParts {
-            issuer: config.issuer.clone(),
-            ring,
-            secrets: secrets.clone(),
-            clock: clock.clone(),
-            lifetimes: TokenLifetimes {
-                access_token: config.lifetimes.access_token,
-                id_token: config.lifetimes.id_token,
-            },
-            access_token_algorithm,
-        });
+        let mint = mint(&config, ring, &secrets, &clock);
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
         let session_lifetime = config.lifetimes.session();
@@ -199,16 +182,14 @@ impl App {
             secrets.clone(),
             upstreams.clone(),
         );
-        let policies = config.upstreams.iter();
-        let policies = policies.map(|each| (each.id.clone(), each.recheck));
-        let rechecks = Rechecks::new(
-            store.clone(),
-            clock.clone(),
-            metrics.clone(),
-            vault.clone(),
-            upstreams.clone(),
-            policies.collect(),
-        );
+        let rechecks = Rechecks::new(RecheckParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            vault: vault.clone(),
+            upstreams: upstreams.clone(),
+            policies: policies(&config),
+        });
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
@@ -260,6 +241,29 @@ impl App {
             housekeeping,
         })
     }
+}
+
+/// What makes the tokens of this config.
+fn mint(config: &Config, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Mint {
+    Mint::new(MintParts {
+        issuer: config.issuer.clone(),
+        ring,
+        secrets: secrets.clone(),
+        clock: clock.clone(),
+        lifetimes: TokenLifetimes {
+            access_token: config.lifetimes.access_token,
+            id_token: config.lifetimes.id_token,
+        },
+        access_token_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
+    })
+}
+
+/// How often whose people are asked about anew.
+fn policies(config: &Config) -> HashMap<UpstreamId, RecheckPolicy> {
+    let upstreams = config.upstreams.iter();
+    upstreams
+        .map(|upstream| (upstream.id.clone(), upstream.recheck))
+        .collect()
 }
 
 /// Opens the database of the config and brings its schema up to date.

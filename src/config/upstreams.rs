@@ -36,10 +36,6 @@ pub struct UpstreamConfig {
 
 /// What each kind of adapter wants to know.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of them for each upstream, and it is read once"
-)]
 pub enum UpstreamSettings {
     /// ASI iMIS.
     Imis(imis::Settings),

@@ -96,7 +96,9 @@ pub(super) async fn provide(
         .await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers
+        .entry(REFERRER_POLICY)
+        .or_insert(HeaderValue::from_static("no-referrer"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // What may be cached says so itself; everything else must not be (T53).
     headers.entry(CACHE_CONTROL).or_insert(NO_STORE);

@@ -203,7 +203,8 @@ pub(super) async fn confirm(
         form_token: form::token(&secrets, &["logout", who.session.id.as_str()])?,
         page,
     };
-    let departure = sign_off::departure(state, &who.session, logout.signed_off.as_ref()).await;
+    let done = logout.signed_off.as_ref();
+    let departure = sign_off::departure(state, &who.session, done, None).await;
     let trip = departure
         .as_ref()
         .map(|departure| departure.trip.url.as_str());
@@ -214,8 +215,11 @@ pub(super) async fn confirm(
 
 /// The session ends before the browser goes anywhere: whatever happens on the way, it is over here.
 async fn end(state: &HttpState, logout: &Logout, who: &LoggedIn) -> Result<Response, PageError> {
+    // What the upstream wants to see of the login goes with the session.
+    let tokens = sign_off::tokens(state, &who.session).await;
     Flow::from_ref(state).log_out(&who.session).await?;
-    let departure = sign_off::departure(state, &who.session, logout.signed_off.as_ref()).await;
+    let done = logout.signed_off.as_ref();
+    let departure = sign_off::departure(state, &who.session, done, tokens.as_ref()).await;
     let response = match departure {
         Some(departure) => sign_off::depart(state, logout, departure)?,
         None => arrive(logout),

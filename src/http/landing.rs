@@ -190,7 +190,8 @@ async fn receive(
     };
     let form = PageForm(params);
     if form.optional("form_token")?.is_some() {
-        return answered(&place, &form, &request_cookies, flow_cookies, logged_in).await;
+        let answered = answered(&place, &form, &request_cookies, flow_cookies, logged_in);
+        return Box::pin(answered).await;
     }
     let from_site = |upstream: &Upstream| sender::is_site(&headers, upstream.site.as_ref());
     place
@@ -220,7 +221,8 @@ async fn arrived(
             .redeem(&params, &address, &request_cookies, |_| false)
             .await;
     };
-    let came = come(&place, handle, flow_cookies, &request_cookies, logged_in).await;
+    let came = come(&place, handle, flow_cookies, &request_cookies, logged_in);
+    let came = Box::pin(came).await;
     // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
     let (mut response, kept) = match came {
         Ok(response) => (response, Some(handle)),

@@ -21,7 +21,8 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
-use crate::upstream::SignOffTrip;
+use crate::upstream::{SignOffTrip, UpstreamTokens};
+use crate::vault::place_of;
 
 use super::cookies::{self, CookieNames, RequestCookies};
 use super::end_session::{self, Logout};
@@ -83,6 +84,7 @@ pub(super) async fn departure(
     state: &HttpState,
     session: &Session,
     done: Option<&UpstreamId>,
+    tokens: Option<&UpstreamTokens>,
 ) -> Option<Departure> {
     if done == Some(&session.upstream) {
         return None;
@@ -90,11 +92,17 @@ pub(super) async fn departure(
     let upstreams = Upstreams::from_ref(state);
     let upstream = upstreams.find(session.upstream.as_str())?;
     let back = Url::parse(&Issuer::from_ref(state).at(path::END_SESSION_RETURNED)).ok()?;
-    let trip = upstream.sign_off.as_ref()?.start(&back, None).await?;
+    let trip = upstream.sign_off.as_ref()?.start(&back, tokens).await?;
     Some(Departure {
         label: upstream.label.clone(),
         trip,
     })
+}
+
+/// What the login of a session gave, for a sign-off that shows something of it.
+pub(super) async fn tokens(state: &HttpState, session: &Session) -> Option<UpstreamTokens> {
+    let vault = Flow::from_ref(state).vault;
+    vault.kept(&place_of(session, &session.upstream)).await
 }
 
 /// Sends a browser, whose session here has ended, on to the upstream's sign-off. Where nobody comes back from there, an

@@ -13,7 +13,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, RawQuery, State};
-use axum::http::HeaderMap;
+use axum::http::header::REFERRER_POLICY;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::{get, post};
 use url::Url;
@@ -248,7 +249,12 @@ fn forward(
             location.query_pairs_mut().append_pair(name, value);
         }
     }
-    Ok(see_other(location.as_str()))
+    let mut response = see_other(location.as_str());
+    // The GET is to be told which page began this, as the POST was: the upstream's, and nothing of ours (Fetch, "set
+    // request's referrer policy on redirect").
+    let policy = HeaderValue::from_static("origin");
+    response.headers_mut().insert(REFERRER_POLICY, policy);
+    Ok(response)
 }
 
 /// "Continue as …?" was answered with yes.

@@ -8,7 +8,7 @@ use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::session::Session;
 use crate::model::vault_entry::{Lease, NewVaultEntry, VaultEntry, VaultPlace};
-use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+use crate::protocol::ids::{SessionId, UpstreamId};
 
 impl Store {
     /// What is kept at `place`.
@@ -162,18 +162,6 @@ impl Store {
         .execute(&self.writes)
         .await?;
         Ok(marked.rows_affected() == 1)
-    }
-
-    /// Removes everything that is kept of a person: the account was closed. How many entries there were.
-    pub async fn delete_vault_entries_of(&self, account: &AccountId) -> Result<u64, StoreError> {
-        retrying(|| async {
-            let deleted = sqlx::query("DELETE FROM vault_entry WHERE account_id = $1")
-                .bind(account.as_str())
-                .execute(&self.writes)
-                .await?;
-            Ok(deleted.rows_affected())
-        })
-        .await
     }
 }
 

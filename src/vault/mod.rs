@@ -191,6 +191,13 @@ impl Vault {
         }
     }
 
+    /// What is kept at `place`, current or not.
+    pub async fn kept(&self, place: &VaultPlace) -> Option<UpstreamTokens> {
+        let entry = self.rows.store.find_vault_entry(place).await.ok()??;
+        let kept: Kept = self.rows.open(place, entry.sealed.as_deref()?).ok()?;
+        Some(kept.tokens)
+    }
+
     fn can_renew(&self, place: &VaultPlace, tokens: &UpstreamTokens) -> bool {
         let upstream = self.upstreams.find(place.upstream().as_str());
         tokens.refresh.is_some() && upstream.is_some_and(|upstream| upstream.renewal.is_some())

@@ -16,7 +16,7 @@ use portico::protocol::issuer::Issuer;
 use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::secret::Secret;
 use portico::protocol::token::GrantType;
-use portico::recheck::Rechecks;
+use portico::recheck::{RecheckParts, Rechecks};
 use portico::store::StoredClient;
 use portico::telemetry::Metrics;
 use portico::tokens::{Mint, MintParts, TokenLifetimes};
@@ -72,14 +72,14 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         upstreams.clone(),
     );
     let grants = Grants {
-        rechecks: Rechecks::new(
-            store.clone(),
-            clock.clone(),
-            metrics.clone(),
-            vault.clone(),
-            upstreams.clone(),
-            HashMap::new(),
-        ),
+        rechecks: Rechecks::new(RecheckParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            vault: vault.clone(),
+            upstreams: upstreams.clone(),
+            policies: HashMap::new(),
+        }),
         metrics,
         mint: Mint::new(MintParts {
             issuer: Issuer::parse("https://login.example.org").unwrap(),

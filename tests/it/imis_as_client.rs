@@ -310,12 +310,15 @@ async fn the_claims_are_read_anew_every_time() {
         .unwrap()
         .to_owned();
     let set_profile = async |profile: Value| {
-        let updated = sqlx::query("UPDATE account SET profile = $1 WHERE subject = $2")
-            .bind(profile.to_string())
-            .bind(&subject)
-            .execute(&server.database.pool().await)
-            .await
-            .unwrap();
+        let updated = sqlx::query(
+            "UPDATE upstream_login SET profile = $1
+             WHERE account_id = (SELECT id FROM account WHERE subject = $2)",
+        )
+        .bind(profile.to_string())
+        .bind(&subject)
+        .execute(&server.database.pool().await)
+        .await
+        .unwrap();
         assert_eq!(updated.rows_affected(), 1);
     };
 

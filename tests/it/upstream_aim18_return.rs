@@ -47,7 +47,7 @@ async fn a_307_that_repeats_the_login_form_ends_in_the_flow_and_keeps_the_passwo
         assert!(!location.as_str().contains(ANN_LEE.password));
         assert!(!location.as_str().contains(ANN_LEE.code));
         assert_eq!(sent_on.header("cache-control"), "no-store");
-        let done = browser.open(location.as_str()).await;
+        let done = browser.follow(sent_on).await;
         let answer = done.answer();
         assert_eq!(answer["state"], "the-state");
         assert!(answer.contains_key("code"), "{answer:?}");
@@ -93,7 +93,7 @@ async fn a_page_with_a_form_ends_in_the_flow() {
             let (action, values) = page.form("form");
             let mut url = action.clone();
             url.query_pairs_mut().clear().extend_pairs(values);
-            page = browser.get(url.as_str()).await;
+            page = browser.click(url.as_str()).await;
         }
         let done = browser.follow(page).await;
         assert!(done.answer().contains_key("code"), "{return_by:?}");

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::harness::browser::{Browser, PASSWORD_FORM};
+use crate::harness::relying_party::claims;
 use crate::harness::server::TestServer;
 use crate::upstream::{kind, surroundings, told};
 use crate::upstream_contract::{Arrival, Stand};
@@ -630,4 +631,22 @@ async fn a_whole_login_goes_through_two_porticos() {
     assert_eq!(answer["state"], "outer-state");
     let tokens = outer.redeem("spa", &answer["code"], &[]).await;
     assert_eq!(tokens.status, 200, "{}", tokens.body);
+
+    // Out again, by the provider's own logout, which is shown the ID token that it gave for the login.
+    let hint = tokens.text("id_token");
+    let end_session = outer.url(&format!("/end_session?id_token_hint={hint}"));
+    let away = browser.get(end_session).await.location().unwrap();
+    assert!(
+        away.as_str().starts_with(&format!("{issuer}/end_session?")),
+        "{away}"
+    );
+    let shown = claims(&parameter(&away, "id_token_hint"));
+    assert_eq!(
+        (&shown["iss"], &shown["aud"]),
+        (&json!(issuer), &json!("outer"))
+    );
+    assert_eq!(
+        parameter(&away, "post_logout_redirect_uri"),
+        outer.url("/end_session/returned")
+    );
 }

@@ -154,11 +154,14 @@ impl Browser {
         for header in response.headers().get_all(SET_COOKIE) {
             self.keep(&host, header.to_str().unwrap());
         }
-        // A redirect is sent on in the name of the page that it began at.
-        if response.headers().get(LOCATION).is_none() {
-            let secretive = response.headers().get(REFERRER_POLICY);
-            let secretive = secretive.is_some_and(|policy| policy == "no-referrer");
-            self.at = (!secretive).then(|| url.origin().ascii_serialization());
+        let secretive = response.headers().get(REFERRER_POLICY);
+        let secretive = secretive.is_some_and(|policy| policy == "no-referrer");
+        // A redirect is sent on in the name of the page that it began at, unless it says that it must not be told (Fetch,
+        // "set request's referrer policy on redirect").
+        if secretive {
+            self.at = None;
+        } else if response.headers().get(LOCATION).is_none() {
+            self.at = Some(url.origin().ascii_serialization());
         }
         let page = Page {
             url,

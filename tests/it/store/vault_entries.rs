@@ -159,8 +159,8 @@ async fn entries_go_when_the_session_is_over_or_the_account_is_closed() {
         .replace_session("d", &other, None, Some(&new))
         .await
         .unwrap();
-    let deleted = store.delete_vault_entries_of(&world.account.id).await;
-    assert_eq!(deleted.unwrap(), 2);
+    let ended = store.disable_account(&world.account.id, NOW + 1).await;
+    assert!(ended.unwrap().is_some());
     assert_eq!(find(store, &place(&one)).await, None);
     assert_eq!(find(store, &place(&two)).await, None);
     assert!(find(store, &place(&other)).await.is_some());
