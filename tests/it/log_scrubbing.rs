@@ -479,6 +479,7 @@ impl Run {
 fn faults() -> impl Iterator<Item = Fault> {
     [
         Fault::ErrorPage,
+        Fault::Echo,
         Fault::Nonsense,
         Fault::Page,
         Fault::EmptyBody,
