@@ -135,4 +135,8 @@ mod upstream_users;
 #[cfg(test)]
 mod userinfo;
 #[cfg(test)]
+mod variants;
+#[cfg(test)]
+mod variants_expected;
+#[cfg(test)]
 mod vault;

@@ -98,7 +98,7 @@ impl TokenEndpoint {
             .http
             .post_form(self.url.clone(), &form, self.timeout)
             .await?;
-        token(&answer, password)
+        token(&answer, &[password.expose()])
     }
 
     /// The refresh grant, with the credentials of the client application in the body. Never repeated: some versions
@@ -118,12 +118,13 @@ impl TokenEndpoint {
             .http
             .post_form(self.url.clone(), &form, self.timeout)
             .await?;
-        token(&answer, refresh_token)
+        let sent = [application.client_secret.expose(), refresh_token.expose()];
+        token(&answer, &sent)
     }
 }
 
-/// Reads an answer; `sent` is the secret of the request that it may repeat.
-fn token(answer: &Answer, sent: &Secret) -> Result<Token, LoginError> {
+/// Reads an answer; `sent` holds the secrets of the request, which it may repeat.
+fn token(answer: &Answer, sent: &[&str]) -> Result<Token, LoginError> {
     if answer.is_outage() {
         return Err(LoginError::Unavailable(
             format!("the token endpoint: {}", answer.describe()).into(),
@@ -150,9 +151,8 @@ fn token(answer: &Answer, sent: &Secret) -> Result<Token, LoginError> {
     }
 }
 
-fn refusal(wire: &Wire, sent: &Secret) -> LoginError {
-    let told =
-        |text: &Option<String>| excerpt(text.as_deref().unwrap_or_default(), &[sent.expose()]);
+fn refusal(wire: &Wire, sent: &[&str]) -> LoginError {
+    let told = |text: &Option<String>| excerpt(text.as_deref().unwrap_or_default(), sent);
     let (error, description) = (told(&wire.error), told(&wire.error_description));
     if wire.error.as_deref() == Some("invalid_grant") {
         // Locked, disabled, expired and a wrong password are one error; the text, where there is one, tells them apart.
