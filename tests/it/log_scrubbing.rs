@@ -236,7 +236,7 @@ impl Run {
             .refresh("calling-app", next.text("refresh_token"))
             .await;
         server.imis.fail_once("/token", Fault::CloseAfter(99));
-        let lost = exchange(server, &last, "members").await;
+        let missed = exchange(server, &last, "members").await;
         let employee = employee(server, &mut Browser::new(), ANN_LEE).await;
         let staff = exchange(server, &employee, "staff").await;
         let service = of_service(server).await;
@@ -575,11 +575,11 @@ async fn run() -> (Run, TestServer) {
         gateway::apis(setup);
         setup.clients.push_str(HYBRID);
         setup.members.insert_str(0, "timeout = \"1s\"\n");
-        setup.upstreams += &format!(
+        setup.upstreams.push_str(&format!(
             "[[upstreams]]\nid = \"partner\"\nkind = \"oidc\"\nlabel = \"Partner login\"\ntimeout = \"1s\"\n\
              issuer = \"{}\"\nclient_id = \"outer\"\nclient_secret = {{ env = \"POST_SECRET\" }}\n",
             inner.issuer
-        );
+        ));
     })
     .await;
     let password = tempfile::NamedTempFile::new().unwrap();
