@@ -267,7 +267,7 @@ impl Run {
             );
             self.tokens(what, answer);
         }
-        for refusal in [lost, no_token_of_ours, refused] {
+        for refusal in [missed, no_token_of_ours, refused] {
             self.refusal(&refusal);
         }
         self.browser("a caller", &browser);
