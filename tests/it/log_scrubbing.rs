@@ -575,11 +575,12 @@ async fn run() -> (Run, TestServer) {
         gateway::apis(setup);
         setup.clients.push_str(HYBRID);
         setup.members.insert_str(0, "timeout = \"1s\"\n");
-        setup.upstreams.push_str(&format!(
+        let partner = format!(
             "[[upstreams]]\nid = \"partner\"\nkind = \"oidc\"\nlabel = \"Partner login\"\ntimeout = \"1s\"\n\
              issuer = \"{}\"\nclient_id = \"outer\"\nclient_secret = {{ env = \"POST_SECRET\" }}\n",
             inner.issuer
-        ));
+        );
+        setup.upstreams.push_str(&partner);
     })
     .await;
     let password = tempfile::NamedTempFile::new().unwrap();

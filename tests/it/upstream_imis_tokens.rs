@@ -424,43 +424,73 @@ async fn a_member_who_had_lapsed_before_the_login_stays() {
     assert_eq!(now.more["membership_status"], json!("Inactive"));
 }
 
+async fn looked_up_by(subject: SubjectFrom) -> Site {
+    Site::start_with(
+        |_| {},
+        |settings| {
+            settings.subject = subject;
+            settings.service_account = Some(service_account());
+        },
+    )
+    .await
+}
+
 #[tokio::test]
 async fn a_record_or_a_user_that_is_gone_is_told_so() {
-    for (place, subject, expected) in [
-        ("/api/user/", SubjectFrom::UniformId, "in"),
-        ("/api/user", SubjectFrom::UniformId, "protocol"),
-        ("/api/party/", SubjectFrom::PartyId, "not allowed"),
+    for (subject, nobody) in [
+        (
+            SubjectFrom::UniformId,
+            "8d0f3a52-1111-4222-8333-9cffffffffff",
+        ),
+        (SubjectFrom::PartyId, "party:99999"),
     ] {
-        let site = Site::start_with(
-            |_| {},
-            |settings| {
-                settings.subject = subject;
-                settings.service_account = Some(service_account());
-            },
-        )
-        .await;
+        let site = looked_up_by(subject).await;
         let jo = site.log_in(&people::JO_SMITH).await.unwrap();
-        // A user whose id is another than the party's is found by name.
-        site.imis.fail(place, Fault::Status(404));
-        assert_eq!(verdict(site.recheck(&jo, None).await), expected, "{place}");
+        let gone = Identity {
+            subject: nobody.to_owned(),
+            ..jo
+        };
+        assert_eq!(verdict(site.recheck(&gone, None).await), "not allowed");
     }
 
     let site = Site::with_service(|_| {}).await;
-    let jo = site.log_in(&people::JO_SMITH).await.unwrap();
-    site.imis.fail("/api/user/", Fault::Status(404));
-    site.imis.switch(|s| s.user_lookup = UserLookup::Empty);
+    let mut jo = site.log_in(&people::JO_SMITH).await.unwrap();
+    let theirs = format!("/api/user/{}", people::JO_SMITH.id);
+    site.imis.fail(&theirs, Fault::Status(404));
+    // A user whose id is another than the party's is found by name.
+    assert_eq!(verdict(site.recheck(&jo, None).await), "in");
+    jo.profile.preferred_username = Some("NOBODY.NOW".to_owned());
     assert_eq!(verdict(site.recheck(&jo, None).await), "not allowed");
-    site.imis
-        .switch(|s| s.user_lookup = UserLookup::SomebodyElse);
-    assert_eq!(verdict(site.recheck(&jo, None).await), "not allowed");
+}
 
-    let site = Site::with_service(|_| {}).await;
-    let jo = site.log_in(&people::JO_SMITH).await.unwrap();
-    let gone = Identity {
-        subject: "8d0f3a52-1111-4222-8333-9cffffffffff".to_owned(),
-        ..jo
-    };
-    assert_eq!(verdict(site.recheck(&gone, None).await), "not allowed");
+/// A proxy in maintenance answers 404 to everything, and an account that lost a right sees nobody: neither ends everybody's
+/// sessions.
+#[tokio::test]
+async fn nobody_is_gone_while_the_service_account_does_not_find_itself() {
+    type Turn = fn(&mut Switches);
+    let lookups: [Turn; 2] = [
+        |switches| switches.user_lookup = UserLookup::Empty,
+        |switches| switches.user_lookup = UserLookup::SomebodyElse,
+    ];
+    for (place, subject) in [
+        ("/api/user", SubjectFrom::UniformId),
+        ("/api/party", SubjectFrom::UniformId),
+        ("/api/party/", SubjectFrom::PartyId),
+        ("/api/", SubjectFrom::PartyId),
+    ] {
+        let site = looked_up_by(subject).await;
+        let jo = site.log_in(&people::JO_SMITH).await.unwrap();
+        site.imis.fail(place, Fault::Status(404));
+        let answer = site.recheck(&jo, None).await;
+        assert_eq!(verdict(answer), "protocol", "{place}");
+    }
+    for turn in lookups {
+        let site = Site::with_service(|_| {}).await;
+        let jo = site.log_in(&people::JO_SMITH).await.unwrap();
+        site.imis.fail("/api/user/", Fault::Status(404));
+        site.imis.switch(turn);
+        assert_eq!(verdict(site.recheck(&jo, None).await), "protocol");
+    }
 }
 
 /// A service account that sees nobody would otherwise end everybody's sessions.

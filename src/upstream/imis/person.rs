@@ -93,7 +93,9 @@ impl Api {
                 }
             }
         };
-        let party = party.ok_or_else(|| not_allowed("the person's record is gone"))?;
+        let Some(party) = party else {
+            return Err(self.gone("the person's record is gone", by).await);
+        };
         let id = text(&party, "PartyId").or_else(|| text(&party, "Id"));
         let id = id
             .filter(|id| !is_trick(id))
@@ -129,11 +131,7 @@ impl Api {
             (None, _) if !rows.is_empty() => {
                 Err(nonsense("Party: nobody in the answer has the UniformId asked for").into())
             }
-            // An account that lost its rights sees nobody; that must not end everybody's sessions.
-            (None, _) => match self.visible_users(service).await? {
-                Some(0 | 1) => Err(ApiError::Forbidden),
-                _ => Ok(None),
-            },
+            (None, _) => Ok(None),
         }
     }
 
@@ -142,12 +140,33 @@ impl Api {
         if let Some(user) = self.user(id, by).await? {
             return Ok(user);
         }
-        let gone = || not_allowed("the person's user record is gone");
-        let name = person.profile.preferred_username.as_deref();
-        let page = self.users(name.ok_or_else(gone)?, by).await?;
-        let mut users = list(&page, "Items").iter();
-        let user = users.find(|user| party_id(user).is_ok_and(|own| same(&own, id)));
-        Ok(user.cloned().ok_or_else(gone)?)
+        if let Some(name) = &person.profile.preferred_username {
+            let page = self.users(name, by).await?;
+            let mut users = list(&page, "Items").iter();
+            let user = users.find(|user| party_id(user).is_ok_and(|own| same(&own, id)));
+            if let Some(user) = user {
+                return Ok(user.clone());
+            }
+        }
+        Err(self.gone("the person's user record is gone", by).await)
+    }
+
+    /// What it means that a record is not there. A proxy in maintenance, or an account that lost a right, shows nobody's:
+    /// that somebody is gone is believed of an account alone that reads itself by the same way, and others too.
+    async fn gone(&self, what: &str, by: By<'_>) -> ApiError {
+        let By::Service(service) = by else {
+            return nonsense(&format!("{what}, or not shown to the person's own token")).into();
+        };
+        match self.identify(service.username(), by, true).await {
+            Ok(_) => {}
+            Err(ApiError::Login(LoginError::NotAllowed(_))) => return ApiError::Forbidden,
+            Err(error) => return error,
+        }
+        match self.visible_users(service).await {
+            Ok(Some(0 | 1)) => ApiError::Forbidden,
+            Ok(_) => not_allowed(what).into(),
+            Err(error) => error,
+        }
     }
 
     /// Puts records together once it is sure whose they are and that it is a person's.
