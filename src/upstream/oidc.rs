@@ -21,8 +21,8 @@ use url::{Url, form_urlencoded};
 use super::outbound::{Answer, Http, bearer, excerpt};
 use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
 use super::{
-    CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, Probe, Recheck,
-    RedirectLogin, Renewal, Return, SignOff, SignOffTrip, Surroundings, Trip, Upstream,
+    CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, NoVerdict, Probe,
+    Recheck, RedirectLogin, Renewal, Return, SignOff, SignOffTrip, Surroundings, Trip, Upstream,
     UpstreamTokens,
 };
 use crate::clock::{Clock, UnixTime, random_bytes, random_id};
@@ -899,9 +899,14 @@ impl Renewal for Adapter {
 impl Recheck for Adapter {
     /// What userinfo does not tell (an ID token may have) stays as it was.
     async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError> {
-        let none = || nonsense("there is no token of the person's to ask with");
-        let tokens = person.tokens.ok_or_else(none)?;
-        let told = self.0.userinfo(&tokens.access, person.subject).await?;
+        let advice = "a login with the scope offline_access keeps one that can be renewed";
+        let tokens = person.tokens.ok_or(NoVerdict::NoToken(advice))?;
+        let told = self.0.userinfo(&tokens.access, person.subject).await;
+        let told = told.map_err(|error| match error {
+            // RFC 6750 section 3.1: about the token, and nothing about the person.
+            LoginError::BadCredentials(_) => NoVerdict::TokenRefused(error.to_string()).into(),
+            other => other,
+        })?;
         let told = told.ok_or_else(|| nonsense("the provider has no userinfo endpoint"))?;
         let mut profile = person.profile.clone();
         self.0.fill(&mut profile, &told);
