@@ -4,8 +4,8 @@
 //! The request that asks waits for a bounded time only. The question itself goes on by itself, so that neither a browser
 //! that hangs up nor a slow upstream loses its answer.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -15,12 +15,13 @@ use crate::clock::{Clock, UnixTime};
 use crate::model::account::{Account, LoginCheck, RecheckPolicy, UpstreamSubject};
 use crate::model::client::{Client, OutagePolicy};
 use crate::model::vault_entry::VaultPlace;
+use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, ErrorCode, OAuthError, chain};
 use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::upstream::{Known, LoginError, Upstreams};
-use crate::vault::Vault;
+use crate::upstream::{Known, LoginError, NoVerdict, Recheck, UpstreamTokens, Upstreams};
+use crate::vault::{Vault, VaultError};
 
 /// The longest that a question may take by itself.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -40,6 +41,8 @@ pub struct Rechecks {
     vault: Vault,
     upstreams: Upstreams,
     policies: Arc<HashMap<UpstreamId, RecheckPolicy>>,
+    /// The upstreams about which the log says already that they cannot be asked about everybody.
+    told: Arc<Mutex<BTreeSet<UpstreamId>>>,
 }
 
 /// What [`Rechecks`] are made of.
@@ -64,6 +67,10 @@ pub enum NotStanding {
     /// The upstream does not let them in any more.
     #[error("the upstream does not let the person in any more")]
     Refused,
+    /// The upstream takes none of the tokens that this login gave, old or renewed, and answers nobody else. Other logins of
+    /// the person are not touched.
+    #[error("the upstream takes the tokens of this login no more")]
+    LogInAgain,
     /// The upstream does not answer, and what is known of them is too old for the client.
     #[error(
         "the upstream does not answer, and what is known of the person is too old for this client"
@@ -87,6 +94,9 @@ impl From<NotStanding> for OAuthError {
             NotStanding::Refused => {
                 Self::invalid_grant("the person may not sign in any more; have them log in again")
             }
+            NotStanding::LogInAgain => Self::invalid_grant(
+                "the upstream takes the tokens of this login no more; have the person log in again",
+            ),
             NotStanding::Unknown => Self::new(
                 ErrorCode::TemporarilyUnavailable,
                 "the system that knows this person does not answer; keep the token and try again",
@@ -100,7 +110,18 @@ impl From<NotStanding> for OAuthError {
 enum Answer {
     Confirmed,
     Refused,
+    LogInAgain,
+    NotAskable,
     None,
+}
+
+/// Why there is no token to ask with.
+#[derive(Clone, Copy)]
+enum Lacking {
+    /// The login gave none, or none that can be renewed: its end says nothing about the person.
+    NeverRenewed,
+    /// The upstream refuses to renew it, or refuses the renewed one.
+    Refused,
 }
 
 impl Rechecks {
@@ -113,6 +134,7 @@ impl Rechecks {
             vault: parts.vault,
             upstreams: parts.upstreams,
             policies: Arc::new(parts.policies),
+            told: Arc::default(),
         }
     }
 
@@ -168,6 +190,8 @@ impl Rechecks {
             return match answer {
                 Answer::Confirmed => self.as_known(session, account, true).await,
                 Answer::Refused => Err(NotStanding::Refused),
+                Answer::LogInAgain => Err(NotStanding::LogInAgain),
+                Answer::NotAskable => Ok(account),
                 Answer::None => without_answer(client, &known, now, account),
             };
         }
@@ -215,30 +239,49 @@ impl Rechecks {
             session_id: session,
             upstream: login.upstream.clone(),
         };
-        let tokens = self.vault.person_tokens(&place, 0, None).await.ok();
-        let person = Known {
-            subject: &login.subject,
-            profile: &account.profile,
-            tokens: tokens.as_ref(),
-        };
-        let outcome = timeout(LONGEST, adapter.recheck(&person))
-            .await
-            .unwrap_or_else(|_| Err(LoginError::Unavailable("no answer in time".into())));
+        let asked = self.put(adapter, &login, &account, &place);
+        let (outcome, lacking) = timeout(LONGEST, asked).await.unwrap_or_else(|_| {
+            (
+                Err(LoginError::Unavailable("no answer in time".into())),
+                None,
+            )
+        });
         let count = |outcome| self.metrics.rechecked(&login.upstream, outcome);
-        match outcome {
-            Ok(profile) => {
+        match (outcome, lacking) {
+            (Ok(profile), _) => {
                 count("confirmed");
                 self.store
                     .confirm_check(&login, &account.id, &profile, asked_at)
                     .await?;
                 Ok(Answer::Confirmed)
             }
-            Err(error @ (LoginError::NotAllowed(_) | LoginError::BadCredentials(_))) => {
+            (Err(error @ (LoginError::NotAllowed(_) | LoginError::BadCredentials(_))), _) => {
                 count("refused");
                 self.withdraw(&login, &account, asked_at, &error).await?;
                 Ok(Answer::Refused)
             }
-            Err(error) => {
+            (Err(error), Some(lacking)) => {
+                count("no_token");
+                // Another session of this login may have what this one lacks: it asks at once.
+                self.store
+                    .postpone_check(&login, asked_at, asked_at)
+                    .await?;
+                let (upstream, reason) = (&login.upstream, chain(&error));
+                Ok(match lacking {
+                    Lacking::Refused => {
+                        tracing::info!(%upstream, account = %account.id, reason, "the person has to log in again");
+                        Answer::LogInAgain
+                    }
+                    Lacking::NeverRenewed => {
+                        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                        if told.insert(upstream.clone()) {
+                            tracing::warn!(%upstream, reason, "there are logins that the upstream cannot be asked about; they count until they end");
+                        }
+                        Answer::NotAskable
+                    }
+                })
+            }
+            (Err(error), None) => {
                 count(match error {
                     LoginError::Unavailable(_) => "unavailable",
                     _ => "invalid",
@@ -249,6 +292,64 @@ impl Rechecks {
                 self.store.postpone_check(&login, asked_at, until).await?;
                 Ok(Answer::None)
             }
+        }
+    }
+
+    /// Puts the question, with the person's tokens where there are any. Where one is refused it is renewed, once: it may
+    /// have ended early, or with another login. And what became of the tokens, where the answer lacks one.
+    async fn put(
+        &self,
+        adapter: &dyn Recheck,
+        login: &UpstreamSubject,
+        account: &Account,
+        place: &VaultPlace,
+    ) -> (Result<Profile, LoginError>, Option<Lacking>) {
+        let look = async |tokens: Option<&UpstreamTokens>| {
+            let person = Known {
+                subject: &login.subject,
+                profile: &account.profile,
+                tokens,
+            };
+            adapter.recheck(&person).await
+        };
+        let tokens = self.vault.person_tokens(place, 0, None).await;
+        let outcome = look(tokens.as_ref().ok()).await;
+        match (
+            outcome.as_ref().err().and_then(LoginError::no_verdict),
+            tokens,
+        ) {
+            (Some(NoVerdict::NoToken(_)), Err(failed)) => {
+                let lacking = self.lacking(place, &failed).await;
+                (outcome, lacking)
+            }
+            (Some(NoVerdict::TokenRefused(_)), Ok(old)) => {
+                match self.vault.person_tokens(place, 0, Some(&old.access)).await {
+                    Ok(renewed) => {
+                        let outcome = look(Some(&renewed)).await;
+                        let verdict = outcome.as_ref().err().and_then(LoginError::no_verdict);
+                        let refused = matches!(verdict, Some(NoVerdict::TokenRefused(_)));
+                        (outcome, refused.then_some(Lacking::Refused))
+                    }
+                    Err(failed) => {
+                        let lacking = self.lacking(place, &failed).await;
+                        (outcome, lacking)
+                    }
+                }
+            }
+            _ => (outcome, None),
+        }
+    }
+
+    /// Why the vault has no token; `None` when it may have one later.
+    async fn lacking(&self, place: &VaultPlace, failed: &VaultError) -> Option<Lacking> {
+        match failed {
+            VaultError::Nothing => Some(Lacking::NeverRenewed),
+            // The vault drops tokens whose renewal was refused, and keeps those that cannot be renewed.
+            VaultError::NeedsLogin if self.vault.kept(place).await.is_some() => {
+                Some(Lacking::NeverRenewed)
+            }
+            VaultError::NeedsLogin => Some(Lacking::Refused),
+            VaultError::Unavailable(_) | VaultError::Failed(_) => None,
         }
     }
 

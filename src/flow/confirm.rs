@@ -35,7 +35,7 @@ impl Flow {
                 ErrorCode::TemporarilyUnavailable,
                 "the system that knows this person does not answer",
             )),
-            Err(NotStanding::Unknown | NotStanding::Refused) => {
+            Err(NotStanding::Unknown | NotStanding::Refused | NotStanding::LogInAgain) => {
                 pending.unconfirmed = Some(who.session.id.clone());
                 Ok(None)
             }

@@ -246,7 +246,33 @@ pub enum LoginError {
     Protocol(#[source] BoxError),
 }
 
+/// Why a look at a person says nothing about them: what lacks is a token to look with. The source of a
+/// [`LoginError::Protocol`].
+#[derive(Debug, thiserror::Error)]
+pub enum NoVerdict {
+    /// The person's token is not taken. It may have ended early, or with another login; a renewed one may be taken.
+    #[error("the person's own token is refused: {0}")]
+    TokenRefused(String),
+    /// Only a token of the person's would do, and there is none; what an administrator can do about it.
+    #[error("the person cannot be looked up without a token of their own; {0}")]
+    NoToken(&'static str),
+}
+
+impl From<NoVerdict> for LoginError {
+    fn from(why: NoVerdict) -> Self {
+        Self::Protocol(Box::new(why))
+    }
+}
+
 impl LoginError {
+    /// What lacks for a verdict about the person, if it is a token.
+    pub fn no_verdict(&self) -> Option<&NoVerdict> {
+        match self {
+            Self::Protocol(source) => source.downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether the request may have reached the upstream though no whole answer came back: what it was to be given once,
     /// it may have given (T64).
     pub fn lost_the_answer(&self) -> bool {
@@ -384,7 +410,8 @@ pub struct Known<'a> {
 #[async_trait]
 pub trait Recheck: Send + Sync {
     /// What the upstream tells about them now. `NotAllowed` and `BadCredentials`: they may not come in any more
-    /// (disabled, deleted); `Unavailable` and `Protocol`: nobody knows.
+    /// (disabled, deleted); `Unavailable` and `Protocol`: nobody knows. A refused token of theirs is no refusal of the
+    /// person: that, and a token that lacks, are told as [`NoVerdict`].
     async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError>;
 }
 

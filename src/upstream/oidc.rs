@@ -21,8 +21,8 @@ use url::{Url, form_urlencoded};
 use super::outbound::{Answer, Http, Spent, bearer, excerpt};
 use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
 use super::{
-    CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, Probe, Recheck,
-    RedirectLogin, Renewal, Return, SignOff, SignOffTrip, Surroundings, Trip, Upstream,
+    CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, NoVerdict, Probe,
+    Recheck, RedirectLogin, Renewal, Return, SignOff, SignOffTrip, Surroundings, Trip, Upstream,
     UpstreamTokens,
 };
 use crate::clock::{Clock, UnixTime, random_bytes, random_id};
@@ -908,9 +908,14 @@ impl Recheck for Adapter {
     /// As at the login: what userinfo tells over what the ID token told. What neither tells any more is gone, such as the
     /// claim that holds no group once the last one is lost.
     async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError> {
-        let none = || nonsense("there is no token of the person's to ask with");
-        let tokens = person.tokens.ok_or_else(none)?;
-        let told = self.0.userinfo(&tokens.access, person.subject).await?;
+        let advice = "a login with the scope offline_access keeps one that can be renewed";
+        let tokens = person.tokens.ok_or(NoVerdict::NoToken(advice))?;
+        let told = self.0.userinfo(&tokens.access, person.subject).await;
+        let told = told.map_err(|error| match error {
+            // RFC 6750 section 3.1: about the token, and nothing about the person.
+            LoginError::BadCredentials(_) => NoVerdict::TokenRefused(error.to_string()).into(),
+            other => other,
+        })?;
         let told = told.ok_or_else(|| nonsense("the provider has no userinfo endpoint"))?;
         let mut profile = Profile::default();
         // It was verified when it came.

@@ -284,3 +284,30 @@ async fn a_lapsed_member_is_out_where_membership_is_asked_for() {
         assert_eq!(again.status, 200, "{again:?}");
     }
 }
+
+/// Roles that cannot be learned now are not roles that are gone.
+#[tokio::test]
+async fn a_fault_takes_nobodys_groups() {
+    let server = asking().await;
+    server.imis.change(JO_SMITH.username, |person| {
+        person.roles = &["Event Managers"];
+    });
+    let tokens = server
+        .tokens("board", "openid profile offline_access")
+        .await;
+    let mut token = tokens.text("refresh_token").to_owned();
+    for fault in [Fault::Page, Fault::Status(403), Fault::Status(404)] {
+        server.imis.fail("UserSecurity", fault.clone());
+        server.clock.advance(5 * 60);
+        let refreshed = server.refresh("board", &token).await;
+        assert_eq!(refreshed.status, 200, "{fault:?}: {refreshed:?}");
+        refreshed.text("refresh_token").clone_into(&mut token);
+        server.imis.mend();
+    }
+    server
+        .imis
+        .change(JO_SMITH.username, |person| person.roles = &[]);
+    server.clock.advance(5 * 60);
+    let refused = server.refresh("board", &token).await;
+    refused.assert_error(400, "invalid_grant");
+}

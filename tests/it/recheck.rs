@@ -2,6 +2,7 @@
 
 use portico::passwords::hash_password;
 use portico::protocol::secret::Secret;
+use portico::simulator::people::{ANN_LEE, JO_SMITH, SERVICE};
 
 use crate::harness::browser::{Browser, Page, http_client};
 use crate::harness::relying_party::Answer;
@@ -260,4 +261,84 @@ async fn a_spent_token_ends_its_family_before_anybody_is_asked() {
     replay.assert_error(400, "invalid_grant");
     assert_eq!(asked(&server).await, before);
     assert_eq!(live_families(&server).await, 0);
+}
+
+async fn ann(server: &TestServer, scope: &str) -> (Browser, Answer) {
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[("scope", scope)]);
+    let page = browser.log_in_at_aim18(url, ANN_LEE).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    (browser, tokens)
+}
+
+/// aiM18 does not say how long its tokens live, and may end them at the next login.
+#[tokio::test]
+async fn a_token_that_ended_early_is_renewed_before_anybody_is_judged_by_it() {
+    for short in [false, true] {
+        let server = TestServer::start().await;
+        server.aim18.switch(|switches| {
+            if short {
+                switches.access_token_seconds = 60;
+            } else {
+                switches.login_ends_access = true;
+            }
+        });
+        let (mut browser, first) = ann(&server, OFFLINE).await;
+        let (_, second) = ann(&server, OFFLINE).await;
+        server.clock.advance(300);
+        let before = asked(&server).await;
+        for tokens in [first, second] {
+            let refreshed = server.refresh("spa", tokens.text("refresh_token")).await;
+            assert_eq!(refreshed.status, 200, "{short}: {refreshed:?}");
+        }
+        assert_eq!(asked(&server).await, before + 1);
+        let silent = server.authorize_url("web", &[("prompt", "none")]);
+        assert!(browser.get(silent).await.answer().contains_key("code"));
+        assert_eq!(live_families(&server).await, 2);
+    }
+}
+
+/// T15: neither the token nor a renewal is taken. That may be their end, so nothing of other logins ends by it.
+#[tokio::test]
+async fn somebody_whose_tokens_are_refused_for_good_has_to_log_in_again() {
+    let server = TestServer::start().await;
+    let (mut browser, tokens) = ann(&server, OFFLINE).await;
+    server
+        .aim18
+        .switch(|switches| switches.disable_ends_access = true);
+    server.aim18.change(ANN_LEE.code, |ann| ann.enabled = false);
+    server.clock.advance(300);
+    for _ in 0..2 {
+        let refused = server.refresh("spa", tokens.text("refresh_token")).await;
+        refused.assert_error(400, "invalid_grant");
+        let silent = server.authorize_url("web", &[("prompt", "none")]);
+        let page = browser.get(silent).await;
+        assert_eq!(page.answer()["error"], "login_required");
+    }
+    assert_eq!(live_families(&server).await, 1);
+    server.aim18.change(ANN_LEE.code, |ann| ann.enabled = true);
+    let (_, again) = ann(&server, OFFLINE).await;
+    server.clock.advance(300);
+    let refreshed = server.refresh("spa", again.text("refresh_token")).await;
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+}
+
+/// A login by password leaves a token for twenty minutes and none after it: without a service account nobody can ask.
+#[tokio::test]
+async fn a_login_that_cannot_be_asked_about_counts_until_it_ends() {
+    let mut server = TestServer::start().await;
+    let account = format!(
+        "service_account = {{ username = \"{}\", password = {{ env = \"IMIS_SERVICE_PASSWORD\" }} }}",
+        SERVICE.username
+    );
+    server.edit_config(&account, "");
+    server.restart().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[("scope", OFFLINE)]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    server.clock.advance(13 * 3600);
+    let refreshed = server.refresh("spa", tokens.text("refresh_token")).await;
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
 }

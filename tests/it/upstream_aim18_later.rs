@@ -7,7 +7,7 @@ use portico::simulator::aim18::{
     CLIENT_ID, Switches, TokenErrors, TokenMethods, UidShape, UserRights,
 };
 use portico::simulator::people::{AIM18_SERVICE, ANN_LEE, CHAN_TAI_MAN};
-use portico::upstream::{Known, LoginError, UpstreamTokens};
+use portico::upstream::{Known, LoginError, NoVerdict, UpstreamTokens};
 use serde_json::{Value, json};
 
 use crate::upstream::told;
@@ -29,6 +29,10 @@ fn lookup(by: &str, with: &str) -> Value {
 fn kind<T>(answer: &Result<T, LoginError>) -> &'static str {
     match answer {
         Ok(_) => "fine",
+        Err(error) if matches!(error.no_verdict(), Some(NoVerdict::TokenRefused(_))) => {
+            "token refused"
+        }
+        Err(error) if error.no_verdict().is_some() => "no token",
         Err(LoginError::BadCredentials(_)) => "bad credentials",
         Err(LoginError::NotAllowed(_)) => "not allowed",
         Err(LoginError::Unavailable(_)) => "unavailable",
@@ -306,7 +310,7 @@ async fn a_person_is_looked_at_again() {
             assert_eq!(now.name.as_deref(), Some("Ann Lee"), "{by} {with}");
             // Without tokens the own record cannot be read; the service account needs none.
             let answer = site.recheck(subject, profile, None).await;
-            let expected = if with == "user" { "protocol" } else { "fine" };
+            let expected = if with == "user" { "no token" } else { "fine" };
             assert_eq!(kind(&answer), expected, "{by} {with}");
         }
     }
@@ -324,7 +328,7 @@ async fn who_has_gone_may_not_come_in_any_more() {
         let answer = site.recheck(&ann.subject, &Profile::default(), None).await;
         assert_eq!(kind(&answer), "protocol", "{by}");
     }
-    // Tokens that aiM18 has ended are an answer, too: those of somebody who was switched off.
+    // Tokens that aiM18 has ended are no answer about the person: a renewed one may be taken.
     for (status, by) in [(401, "read"), (403, "root_read"), (400, "search")] {
         let turn = |switches: &mut Switches| {
             switches.disable_ends_access = true;
@@ -336,8 +340,20 @@ async fn who_has_gone_may_not_come_in_any_more() {
             .change(ANN_LEE.code, |person| person.enabled = false);
         let tokens = ann.tokens.as_ref();
         let answer = site.recheck(&ann.subject, &ann.profile, tokens).await;
-        assert_eq!(kind(&answer), "bad credentials", "{status} {by}");
+        assert_eq!(kind(&answer), "token refused", "{status} {by}");
     }
+}
+
+/// A right that somebody does not have is refused like this, too.
+#[tokio::test]
+async fn a_403_without_a_reason_is_no_refused_token() {
+    let site = Site::start_with(|_| {}, &lookup("read", "user")).await;
+    let ann = site.ann_by_password().await.unwrap();
+    site.aim18.fail("/read/", Fault::Status(403));
+    let answer = site
+        .recheck(&ann.subject, &ann.profile, ann.tokens.as_ref())
+        .await;
+    assert_eq!(kind(&answer), "protocol");
 }
 
 #[tokio::test]
@@ -394,14 +410,14 @@ async fn without_a_record_a_persons_token_may_be_tried() {
     assert!(asked.path.ends_with("/jsf/rfws/bpm/wfs/tracking"));
     assert_eq!(asked.header("client_id"), Some(CLIENT_ID));
     let answer = site.recheck(&ann.subject, &ann.profile, None).await;
-    assert_eq!(kind(&answer), "protocol");
+    assert_eq!(kind(&answer), "no token");
     site.aim18.fail_once("/tracking", Fault::Status(503));
     let answer = site.recheck(&ann.subject, &ann.profile, tokens).await;
     assert_eq!(kind(&answer), "unavailable");
     site.aim18
         .change(ANN_LEE.code, |person| person.enabled = false);
     let answer = site.recheck(&ann.subject, &ann.profile, tokens).await;
-    assert_eq!(kind(&answer), "bad credentials");
+    assert_eq!(kind(&answer), "token refused");
 }
 
 #[tokio::test]

@@ -439,6 +439,31 @@ async fn a_second_look_tells_what_has_changed() {
     assert!(reason.contains("by = \"username\""), "{reason}");
 }
 
+/// At a second look, what was told before and cannot be learned now is no answer; what was never told is no matter.
+#[tokio::test]
+async fn a_second_look_takes_nothing_away_for_a_fault() {
+    for (place, before) in [("/api/query", false), ("/api/query", true)] {
+        let site = site(|_| {}, &query(&json!({ "by": "username" }))).await;
+        if before {
+            site.imis.fail(place, Fault::Status(403));
+        }
+        let cam = site.log_in(&people::CHAIR).await.unwrap();
+        site.imis.fail(place, Fault::Status(403));
+        let known = Known {
+            subject: &cam.subject,
+            profile: &cam.profile,
+            tokens: None,
+        };
+        let recheck = site.upstream.recheck.as_ref().unwrap();
+        let now = recheck.recheck(&known).await;
+        if before {
+            assert_eq!(now.unwrap(), cam.profile);
+        } else {
+            assert!(told(&now.unwrap_err()).contains("cannot be learned now"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_may_be_told_is_listed() {
     let listed = |more: &Value| {

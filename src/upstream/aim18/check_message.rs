@@ -34,8 +34,7 @@ pub(super) fn says_failure(answer: &Answer) -> bool {
 }
 
 /// Whether an answer says that the token, or the client id beside it, is not taken. 401 says so by itself; 400 and 403, which
-/// public clients take for it, are how rights are refused, too: there the reason decides, and a 403 without any is taken for
-/// the token's.
+/// public clients take for it, are how rights are refused, too: there the reason decides, and without any it is a right.
 pub(super) fn refuses_token(answer: &Answer) -> bool {
     let headers = answer.headers.get_all("error_info");
     let headers = headers
@@ -45,9 +44,7 @@ pub(super) fn refuses_token(answer: &Answer) -> bool {
         401 => true,
         200 | 400 | 403 => {
             let told = headers.chain(answer.json()).any(|told| names_token(&told));
-            let silent = || complaint(answer, &[]).is_none() && !says_failure(answer);
             told && (answer.status != 200 || says_failure(answer))
-                || answer.status == 403 && silent()
         }
         _ => false,
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::call::Refused;
+use super::settings::ReadWith;
 use super::token::Grant;
 use super::{Aim18, profile, subject, uid_of};
 use crate::protocol::claims::Profile;
 use crate::protocol::error::BoxError;
-use crate::upstream::{Known, LoginError, Recheck, Renewal, UpstreamTokens};
+use crate::upstream::{Known, LoginError, NoVerdict, Recheck, Renewal, UpstreamTokens};
 
 /// Renews a person's tokens.
 pub(super) struct Renew(pub(super) Arc<Aim18>);
@@ -58,7 +59,7 @@ impl Recheck for Look {
         let known = person.profile;
         let own = person.tokens.map(|tokens| &tokens.access);
         let Some(lookup) = &aim18.settings.profile else {
-            let own = own.ok_or_else(|| LoginError::Protocol(NO_TOKEN.into()))?;
+            let own = own.ok_or(NoVerdict::NoToken(NO_TOKEN))?;
             return match aim18.try_token(own).await {
                 Ok(()) => Ok(known.clone()),
                 Err(refused) => Err(verdict(refused, false)),
@@ -71,6 +72,9 @@ impl Recheck for Look {
             name: known.preferred_username.as_deref(),
             own,
         };
+        if lookup.with == ReadWith::User && own.is_none() {
+            return Err(NoVerdict::NoToken(NO_TOKEN).into());
+        }
         // What was read of the person once can be read; so a record that is missing now has gone.
         let was_there = profile::tells_more_than_a_name(known);
         let found = profile::record(aim18, lookup, &asked)
@@ -87,14 +91,15 @@ impl Recheck for Look {
     }
 }
 
-const NO_TOKEN: &str = "there is no token of the person's to ask with";
+const NO_TOKEN: &str = "a profile that is read with = \"service_account\" needs none";
 
 /// What a refusal says about the person.
 fn verdict(refused: Refused, record_was_there: bool) -> LoginError {
     let told = |text: String| -> BoxError { text.into() };
     match refused {
         Refused::Login(error) => error,
-        Refused::Token(why) => LoginError::BadCredentials(Some(told(why))),
+        // A token ends early, or with another login, too: whoever asks renews it first.
+        Refused::Token(why) => NoVerdict::TokenRefused(why).into(),
         Refused::Missing(why) if record_was_there => {
             LoginError::NotAllowed(format!("the record is gone: {why}"))
         }

@@ -1,10 +1,12 @@
 //! What cannot be learned of people because a right or a service is missing: it costs the claim, not the login, and is told
-//! in the log once, not at every login.
+//! in the log once, not at every login. Whoever is looked at again keeps what they had: there, what was told before and
+//! cannot be learned now is no answer at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::api::ApiError;
+use super::api::{ApiError, nonsense};
+use crate::protocol::claims::Profile;
 use crate::protocol::error::chain;
 use crate::upstream::LoginError;
 
@@ -26,6 +28,19 @@ impl Miss {
             refused => Self::Gap(format!("{refused}; {advice}")),
         }
     }
+}
+
+/// A part that was told before cannot be learned now: nobody knows what is left of it.
+pub(super) fn unknown(part: &str) -> LoginError {
+    nonsense(&format!(
+        "{part}: what was told of the person before cannot be learned now"
+    ))
+}
+
+/// Whether a profile tells any of the claims that `columns` map.
+pub(super) fn told_any(profile: &Profile, columns: &BTreeMap<String, String>) -> bool {
+    let told = serde_json::to_value(profile).unwrap_or_default();
+    columns.keys().any(|claim| told.get(claim).is_some())
 }
 
 /// The parts that are missing now.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Imis;
 use super::api::{By, list, told};
 use super::claim::{self, MAX_GROUPS, day};
-use super::gaps::Miss;
+use super::gaps::{self, Miss};
 use super::person::{Records, is_of};
 use crate::protocol::claims::Profile;
 use crate::protocol::secret::Secret;
@@ -24,29 +24,42 @@ impl Imis {
         profile: &mut Profile,
         records: &Records,
         own: Option<&Secret>,
+        before: Option<&Profile>,
     ) -> Result<(), LoginError> {
         let Some(by) = self.privileged(own) else {
             return Ok(());
         };
-        let mut found = Vec::new();
+        let (mut found, mut missing) = (Vec::new(), None);
         if self.settings().roles {
             let roles = self.roles(records, by).await;
-            found.extend(self.gaps.bridge(ROLES, roles)?.unwrap_or_default());
+            match self.gaps.bridge(ROLES, roles)? {
+                Some(names) => found.extend(names),
+                None => missing = Some(ROLES),
+            }
         }
         if self.settings().committees {
             let committees = self.committees(records, by).await;
-            found.extend(
-                self.gaps
-                    .bridge(COMMITTEES, committees)?
-                    .unwrap_or_default(),
-            );
+            match self.gaps.bridge(COMMITTEES, committees)? {
+                Some(names) => found.extend(names),
+                None => missing = Some(COMMITTEES),
+            }
         }
         for name in found {
             if !profile.groups.contains(&name) && profile.groups.len() < MAX_GROUPS {
                 profile.groups.push(name);
             }
         }
-        Ok(())
+        // Whether a group is gone, or stands in the part that is missing now, nobody knows.
+        let lost = |before: &Profile| {
+            before
+                .groups
+                .iter()
+                .any(|name| !profile.groups.contains(name))
+        };
+        match missing {
+            Some(part) if before.is_some_and(lost) => Err(gaps::unknown(part)),
+            _ => Ok(()),
+        }
     }
 
     /// With whose token things are asked that members may rarely ask.

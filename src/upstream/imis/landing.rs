@@ -85,7 +85,7 @@ impl Landing for SsoLanding {
             Err(refused) => imis.identify_for(name, refused).await?,
         };
         Ok(Identity {
-            profile: imis.profile(&records, Some(&token.access)).await?,
+            profile: imis.profile(&records, Some(&token.access), None).await?,
             subject: records.subject,
             // How the person signed in at the web site is not told.
             amr: Vec::new(),

@@ -158,11 +158,13 @@ impl Imis {
         found.map_err(|refused| refused.into_login(SERVICE_ADVICE))
     }
 
-    /// What is told of a person, whose `own` token is used where there is one.
+    /// What is told of a person, whose `own` token is used where there is one; `before` is what was told of them when
+    /// they were looked at the last time.
     async fn profile(
         &self,
         records: &Records,
         own: Option<&Secret>,
+        before: Option<&Profile>,
     ) -> Result<Profile, LoginError> {
         let query = self.settings().profile_query.as_ref();
         let mut profile = match query {
@@ -170,9 +172,10 @@ impl Imis {
             _ => profile::of(records, self.settings()),
         };
         if let Some(query) = query {
-            self.add_query(&mut profile, query, records, own).await?;
+            self.add_query(&mut profile, query, records, own, before)
+                .await?;
         }
-        self.add_groups(&mut profile, records, own).await?;
+        self.add_groups(&mut profile, records, own, before).await?;
         Ok(profile)
     }
 }
@@ -222,7 +225,7 @@ impl PasswordLogin for Login {
             Err(refused) => imis.identify_for(&name, refused).await?,
         };
         Ok(Identity {
-            profile: imis.profile(&records, Some(&token.access)).await?,
+            profile: imis.profile(&records, Some(&token.access), None).await?,
             subject: records.subject,
             amr: vec!["pwd".to_owned()],
             tokens: Some(token.into_tokens(asked, imis.settings().renew_with.clone())),

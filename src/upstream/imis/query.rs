@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 use super::Imis;
 use super::api::{By, list, nonsense, plain, text};
 use super::claim;
-use super::gaps::Miss;
+use super::gaps::{self, Miss};
 use super::person::Records;
 use super::settings::{ProfileQuery, QueryBy, QueryService};
 use crate::protocol::claims::Profile;
 use crate::protocol::secret::Secret;
-use crate::upstream::LoginError;
 use crate::upstream::outbound::{encoded, query as encode};
+use crate::upstream::{LoginError, NoVerdict};
 
 /// The part of profiles that the query is.
 const QUERY: &str = "profile_query";
@@ -28,9 +28,14 @@ impl Imis {
         query: &ProfileQuery,
         records: &Records,
         own: Option<&Secret>,
+        before: Option<&Profile>,
     ) -> Result<(), LoginError> {
         let row = self.row(query, records, own).await;
-        let row = self.gaps.bridge(QUERY, row)?.unwrap_or_default();
+        let row = self.gaps.bridge(QUERY, row)?;
+        if row.is_none() && before.is_some_and(|before| gaps::told_any(before, &query.columns)) {
+            return Err(gaps::unknown(QUERY));
+        }
+        let row = row.unwrap_or_default();
         for (claim, column) in &query.columns {
             let value = cell(&row, column).unwrap_or(&Value::Null);
             claim::put(profile, claim, value);
@@ -53,10 +58,9 @@ impl Imis {
             (QueryBy::Token, Some(own), _) => (By::Own(own), None),
             (QueryBy::Username, _, Some(service)) => (By::Service(service), Some(name.as_str())),
             (QueryBy::Token, None, _) => {
-                return Err(Miss::Failure(nonsense(
-                    "the profile query needs the person's own token, and there is none any more; \
-                     a query with by = \"username\" does not",
-                )));
+                let advice =
+                    "a profile_query with by = \"username\" and a service_account needs none";
+                return Err(Miss::Failure(NoVerdict::NoToken(advice).into()));
             }
             (QueryBy::Username, _, None) => {
                 return Err(Miss::Gap("there is no service_account".to_owned()));

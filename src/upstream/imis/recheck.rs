@@ -9,7 +9,7 @@ use super::person::Records;
 use super::profile::{self, MEMBERSHIP_STATUS};
 use super::{Imis, SERVICE_ADVICE};
 use crate::protocol::claims::Profile;
-use crate::upstream::{Known, LoginError, Recheck};
+use crate::upstream::{Known, LoginError, NoVerdict, Recheck};
 
 /// Asks anew who a person is.
 pub(super) struct Again(pub(super) Arc<Imis>);
@@ -23,7 +23,7 @@ impl Recheck for Again {
             refuse_ended(&records, person)?;
         }
         let own = person.tokens.map(|tokens| &tokens.access);
-        self.0.profile(&records, own).await
+        self.0.profile(&records, own, Some(person.profile)).await
     }
 }
 
@@ -44,14 +44,16 @@ impl Again {
             (Some(own), _) => {
                 let found = api.identify_again(person, By::Own(own)).await;
                 // A token that is not taken any more says nothing about the person.
-                found.map_err(|refused| refused.into_login("with the person's own token"))
+                found.map_err(|refused| match refused {
+                    ApiError::Unauthorized => NoVerdict::TokenRefused(refused.to_string()).into(),
+                    other => other.into_login("with the person's own token"),
+                })
             }
             (None, Some(refused)) => Err(refused.into_login(SERVICE_ADVICE)),
-            (None, None) => Err(LoginError::Protocol(
-                "a person cannot be looked up again without a token; configure a service_account \
-                 with the role RemoteService"
-                    .into(),
-            )),
+            (None, None) => Err(NoVerdict::NoToken(
+                "configure a service_account with the role RemoteService, which may look everybody up",
+            )
+            .into()),
         }
     }
 }
