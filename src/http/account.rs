@@ -29,7 +29,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::upstream::{Identity, Upstream};
 
-use super::end_session;
+use super::end_session::{self, Ends, Logout};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
@@ -37,6 +37,7 @@ use super::login::{self, Notice, Show, display_name};
 use super::page::{self, FormTargets, Page};
 use super::resume::{self, CurrentLogin, FlowRequest, OpenFlow, to_account};
 use super::return_to::see_other;
+use super::sign_off::{self, Departure};
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 
@@ -184,11 +185,11 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
             .collect(),
         page,
     };
-    Ok(page::render(
-        StatusCode::OK,
-        &template,
-        &FormTargets::default(),
-    ))
+    // Two of the forms end the session here, and go on to the upstream's sign-off.
+    let departure = sign_off::departure(state, &who.session, None, None).await;
+    let ends = departure.iter().map(Departure::address);
+    let targets = FormTargets::ending_at(ends);
+    Ok(page::render(StatusCode::OK, &template, &targets))
 }
 
 /// The token of the account page's forms: bound to the session (T14).
@@ -303,17 +304,14 @@ async fn act(
         }
         "end_session" => {
             let session = SessionId::new(form.field("session")?);
+            if session == who.session.id {
+                return end_session::end(&state, &Logout::default(), &who, Ends::Here).await;
+            }
             let ended = accounts.end_session(account, &session).await;
             ended.map_err(OAuthError::from)?;
-            if session == who.session.id {
-                return Ok(end_session::signed_out(&state));
-            }
             Ok(see_other(PATH))
         }
-        "end_all" => {
-            accounts.end_all(account).await.map_err(OAuthError::from)?;
-            Ok(end_session::signed_out(&state))
-        }
+        "end_all" => end_session::end(&state, &Logout::default(), &who, Ends::Everywhere).await,
         "end_app" => {
             let client = ClientId::new(form.field("client_id")?);
             let ended = accounts.end_client(account, &client).await;

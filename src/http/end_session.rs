@@ -34,6 +34,15 @@ use super::return_to::see_other;
 use super::state::{HttpState, Upstreams};
 use super::{context, sender, sign_off};
 
+/// What a logout ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// The session of this browser.
+    Here,
+    /// Every session and every family of the account.
+    Everywhere,
+}
+
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route(path::END_SESSION, get(by_get).post(by_post))
 }
@@ -144,10 +153,10 @@ async fn by_get(
     match (logout::next_step(session, logout.hint.as_ref()), logged_in) {
         // The sign-out link of the upstream's own web site.
         (LogoutStep::Confirm, Some(who)) if is_from_site(&state, &who, &headers) => {
-            end(&state, &logout, &who).await
+            end(&state, &logout, &who, Ends::Here).await
         }
         (LogoutStep::Confirm, Some(who)) => confirm(&state, &logout, &who).await,
-        (LogoutStep::End, Some(who)) => end(&state, &logout, &who).await,
+        (LogoutStep::End, Some(who)) => end(&state, &logout, &who, Ends::Here).await,
         _ => Ok(leave(&state, &logout)),
     }
 }
@@ -177,7 +186,7 @@ async fn by_post(
         return Ok(leave(&state, &logout));
     };
     form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
-    end(&state, &logout, &who).await
+    end(&state, &logout, &who, Ends::Here).await
 }
 
 fn is_from_site(state: &HttpState, who: &LoggedIn, headers: &HeaderMap) -> bool {
@@ -205,23 +214,35 @@ pub(super) async fn confirm(
     };
     let done = logout.signed_off.as_ref();
     let departure = sign_off::departure(state, &who.session, done, None).await;
-    let trip = departure
-        .as_ref()
-        .map(|departure| departure.trip.url.as_str());
+    let trip = departure.as_ref().map(sign_off::Departure::address);
     let ends = logout.destination.as_deref().into_iter().chain(trip);
     let targets = FormTargets::ending_at(ends);
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 
 /// The session ends before the browser goes anywhere: whatever happens on the way, it is over here.
-async fn end(state: &HttpState, logout: &Logout, who: &LoggedIn) -> Result<Response, PageError> {
+pub(super) async fn end(
+    state: &HttpState,
+    logout: &Logout,
+    who: &LoggedIn,
+    ends: Ends,
+) -> Result<Response, PageError> {
     // What the upstream wants to see of the login goes with the session.
     let tokens = sign_off::tokens(state, &who.session).await;
-    Flow::from_ref(state).log_out(&who.session).await?;
+    let flow = Flow::from_ref(state);
+    match ends {
+        Ends::Here => flow.log_out(&who.session).await?,
+        Ends::Everywhere => {
+            let ended = flow.accounts().end_all(&who.account.id).await;
+            ended.map_err(OAuthError::from)?;
+        }
+    }
     let done = logout.signed_off.as_ref();
     let departure = sign_off::departure(state, &who.session, done, tokens.as_ref()).await;
+    let others = sign_off::others(state, who, done).await;
     let response = match departure {
-        Some(departure) => sign_off::depart(state, logout, departure)?,
+        Some(departure) => sign_off::depart(state, logout, departure, others).await?,
+        None if logout.destination.is_none() => sign_off::done(state, &others).await,
         None => arrive(logout),
     };
     Ok(without_session(state, response))
@@ -232,15 +253,10 @@ fn leave(state: &HttpState, logout: &Logout) -> Response {
     without_session(state, arrive(logout))
 }
 
-/// The page that says it is done.
-pub(super) fn signed_out(state: &HttpState) -> Response {
-    without_session(state, sign_off::done())
-}
-
 fn arrive(logout: &Logout) -> Response {
     match &logout.destination {
         Some(destination) => see_other(destination),
-        None => sign_off::done(),
+        None => sign_off::nothing_left(),
     }
 }
 

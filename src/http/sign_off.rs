@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::clock::{SKEW, UnixTime};
-use crate::flow::Flow;
+use crate::flow::{Flow, LoggedIn};
 use crate::keys::{Purpose, Secrets};
 use crate::model::session::Session;
 use crate::protocol::discovery::path;
@@ -21,6 +21,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
+use crate::store::Store;
 use crate::upstream::{SignOffTrip, UpstreamTokens};
 use crate::vault::place_of;
 
@@ -53,7 +54,7 @@ pub(super) fn router() -> Router<HttpState> {
 #[template(path = "pages/signed_out.html")]
 struct SignedOutPage {
     page: Page,
-    left: Option<Left>,
+    left: Vec<Left>,
     /// Where the client wanted the browser, when the person is to go there by a click.
     onward: Option<String>,
 }
@@ -67,7 +68,27 @@ struct Left {
 /// A trip to an upstream's sign-off.
 pub(super) struct Departure {
     label: String,
-    pub(super) trip: SignOffTrip,
+    trip: SignOffTrip,
+}
+
+impl Departure {
+    /// Where it leads.
+    pub(super) fn address(&self) -> &str {
+        self.trip.url.as_str()
+    }
+}
+
+impl From<Departure> for Left {
+    fn from(Departure { label, trip }: Departure) -> Self {
+        let texts = Page::current().texts;
+        Self {
+            text: (texts.still_signed_in_at)(&label),
+            link: Link {
+                text: (texts.sign_out_at)(&label),
+                href: trip.url.into(),
+            },
+        }
+    }
 }
 
 /// Where the browser goes on when it comes back. It waits in a cookie, so that the address it comes back to is a fixed
@@ -77,6 +98,9 @@ struct Waiting {
     destination: Option<String>,
     locale: Option<Locale>,
     until: UnixTime,
+    /// Where else the person may be signed in, by a linked login.
+    #[serde(default)]
+    others: Vec<UpstreamId>,
 }
 
 /// The trip that a logout from `session` makes, if its upstream has a sign-off, and it is not `done` there already.
@@ -89,14 +113,40 @@ pub(super) async fn departure(
     if done == Some(&session.upstream) {
         return None;
     }
+    trip_to(state, &session.upstream, tokens).await
+}
+
+async fn trip_to(
+    state: &HttpState,
+    upstream: &UpstreamId,
+    tokens: Option<&UpstreamTokens>,
+) -> Option<Departure> {
     let upstreams = Upstreams::from_ref(state);
-    let upstream = upstreams.find(session.upstream.as_str())?;
+    let upstream = upstreams.find(upstream.as_str())?;
     let back = Url::parse(&Issuer::from_ref(state).at(path::END_SESSION_RETURNED)).ok()?;
     let trip = upstream.sign_off.as_ref()?.start(&back, tokens).await?;
     Some(Departure {
         label: upstream.label.clone(),
         trip,
     })
+}
+
+/// The upstreams where the person may be signed in by another login of their account. Signing out must not fail for it.
+pub(super) async fn others(
+    state: &HttpState,
+    who: &LoggedIn,
+    done: Option<&UpstreamId>,
+) -> Vec<UpstreamId> {
+    let logins = Store::from_ref(state).list_logins(&who.account.id).await;
+    let mut others: Vec<UpstreamId> = logins
+        .unwrap_or_default()
+        .into_iter()
+        .map(|login| login.name.upstream)
+        .filter(|id| *id != who.session.upstream && Some(id) != done)
+        .collect();
+    others.sort_unstable();
+    others.dedup();
+    others
 }
 
 /// What the login of a session gave, for a sign-off that shows something of it.
@@ -107,46 +157,55 @@ pub(super) async fn tokens(state: &HttpState, session: &Session) -> Option<Upstr
 
 /// Sends a browser, whose session here has ended, on to the upstream's sign-off. Where nobody comes back from there, an
 /// app that waits for the browser comes first: the sign-off is then a click on our page.
-pub(super) fn depart(
+pub(super) async fn depart(
     state: &HttpState,
     logout: &Logout,
-    Departure { label, trip }: Departure,
+    departure: Departure,
+    others: Vec<UpstreamId>,
 ) -> Result<Response, OAuthError> {
-    if !trip.comes_back {
-        let Some(destination) = &logout.destination else {
-            return Ok(see_other(trip.url.as_str()));
-        };
-        let texts = Page::current().texts;
-        let left = Left {
-            text: (texts.still_signed_in_at)(&label),
-            link: Link {
-                text: (texts.sign_out_at)(&label),
-                href: trip.url.into(),
-            },
-        };
-        return Ok(done_page(Some(left), Some(destination.clone())));
+    if !departure.trip.comes_back {
+        let mut left = left_at(state, &others).await;
+        if logout.destination.is_none() && left.is_empty() {
+            return Ok(see_other(departure.address()));
+        }
+        left.insert(0, departure.into());
+        return Ok(done_page(left, logout.destination.clone()));
     }
     let now = Flow::from_ref(state).clock.now();
     let waiting = Waiting {
         destination: logout.destination.clone(),
         locale: logout.locale,
         until: now + RETURN_SECONDS,
+        others,
     };
     let plain = serde_json::to_vec(&waiting).map_err(OAuthError::server_error)?;
     let sealed = Secrets::from_ref(state).seal(Purpose::LogoutRequest, RETURN, &plain)?;
     let names = CookieNames::from_ref(state);
     let cookie = names.make(names.sign_off(), sealed, Some(RETURN_SECONDS));
-    let mut response = see_other(trip.url.as_str());
+    let mut response = see_other(departure.address());
     cookies::set(response.headers_mut(), [cookie]);
     Ok(response)
 }
 
-/// The page that says that it is done.
-pub(super) fn done() -> Response {
-    done_page(None, None)
+/// The page that says that it is done here, and offers the sign-off of the other upstreams that have one.
+pub(super) async fn done(state: &HttpState, others: &[UpstreamId]) -> Response {
+    done_page(left_at(state, others).await, None)
 }
 
-fn done_page(left: Option<Left>, onward: Option<String>) -> Response {
+/// The page that says that it is done.
+pub(super) fn nothing_left() -> Response {
+    done_page(Vec::new(), None)
+}
+
+async fn left_at(state: &HttpState, others: &[UpstreamId]) -> Vec<Left> {
+    let mut left = Vec::new();
+    for other in others {
+        left.extend(trip_to(state, other, None).await.map(Left::from));
+    }
+    left
+}
+
+fn done_page(left: Vec<Left>, onward: Option<String>) -> Response {
     let template = SignedOutPage {
         page: Page::current(),
         left,
@@ -184,7 +243,10 @@ async fn returned(
             }),
             _,
         ) => see_other(&destination),
-        (_, None) => done(),
+        (waiting, None) => {
+            let others = waiting.map(|waiting| waiting.others).unwrap_or_default();
+            done(&state, &others).await
+        }
         (_, Some(_)) => see_other(path::END_SESSION),
     };
     let names = CookieNames::from_ref(&state);
@@ -229,7 +291,7 @@ async fn signed_out(
         }
         (_, Some(onward)) => see_other(onward.as_str()),
         (_, None) if elsewhere.is_some() => see_other(path::END_SESSION),
-        (_, None) => done(),
+        (_, None) => nothing_left(),
     };
     if ended {
         let names = CookieNames::from_ref(&state);

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use super::record::Record;
-use super::{Store, StoreError, retrying};
+use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::session::Session;
 use crate::model::vault_entry::{Lease, NewVaultEntry, VaultEntry, VaultPlace};
@@ -23,33 +23,6 @@ impl Store {
         .fetch_optional(&self.reads)
         .await?;
         row.as_ref().map(entry).transpose()
-    }
-
-    /// Keeps what a login at one more upstream gave, in place of what was kept. `false` when the session has ended.
-    pub async fn keep_vault_entry(
-        &self,
-        session: &Session,
-        new: &NewVaultEntry,
-        now: UnixTime,
-    ) -> Result<bool, StoreError> {
-        retrying(|| async {
-            let mut transaction = self.begin().await?;
-            // Locks the session, so that a logout in flight finds the entry, or this finds the session ended.
-            let live = sqlx::query(
-                "UPDATE session SET kept_until = kept_until WHERE id = $1 AND ended_at IS NULL",
-            )
-            .bind(session.id.as_str())
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected()
-                == 1;
-            if live {
-                put(&mut transaction, session, &session.upstream, Some(new), now).await?;
-            }
-            transaction.commit().await?;
-            Ok(live)
-        })
-        .await
     }
 
     /// Takes the lease of a person's entry that was read in `version`; `false` when another was faster. A lease that

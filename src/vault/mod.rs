@@ -105,18 +105,6 @@ impl Vault {
         Ok(NewVaultEntry { place, sealed })
     }
 
-    /// Keeps what a login at `upstream` gave within a session that there is already. `false` when it has ended.
-    pub async fn keep(
-        &self,
-        session: &Session,
-        upstream: &UpstreamId,
-        tokens: &UpstreamTokens,
-    ) -> Result<bool, VaultError> {
-        let new = self.seal(place_of(session, upstream), tokens)?;
-        let now = self.rows.clock.now();
-        Ok(self.rows.store.keep_vault_entry(session, &new, now).await?)
-    }
-
     /// The tokens at `place`, with `min_life` seconds left to the access token where the upstream gives such, renewed if
     /// need be. `stale` is an access token that the upstream has just refused. The caller has checked that session and
     /// account stand.

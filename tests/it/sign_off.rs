@@ -464,3 +464,70 @@ async fn the_sign_out_link_of_the_web_site_may_lead_to_end_session() {
     assert!(!is_signed_in(&server, &mut browser).await);
     assert!(!is_signed_in_at_imis(&server, &mut browser).await);
 }
+
+/// T35: both ways to sign out on the account page go by iMIS, as the app's own does.
+#[tokio::test]
+async fn signing_out_on_the_account_page_goes_by_imis() {
+    let server = server_with(COMES_BACK).await;
+    for action in ["end_session", "end_all"] {
+        let (mut browser, _) = signed_in(&server, JO_SMITH).await;
+        assert!(is_signed_in_at_imis(&server, &mut browser).await);
+        let page = browser.open(server.url("/account")).await;
+        // A browser that knows `form-action` follows the form's redirects to no other place.
+        let policy = page.header("content-security-policy");
+        assert!(
+            policy.contains("form-action 'self' http: https:"),
+            "{policy}"
+        );
+        let form = format!("form:has(button[value={action}])");
+        let page = browser
+            .submit_only(&page, &form, &[("action", action)])
+            .await;
+        assert_eq!(page.status, 303, "{action}");
+        assert_eq!(browser.session(&server), None);
+        let page = browser.follow(page).await;
+        assert_eq!(page.url.path(), "/end_session/returned");
+        assert!(signed_out_page(&page), "{}", page.body);
+        assert!(!is_signed_in_at_imis(&server, &mut browser).await);
+        assert!(!is_signed_in(&server, &mut browser).await);
+    }
+}
+
+/// Whoever came in by aiM18 with an account that has an iMIS login too may be signed in at the web site: the page says
+/// so, and offers its sign-off. An app that waits comes first.
+#[tokio::test]
+async fn the_page_offers_the_sign_off_of_a_linked_login() {
+    let server = server_with(COMES_BACK).await;
+    let (mut browser, _) = signed_in(&server, JO_SMITH).await;
+    let page = browser.open(server.url("/account")).await;
+    let form = "form:has(button[value=link])";
+    let page = browser.submit(&page, form, &[("action", "link")]).await;
+    let staff = (ANN_LEE.code, ANN_LEE.password);
+    let page = browser.sign_in(&page, "staff", staff).await;
+    let confirm = "form[action='/account/confirm']";
+    let page = browser.submit(&page, confirm, &[]).await;
+    assert_eq!(page.url.path(), "/account", "{}", page.body);
+
+    let mut elsewhere = Browser::new();
+    let url = format!("{}/Sign-in.aspx", server.imis_url());
+    let page = elsewhere.open(url).await;
+    let fields = [
+        ("username", JO_SMITH.username),
+        ("password", JO_SMITH.password),
+    ];
+    let form = "form:has(input[name=password])";
+    elsewhere.submit(&page, form, &fields).await;
+    let url = server.authorize_url("spa", &[]);
+    elsewhere.log_in_at_aim18(url, ANN_LEE).await;
+    let page = elsewhere.get(server.url("/end_session")).await;
+    let page = elsewhere.submit(&page, "main form", &[]).await;
+    assert!(signed_out_page(&page), "{}", page.body);
+    assert!(
+        page.body
+            .contains("You may still be signed in at Member login.")
+    );
+    assert!(is_signed_in_at_imis(&server, &mut elsewhere).await);
+    let sign_off = page.attribute("main a.way", "href").unwrap();
+    elsewhere.open(sign_off).await;
+    assert!(!is_signed_in_at_imis(&server, &mut elsewhere).await);
+}

@@ -60,17 +60,9 @@ async fn what_a_login_gave_comes_with_its_session_and_goes_with_it() {
         needs_login: None,
     };
     assert_eq!(find(store, &here).await, Some(expected));
-    // Another upstream, within the same session.
-    let more = tokens(place_at(&session, "staff"), "more");
-    assert!(store.keep_vault_entry(&session, &more, NOW).await.unwrap());
-    assert!(find(store, &more.place).await.is_some());
     // T35.
     store.end_session(&session.id, NOW + 1).await.unwrap();
     assert_eq!(find(store, &here).await, None);
-    assert_eq!(find(store, &more.place).await, None);
-    // What comes later comes too late.
-    assert!(!store.keep_vault_entry(&session, &more, NOW).await.unwrap());
-    assert_eq!(find(store, &more.place).await, None);
 }
 
 /// T24: whoever logs in next in this browser finds nothing of the person before.
