@@ -328,7 +328,6 @@ fn refuse(inside: &Inside, request: &Recorded, refused: &Refused) -> Reply {
     };
     let full = json!({ "error": refused.error, "error_description": description });
     match inside.switches.token_errors {
-        TokenErrors::Json => Reply::json(400, &full),
         TokenErrors::JsonWithoutDescription => Reply::json(400, &json!({ "error": refused.error })),
         TokenErrors::Bare => Reply::empty(400),
         TokenErrors::OtherCode if refused.error == "invalid_grant" => Reply::json(
@@ -336,7 +335,7 @@ fn refuse(inside: &Inside, request: &Recorded, refused: &Refused) -> Reply {
             &json!({ "error": "login_refused", "error_description": description }),
         ),
         TokenErrors::Text if refused.error == "invalid_grant" => Reply::text(400, description),
-        TokenErrors::OtherCode | TokenErrors::Text => Reply::json(400, &full),
+        TokenErrors::Json | TokenErrors::OtherCode | TokenErrors::Text => Reply::json(400, &full),
         TokenErrors::ErrorPage => fault::error_page(request),
         TokenErrors::OkWithError => Reply::json(200, &full),
     }

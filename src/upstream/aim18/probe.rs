@@ -151,9 +151,10 @@ impl Aim18Probe {
             Method::Generous => false,
             Method::Deaf(_) | Method::Fails(_) | Method::Missing(_) => true,
         };
-        let second = match asks_other {
-            true => Some(self.try_method(other).await),
-            false => None,
+        let second = if asks_other {
+            Some(self.try_method(other).await)
+        } else {
+            None
         };
         let other_works = second.as_ref().is_some_and(proven);
         let mut outcome = self.told(&first);

@@ -178,10 +178,7 @@ fn refusal(wire: &Wire, sent: &[&str]) -> LoginError {
     let told = |text: &Option<String>| excerpt(text.as_deref().unwrap_or_default(), sent);
     let (error, description) = (told(&wire.error), told(&wire.error_description));
     let code = wire.error.as_deref().unwrap_or_default();
-    if !ABOUT_US.iter().any(|ours| ours.eq_ignore_ascii_case(code)) {
-        // Locked, disabled, expired and a wrong password may be one error; the text, where there is one, tells them apart.
-        LoginError::BadCredentials(Some(format!("{error}: {description}").into()))
-    } else {
+    if ABOUT_US.iter().any(|ours| ours.eq_ignore_ascii_case(code)) {
         LoginError::Protocol(
             format!(
                 "the token endpoint: {error}: {description}; this concerns Portico, not the person: \
@@ -189,6 +186,9 @@ fn refusal(wire: &Wire, sent: &[&str]) -> LoginError {
             )
             .into(),
         )
+    } else {
+        // Locked, disabled, expired and a wrong password may be one error; the text, where there is one, tells them apart.
+        LoginError::BadCredentials(Some(format!("{error}: {description}").into()))
     }
 }
 
