@@ -16,6 +16,7 @@
 //! - [`recheck`]: whether a person is still who they were, asked anew at their upstream.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
+//! - [`gateway`]: the upstream's API behind our tokens.
 //! - [`http`]: the only room that speaks axum and askama; one file an endpoint or page.
 //! - [`simulator`]: a simulated iMIS and aiM18; depends on no other room.
 //! - [`app`]: puts the rooms together and serves them.
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod flow;
+pub mod gateway;
 pub mod grants;
 pub mod http;
 pub mod keys;

@@ -8,7 +8,7 @@ mod serve;
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
+use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
 use crate::http::state::Settings;
@@ -144,6 +145,11 @@ impl Listeners {
             internal: bind(config.server.internal_listen)?,
         })
     }
+
+    /// Where health and metrics answer, whatever port the config left open.
+    pub fn internal_address(&self) -> std::io::Result<SocketAddr> {
+        self.internal.local_addr()
+    }
 }
 
 impl App {
@@ -181,6 +187,7 @@ impl App {
             clock.clone(),
             secrets.clone(),
             upstreams.clone(),
+            metrics.clone(),
         );
         let rechecks = Rechecks::new(RecheckParts {
             store: store.clone(),
@@ -219,8 +226,10 @@ impl App {
             rechecks,
             metrics,
         };
+        let gateway = gateway(&config, &flow, &upstreams);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
+            gateway,
             flow,
             grants,
             mint,
@@ -264,6 +273,24 @@ fn policies(config: &Config) -> HashMap<UpstreamId, RecheckPolicy> {
     upstreams
         .map(|upstream| (upstream.id.clone(), upstream.recheck))
         .collect()
+}
+
+/// What calls upstreams' APIs for clients, by the rules of the config.
+fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
+    let rules = config.upstreams.iter();
+    let rules = rules
+        .map(|upstream| (upstream.id.clone(), upstream.api.clone()))
+        .filter(|(_, rules)| !rules.is_empty());
+    Gateway::new(GatewayParts {
+        store: flow.store.clone(),
+        clock: flow.clock.clone(),
+        session_lifetime: flow.session_lifetime,
+        upstreams: upstreams.clone(),
+        vault: flow.vault.clone(),
+        rechecks: flow.rechecks.clone(),
+        metrics: flow.metrics.clone(),
+        rules: rules.collect(),
+    })
 }
 
 /// Opens the database of the config and brings its schema up to date.

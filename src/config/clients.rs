@@ -12,6 +12,7 @@ use super::client_secret::{self, RawSecrets};
 use super::client_uris;
 use super::place::{Place, Report};
 use super::text;
+use super::upstream_apis;
 use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
@@ -52,6 +53,7 @@ pub(super) struct Raw {
     id_token_signed_response_alg: Option<SigningAlgorithm>,
     audience: Vec<String>,
     upstreams: Option<Vec<String>>,
+    upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
     claims: BTreeMap<String, client_claims::Raw>,
@@ -124,6 +126,13 @@ impl ClientConfig {
             of_service_accounts: &raw.service_tokens,
         };
         upstream_tokens::check(&wanted, known, at, report);
+        let wanted = upstream_apis::Wanted {
+            grants: &grant_types,
+            scope: &scope,
+            upstreams: raw.upstreams.as_deref(),
+            apis: &raw.upstream_apis,
+        };
+        upstream_apis::check(&wanted, known, at, report);
         let client = Client {
             subject_type: check_subject_type(&raw, &redirect_uris, at, report),
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
@@ -151,6 +160,7 @@ impl ClientConfig {
             upstreams: raw
                 .upstreams
                 .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
+            upstream_apis: raw.upstream_apis.iter().map(UpstreamId::new).collect(),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
             claims: client_claims::check(raw.claims, known, &at.key("claims"), report),

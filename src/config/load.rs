@@ -11,7 +11,7 @@ use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Problems,
     Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log, login,
-    outbound, section, server, upstreams,
+    outbound, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -120,6 +120,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     }
     let clients = check_clients(entries, &known, report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
+    upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
     let brand = Brand::check(raw.brand, &at.key("brand"), report);
     let log = Log::check(raw.log, &at.key("log"), report);

@@ -4,6 +4,7 @@
 //! problem is told at once, with file, line, key path, and what to write instead. `config/portico.example.toml` is
 //! the reference manual; a test keeps it complete.
 
+mod api_rules;
 mod brand;
 mod client_claims;
 mod client_people;
@@ -28,6 +29,7 @@ mod section;
 mod server;
 mod show;
 mod text;
+mod upstream_apis;
 mod upstream_tokens;
 mod upstreams;
 mod wording;

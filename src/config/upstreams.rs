@@ -7,12 +7,14 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use url::Url;
 
+use super::api_rules;
 use super::duration::Span;
 use super::place::{Place, Report};
 use super::reference;
 use super::section;
 use super::text;
 use crate::model::account::RecheckPolicy;
+use crate::model::api_rule::{ActsAs, ApiRule};
 use crate::protocol::ids::UpstreamId;
 use crate::upstream::settings::SettingProblem;
 use crate::upstream::{LoginMethod, aim18, imis, oidc, users};
@@ -28,9 +30,11 @@ pub struct UpstreamConfig {
     pub login: Vec<LoginMethod>,
     /// How often its people are asked about anew.
     pub recheck: RecheckPolicy,
+    /// What clients may do at its API.
+    pub api: Vec<ApiRule>,
     /// What its adapter wants to know.
     pub settings: UpstreamSettings,
-    /// What was written for the adapter, secrets masked; for [`super::Config::effective`] alone.
+    /// What was written for the adapter and of its API, secrets masked; for [`super::Config::effective`] alone.
     pub written: Table,
 }
 
@@ -86,6 +90,11 @@ impl Kind {
 }
 
 impl UpstreamSettings {
+    /// Whether there is an API to call.
+    const fn has_api(&self) -> bool {
+        matches!(self, Self::Imis(_) | Self::Aim18(_))
+    }
+
     /// The word in the config.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -123,7 +132,15 @@ impl UpstreamSettings {
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
 /// would lose the check for unknown keys.
-const COMMON: [&str; 6] = ["id", "kind", "label", "login", "recheck", "recheck_timeout"];
+const COMMON: [&str; 7] = [
+    "id",
+    "kind",
+    "label",
+    "login",
+    "recheck",
+    "recheck_timeout",
+    "api",
+];
 const RECHECK: i64 = 5 * 60;
 const RECHECK_TIMEOUT: i64 = 3;
 
@@ -136,6 +153,7 @@ pub(super) struct Raw {
     login: Option<Vec<LoginMethod>>,
     recheck: Option<String>,
     recheck_timeout: Option<Span>,
+    api: Vec<api_rules::Raw>,
 }
 
 impl UpstreamConfig {
@@ -169,6 +187,7 @@ impl UpstreamConfig {
     }
 
     fn read(mut table: Table, at: &Place, report: &mut Report) -> Option<Self> {
+        let written_api = table.get("api").cloned();
         let common = COMMON
             .iter()
             .filter_map(|key| table.remove_entry(*key))
@@ -189,14 +208,20 @@ impl UpstreamConfig {
         let recheck = check_recheck(raw.recheck.as_deref(), raw.recheck_timeout, at, report);
         let mut written = table.clone();
         reference::mask(&mut written);
+        written.extend(written_api.map(|api| ("api".to_owned(), api)));
         let settings = kind.settings(table, at, report);
         if let Some(UpstreamSettings::Imis(imis)) = &settings {
             for SettingProblem { key, problem } in imis.login_problems(&login) {
                 report.problem(&at.path(&key), problem);
             }
         }
+        let api = api_rules::check(raw.api, &at.key("api"), report);
+        if let Some(settings) = settings.as_ref().filter(|_| !api.is_empty()) {
+            check_api(&api, settings, &at.key("api"), report);
+        }
         let id = id?;
         Some(Self {
+            api,
             label: raw.label.unwrap_or_else(|| id.to_string()),
             id,
             login,
@@ -204,6 +229,23 @@ impl UpstreamConfig {
             settings: settings?,
             written,
         })
+    }
+}
+
+/// Rules for an API that there is, as somebody that there is.
+fn check_api(api: &[ApiRule], settings: &UpstreamSettings, at: &Place, report: &mut Report) {
+    if !settings.has_api() {
+        report.problem(
+            at,
+            "this kind of upstream has no API that Portico can call; remove it",
+        );
+    } else if settings.lacks_service_account()
+        && api.iter().any(|rule| rule.acts_as == ActsAs::Service)
+    {
+        report.problem(
+            at,
+            "has a rule with acts_as = \"service\", and the upstream no service_account; write it, or remove the rule",
+        );
     }
 }
 

@@ -17,7 +17,10 @@ use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::StoreError;
-use crate::upstream::{Credentials, Identity, Landing, LoginError, PasswordLogin, UpstreamTokens};
+use crate::upstream::{
+    CallbackLogin, Credentials, Identity, Landing, LoginError, PasswordLogin, Return,
+    UpstreamTokens,
+};
 use crate::vault::place_of;
 
 use super::accounts::new_account;
@@ -151,6 +154,28 @@ impl Flow {
         outcome
     }
 
+    /// Redeems what a browser brought back from the upstream's own page, unless too much was brought in vain from this
+    /// address: whoever sends a browser away can come back with made-up codes, each of them a request with our secret
+    /// (T34).
+    pub async fn finish_return(
+        &self,
+        upstream: &UpstreamId,
+        login: &dyn CallbackLogin,
+        back: &Return<'_>,
+        address: &str,
+    ) -> Result<Identity, LoginError> {
+        let place = throttle::place(address);
+        if !self.reserve(&place, self.address_throttle).await? {
+            self.metrics.throttled("callback");
+            self.metrics.login(upstream, "redirect", "throttled");
+            return Err(throttled(upstream, address));
+        }
+        let outcome = login.finish(back).await;
+        self.count_login(upstream, "redirect", &outcome);
+        self.give_back_unless_guessed(&place, &outcome).await?;
+        outcome
+    }
+
     /// Counts what came of a login, for the metrics.
     pub fn count_login(
         &self,
@@ -184,7 +209,8 @@ impl Flow {
         outcome: &Result<Identity, LoginError>,
     ) -> Result<(), LoginError> {
         match outcome {
-            Ok(_) | Err(LoginError::Anonymous | LoginError::Unavailable(_)) => {
+            Ok(_)
+            | Err(LoginError::Anonymous | LoginError::Cancelled | LoginError::Unavailable(_)) => {
                 self.store.return_attempt(place).await.map_err(store_failed)
             }
             Err(_) => Ok(()),

@@ -76,7 +76,7 @@ pub(super) async fn provide(
     let id = context.id.clone();
     // The path and never the query: codes and hints travel there.
     let span = tracing::info_span!(
-        "request", id, method = %request.method(), path = request.uri().path()
+        "request", id, method = %request.method(), path = logged(request.uri().path())
     );
     let start = Instant::now();
     let mut response = CONTEXT
@@ -110,6 +110,14 @@ pub(super) async fn provide(
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
     response
+}
+
+/// Below the gateway the path says of whom an app asks, which is no more the log's than a query is (T60).
+fn logged(path: &str) -> &str {
+    let below = path
+        .strip_prefix("/api/")
+        .and_then(|rest| rest.split_once('/'));
+    below.map_or(path, |(_, below)| path.strip_suffix(below).unwrap_or(path))
 }
 
 fn accepted_language(headers: &HeaderMap) -> Locale {

@@ -2,14 +2,52 @@
 
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::state::HttpState;
 
 /// The layer for the endpoints that browser apps call.
 pub(super) fn layer(state: &HttpState) -> CorsLayer {
+    for_registered_origins(state)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([WWW_AUTHENTICATE])
+}
+
+/// The layer for the gateway, which passes on more of each request and answer.
+pub(super) fn api_layer(state: &HttpState) -> CorsLayer {
+    for_registered_origins(state)
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            HeaderName::from_static("prefer"),
+        ])
+        .expose_headers([
+            WWW_AUTHENTICATE,
+            RETRY_AFTER,
+            ETAG,
+            CONTENT_DISPOSITION,
+            HeaderName::from_static("error_info"),
+            HeaderName::from_static("error_id"),
+        ])
+}
+
+fn for_registered_origins(state: &HttpState) -> CorsLayer {
     let store = state.store().clone();
     let registered = AllowOrigin::async_predicate(move |origin: HeaderValue, _| {
         let store = store.clone();
@@ -30,8 +68,5 @@ pub(super) fn layer(state: &HttpState) -> CorsLayer {
     });
     CorsLayer::new()
         .allow_origin(registered)
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([WWW_AUTHENTICATE])
         .max_age(Duration::from_mins(10))
 }

@@ -227,8 +227,9 @@ impl IntoResponse for BearerError {
         log(&error);
         let status = match error.code {
             ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
-            ErrorCode::InsufficientScope => StatusCode::FORBIDDEN,
+            ErrorCode::InsufficientScope | ErrorCode::AccessDenied => StatusCode::FORBIDDEN,
             ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
         };
         // `OAuthError::new` keeps quotes and backslashes out of the description.

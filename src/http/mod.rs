@@ -15,6 +15,7 @@ pub mod end_session;
 pub mod error;
 pub mod flow_cookie;
 pub mod form;
+pub mod gateway;
 pub mod health;
 pub mod jwks;
 pub mod landing;
@@ -52,7 +53,7 @@ pub fn router(state: HttpState) -> Router {
         // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(cors::layer(&state));
-    Router::new()
+    let pages = Router::new()
         .merge(readable_by_scripts)
         .merge(authorize::router())
         .merge(resume::router())
@@ -64,10 +65,14 @@ pub fn router(state: HttpState) -> Router {
         .merge(end_session::router())
         .merge(sign_off::router())
         .merge(assets::router())
-        .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
-        .layer(from_fn(error::refuse_oversize))
+        .layer(from_fn(error::refuse_oversize));
+    let apis = gateway::router().layer(cors::api_layer(&state));
+    Router::new()
+        .merge(pages)
+        .merge(apis)
+        .fallback(error::not_found)
         // Inside the context, so that even a panic is answered with a page that carries its number.
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), context::provide))

@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 use ipnet::IpNet;
 
 use crate::flow::Flow;
+use crate::gateway::Gateway;
 use crate::grants::Grants;
 use crate::keys::Secrets;
 use crate::protocol::issuer::Issuer;
@@ -30,6 +31,7 @@ pub struct HttpState {
     upstreams: Upstreams,
     cookie_names: CookieNames,
     discovery: Discovery,
+    gateway: Gateway,
     metrics: Metrics,
     settings: Arc<Settings>,
 }
@@ -59,6 +61,8 @@ pub struct HttpParts {
     pub issuer: Issuer,
     /// Where people log in.
     pub upstreams: Upstreams,
+    /// The upstreams' APIs.
+    pub gateway: Gateway,
     /// The rest.
     pub settings: Settings,
 }
@@ -77,6 +81,7 @@ impl HttpState {
             discovery: parts.discovery,
             issuer: parts.issuer,
             upstreams: parts.upstreams,
+            gateway: parts.gateway,
             settings: Arc::new(parts.settings),
         }
     }

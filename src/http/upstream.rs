@@ -30,6 +30,7 @@ use crate::upstream::{Return, Trip, Upstream};
 
 use super::arrival::{Arrival, Who};
 use super::away::{Away, AwayList, Match};
+use super::client_address::ClientAddress;
 use super::cookies::{self, RequestCookies};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -121,9 +122,9 @@ async fn start(
 async fn callback(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
-    flow_cookies: FlowCookies,
-    request_cookies: RequestCookies,
+    (flow_cookies, request_cookies): (FlowCookies, RequestCookies),
     CurrentLogin(logged_in): CurrentLogin,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
@@ -160,8 +161,10 @@ async fn callback(
             answer: &answer,
             kept: entry.kept.as_deref(),
         };
-        let outcome = login.finish(&back).await;
-        open.flow.count_login(&upstream.id, "redirect", &outcome);
+        let outcome = open
+            .flow
+            .finish_return(&upstream.id, login, &back, &address)
+            .await;
         outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))
     };
     let proven = returned_state.is_some() || sender::is_site(&headers, upstream.site.as_ref());
@@ -213,7 +216,7 @@ async fn posted(
     match body.map(PageForm) {
         Some(form) if form.optional("form_token")?.is_some() => {
             let browser = (flow_cookies, request_cookies, logged_in);
-            answered(&state, &id, browser, &form).await
+            Box::pin(answered(&state, &id, browser, &form)).await
         }
         form => forward(&state, &id, query, form.map(|form| form.0)),
     }

@@ -90,14 +90,14 @@ async fn userinfo(
     Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
 }
 
-fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {
+pub(super) fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {
     let text = "the access token is expired, revoked or not one of ours";
     BearerError::from(OAuthError::new(ErrorCode::InvalidToken, text).because(reason))
 }
 
 /// The token, from the header or the form body (RFC 6750 sections 2.1 and 2.2); from the query never (section 5.3), and
 /// from both places at once neither (section 2).
-fn bearer_token(headers: &HeaderMap, body: &[u8]) -> Result<String, BearerError> {
+pub(super) fn bearer_token(headers: &HeaderMap, body: &[u8]) -> Result<String, BearerError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let in_header = match (all.next(), all.next()) {
         (None, _) => None,

@@ -66,6 +66,9 @@ pub struct Client {
     pub audience: Vec<String>,
     /// The upstreams whose people may use it; all when `None`. Ours.
     pub upstreams: Option<BTreeSet<UpstreamId>>,
+    /// The upstreams whose API it may call through the gateway, as far as its scopes open it (T62). Ours.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub upstream_apis: BTreeSet<UpstreamId>,
     /// When to ask for consent. Ours.
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
@@ -219,6 +222,7 @@ impl Client {
             require_pkce: false,
             claims: ClientClaims::default(),
             subject_type: SubjectType::default(),
+            upstream_apis: BTreeSet::new(),
             upstream_tokens: BTreeSet::new(),
             service_tokens: BTreeSet::new(),
             require_groups: Vec::new(),

@@ -2,6 +2,7 @@
 //! brings the present along.
 
 pub mod account;
+pub mod api_rule;
 pub mod authorization;
 pub mod client;
 pub mod client_claims;

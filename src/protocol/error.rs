@@ -41,6 +41,8 @@ pub enum ErrorCode {
     InvalidToken,
     /// The access token lacks a scope (RFC 6750 section 3.1).
     InsufficientScope,
+    /// The token is good, and the login behind it is not good enough (RFC 9470 section 3).
+    InsufficientUserAuthentication,
     /// Something of ours failed (RFC 6749 section 4.1.2.1).
     ServerError,
     /// We are overloaded, or what we depend on is away (RFC 6749 section 4.1.2.1).
@@ -68,6 +70,7 @@ impl ErrorCode {
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }

@@ -20,6 +20,8 @@ pub enum Fault {
     Throttled(Option<u32>),
     /// 500 with the error page of a web framework, stack trace included.
     ErrorPage,
+    /// 400, JSON, with a description that repeats what the request held: its parameters and its token.
+    Echo,
     /// 200 with a page where JSON belongs (a proxy's login or maintenance page).
     Page,
     /// 200, JSON by its content type, and nonsense.
@@ -147,7 +149,7 @@ pub(super) fn next(plan: &mut [Planned], request: &Recorded) -> Option<Fault> {
 }
 
 /// Every fault as it is written, with its meaning. `N` stands for a number, `URL` for an address.
-pub const FAULTS: [(&str, &str); 12] = [
+pub const FAULTS: [(&str, &str); 13] = [
     (
         "status-N",
         "This status with a line of plain text: 401 on a valid token, 503.",
@@ -155,6 +157,10 @@ pub const FAULTS: [(&str, &str); 12] = [
     ("throttled", "429 without Retry-After."),
     ("throttled-N", "429 with Retry-After of so many seconds."),
     ("error-page", "500 with the error page of a web framework."),
+    (
+        "echo",
+        "400, JSON, with a description that repeats the request's parameters and token.",
+    ),
     ("page", "200 with a page where JSON belongs."),
     ("nonsense", "200, JSON by its content type, and nonsense."),
     ("empty-body", "200 with no body."),
@@ -180,6 +186,7 @@ impl Fault {
         let known = match text {
             "throttled" => Some(Self::Throttled(None)),
             "error-page" => Some(Self::ErrorPage),
+            "echo" => Some(Self::Echo),
             "page" => Some(Self::Page),
             "nonsense" => Some(Self::Nonsense),
             "empty-body" => Some(Self::EmptyBody),
@@ -227,6 +234,7 @@ impl fmt::Display for Fault {
             Self::Throttled(None) => write!(f, "throttled"),
             Self::Throttled(Some(seconds)) => write!(f, "throttled-{seconds}"),
             Self::ErrorPage => write!(f, "error-page"),
+            Self::Echo => write!(f, "echo"),
             Self::Page => write!(f, "page"),
             Self::Nonsense => write!(f, "nonsense"),
             Self::EmptyBody => write!(f, "empty-body"),
@@ -267,6 +275,7 @@ impl Fault {
                 }
             }
             Self::ErrorPage => error_page(request),
+            Self::Echo => echo(request),
             Self::Page => Reply::html(
                 200,
                 "<!DOCTYPE html><html lang=\"en\"><head><title>Maintenance</title></head>\
@@ -285,6 +294,20 @@ impl Fault {
             Self::CloseAfter(bytes) => return Broken::CutAfter(bytes),
         })
     }
+}
+
+/// A refusal that is too talkative, as some proxies and application firewalls are.
+fn echo(request: &Recorded) -> Reply {
+    let parameters = request.query_pairs().into_iter().chain(request.form());
+    let mut held: Vec<String> = parameters.map(|(_, value)| value).collect();
+    held.extend(request.bearer().map(ToOwned::to_owned));
+    Reply::json(
+        400,
+        &serde_json::json!({
+            "error": "invalid_request",
+            "error_description": format!("not understood: {}", held.join(" ")),
+        }),
+    )
 }
 
 /// The error page names the address that failed, as such pages do: with it goes whatever secret stood

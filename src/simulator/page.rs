@@ -1,7 +1,7 @@
 //! The look of the simulators' own pages: plain, readable, and plainly not the real thing.
 
 const STYLE: &str = "\
-:root{color-scheme:light dark}\
+:root{color-scheme:light dark;background:Canvas;color:CanvasText}\
 body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:26rem}\
 .note{border-left:.25rem solid #b45309;padding:.25rem .75rem}\
 .error{border-left:.25rem solid #dc2626;padding:.25rem .75rem}\
@@ -19,7 +19,15 @@ td form,.row{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}\
 td input,td select{width:auto;max-width:22rem;padding:.3rem;font:inherit}\
 button{margin:.25rem 0;padding:.3rem .8rem}\
 code,pre{overflow-wrap:anywhere;white-space:pre-wrap}\
-nav a{margin-right:1rem}";
+th code{overflow-wrap:normal}\
+nav a{margin-right:1rem}\
+@media(max-width:48rem){\
+thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}\
+td input,td select{max-width:100%}\
+table,tbody,tr,th,td{display:block}\
+tr{padding:.5rem 0;border-top:1px solid #767676}\
+th,td{border:0;padding:.2rem 0}\
+main,th code{overflow-wrap:anywhere}}";
 
 /// A whole page; `title` is plain text, `main` is HTML.
 pub(super) fn page(title: &str, main: &str) -> String {

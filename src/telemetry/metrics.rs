@@ -42,6 +42,8 @@ struct Inner {
     throttled: Counters,
     token_requests: Counters,
     replays: Counters,
+    gateway_calls: Counters,
+    vault_renewals: Counters,
     clients: Gauge,
     config_loaded: Gauge,
     database_up: Gauge,
@@ -89,6 +91,14 @@ impl Metrics {
             "replays",
             "Codes and refresh tokens used again, which revoked their family",
         );
+        let gateway_calls = counters(
+            "gateway_calls",
+            "Calls of an upstream's API for clients, by what came of them",
+        );
+        let vault_renewals = counters(
+            "vault_renewals",
+            "Upstream tokens of people renewed, by what came of it",
+        );
         let upstream_seconds = Family::new_with_constructor(Latency);
         registry.register(
             "upstream_request_seconds",
@@ -124,6 +134,8 @@ impl Metrics {
             throttled,
             token_requests,
             replays,
+            gateway_calls,
+            vault_renewals,
             clients,
             config_loaded,
             database_up,
@@ -191,6 +203,22 @@ impl Metrics {
     /// A code or a refresh token was used again.
     pub fn replayed(&self, what: &'static str) {
         count(&self.0.replays, &[("what", what)]);
+    }
+
+    /// A client called the API of `upstream`.
+    pub fn gateway_called(&self, upstream: &UpstreamId, outcome: &'static str) {
+        count(
+            &self.0.gateway_calls,
+            &[("upstream", upstream.as_str()), ("outcome", outcome)],
+        );
+    }
+
+    /// An upstream was asked for new tokens of a person.
+    pub fn renewed(&self, upstream: &UpstreamId, outcome: &'static str) {
+        count(
+            &self.0.vault_renewals,
+            &[("upstream", upstream.as_str()), ("outcome", outcome)],
+        );
     }
 
     /// The configuration was taken over, with so many clients.

@@ -17,9 +17,11 @@ impl Mint {
         authorization: &Authorization,
         now: UnixTime,
     ) -> Result<String, KeyError> {
-        // Userinfo is an API of ours; a token that may ask it names us beside the client's own APIs. With neither,
-        // we are the default resource (RFC 9068 section 3).
-        let ours = authorization.scope.contains(scope::OPENID) || client.audience.is_empty();
+        // Userinfo and the gateway are APIs of ours; a token that may ask one names us beside the client's own APIs. With
+        // neither, we are the default resource (RFC 9068 section 3).
+        let ours = authorization.scope.contains(scope::OPENID)
+            || !client.upstream_apis.is_empty()
+            || client.audience.is_empty();
         let audience = client
             .audience
             .iter()

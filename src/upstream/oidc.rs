@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
-use super::outbound::{Answer, Http, bearer, excerpt};
+use super::outbound::{Answer, Http, Spent, bearer, excerpt};
 use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
 use super::{
     CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, Probe, Recheck,
@@ -851,6 +851,12 @@ impl CallbackLogin for Adapter {
 
 const CODE: &str = "code";
 
+/// The claims of a token that was verified before.
+fn payload(token: &str) -> Option<Map<String, Value>> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
 fn is_bearer(token_type: Option<&str>) -> bool {
     token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("Bearer"))
 }
@@ -858,6 +864,7 @@ fn is_bearer(token_type: Option<&str>) -> bool {
 #[async_trait]
 impl Renewal for Adapter {
     async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError> {
+        let spent = |error: LoginError| LoginError::Protocol(Box::new(Spent(Box::new(error))));
         let none = || LoginError::BadCredentials(Some("the provider gave no refresh token".into()));
         let refresh = tokens.refresh.as_ref().ok_or_else(none)?;
         let answer = self
@@ -871,17 +878,18 @@ impl Renewal for Adapter {
         let access = answer
             .access_token
             .filter(|_| is_bearer(answer.token_type.as_deref()))
-            .ok_or_else(|| nonsense("the answer lacks a Bearer access token"))?;
+            .ok_or_else(|| spent(nonsense("the answer lacks a Bearer access token")))?;
         // Core section 12.2: an ID token there is about the same person.
         if let Some(id_token) = &answer.id_token {
-            let claims = self.0.verify(id_token, &access, None).await?;
+            let claims = self.0.verify(id_token, &access, None).await;
+            let claims = claims.map_err(spent)?;
             let told = subject_of(&claims);
             if tokens
                 .subject
                 .as_deref()
                 .is_some_and(|known| told != Some(known))
             {
-                return Err(nonsense("the renewed ID token is somebody else's"));
+                return Err(spent(nonsense("the renewed ID token is somebody else's")));
             }
         }
         Ok(UpstreamTokens {
@@ -897,13 +905,19 @@ impl Renewal for Adapter {
 
 #[async_trait]
 impl Recheck for Adapter {
-    /// What userinfo does not tell (an ID token may have) stays as it was.
+    /// As at the login: what userinfo tells over what the ID token told. What neither tells any more is gone, such as the
+    /// claim that holds no group once the last one is lost.
     async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError> {
         let none = || nonsense("there is no token of the person's to ask with");
         let tokens = person.tokens.ok_or_else(none)?;
         let told = self.0.userinfo(&tokens.access, person.subject).await?;
         let told = told.ok_or_else(|| nonsense("the provider has no userinfo endpoint"))?;
-        let mut profile = person.profile.clone();
+        let mut profile = Profile::default();
+        // It was verified when it came.
+        let id_token = tokens.sign_off_hint.as_ref();
+        if let Some(claims) = id_token.and_then(|token| payload(token.expose())) {
+            self.0.fill(&mut profile, &claims);
+        }
         self.0.fill(&mut profile, &told);
         Ok(profile)
     }

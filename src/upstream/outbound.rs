@@ -402,12 +402,21 @@ impl From<Trouble> for LoginError {
     }
 }
 
-/// Whether somewhere behind `error` is a request that was, or may have been, sent and not answered in whole.
+/// An answer that came and cannot be used: what it was given for is spent all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer cannot be used, and what was sent for it is spent")]
+pub(super) struct Spent(#[source] pub(super) BoxError);
+
+/// Whether somewhere behind `error` is a request that was, or may have been, sent and not answered in whole, or answered
+/// with what is of no use.
 pub(super) fn lost_the_answer(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
+        if error.is::<Spent>() {
+            return true;
+        }
         if let Some(trouble) = error.downcast_ref::<Trouble>() {
-            return !matches!(trouble, Trouble::Unreachable(_));
+            return !trouble.is_unsent();
         }
         next = error.source();
     }

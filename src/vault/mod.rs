@@ -19,6 +19,7 @@ use crate::protocol::error::{BoxError, ErrorCode, OAuthError, chain};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 use crate::upstream::{LoginError, UpstreamTokens, Upstreams};
 
 /// Keeps and renews the tokens of people. Cheap to clone.
@@ -27,6 +28,7 @@ pub struct Vault {
     rows: Rows,
     upstreams: Upstreams,
     flights: Flights,
+    metrics: Metrics,
 }
 
 /// Why there are no tokens.
@@ -70,7 +72,13 @@ impl Kept {
 
 impl Vault {
     /// The vault in this database.
-    pub fn new(store: Store, clock: Clock, secrets: Secrets, upstreams: Upstreams) -> Self {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        secrets: Secrets,
+        upstreams: Upstreams,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             rows: Rows {
                 store,
@@ -79,6 +87,7 @@ impl Vault {
             },
             upstreams,
             flights: Flights::default(),
+            metrics,
         }
     }
 
@@ -235,8 +244,10 @@ impl Vault {
             return Ok(None);
         };
         let begun = self.rows.clock.now();
+        let count = |outcome| self.metrics.renewed(place.upstream(), outcome);
         match timeout(ASKED_AT_MOST, renewal.renew(old)).await {
             Ok(Ok(tokens)) => {
+                count("renewed");
                 let kept = Kept {
                     tokens,
                     since: begun,
@@ -247,6 +258,7 @@ impl Vault {
                 Ok(saved.then_some(kept.tokens))
             }
             Ok(Err(error @ (LoginError::BadCredentials(_) | LoginError::NotAllowed(_)))) => {
+                count("refused");
                 store.require_new_login(place, holder, begun).await?;
                 tracing::info!(
                     row = place.id(),
@@ -256,10 +268,12 @@ impl Vault {
                 Ok(None)
             }
             Ok(Err(error)) if !error.lost_the_answer() => {
+                count("unavailable");
                 store.release_vault_lease(place, holder).await?;
                 Err(VaultError::Unavailable(Box::new(error)))
             }
             outcome => {
+                count("lost");
                 store.require_new_login(place, holder, begun).await?;
                 let reason = match outcome {
                     Ok(Err(error)) => chain(&error),

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 16] = [
+const ROOMS: [(&str, &str); 17] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -34,8 +34,12 @@ const ROOMS: [(&str, &str); 16] = [
         "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
     ),
     (
+        "gateway",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
+    ),
+    (
         "http",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault grants flow",
+        "protocol clock model passwords keys store upstream recheck tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];

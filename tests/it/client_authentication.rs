@@ -70,6 +70,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         clock.clone(),
         secrets.clone(),
         upstreams.clone(),
+        metrics.clone(),
     );
     let grants = Grants {
         rechecks: Rechecks::new(RecheckParts {

@@ -41,6 +41,8 @@ mod errors;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod health;
@@ -132,5 +134,9 @@ mod upstream_outbound;
 mod upstream_users;
 #[cfg(test)]
 mod userinfo;
+#[cfg(test)]
+mod variants;
+#[cfg(test)]
+mod variants_expected;
 #[cfg(test)]
 mod vault;

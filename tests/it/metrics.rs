@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portico::simulator::Fault;
 use portico::simulator::people::JO_SMITH;
 
+use crate::gateway::{apis, get, member};
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::server::TestServer;
 use crate::harness::steps::TO_AIM18;
@@ -45,11 +46,13 @@ async fn busy() -> TestServer {
     let hash = portico::passwords::hash_password(&portico::protocol::secret::Secret::new("word"));
     let server = TestServer::start_with(|setup| {
         setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 1\n".to_owned();
-        setup.upstreams = format!(
+        apis(setup);
+        let local = format!(
             "[[upstreams]]\nid = \"local\"\nkind = \"users\"\nrecheck = \"0s\"\n[[upstreams.people]]\n\
              id = \"4711\"\nusername = \"kim.unmistakable\"\npassword_hash = \"{}\"\n",
             hash.unwrap()
         );
+        setup.upstreams.push_str(&local);
     })
     .await;
     let code = server.code("spa", &[]).await;
@@ -69,6 +72,13 @@ async fn busy() -> TestServer {
             .await;
         assert_eq!(page.status, 422);
     }
+    let called = member(&server, &mut Browser::new(), "openid members:read").await;
+    server.imis.fail_once("/api/event", Fault::Status(401));
+    let answer = get(&server, "/api/members/Event/evil-id", &called).await;
+    assert_eq!(answer.status, 404, "{answer:?}");
+    let answer = get(&server, "/api/members/evil-path", &called).await;
+    assert_eq!(answer.status, 403);
+    get(&server, "/api/evil-upstream/x", &called).await;
     let mut browser = Browser::new();
     let page = browser.open(server.authorize_url("spa", &[])).await;
     let page = browser
@@ -113,7 +123,7 @@ async fn no_label_holds_what_somebody_sent_or_who_they_are() {
         assert!(!text.contains(personal), "{personal}: {text}");
     }
     for counted in [
-        "portico_token_requests_total{grant=\"authorization_code\",outcome=\"issued\"} 2\n",
+        "portico_token_requests_total{grant=\"authorization_code\",outcome=\"issued\"} 3\n",
         "portico_token_requests_total{grant=\"authorization_code\",outcome=\"invalid_grant\"} 1\n",
         "portico_token_requests_total{grant=\"unknown\",outcome=\"invalid_client\"} 1\n",
         "portico_token_requests_total{grant=\"unknown\",outcome=\"unsupported_grant_type\"} 1\n",
@@ -123,9 +133,12 @@ async fn no_label_holds_what_somebody_sent_or_who_they_are() {
         "portico_throttled_total{what=\"password\"} 1\n",
         "portico_replays_total{what=\"authorization_code\"} 1\n",
         "portico_rechecks_total{upstream=\"local\",outcome=\"confirmed\"} 1\n",
-        "portico_upstream_requests_total{upstream=\"members\",outcome=\"refused\"} 1\n",
+        "portico_upstream_requests_total{upstream=\"members\",outcome=\"refused\"} 3\n",
         "portico_upstream_breaker_open{upstream=\"staff\"} 0\n",
-        "portico_clients 6\n",
+        "portico_gateway_calls_total{upstream=\"members\",outcome=\"refused\"} 1\n",
+        "portico_gateway_calls_total{upstream=\"members\",outcome=\"denied\"} 1\n",
+        "portico_vault_renewals_total{upstream=\"members\",outcome=\"renewed\"} 1\n",
+        "portico_clients 9\n",
         "portico_database_up 1\n",
     ] {
         assert!(text.contains(counted), "{counted}: {text}");

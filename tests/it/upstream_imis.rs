@@ -299,6 +299,24 @@ async fn where_members_may_not_read_the_service_account_does() {
     assert_eq!(kind(&answer), "bad credentials");
 }
 
+/// T31: where iMIS takes an email address for a name and does not say whose token it gave, the address may be somebody
+/// else's user name.
+#[tokio::test]
+async fn an_address_is_not_looked_up_as_a_name_for_somebody_who_is_not_named() {
+    for (shape, expected) in [(TokenShape::Minimal, "protocol"), (TokenShape::Full, "in")] {
+        let turn = |switches: &mut Switches| {
+            switches.member_rights = MemberRights::Forbidden;
+            switches.token_shape = shape;
+        };
+        let site = Site::with_service(turn).await;
+        let named = |person: &mut people::ImisPerson| person.username = "j.smith@example.org";
+        site.imis.change(people::JO_SMITH.username, named);
+        let password = people::JO_SMITH.password;
+        let answer = log_in(&site.upstream, "j.smith@example.org", password).await;
+        assert_eq!(kind(&answer), expected);
+    }
+}
+
 /// Research, section 1: a fresh token is refused now and then.
 #[tokio::test]
 async fn a_token_refused_once_is_replaced_once() {

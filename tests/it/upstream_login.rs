@@ -61,6 +61,29 @@ fn is_away_page(page: &Page) -> bool {
     page.status == 400 && page.body.contains("cannot tell which sign-in")
 }
 
+/// T34: a made-up code costs a request with our secret, and an address has only so many.
+#[tokio::test]
+async fn made_up_codes_reach_the_upstream_only_so_often() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
+    })
+    .await;
+    for _ in 0..6 {
+        let mut browser = Browser::new();
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        browser.submit(&page, TO_AIM18, &[]).await;
+        let made_up = server.url("/upstream/staff/callback?code=made-up");
+        let page = browser.click(made_up).await;
+        assert_eq!(page.status, 422, "{}", page.body);
+    }
+    let log = server.aim18.log();
+    let asked = log
+        .iter()
+        .filter(|request| request.path.ends_with("/oauth/token"));
+    assert_eq!(asked.count(), 4);
+}
+
 #[tokio::test]
 async fn an_employee_logs_in_at_aim18_and_comes_back() {
     let server = TestServer::start().await;

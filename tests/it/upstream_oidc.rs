@@ -595,6 +595,33 @@ async fn a_login_can_be_renewed_looked_at_again_and_signed_off() {
     }
 }
 
+/// T17: a provider that leaves out an empty claim has not kept anybody in their last group.
+#[tokio::test]
+async fn what_userinfo_does_not_tell_any_more_is_gone() {
+    let provider = Provider::start(json!({})).await;
+    let userinfo =
+        json!({ "sub": "s-1", "email": "sam@example.org", "roles": ["staff"], "dept": "sales" });
+    let by_userinfo = |plan: &mut Plan| {
+        plan.claims.remove("roles");
+        plan.claims.remove("dept");
+        plan.userinfo = userinfo.clone();
+    };
+    let identity = provider.log_in(by_userinfo).await.unwrap();
+    assert_eq!(identity.profile.groups, ["staff"]);
+    provider.plan.lock().unwrap().userinfo = json!({ "sub": "s-1", "email": "sam@example.org" });
+    let recheck = provider.upstream.recheck.as_ref().unwrap();
+    let known = Known {
+        subject: &identity.subject,
+        profile: &identity.profile,
+        tokens: identity.tokens.as_ref(),
+    };
+    let now = recheck.recheck(&known).await.unwrap();
+    assert_eq!(now.groups, Vec::<String>::new());
+    assert!(!now.more.contains_key("department"));
+    // What the ID token told stays.
+    assert_eq!(now.name.as_deref(), Some("Sam Doe"));
+}
+
 /// Core section 3.1, from end to end: the provider is a Portico of its own, with its own people.
 #[tokio::test]
 async fn a_whole_login_goes_through_two_porticos() {

@@ -156,6 +156,26 @@ async fn a_lost_answer_needs_a_new_login_and_never_loops() {
     }
 }
 
+/// T64: what was held back was never sent; an outage costs nobody what the upstream gave.
+#[tokio::test]
+async fn an_upstream_that_is_held_back_leaves_the_refresh_token_as_it_was() {
+    let server = TestServer::start_with(callers).await;
+    let tokens = member_with(&server, 5).await;
+    server.clock.advance(6);
+    server.imis.fail("/token", Fault::Status(503));
+    // The fifth opens the breaker; the rest are not sent.
+    for _ in 0..8 {
+        let away = exchange(&server, &tokens, "members").await;
+        away.assert_error(503, "temporarily_unavailable");
+    }
+    assert_eq!(asked(&server, "refresh_token"), 5);
+    server.imis.mend();
+    server.clock.advance(11);
+    let renewed = exchange(&server, &tokens, "members").await;
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+    assert_eq!(renewed.body["expires_in"], 1199);
+}
+
 /// T64: a node that was killed with the lease in hand may have spent the refresh token.
 #[tokio::test]
 async fn a_node_that_died_while_renewing_needs_a_new_login() {

@@ -16,6 +16,12 @@ const account = async (chromium, person) => {
   assert.equal(await chromium.text("h1"), "Your account");
 };
 
+// aiM18 remembers who is signed in there and asks for nothing, so Portico does.
+async function logInAgain(chromium, person) {
+  await chromium.leaving(() => chromium.press(person.label));
+  await chromium.leaving(() => chromium.press(`Continue as ${person.name}`));
+}
+
 async function signedInto(chromium, app) {
   await chromium.open(`${app.address}/login`);
   if (await chromium.has("button[name=decision]")) await decide(chromium, "allow");
@@ -39,21 +45,32 @@ test("a person who logs in to iMIS and to aiM18 is one, and then two again", wit
   assert.equal(await chromium.text("h1"), "Your account");
   assert.ok((await chromium.text("main")).includes(ANN.name));
 
-  // By the other login, in a browser that knows nothing: the same subject.
-  await button(chromium, "end_all");
-  assert.equal(await chromium.text("h1"), "You are signed out");
-  // aiM18 itself remembers who is signed in there.
+  // Signed out everywhere, then in by either login: the same subject.
+  const endAll = async () => {
+    await button(chromium, "end_all");
+    assert.equal(await chromium.text("h1"), "You are signed out");
+    await chromium.open(`${town.notes.address}/login?prompt=none`);
+    await chromium.arrivesAt(`${town.notes.address}/callback`);
+    assert.equal(await chromium.text("#error"), "login_required");
+  };
+  await endAll();
+  await account(chromium, JO);
+  assert.equal(await signedInto(chromium, town.notes), sub);
+  await account(chromium);
+  await endAll();
   await chromium.open(`${town.issuer}/account`);
-  await chromium.leaving(() => chromium.press(ANN.label));
+  await logInAgain(chromium, ANN);
   assert.ok((await chromium.text("main")).includes(`You are signed in as ${ANN.name}.`));
   assert.equal(await signedInto(chromium, town.notes), sub);
+  // The claims are those of the login that was used.
+  assert.equal(town.notes.claims().email, ANN.email);
 
   await account(chromium);
   await chromium.leaving(() => chromium.click(`li:has(input[name=upstream][value=${ANN.upstream}]) button[value=unlink]`));
   await chromium.leaving(() => chromium.click("main form button"));
   // What the login had begun has ended, this session with it.
   assert.equal(await chromium.text("h1"), "Sign in to your account");
-  await chromium.leaving(() => chromium.press(ANN.label));
+  await logInAgain(chromium, ANN);
   assert.notEqual(await signedInto(chromium, town.notes), sub);
 }));
 

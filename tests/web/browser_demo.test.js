@@ -89,6 +89,22 @@ test("the sample app leads to the iMIS web site and back, and the iMIS web site 
   await endedBy(demo, "SIGTERM");
 }));
 
+test("the demo says where the account page, the live controls and the metrics are", withBrowser(async (chromium) => {
+  const demo = await startDemo();
+  await demo.printed(/Ctrl-C ends it/);
+  const [, account] = await demo.printed(/Your account: +(\S+)$/m);
+  await chromium.open(account);
+  await chromium.named("Continue with Member login");
+  for (const system of ["iMIS", "aiM18"]) {
+    const [, control] = await demo.printed(new RegExp(`simulated ${system} +(\\S+)$`, "m"));
+    await chromium.open(control);
+    assert.equal(await chromium.text("h1"), `Control of ${system} (simulated)`);
+  }
+  const [, metrics] = await demo.printed(/Metrics +(\S+)$/m);
+  assert.match(await (await fetch(metrics)).text(), /^portico_build_info/m);
+  await endedBy(demo, "SIGTERM");
+}));
+
 test("the demo ends in order when it is told to terminate", async () => {
   const demo = await startDemo();
   await demo.printed(/Ctrl-C ends it/);

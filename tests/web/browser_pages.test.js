@@ -94,7 +94,7 @@ test("the account, two logins that become one, and one less", withBrowser(async 
   await logIn(chromium, JO);
   await chromium.find("button[value=end_all]");
   await flawless(chromium, "account-new");
-  await chromium.open(`${town.reading.address}/login`);
+  await chromium.open(`${town.reading.address}/login?prompt=consent`);
   await decide(chromium, "allow");
   await chromium.arrivesAt(town.reading.address);
   await chromium.open(`${town.issuer}/account`);
@@ -125,6 +125,17 @@ test("the simulated aiM18", withBrowser(async (chromium) => {
   await chromium.open(`${town.notes.address}/login`);
   await choose(chromium, ANN);
   await flawless(chromium, "simulated-aim18");
+}));
+
+test("the live controls of the simulators", withBrowser(async (chromium) => {
+  for (const [system, address] of [["imis", town.imis], ["aim18", town.aim18]]) {
+    await chromium.open(`${address}/_simulator/`);
+    await flawless(chromium, `control-${system}`);
+    await chromium.leaving(() => chromium.click("th a"));
+    await flawless(chromium, `control-${system}-person`);
+    await chromium.open(`${address}/_simulator/log`);
+    await flawless(chromium, `control-${system}-log`);
+  }
 }));
 
 test("logout and logged out", withBrowser(async (chromium) => {
@@ -174,6 +185,18 @@ test("the sample app, signed out and signed in", withBrowser(async (chromium) =>
   await flawless(chromium, "sample-app-signed-in");
 }));
 
+test("an app that is for others", withBrowser(async (chromium) => {
+  await chromium.open(`${town.board.address}/login`);
+  await logIn(chromium, JO);
+  await chromium.find("[role=alert]");
+  await flawless(chromium, "not-admitted");
+  // In the browser that is signed in by now, too.
+  await chromium.open(`${town.board.address}/login`);
+  await chromium.find("[role=alert]");
+  assert.ok((await chromium.url()).startsWith(town.issuer), await chromium.where());
+  await flawless(chromium, "not-admitted-again");
+}));
+
 // Last, for it stops the simulated iMIS.
 test("iMIS is down", withBrowser(async (chromium) => {
   await town.stopImis();
@@ -184,4 +207,19 @@ test("iMIS is down", withBrowser(async (chromium) => {
   await chromium.find("h1");
   assert.ok(await chromium.has(`[role=alert], ${PASSWORD}, main a[href], main form button`), `a dead end: ${await chromium.where()}`);
   await flawless(chromium, "upstream-down");
+
+  // Once it is known to be away, the page says so beforehand.
+  const isMarked = async () => {
+    await chromium.open(`${town.notes.address}/login`);
+    await chromium.named(JO.label);
+    return chromium.has(".ways .hint");
+  };
+  for (let tries = 5; !await isMarked(); tries -= 1) {
+    assert.ok(tries > 0, "nothing marks the upstream that is away");
+    await choose(chromium, JO);
+    await typePassword(chromium, JO);
+  }
+  await flawless(chromium, "choice-away");
+  await choose(chromium, JO);
+  await flawless(chromium, "login-away");
 }));

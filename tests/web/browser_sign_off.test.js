@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { audit } from "./harness/audit.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
-import { ANN, JO } from "./harness/people.js";
+import { ANN, BO, JO } from "./harness/people.js";
 import { freePorts } from "./harness/ports.js";
 import { choose, confirmLogout, PASSWORD, typePassword } from "./harness/steps.js";
 
@@ -284,4 +284,26 @@ test("aiM18 signs in by redirect; where it remembers the person, nothing proves 
   await chromium.leaving(() => chromium.press(`Continue as ${ANN.name}`));
   await chromium.arrivesAt(`${town.notes.address}/`);
   assert.equal(town.notes.claims().sub, sub);
+}));
+
+test("a code of somebody else's that another page brings into a login at aiM18 has them asked", withBrowser(async (chromium) => {
+  const { driver } = chromium;
+  await chromium.open(`${town.notes.address}/login`);
+  await choose(chromium, ANN);
+  const waiting = await driver.getWindowHandle();
+  // Somebody signs in at aiM18 and keeps the code that it sends them back with: there is no state in it to tell whose it is.
+  const answer = await fetch(await chromium.url(), {
+    method: "POST", body: new URLSearchParams({ username: BO.username, password: BO.password }), redirect: "manual",
+  });
+  const callback = answer.headers.get("location");
+  assert.ok(callback.startsWith(`${town.issuer}/upstream/${ANN.upstream}/callback?code=`), callback);
+  others.put("/trap", `<p><a href="${callback.replaceAll("&", "&amp;")}">Win a prize</a></p>`);
+  await driver.switchTo().newWindow("tab");
+  await chromium.open(`${others.far}/trap`);
+  await chromium.press("Win a prize");
+  await chromium.named(`Continue as ${BO.name}`);
+  assert.ok(!await isSignedIn(chromium, town));
+  await driver.close();
+  await driver.switchTo().window(waiting);
+  await chromium.find(PASSWORD);
 }));

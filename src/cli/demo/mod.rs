@@ -5,7 +5,7 @@ mod config_file;
 mod sample_app;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -16,7 +16,7 @@ use crate::app::{App, Listeners};
 use crate::clock::Clock;
 use crate::simulator::aim18::{self, Aim18, Application};
 use crate::simulator::imis::{ClientApplication, Imis};
-use crate::simulator::people;
+use crate::simulator::{control, people};
 
 use super::{load, output, serve, shutdown};
 use config_file::Addresses;
@@ -75,7 +75,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&config).with_context(|| taken("--port", options.port))?;
     let app = App::open(config, Clock::system()).await?;
     let sample = sample_app::serve(sample_app, &addresses);
-    tell(&addresses, options.keep.as_deref());
+    let internal = listeners.internal_address()?;
+    tell(&addresses, internal, options.keep.as_deref());
     tokio::select! {
         served = app.serve(listeners, shutdown) => served?,
         served = sample => served?,
@@ -94,7 +95,7 @@ fn taken(option: &str, port: u16) -> String {
     format!("port {port} cannot be used; choose a free one with {option}")
 }
 
-fn tell(addresses: &Addresses, kept: Option<&Path>) {
+fn tell(addresses: &Addresses, internal: SocketAddr, kept: Option<&Path>) {
     let member = people::JO_SMITH;
     let staff = people::ANN_LEE;
     output::line(format!("Portico runs on {}", addresses.issuer));
@@ -126,11 +127,26 @@ fn tell(addresses: &Addresses, kept: Option<&Path>) {
     ));
     output::line("");
     output::line(format!(
+        "  Your account:             {}/account",
+        addresses.issuer
+    ));
+    output::line("    Sign in with one, add the other there: apps then see one person.");
+    output::line("");
+    output::line("  Change people, errors and versions while everything runs:");
+    for (name, simulator) in [("iMIS", &addresses.imis), ("aiM18", &addresses.aim18)] {
+        output::line(format!(
+            "    simulated {name:<14}  {simulator}{}",
+            control::PATH
+        ));
+    }
+    output::line("");
+    output::line(format!(
         "  Discovery                 {}/.well-known/openid-configuration",
         addresses.issuer
     ));
-    output::line(format!("  Simulated iMIS            {}", addresses.imis));
-    output::line(format!("  Simulated aiM18           {}", addresses.aim18));
+    output::line(format!(
+        "  Metrics                   http://{internal}/metrics"
+    ));
     if let Some(folder) = kept {
         output::line(format!("  Configuration and data    {}", folder.display()));
     }

@@ -99,7 +99,7 @@ pub(super) async fn read(
     let answer = aim18
         .ask(path, &[("menuCode", module), ("id", &uid)], access)
         .await?;
-    match find(&answer, asked.uid, 0).cloned() {
+    match find(&answer, &lookup.module, asked.uid).cloned() {
         Some(row) => Ok(Found { row, answer }),
         None if is_empty(&answer, module) => {
             Err(Refused::Missing("the answer holds no row".to_owned()))
@@ -127,13 +127,13 @@ async fn search(
         let mut pairs = pairs.clone();
         pairs.push(("quickSearchStr", name));
         let answer = aim18.ask(path, &pairs, access).await?;
-        if let Some(row) = find(&answer, asked.uid, 0).cloned() {
+        if let Some(row) = find(&answer, &lookup.module, asked.uid).cloned() {
             return Ok(Found { row, answer });
         }
     }
     // Where the login name is not known the search gives all it will, and the number picks the row.
     let answer = aim18.ask(path, &pairs, access).await?;
-    if let Some(row) = find(&answer, asked.uid, 0).cloned() {
+    if let Some(row) = find(&answer, &lookup.module, asked.uid).cloned() {
         return Ok(Found { row, answer });
     }
     // A search leaves out what its caller may not read, without a word: only where others are seen, and all of
@@ -157,19 +157,22 @@ fn is_empty(answer: &Value, module: &str) -> bool {
     rows.is_some_and(Vec::is_empty)
 }
 
-/// The row whose id is `uid`, in whichever of the shapes: `data.<table>[]`, `<table>.values[]`, `values[]`.
-fn find(value: &Value, uid: u64, depth: u8) -> Option<&Value> {
-    match value {
-        Value::Array(rows) => rows
-            .iter()
-            .find(|row| is_row_of(row, uid))
-            .or_else(|| rows.iter().find_map(|row| find(row, uid, depth + 1))),
-        // The rows are never deeper, and a record may hold other people's numbers further down.
-        Value::Object(object) if depth < 3 => object
-            .values()
-            .find_map(|inner| find(inner, uid, depth + 1)),
+/// The row whose id is `uid` in the table of the module, or in the result of a search, in whichever of the shapes:
+/// `data.<table>[]`, `<table>.values[]`, `values[]`. A sub-table has numbers of its own.
+fn find<'a>(answer: &'a Value, module: &str, uid: u64) -> Option<&'a Value> {
+    let main = answer.get("mainTableName").and_then(Value::as_str);
+    let data = answer.get("data").unwrap_or(answer);
+    let only = || match data.as_object()?.values().collect::<Vec<_>>().as_slice() {
+        [one] => Some(*one),
         _ => None,
-    }
+    };
+    let table = data
+        .get(module)
+        .or_else(|| data.get(main?))
+        .or_else(|| data.get("values"))
+        .or_else(only)?;
+    let rows = table.get("values").unwrap_or(table).as_array()?;
+    rows.iter().find(|row| is_row_of(row, uid))
 }
 
 fn is_row_of(row: &Value, uid: u64) -> bool {

@@ -208,6 +208,17 @@ impl PasswordLogin for Login {
         let records = match found {
             Ok(records) => records,
             Err(ApiError::Login(error)) => return Err(error),
+            // Not told whose token it is, and unable to read it with that token, nobody knows whether iMIS took an email
+            // address for the name that it is here: it may be somebody else's.
+            Err(refused) if token.user_name.is_none() && name.contains('@') => {
+                return Err(LoginError::Protocol(
+                    format!(
+                        "{refused} with the person's own token, and the token's answer has no userName: an address is \
+                         not looked up for it with the service account; let members read their own User record"
+                    )
+                    .into(),
+                ));
+            }
             Err(refused) => imis.identify_for(&name, refused).await?,
         };
         Ok(Identity {

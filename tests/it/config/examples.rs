@@ -117,7 +117,15 @@ fn the_example_holds_every_key_and_no_other() {
 fn record(table: &Table, path: &str, known: &BTreeSet<String>, keys: &mut BTreeSet<String>) {
     // Keys of one kind of upstream are told apart by the kind; those that all kinds have stand above.
     let kind = (path == "upstreams").then(|| table["kind"].as_str().unwrap());
-    let common = ["id", "kind", "label", "login", "recheck", "recheck_timeout"];
+    let common = [
+        "id",
+        "kind",
+        "label",
+        "login",
+        "recheck",
+        "recheck_timeout",
+        "api",
+    ];
     for (key, value) in table {
         let key = match kind {
             Some(kind) if !common.contains(&key.as_str()) => format!("{kind}.{key}"),

@@ -7,6 +7,7 @@ mod robustness;
 mod rules;
 mod secrets;
 mod sections;
+mod upstream_apis;
 mod upstream_tokens;
 
 use std::path::{Path, PathBuf};

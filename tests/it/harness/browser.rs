@@ -20,8 +20,19 @@ pub(crate) struct Browser {
     pub(crate) language: Option<String>,
     /// More headers of every request.
     pub(crate) headers: Vec<(String, String)>,
+    /// Every answer that it got, on the way to somewhere else too.
+    pub(crate) trail: Vec<Seen>,
     /// The origin of the page that is shown, unless that page keeps it to itself.
     at: Option<String>,
+}
+
+/// What a browser saw of an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) url: String,
+    pub(crate) status: u16,
+    pub(crate) location: String,
+    pub(crate) body: String,
 }
 
 /// A cookie with the attributes that were set.
@@ -63,6 +74,7 @@ impl Browser {
             cookies: BTreeMap::new(),
             language: None,
             headers: Vec::new(),
+            trail: Vec::new(),
             at: None,
         }
     }
@@ -151,12 +163,19 @@ impl Browser {
         } else if response.headers().get(LOCATION).is_none() {
             self.at = Some(url.origin().ascii_serialization());
         }
-        Page {
+        let page = Page {
             url,
             status: response.status(),
             headers: response.headers().clone(),
             body: response.text().await.unwrap(),
-        }
+        };
+        self.trail.push(Seen {
+            url: page.url.to_string(),
+            status: page.status.as_u16(),
+            location: page.header("location").to_owned(),
+            body: page.body.clone(),
+        });
+        page
     }
 
     fn keep(&mut self, host: &str, header: &str) {

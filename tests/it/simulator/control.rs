@@ -324,6 +324,7 @@ fn faults_are_written_as_they_are_read() {
         "x=empty-body",
         "x=oversized",
         "x=error-page",
+        "x=echo",
     ] {
         let planned = portico::simulator::Planned::read(text).unwrap();
         assert_eq!(planned.to_string(), text);

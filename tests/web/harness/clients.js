@@ -75,6 +75,7 @@ export const browserApp = (name, address, registration = {}) => user({
   client_id: name,
   client_name: `The ${name} app`,
   client_uri: `${address}/`,
+  initiate_login_uri: `${address}/login`,
   token_endpoint_auth_method: "none",
   redirect_uris: [`${address}/callback`],
   post_logout_redirect_uris: [`${address}/`],

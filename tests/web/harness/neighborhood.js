@@ -7,13 +7,13 @@ import { startSampleApp } from "./sample_app.js";
 import { startStand } from "./stand.js";
 import { startWebApp } from "./web_app.js";
 
-export async function startNeighborhood({ members } = {}) {
+export async function startNeighborhood({ pages, members } = {}) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const [reading, notes, shop, sample] = await freePorts(4);
+    const [reading, notes, shop, board, sample] = await freePorts(5);
     // 127.0.0.1 is another site than localhost, as an app usually is.
     const readingApp = browserApp("reading", `http://127.0.0.1:${reading}`, { consent: "once" });
     const notesApp = browserApp("notes", `http://127.0.0.1:${notes}`, {
@@ -21,17 +21,18 @@ export async function startNeighborhood({ members } = {}) {
       client_secret: "a secret of the notes app, number 4",
     });
     const shopApp = browserApp("shop", `http://127.0.0.1:${shop}`);
+    const boardApp = browserApp("board", `http://127.0.0.1:${board}`, { require_groups: ["Board"] });
     const sampleAddress = `http://localhost:${sample}/`;
     const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
 
-    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, sampleApp], members });
+    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, boardApp, sampleApp], pages, members });
     undo.push(() => stand.stop());
     const start = async (registration, port, home) => {
       const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}`, home });
       undo.push(() => app.stop());
       return app;
     };
-    const apps = { reading: await start(readingApp, reading), notes: await start(notesApp, notes) };
+    const apps = { reading: await start(readingApp, reading), notes: await start(notesApp, notes), board: await start(boardApp, board) };
     // Its callback leads on to another site.
     apps.shop = await start(shopApp, shop, `http://127.0.0.1:${reading}/`);
     apps.sample = await startSampleApp(sample, {

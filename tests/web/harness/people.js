@@ -18,4 +18,12 @@ export const ANN = {
   email: "ann.lee@example.com",
 };
 
+export const BO = {
+  upstream: "staff",
+  label: "Staff login",
+  username: "bo.long",
+  password: "staff-demo-4",
+  name: "Bo Long",
+};
+
 export const IMIS_SERVICE = { username: "PORTICO.SVC", password: "service-demo-1" };

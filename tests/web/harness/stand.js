@@ -14,7 +14,7 @@ import { toml } from "./toml.js";
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 export const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
 
-const SSO = { id: "Portico", secret: "sso-client-secret-of-the-tests" };
+const SSO_SECRET = "sso-client-secret-of-the-tests";
 const AIM18_CLIENT = { id: "C-cG9ydGljbyB0ZXN0", secret: "aim18-client-secret-of-the-tests" };
 
 async function startSimulator(system, options = []) {
@@ -32,7 +32,7 @@ function registration(client, index, environment) {
   return { ...rest, client_secret: { env: variable } };
 }
 
-function configuration({ issuer, listen, internalListen, imis, aim18, clients, members, environment }) {
+function configuration({ issuer, listen, internalListen, imis, aim18, clients, pages, members, environment }) {
   return {
     issuer,
     server: { listen, internal_listen: internalListen },
@@ -48,7 +48,12 @@ function configuration({ issuer, listen, internalListen, imis, aim18, clients, m
         base_url: imis,
         sign_in_url: `${imis}/Sign-in.aspx?ReturnUrl={page_path}`,
         service_account: { username: IMIS_SERVICE.username, password: { env: "TEST_IMIS_PASSWORD" } },
-        sso_pages: [{ client_id: SSO.id, client_secret: { env: "TEST_SSO_SECRET" }, page_url: `${imis}/SSO/${SSO.id}.aspx` }],
+        sso_pages: pages.map(({ id, client }) => ({
+          client_id: id,
+          client_secret: { env: "TEST_SSO_SECRET" },
+          page_url: `${imis}/SSO/${id}.aspx`,
+          ...(client && { client }),
+        })),
         ...members(imis),
       },
       {
@@ -66,9 +71,10 @@ function configuration({ issuer, listen, internalListen, imis, aim18, clients, m
   };
 }
 
-// `clients` are registrations with the secret in clear; `members` gives more keys of the upstream iMIS. `restart` ends the server and starts it anew on the same database,
-// on time or with a clock that is behind.
-export async function startStand({ clients, members = () => ({}) }) {
+// `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
+// `members` gives more keys of the upstream iMIS. `restart` ends the server and starts it anew on the same database, on time or with
+// a clock that is behind.
+export async function startStand({ clients, pages = [{ id: "Portico" }], members = () => ({}) }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -81,8 +87,8 @@ export async function startStand({ clients, members = () => ({}) }) {
     const database = await createDatabase(folder);
     undo.push(() => database.drop());
 
-    const landing = `${issuer}/upstream/${JO.upstream}/landing/${SSO.id}`;
-    const imis = await startSimulator("imis", ["--application", `${SSO.id}=${SSO.secret}=${landing}`]);
+    const application = ({ id }) => ["--application", `${id}=${SSO_SECRET}=${issuer}/upstream/${JO.upstream}/landing/${id}`];
+    const imis = await startSimulator("imis", pages.flatMap(application));
     undo.push(() => imis.stop());
     const aim18 = await startSimulator("aim18", [
       "--client-id", AIM18_CLIENT.id,
@@ -93,7 +99,7 @@ export async function startStand({ clients, members = () => ({}) }) {
 
     const environment = {
       TEST_SERVER_DATABASE: database.url,
-      TEST_SSO_SECRET: SSO.secret,
+      TEST_SSO_SECRET: SSO_SECRET,
       TEST_IMIS_PASSWORD: IMIS_SERVICE.password,
       TEST_AIM18_SECRET: AIM18_CLIENT.secret,
       TEST_MASTER_KEY: randomBytes(32).toString("base64"),
@@ -106,6 +112,7 @@ export async function startStand({ clients, members = () => ({}) }) {
       imis: imis.url,
       aim18: aim18.url,
       clients,
+      pages,
       members,
       environment,
     })));
@@ -122,7 +129,8 @@ export async function startStand({ clients, members = () => ({}) }) {
       await serve(secondsBehind && await clockBehind(secondsBehind, folder));
     };
 
-    return { issuer, imis: imis.url, ssoPage: `${imis.url}/SSO/${SSO.id}.aspx`, stop, restart, stopImis: () => imis.stop() };
+    const ssoPageOf = (id) => `${imis.url}/SSO/${id}.aspx`;
+    return { issuer, imis: imis.url, aim18: aim18.url, ssoPage: ssoPageOf(pages[0].id), ssoPageOf, stop, restart, stopImis: () => imis.stop() };
   } catch (error) {
     await stop().catch(() => {});
     throw error;

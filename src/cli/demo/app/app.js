@@ -122,6 +122,7 @@ async function start() {
   });
 
   showAccounts(settings.accounts);
+  element("account").href = `${settings.authority}/account`;
   onClick("sign-in", () => manager.signinRedirect());
   onClick("sign-out", () => manager.signoutRedirect());
   onClick("renew", async () => {

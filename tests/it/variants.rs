@@ -1,0 +1,508 @@
+//! Every switch of both simulators, in every value, against logins, refreshes, exchanges and logouts through a whole server.
+//! What the wires leave open must lead to the same person or to a calm refusal: never to somebody else, a 500, a foreign text
+//! or a secret on a page. The tables of the simulators say which variants there are; [`IMIS`] and [`AIM18`] what becomes of each.
+
+use std::collections::BTreeMap;
+
+use portico::simulator::people::{ANN_LEE, JO_SMITH, SERVICE};
+use portico::simulator::{Recorded, Switch, aim18, imis};
+use sha1::{Digest as _, Sha1};
+
+use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
+use crate::harness::relying_party::{Answer, claims};
+use crate::harness::server::TestServer;
+use crate::harness::steps::{CONTINUE, TO_AIM18};
+use crate::token_exchange::exchange_with;
+use crate::variants_expected::{AIM18, IMIS};
+
+const APP: &str = "variants-app";
+const SCOPE: &str = "openid profile email offline_access upstream:members upstream:staff";
+const TO_IMIS: &str = "form[action='/upstream/members/start']";
+const WRONG: &str = "not-the-password-of-anybody";
+/// What stands on pages of the upstreams, and never on ours.
+const FOREIGN: [&str; 6] = [
+    "Exception",
+    "simulated",
+    "access_token",
+    "refresh_token\"",
+    "$type",
+    "   at ",
+];
+
+/// What becomes of the values of a switch: where each way ends, or nothing if as by default.
+pub(crate) type Expected = &'static [(&'static str, &'static str, &'static str)];
+
+async fn server() -> TestServer {
+    TestServer::start_with(|setup| {
+        setup.members = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+        setup.clients = format!(
+            r#"
+[[clients]]
+client_id = "{APP}"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://variants.example.org/callback"]
+post_logout_redirect_uris = ["https://variants.example.org/bye"]
+grant_types = ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"]
+scope = "{SCOPE}"
+upstream_tokens = ["members", "staff"]
+"#
+        );
+    })
+    .await
+}
+
+/// The values of a switch that are tried: each word, and the samples of what else may be written.
+fn values<S: Default>(switch: &Switch<S>) -> Vec<String> {
+    let accepts = switch.describe(&S::default()).accepts;
+    let words = accepts.words.iter().map(|(word, _)| *word);
+    let all = words.chain(accepts.examples.iter().copied());
+    all.map(ToOwned::to_owned).collect()
+}
+
+/// Tries every value of every switch, and holds what happened against the table.
+fn differences(found: &BTreeMap<(String, String), String>, expected: Expected) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for ((name, value), came) in found {
+        let row = expected
+            .iter()
+            .find(|(switch, of, _)| switch == name && of == value);
+        if row.is_none_or(|(_, _, expected)| expected != came) {
+            wrong.push(format!("    ({name:?}, {value:?}, {came:?}),"));
+        }
+    }
+    for (name, value, _) in expected {
+        let key = ((*name).to_owned(), (*value).to_owned());
+        if !found.contains_key(&key) {
+            wrong.push(format!("    no such variant any more: {name} {value}"));
+        }
+    }
+    wrong
+}
+
+fn assert_as_expected(found: &BTreeMap<(String, String), String>, expected: Expected) {
+    let wrong = differences(found, expected);
+    assert!(
+        wrong.is_empty(),
+        "{} variants did what their rows do not say; look at each, and write:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// A person of an upstream, as tokens and userinfo must show them, and all that must not be shown.
+struct Subject<'a> {
+    server: &'a TestServer,
+    upstream: &'static str,
+    names: [&'static str; 2],
+    /// The subject by default; empty before it is known.
+    sub: String,
+    secrets: Vec<String>,
+}
+
+impl Subject<'_> {
+    fn authorize_url(&self, changes: &[(&str, &str)]) -> String {
+        let mut all = vec![("scope", SCOPE)];
+        all.extend(changes);
+        self.server.authorize_url(APP, &all)
+    }
+
+    /// Where a page is and what it says, without what differs from run to run.
+    fn told(&self, page: &Page) -> String {
+        if let Some(location) = page.location() {
+            let answer = page.answer();
+            let error = answer.get("error").map_or("no error", String::as_str);
+            return format!("{}: {error}", location.host_str().unwrap_or_default());
+        }
+        let text = page.text("[role=alert]").or_else(|| page.text("h1"));
+        let text = text.unwrap_or_default();
+        let sentence = text.split_inclusive(['.', '?']).next().unwrap_or_default();
+        let place = if page.url.as_str().starts_with(&self.server.issuer) {
+            page.url.path().to_owned()
+        } else {
+            "upstream".to_owned()
+        };
+        format!("{place} {}: {sentence}", page.status.as_u16())
+    }
+
+    fn code(&self, page: &Page) -> Result<String, String> {
+        page.location()
+            .and_then(|_| page.answer().remove("code"))
+            .ok_or_else(|| self.told(page))
+    }
+
+    /// Goes on wherever our question or an upstream's form stands in the way.
+    async fn onward(&self, browser: &mut Browser, mut page: Page) -> Page {
+        for _ in 0..4 {
+            if page.location().is_some() {
+                return page;
+            }
+            if page.attribute(CONTINUE, "method").is_some() {
+                page = browser.submit(&page, CONTINUE, &[]).await;
+            } else if page.attribute("form#sso, form#back", "action").is_some() {
+                let (action, fields) = page.form("form#sso, form#back");
+                let fields: Vec<(&str, &str)> = fields
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect();
+                let method = page.attribute("form#sso, form#back", "method");
+                let next = if method.as_deref() == Some("get") {
+                    let url = url::Url::parse_with_params(action.as_str(), &fields).unwrap();
+                    browser.click(url).await
+                } else {
+                    browser.post_cross_site(action.as_str(), &fields).await
+                };
+                page = browser.follow(next).await;
+            } else if page.body.contains("location.replace(") {
+                let link = page.attribute("a", "href").unwrap();
+                let next = browser.click(link).await;
+                page = browser.follow(next).await;
+            } else if page.attribute("button[value=allow]", "name").is_some() {
+                let fields = [("action", "allow")];
+                let next = browser.submit_only(&page, "form", &fields).await;
+                page = browser.follow(next).await;
+            } else {
+                return page;
+            }
+        }
+        page
+    }
+
+    /// The person of these tokens is who they should be; what differs from the default is told.
+    async fn holds(&mut self, step: &str, tokens: &Answer) -> Result<(), String> {
+        let id_token = claims(tokens.text("id_token"));
+        let userinfo = self.server.userinfo(tokens.text("access_token")).await;
+        if userinfo.status != 200 {
+            return Err(format!("{step}: userinfo {}", userinfo.status.as_u16()));
+        }
+        assert_eq!(userinfo.body["sub"], id_token["sub"], "{step}");
+        for claim in ["name", "preferred_username"] {
+            if let Some(name) = userinfo.body[claim].as_str() {
+                let name = name.to_lowercase();
+                assert!(
+                    self.names.contains(&name.as_str()),
+                    "{step}: somebody else: {userinfo:?}"
+                );
+            }
+        }
+        let sub = id_token["sub"].as_str().unwrap().to_owned();
+        if self.sub.is_empty() {
+            self.sub = sub;
+        } else if self.sub != sub {
+            return Err(format!("{step}: another subject"));
+        }
+        Ok(())
+    }
+
+    /// All that an app does after a login.
+    async fn rest(
+        &mut self,
+        browser: &mut Browser,
+        login: Result<String, String>,
+    ) -> Result<(), String> {
+        let server = self.server;
+        let code = login?;
+        let tokens = server.redeem(APP, &code, &[]).await;
+        assert_eq!(tokens.status, 200, "{tokens:?}");
+        self.holds("login", &tokens).await?;
+        let mut told = Vec::new();
+        let mut refused = |step: &str, answer: &Answer| {
+            assert_ne!(answer.status, 500, "{step}: {answer:?}");
+            let text = answer.body.to_string();
+            for foreign in ["Exception", "simulated", "$type"] {
+                assert!(!text.contains(foreign), "{step}: {answer:?}");
+            }
+            let error = answer.body["error"].as_str().unwrap_or("no error");
+            told.push(format!("{step}: {} {error}", answer.status.as_u16()));
+        };
+        server.clock.advance(301);
+        let next = server.refresh(APP, tokens.text("refresh_token")).await;
+        let mut last = tokens;
+        if next.status == 200 {
+            self.holds("refresh", &next).await?;
+            last = next;
+        } else {
+            refused("refresh", &next);
+        }
+        let audience = [("audience", self.upstream)];
+        let given = exchange_with(server, APP, last.text("access_token"), &audience).await;
+        if given.status == 200 {
+            self.secrets.push(given.text("access_token").to_owned());
+        } else {
+            refused("exchange", &given);
+        }
+        let mut logout = url::Url::parse(&server.url("/end_session")).unwrap();
+        logout.query_pairs_mut().extend_pairs([
+            ("id_token_hint", last.text("id_token")),
+            (
+                "post_logout_redirect_uri",
+                "https://variants.example.org/bye",
+            ),
+        ]);
+        let page = browser.open(logout).await;
+        let bye = page.location().map(|url| url.to_string());
+        if bye.as_deref() != Some("https://variants.example.org/bye") {
+            told.push(format!("logout: {}", self.told(&page)));
+        }
+        let silent = browser.get(self.authorize_url(&[("prompt", "none")])).await;
+        assert_eq!(silent.answer()["error"], "login_required");
+        if told.is_empty() {
+            Ok(())
+        } else {
+            Err(told.join(", "))
+        }
+    }
+
+    /// What the browser saw of us: no 500, no foreign text, no secret.
+    fn look_through(&self, variant: &str, browser: &Browser, requests: &[Recorded]) {
+        let mut secrets = self.secrets.clone();
+        for request in requests {
+            secrets.extend(request.bearer().map(ToOwned::to_owned));
+            for name in ["refresh_token", "client_secret", "password"] {
+                secrets.extend(request.parameter(name));
+            }
+        }
+        secrets.retain(|secret| secret.len() >= 8);
+        for seen in &browser.trail {
+            if !seen.url.starts_with(&self.server.issuer) {
+                continue;
+            }
+            assert_ne!(seen.status, 500, "{variant}: {seen:?}");
+            for foreign in FOREIGN {
+                assert!(!seen.body.contains(foreign), "{variant}: {seen:?}");
+            }
+            for secret in &secrets {
+                assert!(
+                    !seen.body.contains(secret) && !seen.location.contains(secret),
+                    "{variant}: a secret in {seen:?}"
+                );
+            }
+        }
+    }
+}
+
+/// What came of each way, by name; nothing where all went well.
+fn summary(ways: &[(&str, Result<(), String>)]) -> String {
+    let told = ways.iter().filter_map(|(way, came)| {
+        let came = came.as_ref().err()?;
+        Some(format!("{way}: {came}"))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn sha1_hex(text: &str) -> String {
+    let digest = Sha1::digest(text.as_bytes());
+    digest
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+impl Subject<'_> {
+    /// Signs in at iMIS's web site; whether it has a form to do so.
+    async fn at_imis(&self, browser: &mut Browser) -> bool {
+        let url = format!("{}/Sign-in.aspx", self.server.imis_url());
+        let page = browser.open(url).await;
+        self.sign_in(browser, &page).await.is_some()
+    }
+
+    async fn sign_in(&self, browser: &mut Browser, page: &Page) -> Option<Page> {
+        page.attribute(PASSWORD_FORM, "action")?;
+        let fields = [
+            ("username", JO_SMITH.username),
+            ("password", JO_SMITH.password),
+        ];
+        Some(browser.submit(page, PASSWORD_FORM, &fields).await)
+    }
+
+    async fn by_imis(&self, browser: &mut Browser, way: &str) -> Result<String, String> {
+        let server = self.server;
+        let page = match way {
+            "wrong password" => {
+                let page = browser.open(self.authorize_url(&[])).await;
+                let credentials = (JO_SMITH.username, WRONG);
+                return Err(self.told(&browser.sign_in(&page, "members", credentials).await));
+            }
+            "form" => browser.log_in_as(self.authorize_url(&[]), JO_SMITH).await,
+            "page" | "guest" => {
+                if way == "page" && !self.at_imis(browser).await {
+                    return Err("no sign-in page there".to_owned());
+                }
+                let page = browser.open(self.authorize_url(&[])).await;
+                let page = browser.submit(&page, TO_IMIS, &[]).await;
+                let page = self.onward(browser, page).await;
+                match (way, self.sign_in(browser, &page).await) {
+                    ("guest", Some(page)) if page.url.path() != "/login" => {
+                        self.onward(browser, page).await
+                    }
+                    _ => page,
+                }
+            }
+            _ => {
+                if !self.at_imis(browser).await {
+                    return Err("no sign-in page there".to_owned());
+                }
+                let page = format!("{}/SSO/Events.aspx", server.imis_url());
+                let page = browser.open(page).await;
+                let page = self.onward(browser, page).await;
+                if page.location().is_none() {
+                    return Err(self.told(&page));
+                }
+                let silent = self.authorize_url(&[("prompt", "none")]);
+                browser.open(silent).await
+            }
+        };
+        self.code(&page)
+    }
+
+    async fn by_aim18(&self, browser: &mut Browser, way: &str) -> Result<String, String> {
+        let page = browser.open(self.authorize_url(&[])).await;
+        let password = if way == "wrong password" {
+            WRONG
+        } else {
+            ANN_LEE.password
+        };
+        if way != "page" {
+            let page = browser
+                .sign_in(&page, "staff", (ANN_LEE.code, password))
+                .await;
+            return self.code(&page);
+        }
+        let page = browser.submit(&page, TO_AIM18, &[]).await;
+        if page.attribute(PASSWORD_FORM, "action").is_none() {
+            return Err(self.told(&page));
+        }
+        let mut back = browser.at_aim18(&page, ANN_LEE).await;
+        if back.status == 307 {
+            let callback = back.location().unwrap();
+            back = browser.post_cross_site(callback, &[]).await;
+        }
+        let page = browser.follow(back).await;
+        let page = self.onward(browser, page).await;
+        self.code(&page)
+    }
+}
+
+/// Section 7 of the research on iMIS.
+#[tokio::test]
+async fn every_variant_of_imis_leads_to_the_same_member_or_to_a_calm_refusal() {
+    let server = server().await;
+    let mut jo = Subject {
+        server: &server,
+        upstream: "members",
+        names: ["jo smith", "jsmith"],
+        sub: String::new(),
+        secrets: [
+            JO_SMITH.password,
+            SERVICE.password,
+            WRONG,
+            "sso-demo-secret",
+        ]
+        .map(ToOwned::to_owned)
+        .to_vec(),
+    };
+    let mut found = BTreeMap::new();
+    let mut refusal = Ok(());
+    let mut variants = vec![("", String::new())];
+    for switch in imis::Switches::ALL {
+        variants.extend(values(switch).into_iter().map(|value| (switch.name, value)));
+    }
+    for (name, value) in variants {
+        server.imis.switch(|switches| {
+            *switches = imis::Switches {
+                client_applications: std::mem::take(&mut switches.client_applications),
+                ..imis::Switches::default()
+            };
+        });
+        server.imis.purge_system_cache();
+        if !name.is_empty() {
+            server.imis.set(name, &value).unwrap();
+        }
+        let mut came = Vec::new();
+        for way in ["wrong password", "form", "page", "guest", "landing"] {
+            server
+                .imis
+                .change(JO_SMITH.username, |person| *person = JO_SMITH);
+            server.imis.clear_log();
+            server.clock.advance(1800);
+            let mut browser = Browser::new();
+            let login = jo.by_imis(&mut browser, way).await;
+            let done = jo.rest(&mut browser, login).await;
+            jo.look_through(
+                &format!("{name} = {value}: {way}"),
+                &browser,
+                &server.imis.log(),
+            );
+            came.push((way, done));
+        }
+        // The refusal of a wrong password is told where it differs from the default one.
+        if name.is_empty() {
+            refusal.clone_from(&came[0].1);
+            assert!(summary(&came[..1]).contains("/login 4"), "{came:?}");
+        }
+        came.retain(|(way, done)| *way != "wrong password" || *done != refusal);
+        found.insert((name.to_owned(), value), summary(&came));
+    }
+    assert_as_expected(&found, IMIS);
+}
+
+/// Section 6 of the research on aiM18.
+#[tokio::test]
+async fn every_variant_of_aim18_leads_to_the_same_employee_or_to_a_calm_refusal() {
+    let server = server().await;
+    let mut ann = Subject {
+        server: &server,
+        upstream: "staff",
+        names: ["ann lee", "ann.lee"],
+        sub: String::new(),
+        secrets: vec![
+            ANN_LEE.password.to_owned(),
+            sha1_hex(ANN_LEE.password),
+            WRONG.to_owned(),
+            sha1_hex(WRONG),
+            aim18::CLIENT_SECRET.to_owned(),
+        ],
+    };
+    let mut found = BTreeMap::new();
+    let mut refusal = Ok(());
+    let mut variants = vec![("", String::new())];
+    for switch in aim18::Switches::ALL {
+        variants.extend(values(switch).into_iter().map(|value| (switch.name, value)));
+    }
+    for (name, value) in variants {
+        server.aim18.switch(|switches| {
+            *switches = aim18::Switches {
+                applications: std::mem::take(&mut switches.applications),
+                ..aim18::Switches::default()
+            };
+        });
+        server.aim18.forget_tokens();
+        if !name.is_empty() {
+            server.aim18.set(name, &value).unwrap();
+        }
+        let mut came = Vec::new();
+        for way in ["wrong password", "form", "page"] {
+            server
+                .aim18
+                .change(ANN_LEE.code, |person| *person = ANN_LEE);
+            server.aim18.clear_log();
+            server.clock.advance(1800);
+            let mut browser = Browser::new();
+            let login = ann.by_aim18(&mut browser, way).await;
+            let done = ann.rest(&mut browser, login).await;
+            ann.look_through(
+                &format!("{name} = {value}: {way}"),
+                &browser,
+                &server.aim18.log(),
+            );
+            came.push((way, done));
+        }
+        // The refusal of a wrong password is told where it differs from the default one.
+        if name.is_empty() {
+            refusal.clone_from(&came[0].1);
+            assert!(summary(&came[..1]).contains("/login 4"), "{came:?}");
+        }
+        came.retain(|(way, done)| *way != "wrong password" || *done != refusal);
+        found.insert((name.to_owned(), value), summary(&came));
+    }
+    assert_as_expected(&found, AIM18);
+}
