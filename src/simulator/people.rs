@@ -401,6 +401,20 @@ pub const SERVICE: ImisPerson = ImisPerson {
     ..STAFF
 };
 
+/// An account for programs that nobody gave the role `RemoteService`: it reads itself and nobody else.
+pub const NO_ROLE: ImisPerson = ImisPerson {
+    about: "An account for programs that nobody gave the role RemoteService: it reads itself and nobody else.",
+    username: "NOROLE.SVC",
+    password: "service-demo-no-role",
+    id: "901",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000032",
+    given_name: "Norole",
+    family_name: "Service",
+    email: "",
+    roles: &["Everyone"],
+    ..STAFF
+};
+
 /// The anonymous visitor: gets tokens like anybody, and has no record. Nobody may be logged in as this.
 pub const GUEST: ImisPerson = ImisPerson {
     about: "The anonymous visitor: gets tokens like anybody, and has no record. Nobody may be logged in as this.",
@@ -414,10 +428,11 @@ pub const GUEST: ImisPerson = ImisPerson {
 };
 
 /// Everybody in the simulated iMIS.
-pub const IMIS: [ImisPerson; 15] = [
+pub const IMIS: [ImisPerson; 16] = [
     ADMIN,
     MULTI_FACTOR,
     SERVICE,
+    NO_ROLE,
     JO_SMITH,
     ZOE,
     MONO,
@@ -576,12 +591,23 @@ pub const AIM18_SERVICE: Aim18Person = Aim18Person {
     ..USER
 };
 
+/// An account for programs without rights on the module of the users: it reads no record there, not its own either.
+pub const AIM18_NO_RIGHTS: Aim18Person = Aim18Person {
+    about: "An account for programs without rights on the module of the users: it reads no record there, not its own either.",
+    code: "norights.svc",
+    password: "service-demo-no-rights",
+    uid: 9002,
+    desc_en: "Service without rights",
+    ..USER
+};
+
 /// Everybody in the simulated aiM18.
-pub const AIM18: [Aim18Person; 6] = [
+pub const AIM18: [Aim18Person; 7] = [
     ANN_LEE,
     CHAN_TAI_MAN,
     LEFT,
     BIG,
     AIM18_LOCKED,
     AIM18_SERVICE,
+    AIM18_NO_RIGHTS,
 ];

@@ -514,6 +514,14 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What came of trying something.
+    fn new(what: impl Into<String>, outcome: Result<String, String>) -> Self {
+        Self {
+            what: what.into(),
+            outcome,
+        }
+    }
+
     /// A failed try, told with its causes and what to look at first.
     fn failure(error: &LoginError) -> String {
         let told = chain(error);

@@ -951,9 +951,8 @@ impl SignOff for Adapter {
 #[async_trait]
 impl Probe for Adapter {
     async fn probe(&self) -> Vec<Finding> {
-        let finding = |what: &str, outcome: Result<String, LoginError>| Finding {
-            what: what.to_owned(),
-            outcome: outcome.map_err(|error| Finding::failure(&error)),
+        let finding = |what: &str, outcome: Result<String, LoginError>| {
+            Finding::new(what, outcome.map_err(|error| Finding::failure(&error)))
         };
         let metadata = match self.0.fetch_metadata().await {
             Ok(metadata) => metadata,

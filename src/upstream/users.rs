@@ -252,9 +252,7 @@ struct UsersProbe(usize);
 #[async_trait]
 impl Probe for UsersProbe {
     async fn probe(&self) -> Vec<Finding> {
-        vec![Finding {
-            what: "people".to_owned(),
-            outcome: Ok(format!("{} can log in", self.0)),
-        }]
+        let told = format!("{} can log in", self.0);
+        vec![Finding::new("people", Ok(told))]
     }
 }

@@ -1,6 +1,9 @@
 //! `portico check` of an aiM18: each line says what was found, and each failure what to change, and where.
 
-use portico::simulator::aim18::{EntryErrors, StateParameter, Switches, TokenMethods, UserRights};
+use portico::simulator::aim18::{
+    EntryErrors, OtherMethod, StateParameter, Switches, TokenErrors, TokenMethods, UserRights,
+};
+use portico::simulator::people;
 use portico::upstream::Upstream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -142,6 +145,127 @@ async fn the_method_that_works_is_named() {
         assert!(line.contains(says), "{method} {offered:?}: {line}");
         assert_eq!(line.starts_with("WRONG"), method != "auto", "{line}");
     }
+}
+
+const OTHER_METHODS: [OtherMethod; 4] = [
+    OtherMethod::NotAllowed,
+    OtherMethod::BadRequest,
+    OtherMethod::Unauthorized,
+    OtherMethod::OkEmpty,
+];
+
+/// A server that does not read what is posted refuses everybody, and looks as if it refused nobody in particular.
+#[tokio::test]
+async fn post_is_advised_only_where_it_was_proven() {
+    for account in [false, true] {
+        let mut more = json!({});
+        if account {
+            more["service_account"] = service_account();
+        }
+        for other_method in OTHER_METHODS {
+            let turn = |switches: &mut Switches| {
+                switches.token_methods = TokenMethods::GetOnly;
+                switches.other_method = other_method;
+            };
+            let context = format!("{account} {other_method:?}");
+            let site = Site::start_with(turn, &more).await;
+            let told = findings(&site.upstream).await;
+            assert!(
+                !told.iter().any(|line| line.contains("\"post\"")),
+                "{context}: {told:?}"
+            );
+            let line = about(&told, "token endpoint by GET");
+            assert!(!line.starts_with("WRONG"), "{context}: {line}");
+            // Who has configured it nevertheless is told that it does not work.
+            for method in ["post", "auto"] {
+                if method == "auto" && other_method == OtherMethod::NotAllowed {
+                    continue;
+                }
+                more["token_method"] = json!(method);
+                let told = findings(&opened(site.running.url(), &more)).await;
+                more.as_object_mut().unwrap().remove("token_method");
+                let line = about(&told, "token endpoint by POST");
+                assert!(
+                    line.starts_with("WRONG") && line.contains("set token_method = \"get\""),
+                    "{context} {method}: {line}"
+                );
+            }
+        }
+        // The other way round: only what is posted is read.
+        let turn = |switches: &mut Switches| {
+            switches.token_methods = TokenMethods::PostOnly;
+            switches.other_method = OtherMethod::Unauthorized;
+        };
+        let site = Site::start_with(turn, &more).await;
+        let told = findings(&site.upstream).await;
+        let line = about(&told, "token endpoint by GET");
+        assert!(
+            line.starts_with("WRONG") && line.contains("set token_method = \"post\""),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_real_login_the_secret_is_not_called_right() {
+    for style in [TokenErrors::Json, TokenErrors::CheckMessage] {
+        let more = json!({ "client_secret": "another-secret-of-ours" });
+        let turn = |switches: &mut Switches| switches.token_errors = style;
+        // Where a wrong client is refused in words of its own, it is told; or else that it cannot be told.
+        let told = findings(&Site::start_with(turn, &more).await.upstream).await;
+        let line = about(&told, "token endpoint by GET");
+        assert!(
+            line.starts_with("WRONG") || line.contains("that does not tell"),
+            "{style:?}: {line}"
+        );
+        let told = findings(&Site::start_with(turn, &json!({})).await.upstream).await;
+        let line = about(&told, "token endpoint by GET");
+        assert!(line.contains("that does not tell"), "{style:?}: {line}");
+    }
+    // A real login tells.
+    let turn = |switches: &mut Switches| switches.token_errors = TokenErrors::CheckMessage;
+    let more = json!({ "service_account": service_account() });
+    let site = Site::start_with(turn, &more).await;
+    let line = about(&findings(&site.upstream).await, "token endpoint by GET").to_owned();
+    assert!(line.contains("logs the service account in"), "{line}");
+    let mut more = more;
+    more["client_secret"] = json!("another-secret-of-ours");
+    let told = findings(&Site::start_with(turn, &more).await.upstream).await;
+    let line = about(&told, "service account");
+    assert!(
+        line.starts_with("WRONG") && line.contains("client_secret"),
+        "{line}"
+    );
+}
+
+/// aiM18 may lock the account.
+#[tokio::test]
+async fn a_wrong_password_that_was_read_is_sent_once() {
+    let mut more = json!({ "service_account": service_account() });
+    more["service_account"]["password"] = json!("wrong-password");
+    let site = Site::start_with(|_| {}, &more).await;
+    findings(&site.upstream).await;
+    let log = site.aim18.log();
+    let tries = log
+        .iter()
+        .filter(|each| each.parameter("username").is_some());
+    assert_eq!(tries.count(), 1);
+}
+
+#[tokio::test]
+async fn an_account_without_rights_on_the_users_is_told() {
+    let mut more = profile("user", &json!({ "name": "desc" }));
+    more["service_account"] = json!({
+        "username": people::AIM18_NO_RIGHTS.code,
+        "password": people::AIM18_NO_RIGHTS.password,
+    });
+    let site = Site::start_with(|_| {}, &more).await;
+    let told = findings(&site.upstream).await;
+    let line = about(&told, "profile");
+    assert!(
+        line.starts_with("WRONG") && line.contains("rights on the module"),
+        "{line}"
+    );
 }
 
 #[tokio::test]

@@ -179,6 +179,9 @@ async fn whoever_may_not_log_in_is_refused_alike_in_every_style() {
         (TokenErrors::Json, "bad credentials"),
         (TokenErrors::JsonWithoutDescription, "bad credentials"),
         (TokenErrors::Bare, "bad credentials"),
+        // Which codes and words stand for which state is not public.
+        (TokenErrors::OtherCode, "bad credentials"),
+        (TokenErrors::Text, "bad credentials"),
         (TokenErrors::OkWithError, "bad credentials"),
         // Nothing tells it from an iMIS that is broken.
         (TokenErrors::ErrorPage, "unavailable"),
@@ -211,6 +214,55 @@ async fn the_operator_learns_which_state_an_account_is_in() {
     let error = site.log_in(&people::LOCKED).await.unwrap_err();
     assert!(told(&error).contains("locked"), "{}", told(&error));
     assert!(!error.to_string().contains("locked"));
+}
+
+#[tokio::test]
+async fn the_operator_reads_what_was_refused_in_another_code_or_in_words() {
+    for (style, words) in [
+        (TokenErrors::OtherCode, &["login_refused", "locked"][..]),
+        (TokenErrors::Text, &["HTTP 400", "locked"]),
+    ] {
+        let site = Site::start(|switches| switches.token_errors = style).await;
+        let error = site.log_in(&people::LOCKED).await.unwrap_err();
+        for word in words {
+            assert!(told(&error).contains(word), "{word}: {}", told(&error));
+        }
+    }
+}
+
+/// RFC 6749 section 5.2: these are about Portico or the request, so nobody is told that their password is wrong.
+#[tokio::test]
+async fn a_refusal_of_portico_itself_is_no_wrong_password() {
+    for (body, expected) in [
+        (r#"{"error":"invalid_client"}"#, "protocol"),
+        (r#"{"error":"unauthorized_client"}"#, "protocol"),
+        (r#"{"error":"Unsupported_Grant_Type"}"#, "protocol"),
+        (r#"{"error":"invalid_request"}"#, "protocol"),
+        (r#"{"error":"invalid_grant"}"#, "bad credentials"),
+        (r#"{"error":"user_locked"}"#, "bad credentials"),
+        (r#"{"Message":"no"}"#, "bad credentials"),
+        (
+            "<html><p>the password member-demo-1 is wrong",
+            "bad credentials",
+        ),
+    ] {
+        for status in [400_u16, 401] {
+            let answer = move || async move {
+                let status = axum::http::StatusCode::from_u16(status).unwrap();
+                (status, body)
+            };
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let app = axum::Router::new().fallback(answer);
+            let server = tokio::spawn(async move { axum::serve(listener, app).await });
+            let upstream = opened(settings(&url, &json!({})), Clock::manual(NOW));
+            let answer = log_in(&upstream, "JSMITH", people::JO_SMITH.password).await;
+            server.abort();
+            assert_eq!(kind(&answer), expected, "{status} {body}");
+            let told = told(&answer.unwrap_err());
+            assert!(!told.contains(people::JO_SMITH.password), "{told}");
+        }
+    }
 }
 
 /// T48, and no empty password ever reaches a directory.

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use portico::clock::Clock;
 use portico::config::load_with;
-use portico::protocol::secret::RESOLVED;
+use portico::protocol::secret::{RESOLVED, Secret};
 use portico::simulator::Fault;
 use portico::simulator::imis::{
     Edition, Execute, Groups, MEMBERS_QUERY, MemberRights, PROFILE_QUERY, TokenErrors,
 };
 use portico::simulator::people;
 use portico::upstream::Upstream;
+use portico::upstream::imis::ServiceAccount;
 use serde_json::{Value, json};
 
 use crate::upstream_imis::{NOW, Site, opened, service_account, settings};
@@ -77,6 +78,30 @@ async fn the_check_tries_what_a_login_needs() {
     let endpoint = findings[0].outcome.clone().unwrap_err();
     assert!(endpoint.contains("base_url"), "{endpoint}");
     assert_eq!(findings.len(), 2, "{findings:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_gave_the_role_is_told() {
+    let site = Site::start(|_| {}).await;
+    let mut settings = settings(site.running.url(), &json!({}));
+    settings.service_account = Some(ServiceAccount {
+        username: people::NO_ROLE.username.to_owned(),
+        password: Secret::new(people::NO_ROLE.password),
+    });
+    let upstream = opened(settings, site.clock.clone());
+    let told = line(&upstream, "service account's rights").await;
+    wrong(told, &["no record but its own", "RemoteService"]);
+}
+
+/// Words of the refusal are shown where no known code stands, lest a proxy's be taken for iMIS's.
+#[tokio::test]
+async fn the_check_shows_in_which_words_nobody_was_refused() {
+    let site = Site::start(|s| s.token_errors = TokenErrors::Text).await;
+    let told = line(&site.upstream, "token endpoint").await.unwrap();
+    assert!(told.contains("user name or password"), "{told}");
+    let site = Site::start(|_| {}).await;
+    let told = line(&site.upstream, "token endpoint").await.unwrap();
+    assert!(told.ends_with("does not exist"), "{told}");
 }
 
 #[tokio::test]

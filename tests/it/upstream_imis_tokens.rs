@@ -117,6 +117,8 @@ async fn a_login_leaves_the_tokens_that_it_gave() {
         (ExpiresIn::Number, NOW + 1199),
         (ExpiresIn::Text, NOW + 1199),
         (ExpiresIn::Absent, NOW + 300),
+        // A token that is told to be dead is not thrown away unused.
+        (ExpiresIn::Zero, NOW + 300),
     ] {
         let site = Site::start_with(|switches| switches.expires_in = told, with_page).await;
         let by_password = site
@@ -158,6 +160,8 @@ async fn tokens_are_renewed_as_often_as_the_refresh_token_allows() {
     for (switch, again, repeats) in [
         (RefreshTokens::Rotating, true, false),
         (RefreshTokens::Reusable, true, true),
+        // RFC 6749 section 6: without another one, the old one stays.
+        (RefreshTokens::ReusableUntold, true, true),
         (RefreshTokens::SingleUse, false, false),
     ] {
         let site = Site::start_with(|switches| switches.refresh_tokens = switch, with_page).await;
@@ -328,6 +332,84 @@ async fn a_throttled_service_account_rests_as_long_as_it_is_told() {
         site.clock.advance(1);
         assert_eq!(verdict(site.log_in(&people::JO_SMITH).await), "in");
     }
+}
+
+/// Nobody can tell it from one that stays good without being told again; iMIS says so, once.
+#[tokio::test]
+async fn a_spent_refresh_token_is_refused_as_one_that_has_ended() {
+    let turn = |switches: &mut Switches| switches.refresh_tokens = RefreshTokens::SingleUse;
+    let site = Site::start_with(turn, with_page).await;
+    let landed = site.land(Some("JSMITH")).await.unwrap().tokens.unwrap();
+    site.imis.clear_log();
+    assert_eq!(verdict(site.renew(&landed).await), "bad credentials");
+    assert_eq!(site.imis.log().len(), 1);
+}
+
+#[tokio::test]
+async fn a_throttled_token_endpoint_gives_the_service_account_a_rest_too() {
+    let site = Site::with_service(|_| {}).await;
+    let service = site.upstream.service.as_ref().unwrap();
+    site.imis.fail_once("/token", Fault::Throttled(Some(30)));
+    assert_eq!(verdict(service.token(None).await), "unavailable");
+    site.imis.clear_log();
+    site.clock.advance(29);
+    let answer = service.token(None).await;
+    assert!(told(answer.as_ref().unwrap_err()).contains("throttles"));
+    assert_eq!(verdict(answer), "unavailable");
+    assert!(site.imis.log().is_empty());
+    // The shelf keeps that answer for five seconds.
+    site.clock.advance(5);
+    assert!(service.token(None).await.is_ok());
+}
+
+/// A call that was under way when a rest began may come back with a shorter one.
+#[tokio::test]
+async fn a_shorter_rest_does_not_end_a_longer_one() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let answer = move |uri: Uri| {
+        let (seen, both) = (Arc::clone(&seen), Arc::clone(&both));
+        async move {
+            if uri.path().ends_with("/token") {
+                let token = r#"{"access_token":"t","token_type":"bearer","expires_in":1199}"#;
+                return (StatusCode::OK, HeaderMap::new(), token);
+            }
+            let count = seen.fetch_add(1, SeqCst);
+            if count < 2 {
+                both.wait().await;
+            }
+            let mut headers = HeaderMap::new();
+            let seconds = if count == 0 { "60" } else { "2" };
+            headers.insert("retry-after", seconds.parse().unwrap());
+            (StatusCode::TOO_MANY_REQUESTS, headers, "")
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new().fallback(answer);
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let clock = Clock::manual(NOW);
+    let mut settings = settings(&url, &json!({}));
+    settings.service_account = Some(service_account());
+    let upstream = opened(settings, clock.clone());
+    let profile = Profile::default();
+    let known = Known {
+        subject: "8d0f3a52-1111-4222-8333-9c0000000001",
+        profile: &profile,
+        tokens: None,
+    };
+    let recheck = upstream.recheck.as_ref().unwrap();
+    let (one, two) = tokio::join!(recheck.recheck(&known), recheck.recheck(&known));
+    assert_eq!((verdict(one), verdict(two)), ("unavailable", "unavailable"));
+    assert_eq!(asked.load(SeqCst), 2);
+    clock.advance(59);
+    assert_eq!(verdict(recheck.recheck(&known).await), "unavailable");
+    assert_eq!(asked.load(SeqCst), 2, "left alone");
+    clock.advance(1);
+    assert_eq!(verdict(recheck.recheck(&known).await), "unavailable");
+    assert_eq!(asked.load(SeqCst), 3);
+    server.abort();
 }
 
 #[tokio::test]

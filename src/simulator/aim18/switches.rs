@@ -55,6 +55,8 @@ switches! {
         pub token_content_type: String = "application/json;charset=UTF-8".to_owned(),
         /// The methods of the token endpoint.
         pub token_methods: TokenMethods = TokenMethods::Both,
+        /// How it answers the other one.
+        pub other_method: OtherMethod = OtherMethod::NotAllowed,
         /// How `uid` is told.
         pub uid: UidShape = UidShape::Number,
         /// Whether `uid` is told by the code and refresh grants too, or by the password grant alone.
@@ -214,6 +216,20 @@ words! {
         GetOnly = "get-only",
         /// POST with a form, as seen on a recent server.
         PostOnly = "post-only",
+    }
+}
+
+words! {
+    /// How the token endpoint answers a method that it does not take.
+    pub enum OtherMethod {
+        /// 405.
+        NotAllowed = "status-405",
+        /// 400, as if there were no parameters.
+        BadRequest = "status-400",
+        /// 401 likewise.
+        Unauthorized = "status-401",
+        /// 200 and no body.
+        OkEmpty = "ok-empty",
     }
 }
 

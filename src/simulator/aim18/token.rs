@@ -6,7 +6,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::check_message::token_refusal;
 use super::grants::Bound;
-use super::switches::{Application, TokenMethods, UidShape};
+use super::switches::{Application, OtherMethod, TokenMethods, UidShape};
 use super::{Aim18Person, Inside, hex};
 use crate::clock::UnixTime;
 use crate::simulator::wire::{Recorded, Reply};
@@ -38,7 +38,14 @@ pub(super) fn answer(inside: &mut Inside, request: &Recorded, now: UnixTime) -> 
         TokenMethods::PostOnly => "POST",
     };
     if !allowed.split(", ").any(|method| method == request.method) {
-        return Reply::text(405, "Method Not Allowed").with("allow", allowed);
+        return match inside.switches.other_method {
+            OtherMethod::NotAllowed => {
+                Reply::text(405, "Method Not Allowed").with("allow", allowed)
+            }
+            OtherMethod::BadRequest => Reply::text(400, "Bad Request"),
+            OtherMethod::Unauthorized => Reply::text(401, "Unauthorized"),
+            OtherMethod::OkEmpty => Reply::empty(200),
+        };
     }
     match redeem(inside, request, now) {
         Ok(granted) => success(inside, &granted, now),

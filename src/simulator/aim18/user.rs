@@ -7,6 +7,9 @@ use super::{Aim18Person, Inside, people};
 
 /// Whether a caller may read a user's record.
 pub(super) fn may_read(inside: &Inside, caller: &Aim18Person, person: &Aim18Person) -> bool {
+    if caller.uid == people::AIM18_NO_RIGHTS.uid {
+        return false;
+    }
     let is_service = caller.uid == people::AIM18_SERVICE.uid;
     match inside.switches.user_rights {
         UserRights::Everybody => true,

@@ -142,6 +142,8 @@ words! {
         Text = "text",
         /// Not at all.
         Absent = "absent",
+        /// `0`, as if it were dead already.
+        Zero = "zero",
     }
 }
 
@@ -168,6 +170,10 @@ words! {
         JsonWithoutDescription = "json-without-description",
         /// 400 and no body.
         Bare = "bare",
+        /// 400, and an `error` that RFC 6749 does not know for a refused user.
+        OtherCode = "other-code",
+        /// 400 and a line of text for a refused user.
+        Text = "text",
         /// 500 and an error page.
         ErrorPage = "error-page",
         /// 200 with `error` in the body.
@@ -180,6 +186,8 @@ words! {
     pub enum RefreshTokens {
         /// It stays good, and is told again.
         Reusable = "reusable",
+        /// It stays good, and is not told again.
+        ReusableUntold = "reusable-untold",
         /// It dies, and a new one is told.
         Rotating = "rotating",
         /// It dies, and there is no new one.

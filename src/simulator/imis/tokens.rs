@@ -255,6 +255,7 @@ fn refresh(
     }
     let refresh_token = match inside.switches.refresh_tokens {
         RefreshTokens::Reusable => Some(token),
+        RefreshTokens::ReusableUntold => None,
         RefreshTokens::Rotating => {
             let seconds = inside.switches.refresh_token_seconds;
             inside.tokens.refresh.remove(&token);
@@ -287,6 +288,7 @@ fn success(inside: &mut Inside, granted: &Granted, now: UnixTime) -> Reply {
         ExpiresIn::Number => answer.insert("expires_in".to_owned(), json!(seconds)),
         ExpiresIn::Text => answer.insert("expires_in".to_owned(), json!(seconds.to_string())),
         ExpiresIn::Absent => None,
+        ExpiresIn::Zero => answer.insert("expires_in".to_owned(), json!(0)),
     };
     if let Some(token) = &granted.refresh_token {
         answer.insert("refresh_token".to_owned(), json!(token));
@@ -326,9 +328,14 @@ fn refuse(inside: &Inside, request: &Recorded, refused: &Refused) -> Reply {
     };
     let full = json!({ "error": refused.error, "error_description": description });
     match inside.switches.token_errors {
-        TokenErrors::Json => Reply::json(400, &full),
         TokenErrors::JsonWithoutDescription => Reply::json(400, &json!({ "error": refused.error })),
         TokenErrors::Bare => Reply::empty(400),
+        TokenErrors::OtherCode if refused.error == "invalid_grant" => Reply::json(
+            400,
+            &json!({ "error": "login_refused", "error_description": description }),
+        ),
+        TokenErrors::Text if refused.error == "invalid_grant" => Reply::text(400, description),
+        TokenErrors::Json | TokenErrors::OtherCode | TokenErrors::Text => Reply::json(400, &full),
         TokenErrors::ErrorPage => fault::error_page(request),
         TokenErrors::OkWithError => Reply::json(200, &full),
     }

@@ -24,10 +24,35 @@ pub(super) struct Aim18Probe {
     pub(super) offers_redirect: bool,
 }
 
-fn finding(what: &str, outcome: Result<String, String>) -> Finding {
-    Finding {
-        what: what.to_owned(),
-        outcome,
+/// What one method of the token endpoint did.
+enum Method {
+    /// It logged the service account in.
+    LogsIn(Token),
+    /// It refused, and not as it refuses a request without parameters.
+    Reads(LoginError),
+    /// It refused just so, which proves nothing.
+    Deaf(LoginError),
+    /// It did something else.
+    Fails(LoginError),
+    /// It is not offered.
+    Missing(LoginError),
+    /// It gave a token to nobody.
+    Generous,
+}
+
+impl By {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+        }
+    }
+
+    const fn line(self) -> &'static str {
+        match self {
+            Self::Get => "token endpoint by GET",
+            Self::Post => "token endpoint by POST",
+        }
     }
 }
 
@@ -36,43 +61,10 @@ impl Probe for Aim18Probe {
     async fn probe(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.offers_redirect {
-            findings.push(finding("login page", self.login_page().await));
+            findings.push(Finding::new("login page", self.login_page().await));
         }
-        let method = self.aim18.settings.token_method;
-        let get = self.token_endpoint(By::Get).await;
-        let post = self.token_endpoint(By::Post).await;
-        let advice = |other: &str, outcome: Result<String, String>, works: bool| match outcome {
-            Err(told) if works => Err(format!(
-                "{told}; {other} works: set token_method = \"{other}\""
-            )),
-            outcome => outcome,
-        };
-        let (get_works, post_works) = (get.is_ok(), post.is_ok());
-        match method {
-            TokenMethod::Get => {
-                findings.push(finding(
-                    "token endpoint by GET",
-                    advice("post", get, post_works),
-                ));
-                if get_works && post_works {
-                    let told = "works too; set token_method = \"post\" so that secrets stay out \
-                                of the server's access log";
-                    findings.push(finding("token endpoint by POST", Ok(told.to_owned())));
-                }
-            }
-            TokenMethod::Post => {
-                findings.push(finding(
-                    "token endpoint by POST",
-                    advice("get", post, get_works),
-                ));
-            }
-            // One of them is enough, and POST is tried first.
-            TokenMethod::Auto if post_works => {
-                findings.push(finding("token endpoint by POST", post));
-            }
-            TokenMethod::Auto => findings.push(finding("token endpoint by GET", get)),
-        }
-        self.with_service_account(&mut findings).await;
+        let login = self.token_endpoint(&mut findings).await;
+        self.with_service_account(login, &mut findings).await;
         findings
     }
 }
@@ -130,44 +122,150 @@ impl Aim18Probe {
         })
     }
 
-    async fn token_endpoint(&self, by: By) -> Result<String, String> {
-        let username = format!("portico-check-{}", random_id());
-        let password = Secret::new(random_id());
-        let grant = Grant::Password {
-            username: &username,
-            password: &password,
+    /// Tries the methods of the token endpoint, and gives the service account's token, if there is one. A wrong password is
+    /// not sent twice where the first answer shows that it was read: aiM18 may lock the account.
+    async fn token_endpoint(&self, findings: &mut Vec<Finding>) -> Result<Token, LoginError> {
+        let configured = self.aim18.settings.token_method;
+        let mut by = match configured {
+            TokenMethod::Get => By::Get,
+            TokenMethod::Post | TokenMethod::Auto => By::Post,
         };
-        match self.aim18.tokens.ask_by(&grant, by).await {
-            Err(LoginError::BadCredentials(_)) => {
-                Ok("answers, and refuses a user that does not exist".to_owned())
-            }
-            Ok(_) => Err("gave a token to a user that does not exist; \
-                          whatever answers at base_url is not an aiM18"
+        let mut first = self.try_method(by).await;
+        // As a login falls back, and for no other answer.
+        if configured == TokenMethod::Auto && matches!(first, Method::Missing(_)) {
+            by = By::Get;
+            first = self.try_method(by).await;
+        }
+        let proven = |method: &Method| match method {
+            Method::LogsIn(_) => true,
+            Method::Reads(_) => self.aim18.settings.service_account.is_none(),
+            _ => false,
+        };
+        let other = match by {
+            By::Get => By::Post,
+            By::Post => By::Get,
+        };
+        let asks_other = match &first {
+            Method::LogsIn(_) => configured == TokenMethod::Get,
+            Method::Reads(_) => configured == TokenMethod::Get && proven(&first),
+            Method::Generous => false,
+            Method::Deaf(_) | Method::Fails(_) | Method::Missing(_) => true,
+        };
+        let second = if asks_other {
+            Some(self.try_method(other).await)
+        } else {
+            None
+        };
+        let other_works = second.as_ref().is_some_and(proven);
+        let mut outcome = self.told(&first);
+        if !proven(&first) && other_works {
+            let (Ok(told) | Err(told)) = outcome;
+            let name = other.name();
+            outcome = Err(format!(
+                "{told}; {name} works: set token_method = \"{name}\""
+            ));
+        }
+        findings.push(Finding::new(by.line(), outcome));
+        if proven(&first) && other_works {
+            let told = "works too; set token_method = \"post\" so that secrets stay out of the server's access log";
+            findings.push(Finding::new(other.line(), Ok(told.to_owned())));
+        }
+        match (first, second) {
+            (Method::LogsIn(token), _) | (_, Some(Method::LogsIn(token))) => Ok(token),
+            (
+                Method::Reads(error)
+                | Method::Deaf(error)
+                | Method::Fails(error)
+                | Method::Missing(error),
+                _,
+            ) => Err(error),
+            (Method::Generous, _) => Err(LoginError::Protocol("not tried".into())),
+        }
+    }
+
+    /// Logs the service account in by one method; without one, a user that does not exist.
+    async fn try_method(&self, by: By) -> Method {
+        let Aim18 {
+            settings, tokens, ..
+        } = &*self.aim18;
+        let account = settings.service_account.as_ref();
+        let nobody = format!("portico-check-{}", random_id());
+        let made_up = Secret::new(random_id());
+        let grant = account.map_or(
+            Grant::Password {
+                username: &nobody,
+                password: &made_up,
+            },
+            |account| Grant::Password {
+                username: &account.username,
+                password: &account.password,
+            },
+        );
+        let mut tried = match tokens.try_by(&grant, by).await {
+            Ok(tried) => tried,
+            Err(error) => return Method::Fails(error),
+        };
+        let missing = tried.takes_not;
+        let outcome = std::mem::replace(&mut tried.outcome, Err(LoginError::BadCredentials(None)));
+        match outcome {
+            Ok(token) if account.is_some() => Method::LogsIn(token),
+            Ok(_) => Method::Generous,
+            Err(error) if missing => Method::Missing(error),
+            Err(error @ LoginError::BadCredentials(_)) => match tokens.is_deaf(&tried, by).await {
+                Ok(false) => Method::Reads(error),
+                Ok(true) | Err(_) => Method::Deaf(error),
+            },
+            Err(error) => Method::Fails(error),
+        }
+    }
+
+    fn told(&self, method: &Method) -> Result<String, String> {
+        const UNTOLD: &str = "whether client_id and client_secret are right, that does not tell; with service_account a real login is tried";
+        let has_account = self.aim18.settings.service_account.is_some();
+        match method {
+            Method::LogsIn(_) => Ok("logs the service account in".to_owned()),
+            Method::Reads(_) if has_account => Ok("answers, and reads what it is sent".to_owned()),
+            Method::Reads(_) => Ok(format!(
+                "answers, and refuses a user that does not exist; {UNTOLD}"
+            )),
+            Method::Deaf(_) if has_account => Ok(
+                "refuses the service account as it refuses a request without parameters; it may not read what it is sent"
+                    .to_owned(),
+            ),
+            Method::Deaf(_) => Ok(format!(
+                "refuses a user that does not exist as it refuses a request without parameters; it may not read what it is sent, and {UNTOLD}"
+            )),
+            Method::Fails(error) | Method::Missing(error) => Err(Finding::failure(error)),
+            Method::Generous => Err("gave a token to a user that does not exist; \
+                                     whatever answers at base_url is not an aiM18"
                 .to_owned()),
-            Err(error) => Err(Finding::failure(&error)),
         }
     }
 
     /// What a token is needed for.
-    async fn with_service_account(&self, findings: &mut Vec<Finding>) {
+    async fn with_service_account(
+        &self,
+        login: Result<Token, LoginError>,
+        findings: &mut Vec<Finding>,
+    ) {
         let aim18 = &*self.aim18;
         if aim18.settings.service_account.is_none() {
             let told = "not tried; with service_account Portico has a token to try it with";
-            findings.push(finding("API", Ok(told.to_owned())));
+            findings.push(Finding::new("API", Ok(told.to_owned())));
             return;
         }
-        let token = match aim18.log_service_in().await {
+        let token = match login {
             Ok(token) => token,
             Err(error) => {
                 let mut told = Finding::failure(&error);
                 if matches!(error, LoginError::BadCredentials(_)) {
-                    told += "; look at service_account, and in aiM18 whether the user is disabled or locked, or the password expired";
+                    told += "; look at service_account, client_id and client_secret, and in aiM18 whether the user is disabled or locked, or the password expired";
                 }
-                findings.push(finding("service account", Err(told)));
+                findings.push(Finding::new("service account", Err(told)));
                 return;
             }
         };
-        findings.push(finding("service account", Ok("logs in".to_owned())));
+        findings.push(Finding::new("service account", Ok("logs in".to_owned())));
         let api = match aim18.try_token(&token.access).await {
             Ok(()) => Ok("takes the token, and the header client_id beside it".to_owned()),
             Err(Refused::Token(told)) => Err(format!("{told}; {FRESH_TOKEN_REFUSED}")),
@@ -181,9 +279,9 @@ impl Aim18Probe {
             Err(Refused::Login(error)) => Err(Finding::failure(&error)),
         };
         let works = api.is_ok();
-        findings.push(finding("API", api));
+        findings.push(Finding::new("API", api));
         if let (true, Some(lookup)) = (works, &aim18.settings.profile) {
-            findings.push(finding("profile", self.profile(lookup, &token).await));
+            findings.push(Finding::new("profile", self.profile(lookup, &token).await));
         }
     }
 

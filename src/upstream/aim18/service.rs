@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::settings::ServiceAccount;
-use super::token::{Grant, Token};
+use super::token::Grant;
 use super::{Aim18, call};
 use crate::protocol::secret::Secret;
 use crate::upstream::{AskForToken, LoginError, ServiceLogin, UpstreamTokens};
@@ -32,14 +32,6 @@ impl Aim18 {
             account,
         };
         self.shelf.token(&self.id, stale, &ask).await
-    }
-
-    /// Logs it in, whatever is on the shelf.
-    pub(super) async fn log_service_in(&self) -> Result<Token, LoginError> {
-        let ServiceAccount { username, password } = self.service_account()?;
-        self.tokens
-            .ask(&Grant::Password { username, password })
-            .await
     }
 
     /// Asks something with the service account's token; with a new one, if the one that is kept is refused.

@@ -55,6 +55,17 @@ pub(super) struct Token {
     pub(super) uid: Option<u64>,
 }
 
+/// What came of asking the endpoint by one method, for the probe.
+pub(super) struct Tried {
+    pub(super) outcome: Result<Token, LoginError>,
+    /// It says that it does not take the method.
+    pub(super) takes_not: bool,
+    looks: Looks,
+}
+
+/// By what a refusal can be told from another.
+type Looks = (u16, Option<String>);
+
 /// How the endpoint was or will be asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
@@ -89,7 +100,7 @@ impl TokenEndpoint {
             TokenMethod::Auto => {
                 let answer = self.send(grant, By::Post).await?;
                 // These say that no service took the request, so the code is still unspent.
-                if !matches!(answer.status.as_u16(), 404 | 405 | 501) {
+                if !takes_not(&answer) {
                     return self.read(grant, &answer);
                 }
                 self.post_is_refused.store(true, Ordering::Relaxed);
@@ -99,8 +110,22 @@ impl TokenEndpoint {
         self.ask_by(grant, by).await
     }
 
-    /// Redeems a grant by one method, whatever is configured; for the probe, too.
-    pub(super) async fn ask_by(&self, grant: &Grant<'_>, by: By) -> Result<Token, LoginError> {
+    /// Redeems a grant by one method, whatever is configured, for the probe.
+    pub(super) async fn try_by(&self, grant: &Grant<'_>, by: By) -> Result<Tried, LoginError> {
+        let answer = self.send(grant, by).await?;
+        Ok(Tried {
+            outcome: self.read(grant, &answer),
+            takes_not: takes_not(&answer),
+            looks: looks(&answer),
+        })
+    }
+
+    /// Whether a request without parameters is answered as the one that was tried: then the parameters may not have been read.
+    pub(super) async fn is_deaf(&self, tried: &Tried, by: By) -> Result<bool, LoginError> {
+        Ok(looks(&self.send_pairs(&[], by).await?) == tried.looks)
+    }
+
+    async fn ask_by(&self, grant: &Grant<'_>, by: By) -> Result<Token, LoginError> {
         let answer = self.send(grant, by).await?;
         self.read(grant, &answer)
     }
@@ -124,14 +149,18 @@ impl TokenEndpoint {
                 ("redirect_uri", *callback),
             ]),
         }
+        self.send_pairs(&pairs, by).await
+    }
+
+    async fn send_pairs(&self, pairs: &[(&str, &str)], by: By) -> Result<Answer, LoginError> {
         let answer = match by {
             By::Post => {
                 let url = self.url.clone();
-                self.http.post_form(url, &pairs, self.timeout).await
+                self.http.post_form(url, pairs, self.timeout).await
             }
             By::Get => {
                 let mut url = self.url.clone();
-                let query = Zeroizing::new(query(&pairs));
+                let query = Zeroizing::new(query(pairs));
                 url.set_query(Some(&query));
                 self.http.get(url, HeaderMap::new(), self.timeout).await
             }
@@ -231,6 +260,20 @@ impl Grant<'_> {
             Self::Password { password, .. } => sha1_hex(password.expose()),
         }
     }
+}
+
+/// Whether an answer says that no service took the request.
+fn takes_not(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 404 | 405 | 501)
+}
+
+fn looks(answer: &Answer) -> Looks {
+    let body = answer.json::<Value>();
+    let error = body.as_ref().and_then(|body| body.get("error"));
+    (
+        answer.status.as_u16(),
+        error.and_then(Value::as_str).map(str::to_owned),
+    )
 }
 
 /// SHA-1 of the UTF-8 bytes, in lower-case hex (research, section 2).

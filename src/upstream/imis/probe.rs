@@ -37,13 +37,13 @@ impl Probe for ImisProbe {
         let imis = &*self.0;
         let endpoint = self.token_endpoint().await;
         let answers = endpoint.is_ok();
-        let mut findings = vec![finding("token endpoint", endpoint)];
+        let mut findings = vec![Finding::new("token endpoint", endpoint)];
         if answers {
-            findings.push(finding("API", self.api().await));
+            findings.push(Finding::new("API", self.api().await));
         }
         match &imis.service {
             Some(service) => self.service_account(service, &mut findings).await,
-            None => findings.push(finding(
+            None => findings.push(Finding::new(
                 "service account",
                 Ok("none; people must be allowed to read their own record, and nobody is looked up again later"
                     .to_owned()),
@@ -52,13 +52,13 @@ impl Probe for ImisProbe {
         let settings = imis.settings();
         for page in &settings.sso_pages {
             let name = &page.client_id;
-            findings.push(finding(
-                &format!("client application {name}"),
+            findings.push(Finding::new(
+                format!("client application {name}"),
                 self.application(page).await,
             ));
             if let Some(url) = &page.page_url {
                 let what = format!("Single Sign On page {name}");
-                findings.push(finding(&what, self.page("page_url", url).await));
+                findings.push(Finding::new(what, self.page("page_url", url).await));
             }
         }
         for (what, key, url) in [
@@ -69,17 +69,10 @@ impl Probe for ImisProbe {
                 // What its query says is for people who come by.
                 let mut url = url.clone();
                 url.set_query(None);
-                findings.push(finding(what, self.page(key, &url).await));
+                findings.push(Finding::new(what, self.page(key, &url).await));
             }
         }
         findings
-    }
-}
-
-fn finding(what: &str, outcome: Result<String, String>) -> Finding {
-    Finding {
-        what: what.to_owned(),
-        outcome,
     }
 }
 
@@ -89,8 +82,14 @@ impl ImisProbe {
         let nobody = format!("portico-check-{}", random_id());
         let password = Secret::new(random_id());
         match self.0.tokens.password(&nobody, &password).await {
-            Err(LoginError::BadCredentials(_)) => {
-                Ok("answers, and refuses a user that does not exist".to_owned())
+            Err(error @ LoginError::BadCredentials(_)) => {
+                let told = chain(&error);
+                Ok(if told.contains("invalid_grant") {
+                    "answers, and refuses a user that does not exist".to_owned()
+                } else {
+                    // Taken for a refusal, as the vendor's client takes it; an administrator sees whose words they are.
+                    format!("answers, and refuses a user that does not exist: {told}")
+                })
             }
             Ok(_) => Err("gave a token to a user that does not exist; \
                           whatever answers at base_url is not an iMIS"
@@ -129,10 +128,13 @@ impl ImisProbe {
             } else {
                 told
             };
-            findings.push(finding("service account", Err(told)));
+            findings.push(Finding::new("service account", Err(told)));
             return;
         }
-        findings.push(finding("service account", Ok("has a token".to_owned())));
+        findings.push(Finding::new(
+            "service account",
+            Ok("has a token".to_owned()),
+        ));
         let advice = format!("{ROLE} and the right to read User and Party");
         let own = imis.api.identify(service.username(), by, false).await;
         let outcome = match &own {
@@ -144,7 +146,7 @@ impl ImisProbe {
             Err(ApiError::Login(error)) => Err(Finding::failure(error)),
             Err(refused) => Err(format!("{refused}; {advice}")),
         };
-        findings.push(finding("service account's rights", outcome));
+        findings.push(Finding::new("service account's rights", outcome));
         let Ok(own) = own else {
             return;
         };
@@ -152,15 +154,18 @@ impl ImisProbe {
         if settings.roles {
             let name = own.user_name().unwrap_or_default();
             let roles = imis.roles_of(&name, by).await;
-            findings.push(finding("roles", told(roles, "may be asked for")));
+            findings.push(Finding::new("roles", told(roles, "may be asked for")));
         }
         if settings.committees {
             let committees = imis.committees(&own, by).await;
-            findings.push(finding("committees", told(committees, "may be asked for")));
+            findings.push(Finding::new(
+                "committees",
+                told(committees, "may be asked for"),
+            ));
         }
         if let Some(query) = &settings.profile_query {
             let outcome = self.query(query, &own, service).await;
-            findings.push(finding("profile query", outcome));
+            findings.push(Finding::new("profile query", outcome));
         }
     }
 

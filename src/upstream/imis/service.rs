@@ -23,7 +23,7 @@ const UNTOLD_REST: i64 = 5;
 /// The most seconds that are waited for it; a mistake there should not shut us up for a day.
 const LONGEST_REST: i64 = 600;
 
-/// The account that acts for Portico itself.
+/// The account that acts for Portico itself. Turns and rests are those of this node; others learn of theirs by themselves.
 pub(super) struct Service {
     upstream: UpstreamId,
     account: ServiceAccount,
@@ -68,29 +68,38 @@ impl Service {
             .await
             .map_err(|_| busy())?
             .map_err(|_| busy())?;
+        self.may_ask()?;
+        Ok(turn)
+    }
+
+    /// Refuses while iMIS wants to be left alone.
+    fn may_ask(&self) -> Result<(), LoginError> {
         let left = self
             .rests_until
             .load(Ordering::SeqCst)
             .saturating_sub(self.clock.now());
         if left > 0 {
             return Err(LoginError::Unavailable(
-                format!("iMIS throttles the service account (429) for {left} more seconds").into(),
+                format!("iMIS throttles the service account for {left} more seconds").into(),
             ));
         }
-        Ok(turn)
+        Ok(())
     }
 
-    /// Takes notice of a wish to be left alone.
+    /// Takes notice of a wish to be left alone; a shorter one does not end a longer one.
     pub(super) fn heed(&self, answer: &Answer) {
         let now = self.clock.now();
         let told = answer.retry_after(now);
         let rest = match answer.status {
-            StatusCode::TOO_MANY_REQUESTS => told.unwrap_or(UNTOLD_REST),
-            StatusCode::SERVICE_UNAVAILABLE => told.unwrap_or(0),
-            _ => return,
+            StatusCode::TOO_MANY_REQUESTS => Some(told.unwrap_or(UNTOLD_REST)),
+            StatusCode::SERVICE_UNAVAILABLE => told,
+            _ => None,
+        };
+        let Some(rest) = rest else {
+            return;
         };
         let until = now + rest.clamp(0, LONGEST_REST);
-        self.rests_until.store(until, Ordering::SeqCst);
+        self.rests_until.fetch_max(until, Ordering::SeqCst);
     }
 
     /// A token that lives and is not `stale`, which the API has just refused.
@@ -103,8 +112,12 @@ impl Service {
 impl AskForToken for Service {
     async fn ask(&self) -> Result<UpstreamTokens, LoginError> {
         let ServiceAccount { username, password } = &self.account;
+        self.may_ask()?;
         let now = self.clock.now();
-        let token = self.tokens.password(username, password).await?;
+        let token = self
+            .tokens
+            .password_heeding(username, password, |answer| self.heed(answer))
+            .await?;
         // The account's password is at hand; a refresh token would be one more secret to keep.
         Ok(UpstreamTokens {
             refresh: None,

@@ -15,6 +15,14 @@ use crate::upstream::{LoginError, UpstreamTokens};
 
 /// Seconds a token is taken for good when iMIS does not say how long it lives.
 const UNTOLD_LIFE: i64 = 300;
+/// Errors that are about Portico or the request and not about a person (RFC 6749 section 5.2). Every other one is a refusal of the
+/// person, as the vendor's own client takes it: which codes stand for locked, expired or without a role is not public.
+const ABOUT_US: [&str; 4] = [
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_request",
+];
 /// The most seconds that are believed.
 const LONGEST_LIFE: i64 = 366 * 86_400;
 
@@ -89,6 +97,16 @@ impl TokenEndpoint {
         username: &str,
         password: &Secret,
     ) -> Result<Token, LoginError> {
+        self.password_heeding(username, password, |_| ()).await
+    }
+
+    /// The same, for somebody who heeds what else an answer says.
+    pub(super) async fn password_heeding(
+        &self,
+        username: &str,
+        password: &Secret,
+        heed: impl FnOnce(&Answer),
+    ) -> Result<Token, LoginError> {
         let form = [
             ("grant_type", "password"),
             ("username", username),
@@ -98,11 +116,13 @@ impl TokenEndpoint {
             .http
             .post_form(self.url.clone(), &form, self.timeout)
             .await?;
+        heed(&answer);
         token(&answer, &[password.expose()])
     }
 
     /// The refresh grant, with the credentials of the client application in the body. Never repeated: some versions
-    /// take a refresh token once only.
+    /// take a refresh token once only. An answer without a refresh token leaves the one that was sent, as RFC 6749
+    /// section 6 has it; whether it is still good, iMIS knows.
     pub(super) async fn refresh(
         &self,
         application: &SsoPage,
@@ -119,11 +139,13 @@ impl TokenEndpoint {
             .post_form(self.url.clone(), &form, self.timeout)
             .await?;
         let sent = [application.client_secret.expose(), refresh_token.expose()];
-        token(&answer, &sent)
+        let mut token = token(&answer, &sent)?;
+        token.refresh.get_or_insert_with(|| refresh_token.clone());
+        Ok(token)
     }
 }
 
-/// Reads an answer; `sent` holds the secrets of the request, which it may repeat.
+/// Reads an answer; `sent` are the secrets of the request that it may repeat.
 fn token(answer: &Answer, sent: &[&str]) -> Result<Token, LoginError> {
     if answer.is_outage() {
         return Err(LoginError::Unavailable(
@@ -135,10 +157,11 @@ fn token(answer: &Answer, sent: &[&str]) -> Result<Token, LoginError> {
         // Some versions put an error under the status of success.
         (200 | 400 | 401, Some(wire)) if wire.error.is_some() => Err(refusal(&wire, sent)),
         (200, Some(wire)) => accepted(wire),
-        // Some say no more than the status.
-        (400 | 401, None) if answer.body.trim_ascii().is_empty() => {
+        // Some say no more than the status, or say it in words.
+        (400 | 401, _) => {
+            let text = excerpt(&String::from_utf8_lossy(&answer.body), sent);
             Err(LoginError::BadCredentials(Some(
-                format!("the token endpoint: {}", answer.describe()).into(),
+                format!("the token endpoint: {}: {text}", answer.describe()).into(),
             )))
         }
         _ => Err(LoginError::Protocol(
@@ -154,10 +177,8 @@ fn token(answer: &Answer, sent: &[&str]) -> Result<Token, LoginError> {
 fn refusal(wire: &Wire, sent: &[&str]) -> LoginError {
     let told = |text: &Option<String>| excerpt(text.as_deref().unwrap_or_default(), sent);
     let (error, description) = (told(&wire.error), told(&wire.error_description));
-    if wire.error.as_deref() == Some("invalid_grant") {
-        // Locked, disabled, expired and a wrong password are one error; the text, where there is one, tells them apart.
-        LoginError::BadCredentials(Some(format!("{error}: {description}").into()))
-    } else {
+    let code = wire.error.as_deref().unwrap_or_default();
+    if ABOUT_US.iter().any(|ours| ours.eq_ignore_ascii_case(code)) {
         LoginError::Protocol(
             format!(
                 "the token endpoint: {error}: {description}; this concerns Portico, not the person: \
@@ -165,6 +186,9 @@ fn refusal(wire: &Wire, sent: &[&str]) -> LoginError {
             )
             .into(),
         )
+    } else {
+        // Locked, disabled, expired and a wrong password may be one error; the text, where there is one, tells them apart.
+        LoginError::BadCredentials(Some(format!("{error}: {description}").into()))
     }
 }
 
@@ -189,9 +213,31 @@ fn accepted(wire: Wire) -> Result<Token, LoginError> {
     })
 }
 
-/// A number, or one in quotes.
+/// A number, or one in quotes. Nobody gives a token that is dead already, so zero and less tell nothing.
 fn seconds(value: &Value) -> Option<i64> {
     value
         .as_i64()
         .or_else(|| value.as_str()?.trim().parse().ok())
+        .filter(|seconds| *seconds > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_life_is_a_positive_number_of_seconds_bare_or_quoted() {
+        for (written, read) in [
+            (json!(1199), Some(1199)),
+            (json!(" 1199 "), Some(1199)),
+            (json!(0), None),
+            (json!("0"), None),
+            (json!(-1), None),
+            (json!("soon"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(seconds(&written), read, "{written}");
+        }
+    }
 }

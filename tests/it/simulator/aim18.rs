@@ -1,7 +1,7 @@
 //! The simulated aiM18.
 
 use portico::simulator::aim18::{
-    ApiErrors, Application, CLIENT_ID, CLIENT_SECRET, Cancel, EntryErrors, ReturnBy,
+    ApiErrors, Application, CLIENT_ID, CLIENT_SECRET, Cancel, EntryErrors, OtherMethod, ReturnBy,
     StateParameter, TokenErrors, TokenMethods, UidShape, UserRights,
 };
 use portico::simulator::people::{AIM18_SERVICE, ANN_LEE, Aim18Person, BIG, CHAN_TAI_MAN, LEFT};
@@ -339,6 +339,14 @@ async fn token_answers_and_methods_are_as_switched() {
     site.aim18
         .switch(|s| s.token_methods = TokenMethods::GetOnly);
     assert_eq!(site.password(&ANN_LEE).await.0, 405);
+    for (answer, status) in [
+        (OtherMethod::BadRequest, 400),
+        (OtherMethod::Unauthorized, 401),
+        (OtherMethod::OkEmpty, 200),
+    ] {
+        site.aim18.switch(|s| s.other_method = answer);
+        assert_eq!(site.password(&ANN_LEE).await, (status, Value::Null));
+    }
 }
 
 #[tokio::test]

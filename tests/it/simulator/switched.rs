@@ -36,11 +36,17 @@ async fn a_refused_login_looks_as_switched() {
             json!({ "error": "invalid_grant" }),
         ),
         (TokenErrors::Bare, 400, Value::Null),
+        // Text, which is no JSON.
+        (TokenErrors::Text, 400, Value::Null),
         (TokenErrors::ErrorPage, 500, Value::Null),
     ] {
         site.imis.switch(|s| s.token_errors = style);
         assert_eq!(site.password("JSMITH", "wrong").await, (status, body));
     }
+    site.imis
+        .switch(|s| s.token_errors = TokenErrors::OtherCode);
+    let (status, body) = site.password("JSMITH", "wrong").await;
+    assert_eq!((status, &body["error"]), (400, &json!("login_refused")));
     site.imis
         .switch(|s| s.token_errors = TokenErrors::OkWithError);
     let (status, body) = site.password("NOBODY", "wrong").await;
@@ -86,6 +92,14 @@ async fn refresh_tokens_rotate_repeat_or_end_as_switched() {
         json!(first)
     );
     assert_eq!(refresh(first).await.0, 200);
+
+    site.imis
+        .switch(|s| s.refresh_tokens = RefreshTokens::ReusableUntold);
+    let first = hand_out().unwrap();
+    for _ in 0..2 {
+        let (status, body) = refresh(first.clone()).await;
+        assert_eq!((status, body.get("refresh_token")), (200, None));
+    }
 
     site.imis
         .switch(|s| s.refresh_tokens = RefreshTokens::SingleUse);
@@ -185,7 +199,7 @@ async fn rights_and_lookups_fail_as_switched() {
     for (lookup, count) in [
         (UserLookup::Empty, 0),
         (UserLookup::SomebodyElse, 1),
-        (UserLookup::Everybody, 14),
+        (UserLookup::Everybody, 15),
     ] {
         site.imis.switch(|s| s.user_lookup = lookup);
         let (_, users) = site.get(&service, "/api/User?username=eq:JSMITH").await;
