@@ -253,8 +253,8 @@ async fn a_token_is_refused_only_where_the_answer_says_so() {
     }
     for (fault, status, refused) in [
         (Fault::Status(401), 401, true),
-        // Nothing says why; public clients renew here.
-        (Fault::Status(403), 403, true),
+        // Nothing says why, and a right that is missing looks the same.
+        (Fault::Status(403), 403, false),
         (Fault::Status(400), 400, false),
         (Fault::Status(404), 404, false),
         (Fault::Status(503), 503, false),
