@@ -230,6 +230,7 @@ fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
     let grants = raw.grants();
     let at_grants = at.key("grant_types");
     let has_code = grants.contains(&GrantType::AuthorizationCode);
+    let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
     if grants.is_empty() {
         report.problem(
             &at_grants,
@@ -242,10 +243,10 @@ fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
             "is missing; the authorization_code grant needs the addresses that answers may go to, such as [\"https://app.example.org/callback\"]",
         );
     }
-    if grants.contains(&GrantType::RefreshToken) && !has_code {
+    if grants.contains(&GrantType::RefreshToken) && !has_people {
         report.problem(
             &at_grants,
-            "refresh_token alone leads nowhere: refresh tokens come from authorization_code; add it",
+            "refresh_token alone leads nowhere: refresh tokens come from authorization_code, or another grant that begins with a login; add it",
         );
     }
     let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
@@ -293,7 +294,7 @@ fn check_scope(
     at: &Place,
     report: &mut Report,
 ) -> Scope {
-    let has_people = grants.contains(&GrantType::AuthorizationCode);
+    let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
     let text = written.unwrap_or(if has_people { scope::OPENID } else { "" });
     let scope = Scope::parse(text).unwrap_or_else(|error| {
         report.problem(at, error.to_string());
@@ -370,10 +371,13 @@ fn check_subject_type(
                 .map(|uri| client_uris::web_host(uri.as_str()))
                 .collect();
             let mut hosts = hosts.into_iter();
+            // Without any address there is a problem already, or nobody to have a subject.
+            let nobody = raw.grants().iter().all(|grant| {
+                *grant == GrantType::AuthorizationCode || !grant.begins_with_a_login()
+            });
             let sector = match (hosts.next(), hosts.next()) {
                 (Some(Some(host)), None) => host,
-                // Without any address there is a problem already, or nobody to have a subject.
-                (None, _) => String::new(),
+                (None, _) if nobody => String::new(),
                 _ => {
                     report.problem(
                         &at_sector,

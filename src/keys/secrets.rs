@@ -40,10 +40,14 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// The hash under which a device code is stored.
+    DeviceCode,
+    /// The hash that finds a device code by what the person types.
+    UserCode,
 }
 
 impl Purpose {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -57,6 +61,8 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::DeviceCode,
+        Self::UserCode,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -75,6 +81,8 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::DeviceCode => "device-code",
+            Self::UserCode => "user-code",
         }
     }
 }

@@ -23,6 +23,10 @@ pub mod path {
     pub const AUTHORIZE: &str = "/authorize";
     /// The token endpoint.
     pub const TOKEN: &str = "/token";
+    /// The device authorization endpoint (RFC 8628 section 3.1).
+    pub const DEVICE_AUTHORIZATION: &str = "/device_authorization";
+    /// Where people go with a device's code (RFC 8628 section 3.2).
+    pub const DEVICE: &str = "/device";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
@@ -50,6 +54,7 @@ pub struct Metadata {
     pub issuer: Issuer,
     pub authorization_endpoint: String,
     pub token_endpoint: String,
+    pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
     pub end_session_endpoint: String,
@@ -124,6 +129,7 @@ impl Metadata {
             issuer: issuer.clone(),
             authorization_endpoint: issuer.at(path::AUTHORIZE),
             token_endpoint: issuer.at(path::TOKEN),
+            device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),

@@ -17,6 +17,9 @@ pub enum GrantType {
     /// RFC 8693: a token of ours for one of an upstream's.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
+    /// RFC 8628 section 3.4.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 /// The one token type that is exchanged, and given for it (RFC 8693 section 3).
@@ -24,11 +27,12 @@ pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_tok
 
 impl GrantType {
     /// Every grant that is on.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
         Self::TokenExchange,
+        Self::DeviceCode,
     ];
 
     /// The grant as it stands on the wire.
@@ -38,7 +42,13 @@ impl GrantType {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
+    }
+
+    /// Whether a person logs in for it.
+    pub const fn begins_with_a_login(self) -> bool {
+        matches!(self, Self::AuthorizationCode | Self::DeviceCode)
     }
 
     /// The grant that `text` names.
