@@ -14,6 +14,7 @@ mod clients;
 mod database;
 mod document;
 mod duration;
+mod exchange;
 mod keys;
 mod known_keys;
 mod lifetimes;

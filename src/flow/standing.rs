@@ -23,8 +23,8 @@ impl Flow {
             return Ok(None);
         };
         let family = self.store.find_family(family_id).await?;
-        let family =
-            family.filter(|family| family.is_live(now) && family.client_id == claims.client_id);
+        let family = family
+            .filter(|family| family.is_live(now) && family.client_id == *claims.family_client());
         let Some(family) = family else {
             return Ok(None);
         };
@@ -35,7 +35,7 @@ impl Flow {
                 return Ok(None);
             }
         }
-        let Some(stored) = self.store.find_client(&family.client_id).await? else {
+        let Some(stored) = self.store.find_client(&claims.client_id).await? else {
             return Ok(None);
         };
         // The session's row stays as long as a family names it, ended or not.

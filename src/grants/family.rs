@@ -62,6 +62,7 @@ impl Grants {
         Ok(Authorization {
             client_id: family.client_id,
             scope: family.scope,
+            exchanged: None,
             person: Some(Person {
                 claims: client.claims_about(&subject, &account, &family.authentication),
                 subject,

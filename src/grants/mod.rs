@@ -3,6 +3,7 @@
 pub mod authorization_code;
 pub mod client_authentication;
 pub mod client_credentials;
+mod delegation;
 pub mod device_code;
 mod family;
 pub mod refresh_token;
@@ -126,7 +127,7 @@ impl TokenRequest {
             Self::ClientCredentials(request) => request.redeem(client),
             Self::DeviceCode(request) => request.redeem(client, grants).await,
             Self::TokenExchange(request) => {
-                return request.redeem(client, grants).await.map(Proven::Release);
+                return request.redeem(client, grants).await;
             }
         };
         authorization.map(Proven::Authorization)

@@ -65,6 +65,7 @@ impl RefreshTokenRequest {
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope: granted,
+            exchanged: None,
             person: Some(Person {
                 claims: client.claims_about(&subject, &account, &family.authentication),
                 subject,
@@ -111,7 +112,7 @@ impl RefreshTokenRequest {
 
 impl Grants {
     /// A family without `offline_access` lives as long as its session; refreshing keeps that session in use.
-    async fn require_session(&self, family: &TokenFamily) -> Result<(), OAuthError> {
+    pub(super) async fn require_session(&self, family: &TokenFamily) -> Result<(), OAuthError> {
         if family.offline {
             return Ok(());
         }

@@ -9,6 +9,7 @@ pub mod client_claims;
 pub mod code;
 pub mod consent;
 pub mod device_code;
+pub mod exchange;
 pub mod family;
 pub mod session;
 pub mod signing_key;

@@ -252,4 +252,34 @@ pub struct AccessTokenClaims {
     /// Ours: the family it was given with, so that revoking the family closes our own endpoints to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family: Option<FamilyId>,
+    /// Ours: the client of that family, where it is another: the token was exchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family_client: Option<ClientId>,
+    /// Who acts for the subject (RFC 8693 section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
+}
+
+impl AccessTokenClaims {
+    /// The client that the token's family began with.
+    pub fn family_client(&self) -> &ClientId {
+        self.family_client.as_ref().unwrap_or(&self.client_id)
+    }
+}
+
+/// Who acts for somebody, and who acted before (RFC 8693 section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The actor.
+    pub sub: String,
+    /// Who acted before them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Self>>,
+}
+
+impl Actor {
+    /// How many there are.
+    pub fn depth(&self) -> usize {
+        1 + self.act.as_ref().map_or(0, |before| before.depth())
+    }
 }
