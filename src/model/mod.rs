@@ -11,5 +11,6 @@ pub mod consent;
 pub mod family;
 pub mod session;
 pub mod signing_key;
+pub mod spent_id;
 pub mod throttle;
 pub mod vault_entry;
