@@ -76,6 +76,18 @@ pub struct ProvenLogin {
     pub profile: Profile,
     /// When.
     pub at: UnixTime,
+    /// What it gave to act for them.
+    #[serde(default)]
+    pub tokens: Option<ProvenTokens>,
+}
+
+/// What a login gave that is to be linked. Sealed for the vault already, so that it opens in no other session (T63).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvenTokens {
+    /// The session that is to have it.
+    pub session: SessionId,
+    /// The sealed text.
+    pub sealed: String,
 }
 
 impl PendingAuthorization {

@@ -115,7 +115,7 @@ pub(crate) struct Called {
 }
 
 impl Called {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 

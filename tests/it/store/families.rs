@@ -105,7 +105,9 @@ async fn those_who_revoke_the_same_families_all_succeed() {
         for device in 0..4 {
             let session = session(&world.account);
             let secret = format!("secret-{round}-{device}");
-            let begun = world.store.replace_session(&secret, &session, None, None);
+            let begun = world
+                .store
+                .replace_session(&secret, &session, None, &[], None);
             begun.await.unwrap();
             for _ in 0..5 {
                 let code = code(&world.client.client_id, &session);
