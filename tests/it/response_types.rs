@@ -459,7 +459,7 @@ async fn a_type_that_was_withdrawn_is_not_given_any_more() {
         "response_types = [\"id_token\", \"none\"]",
     );
     server.restart().await;
-    let page = browser.sign_in_as(&page, people::JO_SMITH).await;
+    let page = browser.open(page.url.as_str()).await;
     let answer = received(&page, "fragment");
     assert_eq!(answer["error"], "unauthorized_client", "{answer:?}");
 }

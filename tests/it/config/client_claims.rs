@@ -217,7 +217,7 @@ fn a_client_is_answered_as_it_is_registered() {
         (
             "response_types = [\"token\"]",
             "response_types[0]",
-            "code id_token",
+            "did you mean id_token?",
         ),
         (
             "response_types = [\"id_token\"]",
