@@ -355,6 +355,9 @@ impl Client {
                 ),
             ));
         }
+        for grant in response_type.grants() {
+            self.require_grant(*grant)?;
+        }
         if response_type.returns_id_token() && !granted.contains(scope::OPENID) {
             return Err(OAuthError::new(
                 ErrorCode::InvalidScope,

@@ -83,6 +83,8 @@ mod refresh;
 #[cfg(test)]
 mod relogin;
 #[cfg(test)]
+mod response_types;
+#[cfg(test)]
 mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
