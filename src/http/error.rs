@@ -220,8 +220,8 @@ impl From<OAuthError> for TokenError {
 impl IntoResponse for BearerError {
     fn into_response(self) -> Response {
         let Some(error) = self.0 else {
-            // Without a token there is nothing to explain (RFC 6750 section 3.1).
-            let challenge = [(WWW_AUTHENTICATE, "Bearer")];
+            // Without a token there is nothing to explain (RFC 6750 section 3.1), and a challenge is never bare (section 3).
+            let challenge = [(WWW_AUTHENTICATE, "Bearer realm=\"portico\"")];
             return (StatusCode::UNAUTHORIZED, challenge).into_response();
         };
         log(&error);

@@ -95,6 +95,8 @@ mod simulator;
 #[cfg(test)]
 mod single_sign_on;
 #[cfg(test)]
+mod specifications;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tabs;
