@@ -12,5 +12,6 @@ pub mod family;
 pub mod pushed_request;
 pub mod session;
 pub mod signing_key;
+pub mod spent_id;
 pub mod throttle;
 pub mod vault_entry;

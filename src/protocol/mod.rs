@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod error;
 pub mod ids;
 pub mod issuer;
+pub mod jwk;
 pub mod jws;
 pub mod key_bytes;
 pub mod locale;

@@ -12,6 +12,7 @@ mod pushed_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
+mod spent_ids;
 mod sweep;
 mod throttles;
 mod vault_entries;
