@@ -14,6 +14,7 @@ use crate::protocol::scope::{self, Scope};
 
 use super::account::UpstreamSubject;
 use super::client::{Client, ReturnTo};
+use super::pushed_request::TakenUp;
 use super::session::Authentication;
 
 /// A request held against its client and found good. It travels sealed in this tab's cookie; nothing of it is
@@ -44,6 +45,9 @@ pub struct PendingAuthorization {
     /// What a flow that no client asked for is to lead to: a page of ours, and never a code.
     #[serde(default)]
     pub errand: Option<Errand>,
+    /// The pushed request that it began with, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<TakenUp>,
 }
 
 /// What a login that no client asked for is to lead to.
@@ -129,6 +133,7 @@ impl PendingAuthorization {
             consented: None,
             errand: None,
             unconfirmed: None,
+            pushed: None,
         })
     }
 

@@ -67,6 +67,8 @@ mod pages;
 #[cfg(test)]
 mod pairwise;
 #[cfg(test)]
+mod par;
+#[cfg(test)]
 mod pkce;
 #[cfg(test)]
 mod prompt;

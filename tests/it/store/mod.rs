@@ -8,6 +8,7 @@ mod consents;
 mod families;
 mod linking;
 mod pending_requests;
+mod pushed_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
