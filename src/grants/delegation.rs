@@ -10,10 +10,11 @@ use crate::protocol::claims::{AccessTokenClaims, Actor};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::scope::{OFFLINE_ACCESS, OPENID, Scope};
 use crate::protocol::secret::Secret;
+use crate::tokens::standing::Ended;
 use crate::tokens::subject;
 
 use super::Grants;
-use super::token_exchange::not_ours;
+use super::token_exchange::{no_longer, not_ours};
 
 /// How many may have acted one for the other (RFC 8693 section 4.1); more is a circle.
 const MAX_ACTORS: usize = 5;
@@ -48,10 +49,11 @@ impl Grants {
             return Err(not_ours().because("its client is not in exchange.from_clients"));
         }
         // Without a person there is nobody to act for: a server asks for a token of its own.
-        let family = self.family_behind(&claims).await?;
-        self.require_session(&family).await?;
+        let behind = self.access_tokens.behind(&claims).await;
+        let person = behind.map_err(no_longer)?.person.ok_or_else(not_ours)?;
+        let family = person.family;
         let account = self
-            .account_for(client, &family.account_id, &family.authentication)
+            .require_standing(client, person.account, &family.authentication)
             .await?;
         let (actor, actor_ends) = self.actor(client, &claims, wanted.actor_token).await?;
         let scope = narrowed(client, &claims, wanted.scope)?;
@@ -109,10 +111,10 @@ impl Grants {
         if claims.client_id != client.client_id || claims.act.is_some() {
             return Err(refused().because("it was given to another client, or to act for somebody"));
         }
-        if claims.family.is_some() {
-            self.family_behind(&claims)
-                .await
-                .map_err(|error| refused().because(error))?;
+        match self.access_tokens.person(client, &claims).await {
+            Ok(_) => {}
+            Err(Ended::Store(error)) => return Err(error.into()),
+            Err(ended) => return Err(refused().because(ended)),
         }
         let actor = Actor {
             sub: claims.sub,

@@ -112,7 +112,7 @@ impl RefreshTokenRequest {
 
 impl Grants {
     /// A family without `offline_access` lives as long as its session; refreshing keeps that session in use.
-    pub(super) async fn require_session(&self, family: &TokenFamily) -> Result<(), OAuthError> {
+    async fn require_session(&self, family: &TokenFamily) -> Result<(), OAuthError> {
         if family.offline {
             return Ok(());
         }

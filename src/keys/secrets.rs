@@ -40,6 +40,8 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// A pushed authorization request at rest, and the hash of its `request_uri`.
+    PushedRequest,
     /// The hash under which a device code is stored.
     DeviceCode,
     /// The hash that finds a device code by what the person types.
@@ -47,7 +49,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -61,6 +63,7 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::PushedRequest,
         Self::DeviceCode,
         Self::UserCode,
     ];
@@ -81,6 +84,7 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::PushedRequest => "pushed-request",
             Self::DeviceCode => "device-code",
             Self::UserCode => "user-code",
         }

@@ -3,8 +3,8 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::codes::{Redemption, hold_login, revoke_replayed};
-use super::families::{insert_family, revoke_beyond_cap};
+use super::codes::{Redemption, revoke_replayed};
+use super::families::{hold_login, insert_family, revoke_beyond_cap};
 use super::record::{Record, to_json};
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
