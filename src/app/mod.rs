@@ -227,6 +227,7 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            device_code_lifetime: config.lifetimes.device_code,
             mint: mint.clone(),
             access_tokens: access_tokens.clone(),
             upstreams: upstreams.clone(),

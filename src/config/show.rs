@@ -108,6 +108,7 @@ impl Config {
                 text(show_seconds(lifetimes.refresh_absolute)),
             ),
             ("flow", text(show_seconds(lifetimes.flow))),
+            ("device_code", text(show_seconds(lifetimes.device_code))),
             (
                 "families_per_client",
                 Value::Integer(lifetimes.families_per_client),

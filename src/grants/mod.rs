@@ -3,6 +3,8 @@
 pub mod authorization_code;
 pub mod client_authentication;
 pub mod client_credentials;
+pub mod device_code;
+mod family;
 pub mod refresh_token;
 pub mod token_exchange;
 
@@ -29,6 +31,7 @@ use crate::vault::Vault;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
+use device_code::DeviceCodeRequest;
 use refresh_token::RefreshTokenRequest;
 use token_exchange::TokenExchangeRequest;
 
@@ -53,6 +56,8 @@ pub struct Grants {
     pub session_lifetime: SessionLifetime,
     /// The most families with refresh tokens that one person may have at one client (T22).
     pub families_per_client: i64,
+    /// How long device codes live, in seconds.
+    pub device_code_lifetime: i64,
     /// Reads the tokens that it made; no grant mints.
     pub mint: Mint,
     /// What stands behind access tokens.
@@ -78,6 +83,8 @@ pub enum TokenRequest {
     ClientCredentials(ClientCredentialsRequest),
     /// RFC 8693 section 2.1.
     TokenExchange(TokenExchangeRequest),
+    /// RFC 8628 section 3.4.
+    DeviceCode(DeviceCodeRequest),
 }
 
 /// What a grant proved.
@@ -112,6 +119,7 @@ impl TokenRequest {
             GrantType::TokenExchange => {
                 TokenExchangeRequest::parse(params).map(Self::TokenExchange)
             }
+            GrantType::DeviceCode => DeviceCodeRequest::parse(params).map(Self::DeviceCode),
         }
     }
 
@@ -121,6 +129,7 @@ impl TokenRequest {
             Self::AuthorizationCode(request) => request.redeem(client, grants).await,
             Self::RefreshToken(request) => request.redeem(client, grants).await,
             Self::ClientCredentials(request) => request.redeem(client),
+            Self::DeviceCode(request) => request.redeem(client, grants).await,
             Self::TokenExchange(request) => {
                 return request.redeem(client, grants).await.map(Proven::Release);
             }

@@ -42,10 +42,14 @@ pub enum Purpose {
     PairwiseSubject,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
     PushedRequest,
+    /// The hash under which a device code is stored.
+    DeviceCode,
+    /// The hash that finds a device code by what the person types.
+    UserCode,
 }
 
 impl Purpose {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -60,6 +64,8 @@ impl Purpose {
         Self::VaultEntry,
         Self::PairwiseSubject,
         Self::PushedRequest,
+        Self::DeviceCode,
+        Self::UserCode,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -79,6 +85,8 @@ impl Purpose {
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
             Self::PushedRequest => "pushed-request",
+            Self::DeviceCode => "device-code",
+            Self::UserCode => "user-code",
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
@@ -247,6 +248,22 @@ impl Client {
         })
     }
 
+    /// The client as the pages see it while somebody logs in for a device of its: the flow ends at a page of ours, and the
+    /// answer goes where the device asks for it. Who may use it stays as it is.
+    pub fn at_device_page(self, issuer: &Issuer) -> Result<Self, OAuthError> {
+        self.require_grant(GrantType::DeviceCode)?;
+        let page = RedirectUri::register(&issuer.at(path::DEVICE));
+        Ok(Self {
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            response_types: code_alone(),
+            // There is no code that somebody could catch on the way, and so no PKCE.
+            token_endpoint_auth_method: ClientAuthMethod::default(),
+            require_pkce: false,
+            ..self
+        })
+    }
+
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
@@ -410,6 +427,16 @@ impl Client {
                 format!("this client may not ask for the scope {token}"),
             )),
         }
+    }
+
+    /// The same where a person logs in. `offline_access` is ignored, not refused, where no refresh token can follow (OpenID
+    /// Connect Core section 11), and never given to a client that did not ask.
+    pub fn grant_scope(&self, requested: &Scope) -> Result<Scope, OAuthError> {
+        let granted = self.narrow_scope(requested)?;
+        if self.gets_refresh_token() && !requested.is_empty() {
+            return Ok(granted);
+        }
+        Ok(granted.without(scope::OFFLINE_ACCESS))
     }
 
     /// Whether a grant of `granted` comes with a refresh token.

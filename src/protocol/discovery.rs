@@ -25,6 +25,10 @@ pub mod path {
     pub const PAR: &str = "/par";
     /// The token endpoint.
     pub const TOKEN: &str = "/token";
+    /// The device authorization endpoint (RFC 8628 section 3.1).
+    pub const DEVICE_AUTHORIZATION: &str = "/device_authorization";
+    /// Where people go with a device's code (RFC 8628 section 3.2).
+    pub const DEVICE: &str = "/device";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
@@ -55,6 +59,7 @@ pub struct Metadata {
     /// Whether every client must push (RFC 9126 section 5).
     pub require_pushed_authorization_requests: bool,
     pub token_endpoint: String,
+    pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
     pub end_session_endpoint: String,
@@ -137,6 +142,7 @@ impl Metadata {
             pushed_authorization_request_endpoint: issuer.at(path::PAR),
             require_pushed_authorization_requests,
             token_endpoint: issuer.at(path::TOKEN),
+            device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),

@@ -45,6 +45,12 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The token is good, and the login behind it is not good enough (RFC 9470 section 3).
     InsufficientUserAuthentication,
+    /// The person has not answered yet (RFC 8628 section 3.5).
+    AuthorizationPending,
+    /// The same, and the device asks too often (RFC 8628 section 3.5).
+    SlowDown,
+    /// The device code has ended without an answer (RFC 8628 section 3.5).
+    ExpiredToken,
     /// Something of ours failed (RFC 6749 section 4.1.2.1).
     ServerError,
     /// We are overloaded, or what we depend on is away (RFC 6749 section 4.1.2.1).
@@ -74,6 +80,9 @@ impl ErrorCode {
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }

@@ -115,6 +115,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             window: 900,
             starts_at: WindowStart::FirstAttempt,
         },
+        device_code_lifetime: 1,
         family_lifetime: FamilyLifetime {
             idle: 1,
             absolute: 1,

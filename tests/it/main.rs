@@ -33,6 +33,8 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod end_session;

@@ -5,6 +5,7 @@ mod checks;
 mod clients;
 mod codes;
 mod consents;
+mod device_codes;
 mod families;
 mod linking;
 mod pending_requests;
