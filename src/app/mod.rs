@@ -36,6 +36,7 @@ use crate::protocol::scope;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use crate::tokens::possession::{Possession, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
@@ -236,7 +237,18 @@ impl App {
         };
         let gateway = gateway(&config, &flow, &upstreams);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
+        let possession = Possession {
+            store: store.clone(),
+            secrets: flow.secrets.clone(),
+            clock: clock.clone(),
+            issuer: config.issuer.clone(),
+            policy: ProofPolicy {
+                require_nonce: config.dpop.require_nonce,
+                window: config.dpop.window,
+            },
+        };
         let state = HttpState::new(HttpParts {
+            possession,
             gateway,
             flow,
             grants,

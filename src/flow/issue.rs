@@ -31,6 +31,7 @@ impl Flow {
                 redirect_uri: pending.return_to.redirect_uri().to_owned(),
                 redirect_uri_was_sent: pending.redirect_uri_was_sent,
                 code_challenge: request.code_challenge.clone(),
+                dpop_jkt: request.dpop_jkt.clone(),
                 account_id: who.account.id.clone(),
                 authentication: Authentication::from(&who.session),
                 scope: request.scope.clone(),

@@ -5,6 +5,7 @@ use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::code;
 use crate::model::family::TokenFamily;
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
@@ -39,6 +40,7 @@ impl AuthorizationCodeRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         let now = grants.clock.now();
@@ -57,6 +59,7 @@ impl AuthorizationCodeRequest {
             now,
         )?;
         let grant = code.grant;
+        dpop::require_key(grant.dpop_jkt.as_ref(), key)?;
         let account = grants
             .account_for(client, &grant.account_id, &grant.authentication)
             .await?;
@@ -80,6 +83,10 @@ impl AuthorizationCodeRequest {
             rotated_at: now,
             expires_at: now + grants.family_lifetime.absolute,
             revoked_at: None,
+            jkt: client
+                .binds_refresh_tokens()
+                .then(|| key.cloned())
+                .flatten(),
         };
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two
         // racing requests both win (RFC 6749 section 4.1.2).

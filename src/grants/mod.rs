@@ -15,6 +15,7 @@ use crate::model::family::FamilyLifetime;
 use crate::model::session::{Authentication, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::AccountId;
 use crate::protocol::params::Params;
@@ -113,14 +114,20 @@ impl TokenRequest {
         }
     }
 
-    /// Proves what the request is entitled to.
-    pub async fn redeem(self, client: &Client, grants: &Grants) -> Result<Proven, OAuthError> {
+    /// Proves what the request is entitled to, which has proven possession of `key`.
+    pub async fn redeem(
+        self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        grants: &Grants,
+    ) -> Result<Proven, OAuthError> {
         let authorization = match self {
-            Self::AuthorizationCode(request) => request.redeem(client, grants).await,
-            Self::RefreshToken(request) => request.redeem(client, grants).await,
+            Self::AuthorizationCode(request) => request.redeem(client, key, grants).await,
+            Self::RefreshToken(request) => request.redeem(client, key, grants).await,
             Self::ClientCredentials(request) => request.redeem(client),
             Self::TokenExchange(request) => {
-                return request.redeem(client, grants).await.map(Proven::Release);
+                let released = request.redeem(client, key, grants).await;
+                return released.map(Proven::Release);
             }
         };
         authorization.map(Proven::Authorization)

@@ -73,6 +73,9 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// Whether it gets access tokens that are bound to a key alone (RFC 9449 section 5.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether it must push its authorization requests (RFC 9126 section 6).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
@@ -223,6 +226,7 @@ impl Client {
             upstreams: None,
             consent: ConsentPolicy::default(),
             require_pkce: false,
+            dpop_bound_access_tokens: false,
             require_pushed_authorization_requests: false,
             claims: ClientClaims::default(),
             subject_type: SubjectType::default(),
@@ -250,6 +254,18 @@ impl Client {
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
+    }
+
+    /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449
+    /// section 5).
+    pub fn binds_refresh_tokens(&self) -> bool {
+        self.is_public()
+    }
+
+    /// Whether each refresh gives another refresh token. Not where a secret and a key stand for the client already: there
+    /// a new one protects nothing, and may be lost on its way (FAPI 2.0 Security Profile section 5.3.2.1).
+    pub fn rotates_refresh_tokens(&self) -> bool {
+        self.is_public() || !self.dpop_bound_access_tokens
     }
 
     /// What pages call the client.

@@ -34,6 +34,8 @@ async fn both_documents_say_this_and_no_more() {
     let expected = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
+        "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+        "require_pushed_authorization_requests": false,
         "token_endpoint": format!("{issuer}/token"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "jwks_uri": format!("{issuer}/jwks"),
@@ -50,6 +52,7 @@ async fn both_documents_say_this_and_no_more() {
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claim_types_supported": ["normal"],
@@ -86,7 +89,7 @@ async fn every_endpoint_is_where_it_says() {
         .iter()
         .filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri")
         .collect();
-    assert_eq!(endpoints.len(), 5);
+    assert_eq!(endpoints.len(), 6);
     for (name, url) in endpoints {
         let response = http_client()
             .get(url.as_str().unwrap())
@@ -95,7 +98,7 @@ async fn every_endpoint_is_where_it_says() {
             .unwrap();
         let status = match name.as_str() {
             "authorization_endpoint" => 400,
-            "token_endpoint" => 405,
+            "token_endpoint" | "pushed_authorization_request_endpoint" => 405,
             "userinfo_endpoint" => 401,
             _ => 200,
         };

@@ -35,6 +35,8 @@ mod cors;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod dpop;
+#[cfg(test)]
 mod end_session;
 #[cfg(test)]
 mod errors;
