@@ -17,6 +17,7 @@ pub mod end_session;
 pub mod error;
 pub mod flow_cookie;
 pub mod form;
+pub mod fragment;
 pub mod gateway;
 pub mod health;
 pub mod jwks;

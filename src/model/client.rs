@@ -375,6 +375,15 @@ impl Client {
                 ),
             ));
         }
+        if response_type.returns_access_token() && self.dpop_bound_access_tokens {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "this client gets access tokens for a key alone, which the browser cannot prove",
+            ));
+        }
+        for grant in response_type.grants() {
+            self.require_grant(*grant)?;
+        }
         if response_type.returns_id_token() && !granted.contains(scope::OPENID) {
             return Err(OAuthError::new(
                 ErrorCode::InvalidScope,

@@ -106,8 +106,11 @@ impl Metadata {
             claims: more_claims,
             require_pushed_authorization_requests,
         } = supported;
-        let returns_id_token = |each: &ResponseType| each.returns_id_token();
-        let c_hash = response_types.iter().any(returns_id_token);
+        let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
+        let c_hash = response_types.iter().any(vouches_for_code);
+        let in_the_browser =
+            |each: &ResponseType| each.returns_id_token() || each.returns_access_token();
+        let implicit = response_types.iter().any(in_the_browser);
         let protocol_claims = [
             "sub",
             "iss",
@@ -146,7 +149,11 @@ impl Metadata {
                 .map(|response_type| response_type.as_str())
                 .collect(),
             response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).to_vec(),
-            grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
+            grant_types_supported: GrantType::ALL
+                .into_iter()
+                .chain(implicit.then_some(GrantType::Implicit))
+                .map(GrantType::as_str)
+                .collect(),
             subject_types_supported: ["public", "pairwise"],
             id_token_signing_alg_values_supported: algorithms
                 .iter()

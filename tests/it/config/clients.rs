@@ -135,7 +135,11 @@ fn what_a_public_client_must_not_have() {
             "grant_types[0]",
             "write one of: authorization_code",
         ),
-        ("response_types = [\"token\"]", "response_types[0]", "code"),
+        (
+            "response_types = [\"token\"]",
+            "response_types[0]",
+            "not known",
+        ),
         ("response_types = []", "response_types", "[\"code\"]"),
         (
             "scope = \"openid offline_access\"",
@@ -288,6 +292,22 @@ fn what_a_confidential_client_must_have() {
         "clients[0].grant_types",
         "authorization_code",
     );
+}
+
+/// RFC 9449 section 5.2: what travels through the browser is bound to nothing.
+#[test]
+fn a_bound_client_takes_no_token_from_the_browser() {
+    let bound = CONFIDENTIAL.to_owned()
+        + "grant_types = [\"authorization_code\", \"implicit\"]\nscope = \"openid\"\ndpop_bound_access_tokens = true\n";
+    for types in ["\"code token\"", "\"code\", \"id_token token\""] {
+        assert_problem(
+            &format!("{MINIMAL}{bound}response_types = [{types}]\n"),
+            "clients[0].dpop_bound_access_tokens",
+            "through the browser",
+        );
+    }
+    let types = "response_types = [\"code id_token\"]\n";
+    load(&format!("{MINIMAL}{bound}{types}")).unwrap();
 }
 
 #[test]

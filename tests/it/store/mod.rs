@@ -62,7 +62,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None, None)
+            .replace_session("session-hash", &session, None, &[], None)
             .await
             .unwrap();
         Self {
