@@ -3,9 +3,11 @@
 
 pub mod authorize;
 pub mod claims;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod discovery;
 pub mod error;
+pub mod foreign_jwt;
 pub mod ids;
 pub mod issuer;
 pub mod jwk;

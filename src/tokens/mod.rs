@@ -74,6 +74,11 @@ impl Mint {
         }
     }
 
+    /// The `iss` of everything.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
     /// Mints everything that `authorization` entitles `client` to.
     pub fn mint(
         &self,

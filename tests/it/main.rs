@@ -15,6 +15,8 @@ mod before_login;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod client_assertion;
+#[cfg(test)]
 mod client_auth;
 #[cfg(test)]
 mod client_authentication;
@@ -38,6 +40,8 @@ mod discovery;
 mod end_session;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod fetch;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]

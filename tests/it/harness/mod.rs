@@ -4,4 +4,6 @@ pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod relying_party;
 pub(crate) mod server;
+pub(crate) mod signing;
+pub(crate) mod site;
 pub(crate) mod steps;
