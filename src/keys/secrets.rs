@@ -42,10 +42,12 @@ pub enum Purpose {
     PairwiseSubject,
     /// A client secret at rest, of a client that signs with it.
     ClientSecretKey,
+    /// A pushed authorization request at rest, and the hash of its `request_uri`.
+    PushedRequest,
 }
 
 impl Purpose {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -60,6 +62,7 @@ impl Purpose {
         Self::VaultEntry,
         Self::PairwiseSubject,
         Self::ClientSecretKey,
+        Self::PushedRequest,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -79,6 +82,7 @@ impl Purpose {
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
             Self::ClientSecretKey => "client-secret-key",
+            Self::PushedRequest => "pushed-request",
         }
     }
 }

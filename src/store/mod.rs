@@ -15,6 +15,7 @@ mod error;
 mod families;
 mod linking;
 mod pending_requests;
+mod pushed_requests;
 mod record;
 mod schema;
 mod sessions;

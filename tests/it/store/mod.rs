@@ -8,6 +8,7 @@ mod consents;
 mod families;
 mod linking;
 mod pending_requests;
+mod pushed_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
@@ -61,7 +62,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None, None)
+            .replace_session("session-hash", &session, None, &[], None)
             .await
             .unwrap();
         Self {
