@@ -16,6 +16,7 @@ use axum::Router;
 
 use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
+use crate::fetch::{self, ClientKeys, Fetcher};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
@@ -218,6 +219,7 @@ impl App {
             rechecks: rechecks.clone(),
             metrics: metrics.clone(),
         };
+        let fetcher = fetcher(&config, &clock)?;
         let grants = Grants {
             store: store.clone(),
             secrets,
@@ -233,6 +235,7 @@ impl App {
             upstreams: upstreams.clone(),
             vault,
             rechecks,
+            client_keys: ClientKeys::new(fetcher, clock.clone()),
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
@@ -381,6 +384,15 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
         extra_ca: config.outbound.extra_ca.clone(),
     };
     outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
+/// What fetches for clients.
+fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
+    let settings = fetch::Settings {
+        allow_hosts: config.outbound.allow_hosts.clone(),
+        extra_ca: config.outbound.extra_ca.clone(),
+    };
+    Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)
 }
 
 /// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker

@@ -7,6 +7,7 @@
 mod api_rules;
 mod brand;
 mod client_claims;
+mod client_keys;
 mod client_people;
 mod client_secret;
 mod client_uris;

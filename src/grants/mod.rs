@@ -1,12 +1,14 @@
 //! The grants of the token endpoint: each proves an [`Authorization`]; none mints.
 
 pub mod authorization_code;
+pub mod client_assertion;
 pub mod client_authentication;
 pub mod client_credentials;
 pub mod refresh_token;
 pub mod token_exchange;
 
 use crate::clock::Clock;
+use crate::fetch::ClientKeys;
 use crate::keys::Secrets;
 use crate::model::account::Account;
 use crate::model::authorization::Authorization;
@@ -64,6 +66,8 @@ pub struct Grants {
     pub vault: Vault,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
+    /// The keys of clients that sign.
+    pub client_keys: ClientKeys,
     /// What is counted.
     pub metrics: Metrics,
 }

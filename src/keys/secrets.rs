@@ -40,6 +40,8 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// A client secret at rest, of a client that signs with it.
+    ClientSecretKey,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
     PushedRequest,
     /// The nonces that proofs of possession answer.
@@ -61,6 +63,7 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::ClientSecretKey,
         Self::PushedRequest,
         Self::DpopNonce,
     ];
@@ -81,6 +84,7 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::ClientSecretKey => "client-secret-key",
             Self::PushedRequest => "pushed-request",
             Self::DpopNonce => "dpop-nonce",
         }

@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
+use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::{ResponseMode, ResponseType};
@@ -47,6 +49,18 @@ pub struct Client {
     pub initiate_login_uri: Option<String>,
     /// How it authenticates at the token endpoint.
     pub token_endpoint_auth_method: ClientAuthMethod,
+    /// The one algorithm of its assertions; any that fits its keys when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
+    /// Whether its assertions may be meant for the token endpoint's address instead of the issuer. Ours.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_token_endpoint_audience: bool,
+    /// Its public keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<JwkSet>,
+    /// Where its public keys are; never beside `jwks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     /// Where answers may go.
     pub redirect_uris: Vec<RedirectUri>,
     /// Where the browser may go after logout.
@@ -125,6 +139,14 @@ impl Default for OutagePolicy {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape that serde wants"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 fn code_alone() -> BTreeSet<ResponseType> {
     BTreeSet::from([ResponseType::Code])
 }
@@ -159,6 +181,11 @@ pub enum ClientSecretHash {
     Argon2id {
         /// The PHC string.
         phc: String,
+    },
+    /// A secret that the client signs with (`client_secret_jwt`): to verify that, the secret itself is needed.
+    Sealed {
+        /// Sealed with the master key, for this client.
+        sealed: String,
     },
 }
 
@@ -215,6 +242,10 @@ impl Client {
             client_uri: None,
             initiate_login_uri: None,
             token_endpoint_auth_method: ClientAuthMethod::default(),
+            token_endpoint_auth_signing_alg: None,
+            allow_token_endpoint_audience: false,
+            jwks: None,
+            jwks_uri: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             grant_types: BTreeSet::new(),

@@ -79,6 +79,11 @@ impl Mint {
         }
     }
 
+    /// The `iss` of everything.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
     /// Mints everything that `authorization` entitles `client` to. The access token is bound to the `key` that the
     /// request has proven.
     pub fn mint(

@@ -51,7 +51,10 @@ async fn both_documents_say_this_and_no_more() {
         ],
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
+        ],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
         "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
@@ -206,6 +209,8 @@ async fn what_a_token_request_may_say_works() {
         let client = match method.as_str() {
             "client_secret_basic" => "web",
             "client_secret_post" => "post",
+            "client_secret_jwt" => "shared",
+            "private_key_jwt" => "signed",
             "none" => "spa",
             other => panic!("{other} is advertised and not tested"),
         };

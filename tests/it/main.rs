@@ -15,6 +15,8 @@ mod before_login;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod client_assertion;
+#[cfg(test)]
 mod client_auth;
 #[cfg(test)]
 mod client_authentication;
@@ -40,6 +42,10 @@ mod dpop;
 mod end_session;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod fapi;
+#[cfg(test)]
+mod fetch;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]

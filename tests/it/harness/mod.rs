@@ -5,4 +5,6 @@ pub(crate) mod database;
 pub(crate) mod dpop;
 pub(crate) mod relying_party;
 pub(crate) mod server;
+pub(crate) mod signing;
+pub(crate) mod site;
 pub(crate) mod steps;
