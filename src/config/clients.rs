@@ -2,11 +2,13 @@
 //! Registration section 2; a few are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::client_claims;
+use super::client_keys;
 use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
@@ -17,6 +19,7 @@ use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy, SubjectType};
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
@@ -43,6 +46,11 @@ pub(super) struct Raw {
     client_uri: Option<String>,
     initiate_login_uri: Option<String>,
     token_endpoint_auth_method: ClientAuthMethod,
+    token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
+    allow_token_endpoint_audience: bool,
+    jwks: Option<Value>,
+    jwks_file: Option<PathBuf>,
+    jwks_uri: Option<String>,
     client_secret: Option<RawSecrets>,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
@@ -56,6 +64,7 @@ pub(super) struct Raw {
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    dpop_bound_access_tokens: bool,
     require_pushed_authorization_requests: bool,
     claims: BTreeMap<String, client_claims::Raw>,
     subject_type: RawSubjectType,
@@ -96,6 +105,18 @@ impl ClientConfig {
             raw.client_secret.as_ref(),
             raw.token_endpoint_auth_method,
             &at.key("client_secret"),
+            report,
+        );
+        let jwks = client_keys::check(
+            client_keys::Wanted {
+                method: raw.token_endpoint_auth_method,
+                algorithm: raw.token_endpoint_auth_signing_alg,
+                allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
+                jwks: raw.jwks.as_ref(),
+                jwks_file: raw.jwks_file.as_deref(),
+                jwks_uri: raw.jwks_uri.as_deref(),
+            },
+            at,
             report,
         );
         check_grants(&raw, at, report);
@@ -141,6 +162,10 @@ impl ClientConfig {
             client_uri: raw.client_uri,
             initiate_login_uri: raw.initiate_login_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
+            token_endpoint_auth_signing_alg: raw.token_endpoint_auth_signing_alg,
+            allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
+            jwks,
+            jwks_uri: raw.jwks_uri,
             redirect_uris,
             post_logout_redirect_uris: client_uris::register(
                 &raw.post_logout_redirect_uris,
@@ -164,6 +189,7 @@ impl ClientConfig {
             upstream_apis: raw.upstream_apis.iter().map(UpstreamId::new).collect(),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            dpop_bound_access_tokens: raw.dpop_bound_access_tokens,
             require_pushed_authorization_requests: raw.require_pushed_authorization_requests,
             claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
             upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
@@ -297,6 +323,13 @@ fn check_answers(raw: &Raw, grants: &BTreeSet<GrantType>, at: &Place, report: &m
                 ),
             );
         }
+    }
+    let token = |each: &ResponseType| each.returns_access_token();
+    if raw.dpop_bound_access_tokens && raw.answers().iter().any(token) {
+        report.problem(
+            &at.key("dpop_bound_access_tokens"),
+            "no access token through the browser can be bound to a key; remove the types with \"token\" from response_types, or this key",
+        );
     }
     // What Dynamic Registration pairs with `implicit`, the type that does not need it here included.
     let in_the_browser =

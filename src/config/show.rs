@@ -30,6 +30,13 @@ impl Config {
                     ("lifetime", text(show_seconds(self.par.lifetime))),
                 ]),
             ),
+            (
+                "dpop",
+                table([
+                    ("require_nonce", Value::Boolean(self.dpop.require_nonce)),
+                    ("window", text(show_seconds(self.dpop.window))),
+                ]),
+            ),
             ("upstreams", array(&self.upstreams, show_upstream)),
             ("clients", array(&self.clients, show_client)),
             (

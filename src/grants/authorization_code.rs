@@ -4,6 +4,7 @@ use crate::keys::Purpose;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::code;
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
@@ -37,6 +38,7 @@ impl AuthorizationCodeRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         let now = grants.clock.now();
@@ -55,6 +57,7 @@ impl AuthorizationCodeRequest {
             now,
         )?;
         let grant = code.grant;
+        dpop::require_key(grant.dpop_jkt.as_ref(), key)?;
         let (family, account) = grants
             .family_of(
                 client,
@@ -62,6 +65,7 @@ impl AuthorizationCodeRequest {
                 &grant.account_id,
                 grant.authentication,
                 &grant.scope,
+                key,
             )
             .await?;
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two

@@ -9,6 +9,7 @@ use crate::model::device_code::{self, DeviceCode};
 use crate::model::throttle;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::device::UserCode;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::FamilyId;
 use crate::protocol::params::Params;
@@ -111,6 +112,7 @@ impl DeviceCodeRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         let now = grants.clock.now();
@@ -142,6 +144,7 @@ impl DeviceCodeRequest {
                 &approval.account_id,
                 approval.authentication.clone(),
                 &code.scope,
+                key,
             )
             .await?;
         let cap = grants.families_per_client;

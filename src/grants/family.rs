@@ -5,6 +5,7 @@ use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::family::TokenFamily;
 use crate::model::session::Authentication;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, FamilyId};
 use crate::protocol::scope::Scope;
@@ -14,7 +15,7 @@ use super::Grants;
 
 impl Grants {
     /// The family that a login of `account_id` is to begin, and the person as they are known now. Asks all that T15 wants;
-    /// nothing is spent or kept yet.
+    /// nothing is spent or kept yet. A public client's refresh tokens are bound to `key`.
     pub(super) async fn family_of(
         &self,
         client: &Client,
@@ -22,6 +23,7 @@ impl Grants {
         account_id: &AccountId,
         authentication: Authentication,
         agreed: &Scope,
+        key: Option<&Thumbprint>,
     ) -> Result<(TokenFamily, Account), OAuthError> {
         let now = self.clock.now();
         let account = self
@@ -46,6 +48,10 @@ impl Grants {
             rotated_at: now,
             expires_at: now + self.family_lifetime.absolute,
             revoked_at: None,
+            jkt: client
+                .binds_refresh_tokens()
+                .then(|| key.cloned())
+                .flatten(),
         };
         Ok((family, account))
     }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claims::Profile;
+use super::client_assertion::AssertionAlgorithm;
 use super::client_auth::ClientAuthMethod;
+use super::dpop;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::locale::Locale;
@@ -70,6 +72,9 @@ pub struct Metadata {
     pub subject_types_supported: [&'static str; 2],
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub token_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: [&'static str; 5],
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
@@ -165,6 +170,8 @@ impl Metadata {
             token_endpoint_auth_methods_supported: ClientAuthMethod::ALL
                 .map(ClientAuthMethod::as_str)
                 .to_vec(),
+            token_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            dpop_signing_alg_values_supported: dpop::ALGORITHM_NAMES,
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],

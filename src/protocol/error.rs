@@ -41,6 +41,10 @@ pub enum ErrorCode {
     RegistrationNotSupported,
     /// The access token is expired, revoked or malformed (RFC 6750 section 3.1).
     InvalidToken,
+    /// The proof of possession is missing or does not hold (RFC 9449 sections 5 and 7.1).
+    InvalidDpopProof,
+    /// The proof of possession has to answer a nonce of ours (RFC 9449 section 8).
+    UseDpopNonce,
     /// The access token lacks a scope (RFC 6750 section 3.1).
     InsufficientScope,
     /// The token is good, and the login behind it is not good enough (RFC 9470 section 3).
@@ -78,6 +82,8 @@ impl ErrorCode {
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidToken => "invalid_token",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
             Self::AuthorizationPending => "authorization_pending",

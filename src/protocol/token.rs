@@ -68,7 +68,7 @@ impl GrantType {
 pub struct TokenSet {
     /// The access token.
     pub access_token: String,
-    /// Always `Bearer` (RFC 6750).
+    /// `Bearer` (RFC 6750), or `DPoP` (RFC 9449 section 5).
     pub token_type: &'static str,
     /// Seconds until the access token ends.
     pub expires_in: i64,
