@@ -4,6 +4,7 @@ use crate::keys::Purpose;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::code;
+use crate::model::disclosure::Disclosure;
 use crate::model::family::TokenFamily;
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
@@ -75,6 +76,7 @@ impl AuthorizationCodeRequest {
             authentication: grant.authentication,
             offline: client.is_offline(&scope),
             scope,
+            claims: grant.claims,
             generation: refresh_generation,
             created_at: now,
             rotated_at: now,
@@ -103,11 +105,20 @@ impl AuthorizationCodeRequest {
             Redemption::Gone => return Err(code::unknown()),
         }
         let subject = subject::for_client(&grants.secrets, client, &account)?;
+        let claims = Disclosure {
+            client,
+            scopes: &grants.scopes,
+            subject: &subject,
+            account: &account,
+            authentication: &family.authentication,
+            asked: &family.claims,
+        }
+        .in_id_token();
         Ok(Authorization {
             client_id: family.client_id,
             scope: family.scope,
             person: Some(Person {
-                claims: client.claims_about(&subject, &account, &family.authentication),
+                claims,
                 subject,
                 account_id: account.id,
                 authentication: family.authentication,

@@ -12,6 +12,7 @@ use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
+use crate::model::scopes::Scopes;
 use crate::model::session::{Authentication, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
@@ -60,6 +61,8 @@ pub struct Grants {
     pub vault: Vault,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
+    /// Which scope opens which claims.
+    pub scopes: Scopes,
     /// What is counted.
     pub metrics: Metrics,
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::flow::Flow;
+use crate::model::disclosure::Disclosure;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
@@ -83,8 +84,16 @@ async fn userinfo(
         .ok_or_else(|| invalid_token("its client is no longer registered"))?
         .client;
     let subject = Subject::new(claims.sub);
+    let disclosure = Disclosure {
+        client: &client,
+        scopes: &endpoint.flow.scopes,
+        subject: &subject,
+        account: &account,
+        authentication: &family.authentication,
+        asked: &family.claims,
+    };
     let answer = Userinfo {
-        claims: client.claims_within(&granted, &subject, &account, &family.authentication),
+        claims: disclosure.at_userinfo(&granted),
         sub: subject,
     };
     Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))

@@ -15,6 +15,8 @@ mod before_login;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod claims_parameter;
+#[cfg(test)]
 mod client_auth;
 #[cfg(test)]
 mod client_authentication;
@@ -89,11 +91,15 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod sign_off;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;
+#[cfg(test)]
+mod step_up;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

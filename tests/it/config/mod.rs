@@ -5,6 +5,7 @@ mod clients;
 mod examples;
 mod robustness;
 mod rules;
+mod scopes;
 mod secrets;
 mod sections;
 mod upstream_apis;
