@@ -20,6 +20,7 @@ mod schema;
 mod sessions;
 mod signing_keys;
 mod sweep;
+mod throttle_aliases;
 mod throttles;
 mod vault_entries;
 
