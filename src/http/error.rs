@@ -220,8 +220,8 @@ impl From<OAuthError> for TokenError {
 impl IntoResponse for BearerError {
     fn into_response(self) -> Response {
         let Some(error) = self.0 else {
-            // Without a token there is nothing to explain (RFC 6750 section 3.1).
-            let challenge = [(WWW_AUTHENTICATE, "Bearer")];
+            // Without a token there is nothing to explain (RFC 6750 section 3.1), and a challenge is never bare (section 3).
+            let challenge = [(WWW_AUTHENTICATE, "Bearer realm=\"portico\"")];
             return (StatusCode::UNAUTHORIZED, challenge).into_response();
         };
         log(&error);
@@ -286,7 +286,7 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
     }
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
-        path::TOKEN | path::USERINFO => TokenError(refusal).into_response(),
+        path::PAR | path::TOKEN | path::USERINFO => TokenError(refusal).into_response(),
         _ => PageError::request(refusal).into_response(),
     };
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

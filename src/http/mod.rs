@@ -23,6 +23,7 @@ pub mod landing;
 pub mod login;
 pub mod metrics;
 pub mod page;
+pub mod par;
 pub mod question;
 pub mod resume;
 pub mod return_to;
@@ -49,6 +50,7 @@ pub fn router(state: HttpState) -> Router {
     let readable_by_scripts = Router::new()
         .merge(discovery::router())
         .merge(jwks::router())
+        .merge(par::router())
         .merge(token::router())
         .merge(userinfo::router())
         // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.

@@ -12,6 +12,7 @@ use url::Url;
 use super::server::TestServer;
 
 /// A browser, with its cookies.
+#[derive(Clone)]
 pub(crate) struct Browser {
     http: reqwest::Client,
     /// By host and name: ports share cookies (RFC 6265 section 8.5).
