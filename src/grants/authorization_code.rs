@@ -4,6 +4,7 @@ use crate::keys::Purpose;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::code;
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
@@ -11,6 +12,7 @@ use crate::protocol::secret::Secret;
 use crate::store::Redemption;
 
 use super::Grants;
+use super::family::Agreed;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl AuthorizationCodeRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         let now = grants.clock.now();
@@ -55,13 +58,18 @@ impl AuthorizationCodeRequest {
             now,
         )?;
         let grant = code.grant;
+        dpop::require_key(grant.dpop_jkt.as_ref(), key)?;
         let (family, account) = grants
             .family_of(
                 client,
-                code.family_id,
-                &grant.account_id,
-                grant.authentication,
-                &grant.scope,
+                key,
+                Agreed {
+                    family_id: code.family_id,
+                    account_id: &grant.account_id,
+                    authentication: grant.authentication,
+                    scope: &grant.scope,
+                    claims: grant.claims,
+                },
             )
             .await?;
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two

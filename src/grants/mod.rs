@@ -1,6 +1,7 @@
 //! The grants of the token endpoint: each proves an [`Authorization`]; none mints.
 
 pub mod authorization_code;
+pub mod client_assertion;
 pub mod client_authentication;
 pub mod client_credentials;
 mod delegation;
@@ -10,14 +11,17 @@ pub mod refresh_token;
 pub mod token_exchange;
 
 use crate::clock::Clock;
+use crate::fetch::ClientKeys;
 use crate::keys::Secrets;
 use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
+use crate::model::scopes::Scopes;
 use crate::model::session::{Authentication, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::AccountId;
 use crate::protocol::params::Params;
@@ -69,6 +73,10 @@ pub struct Grants {
     pub vault: Vault,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
+    /// The keys of clients that sign.
+    pub client_keys: ClientKeys,
+    /// Which scope opens which claims.
+    pub scopes: Scopes,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -124,15 +132,20 @@ impl TokenRequest {
         }
     }
 
-    /// Proves what the request is entitled to.
-    pub async fn redeem(self, client: &Client, grants: &Grants) -> Result<Proven, OAuthError> {
+    /// Proves what the request is entitled to, which has proven possession of `key`.
+    pub async fn redeem(
+        self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        grants: &Grants,
+    ) -> Result<Proven, OAuthError> {
         let authorization = match self {
-            Self::AuthorizationCode(request) => request.redeem(client, grants).await,
-            Self::RefreshToken(request) => request.redeem(client, grants).await,
+            Self::AuthorizationCode(request) => request.redeem(client, key, grants).await,
+            Self::RefreshToken(request) => request.redeem(client, key, grants).await,
             Self::ClientCredentials(request) => request.redeem(client),
-            Self::DeviceCode(request) => request.redeem(client, grants).await,
+            Self::DeviceCode(request) => request.redeem(client, key, grants).await,
             Self::TokenExchange(request) => {
-                return request.redeem(client, grants).await;
+                return request.redeem(client, key, grants).await;
             }
         };
         authorization.map(Proven::Authorization)

@@ -9,6 +9,7 @@ use url::Url;
 use crate::model::client::Client;
 use crate::model::vault_entry::VaultPlace;
 use crate::protocol::claims::AccessTokenClaims;
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::params::Params;
@@ -85,6 +86,7 @@ impl TokenExchangeRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<Proven, OAuthError> {
         let target = self.target.text();
@@ -94,15 +96,21 @@ impl TokenExchangeRequest {
                 actor_token: self.actor_token.as_ref(),
                 audience: target.to_owned(),
                 scope: self.scope.as_deref(),
+                key,
             };
             let delegated = grants.delegate(client, wanted).await?;
             return Ok(Proven::Authorization(delegated));
         }
-        self.release(client, grants).await.map(Proven::Release)
+        self.release(client, key, grants).await.map(Proven::Release)
     }
 
     /// Hands out the upstream's own token.
-    async fn release(self, client: &Client, grants: &Grants) -> Result<ExchangedToken, OAuthError> {
+    async fn release(
+        self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        grants: &Grants,
+    ) -> Result<ExchangedToken, OAuthError> {
         let upstream = self.target.find(grants)?;
         if self.actor_token.is_some() {
             return Err(OAuthError::invalid_request(
@@ -124,6 +132,8 @@ impl TokenExchangeRequest {
         if claims.client_id != client.client_id || claims.family_client.is_some() {
             return Err(not_ours().because("it was given to another client, or exchanged"));
         }
+        // Without its key a stolen token is worth nothing here either.
+        dpop::require_key(claims.key(), key)?;
         let now = grants.clock.now();
         let (tokens, person) = if claims.family.is_some() {
             require_listed(&client.upstream_tokens, "upstream_tokens", upstream)?;

@@ -289,7 +289,7 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
     }
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
-        path::PAR | path::TOKEN | path::DEVICE_AUTHORIZATION | path::USERINFO => {
+        path::DEVICE_AUTHORIZATION | path::PAR | path::TOKEN | path::USERINFO => {
             TokenError(refusal).into_response()
         }
         _ => PageError::request(refusal).into_response(),

@@ -53,7 +53,7 @@ impl GrantType {
     pub const fn begins_with_a_login(self) -> bool {
         matches!(
             self,
-            Self::AuthorizationCode | Self::Implicit | Self::DeviceCode
+            Self::AuthorizationCode | Self::DeviceCode | Self::Implicit
         )
     }
 
@@ -71,7 +71,7 @@ pub struct TokenSet {
     /// [`ACCESS_TOKEN_TYPE`], where one was exchanged for it (RFC 8693 section 2.2.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_token_type: Option<&'static str>,
-    /// Always `Bearer` (RFC 6750).
+    /// `Bearer` (RFC 6750), or `DPoP` (RFC 9449 section 5).
     pub token_type: &'static str,
     /// Seconds until the access token ends.
     pub expires_in: i64,

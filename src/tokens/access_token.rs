@@ -5,6 +5,7 @@ use crate::keys::{KeyError, TokenRefused};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::protocol::claims::{AccessTokenClaims, Audience};
+use crate::protocol::dpop::{Confirmation, Thumbprint};
 use crate::protocol::jws::TokenKind;
 use crate::protocol::scope;
 
@@ -15,6 +16,7 @@ impl Mint {
         &self,
         client: &Client,
         authorization: &Authorization,
+        key: Option<&Thumbprint>,
         now: UnixTime,
     ) -> Result<String, KeyError> {
         let exchanged = authorization.exchanged.as_ref();
@@ -45,8 +47,10 @@ impl Mint {
             client_id: client.client_id.clone(),
             scope: Some(authorization.scope.clone()).filter(|scope| !scope.is_empty()),
             auth_time: person.map(|person| person.authentication.auth_time),
+            acr: person.and_then(|person| person.authentication.acr.clone()),
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
+            cnf: key.map(|key| Confirmation { jkt: key.clone() }),
             family_client: exchanged.map(|exchanged| exchanged.family_client.clone()),
             act: exchanged.and_then(|exchanged| exchanged.actor.clone()),
         };

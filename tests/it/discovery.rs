@@ -35,6 +35,8 @@ async fn both_documents_say_this_and_no_more() {
     let expected = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
+        "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+        "require_pushed_authorization_requests": false,
         "token_endpoint": format!("{issuer}/token"),
         "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),
@@ -52,7 +54,11 @@ async fn both_documents_say_this_and_no_more() {
         ],
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
+        ],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claim_types_supported": ["normal"],
@@ -62,7 +68,8 @@ async fn both_documents_say_this_and_no_more() {
         ],
         "ui_locales_supported": ["en", "fr", "zh-Hant", "zh-Hans"],
         "authorization_response_iss_parameter_supported": true,
-        "claims_parameter_supported": false,
+        "display_values_supported": ["page", "popup", "touch"],
+        "claims_parameter_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     });
@@ -98,7 +105,9 @@ async fn every_endpoint_is_where_it_says() {
             .unwrap();
         let status = match name.as_str() {
             "authorization_endpoint" => 400,
-            "token_endpoint" | "device_authorization_endpoint" => 405,
+            "token_endpoint"
+            | "device_authorization_endpoint"
+            | "pushed_authorization_request_endpoint" => 405,
             "userinfo_endpoint" => 401,
             _ => 200,
         };
@@ -213,6 +222,8 @@ async fn what_a_token_request_may_say_works() {
         let client = match method.as_str() {
             "client_secret_basic" => "web",
             "client_secret_post" => "post",
+            "client_secret_jwt" => "shared",
+            "private_key_jwt" => "signed",
             "none" => "spa",
             other => panic!("{other} is advertised and not tested"),
         };
