@@ -16,12 +16,13 @@ use axum::Router;
 
 use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
+use crate::fetch::{self, ClientKeys, Fetcher};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
-use crate::http::state::Settings;
+use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
@@ -37,6 +38,8 @@ use crate::protocol::scope::{self, Scope};
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use crate::tokens::possession::{Possession, ProofPolicy};
+use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
 use crate::upstream::{
@@ -171,9 +174,15 @@ impl App {
             clock: clock.clone(),
         };
         let mint = mint(&config, ring, &secrets, &clock);
+        let session_lifetime = config.lifetimes.session();
+        let access_tokens = AccessTokens {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            session_lifetime,
+        };
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
-        let session_lifetime = config.lifetimes.session();
         let address_throttle = ThrottlePolicy {
             attempts: config.login.address_attempts,
             starts_at: WindowStart::FirstAttempt,
@@ -213,6 +222,7 @@ impl App {
             acr: acr_policies(&config),
             metrics: metrics.clone(),
         };
+        let fetcher = fetcher(&config, &clock)?;
         let grants = Grants {
             store: store.clone(),
             secrets,
@@ -223,26 +233,45 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            device_code_lifetime: config.lifetimes.device_code,
             mint: mint.clone(),
+            access_tokens: access_tokens.clone(),
             upstreams: upstreams.clone(),
             vault,
             rechecks,
+            client_keys: ClientKeys::new(fetcher, clock.clone()),
             scopes: flow.scopes.clone(),
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
+        let possession = Possession {
+            store: store.clone(),
+            secrets: flow.secrets.clone(),
+            clock: clock.clone(),
+            issuer: config.issuer.clone(),
+            policy: ProofPolicy {
+                require_nonce: config.dpop.require_nonce,
+                window: config.dpop.window,
+            },
+        };
         let state = HttpState::new(HttpParts {
+            possession,
             gateway,
             flow,
             grants,
             mint,
+            access_tokens,
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
             upstreams,
             settings: Settings {
                 brand: config.brand.name,
                 flow_lifetime: config.lifetimes.flow,
+                par: ParPolicy {
+                    required: config.par.required,
+                    lifetime: config.par.lifetime,
+                },
                 trusted_proxies: config.server.trusted_proxies,
             },
         });
@@ -288,7 +317,6 @@ fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
     Gateway::new(GatewayParts {
         store: flow.store.clone(),
         clock: flow.clock.clone(),
-        session_lifetime: flow.session_lifetime,
         upstreams: upstreams.clone(),
         vault: flow.vault.clone(),
         rechecks: flow.rechecks.clone(),
@@ -342,6 +370,7 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
         response_types,
         acr_values: flow.acr.all(),
         claims,
+        require_pushed_authorization_requests: config.par.required,
     }
 }
 
@@ -372,6 +401,15 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
         extra_ca: config.outbound.extra_ca.clone(),
     };
     outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
+/// What fetches for clients.
+fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
+    let settings = fetch::Settings {
+        allow_hosts: config.outbound.allow_hosts.clone(),
+        extra_ca: config.outbound.extra_ca.clone(),
+    };
+    Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)
 }
 
 /// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker

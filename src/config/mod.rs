@@ -7,12 +7,14 @@
 mod api_rules;
 mod brand;
 mod client_claims;
+mod client_keys;
 mod client_people;
 mod client_secret;
 mod client_uris;
 mod clients;
 mod database;
 mod document;
+mod dpop;
 mod duration;
 mod keys;
 mod known_keys;
@@ -21,6 +23,7 @@ mod load;
 mod log;
 mod login;
 mod outbound;
+mod par;
 mod pem;
 mod place;
 mod problem;
@@ -39,6 +42,7 @@ pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
 pub use document::{Environment, OVERRIDES};
+pub use dpop::Dpop;
 pub use keys::Keys;
 pub use known_keys::known_keys;
 pub use lifetimes::Lifetimes;
@@ -46,6 +50,7 @@ pub use load::{load, load_with};
 pub use log::{Log, LogFormat};
 pub use login::LoginPolicy;
 pub use outbound::Outbound;
+pub use par::Par;
 pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
@@ -68,6 +73,10 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// What stands between a guesser and the upstream.
     pub login: LoginPolicy,
+    /// Pushed authorization requests.
+    pub par: Par,
+    /// Proofs of possession.
+    pub dpop: Dpop,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
     /// The clients that the files own.

@@ -12,7 +12,7 @@ use crate::model::account::{Account, UpstreamSubject};
 use crate::model::session::Session;
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
-use crate::protocol::error::OAuthError;
+use crate::protocol::error::{OAuthError, chain};
 use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -93,8 +93,15 @@ impl Flow {
         let start = Instant::now();
         let name = throttle::bucket(upstream, &credentials.username);
         let place = throttle::place(address);
-        let free = self.reserve(&place, self.address_throttle).await?
-            && self.reserve(&name, self.throttle).await?;
+        let person = self.store.find_throttle_alias(&name).await;
+        let person = person.map_err(store_failed)?;
+        // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
+        // attempts again at the email address. It comes on top, for names may be told of somebody else.
+        let buckets = || std::iter::once(&name).chain(&person);
+        let mut free = self.reserve(&place, self.address_throttle).await?;
+        for bucket in buckets() {
+            free = free && self.reserve(bucket, self.throttle).await?;
+        }
         if !free {
             self.metrics.throttled("password");
             self.metrics.login(upstream, "password", "throttled");
@@ -116,20 +123,38 @@ impl Flow {
         // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
         // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
         if outcome.as_ref().is_err_and(LoginError::is_unsent) {
-            self.store
-                .return_attempt(&name)
-                .await
-                .map_err(store_failed)?;
+            for bucket in buckets() {
+                let returned = self.store.return_attempt(bucket).await;
+                returned.map_err(store_failed)?;
+            }
         }
-        if outcome.is_ok() {
-            self.store
-                .forget_attempts(&name)
-                .await
-                .map_err(store_failed)?;
+        if let Ok(identity) = &outcome {
+            for bucket in buckets() {
+                let forgotten = self.store.forget_attempts(bucket).await;
+                forgotten.map_err(store_failed)?;
+            }
+            self.learn_names(upstream, &name, identity).await;
         } else {
             self.refusal_floor.wait_since(start).await;
         }
         outcome
+    }
+
+    /// Notes by which names a person is known. That must not fail a login.
+    async fn learn_names(&self, upstream: &UpstreamId, typed: &str, identity: &Identity) {
+        let person = throttle::person(upstream, &identity.subject);
+        let told = [
+            &identity.profile.preferred_username,
+            &identity.profile.email,
+        ];
+        let told = told.into_iter().flatten();
+        let told = told.map(|name| throttle::bucket(upstream, name));
+        let now = self.clock.now();
+        for name in std::iter::once(typed.to_owned()).chain(told) {
+            if let Err(error) = self.store.put_throttle_alias(&name, &person, now).await {
+                tracing::warn!(error = chain(&error), "a login's name could not be noted");
+            }
+        }
     }
 
     /// Redeems what somebody brought to a landing, unless too much was brought there in vain from this address: it is
@@ -150,7 +175,14 @@ impl Flow {
         }
         let outcome = landing.redeem(application, arrival).await;
         self.count_login(upstream, "landing", &outcome);
-        self.give_back_unless_guessed(&place, &outcome).await?;
+        // Most members come as a Guest before they sign in there; but anybody can have a Guest's credential, and each is a
+        // request with our secret. So as many as may fail are free, and what is more counts as failed.
+        let guests = throttle::guests(address);
+        if !matches!(outcome, Err(LoginError::Anonymous))
+            || self.reserve(&guests, self.address_throttle).await?
+        {
+            self.give_back_unless_guessed(&place, &outcome).await?;
+        }
         outcome
     }
 
@@ -287,7 +319,7 @@ impl Flow {
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
         let given = identity.tokens.as_ref();
-        let kept = self.keep(&session, given)?;
+        let kept = self.keep(&session, upstream, given)?;
         let renewed = same.is_some()
             && self
                 .store
@@ -295,13 +327,23 @@ impl Flow {
                 .await?;
         if !renewed {
             session.id = SessionId::new(random_id());
-            let kept = self.keep(&session, given)?;
-            let previous = previous.map(|session| &session.id);
-            let began = self
-                .store
-                .replace_session(&hash, &session, previous, kept.as_ref());
+            let kept = self.keep(&session, upstream, given)?;
+            let moved = match previous {
+                Some(previous) => self.vault.moved(previous, &session).await?,
+                None => Vec::new(),
+            };
+            let replaced = previous.map(|session| &session.id);
+            let began =
+                self.store
+                    .replace_session(&hash, &session, replaced, &moved, kept.as_ref());
             if !began.await? {
                 return Ok(None);
+            }
+            if let Some(previous) = previous {
+                tracing::info!(
+                    target: "portico::audit", event = "logged_out", reason = "replaced by another login",
+                    session = %previous.id, account = %previous.account_id, "logged out"
+                );
             }
         }
         tracing::info!(
@@ -314,13 +356,14 @@ impl Flow {
         }))
     }
 
-    /// What a login gave, for the vault.
-    fn keep(
+    /// What a login at `upstream` gave within a session, for the vault.
+    pub fn keep(
         &self,
         session: &Session,
+        upstream: &UpstreamId,
         given: Option<&UpstreamTokens>,
     ) -> Result<Option<NewVaultEntry>, OAuthError> {
-        let place = || place_of(session, &session.upstream);
+        let place = || place_of(session, upstream);
         let sealed = given.map(|tokens| self.vault.seal(place(), tokens));
         Ok(sealed.transpose()?)
     }

@@ -13,7 +13,7 @@ use crate::model::authorization;
 use crate::model::client::ConsentPolicy;
 use crate::model::disclosure;
 use crate::model::scopes::Scopes;
-use crate::protocol::scope;
+use crate::protocol::scope::{self, Scope};
 
 use super::context;
 use super::error::{PageError, Trouble};
@@ -57,9 +57,6 @@ async fn show(
     let texts = page.texts;
     let app = open.client.display_name();
     let upstreams = Upstreams::from_ref(&state);
-    let mut scopes: Vec<&str> = open.pending.request.scope.iter().collect();
-    // Who the person is comes first; a scope has no order of its own.
-    scopes.sort_by_key(|scope| *scope != scope::OPENID);
     let secrets = Secrets::from_ref(&state);
     let request = &open.pending.request;
     let beyond = disclosure::beyond(
@@ -68,15 +65,13 @@ async fn show(
         &request.claims,
         &request.scope,
     );
-    let described = scopes
-        .into_iter()
-        .map(|scope| describe(texts, &upstreams, &open.flow.scopes, scope))
-        .chain(beyond.into_iter().map(|claim| describe_claim(texts, claim)));
+    let mut scopes = describe_all(texts, &upstreams, &open.flow.scopes, &request.scope);
+    scopes.extend(beyond.into_iter().map(|claim| describe_claim(texts, claim)));
     let template = ConsentPage {
         title: (texts.consent_title)(app),
         signed_in_as: (texts.signed_in_as)(display_name(who)),
         intro: (texts.consent_intro)(app),
-        scopes: described.collect(),
+        scopes,
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
         flow: handle,
@@ -84,6 +79,22 @@ async fn show(
     };
     let targets = FormTargets::ending_at([open.pending.return_to.redirect_uri()]);
     Ok(page::render(StatusCode::OK, &template, &targets))
+}
+
+/// What an app asks for, a line each.
+pub(super) fn describe_all(
+    texts: &Texts,
+    upstreams: &Upstreams,
+    own: &Scopes,
+    scope: &Scope,
+) -> Vec<String> {
+    let mut scopes: Vec<&str> = scope.iter().collect();
+    // Who the person is comes first; a scope has no order of its own.
+    scopes.sort_by_key(|scope| *scope != scope::OPENID);
+    scopes
+        .into_iter()
+        .map(|scope| describe(texts, upstreams, own, scope))
+        .collect()
 }
 
 /// What a scope lets the app do: in the administrator's words, or in ours.

@@ -13,6 +13,8 @@ use crate::protocol::issuer::Issuer;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
+use crate::tokens::possession::Possession;
+use crate::tokens::standing::AccessTokens;
 
 pub use crate::upstream::Upstreams;
 
@@ -25,6 +27,7 @@ pub struct HttpState {
     flow: Flow,
     grants: Grants,
     mint: Mint,
+    access_tokens: AccessTokens,
     store: Store,
     secrets: Secrets,
     issuer: Issuer,
@@ -32,6 +35,7 @@ pub struct HttpState {
     cookie_names: CookieNames,
     discovery: Discovery,
     gateway: Gateway,
+    possession: Possession,
     metrics: Metrics,
     settings: Arc<Settings>,
 }
@@ -43,8 +47,19 @@ pub struct Settings {
     pub brand: String,
     /// How long a login page stays good, in seconds.
     pub flow_lifetime: i64,
+    /// How pushed authorization requests are taken.
+    pub par: ParPolicy,
     /// Whose `X-Forwarded-For` is believed (T56).
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How pushed authorization requests are taken (RFC 9126).
+#[derive(Clone, Copy, Debug)]
+pub struct ParPolicy {
+    /// Whether every client must push.
+    pub required: bool,
+    /// Seconds that a pushed request waits for a browser.
+    pub lifetime: i64,
 }
 
 /// What [`HttpState::new`] is made of.
@@ -55,6 +70,8 @@ pub struct HttpParts {
     pub grants: Grants,
     /// The tokens.
     pub mint: Mint,
+    /// What stands behind access tokens.
+    pub access_tokens: AccessTokens,
     /// The discovery document.
     pub discovery: Discovery,
     /// The issuer.
@@ -63,6 +80,8 @@ pub struct HttpParts {
     pub upstreams: Upstreams,
     /// The upstreams' APIs.
     pub gateway: Gateway,
+    /// Proofs of possession.
+    pub possession: Possession,
     /// The rest.
     pub settings: Settings,
 }
@@ -78,10 +97,12 @@ impl HttpState {
             flow: parts.flow,
             grants: parts.grants,
             mint: parts.mint,
+            access_tokens: parts.access_tokens,
             discovery: parts.discovery,
             issuer: parts.issuer,
             upstreams: parts.upstreams,
             gateway: parts.gateway,
+            possession: parts.possession,
             settings: Arc::new(parts.settings),
         }
     }

@@ -9,12 +9,14 @@ use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
 use crate::protocol::claims::{Profile, SUBJECT};
 use crate::protocol::claims_request::ClaimsRequest;
+use crate::protocol::device::UserCode;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, Subject};
 use crate::protocol::scope::{self, Scope};
 
 use super::account::UpstreamSubject;
 use super::client::{Client, ReturnTo};
+use super::pushed_request::TakenUp;
 use super::session::Authentication;
 
 /// A request held against its client and found good. It travels sealed in this tab's cookie; nothing of it is
@@ -45,6 +47,9 @@ pub struct PendingAuthorization {
     /// What a flow that no client asked for is to lead to: a page of ours, and never a code.
     #[serde(default)]
     pub errand: Option<Errand>,
+    /// The pushed request that it began with, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<TakenUp>,
 }
 
 /// What a login that no client asked for is to lead to.
@@ -59,6 +64,11 @@ pub enum Errand {
         asked: bool,
         /// Whom that login turned out to be.
         proven: Option<ProvenLogin>,
+    },
+    /// A yes or no to a device (RFC 8628 section 3.3).
+    Device {
+        /// The code that it shows; `None` until somebody has typed it.
+        user_code: Option<UserCode>,
     },
     /// One login less.
     Unlink {
@@ -76,6 +86,18 @@ pub struct ProvenLogin {
     pub profile: Profile,
     /// When.
     pub at: UnixTime,
+    /// What it gave to act for them.
+    #[serde(default)]
+    pub tokens: Option<ProvenTokens>,
+}
+
+/// What a login gave that is to be linked. Sealed for the vault already, so that it opens in no other session (T63).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvenTokens {
+    /// The session that is to have it.
+    pub session: SessionId,
+    /// The sealed text.
+    pub sealed: String,
 }
 
 impl PendingAuthorization {
@@ -94,10 +116,9 @@ impl PendingAuthorization {
                 "code_challenge is missing: this client must use PKCE (RFC 7636)",
             ));
         }
-        let mut granted = client.narrow_scope(&request.scope)?;
-        if !client.gets_refresh_token() || request.scope.is_empty() || !wants_code {
-            // Ignored, not refused, where no refresh token can follow (OpenID Connect Core section 11); and never
-            // given to a client that did not ask.
+        let mut granted = client.grant_scope(&request.scope)?;
+        if !wants_code {
+            // No refresh token can follow (OpenID Connect Core section 11).
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
         client.require_response_type(request.response_type, &granted)?;
@@ -122,6 +143,7 @@ impl PendingAuthorization {
             consented: None,
             errand: None,
             unconfirmed: None,
+            pushed: None,
         })
     }
 

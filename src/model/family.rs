@@ -2,6 +2,7 @@
 
 use crate::clock::UnixTime;
 use crate::protocol::claims_request::ClaimsRequest;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
 
@@ -47,6 +48,8 @@ pub struct TokenFamily {
     pub expires_at: UnixTime,
     /// When it was revoked, if it was.
     pub revoked_at: Option<UnixTime>,
+    /// The key that whoever spends a refresh token of a public client has to prove (RFC 9449 section 5).
+    pub jkt: Option<Thumbprint>,
 }
 
 /// What to do with a refresh token of a family. Which of two racers advances is decided by the store.
@@ -118,6 +121,7 @@ mod tests {
             rotated_at: 100,
             expires_at: 5000,
             revoked_at: None,
+            jkt: None,
         }
     }
 

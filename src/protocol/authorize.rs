@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::claims_request::{self, ClaimsRequest};
+use super::dpop::Thumbprint;
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::locale::Locale;
@@ -76,6 +77,9 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// What the token request must prove.
     pub code_challenge: Option<CodeChallenge>,
+    /// The key that the token request must prove (RFC 9449 section 10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<Thumbprint>,
     /// What to show the person.
     pub prompt: Prompt,
     /// The oldest login that will do, in seconds.
@@ -136,6 +140,7 @@ impl AuthorizationRequest {
             scope,
             nonce: nonce.map(ToOwned::to_owned),
             code_challenge: CodeChallenge::from_params(params)?,
+            dpop_jkt: Thumbprint::from_params(params)?,
             prompt: Prompt::parse(params.get("prompt")?.unwrap_or_default())?,
             max_age,
             login_hint: params

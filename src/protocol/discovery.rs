@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claims::Profile;
+use super::client_assertion::AssertionAlgorithm;
 use super::client_auth::ClientAuthMethod;
+use super::dpop;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::locale::Locale;
@@ -21,8 +23,14 @@ pub mod path {
     pub const OAUTH_AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
     /// The authorization endpoint.
     pub const AUTHORIZE: &str = "/authorize";
+    /// Pushed authorization requests (RFC 9126).
+    pub const PAR: &str = "/par";
     /// The token endpoint.
     pub const TOKEN: &str = "/token";
+    /// The device authorization endpoint (RFC 8628 section 3.1).
+    pub const DEVICE_AUTHORIZATION: &str = "/device_authorization";
+    /// Where people go with a device's code (RFC 8628 section 3.2).
+    pub const DEVICE: &str = "/device";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
@@ -49,7 +57,11 @@ pub const JWKS_MAX_AGE: i64 = 15 * 60;
 pub struct Metadata {
     pub issuer: Issuer,
     pub authorization_endpoint: String,
+    pub pushed_authorization_request_endpoint: String,
+    /// Whether every client must push (RFC 9126 section 5).
+    pub require_pushed_authorization_requests: bool,
     pub token_endpoint: String,
+    pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
     pub end_session_endpoint: String,
@@ -60,6 +72,9 @@ pub struct Metadata {
     pub subject_types_supported: [&'static str; 2],
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub token_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: [&'static str; 5],
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
@@ -91,6 +106,8 @@ pub struct Supported {
     pub acr_values: BTreeSet<String>,
     /// The claims that somebody may be told besides those of the specifications.
     pub claims: BTreeSet<String>,
+    /// Whether requests that were not pushed are refused.
+    pub require_pushed_authorization_requests: bool,
 }
 
 impl Metadata {
@@ -102,6 +119,7 @@ impl Metadata {
             response_types,
             acr_values,
             claims: more_claims,
+            require_pushed_authorization_requests,
         } = supported;
         let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
         let c_hash = response_types.iter().any(vouches_for_code);
@@ -135,7 +153,10 @@ impl Metadata {
         Self {
             issuer: issuer.clone(),
             authorization_endpoint: issuer.at(path::AUTHORIZE),
+            pushed_authorization_request_endpoint: issuer.at(path::PAR),
+            require_pushed_authorization_requests,
             token_endpoint: issuer.at(path::TOKEN),
+            device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),
@@ -158,6 +179,8 @@ impl Metadata {
             token_endpoint_auth_methods_supported: ClientAuthMethod::ALL
                 .map(ClientAuthMethod::as_str)
                 .to_vec(),
+            token_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            dpop_signing_alg_values_supported: dpop::ALGORITHM_NAMES,
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],

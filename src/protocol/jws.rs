@@ -21,6 +21,9 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
+
     /// The name in the `alg` header.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -29,6 +32,18 @@ impl SigningAlgorithm {
             Self::ES256 => "ES256",
             Self::EdDSA => "EdDSA",
         }
+    }
+
+    /// The algorithm of a header or a key that somebody else made: `Ed25519` (RFC 9864 section 2.2) is what we call by the
+    /// older name.
+    pub fn parse_foreign(name: &str) -> Option<Self> {
+        Some(match name {
+            "RS256" => Self::RS256,
+            "PS256" => Self::PS256,
+            "ES256" => Self::ES256,
+            "EdDSA" | "Ed25519" => Self::EdDSA,
+            _ => return None,
+        })
     }
 }
 

@@ -186,6 +186,10 @@ impl Run {
             let signature = id_token.rsplit('.').next().unwrap();
             self.secret(format!("end of the id_token by {mode}"), signature);
         }
+        // Somebody else logs in here next.
+        let again = self.server.authorize_url("spa", &[("prompt", "login")]);
+        let page = browser.open(again).await;
+        browser.sign_in_as(&page, JO_SMITH).await;
         self.browser("a hybrid answer", &browser);
     }
 
@@ -370,6 +374,23 @@ impl Run {
             }
             self.browser("one who is asked about", &browser);
         }
+        let server = &self.server;
+        let mut browser = Browser::new();
+        let gone = by_page(server, &mut browser, "openid offline_access").await;
+        let mark = |marked| {
+            server.imis.change(JO_SMITH.username, |person| {
+                person.marked_for_delete = marked
+            });
+        };
+        mark(true);
+        server.clock.advance(301);
+        let refresh = gone.text("refresh_token");
+        let refused = server.refresh("calling-app", refresh).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+        mark(false);
+        self.tokens("one who is gone", &gone);
+        self.refusal(&refused);
+        self.browser("one who is gone", &browser);
     }
 
     /// iMIS breaks in every way, in front of somebody who types the right password.
@@ -692,6 +713,8 @@ async fn no_secret_of_a_whole_run_is_in_the_log_the_metrics_the_database_or_on_a
         "code_replayed",
         "refresh_token_replayed",
         "logged_out",
+        "replaced by another login",
+        "access withdrawn by the upstream",
         "upstream_token_released",
         "upstream_api_called",
         "the answer to a renewal was lost",

@@ -14,8 +14,9 @@ mod authorize_requests;
 mod before_login;
 #[cfg(test)]
 mod breaker;
-#[cfg(test)]
 mod claims_parameter;
+#[cfg(test)]
+mod client_assertion;
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
@@ -35,11 +36,19 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod dpop;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod fapi;
+#[cfg(test)]
+mod fetch;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]
@@ -68,6 +77,8 @@ mod outages;
 mod pages;
 #[cfg(test)]
 mod pairwise;
+#[cfg(test)]
+mod par;
 #[cfg(test)]
 mod pkce;
 #[cfg(test)]
@@ -99,6 +110,7 @@ mod simulator;
 #[cfg(test)]
 mod single_sign_on;
 #[cfg(test)]
+mod specifications;
 mod step_up;
 #[cfg(test)]
 mod store;

@@ -35,6 +35,7 @@ pub(super) const TEXTS: Texts = Texts {
     not_accepted: |way| {
         format!("{way} did not accept this sign-in; it may have taken too long. Please try again.")
     },
+    no_answer: |way| format!("{way} sent you back without saying who you are. Please try again."),
     cancelled: "You turned back before you were signed in. Try again, or choose another way.",
     not_signed_in: |way| format!("You are not signed in at {way} yet."),
     several_sign_ins: "Several sign-ins were under way in this browser, and we could not tell which one this was. Please sign in once more.",
@@ -144,4 +145,20 @@ pub(super) const TEXTS: Texts = Texts {
     error_closed_what: "Ask your administrator, with the error number below.",
     error_link: "Nothing was changed: these logins cannot be joined or separated.",
     error_link_what: "Something has changed meanwhile, or it is the last login of the account. Go to your account and look.",
+
+    device_title: "Connect a device",
+    device_enter: "Enter the code that your device shows",
+    device_hint: "Eight letters, such as BCDF-GHJK.",
+    device_unknown: "No device waits with this code. Compare it with your device; if it is some minutes old, have the device show a new one.",
+    device_too_many: "Too many codes were tried. Wait a quarter of an hour, have your device show a new code, and try again.",
+    device_confirm_title: |app| format!("Let a device into your account with {app}?"),
+    device_shows: "The device has to show this code at this moment:",
+    device_yours: "Say yes only if you started this yourself, on a device that you have before you. If somebody sent you the code or the link, or asks you for it, do not allow it: they would get into your account.",
+    device_allow: "Yes, it is my device and shows this code",
+    device_done: "Go back to your device",
+    device_done_text: "It goes on by itself within a few seconds.",
+    device_denied: "The device was not let in",
+    device_denied_text: "It got nothing. If you did not start this yourself, somebody may have wanted to get into your account; you need not do anything.",
+    error_device: "This code is not good any more: it has expired, or was used already.",
+    error_device_what: "Have your device show a new code, and begin again.",
 };

@@ -39,6 +39,7 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."
         )
     },
+    no_answer: |way| format!("{way} vous a renvoyé sans dire qui vous êtes. Veuillez réessayer."),
     cancelled: "Vous êtes revenu avant la fin de la connexion. Réessayez ou choisissez une autre façon.",
     not_signed_in: |way| format!("Vous n’êtes pas encore connecté à {way}."),
     several_sign_ins: "Plusieurs connexions étaient en cours dans ce navigateur, et nous n’avons pas pu savoir laquelle c’était. Veuillez vous connecter encore une fois.",
@@ -150,4 +151,20 @@ pub(super) const TEXTS: Texts = Texts {
     error_closed_what: "Adressez-vous à votre administrateur, avec le numéro d’erreur ci-dessous.",
     error_link: "Rien n’a été modifié : ces identifiants ne peuvent pas être réunis ou séparés.",
     error_link_what: "Quelque chose a changé entre-temps, ou il s’agit du dernier identifiant du compte. Allez à votre compte pour vérifier.",
+
+    device_title: "Connecter un appareil",
+    device_enter: "Saisissez le code affiché par votre appareil",
+    device_hint: "Huit lettres, par exemple BCDF-GHJK.",
+    device_unknown: "Aucun appareil n’attend avec ce code. Comparez-le avec votre appareil ; s’il date de plusieurs minutes, faites-en afficher un nouveau.",
+    device_too_many: "Trop de codes ont été essayés. Attendez un quart d’heure, faites afficher un nouveau code par votre appareil et réessayez.",
+    device_confirm_title: |app| format!("Donner à un appareil l’accès à votre compte avec {app} ?"),
+    device_shows: "L’appareil doit afficher ce code en ce moment :",
+    device_yours: "N’acceptez que si vous avez commencé ceci vous-même, sur un appareil qui est devant vous. Si quelqu’un vous a envoyé le code ou le lien, ou vous le demande, n’autorisez pas : cette personne entrerait dans votre compte.",
+    device_allow: "Oui, c’est mon appareil et il affiche ce code",
+    device_done: "Revenez à votre appareil",
+    device_done_text: "Il continuera de lui-même dans quelques secondes.",
+    device_denied: "L’appareil n’a pas obtenu l’accès",
+    device_denied_text: "Il n’a rien reçu. Si vous n’avez pas commencé ceci vous-même, quelqu’un a peut-être voulu entrer dans votre compte ; vous n’avez rien à faire.",
+    error_device: "Ce code n’est plus valable : il a expiré ou a déjà été utilisé.",
+    error_device_what: "Faites afficher un nouveau code par votre appareil et recommencez.",
 };

@@ -38,6 +38,7 @@ pub struct Texts {
     pub away_now: With,
     pub other_account_needed: WithTwo,
     pub not_accepted: With,
+    pub no_answer: With,
     pub cancelled: &'static str,
     pub not_signed_in: With,
     pub several_sign_ins: &'static str,
@@ -134,6 +135,22 @@ pub struct Texts {
     pub error_closed_what: &'static str,
     pub error_link: &'static str,
     pub error_link_what: &'static str,
+
+    pub device_title: &'static str,
+    pub device_enter: &'static str,
+    pub device_hint: &'static str,
+    pub device_unknown: &'static str,
+    pub device_too_many: &'static str,
+    pub device_confirm_title: With,
+    pub device_shows: &'static str,
+    pub device_yours: &'static str,
+    pub device_allow: &'static str,
+    pub device_done: &'static str,
+    pub device_done_text: &'static str,
+    pub device_denied: &'static str,
+    pub device_denied_text: &'static str,
+    pub error_device: &'static str,
+    pub error_device_what: &'static str,
 }
 
 impl Texts {

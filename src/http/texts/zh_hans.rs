@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
         format!("您已登录为 {name}，但此账户不能使用 {app}。请使用其他账户登录，或联系管理员。")
     },
     not_accepted: |way| format!("{way} 没有接受这次登录，可能是时间过长。请再试一次。"),
+    no_answer: |way| format!("“{way}”将您送回，却没有说明您是谁。请再试一次。"),
     cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
     not_signed_in: |way| format!("您尚未登录 {way}。"),
     several_sign_ins: "此浏览器中有多个登录正在进行，我们无法分辨这是哪一个。请再登录一次。",
@@ -130,4 +131,20 @@ pub(super) const TEXTS: Texts = Texts {
     error_closed_what: "请联系您的管理员，并提供下方的错误编号。",
     error_link: "未作任何更改：这些登录方式无法关联或分开。",
     error_link_what: "情况可能已有变动，或这是账户的最后一个登录方式。请前往您的账户查看。",
+
+    device_title: "连接设备",
+    device_enter: "请输入设备上显示的代码",
+    device_hint: "八个字母，例如 BCDF-GHJK。",
+    device_unknown: "没有设备正在等待此代码。请与您的设备核对；如果代码已显示数分钟，请让设备显示新的代码。",
+    device_too_many: "尝试的代码过多。请等候十五分钟，让您的设备显示新的代码，再试一次。",
+    device_confirm_title: |app| format!("要让设备通过 {app} 访问您的账户吗？"),
+    device_shows: "设备此刻必须显示以下代码：",
+    device_yours: "只有当这是您自己在面前的设备上开始的，才可以同意。如果有人把代码或链接发给您，或向您索要代码，请不要允许：对方会进入您的账户。",
+    device_allow: "是，这是我的设备，并显示此代码",
+    device_done: "请回到您的设备",
+    device_done_text: "设备会在几秒内自动继续。",
+    device_denied: "设备未获得访问权",
+    device_denied_text: "它没有取得任何内容。如果这不是您自己开始的，可能有人想进入您的账户；您无需采取任何行动。",
+    error_device: "此代码已失效：已过期或已被使用。",
+    error_device_what: "请让您的设备显示新的代码，然后重新开始。",
 };

@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
         format!("您已登入為 {name}，但此帳戶不能使用 {app}。請使用其他帳戶登入，或聯絡管理員。")
     },
     not_accepted: |way| format!("{way} 沒有接受這次登入，可能是時間過長。請再試一次。"),
+    no_answer: |way| format!("「{way}」將您送回，卻沒有說明您是誰。請再試一次。"),
     cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
     not_signed_in: |way| format!("您尚未登入 {way}。"),
     several_sign_ins: "此瀏覽器中有多個登入正在進行，我們無法分辨這是哪一個。請再登入一次。",
@@ -130,4 +131,20 @@ pub(super) const TEXTS: Texts = Texts {
     error_closed_what: "請聯絡您的管理員，並提供下方的錯誤編號。",
     error_link: "未作任何變更：這些登入方式無法連結或分開。",
     error_link_what: "情況可能已有變動，或這是帳戶的最後一個登入方式。請前往您的帳戶查看。",
+
+    device_title: "連結裝置",
+    device_enter: "請輸入裝置上顯示的代碼",
+    device_hint: "八個字母，例如 BCDF-GHJK。",
+    device_unknown: "沒有裝置正在等候此代碼。請與您的裝置核對；如果代碼已顯示數分鐘，請讓裝置顯示新的代碼。",
+    device_too_many: "嘗試的代碼過多。請等候十五分鐘，讓您的裝置顯示新的代碼，再試一次。",
+    device_confirm_title: |app| format!("要讓裝置透過 {app} 存取您的帳戶嗎？"),
+    device_shows: "裝置此刻必須顯示以下代碼：",
+    device_yours: "只有當這是您自己在面前的裝置上開始的，才可以同意。如果有人傳送代碼或連結給您，或向您索取代碼，請不要允許：對方會進入您的帳戶。",
+    device_allow: "是，這是我的裝置，並顯示此代碼",
+    device_done: "請回到您的裝置",
+    device_done_text: "裝置會在數秒內自動繼續。",
+    device_denied: "裝置未獲得存取權",
+    device_denied_text: "它沒有取得任何資料。如果這不是您自己開始的，可能有人想進入您的帳戶；您無須採取任何行動。",
+    error_device: "此代碼已失效：已過期或已被使用。",
+    error_device_what: "請讓您的裝置顯示新的代碼，然後重新開始。",
 };

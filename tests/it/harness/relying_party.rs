@@ -10,7 +10,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::browser::{Browser, http_client};
-use super::server::{SERVICE_SECRET, TestServer, WEB_SECRET};
+use super::server::{SERVICE_SECRET, SHARED_SECRET, TestServer, WEB_SECRET};
+use super::signing::{ASSERTION_TYPE, ClientKey};
 
 /// The example of RFC 7636 appendix B.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -112,6 +113,28 @@ impl TestServer {
     /// A token request, authenticated as the client is registered.
     pub(crate) async fn token(&self, client_id: &str, parameters: &[(&str, &str)]) -> Answer {
         let request = http_client().post(self.url("/token"));
+        Self::send_as(request, client_id, parameters).await
+    }
+
+    /// A good authorization request of `client_id`, pushed; `changes` as in [`Self::authorize_url`].
+    pub(crate) async fn push(&self, client_id: &str, changes: &[(&str, &str)]) -> Answer {
+        let url = Url::parse(&self.authorize_url(client_id, changes)).unwrap();
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        // The client's authentication says who asks.
+        let pairs: Vec<(&str, &str)> = pairs
+            .iter()
+            .filter(|(name, _)| name != "client_id")
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        Self::send_as(http_client().post(self.url("/par")), client_id, &pairs).await
+    }
+
+    /// Sends a form, authenticated as the client is registered.
+    pub(crate) async fn send_as(
+        request: reqwest::RequestBuilder,
+        client_id: &str,
+        parameters: &[(&str, &str)],
+    ) -> Answer {
         let mut parameters = parameters.to_vec();
         let request = match client_id {
             "web" => request.basic_auth("web", Some(WEB_SECRET)),
@@ -122,6 +145,19 @@ impl TestServer {
                     ("client_secret", super::server::POST_SECRET),
                 ]);
                 request
+            }
+            "signed" | "shared" => {
+                let key = match client_id {
+                    "signed" => ClientKey::of_signed(),
+                    _ => ClientKey::shared(SHARED_SECRET),
+                };
+                let assertion = key.assertion(self, client_id);
+                let proof = [
+                    ("client_assertion_type", ASSERTION_TYPE),
+                    ("client_assertion", assertion.as_str()),
+                ];
+                let form: Vec<_> = parameters.into_iter().chain(proof).collect();
+                return answer(request.form(&form)).await;
             }
             public => {
                 parameters.push(("client_id", public));

@@ -5,12 +5,15 @@ mod checks;
 mod clients;
 mod codes;
 mod consents;
+mod device_codes;
 mod families;
 mod linking;
 mod pending_requests;
+mod pushed_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
+mod spent_ids;
 mod sweep;
 mod throttles;
 mod vault_entries;
@@ -61,7 +64,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None, None)
+            .replace_session("session-hash", &session, None, &[], None)
             .await
             .unwrap();
         Self {
@@ -180,6 +183,7 @@ fn code_in(
             redirect_uri: "https://app.example.org/cb".to_owned(),
             redirect_uri_was_sent: true,
             code_challenge: None,
+            dpop_jkt: None,
             account_id: account.clone(),
             authentication: authentication.clone(),
             scope: Scope::parse("openid").unwrap(),
@@ -207,6 +211,7 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         rotated_at: NOW,
         expires_at: NOW + 30 * 24 * 3600,
         revoked_at: None,
+        jkt: None,
     }
 }
 
