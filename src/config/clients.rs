@@ -363,11 +363,7 @@ fn check_scope(
     report: &mut Report,
 ) -> Scope {
     let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
-    let text = written.unwrap_or(if has_people {
-        scope::OPENID
-    } else {
-        ""
-    });
+    let text = written.unwrap_or(if has_people { scope::OPENID } else { "" });
     let scope = Scope::parse(text).unwrap_or_else(|error| {
         report.problem(at, error.to_string());
         Scope::default()

@@ -14,9 +14,9 @@ mod authorize_requests;
 mod before_login;
 #[cfg(test)]
 mod breaker;
+mod claims_parameter;
 #[cfg(test)]
 mod client_assertion;
-mod claims_parameter;
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
