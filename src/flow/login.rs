@@ -311,6 +311,7 @@ impl Flow {
             upstream_subject: Some(login.subject.clone()),
             auth_time: now,
             amr: identity.amr.clone(),
+            acr: self.acr.proven(upstream, identity.acr.as_deref()),
             last_seen_at: now,
             expires_at: now + self.session_lifetime.absolute,
             ended_at: None,
