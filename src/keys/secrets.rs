@@ -49,7 +49,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
