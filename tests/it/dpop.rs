@@ -227,7 +227,7 @@ async fn a_bound_token_is_nothing_without_its_key() {
     let nothing = answer(http_client().get(server.url("/userinfo"))).await;
     assert_eq!(
         challenges(&nothing),
-        ["Bearer", &format!("DPoP {ALGORITHMS}")]
+        ["Bearer realm=\"portico\"", &format!("DPoP {ALGORITHMS}")]
     );
 }
 
