@@ -143,7 +143,8 @@ impl IntoResponse for ParError {
         match self {
             Self::Refused(error) => TokenError(error).into_response(),
             Self::TooMany => {
-                let text = "too many requests from this address that led to no login; try again later";
+                let text =
+                    "too many requests from this address that led to no login; try again later";
                 let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text);
                 let mut response = TokenError(error).into_response();
                 *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
