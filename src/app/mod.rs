@@ -16,6 +16,7 @@ use axum::Router;
 
 use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
+use crate::fetch::{self, ClientKeys, Fetcher};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
@@ -36,6 +37,7 @@ use crate::protocol::scope;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use crate::tokens::possession::{Possession, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
@@ -217,6 +219,7 @@ impl App {
             rechecks: rechecks.clone(),
             metrics: metrics.clone(),
         };
+        let fetcher = fetcher(&config, &clock)?;
         let grants = Grants {
             store: store.clone(),
             secrets,
@@ -227,16 +230,29 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            device_code_lifetime: config.lifetimes.device_code,
             mint: mint.clone(),
             access_tokens: access_tokens.clone(),
             upstreams: upstreams.clone(),
             vault,
             rechecks,
+            client_keys: ClientKeys::new(fetcher, clock.clone()),
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
+        let possession = Possession {
+            store: store.clone(),
+            secrets: flow.secrets.clone(),
+            clock: clock.clone(),
+            issuer: config.issuer.clone(),
+            policy: ProofPolicy {
+                require_nonce: config.dpop.require_nonce,
+                window: config.dpop.window,
+            },
+        };
         let state = HttpState::new(HttpParts {
+            possession,
             gateway,
             flow,
             grants,
@@ -369,6 +385,15 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
         extra_ca: config.outbound.extra_ca.clone(),
     };
     outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
+/// What fetches for clients.
+fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
+    let settings = fetch::Settings {
+        allow_hosts: config.outbound.allow_hosts.clone(),
+        extra_ca: config.outbound.extra_ca.clone(),
+    };
+    Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)
 }
 
 /// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker

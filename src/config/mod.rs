@@ -7,12 +7,14 @@
 mod api_rules;
 mod brand;
 mod client_claims;
+mod client_keys;
 mod client_people;
 mod client_secret;
 mod client_uris;
 mod clients;
 mod database;
 mod document;
+mod dpop;
 mod duration;
 mod keys;
 mod known_keys;
@@ -39,6 +41,7 @@ pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
 pub use document::{Environment, OVERRIDES};
+pub use dpop::Dpop;
 pub use keys::Keys;
 pub use known_keys::known_keys;
 pub use lifetimes::Lifetimes;
@@ -70,6 +73,8 @@ pub struct Config {
     pub login: LoginPolicy,
     /// Pushed authorization requests.
     pub par: Par,
+    /// Proofs of possession.
+    pub dpop: Dpop,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
     /// The clients that the files own.

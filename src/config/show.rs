@@ -30,6 +30,13 @@ impl Config {
                     ("lifetime", text(show_seconds(self.par.lifetime))),
                 ]),
             ),
+            (
+                "dpop",
+                table([
+                    ("require_nonce", Value::Boolean(self.dpop.require_nonce)),
+                    ("window", text(show_seconds(self.dpop.window))),
+                ]),
+            ),
             ("upstreams", array(&self.upstreams, show_upstream)),
             ("clients", array(&self.clients, show_client)),
             (
@@ -108,6 +115,7 @@ impl Config {
                 text(show_seconds(lifetimes.refresh_absolute)),
             ),
             ("flow", text(show_seconds(lifetimes.flow))),
+            ("device_code", text(show_seconds(lifetimes.device_code))),
             (
                 "families_per_client",
                 Value::Integer(lifetimes.families_per_client),

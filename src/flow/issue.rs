@@ -96,6 +96,8 @@ impl Flow {
             rotated_at: now,
             expires_at: now + self.mint.access_token_lifetime() + SKEW,
             revoked_at: None,
+            // A proof of a key comes with the code beside it.
+            jkt: None,
         };
         if self.store.begin_family(&family).await? {
             return Ok(());
@@ -119,6 +121,7 @@ impl Flow {
                 redirect_uri: pending.return_to.redirect_uri().to_owned(),
                 redirect_uri_was_sent: pending.redirect_uri_was_sent,
                 code_challenge: pending.request.code_challenge.clone(),
+                dpop_jkt: pending.request.dpop_jkt.clone(),
                 account_id: person.account_id.clone(),
                 authentication: person.authentication.clone(),
                 scope: pending.request.scope.clone(),

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod confirm;
 pub mod consent;
+pub mod device;
 pub mod errand;
 pub mod issue;
 pub mod login;
@@ -12,7 +13,7 @@ pub mod logout;
 use crate::clock::{Clock, UnixTime};
 use crate::keys::Secrets;
 use crate::model::account::Account;
-use crate::model::authorization::PendingAuthorization;
+use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::consent::Consent;
 use crate::model::session::{Session, SessionLifetime};
@@ -69,8 +70,10 @@ pub enum Step {
     AccountPage,
     /// Ask for the login that is to be linked, which leaves the session as it is.
     OtherLogin,
-    /// Ask whether logins are to be linked or unlinked.
+    /// Ask whether logins are to be linked or unlinked, or whether a device may have what it asks for.
     Confirm,
+    /// Ask for the code that a device shows.
+    EnterCode,
     /// Send an error.
     Refuse(OAuthError),
 }
@@ -147,8 +150,9 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     }
     let prompt = pending.request.prompt;
     let recent = session.is_within_max_age(now, pending.request.max_age);
-    // An errand waits for more than one page: its login may have become too old on the way.
-    let counts = just_logged_in && pending.errand.is_none();
+    // An errand to the account waits for more than one page: its login may have become too old on the way.
+    let for_client = pending.errand.as_ref().is_none_or(Errand::is_for_device);
+    let counts = just_logged_in && for_client;
     if !counts && (prompt.login || !recent) {
         let why = "the person has to log in again";
         return show(Step::Login, ErrorCode::LoginRequired, why);
@@ -173,7 +177,8 @@ pub fn next_step(situation: Situation<'_>) -> Step {
             consent.is_none_or(|given| !pending.request.scope.is_within(&given.scope))
         }
     };
-    if wanted && pending.consented.as_ref() != here {
+    // The page about a device asks in any case, and for the same.
+    if wanted && pending.errand.is_none() && pending.consented.as_ref() != here {
         let why = "the person has to agree";
         return show(Step::Consent, ErrorCode::ConsentRequired, why);
     }

@@ -11,7 +11,7 @@ use crate::flow::Step;
 use crate::keys::Secrets;
 use crate::model::authorization;
 use crate::model::client::ConsentPolicy;
-use crate::protocol::scope;
+use crate::protocol::scope::{self, Scope};
 
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -54,18 +54,12 @@ async fn show(
     let texts = page.texts;
     let app = open.client.display_name();
     let upstreams = Upstreams::from_ref(&state);
-    let mut scopes: Vec<&str> = open.pending.request.scope.iter().collect();
-    // Who the person is comes first; a scope has no order of its own.
-    scopes.sort_by_key(|scope| *scope != scope::OPENID);
     let secrets = Secrets::from_ref(&state);
     let template = ConsentPage {
         title: (texts.consent_title)(app),
         signed_in_as: (texts.signed_in_as)(display_name(who)),
         intro: (texts.consent_intro)(app),
-        scopes: scopes
-            .into_iter()
-            .map(|scope| describe(texts, &upstreams, scope))
-            .collect(),
+        scopes: describe_all(texts, &upstreams, &open.pending.request.scope),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
         flow: handle,
@@ -73,6 +67,17 @@ async fn show(
     };
     let targets = FormTargets::ending_at([open.pending.return_to.redirect_uri()]);
     Ok(page::render(StatusCode::OK, &template, &targets))
+}
+
+/// What an app asks for, a line each.
+pub(super) fn describe_all(texts: &Texts, upstreams: &Upstreams, scope: &Scope) -> Vec<String> {
+    let mut scopes: Vec<&str> = scope.iter().collect();
+    // Who the person is comes first; a scope has no order of its own.
+    scopes.sort_by_key(|scope| *scope != scope::OPENID);
+    scopes
+        .into_iter()
+        .map(|scope| describe(texts, upstreams, scope))
+        .collect()
 }
 
 pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, scope: &str) -> String {

@@ -278,7 +278,7 @@ pub(super) async fn page(
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
         heading: match &open.pending.errand {
-            None => (texts.sign_in_to)(open.client.display_name()),
+            None | Some(Errand::Device { .. }) => (texts.sign_in_to)(open.client.display_name()),
             Some(Errand::Account) => texts.sign_in_to_account.to_owned(),
             Some(errand) if errand.asks_for_other() => texts.sign_in_other.to_owned(),
             Some(_) => texts.sign_in_again.to_owned(),

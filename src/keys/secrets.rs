@@ -40,12 +40,20 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// A client secret at rest, of a client that signs with it.
+    ClientSecretKey,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
     PushedRequest,
+    /// The hash under which a device code is stored.
+    DeviceCode,
+    /// The hash that finds a device code by what the person types.
+    UserCode,
+    /// The nonces that proofs of possession answer.
+    DpopNonce,
 }
 
 impl Purpose {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 18] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -59,7 +67,11 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::ClientSecretKey,
         Self::PushedRequest,
+        Self::DeviceCode,
+        Self::UserCode,
+        Self::DpopNonce,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -78,7 +90,11 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::ClientSecretKey => "client-secret-key",
             Self::PushedRequest => "pushed-request",
+            Self::DeviceCode => "device-code",
+            Self::UserCode => "user-code",
+            Self::DpopNonce => "dpop-nonce",
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
 use crate::protocol::claims::Profile;
+use crate::protocol::device::UserCode;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, Subject};
 use crate::protocol::scope::{self, Scope};
@@ -63,6 +64,11 @@ pub enum Errand {
         /// Whom that login turned out to be.
         proven: Option<ProvenLogin>,
     },
+    /// A yes or no to a device (RFC 8628 section 3.3).
+    Device {
+        /// The code that it shows; `None` until somebody has typed it.
+        user_code: Option<UserCode>,
+    },
     /// One login less.
     Unlink {
         /// The login.
@@ -109,10 +115,9 @@ impl PendingAuthorization {
                 "code_challenge is missing: this client must use PKCE (RFC 7636)",
             ));
         }
-        let mut granted = client.narrow_scope(&request.scope)?;
-        if !client.gets_refresh_token() || request.scope.is_empty() || !wants_code {
-            // Ignored, not refused, where no refresh token can follow (OpenID Connect Core section 11); and never
-            // given to a client that did not ask.
+        let mut granted = client.grant_scope(&request.scope)?;
+        if !wants_code {
+            // No refresh token can follow (OpenID Connect Core section 11).
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
         client.require_response_type(request.response_type, &granted)?;

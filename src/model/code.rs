@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{SKEW, UnixTime};
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::pkce::{self, CodeChallenge};
@@ -37,6 +38,9 @@ pub struct CodeGrant {
     pub redirect_uri_was_sent: bool,
     /// What the token request must prove.
     pub code_challenge: Option<CodeChallenge>,
+    /// The key that it must prove (RFC 9449 section 10). Rows of older nodes have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<Thumbprint>,
     /// The person.
     pub account_id: AccountId,
     /// Their login.

@@ -1,6 +1,7 @@
 //! A family of refresh tokens: one row, a generation that counts up, a window in which the last step may be repeated.
 
 use crate::clock::UnixTime;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
 
@@ -44,6 +45,8 @@ pub struct TokenFamily {
     pub expires_at: UnixTime,
     /// When it was revoked, if it was.
     pub revoked_at: Option<UnixTime>,
+    /// The key that whoever spends a refresh token of a public client has to prove (RFC 9449 section 5).
+    pub jkt: Option<Thumbprint>,
 }
 
 /// What to do with a refresh token of a family. Which of two racers advances is decided by the store.
@@ -113,6 +116,7 @@ mod tests {
             rotated_at: 100,
             expires_at: 5000,
             revoked_at: None,
+            jkt: None,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod client;
 pub mod client_claims;
 pub mod code;
 pub mod consent;
+pub mod device_code;
 pub mod family;
 pub mod pushed_request;
 pub mod session;

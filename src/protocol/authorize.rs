@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dpop::Thumbprint;
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::locale::Locale;
@@ -73,6 +74,9 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// What the token request must prove.
     pub code_challenge: Option<CodeChallenge>,
+    /// The key that the token request must prove (RFC 9449 section 10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<Thumbprint>,
     /// What to show the person.
     pub prompt: Prompt,
     /// The oldest login that will do, in seconds.
@@ -127,6 +131,7 @@ impl AuthorizationRequest {
             scope,
             nonce: nonce.map(ToOwned::to_owned),
             code_challenge: CodeChallenge::from_params(params)?,
+            dpop_jkt: Thumbprint::from_params(params)?,
             prompt: Prompt::parse(params.get("prompt")?.unwrap_or_default())?,
             max_age,
             login_hint: params

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dpop::{Confirmation, Thumbprint};
 use super::ids::{ClientId, FamilyId, SessionId};
 use super::issuer::Issuer;
 use super::scope::{self, Scope};
@@ -252,4 +253,14 @@ pub struct AccessTokenClaims {
     /// Ours: the family it was given with, so that revoking the family closes our own endpoints to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family: Option<FamilyId>,
+    /// The key that whoever sends it has to prove (RFC 9449 section 6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+}
+
+impl AccessTokenClaims {
+    /// The key that the token is bound to.
+    pub fn key(&self) -> Option<&Thumbprint> {
+        self.cnf.as_ref().map(|confirmation| &confirmation.jkt)
+    }
 }

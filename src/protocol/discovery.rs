@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claims::Profile;
+use super::client_assertion::AssertionAlgorithm;
 use super::client_auth::ClientAuthMethod;
+use super::dpop;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::locale::Locale;
@@ -25,6 +27,10 @@ pub mod path {
     pub const PAR: &str = "/par";
     /// The token endpoint.
     pub const TOKEN: &str = "/token";
+    /// The device authorization endpoint (RFC 8628 section 3.1).
+    pub const DEVICE_AUTHORIZATION: &str = "/device_authorization";
+    /// Where people go with a device's code (RFC 8628 section 3.2).
+    pub const DEVICE: &str = "/device";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
@@ -55,6 +61,7 @@ pub struct Metadata {
     /// Whether every client must push (RFC 9126 section 5).
     pub require_pushed_authorization_requests: bool,
     pub token_endpoint: String,
+    pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
     pub end_session_endpoint: String,
@@ -65,6 +72,9 @@ pub struct Metadata {
     pub subject_types_supported: [&'static str; 2],
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub token_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: [&'static str; 5],
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
@@ -137,6 +147,7 @@ impl Metadata {
             pushed_authorization_request_endpoint: issuer.at(path::PAR),
             require_pushed_authorization_requests,
             token_endpoint: issuer.at(path::TOKEN),
+            device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),
@@ -159,6 +170,8 @@ impl Metadata {
             token_endpoint_auth_methods_supported: ClientAuthMethod::ALL
                 .map(ClientAuthMethod::as_str)
                 .to_vec(),
+            token_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            dpop_signing_alg_values_supported: dpop::ALGORITHM_NAMES,
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],

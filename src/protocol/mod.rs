@@ -3,9 +3,13 @@
 
 pub mod authorize;
 pub mod claims;
+pub mod client_assertion;
 pub mod client_auth;
+pub mod device;
 pub mod discovery;
+pub mod dpop;
 pub mod error;
+pub mod foreign_jwt;
 pub mod ids;
 pub mod issuer;
 pub mod jwk;

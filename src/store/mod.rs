@@ -11,6 +11,7 @@ mod clients;
 mod codes;
 mod connect;
 mod consents;
+mod device_codes;
 mod error;
 mod families;
 mod linking;

@@ -14,6 +14,8 @@ const KEYS_KEPT: i64 = 90 * DAY;
 pub struct Swept {
     /// Authorization codes.
     pub codes: u64,
+    /// Device codes.
+    pub device_codes: u64,
     /// Token families.
     pub families: u64,
     /// Sessions.
@@ -36,6 +38,7 @@ impl Swept {
     /// The rows of all tables.
     pub const fn total(&self) -> u64 {
         self.codes
+            + self.device_codes
             + self.families
             + self.sessions
             + self.pending_requests
@@ -57,6 +60,14 @@ impl Store {
             .delete_in_batches(
                 "DELETE FROM authorization_code WHERE code_hash IN
                      (SELECT code_hash FROM authorization_code WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        let device_codes = self
+            .delete_in_batches(
+                "DELETE FROM device_code WHERE device_code_hash IN
+                     (SELECT device_code_hash FROM device_code WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
                 ended,
                 batch,
             )
@@ -84,6 +95,7 @@ impl Store {
                      (SELECT id FROM session WHERE kept_until <= $1
                         AND NOT EXISTS (SELECT 1 FROM token_family WHERE session_id = session.id)
                         AND NOT EXISTS (SELECT 1 FROM authorization_code WHERE session_id = session.id)
+                        AND NOT EXISTS (SELECT 1 FROM device_code WHERE session_id = session.id)
                       ORDER BY kept_until LIMIT $2)",
                 ended,
                 batch,
@@ -144,6 +156,7 @@ impl Store {
             .await?;
         Ok(Swept {
             codes,
+            device_codes,
             families: expired_families + revoked_families,
             sessions,
             pending_requests,

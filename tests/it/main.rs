@@ -15,6 +15,8 @@ mod before_login;
 #[cfg(test)]
 mod breaker;
 #[cfg(test)]
+mod client_assertion;
+#[cfg(test)]
 mod client_auth;
 #[cfg(test)]
 mod client_authentication;
@@ -33,11 +35,19 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod dpop;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod fapi;
+#[cfg(test)]
+mod fetch;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]

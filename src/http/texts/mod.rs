@@ -129,6 +129,22 @@ pub struct Texts {
     pub error_closed_what: &'static str,
     pub error_link: &'static str,
     pub error_link_what: &'static str,
+
+    pub device_title: &'static str,
+    pub device_enter: &'static str,
+    pub device_hint: &'static str,
+    pub device_unknown: &'static str,
+    pub device_too_many: &'static str,
+    pub device_confirm_title: With,
+    pub device_shows: &'static str,
+    pub device_yours: &'static str,
+    pub device_allow: &'static str,
+    pub device_done: &'static str,
+    pub device_done_text: &'static str,
+    pub device_denied: &'static str,
+    pub device_denied_text: &'static str,
+    pub error_device: &'static str,
+    pub error_device_what: &'static str,
 }
 
 impl Texts {

@@ -1,6 +1,7 @@
 //! What an administrator writes, and what they are told about it.
 
 mod client_claims;
+mod client_keys;
 mod clients;
 mod examples;
 mod robustness;

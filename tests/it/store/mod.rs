@@ -5,6 +5,7 @@ mod checks;
 mod clients;
 mod codes;
 mod consents;
+mod device_codes;
 mod families;
 mod linking;
 mod pending_requests;
@@ -180,6 +181,7 @@ fn code_in(
             redirect_uri: "https://app.example.org/cb".to_owned(),
             redirect_uri_was_sent: true,
             code_challenge: None,
+            dpop_jkt: None,
             account_id: account.clone(),
             authentication: authentication.clone(),
             scope: Scope::parse("openid").unwrap(),
@@ -204,6 +206,7 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         rotated_at: NOW,
         expires_at: NOW + 30 * 24 * 3600,
         revoked_at: None,
+        jkt: None,
     }
 }
 
