@@ -12,6 +12,7 @@ use crate::protocol::secret::Secret;
 use crate::store::Redemption;
 
 use super::Grants;
+use super::family::Agreed;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -61,11 +62,14 @@ impl AuthorizationCodeRequest {
         let (family, account) = grants
             .family_of(
                 client,
-                code.family_id,
-                &grant.account_id,
-                grant.authentication,
-                &grant.scope,
                 key,
+                Agreed {
+                    family_id: code.family_id,
+                    account_id: &grant.account_id,
+                    authentication: grant.authentication,
+                    scope: &grant.scope,
+                    claims: grant.claims,
+                },
             )
             .await?;
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two

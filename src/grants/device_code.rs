@@ -8,6 +8,7 @@ use crate::model::client::Client;
 use crate::model::device_code::{self, DeviceCode};
 use crate::model::throttle;
 use crate::protocol::authorize::invalid_scope;
+use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::device::UserCode;
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -19,6 +20,7 @@ use crate::protocol::token::GrantType;
 use crate::store::Redemption;
 
 use super::Grants;
+use super::family::Agreed;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -140,11 +142,14 @@ impl DeviceCodeRequest {
         let (family, account) = grants
             .family_of(
                 client,
-                code.family_id.clone(),
-                &approval.account_id,
-                approval.authentication.clone(),
-                &code.scope,
                 key,
+                Agreed {
+                    family_id: code.family_id.clone(),
+                    account_id: &approval.account_id,
+                    authentication: approval.authentication.clone(),
+                    scope: &code.scope,
+                    claims: ClaimsRequest::default(),
+                },
             )
             .await?;
         let cap = grants.families_per_client;

@@ -16,6 +16,7 @@ use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
+use crate::model::scopes::Scopes;
 use crate::model::session::{Authentication, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
@@ -73,6 +74,8 @@ pub struct Grants {
     pub rechecks: Rechecks,
     /// The keys of clients that sign.
     pub client_keys: ClientKeys,
+    /// Which scope opens which claims.
+    pub scopes: Scopes,
     /// What is counted.
     pub metrics: Metrics,
 }

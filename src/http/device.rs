@@ -208,6 +208,7 @@ async fn ask(
         scopes: consent::describe_all(
             texts,
             &Upstreams::from_ref(&state),
+            &open.flow.scopes,
             &open.pending.request.scope,
         ),
         form_token: form::token(&Secrets::from_ref(&state), &about)?,

@@ -228,7 +228,9 @@ pub(super) async fn page(
     let upstreams = Upstreams::from_ref(state);
     let taken = account::taken_upstreams(open).await?;
     let allowed: Vec<&Upstream> = upstreams
-        .allowed(|id| open.client.allows_upstream(id) && !taken.contains(id))
+        .allowed(|id| {
+            open.client.allows_upstream(id) && open.may_satisfy(id) && !taken.contains(id)
+        })
         .collect();
     let offered: Vec<(&Upstream, LoginMethod)> = allowed
         .iter()

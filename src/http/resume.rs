@@ -9,12 +9,13 @@ use cookie::Cookie;
 
 use crate::clock::SKEW;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
+use crate::model::acr::WantedAcr;
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, OWN_CLIENT_ID};
 use crate::model::pushed_request::Spent;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::ClientId;
+use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::pushed;
@@ -138,6 +139,12 @@ impl OpenFlow {
             && expected
                 .zip(here)
                 .is_some_and(|(expected, here)| expected.as_str() != here.account.subject.as_str())
+    }
+
+    /// Whether a login at `upstream` may prove what the request cannot do without.
+    pub(super) fn may_satisfy(&self, upstream: &UpstreamId) -> bool {
+        let wanted = WantedAcr::of(&self.pending.request).filter(|wanted| wanted.essential);
+        wanted.is_none_or(|wanted| self.flow.acr.may_satisfy(upstream, &wanted))
     }
 
     /// What comes next.
@@ -283,6 +290,8 @@ async fn decide(
         logged_in,
         subject: subject.as_ref(),
         consent: consent.as_ref(),
+        scopes: &flow.scopes,
+        acr: &flow.acr,
         now: flow.clock.now(),
     }))
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
-use crate::protocol::claims::Profile;
+use crate::protocol::claims::{Profile, SUBJECT};
+use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::device::UserCode;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, Subject};
@@ -121,6 +122,10 @@ impl PendingAuthorization {
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
         client.require_response_type(request.response_type, &granted)?;
+        if !granted.contains(scope::OPENID) {
+            // OpenID Connect's (Core section 5.5); `acr_values` are plain OAuth's, too (RFC 9470 section 4).
+            request.claims = ClaimsRequest::default();
+        }
         request.scope = granted;
         request.max_age = match (request.max_age, client.default_max_age) {
             (Some(asked), Some(default)) => Some(asked.min(default)),
@@ -140,6 +145,20 @@ impl PendingAuthorization {
             unconfirmed: None,
             pushed: None,
         })
+    }
+
+    /// Whether the answer may be about this person: whom a hint names, and whom the claim `sub` names if the request asks for
+    /// it by value (Core sections 3.1.2.2 and 5.5.1).
+    pub fn expects(&self, subject: &Subject) -> bool {
+        let hinted = self.expected_subject.as_ref();
+        let claims = &self.request.claims;
+        let asked = [&claims.id_token, &claims.userinfo];
+        let name = Value::from(subject.as_str());
+        hinted.is_none_or(|expected| expected == subject)
+            && asked
+                .into_iter()
+                .filter_map(|claims| claims.get(SUBJECT))
+                .all(|wanted| wanted.admits(&name))
     }
 
     /// Whether the request must be answered without showing anything.

@@ -21,7 +21,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
 
 use super::account::Account;
-use super::client_claims::{self, About, ClientClaims};
+use super::client_claims::{About, ClientClaims};
 use super::session::Authentication;
 
 /// When a client's users are asked for consent.
@@ -392,19 +392,6 @@ impl Client {
             profile: &account.profile,
             upstream: &authentication.upstream,
         })
-    }
-
-    /// What userinfo tells this client about the person: the claims that `granted` opens, and its own in their place.
-    pub fn claims_within(
-        &self,
-        granted: &Scope,
-        subject: &Subject,
-        account: &Account,
-        authentication: &Authentication,
-    ) -> BTreeMap<String, Value> {
-        let opened = account.profile.within(granted).claims();
-        let own = self.claims_about(subject, account, authentication);
-        client_claims::lay_over(opened, own)
     }
 
     /// Refuses an answer that the client is not registered for, or whose ID token needs a scope that it does not get.

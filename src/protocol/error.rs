@@ -31,6 +31,9 @@ pub enum ErrorCode {
     ConsentRequired,
     /// `prompt=none`, and the person would have to choose an account (OpenID Connect Core section 3.1.2.6).
     AccountSelectionRequired,
+    /// The login does not meet what the request calls essential (OpenID Connect Core Unmet Authentication Requirements
+    /// section 2).
+    UnmetAuthenticationRequirements,
     /// The `request` parameter is not supported (OpenID Connect Core section 6.1).
     RequestNotSupported,
     /// The `request_uri` leads to no request (RFC 9101 section 7).
@@ -77,6 +80,7 @@ impl ErrorCode {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::AccountSelectionRequired => "account_selection_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::InvalidRequestUri => "invalid_request_uri",
             Self::RequestUriNotSupported => "request_uri_not_supported",

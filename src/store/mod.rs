@@ -23,6 +23,7 @@ mod sessions;
 mod signing_keys;
 mod spent_ids;
 mod sweep;
+mod throttle_aliases;
 mod throttles;
 mod vault_entries;
 

@@ -8,6 +8,8 @@ const DAY: i64 = 24 * 60 * 60;
 const KEPT: i64 = DAY;
 /// A key that left the JWKS stays so long, for an administrator to see.
 const KEYS_KEPT: i64 = 90 * DAY;
+/// A name that nobody logs in with is forgotten after so long.
+const NAMES_KEPT: i64 = 400 * DAY;
 
 /// How many rows a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Swept {
     pub pushed_requests: u64,
     /// Throttle windows.
     pub throttles: u64,
+    /// Names that led to a person.
+    pub throttle_aliases: u64,
     /// Signing keys.
     pub signing_keys: u64,
     /// Upstream tokens.
@@ -44,6 +48,7 @@ impl Swept {
             + self.pending_requests
             + self.pushed_requests
             + self.throttles
+            + self.throttle_aliases
             + self.signing_keys
             + self.vault_entries
             + self.spent_ids
@@ -127,6 +132,15 @@ impl Store {
                 batch,
             )
             .await?;
+        let throttle_aliases = self
+            .delete_in_batches(
+                "DELETE FROM throttle_alias WHERE bucket_hash IN
+                     (SELECT bucket_hash FROM throttle_alias WHERE seen_at <= $1 ORDER BY seen_at LIMIT $2)
+                   AND seen_at <= $1",
+                now.saturating_sub(NAMES_KEPT),
+                batch,
+            )
+            .await?;
         // At once: nobody can ask for them any more.
         let vault_entries = self
             .delete_in_batches(
@@ -162,6 +176,7 @@ impl Store {
             pending_requests,
             pushed_requests,
             throttles,
+            throttle_aliases,
             signing_keys,
             vault_entries,
             spent_ids,

@@ -68,7 +68,8 @@ async fn both_documents_say_this_and_no_more() {
         ],
         "ui_locales_supported": ["en", "fr", "zh-Hant", "zh-Hans"],
         "authorization_response_iss_parameter_supported": true,
-        "claims_parameter_supported": false,
+        "display_values_supported": ["page", "popup", "touch"],
+        "claims_parameter_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     });

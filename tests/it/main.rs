@@ -16,6 +16,7 @@ mod before_login;
 mod breaker;
 #[cfg(test)]
 mod client_assertion;
+mod claims_parameter;
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
@@ -101,6 +102,8 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod sign_off;
 #[cfg(test)]
 mod simulator;
@@ -108,6 +111,7 @@ mod simulator;
 mod single_sign_on;
 #[cfg(test)]
 mod specifications;
+mod step_up;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

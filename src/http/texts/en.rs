@@ -44,13 +44,19 @@ pub(super) const TEXTS: Texts = Texts {
     consent_title: |app| format!("{app} asks for your permission"),
     consent_intro: |app| format!("{app} would like to:"),
     scope_openid: "know that it is you",
-    scope_profile: "see your name and user name",
+    scope_profile: "see your name and user name, and what else is in your profile",
     scope_email: "see your email address",
+    scope_address: "see your postal address",
+    scope_phone: "see your phone number",
+    scope_groups: "see the groups that you belong to",
+    scope_membership: "see your membership",
     scope_offline_access: "keep this access when you are not there, until you sign out everywhere",
     scope_upstream: |label| {
         format!("act for you at “{label}”, with everything that you may do there")
     },
     scope_other: |scope| format!("use “{scope}”"),
+    claim_name: "see your name",
+    claim_other: |claim| format!("see your “{claim}”"),
     allow: "Allow",
     deny: "Do not allow",
 

@@ -48,13 +48,19 @@ pub(super) const TEXTS: Texts = Texts {
     consent_title: |app| format!("{app} demande votre autorisation"),
     consent_intro: |app| format!("{app} souhaite :"),
     scope_openid: "savoir que c’est vous",
-    scope_profile: "voir votre nom et votre nom d’utilisateur",
+    scope_profile: "voir votre nom et votre nom d’utilisateur, et le reste de votre profil",
     scope_email: "voir votre adresse électronique",
+    scope_address: "voir votre adresse postale",
+    scope_phone: "voir votre numéro de téléphone",
+    scope_groups: "voir les groupes dont vous faites partie",
+    scope_membership: "voir votre adhésion",
     scope_offline_access: "garder cet accès en votre absence, jusqu’à ce que vous vous déconnectiez partout",
     scope_upstream: |label| {
         format!("agir en votre nom auprès de « {label} », avec tout ce que vous pouvez y faire")
     },
     scope_other: |scope| format!("utiliser « {scope} »"),
+    claim_name: "voir votre nom",
+    claim_other: |claim| format!("voir votre « {claim} »"),
     allow: "Autoriser",
     deny: "Ne pas autoriser",
 

@@ -36,13 +36,19 @@ pub(super) const TEXTS: Texts = Texts {
     consent_title: |app| format!("{app} 請求您的許可"),
     consent_intro: |app| format!("{app} 希望："),
     scope_openid: "確認是您本人",
-    scope_profile: "查看您的姓名和使用者名稱",
+    scope_profile: "查看您的姓名和使用者名稱，以及個人資料中的其他內容",
     scope_email: "查看您的電子郵件地址",
+    scope_address: "查看您的郵寄地址",
+    scope_phone: "查看您的電話號碼",
+    scope_groups: "查看您所屬的群組",
+    scope_membership: "查看您的會籍",
     scope_offline_access: "在您不在時保留此存取權，直到您從所有地方登出",
     scope_upstream: |label| {
         format!("在「{label}」中代表您操作，並可執行您在那裡有權進行的一切操作")
     },
     scope_other: |scope| format!("使用「{scope}」"),
+    claim_name: "查看您的姓名",
+    claim_other: |claim| format!("查看您的「{claim}」"),
     allow: "允許",
     deny: "不允許",
 
