@@ -307,14 +307,14 @@ pub struct AccessTokenClaims {
 }
 
 impl AccessTokenClaims {
-    /// The client that the token's family began with.
-    pub fn family_client(&self) -> &ClientId {
-        self.family_client.as_ref().unwrap_or(&self.client_id)
-    }
-
     /// The key that the token is bound to.
     pub fn key(&self) -> Option<&Thumbprint> {
         self.cnf.as_ref().map(|confirmation| &confirmation.jkt)
+    }
+
+    /// The client that the token's family began with.
+    pub fn family_client(&self) -> &ClientId {
+        self.family_client.as_ref().unwrap_or(&self.client_id)
     }
 }
 
