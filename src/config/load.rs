@@ -10,8 +10,8 @@ use super::document::{Document, Environment, OVERRIDES};
 use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
-    Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log, login,
-    outbound, par, section, server, upstream_apis, upstreams,
+    Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log,
+    login, outbound, par, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;

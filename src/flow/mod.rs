@@ -8,8 +8,10 @@ pub mod errand;
 pub mod issue;
 pub mod login;
 pub mod logout;
+pub mod request_object;
 
 use crate::clock::{Clock, UnixTime};
+use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
 use crate::model::account::Account;
 use crate::model::authorization::PendingAuthorization;
@@ -48,6 +50,10 @@ pub struct Flow {
     pub vault: Vault,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
+    /// The keys of clients that sign their requests.
+    pub client_keys: ClientKeys,
+    /// Requests that stand elsewhere.
+    pub request_uris: RequestUris,
     /// What is counted.
     pub metrics: Metrics,
 }

@@ -168,7 +168,16 @@ impl Endpoint {
                 OAuthError::invalid_request(text),
             ));
         }
-        let pending = self.hold(params, &client)?;
+        let params = match self.unpack(&client, params).await {
+            Ok(params) => params,
+            // Nothing of the object counts yet: the error goes where a plain request would have it go (T5).
+            Err(error) => {
+                let return_to = client.return_to(&asked, &self.issuer);
+                let return_to = return_to.map_err(AuthorizeError::Page)?;
+                return Err(AuthorizeError::Return(return_to, error));
+            }
+        };
+        let pending = self.hold(&params, &client)?;
         Ok((client, pending))
     }
 
@@ -223,6 +232,15 @@ impl Endpoint {
             ))
         })?;
         Ok(stored.client)
+    }
+
+    /// The parameters that count: those of the request object, if the request has one.
+    pub(super) async fn unpack(
+        &self,
+        client: &Client,
+        params: &Params,
+    ) -> Result<Params, OAuthError> {
+        self.flow.unpack(client, params).await
     }
 
     /// Holds a whole request against its client.

@@ -79,6 +79,8 @@ impl Endpoint {
             .authenticate_client(&credentials, address)
             .await?;
         let params = pushed::pushed_params(&sent, &client.client_id)?;
+        // RFC 9126 section 3: what is kept is what the object holds; it is proven now.
+        let params = self.authorize.unpack(&client, &params).await?;
         self.authorize
             .hold(&params, &client)
             .map_err(AuthorizeError::into_inner)?;
@@ -143,7 +145,8 @@ impl IntoResponse for ParError {
         match self {
             Self::Refused(error) => TokenError(error).into_response(),
             Self::TooMany => {
-                let text = "too many requests from this address that led to no login; try again later";
+                let text =
+                    "too many requests from this address that led to no login; try again later";
                 let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text);
                 let mut response = TokenError(error).into_response();
                 *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;

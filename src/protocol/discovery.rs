@@ -11,6 +11,7 @@ use super::client_auth::ClientAuthMethod;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::locale::Locale;
+use super::request_object::RequestObjectAlgorithm;
 use super::response::{ResponseMode, ResponseType};
 use super::token::GrantType;
 
@@ -76,8 +77,9 @@ pub struct Metadata {
     pub authorization_response_iss_parameter_supported: bool,
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
-    /// Said aloud, for its default is true (Discovery section 3).
     pub request_uri_parameter_supported: bool,
+    pub require_request_uri_registration: bool,
+    pub request_object_signing_alg_values_supported: [&'static str; 6],
 }
 
 /// What the configuration turns on.
@@ -169,8 +171,10 @@ impl Metadata {
             ui_locales_supported: Locale::ALL.map(Locale::tag).to_vec(),
             authorization_response_iss_parameter_supported: true,
             claims_parameter_supported: false,
-            request_parameter_supported: false,
-            request_uri_parameter_supported: false,
+            request_parameter_supported: true,
+            request_uri_parameter_supported: true,
+            require_request_uri_registration: true,
+            request_object_signing_alg_values_supported: RequestObjectAlgorithm::NAMES,
         }
     }
 }

@@ -82,7 +82,10 @@ mod tests {
         let request = params(&[("client_id", "a"), ("request_uri", &ours), ("state", "x")]);
         let read = PushedReference::read(&request).unwrap().unwrap();
         assert_eq!((read.client_id.as_str(), read.random), ("a", "abc"));
-        for other in ["https://app.example.org/request", "URN:ietf:params:oauth:request_uri:a"] {
+        for other in [
+            "https://app.example.org/request",
+            "URN:ietf:params:oauth:request_uri:a",
+        ] {
             let request = params(&[("client_id", "a"), ("request_uri", other)]);
             assert!(PushedReference::read(&request).unwrap().is_none());
         }
@@ -90,9 +93,22 @@ mod tests {
         for bad in [
             vec![("request_uri", ours.as_str())],
             vec![("client_id", "a"), ("request_uri", &long)],
-            vec![("client_id", "a"), ("request_uri", &ours), ("request", "e30.e30.AA")],
-            vec![("client_id", "a"), ("request_uri", &ours), ("request_uri", &ours)],
-            vec![("client_id", "a"), ("request_uri", &ours), ("state", "x"), ("state", "x")],
+            vec![
+                ("client_id", "a"),
+                ("request_uri", &ours),
+                ("request", "e30.e30.AA"),
+            ],
+            vec![
+                ("client_id", "a"),
+                ("request_uri", &ours),
+                ("request_uri", &ours),
+            ],
+            vec![
+                ("client_id", "a"),
+                ("request_uri", &ours),
+                ("state", "x"),
+                ("state", "x"),
+            ],
         ] {
             assert!(PushedReference::read(&params(&bad)).is_err(), "{bad:?}");
         }
@@ -107,6 +123,9 @@ mod tests {
             ("scope", "openid"),
         ]);
         let request = pushed_params(&sent, &ClientId::new("app")).unwrap();
-        assert_eq!(request, params(&[("client_id", "app"), ("scope", "openid")]));
+        assert_eq!(
+            request,
+            params(&[("client_id", "app"), ("scope", "openid")])
+        );
     }
 }

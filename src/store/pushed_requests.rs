@@ -51,13 +51,12 @@ impl Store {
     /// Spends the request for the flow that is about to be answered. Of several flows one wins; that one may be answered
     /// again, for its answer may have been lost.
     pub async fn spend_pushed_request(&self, taken_up: &TakenUp) -> Result<Spent, StoreError> {
-        let spent = sqlx::query(
-            "UPDATE pushed_request SET flow = $2 WHERE uri_hash = $1 AND flow IS NULL",
-        )
-        .bind(&taken_up.uri_hash)
-        .bind(&taken_up.flow)
-        .execute(&self.writes)
-        .await?;
+        let spent =
+            sqlx::query("UPDATE pushed_request SET flow = $2 WHERE uri_hash = $1 AND flow IS NULL")
+                .bind(&taken_up.uri_hash)
+                .bind(&taken_up.flow)
+                .execute(&self.writes)
+                .await?;
         if spent.rows_affected() == 1 {
             return Ok(Spent::Now);
         }

@@ -63,8 +63,10 @@ async fn both_documents_say_this_and_no_more() {
         "ui_locales_supported": ["en", "fr", "zh-Hant", "zh-Hans"],
         "authorization_response_iss_parameter_supported": true,
         "claims_parameter_supported": false,
-        "request_parameter_supported": false,
-        "request_uri_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_uri_parameter_supported": true,
+        "require_request_uri_registration": true,
+        "request_object_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "none"],
     });
     for path in [
         "/.well-known/openid-configuration",

@@ -77,14 +77,20 @@ async fn a_wrong_request_is_refused_when_it_is_pushed() {
     let server = TestServer::start().await;
     let long = "x".repeat(3000);
     for (changes, code) in [
-        (vec![("redirect_uri", "https://evil.example/")], "invalid_request"),
+        (
+            vec![("redirect_uri", "https://evil.example/")],
+            "invalid_request",
+        ),
         (
             vec![("redirect_uri", "https://spa.example.org/callback?more=1")],
             "invalid_request",
         ),
         // Two are registered.
         (vec![("redirect_uri", "")], "invalid_request"),
-        (vec![("response_type", "token")], "unsupported_response_type"),
+        (
+            vec![("response_type", "token")],
+            "unsupported_response_type",
+        ),
         (vec![("response_type", "")], "invalid_request"),
         (vec![("code_challenge", "")], "invalid_request"),
         (vec![("code_challenge_method", "plain")], "invalid_request"),
@@ -107,7 +113,10 @@ async fn a_wrong_request_is_refused_when_it_is_pushed() {
     }
     let twice = format!(
         "{}&client_id=spa",
-        Url::parse(&server.authorize_url("spa", &[])).unwrap().query().unwrap()
+        Url::parse(&server.authorize_url("spa", &[]))
+            .unwrap()
+            .query()
+            .unwrap()
     );
     for body in [
         twice.clone(),
@@ -251,33 +260,57 @@ async fn a_refusal_spends_the_request() {
 #[tokio::test]
 async fn a_client_that_must_push_is_refused_without() {
     let server = TestServer::start_with(must_push).await;
-    let plain = Browser::new().open(server.authorize_url("pushing", &[])).await;
+    let plain = Browser::new()
+        .open(server.authorize_url("pushing", &[]))
+        .await;
     assert_eq!(plain.answer()["error"], "invalid_request");
     assert_eq!(plain.answer()["state"], "the-state");
     // T5: not to an address that is not registered.
     let evil = [("redirect_uri", "https://evil.example/")];
-    let page = Browser::new().open(server.authorize_url("pushing", &evil)).await;
+    let page = Browser::new()
+        .open(server.authorize_url("pushing", &evil))
+        .await;
     assert_dead_end(&page, "redirect_uri");
     let url = pushed(&server, "pushing", &[]).await;
     assert!(Browser::new().open(&url).await.is_login());
-    assert!(Browser::new().open(server.authorize_url("spa", &[])).await.is_login());
+    assert!(
+        Browser::new()
+            .open(server.authorize_url("spa", &[]))
+            .await
+            .is_login()
+    );
 
     let all = TestServer::start_with(|setup| {
-        setup.sections.push_str("\n[par]\nrequired = true\nlifetime = \"10s\"\n");
+        setup
+            .sections
+            .push_str("\n[par]\nrequired = true\nlifetime = \"10s\"\n");
     })
     .await;
     let plain = Browser::new().open(all.authorize_url("spa", &[])).await;
     assert_eq!(plain.answer()["error"], "invalid_request");
     let form = Url::parse(&all.authorize_url("spa", &[])).unwrap();
     let form: Vec<_> = form.query_pairs().into_owned().collect();
-    let by_post = http_client().post(all.url("/authorize")).form(&form).send().await.unwrap();
+    let by_post = http_client()
+        .post(all.url("/authorize"))
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(by_post.status(), 303);
-    assert!(by_post.headers()["location"].to_str().unwrap().contains("error=invalid_request"));
+    assert!(
+        by_post.headers()["location"]
+            .to_str()
+            .unwrap()
+            .contains("error=invalid_request")
+    );
     let answer = all.push("spa", &[]).await;
     assert_eq!(answer.body["expires_in"], 10);
     for (server, required) in [(&server, false), (&all, true)] {
         let metadata = discovery(server).await;
-        assert_eq!(metadata.body["require_pushed_authorization_requests"], required);
+        assert_eq!(
+            metadata.body["require_pushed_authorization_requests"],
+            required
+        );
         assert_eq!(
             metadata.text("pushed_authorization_request_endpoint"),
             server.url("/par")
@@ -295,11 +328,22 @@ async fn discovery(server: &TestServer) -> Answer {
 async fn a_request_uri_may_be_posted_to_the_authorization_endpoint() {
     let server = TestServer::start().await;
     let answer = server.push("spa", &[]).await;
-    let form = [("client_id", "spa"), ("request_uri", answer.text("request_uri"))];
-    let posted = http_client().post(server.url("/authorize")).form(&form).send().await.unwrap();
+    let form = [
+        ("client_id", "spa"),
+        ("request_uri", answer.text("request_uri")),
+    ];
+    let posted = http_client()
+        .post(server.url("/authorize"))
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(posted.status(), 303);
     let location = posted.headers()["location"].to_str().unwrap();
-    assert!(location.starts_with("/authorize/resume?flow="), "{location}");
+    assert!(
+        location.starts_with("/authorize/resume?flow="),
+        "{location}"
+    );
 }
 
 /// Strangers cannot fill the database in the name of a public client; those who log in take themselves off the count.
@@ -332,8 +376,14 @@ async fn an_address_has_only_so_many_requests_that_led_to_no_login() {
 #[tokio::test]
 async fn a_pushed_request_is_sealed_and_its_uri_hashed() {
     let server = TestServer::start().await;
-    let answer = server.push("spa", &[("login_hint", "jo.smith@example.org")]).await;
-    let random = answer.text("request_uri").strip_prefix(PREFIX).unwrap().to_owned();
+    let answer = server
+        .push("spa", &[("login_hint", "jo.smith@example.org")])
+        .await;
+    let random = answer
+        .text("request_uri")
+        .strip_prefix(PREFIX)
+        .unwrap()
+        .to_owned();
     let pool = server.database.pool().await;
     let row: (String, String) = sqlx::query_as("SELECT uri_hash, sealed FROM pushed_request")
         .fetch_one(&pool)
@@ -350,8 +400,14 @@ async fn a_request_pushed_to_one_node_is_used_at_another() {
     let node = server.add_node().await;
     let url = pushed(&server, "spa", &[]).await;
     let mut browser = Browser::new();
-    let page = browser.open(crate::harness::steps::at_node(node, &url)).await;
+    let page = browser
+        .open(crate::harness::steps::at_node(node, &url))
+        .await;
     assert!(page.is_login(), "{page:?}");
-    let methods = http_client().request(Method::PUT, server.url("/par")).send().await.unwrap();
+    let methods = http_client()
+        .request(Method::PUT, server.url("/par"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(methods.status(), 405);
 }
