@@ -26,17 +26,19 @@ use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
+use crate::model::acr::AcrPolicies;
+use crate::model::scopes::Scopes;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
-use crate::protocol::claims::scope_of;
 use crate::protocol::discovery::{Metadata, Supported};
 use crate::protocol::error::BoxError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
-use crate::protocol::scope;
+use crate::protocol::scope::{self, Scope};
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use crate::tokens::possession::{Possession, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
@@ -207,6 +209,10 @@ impl App {
         });
         let fetcher = fetcher(&config, &clock)?;
         let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
+        let scopes = Scopes::new(config.scopes.clone());
+        let policies = config.upstreams.iter();
+        let policies = policies.map(|each| (each.id.clone(), each.acr.clone()));
+        let acr = AcrPolicies::new(policies.collect());
         let flow = Flow {
             client_keys: client_keys.clone(),
             request_uris: RequestUris::new(fetcher, clock.clone()),
@@ -220,6 +226,8 @@ impl App {
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
             vault: vault.clone(),
             rechecks: rechecks.clone(),
+            scopes: scopes.clone(),
+            acr: acr.clone(),
             metrics: metrics.clone(),
         };
         let grants = Grants {
@@ -232,17 +240,33 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            device_code_lifetime: config.lifetimes.device_code,
             mint: mint.clone(),
             access_tokens: access_tokens.clone(),
             upstreams: upstreams.clone(),
             vault,
             rechecks,
             client_keys,
+            scopes: scopes.clone(),
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
-        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
+        let metadata = Metadata::new(
+            &config.issuer,
+            supported(&config, &upstreams, &scopes, &acr),
+        );
+        let possession = Possession {
+            store: store.clone(),
+            secrets: flow.secrets.clone(),
+            clock: clock.clone(),
+            issuer: config.issuer.clone(),
+            policy: ProofPolicy {
+                require_nonce: config.dpop.require_nonce,
+                window: config.dpop.window,
+            },
+        };
         let state = HttpState::new(HttpParts {
+            possession,
             gateway,
             flow,
             grants,
@@ -325,7 +349,12 @@ pub async fn open_database(config: &Config) -> Result<Store, AppError> {
 }
 
 /// What the configuration turns on, for discovery.
-fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
+fn supported(
+    config: &Config,
+    upstreams: &Upstreams,
+    opened_by: &Scopes,
+    acr: &AcrPolicies,
+) -> Supported {
     let clients = || config.clients.iter().map(|written| &written.client);
     let types = clients().flat_map(|client| client.response_types.iter().copied());
     let mut response_types: BTreeSet<ResponseType> = types.collect();
@@ -336,13 +365,15 @@ fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
     let scopes = supported_scopes(config);
     let told = upstreams.allowed(|_| true).flat_map(|each| &each.claims);
     // A claim that no client may ask for is not on.
-    let opened = |claim: &&String| scopes.iter().any(|scope| scope == scope_of(claim));
+    let all = Scope::parse(&scopes.join(" ")).unwrap_or_default();
+    let opened = |claim: &&String| opened_by.open(&all, claim);
     let named = clients().flat_map(|client| client.claims.names());
     let claims = told.filter(opened).chain(named).cloned().collect();
     Supported {
         algorithms: config.keys.algorithms.clone(),
         scopes,
         response_types,
+        acr_values: acr.all(),
         claims,
         require_pushed_authorization_requests: config.par.required,
     }

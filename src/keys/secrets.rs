@@ -44,10 +44,16 @@ pub enum Purpose {
     ClientSecretKey,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
     PushedRequest,
+    /// The hash under which a device code is stored.
+    DeviceCode,
+    /// The hash that finds a device code by what the person types.
+    UserCode,
+    /// The nonces that proofs of possession answer.
+    DpopNonce,
 }
 
 impl Purpose {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -63,6 +69,9 @@ impl Purpose {
         Self::PairwiseSubject,
         Self::ClientSecretKey,
         Self::PushedRequest,
+        Self::DeviceCode,
+        Self::UserCode,
+        Self::DpopNonce,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -83,6 +92,9 @@ impl Purpose {
             Self::PairwiseSubject => "pairwise-subject",
             Self::ClientSecretKey => "client-secret-key",
             Self::PushedRequest => "pushed-request",
+            Self::DeviceCode => "device-code",
+            Self::UserCode => "user-code",
+            Self::DpopNonce => "dpop-nonce",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
@@ -21,7 +22,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
 
 use super::account::Account;
-use super::client_claims::{self, About, ClientClaims};
+use super::client_claims::{About, ClientClaims};
 use super::session::Authentication;
 
 /// When a client's users are asked for consent.
@@ -97,6 +98,9 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// Whether it gets access tokens that are bound to a key alone (RFC 9449 section 5.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether it must push its authorization requests (RFC 9126 section 6).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
@@ -267,6 +271,7 @@ impl Client {
             upstreams: None,
             consent: ConsentPolicy::default(),
             require_pkce: false,
+            dpop_bound_access_tokens: false,
             require_pushed_authorization_requests: false,
             claims: ClientClaims::default(),
             subject_type: SubjectType::default(),
@@ -291,6 +296,22 @@ impl Client {
         })
     }
 
+    /// The client as the pages see it while somebody logs in for a device of its: the flow ends at a page of ours, and the
+    /// answer goes where the device asks for it. Who may use it stays as it is.
+    pub fn at_device_page(self, issuer: &Issuer) -> Result<Self, OAuthError> {
+        self.require_grant(GrantType::DeviceCode)?;
+        let page = RedirectUri::register(&issuer.at(path::DEVICE));
+        Ok(Self {
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            response_types: code_alone(),
+            // There is no code that somebody could catch on the way, and so no PKCE.
+            token_endpoint_auth_method: ClientAuthMethod::default(),
+            require_pkce: false,
+            ..self
+        })
+    }
+
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
@@ -303,6 +324,18 @@ impl Client {
         self.request_uris
             .iter()
             .any(|registered| place(registered) == place(uri))
+    }
+
+    /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449
+    /// section 5).
+    pub fn binds_refresh_tokens(&self) -> bool {
+        self.is_public()
+    }
+
+    /// Whether each refresh gives another refresh token. Not where a secret and a key stand for the client already: there
+    /// a new one protects nothing, and may be lost on its way (FAPI 2.0 Security Profile section 5.3.2.1).
+    pub fn rotates_refresh_tokens(&self) -> bool {
+        self.is_public() || !self.dpop_bound_access_tokens
     }
 
     /// What pages call the client.
@@ -383,19 +416,6 @@ impl Client {
         })
     }
 
-    /// What userinfo tells this client about the person: the claims that `granted` opens, and its own in their place.
-    pub fn claims_within(
-        &self,
-        granted: &Scope,
-        subject: &Subject,
-        account: &Account,
-        authentication: &Authentication,
-    ) -> BTreeMap<String, Value> {
-        let opened = account.profile.within(granted).claims();
-        let own = self.claims_about(subject, account, authentication);
-        client_claims::lay_over(opened, own)
-    }
-
     /// Refuses an answer that the client is not registered for, or whose ID token needs a scope that it does not get.
     /// Asked when a request comes in, and again when it is answered: the registration may have changed.
     pub fn require_response_type(
@@ -410,6 +430,12 @@ impl Client {
                     "this client is not registered for the response_type {}",
                     response_type.as_str()
                 ),
+            ));
+        }
+        if response_type.returns_access_token() && self.dpop_bound_access_tokens {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "this client gets access tokens for a key alone, which the browser cannot prove",
             ));
         }
         for grant in response_type.grants() {
@@ -463,6 +489,16 @@ impl Client {
                 format!("this client may not ask for the scope {token}"),
             )),
         }
+    }
+
+    /// The same where a person logs in. `offline_access` is ignored, not refused, where no refresh token can follow (OpenID
+    /// Connect Core section 11), and never given to a client that did not ask.
+    pub fn grant_scope(&self, requested: &Scope) -> Result<Scope, OAuthError> {
+        let granted = self.narrow_scope(requested)?;
+        if self.gets_refresh_token() && !requested.is_empty() {
+            return Ok(granted);
+        }
+        Ok(granted.without(scope::OFFLINE_ACCESS))
     }
 
     /// Whether a grant of `granted` comes with a refresh token.

@@ -14,6 +14,7 @@ mod authorize_requests;
 mod before_login;
 #[cfg(test)]
 mod breaker;
+mod claims_parameter;
 #[cfg(test)]
 mod client_assertion;
 #[cfg(test)]
@@ -35,11 +36,17 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod dpop;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod fapi;
 #[cfg(test)]
 mod fetch;
 #[cfg(test)]
@@ -97,6 +104,8 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod sign_off;
 #[cfg(test)]
 mod simulator;
@@ -104,6 +113,7 @@ mod simulator;
 mod single_sign_on;
 #[cfg(test)]
 mod specifications;
+mod step_up;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
