@@ -113,9 +113,7 @@ impl TestServer {
     /// A token request, authenticated as the client is registered.
     pub(crate) async fn token(&self, client_id: &str, parameters: &[(&str, &str)]) -> Answer {
         let request = http_client().post(self.url("/token"));
-        let assertion = self.assertion(client_id);
-        let parameters = with_assertion(parameters, assertion.as_deref());
-        Self::send_as(request, client_id, &parameters).await
+        self.send_as(request, client_id, parameters).await
     }
 
     /// A good authorization request of `client_id`, pushed; `changes` as in [`Self::authorize_url`].
@@ -128,24 +126,13 @@ impl TestServer {
             .filter(|(name, _)| name != "client_id")
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let assertion = self.assertion(client_id);
-        let pairs = with_assertion(&pairs, assertion.as_deref());
-        Self::send_as(http_client().post(self.url("/par")), client_id, &pairs)
+        self.send_as(http_client().post(self.url("/par")), client_id, &pairs)
             .await
-    }
-
-    /// What a client that signs proves itself by.
-    fn assertion(&self, client_id: &str) -> Option<String> {
-        let key = match client_id {
-            "signed" => ClientKey::of_signed(),
-            "shared" => ClientKey::shared(SHARED_SECRET),
-            _ => return None,
-        };
-        Some(key.assertion(self, client_id))
     }
 
     /// Sends a form, authenticated as the client is registered.
     pub(crate) async fn send_as(
+        &self,
         request: reqwest::RequestBuilder,
         client_id: &str,
         parameters: &[(&str, &str)],
@@ -161,8 +148,19 @@ impl TestServer {
                 ]);
                 request
             }
-            // Its assertion stands in the form already.
-            "signed" | "shared" => request,
+            "signed" | "shared" => {
+                let key = match client_id {
+                    "signed" => ClientKey::of_signed(),
+                    _ => ClientKey::shared(SHARED_SECRET),
+                };
+                let assertion = key.assertion(self, client_id);
+                let proof = [
+                    ("client_assertion_type", ASSERTION_TYPE),
+                    ("client_assertion", assertion.as_str()),
+                ];
+                let form: Vec<_> = parameters.into_iter().chain(proof).collect();
+                return answer(request.form(&form)).await;
+            }
             public => {
                 parameters.push(("client_id", public));
                 request
@@ -188,23 +186,6 @@ impl TestServer {
         assert_eq!(tokens.status, 200, "{tokens:?}");
         tokens
     }
-}
-
-fn with_assertion<'a>(
-    parameters: &[(&'a str, &'a str)],
-    assertion: Option<&'a str>,
-) -> Vec<(&'a str, &'a str)> {
-    let proof = assertion.map(|assertion| {
-        [
-            ("client_assertion_type", ASSERTION_TYPE),
-            ("client_assertion", assertion),
-        ]
-    });
-    parameters
-        .iter()
-        .copied()
-        .chain(proof.into_iter().flatten())
-        .collect()
 }
 
 /// Sends a request and reads the answer as JSON, if it is.
