@@ -156,6 +156,8 @@ impl Endpoint {
         if let Some(reference) = PushedReference::read(params).map_err(AuthorizeError::Page)? {
             return self.read_pushed(&reference).await;
         }
+        // Also for the page that says that the client is unknown.
+        prefer_language(params);
         let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;
         let client = self.client(&asked.client_id).await?;
         if self.par.required || client.require_pushed_authorization_requests {
@@ -249,8 +251,7 @@ impl Endpoint {
         params: &Params,
         client: &Client,
     ) -> Result<PendingAuthorization, AuthorizeError> {
-        let locale = params.get("ui_locales").ok().flatten();
-        context::prefer(locale.and_then(Locale::from_ui_locales));
+        prefer_language(params);
         let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;
         let return_to = client
             .return_to(&asked, &self.issuer)
@@ -283,4 +284,10 @@ impl Endpoint {
         }
         Ok(Subject::new(claims.sub))
     }
+}
+
+/// From here on pages speak the language that the request asks for.
+fn prefer_language(params: &Params) {
+    let locale = params.get("ui_locales").ok().flatten();
+    context::prefer(locale.and_then(Locale::from_ui_locales));
 }

@@ -98,7 +98,7 @@ async fn every_endpoint_is_where_it_says() {
         .iter()
         .filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri")
         .collect();
-    assert_eq!(endpoints.len(), 6);
+    assert_eq!(endpoints.len(), 7);
     for (name, url) in endpoints {
         let response = http_client()
             .get(url.as_str().unwrap())

@@ -19,6 +19,7 @@ async fn server_with(site: &Site) -> TestServer {
         )
     };
     let keys = jwks_line(&[&ClientKey::of_signed()]);
+    let both = jwks_line(&[&ClientKey::of_signed(), &ClientKey::new("ES256", "other")]);
     let uris = format!(
         "request_uris = [\"{0}/object\", \"{0}/kept#one\"]\n",
         site.url
@@ -31,7 +32,7 @@ async fn server_with(site: &Site) -> TestServer {
         ) + &more("unsigned", "request_object_signing_alg = \"none\"")
             + &more(
                 "pinned",
-                &format!("{keys}request_object_signing_alg = \"ES256\""),
+                &format!("{both}request_object_signing_alg = \"ES256\""),
             )
             + &more("byref", &format!("{keys}{uris}"))
             + &more("published", &format!("jwks_uri = \"{}/jwks\"", site.url));
