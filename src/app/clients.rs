@@ -2,21 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::clock::{UnixTime, random_token};
+use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::keys::{Purpose, Secrets};
-use crate::model::client::{Client, ClientSecretHash, MADE_SECRET_PREFIX, is_made_secret};
+use crate::model::client::{Client, ClientSecretHash, is_made_secret, made_secret};
 use crate::passwords::{PasswordHash, Passwords, hash_password};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::store::{Store, StoredClient};
 
 use super::AppError;
-
-/// A client secret of full entropy, for `portico client secret`.
-pub fn made_secret() -> Secret {
-    Secret::new(format!("{MADE_SECRET_PREFIX}{}", random_token()))
-}
 
 /// A hash of a secret that nobody knows.
 pub(super) fn stand_in() -> Result<PasswordHash, AppError> {

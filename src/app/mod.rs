@@ -44,7 +44,6 @@ use crate::upstream::{
 use crate::vault::{ServiceShelf, Vault};
 
 pub use certificate::check_certificate;
-pub use clients::made_secret;
 pub use keys::{open_secrets, rotate};
 
 /// Why the server could not be put together or run.

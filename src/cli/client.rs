@@ -2,8 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::app::made_secret;
-use crate::model::client::Client;
+use crate::model::client::{Client, made_secret};
 
 use super::{ConfigFile, database, output};
 

@@ -17,6 +17,7 @@ use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy, SubjectType};
+use crate::model::client_about::ClientAbout;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
@@ -181,6 +182,8 @@ impl ClientConfig {
                 &at.key("upstream_outage"),
                 report,
             ),
+            registered: false,
+            about: ClientAbout::default(),
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })

@@ -43,6 +43,10 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The token is good, and the login behind it is not good enough (RFC 9470 section 3).
     InsufficientUserAuthentication,
+    /// An address for answers cannot be registered (RFC 7591 section 3.2.2).
+    InvalidRedirectUri,
+    /// Something else of a registration cannot (RFC 7591 section 3.2.2).
+    InvalidClientMetadata,
     /// Something of ours failed (RFC 6749 section 4.1.2.1).
     ServerError,
     /// We are overloaded, or what we depend on is away (RFC 6749 section 4.1.2.1).
@@ -71,6 +75,8 @@ impl ErrorCode {
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }

@@ -4,10 +4,12 @@
 pub mod authorize;
 pub mod claims;
 pub mod client_auth;
+pub mod client_metadata;
 pub mod discovery;
 pub mod error;
 pub mod ids;
 pub mod issuer;
+pub mod json;
 pub mod jws;
 pub mod key_bytes;
 pub mod locale;

@@ -1,0 +1,436 @@
+//! What a good registration is (RFC 7591 section 2, OpenID Connect Dynamic Registration section 2), whoever wrote it: a
+//! file of the administrator's, or a request. Each rule tells what is wrong and where; the words around it are its caller's.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::error::ErrorCode;
+use crate::protocol::issuer::is_loopback;
+use crate::protocol::redirect_uri::{RedirectUri, RedirectUriError};
+use crate::protocol::response::ResponseType;
+use crate::protocol::scope::{self, Scope};
+use crate::protocol::token::GrantType;
+
+/// Something wrong with a registration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The metadata, by its name on the wire.
+    pub field: String,
+    /// Which element of a list.
+    pub index: Option<usize>,
+    /// What is wrong with it.
+    pub rule: Rule,
+}
+
+/// A rule that a registration breaks.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rule {
+    /// JSON of another type.
+    #[error("must be {0}")]
+    Type(&'static str),
+    /// A value that is none of those that are on.
+    #[error("is not one of: {0}")]
+    NotOneOf(String),
+    /// More than anybody needs (T48).
+    #[error("must have {0} at the most")]
+    TooMany(&'static str),
+    /// An element that is there already.
+    #[error("stands here twice")]
+    Twice,
+    /// An address that cannot be registered.
+    #[error(transparent)]
+    Uri(#[from] RedirectUriError),
+    /// An address that is no web page.
+    #[error("must begin with https://")]
+    NotWeb,
+    /// No address for answers, and people log in.
+    #[error("is missing: the answers to people's logins have to go somewhere")]
+    NoRedirectUri,
+    /// OpenID Connect Dynamic Registration section 2, `application_type`.
+    #[error("must be https, and not on this machine: with application_type web, tokens go there through the browser")]
+    NotForWeb,
+    /// A private scheme is an app's.
+    #[error("is an app's own scheme, which needs application_type native")]
+    PrivateOfWeb,
+    /// OpenID Connect Dynamic Registration section 2, `application_type`.
+    #[error("must be the app's own scheme, or http on localhost, 127.0.0.1 or [::1], with application_type native; an https address needs application_type web")]
+    NotForNative,
+    /// No grant at all.
+    #[error("is empty")]
+    NoGrant,
+    /// A refresh token comes from no other grant of the client's.
+    #[error("refresh_token alone leads nowhere: refresh tokens come from authorization_code")]
+    RefreshAlone,
+    /// RFC 6749 section 4.4.
+    #[error("client_credentials needs a client that can keep a secret")]
+    CredentialsOfPublic,
+    /// People log in, and no answer may be asked for.
+    #[error("is empty, and people log in")]
+    NoResponseType,
+    /// Answers, and nobody logs in.
+    #[error("is for clients that people log in to, with the grant authorization_code")]
+    ResponseTypeWithoutPeople,
+    /// The table of OpenID Connect Dynamic Registration section 2, `grant_types`.
+    #[error("{0} goes with the grant {1}, which grant_types does not have")]
+    GrantMissing(&'static str, &'static str),
+    /// The same table from its other side (RFC 7591 section 2.1).
+    #[error("has {0}, and no type in response_types goes with it")]
+    GrantUnused(&'static str),
+    /// A negative age.
+    #[error("must be seconds, 0 or more")]
+    Negative,
+    /// A scope that is not one.
+    #[error("{0}")]
+    Scope(String),
+    /// OpenID Connect Core section 11.
+    #[error("offline_access asks for refresh tokens, which need the grant refresh_token")]
+    OfflineWithoutRefresh,
+    /// An ID token needs `openid`.
+    #[error("has no openid, which an ID token needs")]
+    NoOpenId,
+    /// A text that would show as nothing.
+    #[error("is empty; people see it")]
+    EmptyLabel,
+    /// A text too long to show.
+    #[error("must have {MAX_LABEL} characters at the most")]
+    LongLabel,
+    /// A text that would break a page, or turn the text around it.
+    #[error("must not hold control characters")]
+    LabelControls,
+    /// RFC 5646 section 2.1.
+    #[error("has no language tag after the #")]
+    Language,
+    /// OpenID Connect Core section 8.1.
+    #[error("is missing: pairwise subjects are made for one host, and redirect_uris have several, or one on this machine or in an app")]
+    NoSector,
+    /// Nobody is told apart by it.
+    #[error("is for pairwise subjects alone")]
+    SectorOfPublic,
+    /// OpenID Connect Dynamic Registration section 5.
+    #[error("{0}")]
+    Sector(String),
+    /// What Portico does not do, and the client would rely on.
+    #[error("is not supported here; leave it out")]
+    NotSupported,
+    /// What this server allows no client that registers itself.
+    #[error("{0} is not allowed for clients that register themselves here")]
+    NotAllowed(String),
+}
+
+impl Fault {
+    /// About a whole field.
+    pub fn new(field: impl Into<String>, rule: Rule) -> Self {
+        Self {
+            field: field.into(),
+            index: None,
+            rule,
+        }
+    }
+
+    /// About an element of a list.
+    pub fn at(field: impl Into<String>, index: usize, rule: Rule) -> Self {
+        Self {
+            index: Some(index),
+            ..Self::new(field, rule)
+        }
+    }
+
+    /// What RFC 7591 section 3.2.2 calls it.
+    pub fn code(&self) -> ErrorCode {
+        match self.field.as_str() {
+            "redirect_uris" => ErrorCode::InvalidRedirectUri,
+            _ => ErrorCode::InvalidClientMetadata,
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.field)?;
+        if let Some(index) = self.index {
+            write!(f, "[{index}]")?;
+        }
+        write!(f, " {}", self.rule)
+    }
+}
+
+/// The kind of an application (OpenID Connect Dynamic Registration section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationType {
+    /// On a web site.
+    Web,
+    /// On a person's device.
+    Native,
+}
+
+impl ApplicationType {
+    /// The type as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Native => "native",
+        }
+    }
+
+    /// What a client is that does not say: an app, if it has addresses of apps alone; else `web`, the default of the
+    /// specification. RFC 7591 section 3.2.1 lets the server choose, and the answer tells.
+    pub fn settle(written: Option<Self>, redirect_uris: &[RedirectUri]) -> Self {
+        let native = redirect_uris.iter().all(|uri| place(uri) != Place::Web);
+        written.unwrap_or(if native && !redirect_uris.is_empty() {
+            Self::Native
+        } else {
+            Self::Web
+        })
+    }
+}
+
+/// Where an address leads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Web,
+    /// `https` on this machine.
+    LocalWeb,
+    /// `http` on this machine.
+    Loopback,
+    /// A scheme of an app's own.
+    App,
+}
+
+fn place(uri: &RedirectUri) -> Place {
+    let Ok(url) = Url::parse(uri.as_str()) else {
+        return Place::App;
+    };
+    let local = url.host().is_some_and(|host| is_loopback(&host));
+    match url.scheme() {
+        "http" => Place::Loopback,
+        "https" if local => Place::LocalWeb,
+        "https" => Place::Web,
+        _ => Place::App,
+    }
+}
+
+/// What the rules about grants and answers look at.
+pub struct Grants<'a> {
+    /// How it proves who it is.
+    pub method: ClientAuthMethod,
+    /// What it may use.
+    pub grant_types: &'a BTreeSet<GrantType>,
+    /// What it may ask for, if that was written.
+    pub response_types: Option<&'a [ResponseType]>,
+    /// Whether any address for answers was written.
+    pub has_redirect_uris: bool,
+}
+
+impl Grants<'_> {
+    /// Whether people log in for it at the authorization endpoint.
+    pub fn has_people(&self) -> bool {
+        has_people(self.grant_types)
+    }
+
+    /// What is wrong.
+    pub fn faults(&self) -> Vec<Fault> {
+        let grants = self.grant_types;
+        let has = |grant| grants.contains(&grant);
+        let mut faults = Vec::new();
+        let mut fault = |field: &str, rule| faults.push(Fault::new(field, rule));
+        if grants.is_empty() {
+            fault("grant_types", Rule::NoGrant);
+        }
+        if self.has_people() && !self.has_redirect_uris {
+            fault("redirect_uris", Rule::NoRedirectUri);
+        }
+        if has(GrantType::RefreshToken) && !has(GrantType::AuthorizationCode) {
+            fault("grant_types", Rule::RefreshAlone);
+        }
+        if has(GrantType::ClientCredentials) && self.method == ClientAuthMethod::None {
+            fault("grant_types", Rule::CredentialsOfPublic);
+        }
+        match self.response_types {
+            Some([]) if self.has_people() => fault("response_types", Rule::NoResponseType),
+            Some([_, ..]) if !self.has_people() => {
+                fault("response_types", Rule::ResponseTypeWithoutPeople);
+            }
+            _ => {}
+        }
+        faults
+    }
+}
+
+/// Whether people log in at the authorization endpoint.
+pub fn has_people(grants: &BTreeSet<GrantType>) -> bool {
+    grants.contains(&GrantType::AuthorizationCode)
+}
+
+/// The grants that an answer takes, by the table of OpenID Connect Dynamic Registration section 2.
+pub const fn grants_of(answer: ResponseType) -> &'static [GrantType] {
+    match answer {
+        ResponseType::Code | ResponseType::CodeIdToken => &[GrantType::AuthorizationCode],
+    }
+}
+
+/// What of that table a registration breaks, from either side: an answer without its grant, and a grant whose answers
+/// nobody asks for.
+pub fn correspondence(
+    grants: &BTreeSet<GrantType>,
+    answers: &BTreeSet<ResponseType>,
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for answer in answers {
+        let lacking = grants_of(*answer).iter();
+        for grant in lacking.filter(|grant| !grants.contains(grant)) {
+            let rule = Rule::GrantMissing(answer.as_str(), grant.as_str());
+            faults.push(Fault::new("response_types", rule));
+        }
+    }
+    let of_answers: BTreeSet<GrantType> = ResponseType::ALL
+        .into_iter()
+        .flat_map(|answer| grants_of(answer).iter().copied())
+        .collect();
+    for grant in grants.intersection(&of_answers) {
+        let used = answers.iter().any(|answer| grants_of(*answer).contains(grant));
+        // Without any answer there is a fault already.
+        if !used && !answers.is_empty() {
+            let rule = Rule::GrantUnused(grant.as_str());
+            faults.push(Fault::new("grant_types", rule));
+        }
+    }
+    faults
+}
+
+/// The addresses of `field` that may be registered, each once.
+pub fn uris(field: &str, written: &[String], faults: &mut Vec<Fault>) -> Vec<RedirectUri> {
+    let mut good: Vec<RedirectUri> = Vec::new();
+    for (index, uri) in written.iter().enumerate() {
+        match RedirectUri::register(uri) {
+            Ok(uri) if good.contains(&uri) => faults.push(Fault::at(field, index, Rule::Twice)),
+            Ok(uri) => good.push(uri),
+            Err(error) => faults.push(Fault::at(field, index, error.into())),
+        }
+    }
+    good
+}
+
+/// Whether each of `redirect_uris`, as they were written, fits the type of the application (OpenID Connect Dynamic
+/// Registration section 2). `in_the_browser`: tokens come there from the authorization endpoint.
+pub fn application_type(
+    kind: ApplicationType,
+    in_the_browser: bool,
+    written: &[String],
+    faults: &mut Vec<Fault>,
+) {
+    for (index, uri) in written.iter().enumerate() {
+        let Ok(uri) = RedirectUri::register(uri) else {
+            continue;
+        };
+        let rule = match (kind, place(&uri)) {
+            (ApplicationType::Web, Place::App) => Rule::PrivateOfWeb,
+            (ApplicationType::Web, Place::Loopback | Place::LocalWeb) if in_the_browser => {
+                Rule::NotForWeb
+            }
+            (ApplicationType::Native, Place::Web | Place::LocalWeb) => Rule::NotForNative,
+            _ => continue,
+        };
+        faults.push(Fault::at("redirect_uris", index, rule));
+    }
+}
+
+/// A page that people may be sent to (T4).
+pub fn page(field: &str, uri: &str, faults: &mut Vec<Fault>) {
+    match RedirectUri::register(uri) {
+        Ok(uri) if uri.web_origin().is_some() => {}
+        Ok(_) => faults.push(Fault::new(field, Rule::NotWeb)),
+        Err(error) => faults.push(Fault::new(field, error.into())),
+    }
+}
+
+/// The same where nothing but https will do, though it be this machine.
+pub fn https_page(field: &str, uri: &str, faults: &mut Vec<Fault>) {
+    if uri.starts_with("https://") {
+        page(field, uri, faults);
+    } else {
+        faults.push(Fault::new(field, Rule::NotWeb));
+    }
+}
+
+/// The most characters of a name on a page.
+const MAX_LABEL: usize = 80;
+
+/// What keeps a text from being shown: as nothing, breaking a page, or turning the text around it.
+pub fn label(text: &str) -> Option<Rule> {
+    let direction = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.trim().is_empty() {
+        Some(Rule::EmptyLabel)
+    } else if text.chars().count() > MAX_LABEL {
+        Some(Rule::LongLabel)
+    } else if text.chars().any(|c| c.is_control() || direction(c)) {
+        Some(Rule::LabelControls)
+    } else {
+        None
+    }
+}
+
+/// `scope`, of a client with these grants and answers.
+pub fn scope(
+    text: &str,
+    grants: &BTreeSet<GrantType>,
+    answers: &BTreeSet<ResponseType>,
+    faults: &mut Vec<Fault>,
+) -> Scope {
+    let scope = Scope::parse(text).unwrap_or_else(|error| {
+        faults.push(Fault::new("scope", Rule::Scope(error.to_string())));
+        Scope::default()
+    });
+    if scope.contains(scope::OFFLINE_ACCESS) && !grants.contains(&GrantType::RefreshToken) {
+        faults.push(Fault::new("scope", Rule::OfflineWithoutRefresh));
+    }
+    let id_token = |answer: &ResponseType| answer.returns_id_token();
+    if answers.iter().any(id_token) && !scope.contains(scope::OPENID) {
+        faults.push(Fault::new("scope", Rule::NoOpenId));
+    }
+    scope
+}
+
+/// The sector of pairwise subjects that `redirect_uris` give by themselves: the one host of all (OpenID Connect Core
+/// section 8.1). `None` without any, and where there is nobody to have a subject.
+pub fn sector(redirect_uris: &[RedirectUri]) -> Result<Option<String>, Rule> {
+    let hosts: BTreeSet<Option<String>> = redirect_uris
+        .iter()
+        .map(|uri| web_host(uri.as_str()))
+        .collect();
+    let mut hosts = hosts.into_iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(Some(host)), None) => Ok(Some(host)),
+        (None, _) => Ok(None),
+        _ => Err(Rule::NoSector),
+    }
+}
+
+/// The host of a web address, unless it is this machine: what a sector can be named by (OpenID Connect Core section 8.1).
+pub fn web_host(uri: &str) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    (url.scheme() == "https")
+        .then(|| url.host_str().map(ToOwned::to_owned))
+        .flatten()
+}
+
+/// The host that an address belongs to: its own, or the one that an app's scheme is turned around from (RFC 8252 section
+/// 7.1: `com.example.app` is of `app.example.com`).
+pub fn owner(uri: &RedirectUri) -> Option<String> {
+    let url = Url::parse(uri.as_str()).ok()?;
+    match url.scheme() {
+        "http" | "https" => match url.host()? {
+            Host::Domain(name) => Some(name.to_owned()),
+            Host::Ipv4(address) => Some(address.to_string()),
+            Host::Ipv6(address) => Some(format!("[{address}]")),
+        },
+        scheme => {
+            let mut words: Vec<&str> = scheme.split('.').collect();
+            words.reverse();
+            Some(words.join("."))
+        }
+    }
+}
