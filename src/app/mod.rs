@@ -36,6 +36,7 @@ use crate::protocol::scope;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
 use crate::upstream::{
@@ -169,9 +170,15 @@ impl App {
             clock: clock.clone(),
         };
         let mint = mint(&config, ring, &secrets, &clock);
+        let session_lifetime = config.lifetimes.session();
+        let access_tokens = AccessTokens {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            session_lifetime,
+        };
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
-        let session_lifetime = config.lifetimes.session();
         let address_throttle = ThrottlePolicy {
             attempts: config.login.address_attempts,
             starts_at: WindowStart::FirstAttempt,
@@ -220,6 +227,7 @@ impl App {
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
             mint: mint.clone(),
+            access_tokens: access_tokens.clone(),
             upstreams: upstreams.clone(),
             vault,
             rechecks,
@@ -232,6 +240,7 @@ impl App {
             flow,
             grants,
             mint,
+            access_tokens,
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
             upstreams,
@@ -283,7 +292,6 @@ fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
     Gateway::new(GatewayParts {
         store: flow.store.clone(),
         clock: flow.clock.clone(),
-        session_lifetime: flow.session_lifetime,
         upstreams: upstreams.clone(),
         vault: flow.vault.clone(),
         rechecks: flow.rechecks.clone(),

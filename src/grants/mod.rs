@@ -23,6 +23,7 @@ use crate::recheck::Rechecks;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
+use crate::tokens::standing::AccessTokens;
 use crate::upstream::Upstreams;
 use crate::vault::Vault;
 
@@ -54,6 +55,8 @@ pub struct Grants {
     pub families_per_client: i64,
     /// Reads the tokens that it made; no grant mints.
     pub mint: Mint,
+    /// What stands behind access tokens.
+    pub access_tokens: AccessTokens,
     /// Where tokens may be had for.
     pub upstreams: Upstreams,
     /// Where those of people are.
@@ -134,19 +137,29 @@ impl Grants {
         account_id: &AccountId,
         authentication: &Authentication,
     ) -> Result<Account, OAuthError> {
-        if !client.allows_upstream(&authentication.upstream) {
-            return Err(OAuthError::invalid_grant(
-                "this client does not serve people of that upstream",
-            ));
-        }
         let account = match self
             .store
             .find_account_of_session(&authentication.session_id)
             .await?
         {
             Some(account) if account.is_open() && account.id == *account_id => account,
-            _ => return Err(OAuthError::invalid_grant("the account was closed")),
+            _ => return Err(closed()),
         };
+        self.require_standing(client, account, authentication).await
+    }
+
+    /// The same where the account was read already.
+    async fn require_standing(
+        &self,
+        client: &Client,
+        account: Account,
+        authentication: &Authentication,
+    ) -> Result<Account, OAuthError> {
+        if !client.allows_upstream(&authentication.upstream) {
+            return Err(OAuthError::invalid_grant(
+                "this client does not serve people of that upstream",
+            ));
+        }
         let account = self
             .rechecks
             .standing(client, &authentication.session_id, account)
@@ -158,4 +171,8 @@ impl Grants {
             ),
         }
     }
+}
+
+fn closed() -> OAuthError {
+    OAuthError::invalid_grant("the account was closed")
 }

@@ -12,18 +12,13 @@ use axum::{Json, Router};
 use serde_json::json;
 use url::form_urlencoded;
 
-use crate::flow::Flow;
 use crate::gateway::path::segments;
 use crate::gateway::{Caller, Gateway, GatewayError, holds};
-use crate::model::account::Account;
 use crate::model::api_rule::METHODS;
-use crate::model::client::Client;
-use crate::model::family::TokenFamily;
-use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::token::GrantType;
-use crate::store::Store;
 use crate::tokens::Mint;
+use crate::tokens::standing::AccessTokens;
 use crate::upstream::{ApiAnswer, ApiCall, LoginError};
 
 use super::NO_STORE;
@@ -68,18 +63,16 @@ pub(super) fn router() -> Router<HttpState> {
 /// What a call works with.
 #[derive(Clone)]
 struct Endpoint {
-    flow: Flow,
+    access_tokens: AccessTokens,
     mint: Mint,
-    store: Store,
     gateway: Gateway,
 }
 
 impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
-            flow: Flow::from_ref(state),
+            access_tokens: AccessTokens::from_ref(state),
             mint: Mint::from_ref(state),
-            store: Store::from_ref(state),
             gateway: Gateway::from_ref(state),
         }
     }
@@ -100,10 +93,14 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
         .mint
         .read_access_token(&token)
         .map_err(invalid_token)?;
-    let client = endpoint.client(&claims).await?;
-    let person = endpoint.person(&client, &claims).await?;
+    let behind = endpoint.access_tokens.behind(&claims).await;
+    let behind = behind.map_err(BearerError::from)?;
+    if behind.person.is_none() {
+        let grant = behind.client.require_grant(GrantType::ClientCredentials);
+        grant.map_err(invalid_token)?;
+    }
     let scope = claims.scope.clone().unwrap_or_default();
-    let scope = scope.narrowed_to(&client.scope);
+    let scope = scope.narrowed_to(&behind.client.scope);
     // What stands after `/api/`, as it was sent: whoever decodes first and splits then lets `%2F` make segments (T50).
     let raw = uri.path().splitn(3, '/').nth(2).unwrap_or_default();
     let (id, raw) = raw.split_once('/').unwrap_or((raw, ""));
@@ -129,9 +126,9 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
     };
     refuse_own_token(&call, &token)?;
     let caller = Caller {
-        client: &client,
+        client: &behind.client,
         scope: &scope,
-        person: person.as_ref().map(|(account, family)| (account, family)),
+        person: behind.person.as_ref(),
     };
     let answer = endpoint.gateway.call(id, caller, &call).await?;
     Ok(pass_back(answer))
@@ -153,33 +150,6 @@ fn refuse_own_token(call: &ApiCall, token: &str) -> Result<(), OAuthError> {
         ));
     }
     Ok(())
-}
-
-impl Endpoint {
-    /// The client that the token was given to, as registered now.
-    async fn client(&self, claims: &AccessTokenClaims) -> Result<Client, CallError> {
-        let stored = self.store.find_client(&claims.client_id).await;
-        let stored = stored.map_err(OAuthError::from)?;
-        let stored = stored.ok_or_else(|| invalid_token("the client is no longer registered"))?;
-        Ok(stored.client)
-    }
-
-    /// The person behind the token, if it was given for one.
-    async fn person(
-        &self,
-        client: &Client,
-        claims: &AccessTokenClaims,
-    ) -> Result<Option<(Account, TokenFamily)>, CallError> {
-        if claims.family.is_none() {
-            let grant = client.require_grant(GrantType::ClientCredentials);
-            grant.map_err(invalid_token)?;
-            return Ok(None);
-        }
-        let person = self.flow.person_behind(claims).await?;
-        let person =
-            person.ok_or_else(|| invalid_token("its family, session or account has ended"))?;
-        Ok(Some(person))
-    }
 }
 
 fn passed(headers: &HeaderMap, names: &[&str]) -> Vec<(String, String)> {

@@ -13,6 +13,7 @@ use crate::protocol::issuer::Issuer;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
+use crate::tokens::standing::AccessTokens;
 
 pub use crate::upstream::Upstreams;
 
@@ -25,6 +26,7 @@ pub struct HttpState {
     flow: Flow,
     grants: Grants,
     mint: Mint,
+    access_tokens: AccessTokens,
     store: Store,
     secrets: Secrets,
     issuer: Issuer,
@@ -55,6 +57,8 @@ pub struct HttpParts {
     pub grants: Grants,
     /// The tokens.
     pub mint: Mint,
+    /// What stands behind access tokens.
+    pub access_tokens: AccessTokens,
     /// The discovery document.
     pub discovery: Discovery,
     /// The issuer.
@@ -78,6 +82,7 @@ impl HttpState {
             flow: parts.flow,
             grants: parts.grants,
             mint: parts.mint,
+            access_tokens: parts.access_tokens,
             discovery: parts.discovery,
             issuer: parts.issuer,
             upstreams: parts.upstreams,

@@ -12,12 +12,12 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::flow::Flow;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
 use crate::protocol::scope;
 use crate::tokens::Mint;
+use crate::tokens::standing::{AccessTokens, Ended};
 
 use super::error::BearerError;
 use super::state::HttpState;
@@ -36,14 +36,14 @@ struct Userinfo {
 
 #[derive(Clone)]
 struct Endpoint {
-    flow: Flow,
+    access_tokens: AccessTokens,
     mint: Mint,
 }
 
 impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
-            flow: Flow::from_ref(state),
+            access_tokens: AccessTokens::from_ref(state),
             mint: Mint::from_ref(state),
         }
     }
@@ -69,22 +69,16 @@ async fn userinfo(
             "the access token was given without the scope openid",
         )));
     }
-    let (account, family) = endpoint
-        .flow
-        .person_behind(&claims)
-        .await?
-        .ok_or_else(|| invalid_token("its family, session or account has ended"))?;
-    let client = endpoint
-        .flow
-        .store
-        .find_client(&family.client_id)
-        .await
-        .map_err(OAuthError::from)?
-        .ok_or_else(|| invalid_token("its client is no longer registered"))?
-        .client;
+    let behind = endpoint.access_tokens.behind(&claims).await?;
+    let Some(person) = behind.person else {
+        return Err(invalid_token("there is no person behind it"));
+    };
+    let authentication = &person.family.authentication;
     let subject = Subject::new(claims.sub);
     let answer = Userinfo {
-        claims: client.claims_within(&granted, &subject, &account, &family.authentication),
+        claims: behind
+            .client
+            .claims_within(&granted, &subject, &person.account, authentication),
         sub: subject,
     };
     Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
@@ -93,6 +87,16 @@ async fn userinfo(
 pub(super) fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {
     let text = "the access token is expired, revoked or not one of ours";
     BearerError::from(OAuthError::new(ErrorCode::InvalidToken, text).because(reason))
+}
+
+impl From<Ended> for BearerError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Store(error) => Self::from(OAuthError::from(error)),
+            Ended::Key(error) => Self::from(OAuthError::from(error)),
+            ended => invalid_token(ended),
+        }
+    }
 }
 
 /// The token, from the header or the form body (RFC 6750 sections 2.1 and 2.2); from the query never (section 5.3), and

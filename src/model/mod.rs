@@ -13,5 +13,6 @@ pub mod family;
 pub mod registration;
 pub mod session;
 pub mod signing_key;
+pub mod spent_id;
 pub mod throttle;
 pub mod vault_entry;

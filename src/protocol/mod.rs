@@ -10,6 +10,7 @@ pub mod error;
 pub mod ids;
 pub mod issuer;
 pub mod json;
+pub mod jwk;
 pub mod jws;
 pub mod key_bytes;
 pub mod locale;

@@ -19,6 +19,7 @@ mod record;
 mod schema;
 mod sessions;
 mod signing_keys;
+mod spent_ids;
 mod sweep;
 mod throttles;
 mod vault_entries;

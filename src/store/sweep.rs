@@ -1,7 +1,7 @@
 //! Removing what has ended, in small batches, so that the database does not grow without end and no writer waits long.
 
 use super::{Store, StoreError, retrying};
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 
 const DAY: i64 = 24 * 60 * 60;
 /// What has ended stays so long: for replays to be known, and for an administrator to see.
@@ -26,6 +26,8 @@ pub struct Swept {
     pub signing_keys: u64,
     /// Upstream tokens.
     pub vault_entries: u64,
+    /// Ids that were used.
+    pub spent_ids: u64,
 }
 
 impl Swept {
@@ -38,6 +40,7 @@ impl Swept {
             + self.throttles
             + self.signing_keys
             + self.vault_entries
+            + self.spent_ids
     }
 }
 
@@ -110,6 +113,15 @@ impl Store {
                 batch,
             )
             .await?;
+        let spent_ids = self
+            .delete_in_batches(
+                "DELETE FROM spent_id WHERE id_hash IN
+                     (SELECT id_hash FROM spent_id WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+                   AND expires_at <= $1",
+                now.saturating_sub(SKEW),
+                batch,
+            )
+            .await?;
         let signing_keys = self
             .delete_in_batches(
                 "DELETE FROM signing_key WHERE kid IN
@@ -126,6 +138,7 @@ impl Store {
             throttles,
             signing_keys,
             vault_entries,
+            spent_ids,
         })
     }
 

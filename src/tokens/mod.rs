@@ -1,8 +1,10 @@
-//! Mints: what a grant has proven becomes tokens. Nothing here decides whether somebody may have them.
+//! Mints: what a grant has proven becomes tokens. Nothing here decides whether somebody may have them; [`standing`] finds
+//! what an access token still stands for.
 
 pub mod access_token;
 pub mod id_token;
 pub mod refresh_token;
+pub mod standing;
 pub mod subject;
 
 use crate::clock::Clock;

@@ -11,6 +11,7 @@ mod pending_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
+mod spent_ids;
 mod sweep;
 mod throttles;
 mod vault_entries;
