@@ -15,6 +15,7 @@
 //! - [`tokens`]: the mint of ID, access and refresh tokens.
 //! - [`recheck`]: whether a person is still who they were, asked anew at their upstream.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
+//! - [`registrar`]: clients that register themselves, within what the administrator allows.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
 //! - [`gateway`]: the upstream's API behind our tokens.
 //! - [`http`]: the only room that speaks axum and askama; one file an endpoint or page.
@@ -35,6 +36,7 @@ pub mod model;
 pub mod passwords;
 pub mod protocol;
 pub mod recheck;
+pub mod registrar;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

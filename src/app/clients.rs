@@ -6,6 +6,7 @@ use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::keys::{Purpose, Secrets};
 use crate::model::client::{Client, ClientSecretHash, is_made_secret, made_secret};
+use crate::model::registration::RegistrationPolicy;
 use crate::passwords::{PasswordHash, Passwords, hash_password};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
@@ -32,7 +33,7 @@ pub(super) async fn reconcile(
     let upstreams = config.upstreams.iter();
     let upstreams = &upstreams.map(|upstream| upstream.id.clone()).collect();
     // A folder that was not mounted looks like one without files, and removing a client ends every token of it.
-    if clients.is_empty() && !store.list_clients().await?.is_empty() {
+    if clients.is_empty() && store.has_file_clients().await? {
         return Err(AppError::NoClients);
     }
     let mut wanted = Vec::with_capacity(clients.len());
@@ -62,6 +63,27 @@ pub(super) async fn reconcile(
         total = wanted.len(),
         "clients reconciled"
     );
+    Ok(())
+}
+
+/// Holds the policy of now against every client that registered itself under one of before.
+pub(super) async fn hold_registered(
+    store: &Store,
+    policy: &RegistrationPolicy,
+    now: UnixTime,
+) -> Result<(), AppError> {
+    for stored in store.list_clients().await? {
+        if !stored.client.registered {
+            continue;
+        }
+        let client = policy.hold(&stored.client);
+        if client != stored.client {
+            let id = client.client_id.clone();
+            let held = StoredClient { client, ..stored };
+            store.replace_registered_client(&held, now).await?;
+            tracing::info!(client_id = %id, "a registered client was held against the policy of [registration]");
+        }
+    }
     Ok(())
 }
 

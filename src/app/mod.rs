@@ -34,6 +34,7 @@ use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope;
 use crate::recheck::{RecheckParts, Rechecks};
+use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tokens::standing::AccessTokens;
@@ -162,6 +163,7 @@ impl App {
         let secrets = keys::open_or_make_secrets(&config, &store).await?;
         let passwords = Passwords::default();
         clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
+        clients::hold_registered(&store, &config.registration, clock.now()).await?;
         let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
@@ -234,9 +236,18 @@ impl App {
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
+        let registrar = Registrar::new(RegistrarParts {
+            store: flow.store.clone(),
+            secrets: flow.secrets.clone(),
+            clock: flow.clock.clone(),
+            metrics: flow.metrics.clone(),
+            issuer: config.issuer.clone(),
+            policy: config.registration.clone(),
+        });
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
         let state = HttpState::new(HttpParts {
             gateway,
+            registrar,
             flow,
             grants,
             mint,
@@ -318,6 +329,9 @@ fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
     let clients = || config.clients.iter().map(|written| &written.client);
     let types = clients().flat_map(|client| client.response_types.iter().copied());
     let mut response_types: BTreeSet<ResponseType> = types.collect();
+    if config.registration.is_on() {
+        response_types.extend(config.registration.response_types());
+    }
     if response_types.is_empty() {
         // The list must name one (Discovery section 3).
         response_types.insert(ResponseType::Code);
@@ -333,6 +347,7 @@ fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
         scopes,
         response_types,
         claims,
+        registration: config.registration.is_on(),
     }
 }
 
@@ -345,11 +360,13 @@ fn supported_scopes(config: &Config) -> Vec<String> {
         scope::OFFLINE_ACCESS,
     ];
     let mut scopes: Vec<String> = known.map(ToOwned::to_owned).to_vec();
-    for token in config
-        .clients
-        .iter()
-        .flat_map(|client| client.client.scope.iter())
-    {
+    let of_files = config.clients.iter();
+    let of_files = of_files.flat_map(|client| client.client.scope.iter());
+    let registration = Some(&config.registration).filter(|policy| policy.is_on());
+    let of_registered = registration
+        .into_iter()
+        .flat_map(|policy| policy.scope.iter());
+    for token in of_files.chain(of_registered) {
         if !scopes.iter().any(|known| known == token) {
             scopes.push(token.to_owned());
         }

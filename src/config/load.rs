@@ -11,7 +11,7 @@ use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Problems,
     Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log, login,
-    outbound, section, server, upstream_apis, upstreams,
+    outbound, registration, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -31,6 +31,7 @@ pub(super) struct Raw {
     /// Entries one by one, so that one without sense does not hide the others.
     upstreams: Vec<Value>,
     clients: Vec<Value>,
+    registration: registration::Raw,
     outbound: outbound::Raw,
     brand: brand::Raw,
     log: log::Raw,
@@ -119,6 +120,8 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         entries.push((document.place.key("clients"), clients));
     }
     let clients = check_clients(entries, &known, report);
+    let registration =
+        registration::check(raw.registration, &known, &at.key("registration"), report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
@@ -133,6 +136,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         login,
         upstreams,
         clients,
+        registration,
         outbound,
         brand,
         log,

@@ -25,6 +25,7 @@ mod pem;
 mod place;
 mod problem;
 mod reference;
+mod registration;
 mod section;
 mod server;
 mod show;
@@ -49,6 +50,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
+use crate::model::registration::RegistrationPolicy;
 use crate::protocol::issuer::Issuer;
 
 /// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
@@ -70,6 +72,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// The clients that the files own.
     pub clients: Vec<ClientConfig>,
+    /// What clients that register themselves may be.
+    pub registration: RegistrationPolicy,
     /// What Portico may fetch.
     pub outbound: Outbound,
     /// What people see.

@@ -44,6 +44,10 @@ impl Flow {
         } else {
             None
         };
+        if client.registered {
+            let now = self.clock.now();
+            self.store.note_client_used(&client.client_id, now).await?;
+        }
         let hash = self.secrets.hash(Purpose::AuthorizationCode, &value)?;
         self.store.insert_code(&hash, &code).await?;
         let id_token = id_token.map(|token| ("id_token", token));

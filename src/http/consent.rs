@@ -13,6 +13,8 @@ use crate::model::authorization;
 use crate::model::client::ConsentPolicy;
 use crate::protocol::scope;
 
+use super::app_pages::AppPages;
+use super::context;
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
@@ -35,6 +37,7 @@ struct ConsentPage {
     signed_in_as: String,
     intro: String,
     scopes: Vec<String>,
+    app: AppPages,
     flow: String,
     form_token: String,
 }
@@ -52,7 +55,8 @@ async fn show(
     };
     let page = Page::current();
     let texts = page.texts;
-    let app = open.client.display_name();
+    let app = open.client.display_name_in(context::locale());
+    let redirect_uri = open.pending.return_to.redirect_uri();
     let upstreams = Upstreams::from_ref(&state);
     let mut scopes: Vec<&str> = open.pending.request.scope.iter().collect();
     // Who the person is comes first; a scope has no order of its own.
@@ -68,10 +72,11 @@ async fn show(
             .collect(),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
+        app: AppPages::of(&open.client, redirect_uri, texts),
         flow: handle,
         page,
     };
-    let targets = FormTargets::ending_at([open.pending.return_to.redirect_uri()]);
+    let targets = FormTargets::ending_at([redirect_uri]);
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 

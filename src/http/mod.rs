@@ -1,6 +1,7 @@
 //! The web: one file an endpoint or page. The only room that names axum and askama.
 
 pub mod account;
+pub mod app_pages;
 pub mod arrival;
 pub mod assets;
 pub mod authorize;
@@ -23,6 +24,7 @@ pub mod login;
 pub mod metrics;
 pub mod page;
 pub mod question;
+pub mod register;
 pub mod resume;
 pub mod return_to;
 pub mod sender;
@@ -53,8 +55,14 @@ pub fn router(state: HttpState) -> Router {
         // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(cors::layer(&state));
+    // What is off is not there.
+    let registration = match state.registration_is_on() {
+        true => register::router(),
+        false => Router::new(),
+    };
     let pages = Router::new()
         .merge(readable_by_scripts)
+        .merge(registration)
         .merge(authorize::router())
         .merge(resume::router())
         .merge(login::router())

@@ -10,6 +10,7 @@ use crate::gateway::Gateway;
 use crate::grants::Grants;
 use crate::keys::Secrets;
 use crate::protocol::issuer::Issuer;
+use crate::registrar::Registrar;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
@@ -34,6 +35,7 @@ pub struct HttpState {
     cookie_names: CookieNames,
     discovery: Discovery,
     gateway: Gateway,
+    registrar: Registrar,
     metrics: Metrics,
     settings: Arc<Settings>,
 }
@@ -67,6 +69,8 @@ pub struct HttpParts {
     pub upstreams: Upstreams,
     /// The upstreams' APIs.
     pub gateway: Gateway,
+    /// Clients that register themselves.
+    pub registrar: Registrar,
     /// The rest.
     pub settings: Settings,
 }
@@ -87,12 +91,17 @@ impl HttpState {
             issuer: parts.issuer,
             upstreams: parts.upstreams,
             gateway: parts.gateway,
+            registrar: parts.registrar,
             settings: Arc::new(parts.settings),
         }
     }
 
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(super) fn registration_is_on(&self) -> bool {
+        self.registrar.is_on()
     }
 
     pub(super) fn brand(&self) -> &str {

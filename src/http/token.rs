@@ -83,6 +83,9 @@ impl Endpoint {
         match request.redeem(&client, &self.grants).await? {
             Proven::Authorization(proven) => {
                 let token_set = self.mint.mint(&client, &proven)?;
+                if client.registered {
+                    self.grants.note_use(&client).await?;
+                }
                 tracing::info!(
                     target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
                     scope = %proven.scope, "tokens issued"

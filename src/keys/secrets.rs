@@ -40,10 +40,14 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// The hash of a registration access token.
+    RegistrationToken,
+    /// The hash of an initial access token.
+    InitialAccessToken,
 }
 
 impl Purpose {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -57,6 +61,8 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::RegistrationToken,
+        Self::InitialAccessToken,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -75,6 +81,8 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::RegistrationToken => "registration-token",
+            Self::InitialAccessToken => "initial-access-token",
         }
     }
 }

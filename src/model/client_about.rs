@@ -56,7 +56,9 @@ impl ClientAbout {
     /// The variant of `field` in the language of a page.
     pub fn variant(&self, field: &str, locale: Locale) -> Option<&str> {
         let of_language = |(name, _): &(&String, &String)| {
-            let language = name.strip_prefix(field).and_then(|rest| rest.strip_prefix('#'));
+            let language = name
+                .strip_prefix(field)
+                .and_then(|rest| rest.strip_prefix('#'));
             language.and_then(Locale::from_ui_locales) == Some(locale)
         };
         self.localized

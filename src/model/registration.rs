@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-
 use crate::clock::UnixTime;
 use crate::protocol::client_auth::ClientAuthMethod;
-use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Rule};
 use crate::protocol::client_metadata::ClientMetadata;
+use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Rule};
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
@@ -129,8 +128,7 @@ impl RegistrationPolicy {
         check_texts(&metadata, faults);
         let algorithm = self.algorithm(metadata.id_token_signed_response_alg, faults);
         let subject_type = subject_type(&metadata, &redirect_uris, faults);
-        let application_type =
-            ApplicationType::settle(metadata.application_type, &redirect_uris);
+        let application_type = ApplicationType::settle(metadata.application_type, &redirect_uris);
         let mut localized = metadata.texts;
         Client {
             registered: true,
@@ -219,7 +217,10 @@ impl RegistrationPolicy {
                     .is_some_and(|above| above.is_empty() || above.ends_with('.'))
             };
             if !self.redirect_hosts.iter().any(within) {
-                faults.push(Fault::new(field, Rule::NotAllowed(format!("the host {owner}"))));
+                faults.push(Fault::new(
+                    field,
+                    Rule::NotAllowed(format!("the host {owner}")),
+                ));
             }
         }
     }
@@ -246,7 +247,11 @@ impl RegistrationPolicy {
             faults.push(Fault::new("scope", rule));
         }
         rules::scope(text, grants, answers, faults);
-        if faults.len() > before { asked } else { allowed }
+        if faults.len() > before {
+            asked
+        } else {
+            allowed
+        }
     }
 
     fn algorithm(
@@ -287,10 +292,7 @@ fn grants(metadata: &ClientMetadata) -> BTreeSet<GrantType> {
 }
 
 /// The answers that it may ask for; none if nobody logs in.
-fn answers(
-    metadata: &ClientMetadata,
-    grants: &BTreeSet<GrantType>,
-) -> BTreeSet<ResponseType> {
+fn answers(metadata: &ClientMetadata, grants: &BTreeSet<GrantType>) -> BTreeSet<ResponseType> {
     match &metadata.response_types {
         _ if !rules::has_people(grants) => BTreeSet::new(),
         Some(types) => types.iter().copied().collect(),
@@ -457,3 +459,6 @@ pub const INITIAL_TOKEN_PREFIX: &str = "portico_initial_";
 
 /// How often that a client was used is written down.
 pub const USED_EVERY: i64 = 24 * 60 * 60;
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ pub mod path {
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
     pub const JWKS: &str = "/jwks";
+    /// The registration endpoint; below it each registered client has an address of its own.
+    pub const REGISTER: &str = "/register";
     /// RP-initiated logout.
     pub const END_SESSION: &str = "/end_session";
     /// Where a browser comes back to from an upstream's sign-off; one fixed address, for an upstream may have it registered.
@@ -52,6 +54,8 @@ pub struct Metadata {
     pub token_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint: Option<String>,
     pub end_session_endpoint: String,
     pub scopes_supported: Vec<String>,
     pub response_types_supported: Vec<&'static str>,
@@ -84,6 +88,8 @@ pub struct Supported {
     pub response_types: BTreeSet<ResponseType>,
     /// The claims that somebody may be told besides those of the specifications.
     pub claims: BTreeSet<String>,
+    /// Whether clients may register themselves.
+    pub registration: bool,
 }
 
 impl Metadata {
@@ -94,6 +100,7 @@ impl Metadata {
             scopes,
             response_types,
             claims: more_claims,
+            registration,
         } = supported;
         let returns_id_token = |each: &ResponseType| each.returns_id_token();
         let c_hash = response_types.iter().any(returns_id_token);
@@ -126,6 +133,7 @@ impl Metadata {
             token_endpoint: issuer.at(path::TOKEN),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
+            registration_endpoint: registration.then(|| issuer.at(path::REGISTER)),
             end_session_endpoint: issuer.at(path::END_SESSION),
             scopes_supported: scopes,
             response_types_supported: response_types

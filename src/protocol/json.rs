@@ -108,8 +108,12 @@ mod tests {
     fn only_one_meaning_is_read() {
         let good = r#"{"a": [1, -1, 1.5, true, null, "x"], "b": {"a": {}}}"#;
         let read = object(good.as_bytes()).unwrap();
-        assert_eq!(Value::Object(read), serde_json::from_str::<Value>(good).unwrap());
-        let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(
+            Value::Object(read),
+            serde_json::from_str::<Value>(good).unwrap()
+        );
+        let deep =
+            |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         object(deep(MAX_DEPTH - 1).as_bytes()).unwrap();
         for bad in [
             "",

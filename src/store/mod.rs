@@ -13,9 +13,11 @@ mod connect;
 mod consents;
 mod error;
 mod families;
+mod initial_access_tokens;
 mod linking;
 mod pending_requests;
 mod record;
+mod registrations;
 mod schema;
 mod sessions;
 mod signing_keys;
@@ -33,6 +35,7 @@ pub use clients::{Reconciled, StoredClient};
 pub use codes::Redemption;
 pub use error::StoreError;
 pub use linking::{Linked, NewLink, Unlinked};
+pub use registrations::Registered;
 pub use sweep::Swept;
 
 /// The databases that the store runs on.

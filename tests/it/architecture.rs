@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 17] = [
+const ROOMS: [(&str, &str); 18] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -38,8 +38,12 @@ const ROOMS: [(&str, &str); 17] = [
         "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
     ),
     (
+        "registrar",
+        "protocol clock model keys store upstream telemetry",
+    ),
+    (
         "http",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault grants flow gateway",
+        "protocol clock model passwords keys store upstream recheck registrar tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];

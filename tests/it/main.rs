@@ -81,6 +81,8 @@ mod redirects;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod relogin;
 #[cfg(test)]
 mod rp_openidconnect;

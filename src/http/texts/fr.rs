@@ -56,6 +56,13 @@ pub(super) const TEXTS: Texts = Texts {
     scope_other: |scope| format!("utiliser « {scope} »"),
     allow: "Autoriser",
     deny: "Ne pas autoriser",
+    app_policy: |host| format!("Politique de confidentialité de l’application ({host})"),
+    app_terms: |host| format!("Conditions d’utilisation de l’application ({host})"),
+    registered_itself: |host| {
+        format!(
+            "Cette application s’est inscrite elle-même ; personne n’a vérifié qui se trouve derrière. Ce qu’elle demande est envoyé à {host}."
+        )
+    },
 
     arrived_as: |way, name| format!("{way} indique que vous êtes {name}."),
     not_you: "Si ce n’est pas vous, ne continuez pas : fermez cette page.",

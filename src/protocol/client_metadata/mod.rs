@@ -22,7 +22,13 @@ const MAX_ELEMENTS: usize = 32;
 const MAX_VARIANTS: usize = 64;
 
 /// What people read, and what may stand in several languages (RFC 7591 section 2.2).
-pub const LOCALIZED: [&str; 5] = ["client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri"];
+pub const LOCALIZED: [&str; 5] = [
+    "client_name",
+    "client_uri",
+    "logo_uri",
+    "policy_uri",
+    "tos_uri",
+];
 
 /// What is wished for that would change how a client is to be treated, and is not done here. A client that relies on it
 /// must not be told yes.
@@ -84,16 +90,18 @@ impl ClientMetadata {
                 ApplicationType::as_str,
             ),
             redirect_uris: reader.list("redirect_uris").unwrap_or_default(),
-            post_logout_redirect_uris: reader
-                .list("post_logout_redirect_uris")
-                .unwrap_or_default(),
+            post_logout_redirect_uris: reader.list("post_logout_redirect_uris").unwrap_or_default(),
             token_endpoint_auth_method: reader.one_of(
                 "token_endpoint_auth_method",
                 ClientAuthMethod::ALL,
                 ClientAuthMethod::as_str,
             ),
             grant_types: reader
-                .all_of("grant_types", GrantType::parse, &GrantType::ALL.map(GrantType::as_str))
+                .all_of(
+                    "grant_types",
+                    GrantType::parse,
+                    &GrantType::ALL.map(GrantType::as_str),
+                )
                 .map(BTreeSet::from_iter),
             response_types: reader.all_of(
                 "response_types",
@@ -190,8 +198,7 @@ impl<'a> Reader<'a> {
                 Some(text) if is_text(text) => list.push(text.to_owned()),
                 // In its place, so that the others keep their numbers.
                 _ => {
-                    self.faults
-                        .push(Fault::at(name, index, Rule::Type(TEXT)));
+                    self.faults.push(Fault::at(name, index, Rule::Type(TEXT)));
                     return None;
                 }
             }
@@ -243,7 +250,10 @@ impl<'a> Reader<'a> {
         };
         let names: Vec<&String> = self.sent.keys().filter(is_localized).collect();
         if names.len() > MAX_VARIANTS {
-            self.fault("client_name", Rule::TooMany("64 variants in other languages"));
+            self.fault(
+                "client_name",
+                Rule::TooMany("64 variants in other languages"),
+            );
             return found;
         }
         for name in names {
@@ -286,4 +296,4 @@ fn is_language_tag(tag: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -50,13 +50,17 @@ pub enum Rule {
     #[error("is missing: the answers to people's logins have to go somewhere")]
     NoRedirectUri,
     /// OpenID Connect Dynamic Registration section 2, `application_type`.
-    #[error("must be https, and not on this machine: with application_type web, tokens go there through the browser")]
+    #[error(
+        "must be https, and not on this machine: with application_type web, tokens go there through the browser"
+    )]
     NotForWeb,
     /// A private scheme is an app's.
     #[error("is an app's own scheme, which needs application_type native")]
     PrivateOfWeb,
     /// OpenID Connect Dynamic Registration section 2, `application_type`.
-    #[error("must be the app's own scheme, or http on localhost, 127.0.0.1 or [::1], with application_type native; an https address needs application_type web")]
+    #[error(
+        "must be the app's own scheme, or http on localhost, 127.0.0.1 or [::1], with application_type native; an https address needs application_type web"
+    )]
     NotForNative,
     /// No grant at all.
     #[error("is empty")]
@@ -104,7 +108,9 @@ pub enum Rule {
     #[error("has no language tag after the #")]
     Language,
     /// OpenID Connect Core section 8.1.
-    #[error("is missing: pairwise subjects are made for one host, and redirect_uris have several, or one on this machine or in an app")]
+    #[error(
+        "is missing: pairwise subjects are made for one host, and redirect_uris have several, or one on this machine or in an app"
+    )]
     NoSector,
     /// Nobody is told apart by it.
     #[error("is for pairwise subjects alone")]
@@ -291,7 +297,9 @@ pub fn correspondence(
         .flat_map(|answer| grants_of(answer).iter().copied())
         .collect();
     for grant in grants.intersection(&of_answers) {
-        let used = answers.iter().any(|answer| grants_of(*answer).contains(grant));
+        let used = answers
+            .iter()
+            .any(|answer| grants_of(*answer).contains(grant));
         // Without any answer there is a fault already.
         if !used && !answers.is_empty() {
             let rule = Rule::GrantUnused(grant.as_str());

@@ -8,6 +8,7 @@ mod consents;
 mod families;
 mod linking;
 mod pending_requests;
+mod registrations;
 mod schema;
 mod sessions;
 mod signing_keys;
