@@ -21,7 +21,7 @@ use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
-use crate::http::state::Settings;
+use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
@@ -258,6 +258,10 @@ impl App {
             settings: Settings {
                 brand: config.brand.name,
                 flow_lifetime: config.lifetimes.flow,
+                par: ParPolicy {
+                    required: config.par.required,
+                    lifetime: config.par.lifetime,
+                },
                 trusted_proxies: config.server.trusted_proxies,
             },
         });
@@ -348,6 +352,7 @@ fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
         response_types,
         claims,
         registration: config.registration.is_on(),
+        require_pushed_authorization_requests: config.par.required,
     }
 }
 

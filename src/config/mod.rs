@@ -10,6 +10,7 @@ mod client_claims;
 mod client_people;
 mod client_secret;
 mod client_uris;
+mod client_words;
 mod clients;
 mod database;
 mod document;
@@ -21,6 +22,7 @@ mod load;
 mod log;
 mod login;
 mod outbound;
+mod par;
 mod pem;
 mod place;
 mod problem;
@@ -46,6 +48,7 @@ pub use load::{load, load_with};
 pub use log::{Log, LogFormat};
 pub use login::LoginPolicy;
 pub use outbound::Outbound;
+pub use par::Par;
 pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
@@ -68,6 +71,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// What stands between a guesser and the upstream.
     pub login: LoginPolicy,
+    /// Pushed authorization requests.
+    pub par: Par,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
     /// The clients that the files own.

@@ -92,17 +92,19 @@ impl TokenRequest {
     /// Reads the grant that `grant_type` names, which `client` must be registered for.
     pub fn parse(params: &Params, client: &Client) -> Result<Self, OAuthError> {
         params.refuse_repeated()?;
-        let grant = GrantType::parse(params.require("grant_type")?).ok_or_else(|| {
+        let unsupported = || {
             OAuthError::new(
                 ErrorCode::UnsupportedGrantType,
-                "grant_type must be one of those in grant_types_supported",
+                "grant_type must be one of those in grant_types_supported that the token endpoint knows",
             )
-        })?;
+        };
+        let grant = GrantType::parse(params.require("grant_type")?).ok_or_else(unsupported)?;
         client.require_grant(grant)?;
         match grant {
             GrantType::AuthorizationCode => {
                 AuthorizationCodeRequest::parse(params).map(Self::AuthorizationCode)
             }
+            GrantType::Implicit => Err(unsupported()),
             GrantType::RefreshToken => RefreshTokenRequest::parse(params).map(Self::RefreshToken),
             GrantType::ClientCredentials => {
                 ClientCredentialsRequest::parse(params).map(Self::ClientCredentials)

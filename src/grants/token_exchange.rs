@@ -198,18 +198,28 @@ async fn service_token(client: &Client, upstream: &Upstream) -> Result<UpstreamT
             format!("the upstream {} has no service account", upstream.id),
         )
     })?;
-    service.token(None).await.map_err(|error| match error {
-        LoginError::Unavailable(_) => OAuthError::new(
-            ErrorCode::TemporarilyUnavailable,
-            "the upstream does not answer; try again later",
-        )
-        .because(error),
-        _ => OAuthError::new(
-            ErrorCode::ServerError,
-            "the upstream gives its service account no token: its password or its rights (the role RemoteService in \
-             iMIS) are not what they must be; portico check says more",
-        )
-        .because(error),
+    service.token(None).await.map_err(|error| {
+        let refusal = match (&error, error.missing_right()) {
+            (LoginError::Unavailable(_), _) => OAuthError::new(
+                ErrorCode::TemporarilyUnavailable,
+                "the upstream does not answer; try again later",
+            ),
+            // RFC 8693 section 2.2.2: no token for this target.
+            (_, Some(missing)) => OAuthError::new(
+                ErrorCode::InvalidTarget,
+                format!(
+                    "the service account of {} lacks {}, so that its token opens nothing there; an administrator of \
+                     that system has to give it",
+                    upstream.id, missing.right
+                ),
+            ),
+            _ => OAuthError::new(
+                ErrorCode::ServerError,
+                "the upstream gives its service account no token: its password or its rights (the role RemoteService \
+                 in iMIS) are not what they must be; portico check says more",
+            ),
+        };
+        refusal.because(error)
     })
 }
 

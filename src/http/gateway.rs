@@ -264,14 +264,18 @@ fn insufficient_scope(scopes: &[String]) -> Response {
 
 /// The upstream is away, or made no sense: neither is the client's fault, nor a reason to ask for another token.
 fn upstream_failed(error: LoginError) -> Response {
-    let (status, text) = match &error {
-        LoginError::Unavailable(_) => (
+    let (status, text) = match (&error, error.missing_right()) {
+        (LoginError::Unavailable(_), _) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the upstream does not answer; try again later",
+            "the upstream does not answer; try again later".to_owned(),
+        ),
+        (_, Some(missing)) => (
+            StatusCode::BAD_GATEWAY,
+            format!("the upstream's service account lacks {}", missing.right),
         ),
         _ => (
             StatusCode::BAD_GATEWAY,
-            "the upstream's answer cannot be passed on; the operator's log says why",
+            "the upstream's answer cannot be passed on; the operator's log says why".to_owned(),
         ),
     };
     let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(error);

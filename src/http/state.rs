@@ -47,8 +47,19 @@ pub struct Settings {
     pub brand: String,
     /// How long a login page stays good, in seconds.
     pub flow_lifetime: i64,
+    /// How pushed authorization requests are taken.
+    pub par: ParPolicy,
     /// Whose `X-Forwarded-For` is believed (T56).
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How pushed authorization requests are taken (RFC 9126).
+#[derive(Clone, Copy, Debug)]
+pub struct ParPolicy {
+    /// Whether every client must push.
+    pub required: bool,
+    /// Seconds that a pushed request waits for a browser.
+    pub lifetime: i64,
 }
 
 /// What [`HttpState::new`] is made of.

@@ -44,10 +44,12 @@ pub enum Purpose {
     RegistrationToken,
     /// The hash of an initial access token.
     InitialAccessToken,
+    /// A pushed authorization request at rest, and the hash of its `request_uri`.
+    PushedRequest,
 }
 
 impl Purpose {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -63,6 +65,7 @@ impl Purpose {
         Self::PairwiseSubject,
         Self::RegistrationToken,
         Self::InitialAccessToken,
+        Self::PushedRequest,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -83,6 +86,7 @@ impl Purpose {
             Self::PairwiseSubject => "pairwise-subject",
             Self::RegistrationToken => "registration-token",
             Self::InitialAccessToken => "initial-access-token",
+            Self::PushedRequest => "pushed-request",
         }
     }
 }

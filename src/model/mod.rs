@@ -10,6 +10,7 @@ pub mod client_claims;
 pub mod code;
 pub mod consent;
 pub mod family;
+pub mod pushed_request;
 pub mod registration;
 pub mod session;
 pub mod signing_key;

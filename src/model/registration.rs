@@ -78,7 +78,7 @@ impl RegistrationPolicy {
     /// The answers that a client may be registered for.
     pub fn response_types(&self) -> BTreeSet<ResponseType> {
         let allowed = |each: &ResponseType| {
-            rules::grants_of(*each)
+            each.grants()
                 .iter()
                 .all(|grant| self.grant_types.contains(grant))
         };
@@ -97,16 +97,14 @@ impl RegistrationPolicy {
     ) -> Client {
         let grant_types = grants(&metadata);
         let method = metadata.token_endpoint_auth_method.unwrap_or_default();
-        let response_types = answers(&metadata, &grant_types);
-        let at_types = metadata.response_types.as_deref();
         let looked_at = Grants {
             method,
             grant_types: &grant_types,
-            response_types: at_types,
+            response_types: metadata.response_types.as_deref(),
             has_redirect_uris: !metadata.redirect_uris.is_empty(),
         };
         faults.extend(looked_at.faults());
-        faults.extend(rules::correspondence(&grant_types, &response_types));
+        let response_types = looked_at.answers();
         self.refuse_grants(&grant_types, method, faults);
         let redirect_uris = self.redirect_uris(&metadata, &response_types, faults);
         let post_logout_redirect_uris = rules::uris(
@@ -199,7 +197,9 @@ impl RegistrationPolicy {
     ) -> Vec<RedirectUri> {
         let uris = rules::uris("redirect_uris", &metadata.redirect_uris, faults);
         let kind = ApplicationType::settle(metadata.application_type, &uris);
-        let in_the_browser = answers.iter().any(|each| each.returns_id_token());
+        let in_the_browser = answers
+            .iter()
+            .any(|each| rules::comes_by_the_browser(*each));
         rules::application_type(kind, in_the_browser, &metadata.redirect_uris, faults);
         self.refuse_hosts("redirect_uris", &uris, faults);
         uris
@@ -281,7 +281,7 @@ fn grants(metadata: &ClientMetadata) -> BTreeSet<GrantType> {
     metadata.grant_types.clone().unwrap_or_else(|| {
         let types = metadata.response_types.iter().flatten();
         let needed: BTreeSet<GrantType> = types
-            .flat_map(|each| rules::grants_of(*each).iter().copied())
+            .flat_map(|each| each.grants().iter().copied())
             .collect();
         if needed.is_empty() {
             BTreeSet::from([GrantType::AuthorizationCode])
@@ -289,15 +289,6 @@ fn grants(metadata: &ClientMetadata) -> BTreeSet<GrantType> {
             needed
         }
     })
-}
-
-/// The answers that it may ask for; none if nobody logs in.
-fn answers(metadata: &ClientMetadata, grants: &BTreeSet<GrantType>) -> BTreeSet<ResponseType> {
-    match &metadata.response_types {
-        _ if !rules::has_people(grants) => BTreeSet::new(),
-        Some(types) => types.iter().copied().collect(),
-        None => BTreeSet::from([ResponseType::Code]),
-    }
 }
 
 fn check_texts(metadata: &ClientMetadata, faults: &mut Vec<Fault>) {

@@ -17,6 +17,7 @@ pub mod locale;
 pub mod params;
 pub mod pkce;
 pub mod prompt;
+pub mod pushed;
 pub mod redirect_uri;
 pub mod response;
 pub mod scope;

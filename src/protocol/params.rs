@@ -58,6 +58,32 @@ impl Params {
         Ok(())
     }
 
+    /// Puts `value` in the place of whatever `name` was.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.values
+            .insert(name.to_owned(), Value::Once(value.to_owned()));
+    }
+
+    /// The same parameters, but those in `names`.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let mut rest = self.clone();
+        rest.values
+            .retain(|name, _| !names.contains(&name.as_str()));
+        rest
+    }
+
+    /// The parameters as [`Params::parse`] reads them; those that were sent twice are left out.
+    pub fn encode(&self) -> String {
+        let once = self.values.iter().filter_map(|(name, value)| match value {
+            Value::Once(value) => Some((name, value)),
+            Value::Repeated => None,
+        });
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(once)
+            .finish()
+    }
+
     /// The value of `name`, `None` when absent or empty, an error when it was sent more than once.
     pub fn get(&self, name: &str) -> Result<Option<&str>, OAuthError> {
         match self.values.get(name) {

@@ -16,6 +16,7 @@ mod families;
 mod initial_access_tokens;
 mod linking;
 mod pending_requests;
+mod pushed_requests;
 mod record;
 mod registrations;
 mod schema;

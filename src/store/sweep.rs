@@ -20,6 +20,8 @@ pub struct Swept {
     pub sessions: u64,
     /// Pending requests.
     pub pending_requests: u64,
+    /// Pushed requests.
+    pub pushed_requests: u64,
     /// Throttle windows.
     pub throttles: u64,
     /// Signing keys.
@@ -41,6 +43,7 @@ impl Swept {
             + self.families
             + self.sessions
             + self.pending_requests
+            + self.pushed_requests
             + self.throttles
             + self.signing_keys
             + self.vault_entries
@@ -100,6 +103,15 @@ impl Store {
                 batch,
             )
             .await?;
+        let pushed_requests = self
+            .delete_in_batches(
+                "DELETE FROM pushed_request WHERE uri_hash IN
+                     (SELECT uri_hash FROM pushed_request WHERE kept_until <= $1 ORDER BY kept_until LIMIT $2)
+                   AND kept_until <= $1",
+                now,
+                batch,
+            )
+            .await?;
         let throttles = self
             .delete_in_batches(
                 "DELETE FROM throttle WHERE bucket_hash IN
@@ -150,6 +162,7 @@ impl Store {
             families: expired_families + revoked_families,
             sessions,
             pending_requests,
+            pushed_requests,
             throttles,
             signing_keys,
             vault_entries,

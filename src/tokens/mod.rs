@@ -2,6 +2,7 @@
 //! what an access token still stands for.
 
 pub mod access_token;
+pub mod front_channel;
 pub mod id_token;
 pub mod refresh_token;
 pub mod standing;
@@ -17,7 +18,7 @@ use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::scope;
 use crate::protocol::token::TokenSet;
 
-use id_token::Companion;
+use id_token::Companions;
 
 /// How long tokens live, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +89,11 @@ impl Mint {
         let mut refresh_token = None;
         if let Some(person) = &authorization.person {
             if authorization.scope.contains(scope::OPENID) {
-                let companion = Companion::AccessToken(&access_token);
-                id_token = Some(self.id_token(client, person, companion, now)?);
+                let companions = Companions {
+                    access_token: Some(&access_token),
+                    code: None,
+                };
+                id_token = Some(self.id_token(client, person, companions, now)?);
             }
             if let Some(generation) = person.refresh_generation {
                 refresh_token = Some(refresh_token::write(
@@ -107,6 +111,11 @@ impl Mint {
             id_token,
             scope: authorization.scope.clone(),
         })
+    }
+
+    /// How long access tokens live, in seconds.
+    pub const fn access_token_lifetime(&self) -> i64 {
+        self.lifetimes.access_token
     }
 
     /// The public keys, as JSON.

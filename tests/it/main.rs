@@ -67,6 +67,8 @@ mod pages;
 #[cfg(test)]
 mod pairwise;
 #[cfg(test)]
+mod par;
+#[cfg(test)]
 mod pkce;
 #[cfg(test)]
 mod prompt;
@@ -85,6 +87,8 @@ mod registration;
 #[cfg(test)]
 mod relogin;
 #[cfg(test)]
+mod response_types;
+#[cfg(test)]
 mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
@@ -94,6 +98,8 @@ mod sign_off;
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;
+#[cfg(test)]
+mod specifications;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

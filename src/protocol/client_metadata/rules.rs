@@ -78,11 +78,11 @@ pub enum Rule {
     #[error("is for clients that people log in to, with the grant authorization_code")]
     ResponseTypeWithoutPeople,
     /// The table of OpenID Connect Dynamic Registration section 2, `grant_types`.
-    #[error("{0} goes with the grant {1}, which grant_types does not have")]
+    #[error("has {0}, which needs {1} in grant_types")]
     GrantMissing(&'static str, &'static str),
     /// The same table from its other side (RFC 7591 section 2.1).
-    #[error("has {0}, and no type in response_types goes with it")]
-    GrantUnused(&'static str),
+    #[error("has implicit, and no type in response_types returns a token through the browser")]
+    ImplicitUnused,
     /// A negative age.
     #[error("must be seconds, 0 or more")]
     Negative,
@@ -232,21 +232,27 @@ pub struct Grants<'a> {
 }
 
 impl Grants<'_> {
-    /// Whether people log in for it at the authorization endpoint.
-    pub fn has_people(&self) -> bool {
-        has_people(self.grant_types)
+    /// What it may ask for: `code` if nothing was written and it has the grant, nothing if nobody logs in.
+    pub fn answers(&self) -> BTreeSet<ResponseType> {
+        match self.response_types {
+            _ if !has_people(self.grant_types) => BTreeSet::new(),
+            Some(types) => types.iter().copied().collect(),
+            None => {
+                let has_code = self.grant_types.contains(&GrantType::AuthorizationCode);
+                has_code.then_some(ResponseType::Code).into_iter().collect()
+            }
+        }
     }
 
     /// What is wrong.
     pub fn faults(&self) -> Vec<Fault> {
-        let grants = self.grant_types;
-        let has = |grant| grants.contains(&grant);
+        let has = |grant| self.grant_types.contains(&grant);
         let mut faults = Vec::new();
         let mut fault = |field: &str, rule| faults.push(Fault::new(field, rule));
-        if grants.is_empty() {
+        if self.grant_types.is_empty() {
             fault("grant_types", Rule::NoGrant);
         }
-        if self.has_people() && !self.has_redirect_uris {
+        if has_people(self.grant_types) && !self.has_redirect_uris {
             fault("redirect_uris", Rule::NoRedirectUri);
         }
         if has(GrantType::RefreshToken) && !has(GrantType::AuthorizationCode) {
@@ -255,58 +261,55 @@ impl Grants<'_> {
         if has(GrantType::ClientCredentials) && self.method == ClientAuthMethod::None {
             fault("grant_types", Rule::CredentialsOfPublic);
         }
-        match self.response_types {
-            Some([]) if self.has_people() => fault("response_types", Rule::NoResponseType),
-            Some([_, ..]) if !self.has_people() => {
-                fault("response_types", Rule::ResponseTypeWithoutPeople);
+        faults.extend(self.correspondence());
+        faults
+    }
+
+    /// Each type with the grants that it takes (OpenID Connect Dynamic Registration section 2), and `implicit` with a type.
+    fn correspondence(&self) -> Vec<Fault> {
+        let types = self.response_types;
+        match types {
+            Some([]) if has_people(self.grant_types) => {
+                return vec![Fault::new("response_types", Rule::NoResponseType)];
+            }
+            Some([_, ..]) if !has_people(self.grant_types) => {
+                return vec![Fault::new(
+                    "response_types",
+                    Rule::ResponseTypeWithoutPeople,
+                )];
             }
             _ => {}
+        }
+        let mut faults = Vec::new();
+        for each in types.unwrap_or_default() {
+            let mut needed = each.grants().iter();
+            if let Some(grant) = needed.find(|grant| !self.grant_types.contains(grant)) {
+                let rule = Rule::GrantMissing(each.as_str(), grant.as_str());
+                faults.push(Fault::new("response_types", rule));
+            }
+        }
+        // What Dynamic Registration pairs with `implicit`, the type that does not need it here included.
+        let implicit = self.grant_types.contains(&GrantType::Implicit);
+        if implicit
+            && !self
+                .answers()
+                .iter()
+                .any(|each| comes_by_the_browser(*each))
+        {
+            faults.push(Fault::new("grant_types", Rule::ImplicitUnused));
         }
         faults
     }
 }
 
-/// Whether people log in at the authorization endpoint.
+/// Whether people log in for it at the authorization endpoint.
 pub fn has_people(grants: &BTreeSet<GrantType>) -> bool {
-    grants.contains(&GrantType::AuthorizationCode)
+    grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::Implicit)
 }
 
-/// The grants that an answer takes, by the table of OpenID Connect Dynamic Registration section 2.
-pub const fn grants_of(answer: ResponseType) -> &'static [GrantType] {
-    match answer {
-        ResponseType::Code | ResponseType::CodeIdToken => &[GrantType::AuthorizationCode],
-    }
-}
-
-/// What of that table a registration breaks, from either side: an answer without its grant, and a grant whose answers
-/// nobody asks for.
-pub fn correspondence(
-    grants: &BTreeSet<GrantType>,
-    answers: &BTreeSet<ResponseType>,
-) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for answer in answers {
-        let lacking = grants_of(*answer).iter();
-        for grant in lacking.filter(|grant| !grants.contains(grant)) {
-            let rule = Rule::GrantMissing(answer.as_str(), grant.as_str());
-            faults.push(Fault::new("response_types", rule));
-        }
-    }
-    let of_answers: BTreeSet<GrantType> = ResponseType::ALL
-        .into_iter()
-        .flat_map(|answer| grants_of(answer).iter().copied())
-        .collect();
-    for grant in grants.intersection(&of_answers) {
-        let used = answers
-            .iter()
-            .any(|answer| grants_of(*answer).contains(grant));
-        // Without any answer there is a fault already.
-        if !used && !answers.is_empty() {
-            let rule = Rule::GrantUnused(grant.as_str());
-            faults.push(Fault::new("grant_types", rule));
-        }
-    }
-    faults
+/// Whether the browser carries a token to the client.
+pub const fn comes_by_the_browser(answer: ResponseType) -> bool {
+    answer.returns_id_token() || answer.returns_access_token()
 }
 
 /// The addresses of `field` that may be registered, each once.

@@ -8,6 +8,7 @@ mod consents;
 mod families;
 mod linking;
 mod pending_requests;
+mod pushed_requests;
 mod registrations;
 mod schema;
 mod sessions;
@@ -62,7 +63,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None, None)
+            .replace_session("session-hash", &session, None, &[], None)
             .await
             .unwrap();
         Self {
