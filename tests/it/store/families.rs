@@ -205,7 +205,9 @@ async fn no_family_of_the_browser_outlives_a_logout_that_races_it() {
     for round in 0..30 {
         let session = session(&world.account);
         let secret = format!("secret-{round}");
-        let replaced = world.store.replace_session(&secret, &session, None, None);
+        let replaced = world
+            .store
+            .replace_session(&secret, &session, None, None, &[]);
         replaced.await.unwrap();
         let family = in_the_browser(&code(&world.client.client_id, &session));
         let (beginning, ending) = (world.store.clone(), world.store.clone());
