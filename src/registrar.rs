@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq as _;
 
 use crate::clock::{Clock, random_id, random_token};
+use crate::fetch::{Fetcher, Wanted};
 use crate::keys::{KeyError, Purpose, Secrets};
 use crate::model::client::{Client, ClientSecretHash, made_secret};
 use crate::model::registration::{
@@ -15,7 +16,7 @@ use crate::model::registration::{
 use crate::model::throttle::{self, ThrottlePolicy, WindowStart};
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::client_metadata::ClientMetadata;
-use crate::protocol::client_metadata::rules::Fault;
+use crate::protocol::client_metadata::rules::{Fault, Rule};
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
@@ -72,6 +73,8 @@ pub struct RegistrarParts {
     pub issuer: Issuer,
     /// What the administrator allows.
     pub policy: RegistrationPolicy,
+    /// What fetches a `sector_identifier_uri` (T36).
+    pub fetcher: Fetcher,
 }
 
 /// A client whose registration access token was presented.
@@ -101,7 +104,7 @@ impl Registrar {
         let initial_access_token = self.admit(token).await?;
         self.count(address).await?;
         let client_id = ClientId::new(format!("registered-{}", random_id()));
-        let client = self.client(client_id, &sent?)?;
+        let client = self.client(client_id, &sent?).await?;
         let now = self.0.clock.now();
         let access_token = Secret::new(format!("{ACCESS_TOKEN_PREFIX}{}", random_token()));
         let registration = Registration {
@@ -116,9 +119,12 @@ impl Registrar {
                 .unused
                 .map(|unused| now.saturating_add(unused)),
         };
-        let secret = needs_secret(&client).then(made_secret);
+        let secret = client
+            .token_endpoint_auth_method
+            .has_secret()
+            .then(made_secret);
         let stored = StoredClient {
-            secrets: self.secret_hashes(secret.as_ref())?,
+            secrets: self.kept_secrets(&client, secret.as_ref())?,
             client,
         };
         let max_clients = self.0.policy.max_clients;
@@ -166,14 +172,19 @@ impl Registrar {
         self.count(address).await?;
         let sent = sent?;
         self.check_names(&known, &sent)?;
-        let client = self.client(known.registration.client_id.clone(), &sent)?;
-        // Kept, unless it has none, or may have none any more.
-        let fresh = needs_secret(&client) && known.stored.secrets.is_empty();
-        let secret = fresh.then(made_secret);
-        let secrets = match &secret {
-            Some(_) => self.secret_hashes(secret.as_ref())?,
-            None if needs_secret(&client) => known.stored.secrets,
-            None => Vec::new(),
+        let client = self
+            .client(known.registration.client_id.clone(), &sent)
+            .await?;
+        // Kept, unless there is none that the method can use: what is kept as a hash signs nothing, and the other way round.
+        let is_sealed = |kept: &ClientSecretHash| matches!(kept, ClientSecretHash::Sealed { .. });
+        let usable = |kept: &ClientSecretHash| is_sealed(kept) == signs_with_secret(&client);
+        let has_secret = client.token_endpoint_auth_method.has_secret();
+        let keeps = has_secret && known.stored.secrets.iter().any(usable);
+        let secret = (has_secret && !keeps).then(made_secret);
+        let secrets = if keeps {
+            known.stored.secrets
+        } else {
+            self.kept_secrets(&client, secret.as_ref())?
         };
         let stored = StoredClient { client, secrets };
         let now = self.0.clock.now();
@@ -235,11 +246,43 @@ impl Registrar {
     }
 
     /// The client that was asked for, or everything that is wrong with it.
-    fn client(&self, id: ClientId, sent: &Map<String, Value>) -> Result<Client, OAuthError> {
+    async fn client(&self, id: ClientId, sent: &Map<String, Value>) -> Result<Client, OAuthError> {
         let mut faults = Vec::new();
         let metadata = ClientMetadata::read(sent, &mut faults);
         let client = self.0.policy.admit(id, metadata, &mut faults);
+        // Nothing is fetched for what cannot be registered anyway.
+        if faults.is_empty()
+            && let Err(text) = self.check_sector(&client).await
+        {
+            let rule = Rule::Sector(text);
+            faults.push(Fault::new("sector_identifier_uri", rule));
+        }
         told(&faults).map_or(Ok(client), Err)
+    }
+
+    /// OpenID Connect Dynamic Registration section 5: what stands there vouches that the addresses belong together. Why it
+    /// could not be fetched stays in the log: it would tell what stands behind our firewall (T36).
+    async fn check_sector(&self, client: &Client) -> Result<(), String> {
+        let Some(uri) = &client.about.sector_identifier_uri else {
+            return Ok(());
+        };
+        // One budget for all that register: each of their ids is new (T38).
+        let who = ClientId::new("clients that register themselves");
+        let fetched = self.0.fetcher.fetch(uri, Wanted::Json, &who).await;
+        let document = fetched.map_err(|error| {
+            tracing::info!(error = %error, "a sector_identifier_uri could not be fetched");
+            "could not be fetched".to_owned()
+        })?;
+        let listed: Vec<String> = serde_json::from_slice(&document)
+            .map_err(|_| "must lead to a JSON array of addresses".to_owned())?;
+        let missing = client
+            .redirect_uris
+            .iter()
+            .find(|uri| !listed.iter().any(|listed| listed == uri.as_str()));
+        match missing {
+            Some(uri) => Err(format!("leads to a list without {uri}")),
+            None => Ok(()),
+        }
     }
 
     /// The client of that id, if `token` is its registration access token. One answer whether it is there or not.
@@ -288,13 +331,15 @@ impl Registrar {
         let Some(secret) = sent.get("client_secret") else {
             return Ok(());
         };
-        let secret = self
-            .0
-            .secrets
-            .hash(Purpose::ClientSecret, secret.as_str().unwrap_or_default())?;
+        let text = secret.as_str().unwrap_or_default();
+        let secret = self.0.secrets.hash(Purpose::ClientSecret, text)?;
         let fits = known.stored.secrets.iter().any(|kept| match kept {
             ClientSecretHash::Keyed { hash } => {
                 bool::from(hash.as_bytes().ct_eq(secret.as_bytes()))
+            }
+            ClientSecretHash::Sealed { sealed } => {
+                let opened = self.0.secrets.open(Purpose::ClientSecretKey, id, sealed);
+                opened.is_some_and(|opened| bool::from(opened.ct_eq(text.as_bytes())))
             }
             ClientSecretHash::Argon2id { .. } => false,
         });
@@ -312,13 +357,25 @@ impl Registrar {
             .hash(Purpose::RegistrationToken, token.expose())
     }
 
-    fn secret_hashes(&self, secret: Option<&Secret>) -> Result<Vec<ClientSecretHash>, KeyError> {
-        let hash = |secret: &Secret| self.0.secrets.hash(Purpose::ClientSecret, secret.expose());
-        let hash = secret.map(hash).transpose()?;
-        Ok(hash
-            .map(|hash| ClientSecretHash::Keyed { hash })
-            .into_iter()
-            .collect())
+    /// As it is kept: a hash, or sealed where it signs and we have to know it.
+    fn kept_secrets(
+        &self,
+        client: &Client,
+        secret: Option<&Secret>,
+    ) -> Result<Vec<ClientSecretHash>, KeyError> {
+        let Some(secret) = secret else {
+            return Ok(Vec::new());
+        };
+        let secrets = &self.0.secrets;
+        let text = secret.expose();
+        Ok(vec![if signs_with_secret(client) {
+            let (purpose, context) = (Purpose::ClientSecretKey, client.client_id.as_str());
+            let sealed = secrets.seal(purpose, context, text.as_bytes())?;
+            ClientSecretHash::Sealed { sealed }
+        } else {
+            let hash = secrets.hash(Purpose::ClientSecret, text)?;
+            ClientSecretHash::Keyed { hash }
+        }])
     }
 
     /// RFC 7591 section 3.2.1, RFC 7592 section 3.
@@ -347,8 +404,8 @@ impl Registrar {
     }
 }
 
-fn needs_secret(client: &Client) -> bool {
-    client.token_endpoint_auth_method != ClientAuthMethod::None
+fn signs_with_secret(client: &Client) -> bool {
+    client.token_endpoint_auth_method == ClientAuthMethod::ClientSecretJwt
 }
 
 /// For the log: where people may be sent.

@@ -22,7 +22,7 @@ pub(super) fn words(rule: &Rule) -> String {
             "is missing; logging people in needs the addresses that answers may go to, such as [\"https://app.example.org/callback\"]"
         }
         Rule::RefreshAlone => {
-            "refresh_token alone leads nowhere: refresh tokens come from authorization_code; add it"
+            "refresh_token alone leads nowhere: refresh tokens come from authorization_code, or another grant that begins with a login; add it"
         }
         Rule::CredentialsOfPublic => {
             "client_credentials needs a client that can keep a secret (RFC 6749 section 4.4); write token_endpoint_auth_method = \"client_secret_basic\""
@@ -44,6 +44,22 @@ pub(super) fn words(rule: &Rule) -> String {
         }
         Rule::NoOpenId => {
             "has no openid, which an ID token needs; add it, or write response_types = [\"code\"]"
+        }
+        Rule::BoundInTheBrowser => {
+            "no access token through the browser can be bound to a key; remove the types with \"token\" from response_types, or this key"
+        }
+        Rule::NoKeys => {
+            "is missing: private_key_jwt needs the app's public keys; write jwks = { keys = [..] }, jwks_file = \"path\" or jwks_uri = \"https://..\""
+        }
+        Rule::KeysTwice => "stands beside other keys; keep one of jwks, jwks_file and jwks_uri",
+        Rule::AlgorithmWithoutKey => {
+            "is an algorithm that none of the app's keys is for; leave it out for all that they are for"
+        }
+        Rule::AlgorithmOfSecret => {
+            "HS256 needs a secret; write RS256, PS256, ES256 or EdDSA, or token_endpoint_auth_method = \"client_secret_jwt\""
+        }
+        Rule::NotSigning => {
+            "is for apps that sign: remove it, or write token_endpoint_auth_method = \"private_key_jwt\""
         }
         Rule::EmptyLabel => "is empty; people see it, so write a name",
         Rule::NoSector => {

@@ -2,11 +2,13 @@
 //! Registration section 2; a few are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::client_claims;
+use super::client_keys;
 use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
@@ -18,6 +20,7 @@ use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy, SubjectType};
 use crate::model::client_about::ClientAbout;
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Rule};
 use crate::protocol::ids::{ClientId, UpstreamId};
@@ -49,6 +52,11 @@ pub(super) struct Raw {
     application_type: Option<ApplicationType>,
     initiate_login_uri: Option<String>,
     token_endpoint_auth_method: ClientAuthMethod,
+    token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
+    allow_token_endpoint_audience: bool,
+    jwks: Option<Value>,
+    jwks_file: Option<PathBuf>,
+    jwks_uri: Option<String>,
     client_secret: Option<RawSecrets>,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
@@ -62,6 +70,7 @@ pub(super) struct Raw {
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    dpop_bound_access_tokens: bool,
     require_pushed_authorization_requests: bool,
     claims: BTreeMap<String, client_claims::Raw>,
     subject_type: RawSubjectType,
@@ -102,6 +111,18 @@ impl ClientConfig {
             raw.client_secret.as_ref(),
             raw.token_endpoint_auth_method,
             &at.key("client_secret"),
+            report,
+        );
+        let jwks = client_keys::check(
+            client_keys::Wanted {
+                method: raw.token_endpoint_auth_method,
+                algorithm: raw.token_endpoint_auth_signing_alg,
+                allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
+                jwks: raw.jwks.as_ref(),
+                jwks_file: raw.jwks_file.as_deref(),
+                jwks_uri: raw.jwks_uri.as_deref(),
+            },
+            at,
             report,
         );
         check_grants(&raw, at, report);
@@ -153,6 +174,10 @@ impl ClientConfig {
             client_uri: raw.client_uri,
             initiate_login_uri: raw.initiate_login_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
+            token_endpoint_auth_signing_alg: raw.token_endpoint_auth_signing_alg,
+            allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
+            jwks,
+            jwks_uri: raw.jwks_uri,
             redirect_uris,
             post_logout_redirect_uris,
             scope,
@@ -172,6 +197,7 @@ impl ClientConfig {
             upstream_apis: raw.upstream_apis.iter().map(UpstreamId::new).collect(),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            dpop_bound_access_tokens: raw.dpop_bound_access_tokens,
             require_pushed_authorization_requests: raw.require_pushed_authorization_requests,
             claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
             upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
@@ -218,6 +244,7 @@ impl Raw {
             grant_types,
             response_types: self.response_types.as_deref(),
             has_redirect_uris: !self.redirect_uris.is_empty(),
+            dpop_bound: self.dpop_bound_access_tokens,
         }
     }
 }
@@ -300,7 +327,7 @@ fn check_scope(
     at: &Place,
     report: &mut Report,
 ) -> Scope {
-    let has_people = rules::has_people(grants);
+    let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
     let text = written.unwrap_or(if has_people { scope::OPENID } else { "" });
     let mut faults = Vec::new();
     let scope = rules::scope(text, grants, answers, &mut faults);
@@ -355,7 +382,7 @@ fn check_subject_type(
             }
         }
         (RawSubjectType::Pairwise, None) => {
-            let sector = rules::sector(redirect_uris).unwrap_or_else(|rule| {
+            let sector = rules::sector(redirect_uris, &raw.grants()).unwrap_or_else(|rule| {
                 report.problem(&at_sector, client_words::words(&rule));
                 None
             });

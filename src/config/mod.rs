@@ -7,6 +7,7 @@
 mod api_rules;
 mod brand;
 mod client_claims;
+mod client_keys;
 mod client_people;
 mod client_secret;
 mod client_uris;
@@ -14,6 +15,7 @@ mod client_words;
 mod clients;
 mod database;
 mod document;
+mod dpop;
 mod duration;
 mod keys;
 mod known_keys;
@@ -28,6 +30,7 @@ mod place;
 mod problem;
 mod reference;
 mod registration;
+mod scopes;
 mod section;
 mod server;
 mod show;
@@ -41,6 +44,7 @@ pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
 pub use document::{Environment, OVERRIDES};
+pub use dpop::Dpop;
 pub use keys::Keys;
 pub use known_keys::known_keys;
 pub use lifetimes::Lifetimes;
@@ -54,6 +58,7 @@ pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
 use crate::model::registration::RegistrationPolicy;
+use crate::model::scopes::OwnScope;
 use crate::protocol::issuer::Issuer;
 
 /// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
@@ -73,12 +78,16 @@ pub struct Config {
     pub login: LoginPolicy,
     /// Pushed authorization requests.
     pub par: Par,
+    /// Proofs of possession.
+    pub dpop: Dpop,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
     /// The clients that the files own.
     pub clients: Vec<ClientConfig>,
     /// What clients that register themselves may be.
     pub registration: RegistrationPolicy,
+    /// The scopes of the organization's own.
+    pub scopes: Vec<OwnScope>,
     /// What Portico may fetch.
     pub outbound: Outbound,
     /// What people see.

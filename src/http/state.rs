@@ -14,6 +14,7 @@ use crate::registrar::Registrar;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
+use crate::tokens::possession::Possession;
 use crate::tokens::standing::AccessTokens;
 
 pub use crate::upstream::Upstreams;
@@ -36,6 +37,7 @@ pub struct HttpState {
     discovery: Discovery,
     gateway: Gateway,
     registrar: Registrar,
+    possession: Possession,
     metrics: Metrics,
     settings: Arc<Settings>,
 }
@@ -82,6 +84,8 @@ pub struct HttpParts {
     pub gateway: Gateway,
     /// Clients that register themselves.
     pub registrar: Registrar,
+    /// Proofs of possession.
+    pub possession: Possession,
     /// The rest.
     pub settings: Settings,
 }
@@ -103,6 +107,7 @@ impl HttpState {
             upstreams: parts.upstreams,
             gateway: parts.gateway,
             registrar: parts.registrar,
+            possession: parts.possession,
             settings: Arc::new(parts.settings),
         }
     }

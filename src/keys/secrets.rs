@@ -44,12 +44,20 @@ pub enum Purpose {
     RegistrationToken,
     /// The hash of an initial access token.
     InitialAccessToken,
+    /// A client secret at rest, of a client that signs with it.
+    ClientSecretKey,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
     PushedRequest,
+    /// The hash under which a device code is stored.
+    DeviceCode,
+    /// The hash that finds a device code by what the person types.
+    UserCode,
+    /// The nonces that proofs of possession answer.
+    DpopNonce,
 }
 
 impl Purpose {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 20] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -65,7 +73,11 @@ impl Purpose {
         Self::PairwiseSubject,
         Self::RegistrationToken,
         Self::InitialAccessToken,
+        Self::ClientSecretKey,
         Self::PushedRequest,
+        Self::DeviceCode,
+        Self::UserCode,
+        Self::DpopNonce,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -86,7 +98,11 @@ impl Purpose {
             Self::PairwiseSubject => "pairwise-subject",
             Self::RegistrationToken => "registration-token",
             Self::InitialAccessToken => "initial-access-token",
+            Self::ClientSecretKey => "client-secret-key",
             Self::PushedRequest => "pushed-request",
+            Self::DeviceCode => "device-code",
+            Self::UserCode => "user-code",
+            Self::DpopNonce => "dpop-nonce",
         }
     }
 }

@@ -8,10 +8,13 @@ use serde_json::Value;
 use crate::clock::random_token;
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
+use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::locale::Locale;
 use crate::protocol::redirect_uri::RedirectUri;
@@ -22,7 +25,7 @@ use crate::protocol::token::GrantType;
 
 use super::account::Account;
 use super::client_about::{AppPage, ClientAbout};
-use super::client_claims::{self, About, ClientClaims};
+use super::client_claims::{About, ClientClaims};
 use super::session::Authentication;
 
 /// When a client's users are asked for consent.
@@ -51,6 +54,18 @@ pub struct Client {
     pub initiate_login_uri: Option<String>,
     /// How it authenticates at the token endpoint.
     pub token_endpoint_auth_method: ClientAuthMethod,
+    /// The one algorithm of its assertions; any that fits its keys when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
+    /// Whether its assertions may be meant for the token endpoint's address instead of the issuer. Ours.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_token_endpoint_audience: bool,
+    /// Its public keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<JwkSet>,
+    /// Where its public keys are; never beside `jwks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     /// Where answers may go.
     pub redirect_uris: Vec<RedirectUri>,
     /// Where the browser may go after logout.
@@ -77,6 +92,9 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// Whether it gets access tokens that are bound to a key alone (RFC 9449 section 5.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether it must push its authorization requests (RFC 9126 section 6).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
@@ -132,6 +150,14 @@ impl Default for OutagePolicy {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape that serde wants"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 fn code_alone() -> BTreeSet<ResponseType> {
     BTreeSet::from([ResponseType::Code])
 }
@@ -166,6 +192,11 @@ pub enum ClientSecretHash {
     Argon2id {
         /// The PHC string.
         phc: String,
+    },
+    /// A secret that the client signs with (`client_secret_jwt`): to verify that, the secret itself is needed.
+    Sealed {
+        /// Sealed with the master key, for this client.
+        sealed: String,
     },
 }
 
@@ -227,6 +258,10 @@ impl Client {
             client_uri: None,
             initiate_login_uri: None,
             token_endpoint_auth_method: ClientAuthMethod::default(),
+            token_endpoint_auth_signing_alg: None,
+            allow_token_endpoint_audience: false,
+            jwks: None,
+            jwks_uri: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             grant_types: BTreeSet::new(),
@@ -238,6 +273,7 @@ impl Client {
             upstreams: None,
             consent: ConsentPolicy::default(),
             require_pkce: false,
+            dpop_bound_access_tokens: false,
             require_pushed_authorization_requests: false,
             claims: ClientClaims::default(),
             subject_type: SubjectType::default(),
@@ -261,6 +297,22 @@ impl Client {
             grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
             scope: Scope::parse(scope::OPENID).map_err(OAuthError::server_error)?,
             ..Self::new(ClientId::new(OWN_CLIENT_ID))
+        })
+    }
+
+    /// The client as the pages see it while somebody logs in for a device of its: the flow ends at a page of ours, and the
+    /// answer goes where the device asks for it. Who may use it stays as it is.
+    pub fn at_device_page(self, issuer: &Issuer) -> Result<Self, OAuthError> {
+        self.require_grant(GrantType::DeviceCode)?;
+        let page = RedirectUri::register(&issuer.at(path::DEVICE));
+        Ok(Self {
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            response_types: code_alone(),
+            // There is no code that somebody could catch on the way, and so no PKCE.
+            token_endpoint_auth_method: ClientAuthMethod::default(),
+            require_pkce: false,
+            ..self
         })
     }
 
@@ -289,6 +341,18 @@ impl Client {
     /// Its terms.
     pub fn terms_page(&self, locale: Locale) -> Option<AppPage> {
         self.page("tos_uri", self.about.tos_uri.as_ref(), locale)
+    }
+
+    /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449
+    /// section 5).
+    pub fn binds_refresh_tokens(&self) -> bool {
+        self.is_public()
+    }
+
+    /// Whether each refresh gives another refresh token. Not where a secret and a key stand for the client already: there
+    /// a new one protects nothing, and may be lost on its way (FAPI 2.0 Security Profile section 5.3.2.1).
+    pub fn rotates_refresh_tokens(&self) -> bool {
+        self.is_public() || !self.dpop_bound_access_tokens
     }
 
     /// What pages call the client.
@@ -369,19 +433,6 @@ impl Client {
         })
     }
 
-    /// What userinfo tells this client about the person: the claims that `granted` opens, and its own in their place.
-    pub fn claims_within(
-        &self,
-        granted: &Scope,
-        subject: &Subject,
-        account: &Account,
-        authentication: &Authentication,
-    ) -> BTreeMap<String, Value> {
-        let opened = account.profile.within(granted).claims();
-        let own = self.claims_about(subject, account, authentication);
-        client_claims::lay_over(opened, own)
-    }
-
     /// Refuses an answer that the client is not registered for, or whose ID token needs a scope that it does not get.
     /// Asked when a request comes in, and again when it is answered: the registration may have changed.
     pub fn require_response_type(
@@ -396,6 +447,12 @@ impl Client {
                     "this client is not registered for the response_type {}",
                     response_type.as_str()
                 ),
+            ));
+        }
+        if response_type.returns_access_token() && self.dpop_bound_access_tokens {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "this client gets access tokens for a key alone, which the browser cannot prove",
             ));
         }
         for grant in response_type.grants() {
@@ -449,6 +506,16 @@ impl Client {
                 format!("this client may not ask for the scope {token}"),
             )),
         }
+    }
+
+    /// The same where a person logs in. `offline_access` is ignored, not refused, where no refresh token can follow (OpenID
+    /// Connect Core section 11), and never given to a client that did not ask.
+    pub fn grant_scope(&self, requested: &Scope) -> Result<Scope, OAuthError> {
+        let granted = self.narrow_scope(requested)?;
+        if self.gets_refresh_token() && !requested.is_empty() {
+            return Ok(granted);
+        }
+        Ok(granted.without(scope::OFFLINE_ACCESS))
     }
 
     /// Whether a grant of `granted` comes with a refresh token.

@@ -2,6 +2,7 @@
 //! brings the present along.
 
 pub mod account;
+pub mod acr;
 pub mod api_rule;
 pub mod authorization;
 pub mod client;
@@ -9,9 +10,12 @@ pub mod client_about;
 pub mod client_claims;
 pub mod code;
 pub mod consent;
+pub mod device_code;
+pub mod disclosure;
 pub mod family;
 pub mod pushed_request;
 pub mod registration;
+pub mod scopes;
 pub mod session;
 pub mod signing_key;
 pub mod spent_id;

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::clock::UnixTime;
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::client_metadata::ClientMetadata;
-use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Rule};
+use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Keys, Rule};
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
@@ -102,8 +103,17 @@ impl RegistrationPolicy {
             grant_types: &grant_types,
             response_types: metadata.response_types.as_deref(),
             has_redirect_uris: !metadata.redirect_uris.is_empty(),
+            dpop_bound: metadata.dpop_bound_access_tokens,
         };
         faults.extend(looked_at.faults());
+        let keys = Keys {
+            method,
+            algorithm: metadata.token_endpoint_auth_signing_alg,
+            places: usize::from(metadata.has_jwks) + usize::from(metadata.jwks_uri.is_some()),
+            jwks: metadata.jwks.as_ref(),
+            jwks_uri: metadata.jwks_uri.as_deref(),
+        };
+        faults.extend(keys.faults());
         let response_types = looked_at.answers();
         self.refuse_grants(&grant_types, method, faults);
         let redirect_uris = self.redirect_uris(&metadata, &response_types, faults);
@@ -125,7 +135,7 @@ impl RegistrationPolicy {
         );
         check_texts(&metadata, faults);
         let algorithm = self.algorithm(metadata.id_token_signed_response_alg, faults);
-        let subject_type = subject_type(&metadata, &redirect_uris, faults);
+        let subject_type = subject_type(&metadata, &redirect_uris, &grant_types, faults);
         let application_type = ApplicationType::settle(metadata.application_type, &redirect_uris);
         let mut localized = metadata.texts;
         Client {
@@ -144,6 +154,11 @@ impl RegistrationPolicy {
             upstreams: Some(self.upstreams.clone()),
             consent: self.consent,
             require_pkce: method == ClientAuthMethod::None,
+            token_endpoint_auth_signing_alg: metadata.token_endpoint_auth_signing_alg,
+            jwks: metadata.jwks,
+            jwks_uri: metadata.jwks_uri,
+            dpop_bound_access_tokens: metadata.dpop_bound_access_tokens,
+            require_pushed_authorization_requests: metadata.require_pushed_authorization_requests,
             subject_type,
             about: ClientAbout {
                 application_type: Some(application_type),
@@ -313,6 +328,7 @@ fn check_texts(metadata: &ClientMetadata, faults: &mut Vec<Fault>) {
 fn subject_type(
     metadata: &ClientMetadata,
     redirect_uris: &[RedirectUri],
+    grants: &BTreeSet<GrantType>,
     faults: &mut Vec<Fault>,
 ) -> SubjectType {
     if !metadata.pairwise {
@@ -322,7 +338,7 @@ fn subject_type(
     let named = metadata.sector_identifier_uri.as_deref();
     let sector = match named.and_then(rules::web_host) {
         Some(host) => host,
-        None => match rules::sector(redirect_uris) {
+        None => match rules::sector(redirect_uris, grants) {
             Ok(host) => host.unwrap_or_default(),
             Err(rule) => {
                 faults.push(Fault::new("sector_identifier_uri", rule));
@@ -372,6 +388,22 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
         "token_endpoint_auth_method",
         json!(client.token_endpoint_auth_method.as_str()),
     );
+    let algorithm = client.token_endpoint_auth_signing_alg;
+    let algorithm = algorithm.map(AssertionAlgorithm::as_str);
+    tell("token_endpoint_auth_signing_alg", json!(algorithm));
+    tell("jwks", json!(client.jwks));
+    tell("jwks_uri", json!(client.jwks_uri));
+    for (name, flag) in [
+        ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
+        (
+            "require_pushed_authorization_requests",
+            client.require_pushed_authorization_requests,
+        ),
+    ] {
+        if flag {
+            tell(name, json!(true));
+        }
+    }
     let grants = client.grant_types.iter().map(|grant| grant.as_str());
     tell("grant_types", words(grants.collect()));
     let types = client.response_types.iter().map(|each| each.as_str());

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// The deepest nesting that anything needs: a key set in a registration, with a chain of certificates in a key (T48).
-const MAX_DEPTH: usize = 6;
+const MAX_DEPTH: usize = 8;
 
 /// Reads an object. Refused are other values (T49), what comes after it, a name that stands twice in one object (RFC 8259
 /// section 4: which one counts, each reader decides for itself), NUL characters, and nesting beyond [`MAX_DEPTH`].

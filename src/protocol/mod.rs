@@ -3,10 +3,15 @@
 
 pub mod authorize;
 pub mod claims;
+pub mod claims_request;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod client_metadata;
+pub mod device;
 pub mod discovery;
+pub mod dpop;
 pub mod error;
+pub mod foreign_jwt;
 pub mod ids;
 pub mod issuer;
 pub mod json;

@@ -11,6 +11,7 @@ mod clients;
 mod codes;
 mod connect;
 mod consents;
+mod device_codes;
 mod error;
 mod families;
 mod initial_access_tokens;
@@ -24,6 +25,7 @@ mod sessions;
 mod signing_keys;
 mod spent_ids;
 mod sweep;
+mod throttle_aliases;
 mod throttles;
 mod vault_entries;
 

@@ -5,6 +5,7 @@ use crate::keys::{KeyError, TokenRefused};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::protocol::claims::{AccessTokenClaims, Audience};
+use crate::protocol::dpop::{Confirmation, Thumbprint};
 use crate::protocol::jws::TokenKind;
 use crate::protocol::scope;
 
@@ -15,6 +16,7 @@ impl Mint {
         &self,
         client: &Client,
         authorization: &Authorization,
+        key: Option<&Thumbprint>,
         now: UnixTime,
     ) -> Result<String, KeyError> {
         // Userinfo and the gateway are APIs of ours; a token that may ask one names us beside the client's own APIs. With
@@ -41,8 +43,10 @@ impl Mint {
             client_id: client.client_id.clone(),
             scope: Some(authorization.scope.clone()).filter(|scope| !scope.is_empty()),
             auth_time: person.map(|person| person.authentication.auth_time),
+            acr: person.and_then(|person| person.authentication.acr.clone()),
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
+            cnf: key.map(|key| Confirmation { jkt: key.clone() }),
         };
         self.ring.sign(
             TokenKind::AccessToken,

@@ -20,7 +20,7 @@ impl Mint {
     ) -> Result<Vec<(&'static str, String)>, KeyError> {
         let now = self.clock.now();
         let access_token = if response_type.returns_access_token() {
-            Some(self.access_token(client, authorization, now)?)
+            Some(self.access_token(client, authorization, None, now)?)
         } else {
             None
         };

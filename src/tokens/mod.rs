@@ -4,6 +4,7 @@
 pub mod access_token;
 pub mod front_channel;
 pub mod id_token;
+pub mod possession;
 pub mod refresh_token;
 pub mod standing;
 pub mod subject;
@@ -12,6 +13,7 @@ use crate::clock::Clock;
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
+use crate::protocol::dpop::{SCHEME, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::SigningAlgorithm;
@@ -77,14 +79,21 @@ impl Mint {
         }
     }
 
-    /// Mints everything that `authorization` entitles `client` to.
+    /// The `iss` of everything.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Mints everything that `authorization` entitles `client` to. The access token is bound to the `key` that the
+    /// request has proven.
     pub fn mint(
         &self,
         client: &Client,
         authorization: &Authorization,
+        key: Option<&Thumbprint>,
     ) -> Result<TokenSet, KeyError> {
         let now = self.clock.now();
-        let access_token = self.access_token(client, authorization, now)?;
+        let access_token = self.access_token(client, authorization, key, now)?;
         let mut id_token = None;
         let mut refresh_token = None;
         if let Some(person) = &authorization.person {
@@ -105,7 +114,7 @@ impl Mint {
         }
         Ok(TokenSet {
             access_token,
-            token_type: "Bearer",
+            token_type: if key.is_some() { SCHEME } else { "Bearer" },
             expires_in: self.lifetimes.access_token,
             refresh_token,
             id_token,

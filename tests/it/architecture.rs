@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 18] = [
+const ROOMS: [(&str, &str); 19] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -16,8 +16,9 @@ const ROOMS: [(&str, &str); 18] = [
     ("upstream", "protocol clock model passwords telemetry"),
     (
         "vault",
-        "protocol clock model keys store upstream telemetry",
+        "protocol clock model keys store upstream fetch telemetry",
     ),
+    ("fetch", "protocol clock model upstream"),
     ("config", "protocol model upstream"),
     ("tokens", "protocol clock model keys store"),
     ("telemetry", "protocol clock model"),
@@ -27,23 +28,23 @@ const ROOMS: [(&str, &str); 18] = [
     ),
     (
         "grants",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
     ),
     (
         "flow",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
     ),
     (
         "gateway",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
     ),
     (
         "registrar",
-        "protocol clock model keys store upstream telemetry",
+        "protocol clock model keys store upstream fetch telemetry",
     ),
     (
         "http",
-        "protocol clock model passwords keys store upstream recheck registrar tokens telemetry vault grants flow gateway",
+        "protocol clock model passwords keys store upstream fetch recheck registrar tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];
@@ -57,7 +58,7 @@ const NAMES: [(&str, &[&str]); 8] = [
     ("axum", &["http", "simulator", "app", "cli/demo"]),
     ("tower_http", &["http"]),
     ("axum_server", &["app"]),
-    ("reqwest", &["upstream"]),
+    ("reqwest", &["upstream", "fetch"]),
     ("SystemTime", &["clock.rs"]),
     // The signer must hand the library's own source to the library.
     ("aws_lc_rs::rand", &["clock.rs", "keys/signer.rs"]),

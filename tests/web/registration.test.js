@@ -9,7 +9,7 @@ import { JO } from "./harness/people.js";
 import { startStand } from "./harness/stand.js";
 
 let stand;
-before(async () => { stand = await startStand({ clients: [PUBLIC], registration: { mode: "open" } }); });
+before(async () => { stand = await startStand({ clients: [PUBLIC], sections: { registration: { mode: "open" } } }); });
 after(() => stand?.stop());
 
 async function register(metadata, authentication) {

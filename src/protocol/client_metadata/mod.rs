@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::client_assertion::AssertionAlgorithm;
 use super::client_auth::ClientAuthMethod;
+use super::jwk::JwkSet;
 use super::jws::SigningAlgorithm;
 use super::response::ResponseType;
 use super::token::GrantType;
@@ -32,7 +34,7 @@ pub const LOCALIZED: [&str; 5] = [
 
 /// What is wished for that would change how a client is to be treated, and is not done here. A client that relies on it
 /// must not be told yes.
-const NOT_SUPPORTED: [&str; 11] = [
+const NOT_SUPPORTED: [&str; 10] = [
     "id_token_encrypted_response_alg",
     "id_token_encrypted_response_enc",
     "userinfo_encrypted_response_alg",
@@ -43,14 +45,11 @@ const NOT_SUPPORTED: [&str; 11] = [
     "introspection_encrypted_response_alg",
     "userinfo_signed_response_alg",
     "request_object_signing_alg",
-    "token_endpoint_auth_signing_alg",
 ];
 /// The same of flags, where they are true.
-const NOT_SUPPORTED_FLAGS: [&str; 4] = [
+const NOT_SUPPORTED_FLAGS: [&str; 2] = [
     "tls_client_certificate_bound_access_tokens",
-    "dpop_bound_access_tokens",
     "require_signed_request_object",
-    "require_pushed_authorization_requests",
 ];
 
 /// What a client says of itself, as far as it could be read. Unproven: the rules and the policy have not seen it.
@@ -77,6 +76,14 @@ pub struct ClientMetadata {
     pub sector_identifier_uri: Option<String>,
     pub software_id: Option<String>,
     pub software_version: Option<String>,
+    pub token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
+    /// Its public keys, if they can be registered.
+    pub jwks: Option<JwkSet>,
+    /// Whether any were written out.
+    pub has_jwks: bool,
+    pub jwks_uri: Option<String>,
+    pub dpop_bound_access_tokens: bool,
+    pub require_pushed_authorization_requests: bool,
 }
 
 impl ClientMetadata {
@@ -97,11 +104,7 @@ impl ClientMetadata {
                 ClientAuthMethod::as_str,
             ),
             grant_types: reader
-                .all_of(
-                    "grant_types",
-                    GrantType::parse,
-                    &GrantType::ALL.map(GrantType::as_str),
-                )
+                .all_of("grant_types", grant, &grants().map(GrantType::as_str))
                 .map(BTreeSet::from_iter),
             response_types: reader.all_of(
                 "response_types",
@@ -128,6 +131,17 @@ impl ClientMetadata {
             sector_identifier_uri: reader.text("sector_identifier_uri"),
             software_id: reader.text("software_id"),
             software_version: reader.text("software_version"),
+            token_endpoint_auth_signing_alg: reader.one_of(
+                "token_endpoint_auth_signing_alg",
+                AssertionAlgorithm::ALL,
+                AssertionAlgorithm::as_str,
+            ),
+            jwks: reader.jwks(),
+            has_jwks: reader.value("jwks").is_some(),
+            jwks_uri: reader.text("jwks_uri"),
+            dpop_bound_access_tokens: reader.flag("dpop_bound_access_tokens"),
+            require_pushed_authorization_requests: reader
+                .flag("require_pushed_authorization_requests"),
         };
         reader.refuse_unsupported();
         read
@@ -206,6 +220,12 @@ impl<'a> Reader<'a> {
         Some(list)
     }
 
+    fn jwks(&mut self) -> Option<JwkSet> {
+        let read = JwkSet::register(self.value("jwks")?);
+        read.map_err(|problem| self.fault("jwks", problem.into()))
+            .ok()
+    }
+
     fn one_of<T: Copy>(
         &mut self,
         name: &str,
@@ -279,6 +299,19 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// Every grant that there is: those of the token endpoint, and `implicit`.
+fn grants() -> [GrantType; GrantType::ALL.len() + 1] {
+    let mut all = [GrantType::Implicit; GrantType::ALL.len() + 1];
+    for (place, grant) in all.iter_mut().zip(GrantType::ALL) {
+        *place = grant;
+    }
+    all
+}
+
+fn grant(text: &str) -> Option<GrantType> {
+    grants().into_iter().find(|grant| grant.as_str() == text)
 }
 
 const TEXT: &str = "a text of 1 to 2048 bytes without control characters";

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::error::ErrorCode;
 use crate::protocol::issuer::is_loopback;
+use crate::protocol::jwk::{JwkSet, JwkSetProblem};
 use crate::protocol::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
@@ -66,7 +68,9 @@ pub enum Rule {
     #[error("is empty")]
     NoGrant,
     /// A refresh token comes from no other grant of the client's.
-    #[error("refresh_token alone leads nowhere: refresh tokens come from authorization_code")]
+    #[error(
+        "refresh_token alone leads nowhere: refresh tokens come from authorization_code, or another grant that begins with a login"
+    )]
     RefreshAlone,
     /// RFC 6749 section 4.4.
     #[error("client_credentials needs a client that can keep a secret")]
@@ -83,6 +87,37 @@ pub enum Rule {
     /// The same table from its other side (RFC 7591 section 2.1).
     #[error("has implicit, and no type in response_types returns a token through the browser")]
     ImplicitUnused,
+    /// RFC 9449 section 5: only the token endpoint sees a proof.
+    #[error(
+        "no access token through the browser can be bound to a key, and response_types has types with one"
+    )]
+    BoundInTheBrowser,
+    /// OpenID Connect Dynamic Registration section 2, `jwks`.
+    #[error("is missing: private_key_jwt needs the client's public keys, as jwks or jwks_uri")]
+    NoKeys,
+    /// OpenID Connect Dynamic Registration section 2, `jwks`.
+    #[error("stands beside other keys")]
+    KeysTwice,
+    /// A set of keys that cannot be registered.
+    #[error(transparent)]
+    Keys(#[from] JwkSetProblem),
+    /// An address that is not fetched (T36).
+    #[error(
+        "must be an https:// address without user name and fragment (http:// for localhost alone, if outbound.allow_hosts names it)"
+    )]
+    NotFetched,
+    /// An algorithm without a key.
+    #[error("is an algorithm that none of the client's keys is for")]
+    AlgorithmWithoutKey,
+    /// An algorithm of secrets for a client with keys.
+    #[error("HS256 needs a secret: use RS256, PS256, ES256 or EdDSA")]
+    AlgorithmOfSecret,
+    /// An algorithm of keys for a client with a secret.
+    #[error("must be HS256, or left out: client_secret_jwt signs with the secret")]
+    AlgorithmOfKey,
+    /// An algorithm for a client that signs nothing.
+    #[error("is for clients that sign, by private_key_jwt or client_secret_jwt")]
+    NotSigning,
     /// A negative age.
     #[error("must be seconds, 0 or more")]
     Negative,
@@ -229,13 +264,15 @@ pub struct Grants<'a> {
     pub response_types: Option<&'a [ResponseType]>,
     /// Whether any address for answers was written.
     pub has_redirect_uris: bool,
+    /// Whether its access tokens are to be bound to keys.
+    pub dpop_bound: bool,
 }
 
 impl Grants<'_> {
     /// What it may ask for: `code` if nothing was written and it has the grant, nothing if nobody logs in.
     pub fn answers(&self) -> BTreeSet<ResponseType> {
         match self.response_types {
-            _ if !has_people(self.grant_types) => BTreeSet::new(),
+            _ if !is_redirected(self.grant_types) => BTreeSet::new(),
             Some(types) => types.iter().copied().collect(),
             None => {
                 let has_code = self.grant_types.contains(&GrantType::AuthorizationCode);
@@ -252,10 +289,12 @@ impl Grants<'_> {
         if self.grant_types.is_empty() {
             fault("grant_types", Rule::NoGrant);
         }
-        if has_people(self.grant_types) && !self.has_redirect_uris {
+        if is_redirected(self.grant_types) && !self.has_redirect_uris {
             fault("redirect_uris", Rule::NoRedirectUri);
         }
-        if has(GrantType::RefreshToken) && !has(GrantType::AuthorizationCode) {
+        let begins =
+            |grant: &GrantType| grant.begins_with_a_login() && *grant != GrantType::Implicit;
+        if has(GrantType::RefreshToken) && !self.grant_types.iter().any(begins) {
             fault("grant_types", Rule::RefreshAlone);
         }
         if has(GrantType::ClientCredentials) && self.method == ClientAuthMethod::None {
@@ -269,10 +308,10 @@ impl Grants<'_> {
     fn correspondence(&self) -> Vec<Fault> {
         let types = self.response_types;
         match types {
-            Some([]) if has_people(self.grant_types) => {
+            Some([]) if is_redirected(self.grant_types) => {
                 return vec![Fault::new("response_types", Rule::NoResponseType)];
             }
-            Some([_, ..]) if !has_people(self.grant_types) => {
+            Some([_, ..]) if !is_redirected(self.grant_types) => {
                 return vec![Fault::new(
                     "response_types",
                     Rule::ResponseTypeWithoutPeople,
@@ -287,6 +326,13 @@ impl Grants<'_> {
                 let rule = Rule::GrantMissing(each.as_str(), grant.as_str());
                 faults.push(Fault::new("response_types", rule));
             }
+        }
+        let token = |each: &ResponseType| each.returns_access_token();
+        if self.dpop_bound && self.answers().iter().any(token) {
+            faults.push(Fault::new(
+                "dpop_bound_access_tokens",
+                Rule::BoundInTheBrowser,
+            ));
         }
         // What Dynamic Registration pairs with `implicit`, the type that does not need it here included.
         let implicit = self.grant_types.contains(&GrantType::Implicit);
@@ -303,13 +349,72 @@ impl Grants<'_> {
 }
 
 /// Whether people log in for it at the authorization endpoint.
-pub fn has_people(grants: &BTreeSet<GrantType>) -> bool {
+pub fn is_redirected(grants: &BTreeSet<GrantType>) -> bool {
     grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::Implicit)
 }
 
 /// Whether the browser carries a token to the client.
 pub const fn comes_by_the_browser(answer: ResponseType) -> bool {
     answer.returns_id_token() || answer.returns_access_token()
+}
+
+/// A client's keys, and what it signs with them.
+pub struct Keys<'a> {
+    /// How it proves who it is.
+    pub method: ClientAuthMethod,
+    /// The algorithm of its assertions.
+    pub algorithm: Option<AssertionAlgorithm>,
+    /// In how many places keys were written.
+    pub places: usize,
+    /// Those that were written out, if they could be read.
+    pub jwks: Option<&'a JwkSet>,
+    /// Where others are.
+    pub jwks_uri: Option<&'a str>,
+}
+
+impl Keys<'_> {
+    /// What is wrong.
+    pub fn faults(&self) -> Vec<Fault> {
+        use ClientAuthMethod::{ClientSecretJwt, PrivateKeyJwt};
+        let mut faults = Vec::new();
+        let mut fault = |field: &str, rule| faults.push(Fault::new(field, rule));
+        match self.places {
+            0 if self.method == PrivateKeyJwt => fault("jwks", Rule::NoKeys),
+            0 | 1 => {}
+            _ => fault("jwks", Rule::KeysTwice),
+        }
+        if self.jwks_uri.is_some_and(|uri| !is_fetched(uri)) {
+            fault("jwks_uri", Rule::NotFetched);
+        }
+        let by_key = self.algorithm.map(AssertionAlgorithm::of_key);
+        let rule = match (self.method, by_key) {
+            (_, None) | (ClientSecretJwt, Some(None)) => None,
+            (PrivateKeyJwt, Some(Some(algorithm))) => self
+                .jwks
+                .is_some_and(|set| !set.fits(algorithm))
+                .then_some(Rule::AlgorithmWithoutKey),
+            (PrivateKeyJwt, Some(None)) => Some(Rule::AlgorithmOfSecret),
+            (ClientSecretJwt, Some(Some(_))) => Some(Rule::AlgorithmOfKey),
+            _ => Some(Rule::NotSigning),
+        };
+        if let Some(rule) = rule {
+            fault("token_endpoint_auth_signing_alg", rule);
+        }
+        faults
+    }
+}
+
+/// Whether an address may be one that is fetched for a client (T36); which of them is, the fetcher says when it comes to it.
+pub fn is_fetched(uri: &str) -> bool {
+    let good = |url: &Url| {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        (url.scheme() == "https" || url.scheme() == "http" && local)
+            && url.host().is_some()
+            && !has_user
+            && url.fragment().is_none()
+    };
+    uri.len() <= 2048 && Url::parse(uri).is_ok_and(|url| good(&url))
 }
 
 /// The addresses of `field` that may be registered, each once.
@@ -406,16 +511,23 @@ pub fn scope(
 }
 
 /// The sector of pairwise subjects that `redirect_uris` give by themselves: the one host of all (OpenID Connect Core
-/// section 8.1). `None` without any, and where there is nobody to have a subject.
-pub fn sector(redirect_uris: &[RedirectUri]) -> Result<Option<String>, Rule> {
+/// section 8.1). `None` where there is nobody to have a subject, or a fault already.
+pub fn sector(
+    redirect_uris: &[RedirectUri],
+    grants: &BTreeSet<GrantType>,
+) -> Result<Option<String>, Rule> {
     let hosts: BTreeSet<Option<String>> = redirect_uris
         .iter()
         .map(|uri| web_host(uri.as_str()))
         .collect();
+    // Without any address there is a fault already, or nobody to have a subject; a device code needs none.
+    let nobody = grants
+        .iter()
+        .all(|grant| *grant == GrantType::AuthorizationCode || !grant.begins_with_a_login());
     let mut hosts = hosts.into_iter();
     match (hosts.next(), hosts.next()) {
         (Some(Some(host)), None) => Ok(Some(host)),
-        (None, _) => Ok(None),
+        (None, _) if nobody => Ok(None),
         _ => Err(Rule::NoSector),
     }
 }

@@ -16,7 +16,15 @@ async fn a_client_registers_with_a_token_of_the_administrators() {
     );
     let server = site.serve().await;
     let made = site
-        .run(&["client", "token", "create", "--uses", "2", "--label", "reading room"])
+        .run(&[
+            "client",
+            "token",
+            "create",
+            "--uses",
+            "2",
+            "--label",
+            "reading room",
+        ])
         .await;
     made.assert(0, &["portico_initial_"]);
     let token = made.out.trim().to_owned();
@@ -32,12 +40,19 @@ async fn a_client_registers_with_a_token_of_the_administrators() {
     let listed = site.run(&["client", "token", "list"]).await;
     listed.assert(0, &["good 1", "reading room"]);
     assert!(!listed.out.contains(&token));
-    let token_id = listed.rows("token-")[0].split(' ').next().unwrap().to_owned();
+    let token_id = listed.rows("token-")[0]
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
     let listed = site.run(&["client", "list"]).await;
     listed.assert(0, &["registered, unused New", "members-app files"]);
     let shown = site.run(&["client", "show", &id]).await;
     let from = format!("initial access token: {token_id}");
-    shown.assert(0, &["last used: never", "https://new.example.org/cb", &from]);
+    shown.assert(
+        0,
+        &["last used: never", "https://new.example.org/cb", &from],
+    );
     for secret in ["client_secret", "registration_access_token"] {
         assert!(!shown.out.contains(registered.text(secret)), "{secret}");
     }
@@ -52,7 +67,9 @@ async fn a_client_registers_with_a_token_of_the_administrators() {
     again.assert(1, &["there is no token"]);
     register().await.assert_error(401, "invalid_token");
 
-    site.run(&["client", "delete", &id]).await.assert(0, &["is removed"]);
+    site.run(&["client", "delete", &id])
+        .await
+        .assert(0, &["is removed"]);
     let again = site.run(&["client", "delete", &id]).await;
     again.assert(1, &["there is no client"]);
     let of_files = site.run(&["client", "delete", "reports"]).await;

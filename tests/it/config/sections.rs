@@ -1,6 +1,6 @@
 //! What each section refuses, and what it says then.
 
-use super::{MINIMAL, assert_problem};
+use super::{MINIMAL, assert_problem, load};
 
 #[test]
 fn a_misspelt_key_is_told_the_nearest_and_a_wrong_type_the_right_one() {
@@ -64,6 +64,18 @@ fn a_misspelt_key_is_told_the_nearest_and_a_wrong_type_the_right_one() {
 #[test]
 fn every_section_has_its_limits() {
     for (section, key, text) in [
+        // FAPI 2.0 Security Profile section 5.3.2.2.
+        (
+            "[par]\nlifetime = \"10m\"",
+            "par.lifetime",
+            "between 10s and 599s",
+        ),
+        ("[par]\nlifetime = \"9s\"", "par.lifetime", "between 10s"),
+        (
+            "[dpop]\nwindow = \"301s\"",
+            "dpop.window",
+            "between 10s and 5m",
+        ),
         (
             "[lifetimes]\nflow = \"1500ms\"",
             "lifetimes.flow",
@@ -166,7 +178,10 @@ fn the_policy_of_registration_is_checked() {
     let plain = load(MINIMAL).unwrap().registration;
     assert_eq!(plain.mode, RegistrationMode::Off);
     assert_eq!(plain.consent, ConsentPolicy::Once);
-    assert_eq!(plain.scope.to_string(), "email offline_access openid profile");
+    assert_eq!(
+        plain.scope.to_string(),
+        "email offline_access openid profile"
+    );
     assert_eq!((plain.max_clients, plain.max_per_address), (1000, 20));
     assert_eq!(plain.unused, Some(30 * 24 * 60 * 60));
     let section = |lines: &str| format!("{MINIMAL}\n[registration]\n{lines}\n");
@@ -175,15 +190,43 @@ fn the_policy_of_registration_is_checked() {
     let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
     for (lines, key, text) in [
         ("mode = \"closed\"", "mode", "initial_access_token"),
-        ("redirect_hosts = [\"https://example.org\"]", "redirect_hosts[0]", "a host in lower case"),
-        ("redirect_hosts = [\"*.example.org\"]", "redirect_hosts[0]", "wildcard"),
-        ("redirect_hosts = [\"Example.org\"]", "redirect_hosts[0]", "lower case"),
-        ("scope = \"openid upstream:members\"", "scope", "never for clients that register themselves"),
+        (
+            "redirect_hosts = [\"https://example.org\"]",
+            "redirect_hosts[0]",
+            "a host in lower case",
+        ),
+        (
+            "redirect_hosts = [\"*.example.org\"]",
+            "redirect_hosts[0]",
+            "wildcard",
+        ),
+        (
+            "redirect_hosts = [\"Example.org\"]",
+            "redirect_hosts[0]",
+            "lower case",
+        ),
+        (
+            "scope = \"openid upstream:members\"",
+            "scope",
+            "never for clients that register themselves",
+        ),
         ("scope = \"\"", "scope", "is empty"),
-        (&format!("grant_types = [\"{exchange}\"]"), "grant_types[0]", "never for clients that register themselves"),
-        ("token_endpoint_auth_methods = []", "token_endpoint_auth_methods", "is empty"),
+        (
+            &format!("grant_types = [\"{exchange}\"]"),
+            "grant_types[0]",
+            "never for clients that register themselves",
+        ),
+        (
+            "token_endpoint_auth_methods = []",
+            "token_endpoint_auth_methods",
+            "is empty",
+        ),
         ("upstreams = []", "upstreams", "nobody could log in"),
-        ("upstreams = [\"nowhere\"]", "upstreams[0]", "not the id of an upstream"),
+        (
+            "upstreams = [\"nowhere\"]",
+            "upstreams[0]",
+            "not the id of an upstream",
+        ),
         ("consent = \"never\"", "consent", "once"),
         ("max_clients = 0", "max_clients", "between 1"),
         ("max_per_address = -1", "max_per_address", "between 1"),
@@ -194,6 +237,9 @@ fn the_policy_of_registration_is_checked() {
     }
     let open = load(&section("mode = \"open\"\nconsent = \"none\"")).unwrap();
     assert_eq!(open.warnings.len(), 2, "{:?}", open.warnings);
-    let named = load(&section("mode = \"open\"\nredirect_hosts = [\"example.org\"]")).unwrap();
+    let named = load(&section(
+        "mode = \"open\"\nredirect_hosts = [\"example.org\"]",
+    ))
+    .unwrap();
     assert!(named.warnings.is_empty(), "{:?}", named.warnings);
 }

@@ -32,9 +32,8 @@ function registration(client, index, environment) {
   return { ...rest, client_secret: { env: variable } };
 }
 
-function configuration({ issuer, listen, internalListen, imis, aim18, clients, pages, members, registration: policy, environment }) {
+function configuration({ issuer, listen, internalListen, imis, aim18, clients, pages, members, sections, environment }) {
   return {
-    ...(policy && { registration: policy }),
     issuer,
     server: { listen, internal_listen: internalListen },
     database: { url: { env: "TEST_SERVER_DATABASE" } },
@@ -69,13 +68,14 @@ function configuration({ issuer, listen, internalListen, imis, aim18, clients, p
       },
     ],
     clients: clients.map((client, index) => registration(client, index, environment)),
+    ...sections,
   };
 }
 
 // `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
-// `members` gives more keys of the upstream iMIS, `registration` the section of that name. `restart` ends the server and starts it anew on the same database, on time or with
+// `members` gives more keys of the upstream iMIS; `sections` are more sections. `restart` ends the server and starts it anew on the same database, on time or with
 // a clock that is behind.
-export async function startStand({ clients, pages = [{ id: "Portico" }], members = () => ({}), registration: policy }) {
+export async function startStand({ clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {} }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -115,7 +115,7 @@ export async function startStand({ clients, pages = [{ id: "Portico" }], members
       clients,
       pages,
       members,
-      registration: policy,
+      sections,
       environment,
     })));
 
