@@ -17,6 +17,7 @@ mod database;
 mod document;
 mod dpop;
 mod duration;
+mod exchange;
 mod keys;
 mod known_keys;
 mod lifetimes;
