@@ -318,7 +318,9 @@ fn check_texts(metadata: &ClientMetadata, faults: &mut Vec<Fault>) {
         rules::https_page("initiate_login_uri", uri, faults);
     }
     if let Some(uri) = &metadata.sector_identifier_uri {
-        rules::https_page("sector_identifier_uri", uri, faults);
+        if !rules::is_fetched(uri) {
+            faults.push(Fault::new("sector_identifier_uri", Rule::NotFetched));
+        }
     }
     if metadata.default_max_age.is_some_and(|age| age < 0) {
         faults.push(Fault::new("default_max_age", Rule::Negative));
@@ -336,7 +338,7 @@ fn subject_type(
     }
     // OpenID Connect Core section 8.1: where there is a sector_identifier_uri, its host is the sector.
     let named = metadata.sector_identifier_uri.as_deref();
-    let sector = match named.and_then(rules::web_host) {
+    let sector = match named.and_then(rules::host) {
         Some(host) => host,
         None => match rules::sector(redirect_uris, grants) {
             Ok(host) => host.unwrap_or_default(),

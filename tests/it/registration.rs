@@ -1,6 +1,7 @@
 //! Clients that register themselves (RFC 7591, OpenID Connect Dynamic Registration 1.0) over HTTP, from the request to a
 //! login of theirs (T18).
 
+mod keys;
 mod management;
 mod tokens;
 

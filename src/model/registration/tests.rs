@@ -224,7 +224,8 @@ fn pages_are_pages() {
             assert!(fault.starts_with(&format!("{field} ")), "{fault}");
         }
     }
-    for field in ["initiate_login_uri", "sector_identifier_uri"] {
+    assert!(fault(&json!({"sector_identifier_uri": "http://app.example.org/x"})).contains("https"));
+    for field in ["initiate_login_uri"] {
         for uri in [
             "http://app.example.org/x",
             "http://localhost/x",

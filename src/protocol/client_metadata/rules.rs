@@ -532,6 +532,11 @@ pub fn sector(
     }
 }
 
+/// The host of an address.
+pub fn host(uri: &str) -> Option<String> {
+    Some(Url::parse(uri).ok()?.host_str()?.to_owned())
+}
+
 /// The host of a web address, unless it is this machine: what a sector can be named by (OpenID Connect Core section 8.1).
 pub fn web_host(uri: &str) -> Option<String> {
     let url = Url::parse(uri).ok()?;
