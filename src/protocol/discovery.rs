@@ -79,7 +79,7 @@ pub struct Metadata {
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     pub token_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
     /// RFC 9449 section 5.1.
-    pub dpop_signing_alg_values_supported: [&'static str; 5],
+    pub dpop_signing_alg_values_supported: [&'static str; 4],
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],

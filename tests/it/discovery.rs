@@ -58,7 +58,7 @@ async fn both_documents_say_this_and_no_more() {
             "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
         ],
         "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
-        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claim_types_supported": ["normal"],
