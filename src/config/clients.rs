@@ -226,7 +226,7 @@ impl Raw {
     fn answers(&self) -> BTreeSet<ResponseType> {
         let grants = self.grants();
         match &self.response_types {
-            _ if !has_people(&grants) => BTreeSet::new(),
+            _ if !is_redirected(&grants) => BTreeSet::new(),
             Some(types) => types.iter().copied().collect(),
             None => {
                 let has_code = grants.contains(&GrantType::AuthorizationCode);
@@ -237,7 +237,7 @@ impl Raw {
 }
 
 /// Whether people log in for it at the authorization endpoint.
-fn has_people(grants: &BTreeSet<GrantType>) -> bool {
+fn is_redirected(grants: &BTreeSet<GrantType>) -> bool {
     grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::Implicit)
 }
 
@@ -263,23 +263,23 @@ fn check_client_id(id: Option<String>, at: &Place, report: &mut Report) -> Optio
 fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
     let grants = raw.grants();
     let at_grants = at.key("grant_types");
-    let has_code = grants.contains(&GrantType::AuthorizationCode);
     if grants.is_empty() {
         report.problem(
             &at_grants,
             "is empty; write [\"authorization_code\"], or leave it out",
         );
     }
-    if has_people(&grants) && raw.redirect_uris.is_empty() {
+    if is_redirected(&grants) && raw.redirect_uris.is_empty() {
         report.problem(
             &at.key("redirect_uris"),
             "is missing; logging people in needs the addresses that answers may go to, such as [\"https://app.example.org/callback\"]",
         );
     }
-    if grants.contains(&GrantType::RefreshToken) && !has_code {
+    let begins = |grant: &GrantType| grant.begins_with_a_login() && *grant != GrantType::Implicit;
+    if grants.contains(&GrantType::RefreshToken) && !grants.iter().any(begins) {
         report.problem(
             &at_grants,
-            "refresh_token alone leads nowhere: refresh tokens come from authorization_code; add it",
+            "refresh_token alone leads nowhere: refresh tokens come from authorization_code, or another grant that begins with a login; add it",
         );
     }
     let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
@@ -300,10 +300,10 @@ fn check_answers(raw: &Raw, grants: &BTreeSet<GrantType>, at: &Place, report: &m
     let at_types = at.key("response_types");
     let types = raw.response_types.as_deref();
     match types {
-        Some([]) if has_people(grants) => {
+        Some([]) if is_redirected(grants) => {
             report.problem(&at_types, "is empty; write [\"code\"], or leave it out");
         }
-        Some([_, ..]) if !has_people(grants) => {
+        Some([_, ..]) if !is_redirected(grants) => {
             report.problem(
                 &at_types,
                 "is for clients that people log in to; add \"authorization_code\" to grant_types, or remove this key",
@@ -362,11 +362,8 @@ fn check_scope(
     at: &Place,
     report: &mut Report,
 ) -> Scope {
-    let text = written.unwrap_or(if has_people(grants) {
-        scope::OPENID
-    } else {
-        ""
-    });
+    let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
+    let text = written.unwrap_or(if has_people { scope::OPENID } else { "" });
     let scope = Scope::parse(text).unwrap_or_else(|error| {
         report.problem(at, error.to_string());
         Scope::default()
@@ -442,10 +439,13 @@ fn check_subject_type(
                 .map(|uri| client_uris::web_host(uri.as_str()))
                 .collect();
             let mut hosts = hosts.into_iter();
+            // Without any address there is a problem already, or nobody to have a subject.
+            let nobody = raw.grants().iter().all(|grant| {
+                *grant == GrantType::AuthorizationCode || !grant.begins_with_a_login()
+            });
             let sector = match (hosts.next(), hosts.next()) {
                 (Some(Some(host)), None) => host,
-                // Without any address there is a problem already, or nobody to have a subject.
-                (None, _) => String::new(),
+                (None, _) if nobody => String::new(),
                 _ => {
                     report.problem(
                         &at_sector,

@@ -11,7 +11,7 @@ use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
     Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, dpop, keys, lifetimes,
-    log, login, outbound, par, section, server, upstream_apis, upstreams,
+    log, login, outbound, par, scopes, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -33,6 +33,7 @@ pub(super) struct Raw {
     /// Entries one by one, so that one without sense does not hide the others.
     upstreams: Vec<Value>,
     clients: Vec<Value>,
+    scopes: Vec<scopes::Raw>,
     outbound: outbound::Raw,
     brand: brand::Raw,
     log: log::Raw,
@@ -125,6 +126,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let clients = check_clients(entries, &known, report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
+    let scopes = scopes::check(raw.scopes, &at.key("scopes"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
     let brand = Brand::check(raw.brand, &at.key("brand"), report);
     let log = Log::check(raw.log, &at.key("log"), report);
@@ -139,6 +141,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         dpop,
         upstreams,
         clients,
+        scopes,
         outbound,
         brand,
         log,

@@ -28,6 +28,7 @@ mod pem;
 mod place;
 mod problem;
 mod reference;
+mod scopes;
 mod section;
 mod server;
 mod show;
@@ -54,6 +55,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
+use crate::model::scopes::OwnScope;
 use crate::protocol::issuer::Issuer;
 
 /// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
@@ -79,6 +81,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// The clients that the files own.
     pub clients: Vec<ClientConfig>,
+    /// The scopes of the organization's own.
+    pub scopes: Vec<OwnScope>,
     /// What Portico may fetch.
     pub outbound: Outbound,
     /// What people see.

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use super::client_people;
 use super::duration::show_seconds;
 use super::{ClientConfig, Config, UpstreamConfig};
+use crate::model::scopes::OwnScope;
 use crate::upstream::LoginMethod;
 
 /// What stands where a secret is.
@@ -39,6 +40,7 @@ impl Config {
             ),
             ("upstreams", array(&self.upstreams, show_upstream)),
             ("clients", array(&self.clients, show_client)),
+            ("scopes", array(&self.scopes, show_scope)),
             (
                 "outbound",
                 table([
@@ -115,6 +117,7 @@ impl Config {
                 text(show_seconds(lifetimes.refresh_absolute)),
             ),
             ("flow", text(show_seconds(lifetimes.flow))),
+            ("device_code", text(show_seconds(lifetimes.device_code))),
             (
                 "families_per_client",
                 Value::Integer(lifetimes.families_per_client),
@@ -167,10 +170,25 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
         ),
     ]);
     let mut shown = upstream.written.clone();
+    let acr = upstream.acr.every.as_ref();
+    shown.extend(acr.map(|acr| ("acr".to_owned(), text(acr))));
     if let Value::Table(common) = common {
         shown.extend(common);
     }
     Value::Table(shown)
+}
+
+fn show_scope(scope: &OwnScope) -> Value {
+    let claims: Vec<&String> = scope.claims.iter().collect();
+    let texts = scope.description.iter();
+    table([
+        ("name", text(&scope.name)),
+        ("claims", array(&claims, text)),
+        (
+            "description",
+            table(texts.map(|(locale, told)| (*locale, text(told)))),
+        ),
+    ])
 }
 
 fn show_client(client: &ClientConfig) -> Value {

@@ -3,6 +3,7 @@
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::consent::Consent;
+use crate::model::disclosure;
 use crate::protocol::error::OAuthError;
 
 use super::{Flow, LoggedIn};
@@ -23,16 +24,20 @@ impl Flow {
         }
     }
 
-    /// Remembers a yes.
+    /// Remembers a yes: to the scope, and to the single claims that were asked for besides.
     pub async fn remember_consent(
         &self,
+        client: &Client,
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<(), OAuthError> {
+        let request = &pending.request;
+        let beyond = disclosure::beyond(client, &self.scopes, &request.claims, &request.scope);
         let consent = Consent {
             account_id: who.account.id.clone(),
             client_id: pending.client_id.clone(),
-            scope: pending.request.scope.clone(),
+            scope: request.scope.clone(),
+            claims: beyond.into_iter().map(ToOwned::to_owned).collect(),
             granted_at: self.clock.now(),
         };
         self.store.widen_consent(&consent).await?;

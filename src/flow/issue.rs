@@ -5,6 +5,7 @@ use crate::keys::Purpose;
 use crate::model::authorization::{Authorization, PendingAuthorization, Person};
 use crate::model::client::Client;
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
+use crate::model::disclosure::{self, Disclosure};
 use crate::model::family::TokenFamily;
 use crate::model::session::Authentication;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -27,11 +28,11 @@ impl Flow {
         let response_type = pending.request.response_type;
         let person = self.person(client, pending, who)?;
         if response_type.returns_access_token() {
-            self.begin_family(pending, &person).await?;
+            self.begin_family(client, pending, &person).await?;
         }
         let code = response_type.returns_code().then(random_token);
         if let Some(value) = &code {
-            self.keep_code(value, pending, &person).await?;
+            self.keep_code(value, client, pending, &person).await?;
         }
         let authorization = Authorization {
             client_id: client.client_id.clone(),
@@ -60,10 +61,18 @@ impl Flow {
         let request = &pending.request;
         let authentication = Authentication::from(&who.session);
         let subject = subject::for_client(&self.secrets, client, &who.account)?;
+        let disclosure = Disclosure {
+            client,
+            scopes: &self.scopes,
+            subject: &subject,
+            account: &who.account,
+            authentication: &authentication,
+            asked: &request.claims,
+        };
         let claims = if request.response_type.tells_all_in_the_id_token() {
-            client.claims_within(&request.scope, &subject, &who.account, &authentication)
+            disclosure.in_lone_id_token(&request.scope)
         } else {
-            client.claims_about(&subject, &who.account, &authentication)
+            disclosure.in_id_token()
         };
         Ok(Person {
             account_id: who.account.id.clone(),
@@ -80,6 +89,7 @@ impl Flow {
     /// redeemed.
     async fn begin_family(
         &self,
+        client: &Client,
         pending: &PendingAuthorization,
         person: &Person,
     ) -> Result<(), OAuthError> {
@@ -90,6 +100,7 @@ impl Flow {
             account_id: person.account_id.clone(),
             authentication: person.authentication.clone(),
             scope: pending.request.scope.clone(),
+            claims: disclosure::admitted(client, &self.scopes, pending.request.claims.clone()),
             offline: false,
             generation: None,
             created_at: now,
@@ -111,6 +122,7 @@ impl Flow {
     async fn keep_code(
         &self,
         value: &str,
+        client: &Client,
         pending: &PendingAuthorization,
         person: &Person,
     ) -> Result<(), OAuthError> {
@@ -125,6 +137,7 @@ impl Flow {
                 account_id: person.account_id.clone(),
                 authentication: person.authentication.clone(),
                 scope: pending.request.scope.clone(),
+                claims: disclosure::admitted(client, &self.scopes, pending.request.claims.clone()),
                 nonce: person.nonce.clone(),
             },
             expires_at: self.clock.now() + LIFETIME,

@@ -4,6 +4,8 @@ pub mod authorization_code;
 pub mod client_assertion;
 pub mod client_authentication;
 pub mod client_credentials;
+pub mod device_code;
+mod family;
 pub mod refresh_token;
 pub mod token_exchange;
 
@@ -14,6 +16,7 @@ use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
+use crate::model::scopes::Scopes;
 use crate::model::session::{Authentication, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
@@ -32,6 +35,7 @@ use crate::vault::Vault;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
+use device_code::DeviceCodeRequest;
 use refresh_token::RefreshTokenRequest;
 use token_exchange::TokenExchangeRequest;
 
@@ -56,6 +60,8 @@ pub struct Grants {
     pub session_lifetime: SessionLifetime,
     /// The most families with refresh tokens that one person may have at one client (T22).
     pub families_per_client: i64,
+    /// How long device codes live, in seconds.
+    pub device_code_lifetime: i64,
     /// Reads the tokens that it made; no grant mints.
     pub mint: Mint,
     /// What stands behind access tokens.
@@ -68,6 +74,8 @@ pub struct Grants {
     pub rechecks: Rechecks,
     /// The keys of clients that sign.
     pub client_keys: ClientKeys,
+    /// Which scope opens which claims.
+    pub scopes: Scopes,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -83,6 +91,8 @@ pub enum TokenRequest {
     ClientCredentials(ClientCredentialsRequest),
     /// RFC 8693 section 2.1.
     TokenExchange(TokenExchangeRequest),
+    /// RFC 8628 section 3.4.
+    DeviceCode(DeviceCodeRequest),
 }
 
 /// What a grant proved.
@@ -117,6 +127,7 @@ impl TokenRequest {
             GrantType::TokenExchange => {
                 TokenExchangeRequest::parse(params).map(Self::TokenExchange)
             }
+            GrantType::DeviceCode => DeviceCodeRequest::parse(params).map(Self::DeviceCode),
         }
     }
 
@@ -131,6 +142,7 @@ impl TokenRequest {
             Self::AuthorizationCode(request) => request.redeem(client, key, grants).await,
             Self::RefreshToken(request) => request.redeem(client, key, grants).await,
             Self::ClientCredentials(request) => request.redeem(client),
+            Self::DeviceCode(request) => request.redeem(client, key, grants).await,
             Self::TokenExchange(request) => {
                 let released = request.redeem(client, key, grants).await;
                 return released.map(Proven::Release);

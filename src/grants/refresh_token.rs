@@ -3,6 +3,7 @@
 
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
+use crate::model::disclosure::Disclosure;
 use crate::model::family::{Spend, TokenFamily};
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::dpop::{self, Thumbprint};
@@ -69,11 +70,20 @@ impl RefreshTokenRequest {
         }
         let generation = grants.spend(client, &family, generation).await?;
         let subject = subject::for_client(&grants.secrets, client, &account)?;
+        let claims = Disclosure {
+            client,
+            scopes: &grants.scopes,
+            subject: &subject,
+            account: &account,
+            authentication: &family.authentication,
+            asked: &family.claims,
+        }
+        .in_id_token();
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope: granted,
             person: Some(Person {
-                claims: client.claims_about(&subject, &account, &family.authentication),
+                claims,
                 subject,
                 account_id: account.id,
                 authentication: family.authentication,

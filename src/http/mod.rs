@@ -11,6 +11,8 @@ pub mod consent;
 pub mod context;
 pub mod cookies;
 pub mod cors;
+pub mod device;
+pub mod device_authorization;
 pub mod discovery;
 pub mod dpop;
 pub mod end_session;
@@ -65,6 +67,8 @@ pub fn router(state: HttpState) -> Router {
         .merge(resume::router())
         .merge(login::router())
         .merge(consent::router())
+        .merge(device_authorization::router())
+        .merge(device::router())
         .merge(account::router())
         .merge(upstream::router())
         .merge(landing::router())

@@ -13,6 +13,8 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::flow::Flow;
+use crate::model::disclosure::Disclosure;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
@@ -41,6 +43,7 @@ struct Userinfo {
 #[derive(Clone)]
 struct Endpoint {
     access_tokens: AccessTokens,
+    flow: Flow,
     reader: AccessTokenReader,
 }
 
@@ -48,6 +51,7 @@ impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
             access_tokens: AccessTokens::from_ref(state),
+            flow: Flow::from_ref(state),
             reader: AccessTokenReader::from_ref(state),
         }
     }
@@ -79,12 +83,17 @@ async fn userinfo(
     let Some(person) = behind.person else {
         return Err(invalid_token("there is no person behind it"));
     };
-    let authentication = &person.family.authentication;
     let subject = Subject::new(claims.sub);
+    let disclosure = Disclosure {
+        client: &behind.client,
+        scopes: &endpoint.flow.scopes,
+        subject: &subject,
+        account: &person.account,
+        authentication: &person.family.authentication,
+        asked: &person.family.claims,
+    };
     let answer = Userinfo {
-        claims: behind
-            .client
-            .claims_within(&granted, &subject, &person.account, authentication),
+        claims: disclosure.at_userinfo(&granted),
         sub: subject,
     };
     Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))

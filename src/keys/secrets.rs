@@ -44,12 +44,16 @@ pub enum Purpose {
     ClientSecretKey,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
     PushedRequest,
+    /// The hash under which a device code is stored.
+    DeviceCode,
+    /// The hash that finds a device code by what the person types.
+    UserCode,
     /// The nonces that proofs of possession answer.
     DpopNonce,
 }
 
 impl Purpose {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -65,6 +69,8 @@ impl Purpose {
         Self::PairwiseSubject,
         Self::ClientSecretKey,
         Self::PushedRequest,
+        Self::DeviceCode,
+        Self::UserCode,
         Self::DpopNonce,
     ];
 
@@ -86,6 +92,8 @@ impl Purpose {
             Self::PairwiseSubject => "pairwise-subject",
             Self::ClientSecretKey => "client-secret-key",
             Self::PushedRequest => "pushed-request",
+            Self::DeviceCode => "device-code",
+            Self::UserCode => "user-code",
             Self::DpopNonce => "dpop-nonce",
         }
     }

@@ -9,6 +9,7 @@ use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
@@ -20,7 +21,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
 
 use super::account::Account;
-use super::client_claims::{self, About, ClientClaims};
+use super::client_claims::{About, ClientClaims};
 use super::session::Authentication;
 
 /// When a client's users are asked for consent.
@@ -282,6 +283,22 @@ impl Client {
         })
     }
 
+    /// The client as the pages see it while somebody logs in for a device of its: the flow ends at a page of ours, and the
+    /// answer goes where the device asks for it. Who may use it stays as it is.
+    pub fn at_device_page(self, issuer: &Issuer) -> Result<Self, OAuthError> {
+        self.require_grant(GrantType::DeviceCode)?;
+        let page = RedirectUri::register(&issuer.at(path::DEVICE));
+        Ok(Self {
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            response_types: code_alone(),
+            // There is no code that somebody could catch on the way, and so no PKCE.
+            token_endpoint_auth_method: ClientAuthMethod::default(),
+            require_pkce: false,
+            ..self
+        })
+    }
+
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
@@ -377,19 +394,6 @@ impl Client {
         })
     }
 
-    /// What userinfo tells this client about the person: the claims that `granted` opens, and its own in their place.
-    pub fn claims_within(
-        &self,
-        granted: &Scope,
-        subject: &Subject,
-        account: &Account,
-        authentication: &Authentication,
-    ) -> BTreeMap<String, Value> {
-        let opened = account.profile.within(granted).claims();
-        let own = self.claims_about(subject, account, authentication);
-        client_claims::lay_over(opened, own)
-    }
-
     /// Refuses an answer that the client is not registered for, or whose ID token needs a scope that it does not get.
     /// Asked when a request comes in, and again when it is answered: the registration may have changed.
     pub fn require_response_type(
@@ -463,6 +467,16 @@ impl Client {
                 format!("this client may not ask for the scope {token}"),
             )),
         }
+    }
+
+    /// The same where a person logs in. `offline_access` is ignored, not refused, where no refresh token can follow (OpenID
+    /// Connect Core section 11), and never given to a client that did not ask.
+    pub fn grant_scope(&self, requested: &Scope) -> Result<Scope, OAuthError> {
+        let granted = self.narrow_scope(requested)?;
+        if self.gets_refresh_token() && !requested.is_empty() {
+            return Ok(granted);
+        }
+        Ok(granted.without(scope::OFFLINE_ACCESS))
     }
 
     /// Whether a grant of `granted` comes with a refresh token.

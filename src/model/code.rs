@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{SKEW, UnixTime};
+use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
@@ -47,6 +48,9 @@ pub struct CodeGrant {
     pub authentication: Authentication,
     /// What was granted.
     pub scope: Scope,
+    /// What was asked for beside it, by the parameter `claims`.
+    #[serde(default, skip_serializing_if = "ClaimsRequest::is_empty")]
+    pub claims: ClaimsRequest,
     /// For the ID token.
     pub nonce: Option<String>,
 }

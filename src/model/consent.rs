@@ -1,5 +1,7 @@
 //! What a person agreed to, for one client.
 
+use std::collections::BTreeSet;
+
 use crate::clock::UnixTime;
 use crate::protocol::ids::{AccountId, ClientId};
 use crate::protocol::scope::Scope;
@@ -13,6 +15,8 @@ pub struct Consent {
     pub client_id: ClientId,
     /// Everything agreed to so far.
     pub scope: Scope,
+    /// The single claims agreed to besides, by name.
+    pub claims: BTreeSet<String>,
     /// When it was last widened.
     pub granted_at: UnixTime,
 }

@@ -1,6 +1,7 @@
 //! A family of refresh tokens: one row, a generation that counts up, a window in which the last step may be repeated.
 
 use crate::clock::UnixTime;
+use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
@@ -33,6 +34,8 @@ pub struct TokenFamily {
     pub authentication: Authentication,
     /// What was granted.
     pub scope: Scope,
+    /// What was asked for beside it, by the parameter `claims`.
+    pub claims: ClaimsRequest,
     /// Whether it outlives the session (`offline_access`).
     pub offline: bool,
     /// The generation of the refresh token that may be spent next; `None`: it has no refresh tokens.
@@ -108,8 +111,10 @@ mod tests {
                 upstream: UpstreamId::new("u"),
                 auth_time: 0,
                 amr: vec![],
+                acr: None,
             },
             scope: Scope::default(),
+            claims: ClaimsRequest::default(),
             offline: false,
             generation: Some(generation),
             created_at: 0,

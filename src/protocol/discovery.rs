@@ -27,6 +27,10 @@ pub mod path {
     pub const PAR: &str = "/par";
     /// The token endpoint.
     pub const TOKEN: &str = "/token";
+    /// The device authorization endpoint (RFC 8628 section 3.1).
+    pub const DEVICE_AUTHORIZATION: &str = "/device_authorization";
+    /// Where people go with a device's code (RFC 8628 section 3.2).
+    pub const DEVICE: &str = "/device";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
@@ -57,6 +61,7 @@ pub struct Metadata {
     /// Whether every client must push (RFC 9126 section 5).
     pub require_pushed_authorization_requests: bool,
     pub token_endpoint: String,
+    pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
     pub end_session_endpoint: String,
@@ -77,6 +82,11 @@ pub struct Metadata {
     pub ui_locales_supported: Vec<&'static str>,
     /// Said aloud, for its default is false and clients should rely on `iss` (RFC 9207 section 3).
     pub authorization_response_iss_parameter_supported: bool,
+    /// What a login may prove (RFC 9470 section 7 asks for it, too); absent where the configuration does not say.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub acr_values_supported: BTreeSet<String>,
+    /// Our pages are one column of plain forms, which fits each of these.
+    pub display_values_supported: [&'static str; 3],
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
     /// Said aloud, for its default is true (Discovery section 3).
@@ -92,6 +102,8 @@ pub struct Supported {
     pub scopes: Vec<String>,
     /// What some client may be answered with.
     pub response_types: BTreeSet<ResponseType>,
+    /// What some login may prove.
+    pub acr_values: BTreeSet<String>,
     /// The claims that somebody may be told besides those of the specifications.
     pub claims: BTreeSet<String>,
     /// Whether requests that were not pushed are refused.
@@ -105,6 +117,7 @@ impl Metadata {
             algorithms,
             scopes,
             response_types,
+            acr_values,
             claims: more_claims,
             require_pushed_authorization_requests,
         } = supported;
@@ -128,6 +141,7 @@ impl Metadata {
         let claims = protocol_claims
             .into_iter()
             .chain(c_hash.then_some("c_hash"))
+            .chain((!acr_values.is_empty()).then_some("acr"))
             .chain(Profile::NAMES)
             .map(ToOwned::to_owned);
         let mut claims_supported: Vec<String> = claims.collect();
@@ -142,6 +156,7 @@ impl Metadata {
             pushed_authorization_request_endpoint: issuer.at(path::PAR),
             require_pushed_authorization_requests,
             token_endpoint: issuer.at(path::TOKEN),
+            device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),
@@ -172,7 +187,9 @@ impl Metadata {
             claims_supported,
             ui_locales_supported: Locale::ALL.map(Locale::tag).to_vec(),
             authorization_response_iss_parameter_supported: true,
-            claims_parameter_supported: false,
+            acr_values_supported: acr_values,
+            display_values_supported: ["page", "popup", "touch"],
+            claims_parameter_supported: true,
             request_parameter_supported: false,
             request_uri_parameter_supported: false,
         }

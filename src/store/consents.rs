@@ -1,12 +1,17 @@
 //! Remembered consents: a row for a person and a client, whose scope only grows.
 
+use std::collections::BTreeSet;
+
 use sqlx::any::AnyRow;
 
-use super::record::Record;
+use super::record::{Record, to_json_unless};
 use super::{Store, StoreError, retrying};
 use crate::model::consent::Consent;
 use crate::protocol::ids::{AccountId, ClientId};
 use crate::protocol::scope::MAX_BYTES;
+
+/// More single claims than any request names; a client whose registration changed over and over comes here.
+const MAX_CLAIMS: usize = 256;
 
 impl Store {
     /// What the person agreed to for that client so far.
@@ -16,7 +21,7 @@ impl Store {
         client: &ClientId,
     ) -> Result<Option<Consent>, StoreError> {
         let row = sqlx::query(
-            "SELECT account_id, client_id, scope, granted_at
+            "SELECT account_id, client_id, scope, claims, granted_at
              FROM consent WHERE account_id = $1 AND client_id = $2",
         )
         .bind(account.as_str())
@@ -29,7 +34,7 @@ impl Store {
     /// Everything that the person agreed to.
     pub async fn list_consents(&self, account: &AccountId) -> Result<Vec<Consent>, StoreError> {
         let rows = sqlx::query(
-            "SELECT account_id, client_id, scope, granted_at FROM consent WHERE account_id = $1",
+            "SELECT account_id, client_id, scope, claims, granted_at FROM consent WHERE account_id = $1",
         )
         .bind(account.as_str())
         .fetch_all(&self.reads)
@@ -48,7 +53,7 @@ impl Store {
         let row = sqlx::query(
             "INSERT INTO consent (account_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (account_id, client_id) DO UPDATE SET granted_at = consent.granted_at
-             RETURNING account_id, scope",
+             RETURNING account_id, scope, claims",
         )
         .bind(consent.account_id.as_str())
         .bind(consent.client_id.as_str())
@@ -56,20 +61,27 @@ impl Store {
         .bind(consent.granted_at)
         .fetch_one(&mut *transaction)
         .await?;
-        let before = Record::new("consent", "account_id", &row).scope("scope")?;
-        if !consent.scope.is_within(&before) {
+        let record = Record::new("consent", "account_id", &row);
+        let before = record.scope("scope")?;
+        let claims_before: BTreeSet<String> = record.optional_json("claims")?.unwrap_or_default();
+        if !consent.scope.is_within(&before) || !consent.claims.is_subset(&claims_before) {
             let mut scope = before.joined_with(&consent.scope).to_string();
             if scope.len() > MAX_BYTES {
                 // Only a client whose registered scope changed over and over comes here: forget the oldest words.
                 scope = consent.scope.to_string();
             }
+            let mut claims: BTreeSet<&String> = consent.claims.union(&claims_before).collect();
+            if claims.len() > MAX_CLAIMS {
+                claims = consent.claims.iter().collect();
+            }
             sqlx::query(
-                "UPDATE consent SET scope = $3, granted_at = $4 WHERE account_id = $1 AND client_id = $2",
+                "UPDATE consent SET scope = $3, granted_at = $4, claims = $5 WHERE account_id = $1 AND client_id = $2",
             )
             .bind(consent.account_id.as_str())
             .bind(consent.client_id.as_str())
             .bind(scope)
             .bind(consent.granted_at)
+            .bind(to_json_unless(claims.is_empty(), &claims)?)
             .execute(&mut *transaction)
             .await?;
         }
@@ -84,6 +96,7 @@ fn stored_consent(row: &AnyRow) -> Result<Consent, StoreError> {
         account_id: AccountId::new(record.text("account_id")?),
         client_id: ClientId::new(record.text("client_id")?),
         scope: record.scope("scope")?,
+        claims: record.optional_json("claims")?.unwrap_or_default(),
         granted_at: record.int("granted_at")?,
     })
 }

@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::record::{Record, to_json};
+use super::record::{Record, to_json, to_json_unless};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::family::TokenFamily;
@@ -16,8 +16,8 @@ impl Store {
     /// The family of that id, ended ones too.
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
-                    created_at, rotated_at, expires_at, revoked_at, jkt
+            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt
              FROM token_family WHERE id = $1",
         )
         .bind(id.as_str())
@@ -33,8 +33,8 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<TokenFamily>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
-                    created_at, rotated_at, expires_at, revoked_at, jkt
+            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt
              FROM token_family
              WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
              ORDER BY created_at DESC, id",
@@ -142,8 +142,8 @@ pub(super) async fn insert_family(
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
-                                   generation, created_at, rotated_at, expires_at, revoked_at, jkt)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                                   generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (id) DO UPDATE SET scope = excluded.scope, offline = excluded.offline,
              generation = excluded.generation, rotated_at = excluded.rotated_at, expires_at = excluded.expires_at,
              jkt = excluded.jkt
@@ -164,6 +164,8 @@ pub(super) async fn insert_family(
     .bind(family.rotated_at)
     .bind(family.expires_at)
     .bind(family.revoked_at)
+    .bind(family.authentication.acr.as_deref())
+    .bind(to_json_unless(family.claims.is_empty(), &family.claims)?)
     .bind(family.jkt.as_ref().map(Thumbprint::as_str))
     .execute(&mut **transaction)
     .await?;
@@ -212,8 +214,10 @@ fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
             upstream: UpstreamId::new(record.text("upstream")?),
             auth_time: record.int("auth_time")?,
             amr: record.json("amr")?,
+            acr: record.optional_text("acr")?,
         },
         scope: record.scope("scope")?,
+        claims: record.optional_json("claims")?.unwrap_or_default(),
         offline: record.int("offline")? != 0,
         generation: record.optional_int("generation")?,
         created_at: record.int("created_at")?,

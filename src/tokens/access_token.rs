@@ -43,6 +43,7 @@ impl Mint {
             client_id: client.client_id.clone(),
             scope: Some(authorization.scope.clone()).filter(|scope| !scope.is_empty()),
             auth_time: person.map(|person| person.authentication.auth_time),
+            acr: person.and_then(|person| person.authentication.acr.clone()),
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
             cnf: key.map(|key| Confirmation { jkt: key.clone() }),

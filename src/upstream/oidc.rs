@@ -1,7 +1,7 @@
 //! Any OpenID Provider as an upstream (OpenID Connect Core and Discovery 1.0): authorization code with PKCE, nonce and state.
 //! Everything that could be somebody else's is refused where it does not fit, and where it cannot be told (T44).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use super::{
     UpstreamTokens,
 };
 use crate::clock::{Clock, UnixTime, random_bytes, random_id};
-use crate::protocol::claims::{Profile, RESERVED};
+use crate::protocol::claims::{self, Profile, RESERVED, TEXTS};
 use crate::protocol::foreign_jwt::{ForeignJwt, ForeignKind};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
@@ -77,6 +77,9 @@ pub struct Settings {
     /// Further claims, each with the provider's name for it. Default: none.
     #[serde(default)]
     pub claims: BTreeMap<String, String>,
+    /// The values of `acr` that the provider is believed, and asked for when an app asks for them. Default: none.
+    #[serde(default)]
+    pub acr_values: Vec<String>,
     /// Whether the provider's userinfo endpoint is asked, at the login and when it has to be known whether a person may
     /// still come in. Default: true.
     #[serde(default = "yes")]
@@ -183,7 +186,9 @@ pub fn open(
         })
     })?;
     let groups = settings.groups_claim.iter().map(|_| "groups".to_owned());
-    let claims = groups.chain(settings.claims.keys().cloned()).collect();
+    let standard = TEXTS.into_iter().chain(OTHERS).map(ToOwned::to_owned);
+    let mut claims: BTreeSet<String> = groups.chain(settings.claims.keys().cloned()).collect();
+    claims.extend(standard);
     let userinfo = settings.userinfo;
     let oidc = Arc::new(Oidc {
         callback: surroundings.issuer.callback(&id),
@@ -200,7 +205,7 @@ pub fn open(
         renewal: Some(Box::new(own())),
         recheck: userinfo.then(|| Box::new(own()) as Box<dyn Recheck>),
         sign_off: Some(Box::new(own())),
-        claims,
+        claims: claims.into_iter().collect(),
         ..Upstream::new(id, label, login, Box::new(own()))
     })
 }
@@ -557,6 +562,13 @@ impl Oidc {
                 _ => None,
             };
         }
+        for name in TEXTS {
+            let told = text(name).map(|told| (name.to_owned(), told.into()));
+            profile.more.extend(told);
+        }
+        let others = OTHERS.into_iter();
+        let told = others.filter_map(|name| Some((name.to_owned(), standard(claims, name)?)));
+        profile.more.extend(told);
         let groups = self.settings.groups_claim.as_ref();
         match groups.and_then(|claim| claims.get(claim)) {
             Some(Value::Array(all)) => profile.groups = all.iter().filter_map(self::text).collect(),
@@ -597,6 +609,24 @@ impl Cached {
             let outage = matches!(error, LoginError::Unavailable(_));
             self.failure = Some((crate::protocol::error::chain(error), outage, now));
         }
+    }
+}
+
+/// The claims of Core section 5.1 that are no text.
+const OTHERS: [&str; 3] = ["address", "phone_number_verified", "updated_at"];
+
+/// One of [`OTHERS`], if it is what it should be.
+fn standard(claims: &Map<String, Value>, name: &str) -> Option<Value> {
+    let told = claims.get(name)?;
+    match name {
+        "address" => claims::address(|part| claims::lines(told.get(part)?.as_str()?)),
+        "updated_at" => told.as_i64().map(Value::from),
+        // A verdict without its number says nothing.
+        _ => claims
+            .get("phone_number")
+            .and_then(text)
+            .and_then(|_| told.as_bool())
+            .map(Value::from),
     }
 }
 
@@ -679,6 +709,12 @@ impl RedirectLogin for Adapter {
             }
             if trip.reauthenticate {
                 query.append_pair("prompt", "login");
+            }
+            let known = &self.0.settings.acr_values;
+            let wanted = trip.acr_values.iter().filter(|each| known.contains(each));
+            let wanted: Vec<&str> = wanted.map(String::as_str).collect();
+            if !wanted.is_empty() {
+                query.append_pair("acr_values", &wanted.join(" "));
             }
         }
         let kept = serde_json::to_string(&kept).map_err(|error| nonsense(error.to_string()))?;
@@ -765,6 +801,7 @@ impl CallbackLogin for Adapter {
         Ok(Identity {
             profile,
             amr,
+            acr: claims.get("acr").and_then(text),
             tokens: Some(UpstreamTokens {
                 access,
                 refresh: answer.refresh_token,

@@ -87,6 +87,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             Fetcher::new(&Settings::default(), clock.clone()).unwrap(),
             clock.clone(),
         ),
+        scopes: portico::model::scopes::Scopes::default(),
         metrics,
         mint: Mint::new(MintParts {
             issuer: Issuer::parse("https://login.example.org").unwrap(),
@@ -120,6 +121,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             window: 900,
             starts_at: WindowStart::FirstAttempt,
         },
+        device_code_lifetime: 1,
         family_lifetime: FamilyLifetime {
             idle: 1,
             absolute: 1,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use portico::simulator::people;
 use serde_json::{Value, json};
 
+use crate::device;
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{VERIFIER, answer, claims, header, redirect_uri};
 use crate::harness::server::TestServer;
@@ -37,6 +38,7 @@ async fn both_documents_say_this_and_no_more() {
         "pushed_authorization_request_endpoint": format!("{issuer}/par"),
         "require_pushed_authorization_requests": false,
         "token_endpoint": format!("{issuer}/token"),
+        "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "jwks_uri": format!("{issuer}/jwks"),
         "end_session_endpoint": format!("{issuer}/end_session"),
@@ -47,7 +49,8 @@ async fn both_documents_say_this_and_no_more() {
             "authorization_code",
             "refresh_token",
             "client_credentials",
-            "urn:ietf:params:oauth:grant-type:token-exchange"
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:device_code"
         ],
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
@@ -65,7 +68,8 @@ async fn both_documents_say_this_and_no_more() {
         ],
         "ui_locales_supported": ["en", "fr", "zh-Hant", "zh-Hans"],
         "authorization_response_iss_parameter_supported": true,
-        "claims_parameter_supported": false,
+        "display_values_supported": ["page", "popup", "touch"],
+        "claims_parameter_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     });
@@ -101,7 +105,9 @@ async fn every_endpoint_is_where_it_says() {
             .unwrap();
         let status = match name.as_str() {
             "authorization_endpoint" => 400,
-            "token_endpoint" | "pushed_authorization_request_endpoint" => 405,
+            "token_endpoint"
+            | "device_authorization_endpoint"
+            | "pushed_authorization_request_endpoint" => 405,
             "userinfo_endpoint" => 401,
             _ => 200,
         };
@@ -186,7 +192,13 @@ async fn every_scope_and_every_claim_can_be_had() {
 /// Grants, methods and algorithms, at the token endpoint.
 #[tokio::test]
 async fn what_a_token_request_may_say_works() {
-    let server = TestServer::start_with(token_exchange::callers).await;
+    let server = TestServer::start_with(|setup| {
+        device::devices(setup);
+        let devices = std::mem::take(&mut setup.clients);
+        token_exchange::callers(setup);
+        setup.clients += &devices;
+    })
+    .await;
     let document = document(&server).await;
     for grant in values(&document, "grant_types_supported") {
         let answer = match grant.as_str() {
@@ -201,6 +213,7 @@ async fn what_a_token_request_may_say_works() {
                 let token = tokens.text("access_token");
                 token_exchange::exchange_with(&server, "both", token, &[]).await
             }
+            device::GRANT => device::approved(&server, "tv", "openid").await,
             other => panic!("{other} is advertised and not tested"),
         };
         assert_eq!(answer.status, 200, "{grant}");

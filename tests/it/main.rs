@@ -14,6 +14,7 @@ mod authorize_requests;
 mod before_login;
 #[cfg(test)]
 mod breaker;
+mod claims_parameter;
 #[cfg(test)]
 mod client_assertion;
 #[cfg(test)]
@@ -34,6 +35,8 @@ mod consent;
 mod cookies;
 #[cfg(test)]
 mod cors;
+#[cfg(test)]
+mod device;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
@@ -99,6 +102,8 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod sign_off;
 #[cfg(test)]
 mod simulator;
@@ -106,6 +111,7 @@ mod simulator;
 mod single_sign_on;
 #[cfg(test)]
 mod specifications;
+mod step_up;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

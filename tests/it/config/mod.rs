@@ -6,6 +6,7 @@ mod clients;
 mod examples;
 mod robustness;
 mod rules;
+mod scopes;
 mod secrets;
 mod sections;
 mod upstream_apis;

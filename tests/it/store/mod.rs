@@ -5,6 +5,7 @@ mod checks;
 mod clients;
 mod codes;
 mod consents;
+mod device_codes;
 mod families;
 mod linking;
 mod pending_requests;
@@ -26,6 +27,7 @@ use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
+use portico::protocol::claims_request::ClaimsRequest;
 use portico::protocol::ids::{
     AccountId, AccountSubject, ClientId, FamilyId, SessionId, UpstreamId,
 };
@@ -158,6 +160,7 @@ fn session(account: &Account) -> Session {
         upstream_subject: None,
         auth_time: NOW,
         amr: vec!["pwd".to_owned()],
+        acr: Some("urn:example:one".to_owned()),
         last_seen_at: NOW,
         expires_at: NOW + 12 * 3600,
         ended_at: None,
@@ -184,6 +187,8 @@ fn code_in(
             account_id: account.clone(),
             authentication: authentication.clone(),
             scope: Scope::parse("openid").unwrap(),
+            claims: ClaimsRequest::parse("{\"userinfo\":{\"email\":{\"essential\":true}}}")
+                .unwrap(),
             nonce: Some("ünïcode \"nonce\"".to_owned()),
         },
         expires_at: NOW + LIFETIME,
@@ -199,6 +204,7 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         account_id: code.grant.account_id.clone(),
         authentication: code.grant.authentication.clone(),
         scope: code.grant.scope.clone(),
+        claims: code.grant.claims.clone(),
         offline: false,
         generation: Some(1),
         created_at: NOW,
