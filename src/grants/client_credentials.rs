@@ -42,6 +42,7 @@ impl ClientCredentialsRequest {
         Ok(Authorization {
             client_id: client.client_id.clone(),
             person: None,
+            exchanged: None,
             scope,
         })
     }

@@ -91,6 +91,7 @@ impl Grants {
         Ok(Authorization {
             client_id: family.client_id,
             scope: family.scope,
+            exchanged: None,
             person: Some(Person {
                 claims,
                 subject,

@@ -82,6 +82,7 @@ impl RefreshTokenRequest {
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope: granted,
+            exchanged: None,
             person: Some(Person {
                 claims,
                 subject,

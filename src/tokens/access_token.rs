@@ -19,6 +19,7 @@ impl Mint {
         key: Option<&Thumbprint>,
         now: UnixTime,
     ) -> Result<String, KeyError> {
+        let exchanged = authorization.exchanged.as_ref();
         // Userinfo and the gateway are APIs of ours; a token that may ask one names us beside the client's own APIs. With
         // neither, we are the default resource (RFC 9068 section 3).
         let ours = authorization.scope.contains(scope::OPENID)
@@ -36,8 +37,11 @@ impl Mint {
                 || client.client_id.to_string(),
                 |person| person.subject.to_string(),
             ),
-            aud: Audience::new(audience),
-            exp: now + self.lifetimes.access_token,
+            aud: match exchanged {
+                Some(exchanged) => Audience::One(exchanged.audience.clone()),
+                None => Audience::new(audience),
+            },
+            exp: self.access_token_end(authorization, now),
             iat: now,
             jti: random_id(),
             client_id: client.client_id.clone(),
@@ -47,6 +51,8 @@ impl Mint {
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
             cnf: key.map(|key| Confirmation { jkt: key.clone() }),
+            family_client: exchanged.map(|exchanged| exchanged.family_client.clone()),
+            act: exchanged.and_then(|exchanged| exchanged.actor.clone()),
         };
         self.ring.sign(
             TokenKind::AccessToken,
@@ -54,6 +60,20 @@ impl Mint {
             &claims,
             now,
         )
+    }
+
+    /// When an access token ends that is made now.
+    pub(super) fn access_token_end(
+        &self,
+        authorization: &Authorization,
+        now: UnixTime,
+    ) -> UnixTime {
+        let latest = authorization
+            .exchanged
+            .as_ref()
+            .map(|exchanged| exchanged.ends);
+        let end = now + self.lifetimes.access_token;
+        latest.map_or(end, |latest| latest.min(end))
     }
 
     /// Reads an access token that was sent to an endpoint of ours: signature, kind, issuer, audience and times.

@@ -92,7 +92,7 @@ impl AccessTokens {
         let now = self.clock.now();
         let family = self.store.find_family(family_id).await?;
         let ours = |family: &TokenFamily| {
-            family.client_id == client.client_id && claims.client_id == client.client_id
+            family.client_id == *claims.family_client() && claims.client_id == client.client_id
         };
         let family = family.filter(|family| family.is_live(now) && ours(family));
         let family = family.ok_or(Ended::Family)?;
