@@ -100,9 +100,7 @@ impl TokenExchangeRequest {
             let delegated = grants.delegate(client, wanted).await?;
             return Ok(Proven::Authorization(delegated));
         }
-        self.release(client, key, grants)
-            .await
-            .map(Proven::Release)
+        self.release(client, key, grants).await.map(Proven::Release)
     }
 
     /// Hands out the upstream's own token.
