@@ -455,7 +455,7 @@ fn check_subject_type(
             // Without any address there is a problem already, or nobody to have a subject.
             let grants = raw.grants();
             let mut logins = grants.iter().filter(|grant| grant.begins_with_a_login());
-            let nobody = has_people(&grants) || logins.next().is_none();
+            let nobody = is_redirected(&grants) || logins.next().is_none();
             let sector = match (hosts.next(), hosts.next()) {
                 (Some(Some(host)), None) => host,
                 (None, _) if nobody => String::new(),
