@@ -16,7 +16,7 @@ use axum::Router;
 
 use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
-use crate::fetch::{self, ClientKeys, Fetcher};
+use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
@@ -207,7 +207,11 @@ impl App {
             upstreams: upstreams.clone(),
             policies: policies(&config),
         });
+        let fetcher = fetcher(&config, &clock)?;
+        let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
         let flow = Flow {
+            client_keys: client_keys.clone(),
+            request_uris: RequestUris::new(fetcher, clock.clone()),
             store: store.clone(),
             secrets: secrets.clone(),
             mint: mint.clone(),
@@ -222,7 +226,6 @@ impl App {
             acr: acr_policies(&config),
             metrics: metrics.clone(),
         };
-        let fetcher = fetcher(&config, &clock)?;
         let grants = Grants {
             store: store.clone(),
             secrets,
@@ -239,7 +242,7 @@ impl App {
             upstreams: upstreams.clone(),
             vault,
             rechecks,
-            client_keys: ClientKeys::new(fetcher, clock.clone()),
+            client_keys,
             scopes: flow.scopes.clone(),
             metrics,
         };

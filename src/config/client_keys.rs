@@ -9,6 +9,7 @@ use super::place::{Place, Report};
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::jwk::JwkSet;
+use crate::protocol::request_object::RequestObjectAlgorithm;
 
 /// What a client says about it.
 pub(super) struct Wanted<'a> {
@@ -18,6 +19,9 @@ pub(super) struct Wanted<'a> {
     pub(super) jwks: Option<&'a Value>,
     pub(super) jwks_file: Option<&'a Path>,
     pub(super) jwks_uri: Option<&'a str>,
+    pub(super) object_algorithm: Option<RequestObjectAlgorithm>,
+    pub(super) require_object: bool,
+    pub(super) request_uris: &'a [String],
 }
 
 /// The keys that were written, and everything that is wrong about them and about how the client signs.
@@ -52,6 +56,7 @@ pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Opti
         (None, None) => None,
     };
     check_signing(&wanted, set.as_ref(), at, report);
+    check_objects(&wanted, set.as_ref(), places.contains(&true), at, report);
     set
 }
 
@@ -112,6 +117,59 @@ fn check_signing(wanted: &Wanted<'_>, set: Option<&JwkSet>, at: &Place, report: 
                 &place,
                 "is for apps that sign: remove it, or write token_endpoint_auth_method = \"private_key_jwt\"",
             );
+        }
+    }
+}
+
+/// RFC 9101, OpenID Connect Core section 6.
+fn check_objects(
+    wanted: &Wanted<'_>,
+    set: Option<&JwkSet>,
+    has_keys: bool,
+    at: &Place,
+    report: &mut Report,
+) {
+    let at_algorithm = at.key("request_object_signing_alg");
+    let unsigned = wanted.object_algorithm == Some(RequestObjectAlgorithm::Unsigned);
+    let by_key = wanted
+        .object_algorithm
+        .and_then(RequestObjectAlgorithm::of_key);
+    if let Some(algorithm) = by_key {
+        if !has_keys {
+            report.problem(
+                &at_algorithm,
+                "needs the app's public keys; write jwks, jwks_file or jwks_uri",
+            );
+        } else if set.is_some_and(|set| !set.fits(algorithm)) {
+            report.problem(
+                &at_algorithm,
+                "is an algorithm that none of the app's keys is for; leave it out for all that they are for",
+            );
+        }
+    }
+    if wanted.require_object && (unsigned || !has_keys) {
+        report.problem(
+            &at.key("require_signed_request_object"),
+            "needs keys to sign with; write jwks, jwks_file or jwks_uri, and no request_object_signing_alg = \"none\"",
+        );
+    }
+    let at_uris = at.key("request_uris");
+    if !wanted.request_uris.is_empty() && !unsigned && !has_keys {
+        report.problem(
+            &at_uris,
+            "leads to request objects, which are signed; write jwks, jwks_file or jwks_uri",
+        );
+    }
+    for (index, uri) in wanted.request_uris.iter().enumerate() {
+        let place = uri.split('#').next().unwrap_or_default();
+        // Core section 6.2.
+        if uri.len() > 512 {
+            report.problem(
+                &at_uris.index(index),
+                "must have 512 characters at the most",
+            );
+        } else {
+            client_uris::check_fetched(place, &at_uris.index(index), report);
         }
     }
 }

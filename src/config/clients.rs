@@ -25,6 +25,7 @@ use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
+use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
@@ -52,6 +53,9 @@ pub(super) struct Raw {
     jwks: Option<Value>,
     jwks_file: Option<PathBuf>,
     jwks_uri: Option<String>,
+    request_object_signing_alg: Option<RequestObjectAlgorithm>,
+    require_signed_request_object: bool,
+    request_uris: Vec<String>,
     client_secret: Option<RawSecrets>,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
@@ -118,6 +122,9 @@ impl ClientConfig {
                 jwks: raw.jwks.as_ref(),
                 jwks_file: raw.jwks_file.as_deref(),
                 jwks_uri: raw.jwks_uri.as_deref(),
+                object_algorithm: raw.request_object_signing_alg,
+                require_object: raw.require_signed_request_object,
+                request_uris: &raw.request_uris,
             },
             at,
             report,
@@ -179,6 +186,9 @@ impl ClientConfig {
             allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
             jwks,
             jwks_uri: raw.jwks_uri,
+            request_object_signing_alg: raw.request_object_signing_alg,
+            require_signed_request_object: raw.require_signed_request_object,
+            request_uris: raw.request_uris,
             redirect_uris,
             post_logout_redirect_uris: client_uris::register(
                 &raw.post_logout_redirect_uris,

@@ -7,6 +7,7 @@ use crate::model::authorization::{Authorization, Exchanged, Person};
 use crate::model::client::Client;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::claims::{AccessTokenClaims, Actor};
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::scope::{OFFLINE_ACCESS, OPENID, Scope};
 use crate::protocol::secret::Secret;
@@ -25,6 +26,8 @@ pub(super) struct Delegation<'a> {
     pub(super) actor_token: Option<&'a Secret>,
     pub(super) audience: String,
     pub(super) scope: Option<&'a str>,
+    /// What the client has proven possession of.
+    pub(super) key: Option<&'a Thumbprint>,
 }
 
 impl Grants {
@@ -48,6 +51,10 @@ impl Grants {
         if !client.exchange.from_clients.contains(&claims.client_id) {
             return Err(not_ours().because("its client is not in exchange.from_clients"));
         }
+        if claims.client_id == client.client_id {
+            // The keys of others are theirs: an API cannot prove them, and was proven them itself (RFC 9449 section 7).
+            dpop::require_key(claims.key(), wanted.key)?;
+        }
         // Without a person there is nobody to act for: a server asks for a token of its own.
         let behind = self.access_tokens.behind(&claims).await;
         let person = behind.map_err(no_longer)?.person.ok_or_else(not_ours)?;
@@ -55,7 +62,7 @@ impl Grants {
         let account = self
             .require_standing(client, person.account, &family.authentication)
             .await?;
-        let (actor, actor_ends) = self.actor(client, &claims, wanted.actor_token).await?;
+        let (actor, actor_ends) = self.actor(client, &claims, &wanted).await?;
         let scope = narrowed(client, &claims, wanted.scope)?;
         let subject = subject::for_client(&self.secrets, client, &account)?;
         tracing::info!(
@@ -89,9 +96,9 @@ impl Grants {
         &self,
         client: &Client,
         subject: &AccessTokenClaims,
-        token: Option<&Secret>,
+        wanted: &Delegation<'_>,
     ) -> Result<(Option<Actor>, i64), OAuthError> {
-        let Some(token) = token else {
+        let Some(token) = wanted.actor_token else {
             if client.exchange.impersonation {
                 return Ok((subject.act.clone(), i64::MAX));
             }
@@ -111,6 +118,7 @@ impl Grants {
         if claims.client_id != client.client_id || claims.act.is_some() {
             return Err(refused().because("it was given to another client, or to act for somebody"));
         }
+        dpop::require_key(claims.key(), wanted.key)?;
         match self.access_tokens.person(client, &claims).await {
             Ok(_) => {}
             Err(Ended::Store(error)) => return Err(error.into()),

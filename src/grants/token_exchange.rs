@@ -96,6 +96,7 @@ impl TokenExchangeRequest {
                 actor_token: self.actor_token.as_ref(),
                 audience: target.to_owned(),
                 scope: self.scope.as_deref(),
+                key,
             };
             let delegated = grants.delegate(client, wanted).await?;
             return Ok(Proven::Authorization(delegated));

@@ -16,6 +16,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
+use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::{ResponseMode, ResponseType};
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
@@ -64,6 +65,15 @@ pub struct Client {
     /// Its public keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<JwkSet>,
+    /// What its request objects are signed with; any that fits its keys when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<RequestObjectAlgorithm>,
+    /// Whether its authorization requests must be signed request objects (RFC 9101 section 10.5).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_signed_request_object: bool,
+    /// Where its request objects may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_uris: Vec<String>,
     /// Where its public keys are; never beside `jwks`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
@@ -254,6 +264,9 @@ impl Client {
             token_endpoint_auth_signing_alg: None,
             allow_token_endpoint_audience: false,
             jwks: None,
+            request_object_signing_alg: None,
+            require_signed_request_object: false,
+            request_uris: Vec::new(),
             jwks_uri: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
@@ -311,6 +324,15 @@ impl Client {
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
+    }
+
+    /// Whether a request object may be fetched from `uri`: registered letter by letter, up to the fragment, which is no part
+    /// of where it is (OpenID Connect Core section 6.2).
+    pub fn has_request_uri(&self, uri: &str) -> bool {
+        let place = |uri: &str| uri.split('#').next().map(ToOwned::to_owned);
+        self.request_uris
+            .iter()
+            .any(|registered| place(registered) == place(uri))
     }
 
     /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449

@@ -12,6 +12,7 @@ use super::dpop;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::locale::Locale;
+use super::request_object::RequestObjectAlgorithm;
 use super::response::{ResponseMode, ResponseType};
 use super::token::GrantType;
 
@@ -89,8 +90,9 @@ pub struct Metadata {
     pub display_values_supported: [&'static str; 3],
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
-    /// Said aloud, for its default is true (Discovery section 3).
     pub request_uri_parameter_supported: bool,
+    pub require_request_uri_registration: bool,
+    pub request_object_signing_alg_values_supported: [&'static str; 6],
 }
 
 /// What the configuration turns on.
@@ -190,8 +192,10 @@ impl Metadata {
             acr_values_supported: acr_values,
             display_values_supported: ["page", "popup", "touch"],
             claims_parameter_supported: true,
-            request_parameter_supported: false,
-            request_uri_parameter_supported: false,
+            request_parameter_supported: true,
+            request_uri_parameter_supported: true,
+            require_request_uri_registration: true,
+            request_object_signing_alg_values_supported: RequestObjectAlgorithm::NAMES,
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// The `request_uri` leads to no request (RFC 9101 section 7).
     InvalidRequestUri,
+    /// The request object is none, or not proven to be the client's (RFC 9101 section 7).
+    InvalidRequestObject,
     /// The `request_uri` parameter is not supported (OpenID Connect Core section 6.2).
     RequestUriNotSupported,
     /// The `registration` parameter is not supported (OpenID Connect Core section 7.2.1).
@@ -83,6 +85,7 @@ impl ErrorCode {
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidRequestObject => "invalid_request_object",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidToken => "invalid_token",

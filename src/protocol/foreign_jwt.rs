@@ -263,6 +263,11 @@ impl Claims {
         self.0.get(name)
     }
 
+    /// Every claim with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Every claim.
     pub fn into_map(self) -> Map<String, Value> {
         self.0

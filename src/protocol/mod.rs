@@ -22,6 +22,7 @@ pub mod pkce;
 pub mod prompt;
 pub mod pushed;
 pub mod redirect_uri;
+pub mod request_object;
 pub mod response;
 pub mod scope;
 pub mod secret;

@@ -98,6 +98,8 @@ mod refresh;
 #[cfg(test)]
 mod relogin;
 #[cfg(test)]
+mod request_objects;
+#[cfg(test)]
 mod response_types;
 #[cfg(test)]
 mod rp_openidconnect;

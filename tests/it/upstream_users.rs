@@ -22,6 +22,8 @@ fn person(id: &str, username: &str, password_hash: &str) -> Person {
         family_name: None,
         email: Some("kim@example.org".to_owned()),
         email_verified: Some(true),
+        address: None,
+        claims: std::collections::BTreeMap::new(),
     }
 }
 
