@@ -258,18 +258,8 @@ impl App {
             fetcher,
         });
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
-        let possession = Possession {
-            store: store.clone(),
-            secrets: flow.secrets.clone(),
-            clock: clock.clone(),
-            issuer: config.issuer.clone(),
-            policy: ProofPolicy {
-                require_nonce: config.dpop.require_nonce,
-                window: config.dpop.window,
-            },
-        };
         let state = HttpState::new(HttpParts {
-            possession,
+            possession: possession(&config, &flow),
             gateway,
             registrar,
             flow,
@@ -320,6 +310,20 @@ fn policies(config: &Config) -> HashMap<UpstreamId, RecheckPolicy> {
     upstreams
         .map(|upstream| (upstream.id.clone(), upstream.recheck))
         .collect()
+}
+
+/// What proves the keys of clients.
+fn possession(config: &Config, flow: &Flow) -> Possession {
+    Possession {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        issuer: config.issuer.clone(),
+        policy: ProofPolicy {
+            require_nonce: config.dpop.require_nonce,
+            window: config.dpop.window,
+        },
+    }
 }
 
 /// What calls upstreams' APIs for clients, by the rules of the config.

@@ -45,6 +45,10 @@ pub enum ConsentPolicy {
 
 /// A client as the store keeps it. Secrets are not here; see [`ClientSecretHash`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the names and types are the specifications'"
+)]
 pub struct Client {
     /// The identifier.
     pub client_id: ClientId,

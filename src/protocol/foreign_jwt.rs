@@ -158,13 +158,13 @@ impl ForeignJwt {
         if !kind.may_be(text("typ")?) {
             return Err(JwtProblem::OtherKind);
         }
-        let kid = text("kid")?;
-        if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+        let key_id = text("kid")?;
+        if key_id.is_some_and(|key_id| key_id.len() > MAX_KID_BYTES) {
             return Err(JwtProblem::Header("kid"));
         }
         Ok(Self {
             algorithm: algorithm.to_owned(),
-            kid: kid.map(ToOwned::to_owned),
+            kid: key_id.map(ToOwned::to_owned),
             own_key,
             claims: Claims(object(claims)?),
             input: input.to_owned(),

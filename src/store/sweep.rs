@@ -64,6 +64,10 @@ impl Swept {
 impl Store {
     /// Removes everything that ended long enough before `now`, `batch` rows at a time, each batch by itself. Several
     /// nodes may sweep at once.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a statement for each table, and no more"
+    )]
     pub async fn sweep(&self, now: UnixTime, batch: i64) -> Result<Swept, StoreError> {
         let ended = now.saturating_sub(KEPT);
         // Codes and families before the sessions that they refer to.
