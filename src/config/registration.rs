@@ -122,7 +122,7 @@ fn check_hosts(hosts: &[String], at: &Place, report: &mut Report) -> Vec<String>
     let mut good = Vec::new();
     for (index, text) in hosts.iter().enumerate() {
         match Host::parse(text) {
-            Ok(host) if host.to_string() == *text && !text.ends_with('.') => good.push(text.clone()),
+            Ok(host) if host.to_string() == *text && !text.ends_with('.') && !text.contains('*') => good.push(text.clone()),
             _ => report.problem(
                 &at.index(index),
                 "must be a host in lower case, such as \"example.org\", which stands for those below it too: no scheme, port or wildcard",

@@ -14,7 +14,7 @@ async fn the_clients_are_listed() {
         0,
         &[
             "CLIENT",
-            "members-app  Members' App  none",
+            "members-app  files  Members' App  none",
             "client_credentials  reports:read    members staff",
         ],
     );

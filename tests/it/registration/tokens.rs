@@ -50,9 +50,11 @@ async fn a_token_registers_as_many_clients_as_it_says() {
     allow(&server, TOKEN, 2).await;
     let without = post(&server, &minimal()).send().await.unwrap();
     assert_eq!(without.status(), 401);
-    assert_eq!(without.headers()["www-authenticate"], "Bearer");
+    assert_eq!(
+        without.headers()["www-authenticate"],
+        "Bearer realm=\"portico\""
+    );
     for wrong in [
-        "",
         "x",
         &TOKEN[..TOKEN.len() - 1],
         &format!("{TOKEN}A"),
