@@ -1,5 +1,5 @@
--- What has been used and must not be used again before it ends: a jti of a client assertion, of a DPoP proof, of a
--- request object. id_hash is made of kind, owner and id, so that no id of one kind or owner meets one of another.
+-- What has been used and must not be used again before it ends: a jti of a client assertion, of a DPoP proof.
+-- id_hash is made of kind, owner and id, so that no id of one kind or owner meets one of another.
 CREATE TABLE spent_id (
     id_hash    TEXT   NOT NULL PRIMARY KEY,
     kind       TEXT   NOT NULL,

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::client_uris;
+use super::client_words;
 use super::place::{Place, Report};
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::client_metadata::rules::{Keys, Rule, is_fetched};
 use crate::protocol::jwk::JwkSet;
+use crate::protocol::request_object::RequestObjectAlgorithm;
 
 /// What a client says about it.
 pub(super) struct Wanted<'a> {
@@ -18,6 +20,9 @@ pub(super) struct Wanted<'a> {
     pub(super) jwks: Option<&'a Value>,
     pub(super) jwks_file: Option<&'a Path>,
     pub(super) jwks_uri: Option<&'a str>,
+    pub(super) object_algorithm: Option<RequestObjectAlgorithm>,
+    pub(super) require_object: bool,
+    pub(super) request_uris: &'a [String],
 }
 
 /// The keys that were written, and everything that is wrong about them and about how the client signs.
@@ -28,20 +33,6 @@ pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Opti
         wanted.jwks_file.is_some(),
         wanted.jwks_uri.is_some(),
     ];
-    match places.into_iter().filter(|written| *written).count() {
-        0 if wanted.method == ClientAuthMethod::PrivateKeyJwt => report.problem(
-            &at_jwks,
-            "is missing: private_key_jwt needs the app's public keys; write jwks = { keys = [..] }, jwks_file = \"path\" or jwks_uri = \"https://..\"",
-        ),
-        0 | 1 => {}
-        _ => report.problem(
-            &at_jwks,
-            "stands beside other keys; keep one of jwks, jwks_file and jwks_uri",
-        ),
-    }
-    if let Some(uri) = wanted.jwks_uri {
-        client_uris::check_fetched(uri, &at.key("jwks_uri"), report);
-    }
     let set = match (wanted.jwks, wanted.jwks_file) {
         (Some(value), _) => register(value, &at_jwks, report),
         (None, Some(file)) => {
@@ -51,7 +42,16 @@ pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Opti
         }
         (None, None) => None,
     };
-    check_signing(&wanted, set.as_ref(), at, report);
+    check_objects(&wanted, set.as_ref(), places.contains(&true), at, report);
+    let keys = Keys {
+        method: wanted.method,
+        algorithm: wanted.algorithm,
+        places: places.into_iter().filter(|written| *written).count(),
+        jwks: set.as_ref(),
+        jwks_uri: wanted.jwks_uri,
+    };
+    client_words::tell(keys.faults(), at, report);
+    check_audience(&wanted, at, report);
     set
 }
 
@@ -71,32 +71,7 @@ fn read(file: &Path, at: &Place, report: &mut Report) -> Option<Value> {
         .ok()
 }
 
-fn check_signing(wanted: &Wanted<'_>, set: Option<&JwkSet>, at: &Place, report: &mut Report) {
-    let at_algorithm = at.key("token_endpoint_auth_signing_alg");
-    let by_key = wanted.algorithm.map(AssertionAlgorithm::of_key);
-    match (wanted.method, by_key) {
-        (_, None) | (ClientAuthMethod::ClientSecretJwt, Some(None)) => {}
-        (ClientAuthMethod::PrivateKeyJwt, Some(Some(algorithm))) => {
-            if set.is_some_and(|set| !set.fits(algorithm)) {
-                report.problem(
-                    &at_algorithm,
-                    "is an algorithm that none of the app's keys is for; leave it out for all that they are for",
-                );
-            }
-        }
-        (ClientAuthMethod::PrivateKeyJwt, Some(None)) => report.problem(
-            &at_algorithm,
-            "HS256 needs a secret; write RS256, PS256, ES256 or EdDSA, or token_endpoint_auth_method = \"client_secret_jwt\"",
-        ),
-        (ClientAuthMethod::ClientSecretJwt, Some(Some(_))) => report.problem(
-            &at_algorithm,
-            "must be HS256, or left out: client_secret_jwt signs with the secret",
-        ),
-        _ => report.problem(
-            &at_algorithm,
-            "is for apps that sign: remove it, or write token_endpoint_auth_method = \"private_key_jwt\"",
-        ),
-    }
+fn check_audience(wanted: &Wanted<'_>, at: &Place, report: &mut Report) {
     if wanted.allow_token_endpoint_audience {
         let place = at.key("allow_token_endpoint_audience");
         if matches!(
@@ -112,6 +87,60 @@ fn check_signing(wanted: &Wanted<'_>, set: Option<&JwkSet>, at: &Place, report: 
                 &place,
                 "is for apps that sign: remove it, or write token_endpoint_auth_method = \"private_key_jwt\"",
             );
+        }
+    }
+}
+
+/// RFC 9101, OpenID Connect Core section 6.
+fn check_objects(
+    wanted: &Wanted<'_>,
+    set: Option<&JwkSet>,
+    has_keys: bool,
+    at: &Place,
+    report: &mut Report,
+) {
+    let at_algorithm = at.key("request_object_signing_alg");
+    let unsigned = wanted.object_algorithm == Some(RequestObjectAlgorithm::Unsigned);
+    let by_key = wanted
+        .object_algorithm
+        .and_then(RequestObjectAlgorithm::of_key);
+    if let Some(algorithm) = by_key {
+        if !has_keys {
+            report.problem(
+                &at_algorithm,
+                "needs the app's public keys; write jwks, jwks_file or jwks_uri",
+            );
+        } else if set.is_some_and(|set| !set.fits(algorithm)) {
+            report.problem(
+                &at_algorithm,
+                "is an algorithm that none of the app's keys is for; leave it out for all that they are for",
+            );
+        }
+    }
+    if wanted.require_object && (unsigned || !has_keys) {
+        report.problem(
+            &at.key("require_signed_request_object"),
+            "needs keys to sign with; write jwks, jwks_file or jwks_uri, and no request_object_signing_alg = \"none\"",
+        );
+    }
+    let at_uris = at.key("request_uris");
+    if !wanted.request_uris.is_empty() && !unsigned && !has_keys {
+        report.problem(
+            &at_uris,
+            "leads to request objects, which are signed; write jwks, jwks_file or jwks_uri",
+        );
+    }
+    for (index, uri) in wanted.request_uris.iter().enumerate() {
+        let place = uri.split('#').next().unwrap_or_default();
+        // Core section 6.2.
+        if uri.len() > 512 {
+            report.problem(
+                &at_uris.index(index),
+                "must have 512 characters at the most",
+            );
+        } else if !is_fetched(place) {
+            let words = client_words::words(&Rule::NotFetched);
+            report.problem(&at_uris.index(index), words);
         }
     }
 }

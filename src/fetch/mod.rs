@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod client_keys;
+pub mod request_uris;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,7 @@ use crate::upstream::outbound;
 
 use address::is_public;
 pub use client_keys::ClientKeys;
+pub use request_uris::RequestUris;
 
 /// The most that a fetch may take, from the name's look-up to the last byte.
 const TIMEOUT: Duration = Duration::from_millis(2500);
@@ -33,7 +35,7 @@ pub const MAX_URL_BYTES: usize = 2048;
 /// Seconds after a failure in which the same address is not asked again (T38).
 const PAUSE: i64 = 30;
 /// The most fetches that one client causes in a minute at one node (T38).
-const PER_MINUTE: u32 = 12;
+const PER_MINUTE: u32 = 30;
 /// The most that is remembered of each kind.
 const MAX_REMEMBERED: usize = 10_000;
 

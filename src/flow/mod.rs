@@ -9,8 +9,10 @@ pub mod errand;
 pub mod issue;
 pub mod login;
 pub mod logout;
+pub mod request_object;
 
 use crate::clock::{Clock, UnixTime};
+use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
 use crate::model::account::Account;
 use crate::model::acr::{AcrPolicies, WantedAcr};
@@ -52,6 +54,10 @@ pub struct Flow {
     pub vault: Vault,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
+    /// The keys of clients that sign their requests.
+    pub client_keys: ClientKeys,
+    /// Requests that stand elsewhere.
+    pub request_uris: RequestUris,
     /// Which scope opens which claims.
     pub scopes: Scopes,
     /// What logins prove.

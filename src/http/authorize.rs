@@ -66,7 +66,7 @@ impl FromRef<HttpState> for Endpoint {
 /// Where an error of this endpoint goes. Only a proven [`ReturnTo`] lets it go to the client (T5).
 pub(super) enum AuthorizeError {
     Page(OAuthError),
-    Return(ReturnTo, OAuthError),
+    Return(Box<ReturnTo>, OAuthError),
 }
 
 impl AuthorizeError {
@@ -156,6 +156,8 @@ impl Endpoint {
         if let Some(reference) = PushedReference::read(params).map_err(AuthorizeError::Page)? {
             return self.read_pushed(&reference).await;
         }
+        // Also for the page that says that the client is unknown.
+        prefer_language(params);
         let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;
         let client = self.client(&asked.client_id).await?;
         if self.par.required || client.require_pushed_authorization_requests {
@@ -164,11 +166,20 @@ impl Endpoint {
                 .map_err(AuthorizeError::Page)?;
             let text = "this client must push its authorization requests (RFC 9126)";
             return Err(AuthorizeError::Return(
-                return_to,
+                Box::new(return_to),
                 OAuthError::invalid_request(text),
             ));
         }
-        let pending = self.hold(params, &client)?;
+        let params = match self.unpack(&client, params).await {
+            Ok(params) => params,
+            // Nothing of the object counts yet: the error goes where a plain request would have it go (T5).
+            Err(error) => {
+                let return_to = client.return_to(&asked, &self.issuer);
+                let return_to = return_to.map_err(AuthorizeError::Page)?;
+                return Err(AuthorizeError::Return(return_to, error));
+            }
+        };
+        let pending = self.hold(&params, &client)?;
         Ok((client, pending))
     }
 
@@ -225,14 +236,22 @@ impl Endpoint {
         Ok(stored.client)
     }
 
+    /// The parameters that count: those of the request object, if the request has one.
+    pub(super) async fn unpack(
+        &self,
+        client: &Client,
+        params: &Params,
+    ) -> Result<Params, OAuthError> {
+        self.flow.unpack(client, params).await
+    }
+
     /// Holds a whole request against its client.
     pub(super) fn hold(
         &self,
         params: &Params,
         client: &Client,
     ) -> Result<PendingAuthorization, AuthorizeError> {
-        let locale = params.get("ui_locales").ok().flatten();
-        context::prefer(locale.and_then(Locale::from_ui_locales));
+        prefer_language(params);
         let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;
         let return_to = client
             .return_to(&asked, &self.issuer)
@@ -248,7 +267,7 @@ impl Endpoint {
             }
             Ok(pending)
         });
-        result.map_err(|error| AuthorizeError::Return(return_to, error))
+        result.map_err(|error| AuthorizeError::Return(Box::new(return_to), error))
     }
 
     /// The person that a verified hint names (T29). A hint that is none of ours is an error: ignoring it would log in
@@ -265,4 +284,10 @@ impl Endpoint {
         }
         Ok(Subject::new(claims.sub))
     }
+}
+
+/// From here on pages speak the language that the request asks for.
+fn prefer_language(params: &Params) {
+    let locale = params.get("ui_locales").ok().flatten();
+    context::prefer(locale.and_then(Locale::from_ui_locales));
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::clock::random_token;
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
 use crate::protocol::client_assertion::AssertionAlgorithm;
@@ -15,12 +16,16 @@ use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::locale::Locale;
 use crate::protocol::redirect_uri::RedirectUri;
+use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::{ResponseMode, ResponseType};
 use crate::protocol::scope::{self, Scope};
+use crate::protocol::secret::Secret;
 use crate::protocol::token::GrantType;
 
 use super::account::Account;
+use super::client_about::{AppPage, ClientAbout};
 use super::client_claims::{About, ClientClaims};
 use super::exchange::ExchangePolicy;
 use super::session::Authentication;
@@ -40,6 +45,10 @@ pub enum ConsentPolicy {
 
 /// A client as the store keeps it. Secrets are not here; see [`ClientSecretHash`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the names and types are the specifications'"
+)]
 pub struct Client {
     /// The identifier.
     pub client_id: ClientId,
@@ -60,6 +69,15 @@ pub struct Client {
     /// Its public keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<JwkSet>,
+    /// What its request objects are signed with; any that fits its keys when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<RequestObjectAlgorithm>,
+    /// Whether its authorization requests must be signed request objects (RFC 9101 section 10.5).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_signed_request_object: bool,
+    /// Where its request objects may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_uris: Vec<String>,
     /// Where its public keys are; never beside `jwks`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
@@ -119,6 +137,12 @@ pub struct Client {
     /// Whether people go on while their upstream cannot be asked about them. Ours.
     #[serde(default, skip_serializing_if = "OutagePolicy::is_default")]
     pub upstream_outage: OutagePolicy,
+    /// Whether it registered itself: what it says of itself is nobody's word but its own. Ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registered: bool,
+    /// What else it says of itself.
+    #[serde(default, skip_serializing_if = "ClientAbout::is_empty")]
+    pub about: ClientAbout,
 }
 
 /// What happens to the people of an upstream that does not answer.
@@ -194,6 +218,11 @@ pub enum ClientSecretHash {
     },
 }
 
+/// A client secret of full entropy.
+pub fn made_secret() -> Secret {
+    Secret::new(format!("{MADE_SECRET_PREFIX}{}", random_token()))
+}
+
 /// What begins a client secret that we made: 256 random bits, for which a keyed hash is enough.
 pub const MADE_SECRET_PREFIX: &str = "portico_secret_";
 /// How long 256 bits are in base64url.
@@ -250,6 +279,9 @@ impl Client {
             token_endpoint_auth_signing_alg: None,
             allow_token_endpoint_audience: false,
             jwks: None,
+            request_object_signing_alg: None,
+            require_signed_request_object: false,
+            request_uris: Vec::new(),
             jwks_uri: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
@@ -273,6 +305,8 @@ impl Client {
             require_groups: Vec::new(),
             require_claims: BTreeMap::new(),
             upstream_outage: OutagePolicy::default(),
+            registered: false,
+            about: ClientAbout::default(),
         }
     }
 
@@ -307,6 +341,37 @@ impl Client {
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
+    }
+
+    /// Whether a request object may be fetched from `uri`: registered letter by letter, up to the fragment, which is no part
+    /// of where it is (OpenID Connect Core section 6.2).
+    pub fn has_request_uri(&self, uri: &str) -> bool {
+        let place = |uri: &str| uri.split('#').next().map(ToOwned::to_owned);
+        self.request_uris
+            .iter()
+            .any(|registered| place(registered) == place(uri))
+    }
+
+    /// What pages in `locale` call the client.
+    pub fn display_name_in(&self, locale: Locale) -> &str {
+        let variant = self.about.variant("client_name", locale);
+        variant.unwrap_or_else(|| self.display_name())
+    }
+
+    /// A page that it says more on: the variant of `field` for people who read `locale`, or `plain`.
+    fn page(&self, field: &str, plain: Option<&String>, locale: Locale) -> Option<AppPage> {
+        let variant = self.about.variant(field, locale);
+        AppPage::new(variant.or_else(|| plain.map(String::as_str))?)
+    }
+
+    /// What it does with people's data.
+    pub fn policy_page(&self, locale: Locale) -> Option<AppPage> {
+        self.page("policy_uri", self.about.policy_uri.as_ref(), locale)
+    }
+
+    /// Its terms.
+    pub fn terms_page(&self, locale: Locale) -> Option<AppPage> {
+        self.page("tos_uri", self.about.tos_uri.as_ref(), locale)
     }
 
     /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449

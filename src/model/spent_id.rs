@@ -9,8 +9,6 @@ pub enum SpentKind {
     ClientAssertion,
     /// The `jti` of a DPoP proof (RFC 9449 section 11.1).
     DpopProof,
-    /// The `jti` of a request object (RFC 9101 section 10.2).
-    RequestObject,
 }
 
 impl SpentKind {
@@ -19,7 +17,6 @@ impl SpentKind {
         match self {
             Self::ClientAssertion => "client_assertion",
             Self::DpopProof => "dpop_proof",
-            Self::RequestObject => "request_object",
         }
     }
 }

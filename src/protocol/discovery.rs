@@ -12,6 +12,7 @@ use super::dpop;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::locale::Locale;
+use super::request_object::RequestObjectAlgorithm;
 use super::response::{ResponseMode, ResponseType};
 use super::token::GrantType;
 
@@ -35,6 +36,8 @@ pub mod path {
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
     pub const JWKS: &str = "/jwks";
+    /// The registration endpoint; below it each registered client has an address of its own.
+    pub const REGISTER: &str = "/register";
     /// RP-initiated logout.
     pub const END_SESSION: &str = "/end_session";
     /// Where a browser comes back to from an upstream's sign-off; one fixed address, for an upstream may have it registered.
@@ -64,6 +67,8 @@ pub struct Metadata {
     pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint: Option<String>,
     pub end_session_endpoint: String,
     pub scopes_supported: Vec<String>,
     pub response_types_supported: Vec<&'static str>,
@@ -74,7 +79,7 @@ pub struct Metadata {
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     pub token_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
     /// RFC 9449 section 5.1.
-    pub dpop_signing_alg_values_supported: [&'static str; 5],
+    pub dpop_signing_alg_values_supported: [&'static str; 4],
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
@@ -89,8 +94,9 @@ pub struct Metadata {
     pub display_values_supported: [&'static str; 3],
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
-    /// Said aloud, for its default is true (Discovery section 3).
     pub request_uri_parameter_supported: bool,
+    pub require_request_uri_registration: bool,
+    pub request_object_signing_alg_values_supported: [&'static str; 6],
 }
 
 /// What the configuration turns on.
@@ -106,6 +112,8 @@ pub struct Supported {
     pub acr_values: BTreeSet<String>,
     /// The claims that somebody may be told besides those of the specifications.
     pub claims: BTreeSet<String>,
+    /// Whether clients may register themselves.
+    pub registration: bool,
     /// Whether requests that were not pushed are refused.
     pub require_pushed_authorization_requests: bool,
 }
@@ -119,6 +127,7 @@ impl Metadata {
             response_types,
             acr_values,
             claims: more_claims,
+            registration,
             require_pushed_authorization_requests,
         } = supported;
         let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
@@ -159,6 +168,7 @@ impl Metadata {
             device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
+            registration_endpoint: registration.then(|| issuer.at(path::REGISTER)),
             end_session_endpoint: issuer.at(path::END_SESSION),
             scopes_supported: scopes,
             response_types_supported: response_types
@@ -190,8 +200,10 @@ impl Metadata {
             acr_values_supported: acr_values,
             display_values_supported: ["page", "popup", "touch"],
             claims_parameter_supported: true,
-            request_parameter_supported: false,
-            request_uri_parameter_supported: false,
+            request_parameter_supported: true,
+            request_uri_parameter_supported: true,
+            require_request_uri_registration: true,
+            request_object_signing_alg_values_supported: RequestObjectAlgorithm::NAMES,
         }
     }
 }

@@ -17,16 +17,16 @@ pub const HEADER: &str = "dpop";
 pub const NONCE_HEADER: &str = "dpop-nonce";
 /// The `token_type`, and the scheme in `Authorization` (RFC 9449 sections 5 and 7.1).
 pub const SCHEME: &str = "DPoP";
-/// What proofs may be signed with, all asymmetric (RFC 9449 section 4.2).
-pub const ALGORITHMS: [SigningAlgorithm; 4] = [
+/// What proofs may be signed with, all asymmetric (RFC 9449 section 4.2). Not RS256, which the FAPI 2.0 Security Profile
+/// (section 5.4.1) forbids, and no registration could pin: whoever makes proofs knows a better one.
+pub const ALGORITHMS: [SigningAlgorithm; 3] = [
     SigningAlgorithm::ES256,
     SigningAlgorithm::EdDSA,
     SigningAlgorithm::PS256,
-    SigningAlgorithm::RS256,
 ];
 
 /// The names by which they may stand in a header; one has two (RFC 9864 section 2.2).
-pub const ALGORITHM_NAMES: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
+pub const ALGORITHM_NAMES: [&str; 4] = ["ES256", "EdDSA", "Ed25519", "PS256"];
 
 /// The most bytes of a proof; one with an RSA key of 4096 bits has some 1,600 (T48).
 const MAX_PROOF_BYTES: usize = 4096;

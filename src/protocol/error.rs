@@ -38,6 +38,8 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// The `request_uri` leads to no request (RFC 9101 section 7).
     InvalidRequestUri,
+    /// The request object is none, or not proven to be the client's (RFC 9101 section 7).
+    InvalidRequestObject,
     /// The `request_uri` parameter is not supported (OpenID Connect Core section 6.2).
     RequestUriNotSupported,
     /// The `registration` parameter is not supported (OpenID Connect Core section 7.2.1).
@@ -52,6 +54,10 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The token is good, and the login behind it is not good enough (RFC 9470 section 3).
     InsufficientUserAuthentication,
+    /// An address for answers cannot be registered (RFC 7591 section 3.2.2).
+    InvalidRedirectUri,
+    /// Something else of a registration cannot (RFC 7591 section 3.2.2).
+    InvalidClientMetadata,
     /// The person has not answered yet (RFC 8628 section 3.5).
     AuthorizationPending,
     /// The same, and the device asks too often (RFC 8628 section 3.5).
@@ -83,6 +89,7 @@ impl ErrorCode {
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidRequestObject => "invalid_request_object",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidToken => "invalid_token",
@@ -90,6 +97,8 @@ impl ErrorCode {
             Self::UseDpopNonce => "use_dpop_nonce",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::ExpiredToken => "expired_token",

@@ -58,7 +58,7 @@ async fn both_documents_say_this_and_no_more() {
             "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
         ],
         "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
-        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claim_types_supported": ["normal"],
@@ -70,8 +70,10 @@ async fn both_documents_say_this_and_no_more() {
         "authorization_response_iss_parameter_supported": true,
         "display_values_supported": ["page", "popup", "touch"],
         "claims_parameter_supported": true,
-        "request_parameter_supported": false,
-        "request_uri_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_uri_parameter_supported": true,
+        "require_request_uri_registration": true,
+        "request_object_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "none"],
     });
     for path in [
         "/.well-known/openid-configuration",
@@ -96,7 +98,7 @@ async fn every_endpoint_is_where_it_says() {
         .iter()
         .filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri")
         .collect();
-    assert_eq!(endpoints.len(), 6);
+    assert_eq!(endpoints.len(), 7);
     for (name, url) in endpoints {
         let response = http_client()
             .get(url.as_str().unwrap())

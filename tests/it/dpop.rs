@@ -77,7 +77,7 @@ fn challenges(answer: &Answer) -> Vec<&str> {
     all.map(|each| each.to_str().unwrap()).collect()
 }
 
-const ALGORITHMS: &str = "algs=\"ES256 EdDSA Ed25519 PS256 RS256\"";
+const ALGORITHMS: &str = "algs=\"ES256 EdDSA Ed25519 PS256\"";
 
 /// RFC 9449 section 7.1: refused, in a challenge of the scheme that was used.
 fn assert_refused(answer: &Answer, error: &str) {
@@ -102,7 +102,6 @@ async fn a_token_for_a_key_opens_userinfo_to_whoever_proves_the_key() {
     for algorithm in [
         SigningAlgorithm::ES256,
         SigningAlgorithm::EdDSA,
-        SigningAlgorithm::RS256,
         SigningAlgorithm::PS256,
     ] {
         let key = ProofKey::of(algorithm);
@@ -131,8 +130,21 @@ async fn a_token_for_a_key_opens_userinfo_to_whoever_proves_the_key() {
     let metadata = answer(metadata).await;
     assert_eq!(
         metadata.body["dpop_signing_alg_values_supported"],
-        json!(["ES256", "EdDSA", "Ed25519", "PS256", "RS256"])
+        json!(["ES256", "EdDSA", "Ed25519", "PS256"])
     );
+}
+
+/// FAPI 2.0 Security Profile section 5.4.1: what an RSA key may sign with PS256 it may not sign with RS256.
+#[tokio::test]
+async fn a_proof_is_never_signed_with_rs256() {
+    let server = TestServer::start().await;
+    let code = server.code("spa", &[]).await;
+    let key = ProofKey::of(SigningAlgorithm::RS256);
+    let refused = redeem(&server, "spa", &code, &key.for_token(&server)).await;
+    refused.assert_error(400, "invalid_dpop_proof");
+    let key = ProofKey::of(SigningAlgorithm::PS256);
+    let tokens = redeem(&server, "spa", &code, &key.for_token(&server)).await;
+    assert_eq!(tokens.status, 200, "and nothing is spent by it: {tokens:?}");
 }
 
 /// RFC 9449 section 7.2, T43: without its key a stolen token is worth nothing.

@@ -96,7 +96,11 @@ mod redirects;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod relogin;
+#[cfg(test)]
+mod request_objects;
 #[cfg(test)]
 mod response_types;
 #[cfg(test)]

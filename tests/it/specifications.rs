@@ -281,6 +281,7 @@ fn every_specification_has_its_table() {
 /// A configuration that turns everything on that discovery may say.
 fn everything(setup: &mut Setup) {
     setup.members.push_str("roles = true\n");
+    setup.sections.push_str("[registration]\nmode = \"open\"\n");
     setup.clients.push_str(
         r#"
 [[clients]]

@@ -23,7 +23,7 @@ fn person(id: &str, username: &str, password_hash: &str) -> Person {
         email: Some("kim@example.org".to_owned()),
         email_verified: Some(true),
         address: None,
-        claims: Default::default(),
+        claims: std::collections::BTreeMap::new(),
     }
 }
 

@@ -91,6 +91,44 @@ fn what_is_wrong_about_keys_is_told() {
     ] {
         assert_problem(&signing(&lines), &format!("clients[0].{key}"), text);
     }
+    for (lines, key, text) in [
+        (
+            format!("{keys}request_object_signing_alg = \"RS256\""),
+            "request_object_signing_alg",
+            "none of the app's keys",
+        ),
+        (
+            format!(
+                "{keys}request_object_signing_alg = \"none\"\nrequire_signed_request_object = true"
+            ),
+            "require_signed_request_object",
+            "needs keys",
+        ),
+        (
+            format!("{keys}request_uris = [\"http://app.example.org/r\"]"),
+            "request_uris[0]",
+            "https://",
+        ),
+    ] {
+        assert_problem(&signing(&lines), &format!("clients[0].{key}"), text);
+    }
+    for (lines, key) in [
+        (
+            "request_object_signing_alg = \"ES256\"",
+            "request_object_signing_alg",
+        ),
+        (
+            "require_signed_request_object = true",
+            "require_signed_request_object",
+        ),
+        (
+            "request_uris = [\"https://app.example.org/r#x\"]",
+            "request_uris",
+        ),
+    ] {
+        let public = signing(lines).replace("private_key_jwt", "none");
+        assert_problem(&public, &format!("clients[0].{key}"), "jwks_uri");
+    }
     let shared = |lines: &str| signing(lines).replace("private_key_jwt", "client_secret_jwt");
     for (lines, key, text) in [
         (

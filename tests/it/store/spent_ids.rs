@@ -41,10 +41,6 @@ async fn an_id_of_another_kind_or_owner_is_another() {
             ..SPENT
         },
         SpentId {
-            kind: SpentKind::RequestObject,
-            ..SPENT
-        },
-        SpentId {
             owner: "ap",
             id: "pjti-1",
             ..SPENT
