@@ -277,6 +277,14 @@ async fn each_client_sends_what_it_registered_and_nothing_else() {
             Some("invalid_request_object"),
         ),
         (
+            "pinned",
+            vec![("request", none("pinned"))],
+            Some("invalid_request_object"),
+        ),
+        // Who said nothing may do either, as a plain request may.
+        ("byref", vec![("request", none("byref"))], None),
+        ("byref", vec![("request", signed("byref"))], None),
+        (
             "spa",
             vec![("request", signed("spa"))],
             Some("request_not_supported"),
