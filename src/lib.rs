@@ -16,6 +16,7 @@
 //! - [`recheck`]: whether a person is still who they were, asked anew at their upstream.
 //! - [`fetch`]: what clients have us fetch, guarded: their keys and request objects.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
+//! - [`registrar`]: clients that register themselves, within what the administrator allows.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
 //! - [`gateway`]: the upstream's API behind our tokens.
 //! - [`http`]: the only room that speaks axum and askama; one file an endpoint or page.
@@ -37,6 +38,7 @@ pub mod model;
 pub mod passwords;
 pub mod protocol;
 pub mod recheck;
+pub mod registrar;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::clock::{UnixTime, random_token};
+use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::keys::{Purpose, Secrets};
-use crate::model::client::{Client, ClientSecretHash, MADE_SECRET_PREFIX, is_made_secret};
+use crate::model::client::{Client, ClientSecretHash, is_made_secret, made_secret};
+use crate::model::registration::RegistrationPolicy;
 use crate::passwords::{PasswordHash, Passwords, hash_password};
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
@@ -13,11 +14,6 @@ use crate::protocol::secret::Secret;
 use crate::store::{Store, StoredClient};
 
 use super::AppError;
-
-/// A client secret of full entropy, for `portico client secret`.
-pub fn made_secret() -> Secret {
-    Secret::new(format!("{MADE_SECRET_PREFIX}{}", random_token()))
-}
 
 /// A hash of a secret that nobody knows.
 pub(super) fn stand_in() -> Result<PasswordHash, AppError> {
@@ -38,7 +34,7 @@ pub(super) async fn reconcile(
     let upstreams = config.upstreams.iter();
     let upstreams = &upstreams.map(|upstream| upstream.id.clone()).collect();
     // A folder that was not mounted looks like one without files, and removing a client ends every token of it.
-    if clients.is_empty() && !store.list_clients().await?.is_empty() {
+    if clients.is_empty() && store.has_file_clients().await? {
         return Err(AppError::NoClients);
     }
     let mut wanted = Vec::with_capacity(clients.len());
@@ -74,6 +70,27 @@ pub(super) async fn reconcile(
         total = wanted.len(),
         "clients reconciled"
     );
+    Ok(())
+}
+
+/// Holds the policy of now against every client that registered itself under one of before.
+pub(super) async fn hold_registered(
+    store: &Store,
+    policy: &RegistrationPolicy,
+    now: UnixTime,
+) -> Result<(), AppError> {
+    for stored in store.list_clients().await? {
+        if !stored.client.registered {
+            continue;
+        }
+        let client = policy.hold(&stored.client);
+        if client != stored.client {
+            let id = client.client_id.clone();
+            let held = StoredClient { client, ..stored };
+            store.replace_registered_client(&held, now).await?;
+            tracing::info!(client_id = %id, "a registered client was held against the policy of [registration]");
+        }
+    }
     Ok(())
 }
 

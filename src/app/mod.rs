@@ -36,6 +36,7 @@ use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::recheck::{RecheckParts, Rechecks};
+use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tokens::possession::{Possession, ProofPolicy};
@@ -48,7 +49,6 @@ use crate::upstream::{
 use crate::vault::{ServiceShelf, Vault};
 
 pub use certificate::check_certificate;
-pub use clients::made_secret;
 pub use keys::{open_secrets, rotate};
 
 /// Why the server could not be put together or run.
@@ -166,6 +166,7 @@ impl App {
         let secrets = keys::open_or_make_secrets(&config, &store).await?;
         let passwords = Passwords::default();
         clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
+        clients::hold_registered(&store, &config.registration, clock.now()).await?;
         let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
@@ -211,7 +212,7 @@ impl App {
         let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
         let flow = Flow {
             client_keys: client_keys.clone(),
-            request_uris: RequestUris::new(fetcher, clock.clone()),
+            request_uris: RequestUris::new(fetcher.clone(), clock.clone()),
             store: store.clone(),
             secrets: secrets.clone(),
             mint: mint.clone(),
@@ -247,20 +248,20 @@ impl App {
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
-        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
-        let possession = Possession {
-            store: store.clone(),
+        let registrar = Registrar::new(RegistrarParts {
+            store: flow.store.clone(),
             secrets: flow.secrets.clone(),
-            clock: clock.clone(),
+            clock: flow.clock.clone(),
+            metrics: flow.metrics.clone(),
             issuer: config.issuer.clone(),
-            policy: ProofPolicy {
-                require_nonce: config.dpop.require_nonce,
-                window: config.dpop.window,
-            },
-        };
+            policy: config.registration.clone(),
+            fetcher,
+        });
+        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
         let state = HttpState::new(HttpParts {
-            possession,
+            possession: possession(&config, &flow),
             gateway,
+            registrar,
             flow,
             grants,
             mint,
@@ -311,6 +312,20 @@ fn policies(config: &Config) -> HashMap<UpstreamId, RecheckPolicy> {
         .collect()
 }
 
+/// What proves the keys of clients.
+fn possession(config: &Config, flow: &Flow) -> Possession {
+    Possession {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        issuer: config.issuer.clone(),
+        policy: ProofPolicy {
+            require_nonce: config.dpop.require_nonce,
+            window: config.dpop.window,
+        },
+    }
+}
+
 /// What calls upstreams' APIs for clients, by the rules of the config.
 fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
     let rules = config.upstreams.iter();
@@ -356,6 +371,9 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     let clients = || config.clients.iter().map(|written| &written.client);
     let types = clients().flat_map(|client| client.response_types.iter().copied());
     let mut response_types: BTreeSet<ResponseType> = types.collect();
+    if config.registration.is_on() {
+        response_types.extend(config.registration.response_types());
+    }
     if response_types.is_empty() {
         // The list must name one (Discovery section 3).
         response_types.insert(ResponseType::Code);
@@ -373,6 +391,7 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
         response_types,
         acr_values: flow.acr.all(),
         claims,
+        registration: config.registration.is_on(),
         require_pushed_authorization_requests: config.par.required,
     }
 }
@@ -386,11 +405,13 @@ fn supported_scopes(config: &Config) -> Vec<String> {
         scope::OFFLINE_ACCESS,
     ];
     let mut scopes: Vec<String> = known.map(ToOwned::to_owned).to_vec();
-    for token in config
-        .clients
-        .iter()
-        .flat_map(|client| client.client.scope.iter())
-    {
+    let of_files = config.clients.iter();
+    let of_files = of_files.flat_map(|client| client.client.scope.iter());
+    let registration = Some(&config.registration).filter(|policy| policy.is_on());
+    let of_registered = registration
+        .into_iter()
+        .flat_map(|policy| policy.scope.iter());
+    for token in of_files.chain(of_registered) {
         if !scopes.iter().any(|known| known == token) {
             scopes.push(token.to_owned());
         }

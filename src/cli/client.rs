@@ -1,45 +1,103 @@
-//! `portico client list` and `portico client secret`.
+//! `portico client list`, `show`, `delete`, `secret` and `token`.
 
+mod token;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
-use crate::app::made_secret;
-use crate::model::client::Client;
+use crate::clock::Clock;
+use crate::model::client::{Client, made_secret};
+use crate::model::registration::{Registration, metadata_of};
+use crate::protocol::ids::ClientId;
+use crate::store::Store;
 
 use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// The clients that the server knows.
+    /// The clients that the server knows, and who owns each: the files, or itself (it registered).
     List(ConfigFile),
+    /// All that is known of one client. Secrets are not shown: only hashes are kept.
+    Show {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The client's id.
+        client_id: String,
+    },
+    /// Remove a client that registered itself; its tokens end at once. A client of the files is removed there.
+    Delete {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The client's id.
+        client_id: String,
+    },
     /// Make a client secret of full entropy and print it.
     Secret,
+    /// Make, list and revoke the tokens with which clients register themselves.
+    #[command(subcommand)]
+    Token(token::Command),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List(file) => {
             let store = database::open(&file.load()?).await?;
-            let clients = store.list_clients().await?;
-            let rows: Vec<_> = clients.iter().map(|stored| row(&stored.client)).collect();
-            output::table(
-                [
-                    "CLIENT",
-                    "NAME",
-                    "AUTHENTICATION",
-                    "GRANTS",
-                    "SCOPE",
-                    "UPSTREAMS",
-                ],
-                &rows,
-            );
+            let outcome = list(&store).await;
             store.close().await;
+            outcome
         }
-        Command::Secret => output::line(made_secret().expose()),
+        Command::Show { file, client_id } => {
+            let store = database::open(&file.load()?).await?;
+            let outcome = show(&store, &ClientId::new(client_id)).await;
+            store.close().await;
+            outcome
+        }
+        Command::Delete { file, client_id } => {
+            let store = database::open(&file.load()?).await?;
+            let outcome = delete(&store, &ClientId::new(client_id)).await;
+            store.close().await;
+            outcome
+        }
+        Command::Secret => {
+            output::line(made_secret().expose());
+            Ok(())
+        }
+        Command::Token(command) => token::run(command).await,
     }
+}
+
+async fn list(store: &Store) -> anyhow::Result<()> {
+    let registrations = store.list_registrations().await?;
+    let registrations: BTreeMap<&ClientId, &Registration> = registrations
+        .iter()
+        .map(|registration| (&registration.client_id, registration))
+        .collect();
+    let clients = store.list_clients().await?;
+    let rows: Vec<_> = clients
+        .iter()
+        .map(|stored| {
+            let registration = registrations.get(&stored.client.client_id);
+            row(&stored.client, registration.copied())
+        })
+        .collect();
+    output::table(
+        [
+            "CLIENT",
+            "OWNER",
+            "NAME",
+            "AUTHENTICATION",
+            "GRANTS",
+            "SCOPE",
+            "UPSTREAMS",
+        ],
+        &rows,
+    );
     Ok(())
 }
 
-fn row(client: &Client) -> [String; 6] {
+fn row(client: &Client, registration: Option<&Registration>) -> [String; 7] {
     let grants = client.grant_types.iter().map(|grant| grant.as_str());
     let upstreams = client.upstreams.as_ref().map_or_else(
         || "all".to_owned(),
@@ -51,12 +109,75 @@ fn row(client: &Client) -> [String; 6] {
                 .join(" ")
         },
     );
+    let owner = match registration {
+        None => "files",
+        Some(registration) if registration.used_at.is_none() => "registered, unused",
+        Some(_) => "registered",
+    };
     [
         client.client_id.to_string(),
-        client.client_name.clone().unwrap_or_default(),
+        owner.to_owned(),
+        client
+            .client_name
+            .as_deref()
+            .map(printable)
+            .unwrap_or_default(),
         client.token_endpoint_auth_method.as_str().to_owned(),
         grants.collect::<Vec<_>>().join(" "),
         client.scope.to_string(),
         upstreams,
     ]
+}
+
+/// What a stranger wrote, as a terminal shows it and does not obey it.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+async fn show(store: &Store, id: &ClientId) -> anyhow::Result<()> {
+    let stored = store.find_client(id).await?;
+    let stored = stored.with_context(|| format!("there is no client {id}"))?;
+    let registration = store.find_registration(id).await?;
+    let tell = |name: &str, value: &str| output::line(format!("{name}: {}", printable(value)));
+    tell("client_id", id.as_str());
+    match &registration {
+        None => tell("owner", "the configuration files"),
+        Some(registration) => {
+            tell("owner", "the client itself, which registered");
+            tell("registered", &output::date(registration.issued_at));
+            if let Some(token) = &registration.initial_access_token {
+                tell("initial access token", token);
+            }
+            let never = || "never".to_owned();
+            let used = registration.used_at.map_or_else(never, output::date);
+            tell("last used", &used);
+            if let Some(end) = registration.expires_at {
+                tell("removed if not used until", &output::date(end));
+            }
+        }
+    }
+    let upstreams = stored.client.upstreams.iter().flatten();
+    let upstreams = upstreams.map(ToString::to_string).collect::<Vec<_>>();
+    tell("upstreams", &upstreams.join(" "));
+    for (name, value) in metadata_of(&stored.client) {
+        match value.as_str() {
+            Some(text) => tell(&name, text),
+            None => tell(&name, &value.to_string()),
+        }
+    }
+    Ok(())
+}
+
+async fn delete(store: &Store, id: &ClientId) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    if store.remove_registered_client(id, now).await? {
+        output::line(format!("{id} is removed"));
+        return Ok(());
+    }
+    match store.find_client(id).await? {
+        Some(_) => bail!("{id} is a client of the configuration files; remove it there"),
+        None => bail!("there is no client {id}"),
+    }
 }

@@ -40,7 +40,7 @@ enum Command {
     Check(check::Options),
     /// Bring the database's schema up to date. `serve` does so by itself.
     Migrate(ConfigFile),
-    /// Look at clients, make client secrets.
+    /// Look at clients, make client secrets, let clients register themselves.
     #[command(subcommand)]
     Client(client::Command),
     /// Look at people's accounts, link logins, close accounts.

@@ -14,6 +14,12 @@ pub(super) fn error(error: &anyhow::Error) {
     eprintln!("portico: {}", chain(error.as_ref()));
 }
 
+/// A word beside the answer, which whoever pipes the answer on does not get.
+#[expect(clippy::print_stderr, reason = "it is no part of the answer")]
+pub(super) fn note(text: &str) {
+    eprintln!("portico: {text}");
+}
+
 /// Rows in columns as wide as their widest cell.
 pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
     let mut widths = heads.map(|head| head.chars().count());

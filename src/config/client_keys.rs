@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::client_uris;
+use super::client_words;
 use super::place::{Place, Report};
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::client_metadata::rules::{Keys, Rule, is_fetched};
 use crate::protocol::jwk::JwkSet;
 use crate::protocol::request_object::RequestObjectAlgorithm;
 
@@ -32,20 +33,6 @@ pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Opti
         wanted.jwks_file.is_some(),
         wanted.jwks_uri.is_some(),
     ];
-    match places.into_iter().filter(|written| *written).count() {
-        0 if wanted.method == ClientAuthMethod::PrivateKeyJwt => report.problem(
-            &at_jwks,
-            "is missing: private_key_jwt needs the app's public keys; write jwks = { keys = [..] }, jwks_file = \"path\" or jwks_uri = \"https://..\"",
-        ),
-        0 | 1 => {}
-        _ => report.problem(
-            &at_jwks,
-            "stands beside other keys; keep one of jwks, jwks_file and jwks_uri",
-        ),
-    }
-    if let Some(uri) = wanted.jwks_uri {
-        client_uris::check_fetched(uri, &at.key("jwks_uri"), report);
-    }
     let set = match (wanted.jwks, wanted.jwks_file) {
         (Some(value), _) => register(value, &at_jwks, report),
         (None, Some(file)) => {
@@ -55,8 +42,16 @@ pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Opti
         }
         (None, None) => None,
     };
-    check_signing(&wanted, set.as_ref(), at, report);
     check_objects(&wanted, set.as_ref(), places.contains(&true), at, report);
+    let keys = Keys {
+        method: wanted.method,
+        algorithm: wanted.algorithm,
+        places: places.into_iter().filter(|written| *written).count(),
+        jwks: set.as_ref(),
+        jwks_uri: wanted.jwks_uri,
+    };
+    client_words::tell(keys.faults(), at, report);
+    check_audience(&wanted, at, report);
     set
 }
 
@@ -76,32 +71,7 @@ fn read(file: &Path, at: &Place, report: &mut Report) -> Option<Value> {
         .ok()
 }
 
-fn check_signing(wanted: &Wanted<'_>, set: Option<&JwkSet>, at: &Place, report: &mut Report) {
-    let at_algorithm = at.key("token_endpoint_auth_signing_alg");
-    let by_key = wanted.algorithm.map(AssertionAlgorithm::of_key);
-    match (wanted.method, by_key) {
-        (_, None) | (ClientAuthMethod::ClientSecretJwt, Some(None)) => {}
-        (ClientAuthMethod::PrivateKeyJwt, Some(Some(algorithm))) => {
-            if set.is_some_and(|set| !set.fits(algorithm)) {
-                report.problem(
-                    &at_algorithm,
-                    "is an algorithm that none of the app's keys is for; leave it out for all that they are for",
-                );
-            }
-        }
-        (ClientAuthMethod::PrivateKeyJwt, Some(None)) => report.problem(
-            &at_algorithm,
-            "HS256 needs a secret; write RS256, PS256, ES256 or EdDSA, or token_endpoint_auth_method = \"client_secret_jwt\"",
-        ),
-        (ClientAuthMethod::ClientSecretJwt, Some(Some(_))) => report.problem(
-            &at_algorithm,
-            "must be HS256, or left out: client_secret_jwt signs with the secret",
-        ),
-        _ => report.problem(
-            &at_algorithm,
-            "is for apps that sign: remove it, or write token_endpoint_auth_method = \"private_key_jwt\"",
-        ),
-    }
+fn check_audience(wanted: &Wanted<'_>, at: &Place, report: &mut Report) {
     if wanted.allow_token_endpoint_audience {
         let place = at.key("allow_token_endpoint_audience");
         if matches!(
@@ -168,8 +138,9 @@ fn check_objects(
                 &at_uris.index(index),
                 "must have 512 characters at the most",
             );
-        } else {
-            client_uris::check_fetched(place, &at_uris.index(index), report);
+        } else if !is_fetched(place) {
+            let words = client_words::words(&Rule::NotFetched);
+            report.problem(&at_uris.index(index), words);
         }
     }
 }

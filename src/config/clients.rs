@@ -12,16 +12,18 @@ use super::client_keys;
 use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
+use super::client_words;
 use super::exchange;
 use super::place::{Place, Report};
-use super::text;
 use super::upstream_apis;
 use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy, SubjectType};
+use crate::model::client_about::ClientAbout;
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Rule};
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
@@ -46,6 +48,10 @@ pub(super) struct Raw {
     client_id: Option<String>,
     client_name: Option<String>,
     client_uri: Option<String>,
+    policy_uri: Option<String>,
+    tos_uri: Option<String>,
+    contacts: Vec<String>,
+    application_type: Option<ApplicationType>,
     initiate_login_uri: Option<String>,
     token_endpoint_auth_method: ClientAuthMethod,
     token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
@@ -132,7 +138,7 @@ impl ClientConfig {
         check_grants(&raw, at, report);
         check_texts(&raw, at, report);
         let grant_types = raw.grants();
-        let response_types = raw.answers();
+        let response_types = raw.rules(&grant_types).answers();
         let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
         if is_public && raw.require_pkce == Some(false) {
             report.problem(
@@ -140,13 +146,19 @@ impl ClientConfig {
                 "a public client must use PKCE (RFC 9700 section 2.1.1); remove this key",
             );
         }
-        let redirect_uris =
-            client_uris::register(&raw.redirect_uris, &at.key("redirect_uris"), report);
+        let redirect_uris = check_redirect_uris(&raw, &response_types, at, report);
+        let mut faults = Vec::new();
+        let post_logout_redirect_uris = rules::uris(
+            "post_logout_redirect_uris",
+            &raw.post_logout_redirect_uris,
+            &mut faults,
+        );
+        client_words::tell(faults, at, report);
         let scope = check_scope(
             raw.scope.as_deref(),
             &grant_types,
             &response_types,
-            &at.key("scope"),
+            at,
             report,
         );
         let wanted = Wanted {
@@ -190,11 +202,7 @@ impl ClientConfig {
             require_signed_request_object: raw.require_signed_request_object,
             request_uris: raw.request_uris,
             redirect_uris,
-            post_logout_redirect_uris: client_uris::register(
-                &raw.post_logout_redirect_uris,
-                &at.key("post_logout_redirect_uris"),
-                report,
-            ),
+            post_logout_redirect_uris,
             scope,
             grant_types,
             response_types,
@@ -232,6 +240,14 @@ impl ClientConfig {
                 &at.key("upstream_outage"),
                 report,
             ),
+            registered: false,
+            about: ClientAbout {
+                application_type: raw.application_type,
+                contacts: raw.contacts,
+                policy_uri: raw.policy_uri,
+                tos_uri: raw.tos_uri,
+                ..ClientAbout::default()
+            },
         };
         let secrets = raw.client_secret.map_or_else(Vec::new, |secrets| secrets.0);
         Some(Self { client, secrets })
@@ -245,23 +261,15 @@ impl Raw {
             .unwrap_or_else(|| BTreeSet::from([GrantType::AuthorizationCode]))
     }
 
-    /// Nothing for a client that no person logs in to.
-    fn answers(&self) -> BTreeSet<ResponseType> {
-        let grants = self.grants();
-        match &self.response_types {
-            _ if !is_redirected(&grants) => BTreeSet::new(),
-            Some(types) => types.iter().copied().collect(),
-            None => {
-                let has_code = grants.contains(&GrantType::AuthorizationCode);
-                has_code.then_some(ResponseType::Code).into_iter().collect()
-            }
+    fn rules<'a>(&'a self, grant_types: &'a BTreeSet<GrantType>) -> Grants<'a> {
+        Grants {
+            method: self.token_endpoint_auth_method,
+            grant_types,
+            response_types: self.response_types.as_deref(),
+            has_redirect_uris: !self.redirect_uris.is_empty(),
+            dpop_bound: self.dpop_bound_access_tokens,
         }
     }
-}
-
-/// Whether people log in for it at the authorization endpoint.
-fn is_redirected(grants: &BTreeSet<GrantType>) -> bool {
-    grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::Implicit)
 }
 
 fn check_client_id(id: Option<String>, at: &Place, report: &mut Report) -> Option<ClientId> {
@@ -283,99 +291,56 @@ fn check_client_id(id: Option<String>, at: &Place, report: &mut Report) -> Optio
     Some(ClientId::new(id))
 }
 
+/// What the rules of every registration find (`protocol::client_metadata`).
 fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
-    let grants = raw.grants();
-    let at_grants = at.key("grant_types");
-    if grants.is_empty() {
-        report.problem(
-            &at_grants,
-            "is empty; write [\"authorization_code\"], or leave it out",
-        );
-    }
-    if is_redirected(&grants) && raw.redirect_uris.is_empty() {
-        report.problem(
-            &at.key("redirect_uris"),
-            "is missing; logging people in needs the addresses that answers may go to, such as [\"https://app.example.org/callback\"]",
-        );
-    }
-    let begins = |grant: &GrantType| grant.begins_with_a_login() && *grant != GrantType::Implicit;
-    if grants.contains(&GrantType::RefreshToken) && !grants.iter().any(begins) {
-        report.problem(
-            &at_grants,
-            "refresh_token alone leads nowhere: refresh tokens come from authorization_code, or another grant that begins with a login; add it",
-        );
-    }
-    let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
-    if grants.contains(&GrantType::ClientCredentials) && is_public {
-        report.problem(
-            &at_grants,
-            "client_credentials needs a client that can keep a secret (RFC 6749 section 4.4); write token_endpoint_auth_method = \"client_secret_basic\"",
-        );
-    }
-    check_answers(raw, &grants, at, report);
+    let grant_types = raw.grants();
+    let faults = raw.rules(&grant_types).faults();
+    client_words::tell(faults, at, report);
     if raw.default_max_age.is_some_and(|age| age < 0) {
-        report.problem(&at.key("default_max_age"), "must be seconds, 0 or more");
-    }
-}
-
-/// Each type with the grants that it takes (OpenID Connect Dynamic Registration section 2), and `implicit` with a type.
-fn check_answers(raw: &Raw, grants: &BTreeSet<GrantType>, at: &Place, report: &mut Report) {
-    let at_types = at.key("response_types");
-    let types = raw.response_types.as_deref();
-    match types {
-        Some([]) if is_redirected(grants) => {
-            report.problem(&at_types, "is empty; write [\"code\"], or leave it out");
-        }
-        Some([_, ..]) if !is_redirected(grants) => {
-            report.problem(
-                &at_types,
-                "is for clients that people log in to; add \"authorization_code\" to grant_types, or remove this key",
-            );
-            return;
-        }
-        _ => {}
-    }
-    for each in types.unwrap_or_default() {
-        let lacking = each.grants().iter().find(|grant| !grants.contains(grant));
-        if let Some(grant) = lacking {
-            let (answer, grant) = (each.as_str(), grant.as_str());
-            report.problem(
-                &at_types,
-                format!(
-                    "\"{answer}\" needs \"{grant}\" in grant_types; add it, or remove the type"
-                ),
-            );
-        }
-    }
-    let token = |each: &ResponseType| each.returns_access_token();
-    if raw.dpop_bound_access_tokens && raw.answers().iter().any(token) {
-        report.problem(
-            &at.key("dpop_bound_access_tokens"),
-            "no access token through the browser can be bound to a key; remove the types with \"token\" from response_types, or this key",
-        );
-    }
-    // What Dynamic Registration pairs with `implicit`, the type that does not need it here included.
-    let in_the_browser =
-        |each: &ResponseType| each.returns_id_token() || each.returns_access_token();
-    if grants.contains(&GrantType::Implicit) && !raw.answers().iter().any(in_the_browser) {
-        report.problem(
-            &at.key("grant_types"),
-            "implicit has no use: no type in response_types returns a token through the browser; add one, such as \"id_token\", or remove it",
-        );
+        let fault = Fault::new("default_max_age", Rule::Negative);
+        client_words::tell([fault], at, report);
     }
 }
 
 fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
+    let mut faults = Vec::new();
     if let Some(name) = &raw.client_name {
-        text::check_label(name, &at.key("client_name"), report);
+        faults.extend(rules::label(name).map(|rule| Fault::new("client_name", rule)));
     }
-    if let Some(uri) = &raw.client_uri {
-        client_uris::check_home(uri, &at.key("client_uri"), report);
+    for (field, uri) in [
+        ("client_uri", &raw.client_uri),
+        ("policy_uri", &raw.policy_uri),
+        ("tos_uri", &raw.tos_uri),
+        ("initiate_login_uri", &raw.initiate_login_uri),
+    ] {
+        if let Some(uri) = uri {
+            rules::page(field, uri, &mut faults);
+        }
     }
-    if let Some(uri) = &raw.initiate_login_uri {
-        client_uris::check_home(uri, &at.key("initiate_login_uri"), report);
+    for (index, contact) in raw.contacts.iter().enumerate() {
+        faults.extend(rules::label(contact).map(|rule| Fault::at("contacts", index, rule)));
     }
+    client_words::tell(faults, at, report);
     client_uris::check_audience(&raw.audience, &at.key("audience"), report);
+}
+
+fn check_redirect_uris(
+    raw: &Raw,
+    answers: &BTreeSet<ResponseType>,
+    at: &Place,
+    report: &mut Report,
+) -> Vec<RedirectUri> {
+    let mut faults = Vec::new();
+    let uris = rules::uris("redirect_uris", &raw.redirect_uris, &mut faults);
+    // One that does not say has whatever addresses the administrator gives it.
+    if let Some(kind) = raw.application_type {
+        let by_browser = answers
+            .iter()
+            .any(|each| rules::comes_by_the_browser(*each));
+        rules::application_type(kind, by_browser, &raw.redirect_uris, &mut faults);
+    }
+    client_words::tell(faults, at, report);
+    uris
 }
 
 fn check_scope(
@@ -387,23 +352,9 @@ fn check_scope(
 ) -> Scope {
     let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
     let text = written.unwrap_or(if has_people { scope::OPENID } else { "" });
-    let scope = Scope::parse(text).unwrap_or_else(|error| {
-        report.problem(at, error.to_string());
-        Scope::default()
-    });
-    if scope.contains(scope::OFFLINE_ACCESS) && !grants.contains(&GrantType::RefreshToken) {
-        report.problem(
-            at,
-            "offline_access asks for refresh tokens; add \"refresh_token\" to grant_types, or remove it",
-        );
-    }
-    let id_token = |answer: &ResponseType| answer.returns_id_token();
-    if answers.iter().any(id_token) && !scope.contains(scope::OPENID) {
-        report.problem(
-            at,
-            "has no openid, which an ID token needs; add it, or write response_types = [\"code\"]",
-        );
-    }
+    let mut faults = Vec::new();
+    let scope = rules::scope(text, grants, answers, &mut faults);
+    client_words::tell(faults, at, report);
     scope
 }
 
@@ -439,10 +390,7 @@ fn check_subject_type(
     match (raw.subject_type, &raw.sector_identifier) {
         (RawSubjectType::Public, None) => SubjectType::Public,
         (RawSubjectType::Public, Some(_)) => {
-            report.problem(
-                &at_sector,
-                "is for pairwise subjects alone; write subject_type = \"pairwise\", or remove it",
-            );
+            report.problem(&at_sector, client_words::words(&Rule::SectorOfPublic));
             SubjectType::Public
         }
         (RawSubjectType::Pairwise, Some(sector)) => {
@@ -457,27 +405,12 @@ fn check_subject_type(
             }
         }
         (RawSubjectType::Pairwise, None) => {
-            let hosts: BTreeSet<Option<String>> = redirect_uris
-                .iter()
-                .map(|uri| client_uris::web_host(uri.as_str()))
-                .collect();
-            let mut hosts = hosts.into_iter();
+            let sector = rules::sector(redirect_uris, &raw.grants()).unwrap_or_else(|rule| {
+                report.problem(&at_sector, client_words::words(&rule));
+                None
+            });
             // Without any address there is a problem already, or nobody to have a subject.
-            let grants = raw.grants();
-            let mut logins = grants.iter().filter(|grant| grant.begins_with_a_login());
-            let nobody = is_redirected(&grants) || logins.next().is_none();
-            let sector = match (hosts.next(), hosts.next()) {
-                (Some(Some(host)), None) => host,
-                (None, _) if nobody => String::new(),
-                _ => {
-                    report.problem(
-                        &at_sector,
-                        "is missing: pairwise subjects are made for one host, and redirect_uris have several, or one on this \
-                         machine or in an app; write the host that they belong to, such as \"app.example.org\"",
-                    );
-                    String::new()
-                }
-            };
+            let sector = sector.unwrap_or_default();
             SubjectType::Pairwise { sector }
         }
     }

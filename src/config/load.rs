@@ -12,7 +12,7 @@ use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
     Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, dpop, keys, lifetimes,
-    log, login, outbound, par, scopes, section, server, upstream_apis, upstreams,
+    log, login, outbound, par, registration, scopes, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -34,6 +34,7 @@ pub(super) struct Raw {
     /// Entries one by one, so that one without sense does not hide the others.
     upstreams: Vec<Value>,
     clients: Vec<Value>,
+    registration: registration::Raw,
     scopes: Vec<scopes::Raw>,
     outbound: outbound::Raw,
     brand: brand::Raw,
@@ -126,6 +127,8 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         entries.push((document.place.key("clients"), clients));
     }
     let clients = check_clients(entries, &known, report);
+    let registration =
+        registration::check(raw.registration, &known, &at.key("registration"), report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
     exchange::warn_of_strangers(&clients, &at.key("clients"), report);
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
@@ -144,6 +147,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         dpop,
         upstreams,
         clients,
+        registration,
         scopes,
         outbound,
         brand,

@@ -11,6 +11,7 @@ mod client_keys;
 mod client_people;
 mod client_secret;
 mod client_uris;
+mod client_words;
 mod clients;
 mod database;
 mod document;
@@ -29,6 +30,7 @@ mod pem;
 mod place;
 mod problem;
 mod reference;
+mod registration;
 mod scopes;
 mod section;
 mod server;
@@ -56,6 +58,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
+use crate::model::registration::RegistrationPolicy;
 use crate::model::scopes::OwnScope;
 use crate::protocol::issuer::Issuer;
 
@@ -82,6 +85,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// The clients that the files own.
     pub clients: Vec<ClientConfig>,
+    /// What clients that register themselves may be.
+    pub registration: RegistrationPolicy,
     /// The scopes of the organization's own.
     pub scopes: Vec<OwnScope>,
     /// What Portico may fetch.

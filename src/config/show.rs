@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use super::client_people;
 use super::duration::show_seconds;
 use super::{ClientConfig, Config, UpstreamConfig};
+use crate::model::client::ConsentPolicy;
 use crate::model::scopes::OwnScope;
 use crate::upstream::LoginMethod;
 
@@ -40,6 +41,7 @@ impl Config {
             ),
             ("upstreams", array(&self.upstreams, show_upstream)),
             ("clients", array(&self.clients, show_client)),
+            ("registration", self.show_registration()),
             ("scopes", array(&self.scopes, show_scope)),
             (
                 "outbound",
@@ -121,6 +123,44 @@ impl Config {
             (
                 "families_per_client",
                 Value::Integer(lifetimes.families_per_client),
+            ),
+        ])
+    }
+
+    fn show_registration(&self) -> Value {
+        let policy = &self.registration;
+        let consent = match policy.consent {
+            ConsentPolicy::None => "none",
+            ConsentPolicy::Once => "once",
+            ConsentPolicy::Always => "always",
+        };
+        let grants = policy.grant_types.iter();
+        let upstreams = policy.upstreams.iter();
+        table([
+            ("mode", text(policy.mode.as_str())),
+            ("redirect_hosts", array(&policy.redirect_hosts, text)),
+            ("scope", text(&policy.scope)),
+            (
+                "grant_types",
+                Value::Array(grants.map(|grant| text(grant.as_str())).collect()),
+            ),
+            (
+                "token_endpoint_auth_methods",
+                array(&policy.token_endpoint_auth_methods, |method| {
+                    text(method.as_str())
+                }),
+            ),
+            ("upstreams", Value::Array(upstreams.map(text).collect())),
+            ("consent", text(consent)),
+            ("max_clients", Value::Integer(policy.max_clients)),
+            ("max_per_address", Value::Integer(policy.max_per_address)),
+            (
+                "unused",
+                text(
+                    policy
+                        .unused
+                        .map_or_else(|| "never".to_owned(), show_seconds),
+                ),
             ),
         ])
     }

@@ -25,6 +25,10 @@ impl Flow {
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<Vec<(&'static str, String)>, OAuthError> {
+        if client.registered {
+            let now = self.clock.now();
+            self.store.note_client_used(&client.client_id, now).await?;
+        }
         let response_type = pending.request.response_type;
         let person = self.person(client, pending, who)?;
         if response_type.returns_access_token() {

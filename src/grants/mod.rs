@@ -153,6 +153,12 @@ impl TokenRequest {
 }
 
 impl Grants {
+    /// Writes down that a client that registered itself is in use, so that it stays.
+    pub async fn note_use(&self, client: &Client) -> Result<(), OAuthError> {
+        let now = self.clock.now();
+        Ok(self.store.note_client_used(&client.client_id, now).await?)
+    }
+
     /// The account behind a grant, unless the person may no longer use the client: closed by an administrator, of an
     /// upstream that the client does not serve (any more) or that does not let them in any more, or not of those whom
     /// the client is for. Asked on every grant that has a person, before anything is spent (T15).

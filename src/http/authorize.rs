@@ -66,7 +66,7 @@ impl FromRef<HttpState> for Endpoint {
 /// Where an error of this endpoint goes. Only a proven [`ReturnTo`] lets it go to the client (T5).
 pub(super) enum AuthorizeError {
     Page(OAuthError),
-    Return(ReturnTo, OAuthError),
+    Return(Box<ReturnTo>, OAuthError),
 }
 
 impl AuthorizeError {
@@ -166,7 +166,7 @@ impl Endpoint {
                 .map_err(AuthorizeError::Page)?;
             let text = "this client must push its authorization requests (RFC 9126)";
             return Err(AuthorizeError::Return(
-                return_to,
+                Box::new(return_to),
                 OAuthError::invalid_request(text),
             ));
         }
@@ -267,7 +267,7 @@ impl Endpoint {
             }
             Ok(pending)
         });
-        result.map_err(|error| AuthorizeError::Return(return_to, error))
+        result.map_err(|error| AuthorizeError::Return(Box::new(return_to), error))
     }
 
     /// The person that a verified hint names (T29). A hint that is none of ours is an error: ignoring it would log in

@@ -15,6 +15,7 @@ use crate::model::disclosure;
 use crate::model::scopes::Scopes;
 use crate::protocol::scope::{self, Scope};
 
+use super::app_pages::AppPages;
 use super::context;
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -38,6 +39,7 @@ struct ConsentPage {
     signed_in_as: String,
     intro: String,
     scopes: Vec<String>,
+    app: AppPages,
     flow: String,
     form_token: String,
 }
@@ -55,7 +57,8 @@ async fn show(
     };
     let page = Page::current();
     let texts = page.texts;
-    let app = open.client.display_name();
+    let app = open.client.display_name_in(context::locale());
+    let redirect_uri = open.pending.return_to.redirect_uri();
     let upstreams = Upstreams::from_ref(&state);
     let secrets = Secrets::from_ref(&state);
     let request = &open.pending.request;
@@ -74,10 +77,11 @@ async fn show(
         scopes,
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
+        app: AppPages::of(&open.client, redirect_uri, texts),
         flow: handle,
         page,
     };
-    let targets = FormTargets::ending_at([open.pending.return_to.redirect_uri()]);
+    let targets = FormTargets::ending_at([redirect_uri]);
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 

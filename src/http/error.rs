@@ -289,6 +289,9 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
     }
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
+        registration if registration.starts_with(path::REGISTER) => {
+            TokenError(refusal).into_response()
+        }
         path::DEVICE_AUTHORIZATION | path::PAR | path::TOKEN | path::USERINFO => {
             TokenError(refusal).into_response()
         }

@@ -275,7 +275,7 @@ async fn come(
                 let open =
                     OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
                 let came = (handle, arrival);
-                return expected(place, came, open, request_cookies, &away).await;
+                return Box::pin(expected(place, came, open, request_cookies, &away)).await;
             }
         }
     };
@@ -391,7 +391,14 @@ async fn answered(
     if let Some(flow) = &arrival.flow {
         let open = OpenFlow::find(&place.state, flow_cookies, logged_in, flow).await?;
         let answer = (handle, identity);
-        return question::go_on(&place.state, upstream, answer, open, request_cookies).await;
+        return Box::pin(question::go_on(
+            &place.state,
+            upstream,
+            answer,
+            open,
+            request_cookies,
+        ))
+        .await;
     }
     let previous = logged_in.as_ref().map(|who| &who.session);
     let new = Flow::from_ref(&place.state)

@@ -19,7 +19,9 @@ use crate::upstream::{
 };
 
 use super::account;
+use super::app_pages::AppPages;
 use super::client_address::ClientAddress;
+use super::context;
 use super::cookies::{self, CookieNames};
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -49,6 +51,7 @@ struct LoginPage {
     /// Whether the password form has to say whose it is.
     several: bool,
     ways: Vec<Way>,
+    app: AppPages,
     /// Where to go who has thought better of it.
     turn_back: Option<Link>,
 }
@@ -188,7 +191,7 @@ async fn show(
                 target: "portico::audit", event = "not_admitted", client_id = %open.client.client_id,
                 account = %who.account.id, lacking, "a person may not use a client"
             );
-            let app = open.client.display_name().to_owned();
+            let app = open.client.display_name_in(context::locale()).to_owned();
             Notice::OtherAccount(app, display_name(who).to_owned())
         }),
         // The back button, or another tab was quicker: nothing to ask here any more, or something else.
@@ -280,7 +283,9 @@ pub(super) async fn page(
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
         heading: match &open.pending.errand {
-            None | Some(Errand::Device { .. }) => (texts.sign_in_to)(open.client.display_name()),
+            None | Some(Errand::Device { .. }) => {
+                (texts.sign_in_to)(open.client.display_name_in(context::locale()))
+            }
             Some(Errand::Account) => texts.sign_in_to_account.to_owned(),
             Some(errand) if errand.asks_for_other() => texts.sign_in_other.to_owned(),
             Some(_) => texts.sign_in_again.to_owned(),
@@ -294,6 +299,7 @@ pub(super) async fn page(
         password_form,
         several: offered.len() > 1,
         ways,
+        app: AppPages::of(&open.client, open.pending.return_to.redirect_uri(), texts),
         page,
     };
     let sites = allowed

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod account;
+pub mod app_pages;
 pub mod arrival;
 pub mod assets;
 pub mod authorize;
@@ -29,6 +30,7 @@ pub mod metrics;
 pub mod page;
 pub mod par;
 pub mod question;
+pub mod register;
 pub mod resume;
 pub mod return_to;
 pub mod sender;
@@ -61,8 +63,14 @@ pub fn router(state: HttpState) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
         .layer(cors::layer(&state));
+    // What is off is not there.
+    let registration = match state.registration_is_on() {
+        true => register::router(),
+        false => Router::new(),
+    };
     let pages = Router::new()
         .merge(readable_by_scripts)
+        .merge(registration)
         .merge(authorize::router())
         .merge(resume::router())
         .merge(login::router())

@@ -10,6 +10,7 @@ use crate::gateway::Gateway;
 use crate::grants::Grants;
 use crate::keys::Secrets;
 use crate::protocol::issuer::Issuer;
+use crate::registrar::Registrar;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
@@ -35,6 +36,7 @@ pub struct HttpState {
     cookie_names: CookieNames,
     discovery: Discovery,
     gateway: Gateway,
+    registrar: Registrar,
     possession: Possession,
     metrics: Metrics,
     settings: Arc<Settings>,
@@ -80,6 +82,8 @@ pub struct HttpParts {
     pub upstreams: Upstreams,
     /// The upstreams' APIs.
     pub gateway: Gateway,
+    /// Clients that register themselves.
+    pub registrar: Registrar,
     /// Proofs of possession.
     pub possession: Possession,
     /// The rest.
@@ -102,6 +106,7 @@ impl HttpState {
             issuer: parts.issuer,
             upstreams: parts.upstreams,
             gateway: parts.gateway,
+            registrar: parts.registrar,
             possession: parts.possession,
             settings: Arc::new(parts.settings),
         }
@@ -109,6 +114,10 @@ impl HttpState {
 
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(super) fn registration_is_on(&self) -> bool {
+        self.registrar.is_on()
     }
 
     pub(super) fn brand(&self) -> &str {

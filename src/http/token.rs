@@ -89,6 +89,9 @@ impl Endpoint {
         match request.redeem(&client, key.as_ref(), &self.grants).await? {
             Proven::Authorization(proven) => {
                 let token_set = self.mint.mint(&client, &proven, key.as_ref())?;
+                if client.registered {
+                    self.grants.note_use(&client).await?;
+                }
                 tracing::info!(
                     target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
                     scope = %proven.scope, "tokens issued"

@@ -292,5 +292,12 @@ async fn answered(
         return Err(PageError::new(Trouble::Form));
     };
     let open = OpenFlow::find(state, flow_cookies, logged_in, flow).await?;
-    question::go_on(state, upstream, (handle, identity), open, &request_cookies).await
+    Box::pin(question::go_on(
+        state,
+        upstream,
+        (handle, identity),
+        open,
+        &request_cookies,
+    ))
+    .await
 }

@@ -40,6 +40,10 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// The hash of a registration access token.
+    RegistrationToken,
+    /// The hash of an initial access token.
+    InitialAccessToken,
     /// A client secret at rest, of a client that signs with it.
     ClientSecretKey,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
@@ -53,7 +57,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -67,6 +71,8 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::RegistrationToken,
+        Self::InitialAccessToken,
         Self::ClientSecretKey,
         Self::PushedRequest,
         Self::DeviceCode,
@@ -90,6 +96,8 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::RegistrationToken => "registration-token",
+            Self::InitialAccessToken => "initial-access-token",
             Self::ClientSecretKey => "client-secret-key",
             Self::PushedRequest => "pushed-request",
             Self::DeviceCode => "device-code",

@@ -126,6 +126,12 @@ impl PendingAuthorization {
             // OpenID Connect's (Core section 5.5); `acr_values` are plain OAuth's, too (RFC 9470 section 4).
             request.claims = ClaimsRequest::default();
         }
+        if request.acr_values.is_empty() && !request.claims.id_token.contains_key("acr") {
+            // What the client registered; a request's own wish takes its place (Dynamic Registration section 2).
+            request
+                .acr_values
+                .clone_from(&client.about.default_acr_values);
+        }
         request.scope = granted;
         request.max_age = match (request.max_age, client.default_max_age) {
             (Some(asked), Some(default)) => Some(asked.min(default)),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::clock::random_token;
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
 use crate::protocol::client_assertion::AssertionAlgorithm;
@@ -15,13 +16,16 @@ use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::locale::Locale;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::{ResponseMode, ResponseType};
 use crate::protocol::scope::{self, Scope};
+use crate::protocol::secret::Secret;
 use crate::protocol::token::GrantType;
 
 use super::account::Account;
+use super::client_about::{AppPage, ClientAbout};
 use super::client_claims::{About, ClientClaims};
 use super::exchange::ExchangePolicy;
 use super::session::Authentication;
@@ -41,6 +45,10 @@ pub enum ConsentPolicy {
 
 /// A client as the store keeps it. Secrets are not here; see [`ClientSecretHash`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the names and types are the specifications'"
+)]
 pub struct Client {
     /// The identifier.
     pub client_id: ClientId,
@@ -129,6 +137,12 @@ pub struct Client {
     /// Whether people go on while their upstream cannot be asked about them. Ours.
     #[serde(default, skip_serializing_if = "OutagePolicy::is_default")]
     pub upstream_outage: OutagePolicy,
+    /// Whether it registered itself: what it says of itself is nobody's word but its own. Ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registered: bool,
+    /// What else it says of itself.
+    #[serde(default, skip_serializing_if = "ClientAbout::is_empty")]
+    pub about: ClientAbout,
 }
 
 /// What happens to the people of an upstream that does not answer.
@@ -202,6 +216,11 @@ pub enum ClientSecretHash {
         /// Sealed with the master key, for this client.
         sealed: String,
     },
+}
+
+/// A client secret of full entropy.
+pub fn made_secret() -> Secret {
+    Secret::new(format!("{MADE_SECRET_PREFIX}{}", random_token()))
 }
 
 /// What begins a client secret that we made: 256 random bits, for which a keyed hash is enough.
@@ -286,6 +305,8 @@ impl Client {
             require_groups: Vec::new(),
             require_claims: BTreeMap::new(),
             upstream_outage: OutagePolicy::default(),
+            registered: false,
+            about: ClientAbout::default(),
         }
     }
 
@@ -329,6 +350,28 @@ impl Client {
         self.request_uris
             .iter()
             .any(|registered| place(registered) == place(uri))
+    }
+
+    /// What pages in `locale` call the client.
+    pub fn display_name_in(&self, locale: Locale) -> &str {
+        let variant = self.about.variant("client_name", locale);
+        variant.unwrap_or_else(|| self.display_name())
+    }
+
+    /// A page that it says more on: the variant of `field` for people who read `locale`, or `plain`.
+    fn page(&self, field: &str, plain: Option<&String>, locale: Locale) -> Option<AppPage> {
+        let variant = self.about.variant(field, locale);
+        AppPage::new(variant.or_else(|| plain.map(String::as_str))?)
+    }
+
+    /// What it does with people's data.
+    pub fn policy_page(&self, locale: Locale) -> Option<AppPage> {
+        self.page("policy_uri", self.about.policy_uri.as_ref(), locale)
+    }
+
+    /// Its terms.
+    pub fn terms_page(&self, locale: Locale) -> Option<AppPage> {
+        self.page("tos_uri", self.about.tos_uri.as_ref(), locale)
     }
 
     /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449

@@ -36,6 +36,26 @@ impl AssertionAlgorithm {
     /// The names by which the algorithms may stand in a header, for discovery; one has two (RFC 9864 section 2.2).
     pub const NAMES: [&str; 6] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"];
 
+    /// Every algorithm.
+    pub const ALL: [Self; 5] = [
+        Self::RS256,
+        Self::PS256,
+        Self::ES256,
+        Self::EdDSA,
+        Self::HS256,
+    ];
+
+    /// The name by which it is registered.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
+            Self::ES256 => "ES256",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
     /// The algorithm of a key pair; `None` for the one of a secret.
     pub const fn of_key(self) -> Option<SigningAlgorithm> {
         match self {

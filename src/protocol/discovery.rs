@@ -36,6 +36,8 @@ pub mod path {
     pub const USERINFO: &str = "/userinfo";
     /// The public keys.
     pub const JWKS: &str = "/jwks";
+    /// The registration endpoint; below it each registered client has an address of its own.
+    pub const REGISTER: &str = "/register";
     /// RP-initiated logout.
     pub const END_SESSION: &str = "/end_session";
     /// Where a browser comes back to from an upstream's sign-off; one fixed address, for an upstream may have it registered.
@@ -65,6 +67,8 @@ pub struct Metadata {
     pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub jwks_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint: Option<String>,
     pub end_session_endpoint: String,
     pub scopes_supported: Vec<String>,
     pub response_types_supported: Vec<&'static str>,
@@ -108,6 +112,8 @@ pub struct Supported {
     pub acr_values: BTreeSet<String>,
     /// The claims that somebody may be told besides those of the specifications.
     pub claims: BTreeSet<String>,
+    /// Whether clients may register themselves.
+    pub registration: bool,
     /// Whether requests that were not pushed are refused.
     pub require_pushed_authorization_requests: bool,
 }
@@ -121,6 +127,7 @@ impl Metadata {
             response_types,
             acr_values,
             claims: more_claims,
+            registration,
             require_pushed_authorization_requests,
         } = supported;
         let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
@@ -161,6 +168,7 @@ impl Metadata {
             device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             jwks_uri: issuer.at(path::JWKS),
+            registration_endpoint: registration.then(|| issuer.at(path::REGISTER)),
             end_session_endpoint: issuer.at(path::END_SESSION),
             scopes_supported: scopes,
             response_types_supported: response_types

@@ -54,6 +54,10 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The token is good, and the login behind it is not good enough (RFC 9470 section 3).
     InsufficientUserAuthentication,
+    /// An address for answers cannot be registered (RFC 7591 section 3.2.2).
+    InvalidRedirectUri,
+    /// Something else of a registration cannot (RFC 7591 section 3.2.2).
+    InvalidClientMetadata,
     /// The person has not answered yet (RFC 8628 section 3.5).
     AuthorizationPending,
     /// The same, and the device asks too often (RFC 8628 section 3.5).
@@ -93,6 +97,8 @@ impl ErrorCode {
             Self::UseDpopNonce => "use_dpop_nonce",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::ExpiredToken => "expired_token",

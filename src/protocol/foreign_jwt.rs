@@ -6,10 +6,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::json;
 use super::jwk::{JwkSet, MAX_KID_BYTES, PublicKey};
 use super::jws::{MAX_BYTES, SigningAlgorithm, is_canonical_base64url};
 use super::params::MAX_ENCODED_BYTES;
@@ -159,13 +158,13 @@ impl ForeignJwt {
         if !kind.may_be(text("typ")?) {
             return Err(JwtProblem::OtherKind);
         }
-        let kid = text("kid")?;
-        if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+        let key_id = text("kid")?;
+        if key_id.is_some_and(|key_id| key_id.len() > MAX_KID_BYTES) {
             return Err(JwtProblem::Header("kid"));
         }
         Ok(Self {
             algorithm: algorithm.to_owned(),
-            kid: kid.map(ToOwned::to_owned),
+            kid: key_id.map(ToOwned::to_owned),
             own_key,
             claims: Claims(object(claims)?),
             input: input.to_owned(),
@@ -330,37 +329,7 @@ const fn whole_seconds(seconds: f64) -> i64 {
 fn object(part: &str) -> Result<Map<String, Value>, JwtProblem> {
     let bytes = URL_SAFE_NO_PAD.decode(part);
     let bytes = bytes.map_err(|_| JwtProblem::NotCompact)?;
-    serde_json::from_slice::<EachOnce>(&bytes)
-        .map(|EachOnce(map)| map)
-        .map_err(|_| JwtProblem::NotAnObject)
-}
-
-struct EachOnce(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for EachOnce {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Names)
-    }
-}
-
-struct Names;
-
-impl<'de> Visitor<'de> for Names {
-    type Value = EachOnce;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<EachOnce, A::Error> {
-        let mut map = Map::new();
-        while let Some((name, value)) = entries.next_entry::<String, Value>()? {
-            if map.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name stands there twice"));
-            }
-        }
-        Ok(EachOnce(map))
-    }
+    json::object(&bytes).map_err(|_| JwtProblem::NotAnObject)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Clients: owned by the configuration files, kept here so that every node and every request sees the same set.
+//! Clients: owned by the configuration files, or registered by themselves (`registrations`); kept here so that every node
+//! and every request sees the same set.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
 use super::record::{Record, to_json};
-use super::{Store, StoreError, retrying};
+use super::{Store, StoreError, registrations, retrying};
 use crate::clock::UnixTime;
 use crate::model::client::{Client, ClientSecretHash};
 use crate::protocol::ids::ClientId;
@@ -64,8 +65,19 @@ impl Store {
         Ok(clients)
     }
 
-    /// Makes the stored clients the `wanted` ones, all or nothing. A removed client loses its codes, its consents
-    /// and every family.
+    /// Whether any client is owned by the files.
+    pub async fn has_file_clients(&self) -> Result<bool, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM client
+             WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)",
+        )
+        .fetch_one(&self.reads)
+        .await?;
+        Ok(count > 0)
+    }
+
+    /// Makes the clients of the files the `wanted` ones, all or nothing. A removed client loses its codes, its consents
+    /// and every family. One that registered itself is removed by no file; a file that names it makes it its own.
     pub async fn reconcile_clients(
         &self,
         wanted: &[StoredClient],
@@ -90,15 +102,20 @@ impl Store {
 
         let mut transaction = self.begin().await?;
         for each in &wanted {
+            registrations::hand_over(&mut transaction, each.client.client_id.as_str()).await?;
             match write_client(&mut transaction, each, now).await? {
                 Written::Added => outcome.added.push(each.client.client_id.clone()),
                 Written::Changed => outcome.changed.push(each.client.client_id.clone()),
                 Written::Same => {}
             }
         }
-        let rows = sqlx::query("SELECT id FROM client ORDER BY id")
-            .fetch_all(&mut *transaction)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT id FROM client
+             WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)
+             ORDER BY id",
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
         for row in rows {
             let id: String = row.try_get("id")?;
             if !kept.contains(id.as_str()) && remove_client(&mut transaction, &id, now).await? {
@@ -120,13 +137,17 @@ impl Store {
     }
 }
 
-enum Written {
+/// What writing a client changed.
+pub(super) enum Written {
+    /// It was not there.
     Added,
+    /// It was another.
     Changed,
+    /// It is as it was.
     Same,
 }
 
-async fn write_client(
+pub(super) async fn write_client(
     transaction: &mut Transaction<'static, Any>,
     wanted: &StoredClient,
     now: UnixTime,
@@ -188,7 +209,7 @@ async fn write_client(
 }
 
 /// Removes a client; `false` when another node was faster.
-async fn remove_client(
+pub(super) async fn remove_client(
     transaction: &mut Transaction<'static, Any>,
     id: &str,
     now: UnixTime,

@@ -14,10 +14,12 @@ mod consents;
 mod device_codes;
 mod error;
 mod families;
+mod initial_access_tokens;
 mod linking;
 mod pending_requests;
 mod pushed_requests;
 mod record;
+mod registrations;
 mod schema;
 mod sessions;
 mod signing_keys;
@@ -36,6 +38,7 @@ pub use clients::{Reconciled, StoredClient};
 pub use codes::Redemption;
 pub use error::StoreError;
 pub use linking::{Linked, NewLink, Unlinked};
+pub use registrations::Registered;
 pub use sweep::Swept;
 
 /// The databases that the store runs on.

@@ -6,7 +6,7 @@ use crate::clock::{SKEW, UnixTime};
 const DAY: i64 = 24 * 60 * 60;
 /// What has ended stays so long: for replays to be known, and for an administrator to see.
 const KEPT: i64 = DAY;
-/// A key that left the JWKS stays so long, for an administrator to see.
+/// A key that left the JWKS stays so long, and an initial access token that ended, for an administrator to see.
 const KEYS_KEPT: i64 = 90 * DAY;
 /// A name that nobody logs in with is forgotten after so long.
 const NAMES_KEPT: i64 = 400 * DAY;
@@ -36,6 +36,10 @@ pub struct Swept {
     pub vault_entries: u64,
     /// Ids that were used.
     pub spent_ids: u64,
+    /// Clients that registered themselves and were never used.
+    pub unused_clients: u64,
+    /// Initial access tokens.
+    pub initial_access_tokens: u64,
 }
 
 impl Swept {
@@ -52,12 +56,18 @@ impl Swept {
             + self.signing_keys
             + self.vault_entries
             + self.spent_ids
+            + self.unused_clients
+            + self.initial_access_tokens
     }
 }
 
 impl Store {
     /// Removes everything that ended long enough before `now`, `batch` rows at a time, each batch by itself. Several
     /// nodes may sweep at once.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a statement for each table, and no more"
+    )]
     pub async fn sweep(&self, now: UnixTime, batch: i64) -> Result<Swept, StoreError> {
         let ended = now.saturating_sub(KEPT);
         // Codes and families before the sessions that they refer to.
@@ -151,6 +161,15 @@ impl Store {
                 batch,
             )
             .await?;
+        let unused_clients = self.sweep_unused_clients(now, batch).await?;
+        let initial_access_tokens = self
+            .delete_in_batches(
+                "DELETE FROM initial_access_token WHERE id IN
+                     (SELECT id FROM initial_access_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                now.saturating_sub(KEYS_KEPT),
+                batch,
+            )
+            .await?;
         let spent_ids = self
             .delete_in_batches(
                 "DELETE FROM spent_id WHERE id_hash IN
@@ -180,6 +199,8 @@ impl Store {
             signing_keys,
             vault_entries,
             spent_ids,
+            unused_clients,
+            initial_access_tokens,
         })
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 18] = [
+const ROOMS: [(&str, &str); 19] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -16,7 +16,7 @@ const ROOMS: [(&str, &str); 18] = [
     ("upstream", "protocol clock model passwords telemetry"),
     (
         "vault",
-        "protocol clock model keys store upstream telemetry",
+        "protocol clock model keys store upstream fetch telemetry",
     ),
     ("fetch", "protocol clock model upstream"),
     ("config", "protocol model upstream"),
@@ -39,8 +39,12 @@ const ROOMS: [(&str, &str); 18] = [
         "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
     ),
     (
+        "registrar",
+        "protocol clock model keys store upstream fetch telemetry",
+    ),
+    (
         "http",
-        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault grants flow gateway",
+        "protocol clock model passwords keys store upstream fetch recheck registrar tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];

@@ -4,6 +4,7 @@
 mod account;
 mod check;
 mod check_tls;
+mod client_registration;
 mod commands;
 mod serve;
 

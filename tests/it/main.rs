@@ -96,6 +96,8 @@ mod redirects;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod relogin;
 #[cfg(test)]
 mod request_objects;

@@ -2,7 +2,8 @@
 //! the server, sends people to it, and verifies what comes back (OpenID Connect Core section 3.1).
 
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
+    CoreApplicationType, CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod,
+    CoreClientRegistrationRequest, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
     CoreProviderMetadata, CoreTokenResponse, CoreUserInfoClaims,
 };
 use openidconnect::{
@@ -40,6 +41,16 @@ struct LoggedIn {
 
 impl RelyingParty {
     async fn discover(server: &TestServer, id: &str, secret: Option<&str>, by: AuthType) -> Self {
+        Self::discover_at(server, id, secret, by, None).await
+    }
+
+    async fn discover_at(
+        server: &TestServer,
+        id: &str,
+        secret: Option<&str>,
+        by: AuthType,
+        redirect: Option<String>,
+    ) -> Self {
         let http = reqwest::ClientBuilder::new()
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -49,7 +60,8 @@ impl RelyingParty {
             .await
             .unwrap();
         let id = ClientId::new(id.to_owned());
-        let redirect = RedirectUrl::new(redirect_uri(&id)).unwrap();
+        let redirect = redirect.unwrap_or_else(|| redirect_uri(&id));
+        let redirect = RedirectUrl::new(redirect).unwrap();
         let secret = secret.map(|secret| ClientSecret::new(secret.to_owned()));
         let client = CoreClient::from_provider_metadata(metadata, id, secret)
             .set_redirect_uri(redirect)
@@ -72,7 +84,13 @@ impl RelyingParty {
             request = request.set_pkce_challenge(challenge);
         }
         let (url, state, nonce) = request.url();
-        let page = Browser::new().log_in_as(&url, people::JO_SMITH).await;
+        let mut browser = Browser::new();
+        let mut page = browser.log_in_as(&url, people::JO_SMITH).await;
+        if page.url.path() == "/consent" {
+            page = browser
+                .submit(&page, "form", &[("decision", "allow")])
+                .await;
+        }
         let answer = page.answer();
         assert_eq!(answer["state"], *state.secret());
         let code = AuthorizationCode::new(answer["code"].clone());
@@ -180,4 +198,41 @@ async fn a_confidential_client_by_post_does_the_whole_flow_with_es256() {
     let userinfo = app.verify(&logged_in, es256).await;
     assert_eq!(userinfo.email().unwrap().as_str(), people::JO_SMITH.email);
     assert!(logged_in.tokens.refresh_token().is_none());
+}
+
+/// OpenID Connect Dynamic Registration section 3: the crate finds the endpoint, registers, reads the answer strictly, and logs
+/// somebody in as the client that it has become.
+#[tokio::test]
+async fn a_client_that_registers_itself_logs_somebody_in() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections.push_str("[registration]\nmode = \"open\"\n");
+    })
+    .await;
+    let http = reqwest::ClientBuilder::new().build().unwrap();
+    let issuer = IssuerUrl::new(server.issuer.clone()).unwrap();
+    let metadata = CoreProviderMetadata::discover_async(issuer, &http)
+        .await
+        .unwrap();
+    let callback = "https://new.example.org/callback".to_owned();
+    let redirect = RedirectUrl::new(callback.clone()).unwrap();
+    let asked = CoreClientRegistrationRequest::new(vec![redirect], Default::default())
+        .set_application_type(Some(CoreApplicationType::Web))
+        .set_token_endpoint_auth_method(Some(CoreClientAuthMethod::ClientSecretPost))
+        .set_id_token_signed_response_alg(Some(CoreJwsSigningAlgorithm::EcdsaP256Sha256));
+    let endpoint = metadata.registration_endpoint().unwrap();
+    let registered = asked.register_async(endpoint, &http).await.unwrap();
+    assert!(registered.registration_access_token().is_some());
+    assert!(registered.registration_client_uri().is_some());
+    assert_eq!(
+        registered.token_endpoint_auth_method(),
+        Some(&CoreClientAuthMethod::ClientSecretPost)
+    );
+    let secret = registered.client_secret().unwrap().secret();
+    let id = registered.client_id();
+    let by = AuthType::RequestBody;
+    let app = RelyingParty::discover_at(&server, id, Some(secret), by, Some(callback)).await;
+    let logged_in = app.log_in(&["profile"], true).await;
+    let es256 = CoreJwsSigningAlgorithm::EcdsaP256Sha256;
+    let userinfo = app.verify(&logged_in, es256).await;
+    assert!(userinfo.name().is_some());
 }

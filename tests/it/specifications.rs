@@ -305,6 +305,7 @@ name = "training"
 claims = ["points"]
 "#,
     );
+    setup.sections.push_str("[registration]\nmode = \"open\"\n");
     setup.clients.push_str(
         r#"
 [[clients]]

@@ -59,6 +59,13 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("see your “{claim}”"),
     allow: "Allow",
     deny: "Do not allow",
+    app_policy: |host| format!("Privacy policy of the app ({host})"),
+    app_terms: |host| format!("Terms of the app ({host})"),
+    registered_itself: |host| {
+        format!(
+            "This app registered itself here; nobody has checked who is behind it. What it asks for goes to {host}."
+        )
+    },
 
     arrived_as: |way, name| format!("{way} says that you are {name}."),
     not_you: "If that is not you, do not go on: close this page.",

@@ -63,6 +63,13 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("voir votre « {claim} »"),
     allow: "Autoriser",
     deny: "Ne pas autoriser",
+    app_policy: |host| format!("Politique de confidentialité de l’application ({host})"),
+    app_terms: |host| format!("Conditions d’utilisation de l’application ({host})"),
+    registered_itself: |host| {
+        format!(
+            "Cette application s’est inscrite elle-même ; personne n’a vérifié qui se trouve derrière. Ce qu’elle demande est envoyé à {host}."
+        )
+    },
 
     arrived_as: |way, name| format!("{way} indique que vous êtes {name}."),
     not_you: "Si ce n’est pas vous, ne continuez pas : fermez cette page.",

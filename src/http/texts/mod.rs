@@ -60,6 +60,9 @@ pub struct Texts {
     pub claim_other: With,
     pub allow: &'static str,
     pub deny: &'static str,
+    pub app_policy: With,
+    pub app_terms: With,
+    pub registered_itself: With,
 
     pub arrived_as: WithTwo,
     pub not_you: &'static str,

@@ -49,6 +49,11 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("查看您的“{claim}”"),
     allow: "允许",
     deny: "不允许",
+    app_policy: |host| format!("该应用的隐私政策（{host}）"),
+    app_terms: |host| format!("该应用的使用条款（{host}）"),
+    registered_itself: |host| {
+        format!("此应用是自行注册的，无人核实过其背后是谁。它所请求的信息将发送至 {host}。")
+    },
 
     arrived_as: |way, name| format!("{way} 表示您是 {name}。"),
     not_you: "如果这不是您，请不要继续：请关闭此页面。",

@@ -51,6 +51,11 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("查看您的「{claim}」"),
     allow: "允許",
     deny: "不允許",
+    app_policy: |host| format!("此應用程式的私隱政策（{host}）"),
+    app_terms: |host| format!("此應用程式的使用條款（{host}）"),
+    registered_itself: |host| {
+        format!("此應用程式是自行註冊的，未經任何人核實其背後是誰。它所要求的資料會傳送至 {host}。")
+    },
 
     arrived_as: |way, name| format!("{way} 表示您是 {name}。"),
     not_you: "如果這不是您，請不要繼續：請關閉此頁面。",

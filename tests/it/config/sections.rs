@@ -1,6 +1,6 @@
 //! What each section refuses, and what it says then.
 
-use super::{MINIMAL, assert_problem};
+use super::{MINIMAL, assert_problem, load};
 
 #[test]
 fn a_misspelt_key_is_told_the_nearest_and_a_wrong_type_the_right_one() {
@@ -167,4 +167,79 @@ fn every_section_has_its_limits() {
     ] {
         assert_problem(&format!("{MINIMAL}{section}\n"), key, text);
     }
+}
+
+/// T18, and everything else that `[registration]` may say.
+#[test]
+fn the_policy_of_registration_is_checked() {
+    use portico::model::client::ConsentPolicy;
+    use portico::model::registration::RegistrationMode;
+
+    let plain = load(MINIMAL).unwrap().registration;
+    assert_eq!(plain.mode, RegistrationMode::Off);
+    assert_eq!(plain.consent, ConsentPolicy::Once);
+    assert_eq!(
+        plain.scope.to_string(),
+        "email offline_access openid profile"
+    );
+    assert_eq!((plain.max_clients, plain.max_per_address), (1000, 20));
+    assert_eq!(plain.unused, Some(30 * 24 * 60 * 60));
+    let section = |lines: &str| format!("{MINIMAL}\n[registration]\n{lines}\n");
+    let never = load(&section("unused = \"never\"")).unwrap();
+    assert_eq!(never.registration.unused, None);
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    for (lines, key, text) in [
+        ("mode = \"closed\"", "mode", "initial_access_token"),
+        (
+            "redirect_hosts = [\"https://example.org\"]",
+            "redirect_hosts[0]",
+            "a host in lower case",
+        ),
+        (
+            "redirect_hosts = [\"*.example.org\"]",
+            "redirect_hosts[0]",
+            "wildcard",
+        ),
+        (
+            "redirect_hosts = [\"Example.org\"]",
+            "redirect_hosts[0]",
+            "lower case",
+        ),
+        (
+            "scope = \"openid upstream:members\"",
+            "scope",
+            "never for clients that register themselves",
+        ),
+        ("scope = \"\"", "scope", "is empty"),
+        (
+            &format!("grant_types = [\"{exchange}\"]"),
+            "grant_types[0]",
+            "never for clients that register themselves",
+        ),
+        (
+            "token_endpoint_auth_methods = []",
+            "token_endpoint_auth_methods",
+            "is empty",
+        ),
+        ("upstreams = []", "upstreams", "nobody could log in"),
+        (
+            "upstreams = [\"nowhere\"]",
+            "upstreams[0]",
+            "not the id of an upstream",
+        ),
+        ("consent = \"never\"", "consent", "once"),
+        ("max_clients = 0", "max_clients", "between 1"),
+        ("max_per_address = -1", "max_per_address", "between 1"),
+        ("unused = \"1s\"", "unused", "between 1h"),
+        ("unused = \"often\"", "unused", "\"never\""),
+    ] {
+        assert_problem(&section(lines), &format!("registration.{key}"), text);
+    }
+    let open = load(&section("mode = \"open\"\nconsent = \"none\"")).unwrap();
+    assert_eq!(open.warnings.len(), 2, "{:?}", open.warnings);
+    let named = load(&section(
+        "mode = \"open\"\nredirect_hosts = [\"example.org\"]",
+    ))
+    .unwrap();
+    assert!(named.warnings.is_empty(), "{:?}", named.warnings);
 }

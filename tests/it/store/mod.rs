@@ -10,6 +10,7 @@ mod families;
 mod linking;
 mod pending_requests;
 mod pushed_requests;
+mod registrations;
 mod schema;
 mod sessions;
 mod signing_keys;

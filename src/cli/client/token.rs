@@ -1,0 +1,128 @@
+//! `portico client token create`, `list` and `revoke`: initial access tokens (RFC 7591 section 1.2).
+
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use clap::Subcommand;
+
+use crate::app;
+use crate::clock::{Clock, random_id, random_token};
+use crate::keys::Purpose;
+use crate::model::registration::{INITIAL_TOKEN_PREFIX, InitialAccessToken, RegistrationMode};
+
+use super::super::{ConfigFile, database, output};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Make a token with which clients register themselves, and print it. It is shown this once: only a hash is kept.
+    Create {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// How many clients it may register.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
+        uses: i64,
+        /// How long it is good, such as "12h" or "30d".
+        #[arg(long, default_value = "7d", value_parser = humantime::parse_duration)]
+        lifetime: Duration,
+        /// What it is for, so that others know.
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// The tokens there are.
+    List(ConfigFile),
+    /// Revoke a token. What was registered with it stays.
+    Revoke {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The token's id, as `list` tells it.
+        id: String,
+    },
+}
+
+/// Ten years: longer than anybody remembers what it was for.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    match command {
+        Command::Create {
+            file,
+            uses,
+            lifetime,
+            label,
+        } => {
+            let config = file.load()?;
+            ensure!(
+                lifetime >= Duration::from_secs(60) && lifetime <= LONGEST,
+                "the lifetime must be between 1m and 3650d"
+            );
+            ensure!(
+                label.chars().count() <= 80 && !label.chars().any(char::is_control),
+                "the label must have 80 characters at the most, and be one line"
+            );
+            let secrets = app::open_secrets(&config)?;
+            let value = format!("{INITIAL_TOKEN_PREFIX}{}", random_token());
+            let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+            let token = InitialAccessToken {
+                // An id that begins with a hyphen would be an option.
+                id: format!("token-{}", random_id()),
+                label,
+                created_at: now,
+                expires_at: now.saturating_add(seconds),
+                uses_left: uses,
+                revoked_at: None,
+            };
+            let store = database::open(&config).await?;
+            let hash = secrets.hash(Purpose::InitialAccessToken, &value)?;
+            let kept = store.insert_initial_access_token(&token, &hash).await;
+            store.close().await;
+            kept?;
+            output::line(value);
+            if config.registration.mode != RegistrationMode::InitialAccessToken {
+                output::note(
+                    "registration.mode is not \"initial_access_token\": no server asks for it",
+                );
+            }
+            Ok(())
+        }
+        Command::List(file) => {
+            let store = database::open(&file.load()?).await?;
+            let tokens = store.list_initial_access_tokens().await;
+            store.close().await;
+            let rows: Vec<_> = tokens?
+                .into_iter()
+                .map(|token| {
+                    let state = match &token {
+                        token if token.revoked_at.is_some() => "revoked",
+                        token if token.uses_left <= 0 => "used up",
+                        token if token.expires_at <= now => "expired",
+                        _ => "good",
+                    };
+                    [
+                        token.id,
+                        state.to_owned(),
+                        token.uses_left.to_string(),
+                        output::date(token.created_at),
+                        output::date(token.expires_at),
+                        token.label,
+                    ]
+                })
+                .collect();
+            output::table(
+                ["TOKEN", "STATE", "USES LEFT", "MADE", "UNTIL", "LABEL"],
+                &rows,
+            );
+            Ok(())
+        }
+        Command::Revoke { file, id } => {
+            let store = database::open(&file.load()?).await?;
+            let revoked = store.revoke_initial_access_token(&id, now).await;
+            store.close().await;
+            if !revoked? {
+                bail!("there is no token {id} that is not revoked already");
+            }
+            output::line(format!("{id} is revoked"));
+            Ok(())
+        }
+    }
+}

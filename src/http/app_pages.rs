@@ -1,0 +1,50 @@
+//! What pages say of the app that somebody is about to log in to: its policy and terms, each with the host that it leads to,
+//! and that nobody here has vouched for it, if it registered itself. Its logo is not shown: a picture of a stranger's choosing
+//! on our login page would be a phisher's best tool, and its host would learn who logs in when.
+
+use crate::model::client::Client;
+use crate::model::client_about::AppPage;
+
+use super::context;
+use super::error::Link;
+use super::texts::{Texts, With};
+
+/// For `components/app_pages.html`.
+pub struct AppPages {
+    /// That it registered itself, and where the answer goes.
+    pub(super) caution: Option<String>,
+    /// What it does with people's data.
+    pub(super) policy: Option<Link>,
+    /// Its terms.
+    pub(super) terms: Option<Link>,
+}
+
+impl AppPages {
+    /// Of `client`, whose answer goes to `redirect_uri`.
+    pub(super) fn of(client: &Client, redirect_uri: &str, texts: &Texts) -> Self {
+        let locale = context::locale();
+        let link = |page: AppPage, text: With| Link {
+            text: text(&page.host),
+            href: page.href,
+        };
+        Self {
+            caution: client
+                .registered
+                .then(|| (texts.registered_itself)(&destination(redirect_uri))),
+            policy: client
+                .policy_page(locale)
+                .map(|page| link(page, texts.app_policy)),
+            terms: client
+                .terms_page(locale)
+                .map(|page| link(page, texts.app_terms)),
+        }
+    }
+}
+
+/// The host that an address leads to, or the scheme of an app on the device.
+fn destination(uri: &str) -> String {
+    match AppPage::new(uri) {
+        Some(page) => page.host,
+        None => uri.split(':').next().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,232 @@
+//! Clients that registered themselves: in the table of all clients, with a row of their own beside it.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use super::clients::{remove_client, write_client};
+use super::record::Record;
+use super::{Store, StoreError, StoredClient, initial_access_tokens, retrying};
+use crate::clock::UnixTime;
+use crate::model::registration::{Registration, USED_EVERY};
+use crate::protocol::ids::ClientId;
+
+/// What became of a client that wants to register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// It is registered.
+    Done,
+    /// There are as many as there may be.
+    Full,
+    /// Its initial access token has ended, is used up or was revoked.
+    TokenSpent,
+}
+
+impl Store {
+    /// Registers a client, of which there may be `max_clients`, and takes one use of its initial access token: all or
+    /// nothing.
+    pub async fn register_client(
+        &self,
+        client: &StoredClient,
+        registration: &Registration,
+        max_clients: i64,
+    ) -> Result<Registered, StoreError> {
+        retrying(|| self.try_register_client(client, registration, max_clients)).await
+    }
+
+    async fn try_register_client(
+        &self,
+        client: &StoredClient,
+        registration: &Registration,
+        max_clients: i64,
+    ) -> Result<Registered, StoreError> {
+        let now = registration.issued_at;
+        let mut transaction = self.begin().await?;
+        if let Some(token) = &registration.initial_access_token
+            && !initial_access_tokens::spend(&mut transaction, token, now).await?
+        {
+            return Ok(Registered::TokenSpent);
+        }
+        // Whoever counts holds this row, and sees in the next statement what all before have written.
+        sqlx::query("UPDATE client_registration_lock SET taken_at = $1 WHERE id = 'all'")
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM client_registration")
+            .fetch_one(&mut *transaction)
+            .await?;
+        if count >= max_clients {
+            return Ok(Registered::Full);
+        }
+        write_client(&mut transaction, client, now).await?;
+        sqlx::query(
+            "INSERT INTO client_registration
+                 (client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(registration.client_id.as_str())
+        .bind(&registration.access_token_hash)
+        .bind(&registration.initial_access_token)
+        .bind(registration.issued_at)
+        .bind(registration.used_at)
+        .bind(registration.expires_at)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Registered::Done)
+    }
+
+    /// What is kept of a client's registration; `None` for clients of the files.
+    pub async fn find_registration(
+        &self,
+        id: &ClientId,
+    ) -> Result<Option<Registration>, StoreError> {
+        let row = sqlx::query(
+            "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at
+             FROM client_registration WHERE client_id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(registration).transpose()
+    }
+
+    /// The registrations of all clients that have one, ordered by id.
+    pub async fn list_registrations(&self) -> Result<Vec<Registration>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at
+             FROM client_registration ORDER BY client_id",
+        )
+        .fetch_all(&self.reads)
+        .await?;
+        let mut all: Vec<Registration> = rows.iter().map(registration).collect::<Result<_, _>>()?;
+        all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        Ok(all)
+    }
+
+    /// Replaces what a client has registered; `false` if it registers itself no more.
+    pub async fn replace_registered_client(
+        &self,
+        client: &StoredClient,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        retrying(|| self.try_replace_registered_client(client, now)).await
+    }
+
+    async fn try_replace_registered_client(
+        &self,
+        client: &StoredClient,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        // Held, so that it is neither removed nor taken over by a file meanwhile.
+        let held = sqlx::query(
+            "UPDATE client_registration SET access_token_hash = access_token_hash WHERE client_id = $1",
+        )
+        .bind(client.client.client_id.as_str())
+        .execute(&mut *transaction)
+        .await?;
+        if held.rows_affected() == 0 {
+            return Ok(false);
+        }
+        write_client(&mut transaction, client, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Removes a client that registered itself, with its codes, consents and families; `false` if there is none.
+    pub async fn remove_registered_client(
+        &self,
+        id: &ClientId,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        retrying(|| async {
+            let mut transaction = self.begin().await?;
+            let removed = sqlx::query("DELETE FROM client_registration WHERE client_id = $1")
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            if removed.rows_affected() == 0 {
+                return Ok(false);
+            }
+            remove_client(&mut transaction, id.as_str(), now).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Writes down that a client that registered itself was used, once a day, so that it stays.
+    pub async fn note_client_used(&self, id: &ClientId, now: UnixTime) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE client_registration SET used_at = $2, expires_at = NULL
+             WHERE client_id = $1 AND (used_at IS NULL OR used_at <= $3)",
+        )
+        .bind(id.as_str())
+        .bind(now)
+        .bind(now.saturating_sub(USED_EVERY))
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// Removes the clients that were to be used by now and were not, one by one.
+    pub(super) async fn sweep_unused_clients(
+        &self,
+        now: UnixTime,
+        batch: i64,
+    ) -> Result<u64, StoreError> {
+        let unused: Vec<String> = sqlx::query_scalar(
+            "SELECT client_id FROM client_registration WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
+        )
+        .bind(now)
+        .bind(batch.max(1))
+        .fetch_all(&self.reads)
+        .await?;
+        let mut removed = 0;
+        for id in &unused {
+            removed += u64::from(retrying(|| self.remove_if_unused(id, now)).await?);
+        }
+        Ok(removed)
+    }
+
+    async fn remove_if_unused(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let removed = sqlx::query(
+            "DELETE FROM client_registration WHERE client_id = $1 AND expires_at <= $2",
+        )
+        .bind(id)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        if removed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        remove_client(&mut transaction, id, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Makes a client that registered itself one of the files', if it is one.
+pub(super) async fn hand_over(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM client_registration WHERE client_id = $1")
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn registration(row: &AnyRow) -> Result<Registration, StoreError> {
+    let record = Record::new("client_registration", "client_id", row);
+    Ok(Registration {
+        client_id: ClientId::new(record.key()),
+        access_token_hash: record.text("access_token_hash")?,
+        initial_access_token: record.optional_text("initial_access_token")?,
+        issued_at: record.int("issued_at")?,
+        used_at: record.optional_int("used_at")?,
+        expires_at: record.optional_int("expires_at")?,
+    })
+}

@@ -1,0 +1,203 @@
+//! Registered clients with keys of their own, with secrets that they sign with, and with several hosts of one sector.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{CALLBACK, minimal, post, register};
+use crate::harness::browser::http_client;
+use crate::harness::relying_party::{Answer, answer};
+use crate::harness::server::TestServer;
+use crate::harness::signing::{ASSERTION_TYPE, ClientKey, jwks};
+use crate::harness::site::{Page, Site};
+
+/// A server at which servers may register, and which fetches from this machine.
+async fn server() -> TestServer {
+    TestServer::start_with(|setup| {
+        setup.sections.push_str(
+            "[registration]\nmode = \"open\"\ngrant_types = [\"authorization_code\", \"client_credentials\"]\n\
+             [outbound]\nallow_hosts = [\"127.0.0.1\"]\n",
+        );
+    })
+    .await
+}
+
+fn service(more: &Value) -> Value {
+    let mut sent = json!({"grant_types": ["client_credentials"], "scope": "profile"});
+    sent.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    sent
+}
+
+async fn ask(server: &TestServer, client: &Answer, key: &ClientKey) -> Answer {
+    let assertion = key.assertion(server, client.text("client_id"));
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", assertion.as_str()),
+    ];
+    answer(http_client().post(server.url("/token")).form(&form)).await
+}
+
+/// OpenID Connect Dynamic Registration section 2, `jwks` and `jwks_uri`.
+#[tokio::test]
+async fn a_registered_client_signs_with_its_keys() {
+    let server = server().await;
+    let site = Site::start().await;
+    let key = ClientKey::new("ES256", "mine");
+    site.set_json("/jwks", &jwks(&[&key]));
+    let by_value = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(&[&key])});
+    let by_reference = json!({
+        "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": format!("{}/jwks", site.url),
+        "token_endpoint_auth_signing_alg": "ES256",
+    });
+    for keys in [&by_value, &by_reference] {
+        let client = register(&server, service(keys)).await;
+        assert!(client.body.get("client_secret").is_none());
+        for name in ["jwks_uri", "token_endpoint_auth_signing_alg"] {
+            assert_eq!(client.body.get(name), keys.get(name), "{name}");
+        }
+        assert_eq!(ask(&server, &client, &key).await.status, 200);
+        let other = ClientKey::new("ES256", "mine");
+        let refused = ask(&server, &client, &other).await;
+        refused.assert_error(401, "invalid_client");
+    }
+    let both = json!({
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(&[&key]), "jwks_uri": "https://new.example.org/jwks",
+    });
+    let private =
+        json!({"keys": [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMw"}]});
+    for (more, told) in [
+        (both, "jwks stands beside other keys"),
+        (
+            json!({"token_endpoint_auth_method": "private_key_jwt"}),
+            "jwks is missing",
+        ),
+        (
+            json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": private}),
+            "jwks ",
+        ),
+        (
+            json!({"jwks_uri": "http://new.example.org/jwks"}),
+            "jwks_uri must be an https",
+        ),
+        (
+            json!({"token_endpoint_auth_signing_alg": "ES256"}),
+            "token_endpoint_auth_signing_alg is for clients that sign",
+        ),
+    ] {
+        let refused = answer(post(&server, &service(&more))).await;
+        refused.assert_error(400, "invalid_client_metadata");
+        assert!(
+            refused.text("error_description").contains(told),
+            "{refused:?}"
+        );
+    }
+}
+
+/// A secret that signs is kept sealed, and told once like every other; another kind of method has another secret.
+#[tokio::test]
+async fn a_registered_client_signs_with_its_secret() {
+    let server = server().await;
+    let more = json!({"token_endpoint_auth_method": "client_secret_jwt"});
+    let client = register(&server, service(&more)).await;
+    let key = ClientKey::shared(client.text("client_secret"));
+    assert_eq!(ask(&server, &client, &key).await.status, 200);
+    let update = |method: &str, secret: Option<&str>| {
+        let mut sent = service(&json!({"token_endpoint_auth_method": method}));
+        sent["client_id"] = json!(client.text("client_id"));
+        sent["client_secret"] = json!(secret);
+        if secret.is_none() {
+            sent.as_object_mut().unwrap().remove("client_secret");
+        }
+        let request = http_client()
+            .request(Method::PUT, client.text("registration_client_uri"))
+            .bearer_auth(client.text("registration_access_token"));
+        answer(request.json(&sent))
+    };
+    let secret = client.text("client_secret").to_owned();
+    let kept = update("client_secret_jwt", Some(&secret)).await;
+    assert_eq!(kept.status, 200, "{kept:?}");
+    assert!(kept.body.get("client_secret").is_none());
+    assert_eq!(ask(&server, &client, &key).await.status, 200);
+    let wrong = update(
+        "client_secret_jwt",
+        Some(&secret.replace("portico", "other")),
+    )
+    .await;
+    wrong.assert_error(400, "invalid_request");
+    let changed = update("client_secret_basic", None).await;
+    assert_ne!(changed.text("client_secret"), secret);
+    ask(&server, &client, &key)
+        .await
+        .assert_error(401, "invalid_client");
+}
+
+/// OpenID Connect Dynamic Registration section 5, Core section 8.1; T36: why nothing could be fetched is for the log alone.
+#[tokio::test]
+async fn a_sector_vouches_for_every_address() {
+    let server = server().await;
+    let site = Site::start().await;
+    let second = "https://second.example.net/callback";
+    let sent = |path: &str| {
+        let mut sent = minimal();
+        sent["redirect_uris"] = json!([CALLBACK, second]);
+        sent["subject_type"] = json!("pairwise");
+        sent["sector_identifier_uri"] = json!(format!("{}{path}", site.url));
+        sent
+    };
+    site.set_json(
+        "/good",
+        &json!([second, CALLBACK, "https://third.example.com/"]),
+    );
+    let client = register(&server, sent("/good")).await;
+    assert_eq!(client.text("subject_type"), "pairwise");
+    let id = portico::protocol::ids::ClientId::new(client.text("client_id"));
+    let kept = server.store.find_client(&id).await.unwrap().unwrap().client;
+    let sector = portico::model::client::SubjectType::Pairwise {
+        sector: "127.0.0.1".to_owned(),
+    };
+    assert_eq!(kept.subject_type, sector);
+
+    site.set_json("/without", &json!([CALLBACK]));
+    site.set_json("/object", &json!({"redirect_uris": [CALLBACK, second]}));
+    site.set_json("/numbers", &json!([CALLBACK, second, 1]));
+    site.set(
+        "/html",
+        Page::Body("text/html", json!([CALLBACK, second]).to_string()),
+    );
+    site.set("/moved", Page::Redirect(format!("{}/good", site.url)));
+    for (path, told) in [
+        ("/without", "without https://second.example.net/callback"),
+        ("/object", "JSON array"),
+        ("/numbers", "JSON array"),
+        ("/html", "could not be fetched"),
+        ("/moved", "could not be fetched"),
+        ("/nowhere", "could not be fetched"),
+    ] {
+        let refused = answer(post(&server, &sent(path))).await;
+        refused.assert_error(400, "invalid_client_metadata");
+        let said = refused.text("error_description");
+        assert!(
+            said.starts_with("sector_identifier_uri ") && said.contains(told),
+            "{path}: {said}"
+        );
+    }
+    // Nothing is fetched for what cannot be registered anyway, nor from anywhere that is not on the public internet.
+    let hits = site.hits("/good");
+    let mut bad = sent("/good");
+    bad["tos_uri"] = json!("javascript:alert(1)");
+    answer(post(&server, &bad))
+        .await
+        .assert_error(400, "invalid_client_metadata");
+    assert_eq!(site.hits("/good"), hits);
+    let mut inside = sent("/good");
+    inside["sector_identifier_uri"] = json!("https://169.254.169.254/latest");
+    let refused = answer(post(&server, &inside)).await;
+    assert!(
+        refused
+            .text("error_description")
+            .contains("could not be fetched"),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,397 @@
+//! Clients that registered themselves, beside those of the files; and the tokens that let them.
+
+use portico::model::client::{Client, SubjectType};
+use portico::model::registration::{InitialAccessToken, Registration, USED_EVERY};
+use portico::protocol::ids::ClientId;
+use portico::store::{Reconciled, Registered, Store, StoredClient};
+
+use super::{NOW, World, client, count, family, race, stored};
+use crate::harness::database::TestDatabase;
+
+/// More than any test needs.
+const MANY: i64 = 1000;
+
+fn registered(id: &str) -> StoredClient {
+    stored(&Client {
+        registered: true,
+        ..client(id)
+    })
+}
+
+fn registration(id: &str) -> Registration {
+    Registration {
+        client_id: ClientId::new(id),
+        access_token_hash: format!("hash-of-{id}"),
+        initial_access_token: None,
+        issued_at: NOW,
+        used_at: None,
+        expires_at: Some(NOW + 1000),
+    }
+}
+
+async fn register(store: &Store, id: &str) {
+    let outcome = store
+        .register_client(&registered(id), &registration(id), MANY)
+        .await;
+    assert_eq!(outcome.unwrap(), Registered::Done);
+}
+
+fn token(id: &str, uses_left: i64) -> InitialAccessToken {
+    InitialAccessToken {
+        id: id.to_owned(),
+        label: "for tests".to_owned(),
+        created_at: NOW,
+        expires_at: NOW + 100,
+        uses_left,
+        revoked_at: None,
+    }
+}
+
+async fn names(store: &Store) -> Vec<String> {
+    let clients = store.list_clients().await.unwrap();
+    let names = clients.iter().map(|each| each.client.client_id.to_string());
+    names.collect()
+}
+
+#[tokio::test]
+async fn a_registered_client_is_one_like_all_others() {
+    let world = World::new().await;
+    let store = &world.store;
+    register(store, "new").await;
+    let found = store.find_client(&ClientId::new("new")).await.unwrap();
+    assert_eq!(found, Some(registered("new")));
+    assert!(
+        store
+            .is_registered_origin("https://new.example.org")
+            .await
+            .unwrap()
+    );
+    let kept = store
+        .find_registration(&ClientId::new("new"))
+        .await
+        .unwrap();
+    assert!(kept == Some(registration("new")));
+    assert!(
+        store
+            .find_registration(&ClientId::new("app"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(store.list_registrations().await.unwrap() == [registration("new")]);
+
+    let renamed = StoredClient {
+        client: Client {
+            client_name: Some("Another name".to_owned()),
+            ..registered("new").client
+        },
+        ..registered("new")
+    };
+    assert!(
+        store
+            .replace_registered_client(&renamed, NOW + 1)
+            .await
+            .unwrap()
+    );
+    let found = store.find_client(&ClientId::new("new")).await.unwrap();
+    assert_eq!(found, Some(renamed));
+    // A client of the files is replaced and removed by the files alone.
+    let of_files = stored(&client("app"));
+    assert!(
+        !store
+            .replace_registered_client(&of_files, NOW)
+            .await
+            .unwrap()
+    );
+    let app = ClientId::new("app");
+    assert!(!store.remove_registered_client(&app, NOW).await.unwrap());
+    assert!(store.find_client(&app).await.unwrap().is_some());
+
+    let new = ClientId::new("new");
+    assert!(store.remove_registered_client(&new, NOW).await.unwrap());
+    assert!(!store.remove_registered_client(&new, NOW).await.unwrap());
+    assert_eq!(names(store).await, ["app"]);
+}
+
+/// The files know nothing of those that registered themselves, and take none away.
+#[tokio::test]
+async fn a_reconciliation_removes_no_registered_client() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    assert!(!store.has_file_clients().await.unwrap());
+    register(&store, "own").await;
+    assert!(!store.has_file_clients().await.unwrap());
+    store
+        .reconcile_clients(&[stored(&client("file"))], NOW)
+        .await
+        .unwrap();
+    assert!(store.has_file_clients().await.unwrap());
+    let outcome = store.reconcile_clients(&[], NOW).await.unwrap();
+    assert_eq!(outcome.removed, [ClientId::new("file")]);
+    assert_eq!(names(&store).await, ["own"]);
+}
+
+/// Whoever writes the files may name any client there; it is then theirs, and its registration access token worth nothing.
+#[tokio::test]
+async fn a_file_that_names_a_registered_client_makes_it_its_own() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    register(&store, "clash").await;
+    let of_file = stored(&client("clash"));
+    let outcome = store
+        .reconcile_clients(&[of_file.clone()], NOW)
+        .await
+        .unwrap();
+    assert_eq!(outcome.changed, [ClientId::new("clash")]);
+    let id = ClientId::new("clash");
+    assert!(store.find_registration(&id).await.unwrap().is_none());
+    assert_eq!(store.find_client(&id).await.unwrap(), Some(of_file.clone()));
+    assert!(
+        !store
+            .replace_registered_client(&registered("clash"), NOW)
+            .await
+            .unwrap()
+    );
+    let again = store.reconcile_clients(&[of_file], NOW).await.unwrap();
+    assert_eq!(again, Reconciled::default());
+    store.reconcile_clients(&[], NOW).await.unwrap();
+    assert!(names(&store).await.is_empty());
+}
+
+/// A node of before these tables takes every client that is in no file for one to remove: it fails, and removes nothing.
+#[tokio::test]
+async fn an_older_node_cannot_remove_a_registered_client() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    register(&store, "own").await;
+    let removed = sqlx::query("DELETE FROM client WHERE id = 'own'")
+        .execute(&database.pool().await)
+        .await;
+    removed.unwrap_err();
+    assert_eq!(names(&store).await, ["own"]);
+}
+
+/// OpenID Connect Core section 12.2, by whichever way a registration changes.
+#[tokio::test]
+async fn another_kind_of_subject_ends_the_families() {
+    let world = World::new().await;
+    let store = &world.store;
+    register(store, "own").await;
+    let code = super::code(&ClientId::new("own"), &world.session);
+    let begun = world.begin(family(&code)).await;
+    let mut changed = registered("own");
+    changed.client.client_name = Some("Only the name".to_owned());
+    store
+        .replace_registered_client(&changed, NOW + 4)
+        .await
+        .unwrap();
+    let found = store.find_family(&begun.id).await.unwrap().unwrap();
+    assert_eq!(found.revoked_at, None);
+    changed.client.subject_type = SubjectType::Pairwise {
+        sector: "own.example.org".to_owned(),
+    };
+    store
+        .replace_registered_client(&changed, NOW + 5)
+        .await
+        .unwrap();
+    let found = store.find_family(&begun.id).await.unwrap().unwrap();
+    assert_eq!(found.revoked_at, Some(NOW + 5));
+}
+
+#[tokio::test]
+async fn a_removed_registration_takes_codes_families_and_consents_along() {
+    let world = World::new().await;
+    let store = &world.store;
+    register(store, "own").await;
+    let own = ClientId::new("own");
+    let begun = world
+        .begin(family(&super::code(&own, &world.session)))
+        .await;
+    let unspent = super::code(&own, &world.session);
+    store.insert_code("unspent", &unspent).await.unwrap();
+    assert!(store.remove_registered_client(&own, NOW + 5).await.unwrap());
+    let found = store.find_family(&begun.id).await.unwrap().unwrap();
+    assert_eq!(found.revoked_at, Some(NOW + 5));
+    let spent = store
+        .redeem_code("unspent", &family(&unspent), 10, NOW + 6)
+        .await;
+    assert_eq!(spent.unwrap(), portico::store::Redemption::Gone);
+    assert!(
+        !store
+            .is_registered_origin("https://own.example.org")
+            .await
+            .unwrap()
+    );
+}
+
+/// No more slip in at once than may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_registrations_fill_the_quota_and_no_more() {
+    let database = TestDatabase::fresh().await;
+    let nodes = [database.store().await, database.store().await];
+    let racers = (0..24).map(|number| {
+        let store = nodes[number % 2].clone();
+        async move {
+            let id = format!("client-{number}");
+            store
+                .register_client(&registered(&id), &registration(&id), 7)
+                .await
+                .unwrap()
+        }
+    });
+    let outcomes = race(racers).await;
+    assert_eq!(count(&outcomes, &Registered::Done), 7);
+    assert_eq!(count(&outcomes, &Registered::Full), 17);
+    assert_eq!(nodes[0].list_registrations().await.unwrap().len(), 7);
+    let first = nodes[0].list_registrations().await.unwrap()[0]
+        .client_id
+        .clone();
+    assert!(
+        nodes[1]
+            .remove_registered_client(&first, NOW)
+            .await
+            .unwrap()
+    );
+    let outcome = nodes[0]
+        .register_client(&registered("late"), &registration("late"), 7)
+        .await;
+    assert_eq!(outcome.unwrap(), Registered::Done);
+}
+
+/// A use is taken by one client alone, and by none that did not come in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_registrations_use_a_token_as_often_as_it_may() {
+    let database = TestDatabase::fresh().await;
+    let nodes = [database.store().await, database.store().await];
+    let store = &nodes[0];
+    store
+        .insert_initial_access_token(&token("t", 5), "hash")
+        .await
+        .unwrap();
+    let with_token = |id: &str| Registration {
+        initial_access_token: Some("t".to_owned()),
+        ..registration(id)
+    };
+    let outcome = store
+        .register_client(&registered("x"), &with_token("x"), 0)
+        .await;
+    assert_eq!(outcome.unwrap(), Registered::Full);
+    let racers = (0..20).map(|number| {
+        let store = nodes[number % 2].clone();
+        let id = format!("client-{number}");
+        let registration = with_token(&id);
+        async move {
+            store
+                .register_client(&registered(&id), &registration, MANY)
+                .await
+                .unwrap()
+        }
+    });
+    let outcomes = race(racers).await;
+    assert_eq!(count(&outcomes, &Registered::Done), 5);
+    assert_eq!(count(&outcomes, &Registered::TokenSpent), 15);
+    let left = store
+        .find_initial_access_token("hash")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(left.uses_left, 0);
+    assert_eq!(store.list_registrations().await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_or_was_revoked_lets_nobody_in() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    for id in ["expired", "revoked"] {
+        store
+            .insert_initial_access_token(&token(id, 5), id)
+            .await
+            .unwrap();
+    }
+    assert!(
+        store
+            .revoke_initial_access_token("revoked", NOW + 1)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .revoke_initial_access_token("revoked", NOW + 2)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .revoke_initial_access_token("unknown", NOW)
+            .await
+            .unwrap()
+    );
+    let listed = store.list_initial_access_tokens().await.unwrap();
+    assert_eq!(listed.len(), 2);
+    assert!(
+        listed
+            .iter()
+            .all(|each| each.is_good(NOW + 99) == (each.id == "expired"))
+    );
+    for (id, at) in [
+        ("expired", NOW + 100),
+        ("revoked", NOW + 1),
+        ("unknown", NOW),
+    ] {
+        let late = Registration {
+            initial_access_token: Some(id.to_owned()),
+            issued_at: at,
+            ..registration("x")
+        };
+        let outcome = store.register_client(&registered("x"), &late, MANY).await;
+        assert_eq!(outcome.unwrap(), Registered::TokenSpent, "{id}");
+    }
+    assert!(names(&store).await.is_empty());
+}
+
+/// What was never used goes; one use is enough to stay.
+#[tokio::test]
+async fn unused_clients_are_swept() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    for id in ["used", "unused", "other"] {
+        register(&store, id).await;
+    }
+    let for_ever = Registration {
+        expires_at: None,
+        ..registration("for-ever")
+    };
+    let outcome = store
+        .register_client(&registered("for-ever"), &for_ever, MANY)
+        .await;
+    assert_eq!(outcome.unwrap(), Registered::Done);
+    let used = ClientId::new("used");
+    store.note_client_used(&used, NOW + 10).await.unwrap();
+    store.note_client_used(&used, NOW + 20).await.unwrap();
+    let found = store.find_registration(&used).await.unwrap().unwrap();
+    assert_eq!((found.used_at, found.expires_at), (Some(NOW + 10), None));
+    let next_day = NOW + 10 + USED_EVERY;
+    assert_eq!(store.sweep(NOW + 999, 10).await.unwrap().unused_clients, 0);
+    assert_eq!(store.sweep(NOW + 1000, 10).await.unwrap().unused_clients, 2);
+    assert_eq!(names(&store).await, ["for-ever", "used"]);
+    store.note_client_used(&used, next_day).await.unwrap();
+    let found = store.find_registration(&used).await.unwrap().unwrap();
+    assert_eq!(found.used_at, Some(next_day));
+}
+
+/// A token that ended stays for a while, for an administrator to see.
+#[tokio::test]
+async fn ended_tokens_are_swept_later() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    store
+        .insert_initial_access_token(&token("t", 5), "hash")
+        .await
+        .unwrap();
+    let months = 90 * 24 * 60 * 60;
+    let swept = store.sweep(NOW + 99 + months, 10).await.unwrap();
+    assert_eq!(swept.initial_access_tokens, 0);
+    let swept = store.sweep(NOW + 100 + months, 10).await.unwrap();
+    assert_eq!(swept.initial_access_tokens, 1);
+}
