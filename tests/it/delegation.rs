@@ -34,7 +34,7 @@ audience = ["https://orders.example.org"]
 client_id = "both"
 client_secret = {{ env = "SERVICE_SECRET" }}
 grant_types = ["client_credentials", "{GRANT}"]
-scope = "openid offline_access orders:read stock:read"
+scope = "openid orders:read stock:read"
 upstreams = ["members"]
 subject_type = "pairwise"
 sector_identifier = "orders.example.org"
@@ -315,7 +315,7 @@ async fn an_exchanged_token_opens_no_upstream() {
     let server = TestServer::start_with(|setup| {
         chain(setup);
         setup.clients = setup.clients.replace(
-            "scope = \"openid offline_access orders:read stock:read\"",
+            "scope = \"openid orders:read stock:read\"",
             "scope = \"openid upstream:members\"\nupstream_tokens = [\"members\"]\n\
              redirect_uris = [\"https://both.example.org/callback\"]",
         );
