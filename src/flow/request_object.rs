@@ -67,9 +67,13 @@ impl Flow {
         jwt: &ForeignJwt,
     ) -> Result<(Claims, bool), OAuthError> {
         let registered = client.request_object_signing_alg;
-        if registered == Some(RequestObjectAlgorithm::Unsigned)
-            && !client.require_signed_request_object
-        {
+        // Who registered no algorithm may use any (Dynamic Registration section 2): an object that nobody signed is worth
+        // what the same parameters are without one.
+        let unsigned = match registered {
+            Some(only) => only == RequestObjectAlgorithm::Unsigned,
+            None => jwt.algorithm() == "none",
+        };
+        if unsigned && !client.require_signed_request_object {
             let claims = jwt.unsigned();
             return claims.map(|claims| (claims, false)).map_err(|problem| {
                 invalid(format!(

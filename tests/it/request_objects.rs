@@ -64,7 +64,7 @@ async fn open(server: &TestServer, parameters: &[(&str, &str)]) -> Page {
 /// The answer that went to the client's page: where, and with what.
 fn sent(page: &Page, client_id: &str) -> std::collections::BTreeMap<String, String> {
     let place = format!("https://{client_id}.example.org/callback");
-    assert!(page.url.as_str().starts_with(&place), "{page:?}");
+    assert!(page.header("location").starts_with(&place), "{page:?}");
     page.answer()
 }
 
@@ -276,6 +276,14 @@ async fn each_client_sends_what_it_registered_and_nothing_else() {
             vec![("request", signed("pinned"))],
             Some("invalid_request_object"),
         ),
+        (
+            "pinned",
+            vec![("request", none("pinned"))],
+            Some("invalid_request_object"),
+        ),
+        // Who said nothing may do either, as a plain request may.
+        ("byref", vec![("request", none("byref"))], None),
+        ("byref", vec![("request", signed("byref"))], None),
         (
             "spa",
             vec![("request", signed("spa"))],

@@ -110,6 +110,47 @@ async fn each_scope_opens_its_claims_and_no_others() {
     assert_eq!(userinfo["points"], 12);
 }
 
+/// Core sections 5.1 and 5.1.1: all twenty, each with its type, as the configuration has it and for the scope that opens it.
+#[tokio::test]
+async fn every_standard_claim_is_told_with_its_type() {
+    let mut server = started().await;
+    let (from, to) = (
+        "claims = { phone_number = \"+1 555 0100\", nickname = \"Al\", points = 12, office = \"east\" }",
+        "given_name = \"Alex\"\nfamily_name = \"Admin\"\nemail_verified = true\n\
+         claims = { middle_name = \"B\", nickname = \"Al\", profile = \"https://example.org/alex\", \
+         picture = \"https://example.org/alex.png\", website = \"https://alex.example.org\", gender = \"female\", \
+         birthdate = \"0000-02-29\", zoneinfo = \"America/Toronto\", locale = \"fr-CA\", updated_at = 1700000000, \
+         phone_number = \"+1 555 0100\", phone_number_verified = true, points = 12 }",
+    );
+    server.edit_config(from, to);
+    server.restart().await;
+    let profile = json!({
+        "name": "Alex Admin", "given_name": "Alex", "family_name": "Admin", "middle_name": "B", "nickname": "Al",
+        "preferred_username": "alex", "profile": "https://example.org/alex",
+        "picture": "https://example.org/alex.png", "website": "https://alex.example.org", "gender": "female",
+        "birthdate": "0000-02-29", "zoneinfo": "America/Toronto", "locale": "fr-CA", "updated_at": 1_700_000_000,
+    });
+    for (scope, expected) in [
+        ("openid profile", profile),
+        (
+            "openid email",
+            json!({ "email": "alex@example.org", "email_verified": true }),
+        ),
+        (
+            "openid phone",
+            json!({ "phone_number": "+1 555 0100", "phone_number_verified": true }),
+        ),
+        (
+            "openid address",
+            json!({ "address": { "street_address": "1 Main Street", "country": "Canada" } }),
+        ),
+    ] {
+        let mut userinfo = told(&server, scope).await;
+        userinfo.as_object_mut().unwrap().remove("sub").unwrap();
+        assert_eq!(userinfo, expected, "{scope}");
+    }
+}
+
 /// Core section 3.1.2.4: in the administrator's words, in the language of the page, or else in English.
 #[tokio::test]
 async fn the_consent_page_says_what_a_scope_of_ones_own_means() {

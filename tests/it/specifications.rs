@@ -280,7 +280,31 @@ fn every_specification_has_its_table() {
 
 /// A configuration that turns everything on that discovery may say.
 fn everything(setup: &mut Setup) {
-    setup.members.push_str("roles = true\n");
+    setup
+        .members
+        .push_str("roles = true\nacr = \"urn:example:password\"\n");
+    // Nobody logs in here: what could be told of these people is what counts.
+    setup.upstreams.push_str(
+        r#"
+[[upstreams]]
+id = "people"
+kind = "users"
+label = "People"
+
+[[upstreams.people]]
+id = "1"
+username = "alex"
+password_hash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+name = "Alex Admin"
+email = "alex@example.org"
+address = { street_address = "1 Main Street", country = "Canada" }
+claims = { middle_name = "B", nickname = "Al", profile = "https://example.org/alex", picture = "https://example.org/alex.png", website = "https://alex.example.org", gender = "female", birthdate = "0000-02-29", zoneinfo = "America/Toronto", locale = "fr-CA", updated_at = 1700000000, phone_number = "+1 555 0100", phone_number_verified = true, points = 12 }
+
+[[scopes]]
+name = "training"
+claims = ["points"]
+"#,
+    );
     setup.sections.push_str("[registration]\nmode = \"open\"\n");
     setup.clients.push_str(
         r#"
@@ -289,7 +313,7 @@ client_id = "hybrid"
 client_secret = { env = "WEB_SECRET" }
 redirect_uris = ["https://hybrid.example.org/callback"]
 response_types = ["code", "code id_token", "code token", "code id_token token", "id_token", "id_token token", "none"]
-scope = "openid profile email groups membership upstream:members"
+scope = "openid profile email address phone groups membership training upstream:members"
 upstream_tokens = ["members"]
 grant_types = ["authorization_code", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange"]
 "#,
