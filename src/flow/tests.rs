@@ -357,11 +357,13 @@ fn an_errand_wants_fresh_logins_and_gives_no_code() {
     };
     let link = |age: Option<i64>| Errand::Link {
         asked: true,
-        proven: age.map(|age| ProvenLogin {
-            login: login.clone(),
-            profile: Profile::default(),
-            at: NOW - age,
-            tokens: None,
+        proven: age.map(|age| {
+            Box::new(ProvenLogin {
+                login: login.clone(),
+                profile: Profile::default(),
+                at: NOW - age,
+                tokens: None,
+            })
         }),
     };
     let unlink = || Errand::Unlink {

@@ -63,7 +63,7 @@ pub enum Errand {
         /// Whether the login page asks for that login now, and not for one that the account has.
         asked: bool,
         /// Whom that login turned out to be.
-        proven: Option<ProvenLogin>,
+        proven: Option<Box<ProvenLogin>>,
     },
     /// A yes or no to a device (RFC 8628 section 3.3).
     Device {
