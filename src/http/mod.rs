@@ -64,9 +64,10 @@ pub fn router(state: HttpState) -> Router {
         .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
         .layer(cors::layer(&state));
     // What is off is not there.
-    let registration = match state.registration_is_on() {
-        true => register::router(),
-        false => Router::new(),
+    let registration = if state.registration_is_on() {
+        register::router()
+    } else {
+        Router::new()
     };
     let pages = Router::new()
         .merge(readable_by_scripts)
