@@ -51,7 +51,11 @@ const NOT_SUPPORTED_FLAGS: [&str; 1] = ["tls_client_certificate_bound_access_tok
 
 /// What a client says of itself, as far as it could be read. Unproven: the rules and the policy have not seen it.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "the names are the specifications'")]
+#[expect(
+    missing_docs,
+    clippy::struct_excessive_bools,
+    reason = "the names and types are the specifications'"
+)]
 pub struct ClientMetadata {
     pub application_type: Option<ApplicationType>,
     pub redirect_uris: Vec<String>,
