@@ -248,15 +248,7 @@ impl App {
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
-        let registrar = Registrar::new(RegistrarParts {
-            store: flow.store.clone(),
-            secrets: flow.secrets.clone(),
-            clock: flow.clock.clone(),
-            metrics: flow.metrics.clone(),
-            issuer: config.issuer.clone(),
-            policy: config.registration.clone(),
-            fetcher,
-        });
+        let registrar = registrar(&config, &flow, fetcher.clone());
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
@@ -425,6 +417,19 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
         extra_ca: config.outbound.extra_ca.clone(),
     };
     outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
+/// What registers clients, within the policy of the config.
+fn registrar(config: &Config, flow: &Flow, fetcher: Fetcher) -> Registrar {
+    Registrar::new(RegistrarParts {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        metrics: flow.metrics.clone(),
+        issuer: config.issuer.clone(),
+        policy: config.registration.clone(),
+        fetcher,
+    })
 }
 
 /// What fetches for clients.

@@ -8,7 +8,7 @@ use super::client_words;
 use super::place::{Place, Report};
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
-use crate::protocol::client_metadata::rules::{Keys, Rule, is_fetched};
+use crate::protocol::client_metadata::rules::{Keys, Objects};
 use crate::protocol::jwk::JwkSet;
 use crate::protocol::request_object::RequestObjectAlgorithm;
 
@@ -26,7 +26,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// The keys that were written, and everything that is wrong about them and about how the client signs.
-pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Option<JwkSet> {
+pub(super) fn check(wanted: &Wanted<'_>, at: &Place, report: &mut Report) -> Option<JwkSet> {
     let at_jwks = at.key("jwks");
     let places = [
         wanted.jwks.is_some(),
@@ -42,7 +42,14 @@ pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Opti
         }
         (None, None) => None,
     };
-    check_objects(&wanted, set.as_ref(), places.contains(&true), at, report);
+    let objects = Objects {
+        algorithm: wanted.object_algorithm,
+        required: wanted.require_object,
+        request_uris: wanted.request_uris,
+        has_keys: places.contains(&true),
+        jwks: set.as_ref(),
+    };
+    client_words::tell(objects.faults(), at, report);
     let keys = Keys {
         method: wanted.method,
         algorithm: wanted.algorithm,
@@ -51,7 +58,7 @@ pub(super) fn check(wanted: Wanted<'_>, at: &Place, report: &mut Report) -> Opti
         jwks_uri: wanted.jwks_uri,
     };
     client_words::tell(keys.faults(), at, report);
-    check_audience(&wanted, at, report);
+    check_audience(wanted, at, report);
     set
 }
 
@@ -87,60 +94,6 @@ fn check_audience(wanted: &Wanted<'_>, at: &Place, report: &mut Report) {
                 &place,
                 "is for apps that sign: remove it, or write token_endpoint_auth_method = \"private_key_jwt\"",
             );
-        }
-    }
-}
-
-/// RFC 9101, OpenID Connect Core section 6.
-fn check_objects(
-    wanted: &Wanted<'_>,
-    set: Option<&JwkSet>,
-    has_keys: bool,
-    at: &Place,
-    report: &mut Report,
-) {
-    let at_algorithm = at.key("request_object_signing_alg");
-    let unsigned = wanted.object_algorithm == Some(RequestObjectAlgorithm::Unsigned);
-    let by_key = wanted
-        .object_algorithm
-        .and_then(RequestObjectAlgorithm::of_key);
-    if let Some(algorithm) = by_key {
-        if !has_keys {
-            report.problem(
-                &at_algorithm,
-                "needs the app's public keys; write jwks, jwks_file or jwks_uri",
-            );
-        } else if set.is_some_and(|set| !set.fits(algorithm)) {
-            report.problem(
-                &at_algorithm,
-                "is an algorithm that none of the app's keys is for; leave it out for all that they are for",
-            );
-        }
-    }
-    if wanted.require_object && (unsigned || !has_keys) {
-        report.problem(
-            &at.key("require_signed_request_object"),
-            "needs keys to sign with; write jwks, jwks_file or jwks_uri, and no request_object_signing_alg = \"none\"",
-        );
-    }
-    let at_uris = at.key("request_uris");
-    if !wanted.request_uris.is_empty() && !unsigned && !has_keys {
-        report.problem(
-            &at_uris,
-            "leads to request objects, which are signed; write jwks, jwks_file or jwks_uri",
-        );
-    }
-    for (index, uri) in wanted.request_uris.iter().enumerate() {
-        let place = uri.split('#').next().unwrap_or_default();
-        // Core section 6.2.
-        if uri.len() > 512 {
-            report.problem(
-                &at_uris.index(index),
-                "must have 512 characters at the most",
-            );
-        } else if !is_fetched(place) {
-            let words = client_words::words(&Rule::NotFetched);
-            report.problem(&at_uris.index(index), words);
         }
     }
 }

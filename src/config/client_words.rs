@@ -55,6 +55,13 @@ pub(super) fn words(rule: &Rule) -> String {
         Rule::AlgorithmWithoutKey => {
             "is an algorithm that none of the app's keys is for; leave it out for all that they are for"
         }
+        Rule::NeedsKeys => "needs the app's public keys; write jwks, jwks_file or jwks_uri",
+        Rule::NothingToSignWith => {
+            "needs keys to sign with; write jwks, jwks_file or jwks_uri, and no request_object_signing_alg = \"none\""
+        }
+        Rule::UnsignedObjects => {
+            "leads to request objects, which are signed; write jwks, jwks_file or jwks_uri"
+        }
         Rule::AlgorithmOfSecret => {
             "HS256 needs a secret; write RS256, PS256, ES256 or EdDSA, or token_endpoint_auth_method = \"client_secret_jwt\""
         }

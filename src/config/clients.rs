@@ -121,7 +121,7 @@ impl ClientConfig {
             report,
         );
         let jwks = client_keys::check(
-            client_keys::Wanted {
+            &client_keys::Wanted {
                 method: raw.token_endpoint_auth_method,
                 algorithm: raw.token_endpoint_auth_signing_alg,
                 allow_token_endpoint_audience: raw.allow_token_endpoint_audience,

@@ -172,15 +172,13 @@ fn check_unused(written: Option<&str>, at: &Place, report: &mut Report) -> Optio
     match written {
         None => Some(DEFAULT),
         Some("never") => None,
-        Some(text) => match Span::parse(text) {
-            Some(span) => Some(span.seconds((60 * 60, 3650 * DAY), DEFAULT, at, report)),
-            None => {
-                report.problem(
-                    at,
-                    "must be a duration with its unit, such as \"30d\", or \"never\"",
-                );
-                None
+        Some(text) => {
+            let span = Span::parse(text);
+            if span.is_none() {
+                let text = "must be a duration with its unit, such as \"30d\", or \"never\"";
+                report.problem(at, text);
             }
-        },
+            span.map(|span| span.seconds((60 * 60, 3650 * DAY), DEFAULT, at, report))
+        }
     }
 }

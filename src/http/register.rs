@@ -112,13 +112,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
             )));
         }
     };
-    let after_scheme = |text: &'_ str| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("Bearer").then(|| token.len())
-    };
     let text = header.to_str().map_err(|_| Refusal::NoToken)?;
-    let length = after_scheme(text).ok_or(Refusal::NoToken)?;
-    Ok(text.get(text.len() - length..))
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => Ok(Some(token)),
+        _ => Err(Refusal::NoToken),
+    }
 }
 
 impl IntoResponse for Refusal {

@@ -9,10 +9,13 @@ use crate::clock::UnixTime;
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::client_metadata::ClientMetadata;
-use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Keys, Rule};
+use crate::protocol::client_metadata::rules::{
+    self, ApplicationType, Fault, Grants, Keys, Objects, Rule,
+};
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
+use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
@@ -114,6 +117,14 @@ impl RegistrationPolicy {
             jwks_uri: metadata.jwks_uri.as_deref(),
         };
         faults.extend(keys.faults());
+        let objects = Objects {
+            algorithm: metadata.request_object_signing_alg,
+            required: metadata.require_signed_request_object,
+            request_uris: &metadata.request_uris,
+            has_keys: keys.places > 0,
+            jwks: keys.jwks,
+        };
+        faults.extend(objects.faults());
         let response_types = looked_at.answers();
         self.refuse_grants(&grant_types, method, faults);
         let redirect_uris = self.redirect_uris(&metadata, &response_types, faults);
@@ -157,6 +168,9 @@ impl RegistrationPolicy {
             token_endpoint_auth_signing_alg: metadata.token_endpoint_auth_signing_alg,
             jwks: metadata.jwks,
             jwks_uri: metadata.jwks_uri,
+            request_object_signing_alg: metadata.request_object_signing_alg,
+            require_signed_request_object: metadata.require_signed_request_object,
+            request_uris: metadata.request_uris,
             dpop_bound_access_tokens: metadata.dpop_bound_access_tokens,
             require_pushed_authorization_requests: metadata.require_pushed_authorization_requests,
             subject_type,
@@ -249,9 +263,11 @@ impl RegistrationPolicy {
         faults: &mut Vec<Fault>,
     ) -> Scope {
         let Some(text) = written else {
-            return match grants.contains(&GrantType::RefreshToken) {
-                true => self.scope.clone(),
-                false => self.scope.clone().without(scope::OFFLINE_ACCESS),
+            let scope = self.scope.clone();
+            return if grants.contains(&GrantType::RefreshToken) {
+                scope
+            } else {
+                scope.without(scope::OFFLINE_ACCESS)
             };
         };
         let before = faults.len();
@@ -352,6 +368,10 @@ fn subject_type(
 }
 
 /// What is registered, as RFC 7591 section 3.2.1 has it told: all of it, what the server chose included.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line a piece of metadata, in the order of the specification"
+)]
 pub fn metadata_of(client: &Client) -> Map<String, Value> {
     let about = &client.about;
     let words = |words: Vec<&str>| json!(words);
@@ -395,7 +415,15 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     tell("token_endpoint_auth_signing_alg", json!(algorithm));
     tell("jwks", json!(client.jwks));
     tell("jwks_uri", json!(client.jwks_uri));
+    let algorithm = client.request_object_signing_alg;
+    let algorithm = algorithm.map(RequestObjectAlgorithm::as_str);
+    tell("request_object_signing_alg", json!(algorithm));
+    tell("request_uris", json!(client.request_uris));
     for (name, flag) in [
+        (
+            "require_signed_request_object",
+            client.require_signed_request_object,
+        ),
         ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
         (
             "require_pushed_authorization_requests",

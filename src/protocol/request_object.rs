@@ -32,6 +32,26 @@ impl RequestObjectAlgorithm {
     /// The names by which the algorithms may stand in a header, for discovery; one has two (RFC 9864 section 2.2).
     pub const NAMES: [&str; 6] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "none"];
 
+    /// Every algorithm.
+    pub const ALL: [Self; 5] = [
+        Self::RS256,
+        Self::PS256,
+        Self::ES256,
+        Self::EdDSA,
+        Self::Unsigned,
+    ];
+
+    /// The name by which it is registered.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsigned => "none",
+            Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
+            Self::ES256 => "ES256",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
     /// The algorithm of a key pair, if it is one.
     pub const fn of_key(self) -> Option<SigningAlgorithm> {
         match self {

@@ -40,7 +40,7 @@ pub(in crate::cli) enum Command {
 }
 
 /// Ten years: longer than anybody remembers what it was for.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(3650 * 24);
 
 pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
     let now = Clock::system().now();
@@ -53,7 +53,7 @@ pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
         } => {
             let config = file.load()?;
             ensure!(
-                lifetime >= Duration::from_secs(60) && lifetime <= LONGEST,
+                lifetime >= Duration::from_mins(1) && lifetime <= LONGEST,
                 "the lifetime must be between 1m and 3650d"
             );
             ensure!(

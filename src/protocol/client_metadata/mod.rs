@@ -12,6 +12,7 @@ use super::client_assertion::AssertionAlgorithm;
 use super::client_auth::ClientAuthMethod;
 use super::jwk::JwkSet;
 use super::jws::SigningAlgorithm;
+use super::request_object::RequestObjectAlgorithm;
 use super::response::ResponseType;
 use super::token::GrantType;
 use rules::{ApplicationType, Fault, Rule};
@@ -34,7 +35,7 @@ pub const LOCALIZED: [&str; 5] = [
 
 /// What is wished for that would change how a client is to be treated, and is not done here. A client that relies on it
 /// must not be told yes.
-const NOT_SUPPORTED: [&str; 10] = [
+const NOT_SUPPORTED: [&str; 9] = [
     "id_token_encrypted_response_alg",
     "id_token_encrypted_response_enc",
     "userinfo_encrypted_response_alg",
@@ -44,17 +45,17 @@ const NOT_SUPPORTED: [&str; 10] = [
     "authorization_encrypted_response_alg",
     "introspection_encrypted_response_alg",
     "userinfo_signed_response_alg",
-    "request_object_signing_alg",
 ];
 /// The same of flags, where they are true.
-const NOT_SUPPORTED_FLAGS: [&str; 2] = [
-    "tls_client_certificate_bound_access_tokens",
-    "require_signed_request_object",
-];
+const NOT_SUPPORTED_FLAGS: [&str; 1] = ["tls_client_certificate_bound_access_tokens"];
 
 /// What a client says of itself, as far as it could be read. Unproven: the rules and the policy have not seen it.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "the names are the specifications'")]
+#[expect(
+    missing_docs,
+    clippy::struct_excessive_bools,
+    reason = "the names and types are the specifications'"
+)]
 pub struct ClientMetadata {
     pub application_type: Option<ApplicationType>,
     pub redirect_uris: Vec<String>,
@@ -82,6 +83,9 @@ pub struct ClientMetadata {
     /// Whether any were written out.
     pub has_jwks: bool,
     pub jwks_uri: Option<String>,
+    pub request_object_signing_alg: Option<RequestObjectAlgorithm>,
+    pub require_signed_request_object: bool,
+    pub request_uris: Vec<String>,
     pub dpop_bound_access_tokens: bool,
     pub require_pushed_authorization_requests: bool,
 }
@@ -139,6 +143,13 @@ impl ClientMetadata {
             jwks: reader.jwks(),
             has_jwks: reader.value("jwks").is_some(),
             jwks_uri: reader.text("jwks_uri"),
+            request_object_signing_alg: reader.one_of(
+                "request_object_signing_alg",
+                RequestObjectAlgorithm::ALL,
+                RequestObjectAlgorithm::as_str,
+            ),
+            require_signed_request_object: reader.flag("require_signed_request_object"),
+            request_uris: reader.list("request_uris").unwrap_or_default(),
             dpop_bound_access_tokens: reader.flag("dpop_bound_access_tokens"),
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),

@@ -12,6 +12,7 @@ use crate::protocol::error::ErrorCode;
 use crate::protocol::issuer::is_loopback;
 use crate::protocol::jwk::{JwkSet, JwkSetProblem};
 use crate::protocol::redirect_uri::{RedirectUri, RedirectUriError};
+use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
@@ -109,6 +110,19 @@ pub enum Rule {
     /// An algorithm without a key.
     #[error("is an algorithm that none of the client's keys is for")]
     AlgorithmWithoutKey,
+    /// Signed request objects, and no keys to verify them with.
+    #[error("needs the client's public keys, as jwks or jwks_uri")]
+    NeedsKeys,
+    /// The same, where they are wanted always.
+    #[error(
+        "needs keys to sign with, as jwks or jwks_uri, and another request_object_signing_alg than none"
+    )]
+    NothingToSignWith,
+    /// The same, where they are fetched.
+    #[error(
+        "leads to request objects, which are signed: the client's public keys are needed, as jwks or jwks_uri"
+    )]
+    UnsignedObjects,
     /// An algorithm of secrets for a client with keys.
     #[error("HS256 needs a secret: use RS256, PS256, ES256 or EdDSA")]
     AlgorithmOfSecret,
@@ -399,6 +413,56 @@ impl Keys<'_> {
         };
         if let Some(rule) = rule {
             fault("token_endpoint_auth_signing_alg", rule);
+        }
+        faults
+    }
+}
+
+/// What a client says of its request objects (RFC 9101, OpenID Connect Core section 6).
+pub struct Objects<'a> {
+    /// What they are signed with.
+    pub algorithm: Option<RequestObjectAlgorithm>,
+    /// Whether no request is taken without one.
+    pub required: bool,
+    /// Where some of them are.
+    pub request_uris: &'a [String],
+    /// Whether the client has keys, wherever they are.
+    pub has_keys: bool,
+    /// Those that were written out, if they could be read.
+    pub jwks: Option<&'a JwkSet>,
+}
+
+impl Objects<'_> {
+    /// What is wrong.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut fault = |field: &str, rule| faults.push(Fault::new(field, rule));
+        let unsigned = self.algorithm == Some(RequestObjectAlgorithm::Unsigned);
+        let by_key = self.algorithm.and_then(RequestObjectAlgorithm::of_key);
+        if let Some(algorithm) = by_key {
+            if !self.has_keys {
+                fault("request_object_signing_alg", Rule::NeedsKeys);
+            } else if self.jwks.is_some_and(|set| !set.fits(algorithm)) {
+                fault("request_object_signing_alg", Rule::AlgorithmWithoutKey);
+            }
+        }
+        if self.required && (unsigned || !self.has_keys) {
+            fault("require_signed_request_object", Rule::NothingToSignWith);
+        }
+        if !self.request_uris.is_empty() && !unsigned && !self.has_keys {
+            fault("request_uris", Rule::UnsignedObjects);
+        }
+        for (index, uri) in self.request_uris.iter().enumerate() {
+            // A fragment is the hash of what stands there (Core section 6.2).
+            let place = uri.split('#').next().unwrap_or_default();
+            let rule = if uri.len() > 512 {
+                Rule::TooMany("512 characters")
+            } else if is_fetched(place) {
+                continue;
+            } else {
+                Rule::NotFetched
+            };
+            faults.push(Fault::at("request_uris", index, rule));
         }
         faults
     }

@@ -95,6 +95,71 @@ async fn a_registered_client_signs_with_its_keys() {
     }
 }
 
+/// OpenID Connect Dynamic Registration section 2: what a client says of its request objects, and what goes with it.
+#[tokio::test]
+async fn a_registered_client_has_request_objects() {
+    let server = server().await;
+    let key = ClientKey::new("ES256", "mine");
+    let good = json!({
+        "jwks": jwks(&[&key]), "request_object_signing_alg": "ES256", "require_signed_request_object": true,
+        "request_uris": ["https://new.example.org/objects#hash"],
+    });
+    let mut sent = minimal();
+    sent.as_object_mut()
+        .unwrap()
+        .extend(good.as_object().unwrap().clone());
+    let client = register(&server, sent).await;
+    for name in [
+        "request_object_signing_alg",
+        "require_signed_request_object",
+        "request_uris",
+    ] {
+        assert_eq!(client.body[name], good[name], "{name}");
+    }
+    let id = portico::protocol::ids::ClientId::new(client.text("client_id"));
+    let kept = server.store.find_client(&id).await.unwrap().unwrap().client;
+    assert!(kept.require_signed_request_object && kept.request_uris.len() == 1);
+    let unsigned = json!({"request_object_signing_alg": "none", "request_uris": ["https://new.example.org/objects"]});
+    let mut sent = minimal();
+    sent.as_object_mut()
+        .unwrap()
+        .extend(unsigned.as_object().unwrap().clone());
+    register(&server, sent).await;
+    for (more, told) in [
+        (
+            json!({"request_object_signing_alg": "ES256"}),
+            "request_object_signing_alg needs",
+        ),
+        (
+            json!({"request_object_signing_alg": "RS256", "jwks": jwks(&[&key])}),
+            "none of the client's keys",
+        ),
+        (
+            json!({"require_signed_request_object": true}),
+            "require_signed_request_object needs",
+        ),
+        (
+            json!({"request_uris": ["https://new.example.org/objects"]}),
+            "request_uris leads",
+        ),
+        (
+            json!({"request_uris": ["http://new.example.org/o"], "jwks": jwks(&[&key])}),
+            "request_uris[0] must be an https",
+        ),
+    ] {
+        let mut sent = minimal();
+        sent.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let refused = answer(post(&server, &sent)).await;
+        refused.assert_error(400, "invalid_client_metadata");
+        assert!(
+            refused.text("error_description").contains(told),
+            "{refused:?}"
+        );
+    }
+}
+
 /// A secret that signs is kept sealed, and told once like every other; another kind of method has another secret.
 #[tokio::test]
 async fn a_registered_client_signs_with_its_secret() {
