@@ -176,7 +176,7 @@ impl Endpoint {
             Err(error) => {
                 let return_to = client.return_to(&asked, &self.issuer);
                 let return_to = return_to.map_err(AuthorizeError::Page)?;
-                return Err(AuthorizeError::Return(return_to, error));
+                return Err(AuthorizeError::Return(Box::new(return_to), error));
             }
         };
         let pending = self.hold(&params, &client)?;

@@ -64,7 +64,7 @@ async fn open(server: &TestServer, parameters: &[(&str, &str)]) -> Page {
 /// The answer that went to the client's page: where, and with what.
 fn sent(page: &Page, client_id: &str) -> std::collections::BTreeMap<String, String> {
     let place = format!("https://{client_id}.example.org/callback");
-    assert!(page.url.as_str().starts_with(&place), "{page:?}");
+    assert!(page.header("location").starts_with(&place), "{page:?}");
     page.answer()
 }
 
