@@ -169,7 +169,7 @@ impl App {
             ring: ring.clone(),
             clock: clock.clone(),
         };
-        let mint = mint(&config, ring, &secrets, &clock);
+        let mint = mint(&config, &store, ring, &secrets, &clock);
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
         let session_lifetime = config.lifetimes.session();
@@ -253,8 +253,9 @@ impl App {
 }
 
 /// What makes the tokens of this config.
-fn mint(config: &Config, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Mint {
+fn mint(config: &Config, store: &Store, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Mint {
     Mint::new(MintParts {
+        store: store.clone(),
         issuer: config.issuer.clone(),
         ring,
         secrets: secrets.clone(),
@@ -263,7 +264,8 @@ fn mint(config: &Config, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Min
             access_token: config.lifetimes.access_token,
             id_token: config.lifetimes.id_token,
         },
-        access_token_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
+        session_lifetime: config.lifetimes.session(),
+        default_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
     })
 }
 

@@ -24,7 +24,7 @@ use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
-use crate::protocol::token::GrantType;
+use crate::protocol::token::{AccessTokenFormat, GrantType};
 
 /// A client that the files own.
 #[derive(Clone, Debug)]
@@ -51,6 +51,9 @@ pub(super) struct Raw {
     scope: Option<String>,
     default_max_age: Option<i64>,
     id_token_signed_response_alg: Option<SigningAlgorithm>,
+    introspection_signed_response_alg: Option<SigningAlgorithm>,
+    access_token_format: AccessTokenFormat,
+    access_token_signed_response_alg: Option<SigningAlgorithm>,
     audience: Vec<String>,
     upstreams: Option<Vec<String>>,
     upstream_apis: Vec<String>,
@@ -154,6 +157,19 @@ impl ClientConfig {
                 raw.id_token_signed_response_alg,
                 known,
                 &at.key("id_token_signed_response_alg"),
+                report,
+            ),
+            introspection_signed_response_alg: check_named_algorithm(
+                raw.introspection_signed_response_alg,
+                known,
+                &at.key("introspection_signed_response_alg"),
+                report,
+            ),
+            access_token_format: raw.access_token_format,
+            access_token_signed_response_alg: check_named_algorithm(
+                raw.access_token_signed_response_alg,
+                known,
+                &at.key("access_token_signed_response_alg"),
                 report,
             ),
             audience: raw.audience,
@@ -322,9 +338,20 @@ fn check_algorithm(
     report: &mut Report,
 ) -> SigningAlgorithm {
     let default = known.algorithms.first().copied().unwrap_or_default();
-    let algorithm = written.unwrap_or(default);
-    if written.is_some() && !known.algorithms.contains(&algorithm) {
+    check_named_algorithm(written, known, at, report).unwrap_or(default)
+}
+
+/// An algorithm that somebody names has to have a key.
+pub(super) fn check_named_algorithm(
+    written: Option<SigningAlgorithm>,
+    known: &Known<'_>,
+    at: &Place,
+    report: &mut Report,
+) -> Option<SigningAlgorithm> {
+    let algorithm = written?;
+    if !known.algorithms.contains(&algorithm) {
         let name = algorithm.as_str();
+        let default = known.algorithms.first().copied().unwrap_or_default();
         report.problem(
             at,
             format!(
@@ -333,7 +360,7 @@ fn check_algorithm(
             ),
         );
     }
-    algorithm
+    Some(algorithm)
 }
 
 /// OpenID Connect Core section 8.1. The files are the administrator's, so a sector that they name is believed.

@@ -8,7 +8,6 @@ pub mod errand;
 pub mod issue;
 pub mod login;
 pub mod logout;
-pub mod standing;
 
 use crate::clock::{Clock, UnixTime};
 use crate::keys::Secrets;

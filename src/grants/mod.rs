@@ -3,7 +3,10 @@
 pub mod authorization_code;
 pub mod client_authentication;
 pub mod client_credentials;
+pub mod introspection;
+pub mod presented_token;
 pub mod refresh_token;
+pub mod revocation;
 pub mod token_exchange;
 
 use crate::clock::Clock;
@@ -25,6 +28,8 @@ use crate::telemetry::Metrics;
 use crate::tokens::Mint;
 use crate::upstream::Upstreams;
 use crate::vault::Vault;
+
+pub use presented_token::PresentedToken;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;

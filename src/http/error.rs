@@ -286,7 +286,9 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
     }
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
-        path::TOKEN | path::USERINFO => TokenError(refusal).into_response(),
+        path::TOKEN | path::USERINFO | path::REVOKE | path::INTROSPECT => {
+            TokenError(refusal).into_response()
+        }
         _ => PageError::request(refusal).into_response(),
     };
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

@@ -12,18 +12,12 @@ use axum::{Json, Router};
 use serde_json::json;
 use url::form_urlencoded;
 
-use crate::flow::Flow;
 use crate::gateway::path::segments;
 use crate::gateway::{Caller, Gateway, GatewayError, holds};
-use crate::model::account::Account;
 use crate::model::api_rule::METHODS;
-use crate::model::client::Client;
-use crate::model::family::TokenFamily;
-use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::token::GrantType;
-use crate::store::Store;
 use crate::tokens::Mint;
+use crate::tokens::standing::Standing;
 use crate::upstream::{ApiAnswer, ApiCall, LoginError};
 
 use super::NO_STORE;
@@ -68,18 +62,14 @@ pub(super) fn router() -> Router<HttpState> {
 /// What a call works with.
 #[derive(Clone)]
 struct Endpoint {
-    flow: Flow,
     mint: Mint,
-    store: Store,
     gateway: Gateway,
 }
 
 impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
-            flow: Flow::from_ref(state),
             mint: Mint::from_ref(state),
-            store: Store::from_ref(state),
             gateway: Gateway::from_ref(state),
         }
     }
@@ -99,9 +89,11 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
     let claims = endpoint
         .mint
         .read_access_token(&token)
-        .map_err(invalid_token)?;
-    let client = endpoint.client(&claims).await?;
-    let person = endpoint.person(&client, &claims).await?;
+        .await?
+        .ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
+    let standing = endpoint.mint.standing(&claims).await?;
+    let Standing { client, person } = standing
+        .ok_or_else(|| invalid_token("its client, family, session or account has ended"))?;
     let scope = claims.scope.clone().unwrap_or_default();
     let scope = scope.narrowed_to(&client.scope);
     // What stands after `/api/`, as it was sent: whoever decodes first and splits then lets `%2F` make segments (T50).
@@ -153,33 +145,6 @@ fn refuse_own_token(call: &ApiCall, token: &str) -> Result<(), OAuthError> {
         ));
     }
     Ok(())
-}
-
-impl Endpoint {
-    /// The client that the token was given to, as registered now.
-    async fn client(&self, claims: &AccessTokenClaims) -> Result<Client, CallError> {
-        let stored = self.store.find_client(&claims.client_id).await;
-        let stored = stored.map_err(OAuthError::from)?;
-        let stored = stored.ok_or_else(|| invalid_token("the client is no longer registered"))?;
-        Ok(stored.client)
-    }
-
-    /// The person behind the token, if it was given for one.
-    async fn person(
-        &self,
-        client: &Client,
-        claims: &AccessTokenClaims,
-    ) -> Result<Option<(Account, TokenFamily)>, CallError> {
-        if claims.family.is_none() {
-            let grant = client.require_grant(GrantType::ClientCredentials);
-            grant.map_err(invalid_token)?;
-            return Ok(None);
-        }
-        let person = self.flow.person_behind(claims).await?;
-        let person =
-            person.ok_or_else(|| invalid_token("its family, session or account has ended"))?;
-        Ok(Some(person))
-    }
 }
 
 fn passed(headers: &HeaderMap, names: &[&str]) -> Vec<(String, String)> {

@@ -17,6 +17,7 @@ pub mod flow_cookie;
 pub mod form;
 pub mod gateway;
 pub mod health;
+pub mod introspection;
 pub mod jwks;
 pub mod landing;
 pub mod login;
@@ -25,6 +26,7 @@ pub mod page;
 pub mod question;
 pub mod resume;
 pub mod return_to;
+pub mod revocation;
 pub mod sender;
 pub mod sign_off;
 pub mod state;
@@ -50,11 +52,13 @@ pub fn router(state: HttpState) -> Router {
         .merge(jwks::router())
         .merge(token::router())
         .merge(userinfo::router())
+        .merge(revocation::router())
         // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(cors::layer(&state));
     let pages = Router::new()
         .merge(readable_by_scripts)
+        .merge(introspection::router())
         .merge(authorize::router())
         .merge(resume::router())
         .merge(login::router())

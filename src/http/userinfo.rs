@@ -12,12 +12,12 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::flow::Flow;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
 use crate::protocol::scope;
 use crate::tokens::Mint;
+use crate::tokens::standing::Standing;
 
 use super::error::BearerError;
 use super::state::HttpState;
@@ -36,14 +36,12 @@ struct Userinfo {
 
 #[derive(Clone)]
 struct Endpoint {
-    flow: Flow,
     mint: Mint,
 }
 
 impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
-            flow: Flow::from_ref(state),
             mint: Mint::from_ref(state),
         }
     }
@@ -61,7 +59,8 @@ async fn userinfo(
     let claims = endpoint
         .mint
         .read_access_token(&token)
-        .map_err(invalid_token)?;
+        .await?
+        .ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
     let granted = claims.scope.clone().unwrap_or_default();
     if !granted.contains(scope::OPENID) {
         return Err(BearerError::from(OAuthError::new(
@@ -69,19 +68,16 @@ async fn userinfo(
             "the access token was given without the scope openid",
         )));
     }
-    let (account, family) = endpoint
-        .flow
-        .person_behind(&claims)
-        .await?
-        .ok_or_else(|| invalid_token("its family, session or account has ended"))?;
-    let client = endpoint
-        .flow
-        .store
-        .find_client(&family.client_id)
-        .await
-        .map_err(OAuthError::from)?
-        .ok_or_else(|| invalid_token("its client is no longer registered"))?
-        .client;
+    let standing = endpoint.mint.standing(&claims).await?;
+    let Some(Standing {
+        client,
+        person: Some((account, family)),
+    }) = standing
+    else {
+        return Err(invalid_token(
+            "its client, family, session or account has ended, or it has no person",
+        ));
+    };
     let subject = Subject::new(claims.sub);
     let answer = Userinfo {
         claims: client.claims_within(&granted, &subject, &account, &family.authentication),

@@ -29,8 +29,8 @@ struct Snapshot {
 struct RingKey {
     record: SigningKeyRecord,
     signer: Signer,
-    id_token_header: String,
-    access_token_header: String,
+    /// In the order of [`TokenKind::ALL`].
+    headers: Vec<String>,
 }
 
 /// A token that is not ours, or not of the kind asked for. One error for every reason: it goes to the client.
@@ -49,18 +49,18 @@ impl RingKey {
             .ok_or_else(sealed)?;
         let signer = Signer::parse(record.kid.clone(), record.algorithm, &pkcs8)?;
         Ok(Self {
-            id_token_header: signer.encoded_header(TokenKind::IdToken)?,
-            access_token_header: signer.encoded_header(TokenKind::AccessToken)?,
+            headers: TokenKind::ALL
+                .into_iter()
+                .map(|kind| signer.encoded_header(kind))
+                .collect::<Result<_, _>>()?,
             signer,
             record,
         })
     }
 
-    fn header(&self, kind: TokenKind) -> &str {
-        match kind {
-            TokenKind::IdToken => &self.id_token_header,
-            TokenKind::AccessToken => &self.access_token_header,
-        }
+    /// `None`, which is no token's header, cannot happen: there is one for each kind.
+    fn header(&self, kind: TokenKind) -> Option<&str> {
+        self.headers.get(kind as usize).map(String::as_str)
     }
 }
 
@@ -127,7 +127,8 @@ impl KeyRing {
             .max_by_key(|key| (key.record.active_at, key.record.kid.clone()))
             .ok_or(KeyError::NoActiveKey(algorithm.as_str()))?;
         let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
-        let mut token = format!("{}.{claims}", key.header(kind));
+        let header = key.header(kind).ok_or(KeyError::Crypto("find a header"))?;
+        let mut token = format!("{header}.{claims}");
         let signature = key.signer.sign(token.as_bytes())?;
         token.push('.');
         token.push_str(&URL_SAFE_NO_PAD.encode(signature));
@@ -154,7 +155,7 @@ impl KeyRing {
         let key = snapshot
             .keys
             .iter()
-            .find(|key| key.header(kind) == header)
+            .find(|key| key.header(kind) == Some(header))
             .ok_or(TokenRefused)?;
         match key.record.state(now) {
             KeyState::Active | KeyState::Retired => {}

@@ -40,10 +40,12 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// The hash under which an opaque access token is stored.
+    AccessToken,
 }
 
 impl Purpose {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -57,6 +59,7 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::AccessToken,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -75,6 +78,7 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::AccessToken => "access-token",
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::response::{ResponseMode, ResponseType};
 use crate::protocol::scope::{self, Scope};
-use crate::protocol::token::GrantType;
+use crate::protocol::token::{AccessTokenFormat, GrantType};
 
 use super::account::Account;
 use super::client_claims::{self, About, ClientClaims};
@@ -62,6 +62,15 @@ pub struct Client {
     pub default_max_age: Option<i64>,
     /// The algorithm of its ID tokens.
     pub id_token_signed_response_alg: SigningAlgorithm,
+    /// The algorithm of what introspection tells it as a JWT (RFC 9701 section 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_signed_response_alg: Option<SigningAlgorithm>,
+    /// What its access tokens look like. Ours.
+    #[serde(default)]
+    pub access_token_format: AccessTokenFormat,
+    /// The algorithm of its access tokens where they are JWTs. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_signed_response_alg: Option<SigningAlgorithm>,
     /// The APIs its access tokens are for; the issuer alone when empty. Ours.
     pub audience: Vec<String>,
     /// The upstreams whose people may use it; all when `None`. Ours.
@@ -216,6 +225,9 @@ impl Client {
             scope: Scope::default(),
             default_max_age: None,
             id_token_signed_response_alg: SigningAlgorithm::default(),
+            introspection_signed_response_alg: None,
+            access_token_format: AccessTokenFormat::default(),
+            access_token_signed_response_alg: None,
             audience: Vec::new(),
             upstreams: None,
             consent: ConsentPolicy::default(),

@@ -25,6 +25,10 @@ pub mod path {
     pub const TOKEN: &str = "/token";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
+    /// Where tokens are given back (RFC 7009).
+    pub const REVOKE: &str = "/revoke";
+    /// Where tokens are looked at (RFC 7662).
+    pub const INTROSPECT: &str = "/introspect";
     /// The public keys.
     pub const JWKS: &str = "/jwks";
     /// RP-initiated logout.
@@ -51,6 +55,8 @@ pub struct Metadata {
     pub authorization_endpoint: String,
     pub token_endpoint: String,
     pub userinfo_endpoint: String,
+    pub revocation_endpoint: String,
+    pub introspection_endpoint: String,
     pub jwks_uri: String,
     pub end_session_endpoint: String,
     pub scopes_supported: Vec<String>,
@@ -60,6 +66,9 @@ pub struct Metadata {
     pub subject_types_supported: [&'static str; 2],
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub introspection_signing_alg_values_supported: Vec<&'static str>,
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
@@ -97,6 +106,11 @@ impl Metadata {
         } = supported;
         let returns_id_token = |each: &ResponseType| each.returns_id_token();
         let c_hash = response_types.iter().any(returns_id_token);
+        let algorithms: Vec<&str> = algorithms
+            .into_iter()
+            .map(SigningAlgorithm::as_str)
+            .collect();
+        let auth_methods = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).to_vec();
         let protocol_claims = [
             "sub",
             "iss",
@@ -125,6 +139,8 @@ impl Metadata {
             authorization_endpoint: issuer.at(path::AUTHORIZE),
             token_endpoint: issuer.at(path::TOKEN),
             userinfo_endpoint: issuer.at(path::USERINFO),
+            revocation_endpoint: issuer.at(path::REVOKE),
+            introspection_endpoint: issuer.at(path::INTROSPECT),
             jwks_uri: issuer.at(path::JWKS),
             end_session_endpoint: issuer.at(path::END_SESSION),
             scopes_supported: scopes,
@@ -135,13 +151,15 @@ impl Metadata {
             response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).to_vec(),
             grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
             subject_types_supported: ["public", "pairwise"],
-            id_token_signing_alg_values_supported: algorithms
+            id_token_signing_alg_values_supported: algorithms.clone(),
+            introspection_signing_alg_values_supported: algorithms,
+            revocation_endpoint_auth_methods_supported: auth_methods.clone(),
+            introspection_endpoint_auth_methods_supported: auth_methods
                 .iter()
-                .map(|algorithm| algorithm.as_str())
+                .copied()
+                .filter(|method| *method != ClientAuthMethod::None.as_str())
                 .collect(),
-            token_endpoint_auth_methods_supported: ClientAuthMethod::ALL
-                .map(ClientAuthMethod::as_str)
-                .to_vec(),
+            token_endpoint_auth_methods_supported: auth_methods,
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],

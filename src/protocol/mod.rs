@@ -7,6 +7,7 @@ pub mod client_auth;
 pub mod discovery;
 pub mod error;
 pub mod ids;
+pub mod introspection;
 pub mod issuer;
 pub mod jws;
 pub mod key_bytes;

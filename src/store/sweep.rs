@@ -26,6 +26,10 @@ pub struct Swept {
     pub signing_keys: u64,
     /// Upstream tokens.
     pub vault_entries: u64,
+    /// Opaque access tokens.
+    pub access_tokens: u64,
+    /// Ids of revoked access tokens.
+    pub revoked_tokens: u64,
 }
 
 impl Swept {
@@ -38,6 +42,8 @@ impl Swept {
             + self.throttles
             + self.signing_keys
             + self.vault_entries
+            + self.access_tokens
+            + self.revoked_tokens
     }
 }
 
@@ -110,6 +116,23 @@ impl Store {
                 batch,
             )
             .await?;
+        // A clock that stepped back must not bring a revoked token to life again (T21), so its id stays a day longer.
+        let revoked_tokens = self
+            .delete_in_batches(
+                "DELETE FROM revoked_token WHERE jti IN
+                     (SELECT jti FROM revoked_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        let access_tokens = self
+            .delete_in_batches(
+                "DELETE FROM access_token WHERE token_hash IN
+                     (SELECT token_hash FROM access_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                now,
+                batch,
+            )
+            .await?;
         let signing_keys = self
             .delete_in_batches(
                 "DELETE FROM signing_key WHERE kid IN
@@ -126,6 +149,8 @@ impl Store {
             throttles,
             signing_keys,
             vault_entries,
+            access_tokens,
+            revoked_tokens,
         })
     }
 

@@ -1,22 +1,24 @@
-//! Access tokens: JWTs for APIs to verify by themselves (RFC 9068).
+//! Access tokens: JWTs for APIs to verify by themselves (RFC 9068), or random text that only we can read.
 
-use crate::clock::{SKEW, UnixTime, random_id};
-use crate::keys::{KeyError, TokenRefused};
+use crate::clock::{UnixTime, random_id, random_token};
+use crate::keys::Purpose;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::protocol::claims::{AccessTokenClaims, Audience};
+use crate::protocol::error::OAuthError;
 use crate::protocol::jws::TokenKind;
 use crate::protocol::scope;
+use crate::protocol::token::{AccessTokenFormat, OPAQUE_PREFIX};
 
 use super::Mint;
 
 impl Mint {
-    pub(super) fn access_token(
+    pub(super) async fn access_token(
         &self,
         client: &Client,
         authorization: &Authorization,
         now: UnixTime,
-    ) -> Result<String, KeyError> {
+    ) -> Result<String, OAuthError> {
         // Userinfo and the gateway are APIs of ours; a token that may ask one names us beside the client's own APIs. With
         // neither, we are the default resource (RFC 9068 section 3).
         let ours = authorization.scope.contains(scope::OPENID)
@@ -44,34 +46,19 @@ impl Mint {
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
         };
-        self.ring.sign(
-            TokenKind::AccessToken,
-            self.access_token_algorithm,
-            &claims,
-            now,
-        )
-    }
-
-    /// Reads an access token that was sent to an endpoint of ours: signature, kind, issuer, audience and times.
-    /// Whether its family still stands is for the caller to ask the store.
-    pub fn read_access_token(&self, token: &str) -> Result<AccessTokenClaims, TokenRefused> {
-        let claims = self.read_issued_token(token)?;
-        if claims.aud.contains(self.issuer.as_str()) {
-            Ok(claims)
-        } else {
-            Err(TokenRefused)
-        }
-    }
-
-    /// The same for one that is not used here but shown to its issuer, for whatever API it is (RFC 8693 section 2.1).
-    pub fn read_issued_token(&self, token: &str) -> Result<AccessTokenClaims, TokenRefused> {
-        let now = self.clock.now();
-        let claims: AccessTokenClaims = self.ring.verify(TokenKind::AccessToken, token, now)?;
-        let current = claims.iat <= now + SKEW && now < claims.exp;
-        if current && claims.iss == self.issuer {
-            Ok(claims)
-        } else {
-            Err(TokenRefused)
+        match client.access_token_format {
+            AccessTokenFormat::Jwt => {
+                let registered = client.access_token_signed_response_alg;
+                let algorithm = registered.unwrap_or(self.default_algorithm);
+                let kind = TokenKind::AccessToken;
+                Ok(self.ring.sign(kind, algorithm, &claims, now)?)
+            }
+            AccessTokenFormat::Opaque => {
+                let token = format!("{OPAQUE_PREFIX}{}", random_token());
+                let hash = self.secrets.hash(Purpose::AccessToken, &token)?;
+                self.store.insert_access_token(&hash, &claims).await?;
+                Ok(token)
+            }
         }
     }
 }

@@ -2,18 +2,23 @@
 
 pub mod access_token;
 pub mod id_token;
+pub mod introspection;
+pub mod presented;
 pub mod refresh_token;
+pub mod standing;
 pub mod subject;
 
 use crate::clock::Clock;
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
+use crate::model::session::SessionLifetime;
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::scope;
 use crate::protocol::token::TokenSet;
+use crate::store::Store;
 
 use id_token::Companion;
 
@@ -29,16 +34,20 @@ pub struct TokenLifetimes {
 /// Mints and reads tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Mint {
+    store: Store,
     issuer: Issuer,
     ring: KeyRing,
     secrets: Secrets,
     clock: Clock,
     lifetimes: TokenLifetimes,
-    access_token_algorithm: SigningAlgorithm,
+    session_lifetime: SessionLifetime,
+    default_algorithm: SigningAlgorithm,
 }
 
 /// What a [`Mint`] is made of.
 pub struct MintParts {
+    /// Where tokens, and what they stand on, are looked up.
+    pub store: Store,
     /// The `iss` of everything.
     pub issuer: Issuer,
     /// The signing keys.
@@ -49,39 +58,45 @@ pub struct MintParts {
     pub clock: Clock,
     /// How long tokens live.
     pub lifetimes: TokenLifetimes,
-    /// What access tokens are signed with.
-    pub access_token_algorithm: SigningAlgorithm,
+    /// How long sessions last; families without `offline_access` end with them.
+    pub session_lifetime: SessionLifetime,
+    /// What is signed with where nobody has asked for another algorithm.
+    pub default_algorithm: SigningAlgorithm,
 }
 
 impl Mint {
     /// Opens the mint.
     pub fn new(parts: MintParts) -> Self {
         let MintParts {
+            store,
             issuer,
             ring,
             secrets,
             clock,
             lifetimes,
-            access_token_algorithm,
+            session_lifetime,
+            default_algorithm,
         } = parts;
         Self {
+            store,
             issuer,
             ring,
             secrets,
             clock,
             lifetimes,
-            access_token_algorithm,
+            session_lifetime,
+            default_algorithm,
         }
     }
 
     /// Mints everything that `authorization` entitles `client` to.
-    pub fn mint(
+    pub async fn mint(
         &self,
         client: &Client,
         authorization: &Authorization,
-    ) -> Result<TokenSet, KeyError> {
+    ) -> Result<TokenSet, OAuthError> {
         let now = self.clock.now();
-        let access_token = self.access_token(client, authorization, now)?;
+        let access_token = self.access_token(client, authorization, now).await?;
         let mut id_token = None;
         let mut refresh_token = None;
         if let Some(person) = &authorization.person {
@@ -105,6 +120,11 @@ impl Mint {
             id_token,
             scope: authorization.scope.clone(),
         })
+    }
+
+    /// The `iss` of everything.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 
     /// The public keys, as JSON.

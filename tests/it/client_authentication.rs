@@ -83,6 +83,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         }),
         metrics,
         mint: Mint::new(MintParts {
+            store: store.clone(),
             issuer: Issuer::parse("https://login.example.org").unwrap(),
             ring: KeyRing::load(vec![], &secrets).unwrap(),
             secrets: secrets.clone(),
@@ -91,7 +92,11 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
                 access_token: 1,
                 id_token: 1,
             },
-            access_token_algorithm: SigningAlgorithm::RS256,
+            session_lifetime: SessionLifetime {
+                idle: 1,
+                absolute: 1,
+            },
+            default_algorithm: SigningAlgorithm::RS256,
         }),
         vault,
         upstreams,

@@ -36,6 +36,8 @@ async fn both_documents_say_this_and_no_more() {
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
         "jwks_uri": format!("{issuer}/jwks"),
         "end_session_endpoint": format!("{issuer}/end_session"),
         "scopes_supported": ["openid", "profile", "email", "offline_access", "reports:read", "reports:write"],
@@ -50,6 +52,9 @@ async fn both_documents_say_this_and_no_more() {
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "introspection_signing_alg_values_supported": ["RS256", "ES256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claim_types_supported": ["normal"],
@@ -86,7 +91,7 @@ async fn every_endpoint_is_where_it_says() {
         .iter()
         .filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri")
         .collect();
-    assert_eq!(endpoints.len(), 5);
+    assert_eq!(endpoints.len(), 7);
     for (name, url) in endpoints {
         let response = http_client()
             .get(url.as_str().unwrap())
@@ -95,7 +100,7 @@ async fn every_endpoint_is_where_it_says() {
             .unwrap();
         let status = match name.as_str() {
             "authorization_endpoint" => 400,
-            "token_endpoint" => 405,
+            "token_endpoint" | "revocation_endpoint" | "introspection_endpoint" => 405,
             "userinfo_endpoint" => 401,
             _ => 200,
         };

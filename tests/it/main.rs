@@ -49,6 +49,8 @@ mod health;
 #[cfg(test)]
 mod imis_as_client;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;
@@ -82,6 +84,8 @@ mod redirects;
 mod refresh;
 #[cfg(test)]
 mod relogin;
+#[cfg(test)]
+mod revocation;
 #[cfg(test)]
 mod rp_openidconnect;
 #[cfg(test)]
