@@ -25,6 +25,7 @@ use crate::http::state::Settings;
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
+use crate::model::resource::Resources;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
 use crate::protocol::claims::scope_of;
@@ -162,12 +163,14 @@ impl App {
         let secrets = keys::open_or_make_secrets(&config, &store).await?;
         let passwords = Passwords::default();
         clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
-        let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
+        let key_policy = keys::KeyPolicy::of(&config);
+        let ring = keys::open_ring(&store, &secrets, &key_policy, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock: clock.clone(),
+            key_policy,
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
         let metrics = Metrics::new();
@@ -266,6 +269,7 @@ fn mint(config: &Config, store: &Store, ring: KeyRing, secrets: &Secrets, clock:
         },
         session_lifetime: config.lifetimes.session(),
         default_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
+        resources: Resources::new(config.issuer.clone(), config.resources.clone()),
     })
 }
 

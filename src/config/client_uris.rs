@@ -4,6 +4,7 @@ use url::Url;
 
 use super::place::{Place, Report};
 use crate::protocol::redirect_uri::RedirectUri;
+use crate::protocol::resource::is_identifier;
 
 /// `redirect_uris` and `post_logout_redirect_uris`: those that may be registered.
 pub(super) fn register(uris: &[String], at: &Place, report: &mut Report) -> Vec<RedirectUri> {
@@ -44,7 +45,7 @@ pub(super) fn is_host(text: &str) -> bool {
 /// `audience`: names of APIs (RFC 8707 section 2).
 pub(super) fn check_audience(audience: &[String], at: &Place, report: &mut Report) {
     for (index, audience) in audience.iter().enumerate() {
-        if Url::parse(audience).is_err() || audience.contains(['#', ' ']) {
+        if !is_identifier(audience) {
             report.problem(
                 &at.index(index),
                 "must be an absolute URI without fragment (RFC 8707 section 2), such as \"https://api.example.org\"",

@@ -51,10 +51,12 @@ pub(super) struct Raw {
     scope: Option<String>,
     default_max_age: Option<i64>,
     id_token_signed_response_alg: Option<SigningAlgorithm>,
+    userinfo_signed_response_alg: Option<SigningAlgorithm>,
     introspection_signed_response_alg: Option<SigningAlgorithm>,
     access_token_format: AccessTokenFormat,
     access_token_signed_response_alg: Option<SigningAlgorithm>,
     audience: Vec<String>,
+    resources: Vec<String>,
     upstreams: Option<Vec<String>>,
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
@@ -84,6 +86,8 @@ pub(super) struct Known<'a> {
     /// Those without a mistake.
     pub(super) configured: &'a [UpstreamConfig],
     pub(super) algorithms: &'a [SigningAlgorithm],
+    /// The identifiers of all resources, those with a mistake too.
+    pub(super) resources: &'a [String],
 }
 
 impl ClientConfig {
@@ -159,6 +163,12 @@ impl ClientConfig {
                 &at.key("id_token_signed_response_alg"),
                 report,
             ),
+            userinfo_signed_response_alg: check_named_algorithm(
+                raw.userinfo_signed_response_alg,
+                known,
+                &at.key("userinfo_signed_response_alg"),
+                report,
+            ),
             introspection_signed_response_alg: check_named_algorithm(
                 raw.introspection_signed_response_alg,
                 known,
@@ -173,6 +183,7 @@ impl ClientConfig {
                 report,
             ),
             audience: raw.audience,
+            resources: check_resources(raw.resources, known, &at.key("resources"), report),
             upstreams: raw
                 .upstreams
                 .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
@@ -413,6 +424,27 @@ fn check_subject_type(
             SubjectType::Pairwise { sector }
         }
     }
+}
+
+/// Those that the client may ask for have to be described; those of `audience` need not be.
+fn check_resources(
+    named: Vec<String>,
+    known: &Known<'_>,
+    at: &Place,
+    report: &mut Report,
+) -> Vec<String> {
+    let identifiers: Vec<&str> = known.resources.iter().map(String::as_str).collect();
+    for (index, name) in named.iter().enumerate() {
+        if !identifiers.contains(&name.as_str()) {
+            let hint = nearest(name, &identifiers).map_or_else(
+                || "describe it with [[resources]]".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            let text = format!("is not the identifier of a resource; {hint}");
+            report.problem(&at.index(index), text);
+        }
+    }
+    named
 }
 
 fn check_upstreams(

@@ -11,7 +11,7 @@ use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Problems,
     Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log, login,
-    outbound, section, server, upstream_apis, upstreams,
+    outbound, resources, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -30,6 +30,7 @@ pub(super) struct Raw {
     login: login::Raw,
     /// Entries one by one, so that one without sense does not hide the others.
     upstreams: Vec<Value>,
+    resources: Vec<Value>,
     clients: Vec<Value>,
     outbound: outbound::Raw,
     brand: brand::Raw,
@@ -107,11 +108,20 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let login = LoginPolicy::check(&raw.login, &at.key("login"), report);
     let upstream_ids = upstreams::ids(&raw.upstreams);
     let upstreams = UpstreamConfig::read_all(raw.upstreams, &at.key("upstreams"), report);
+    let identifiers = resources::identifiers(&raw.resources);
     let known = Known {
         upstreams: &upstream_ids,
         configured: &upstreams,
         algorithms: &keys.algorithms,
+        resources: &identifiers,
     };
+    let resources = resources::read_all(
+        raw.resources,
+        issuer.as_ref(),
+        &known,
+        &at.key("resources"),
+        report,
+    );
     let mut entries = vec![(at.key("clients"), raw.clients)];
     for document in client_files {
         let read = section::read(Value::Table(document.table), &document.place, report);
@@ -119,6 +129,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         entries.push((document.place.key("clients"), clients));
     }
     let clients = check_clients(entries, &known, report);
+    resources::check_clients(&resources, &clients, report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
@@ -132,6 +143,10 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         lifetimes,
         login,
         upstreams,
+        resources: resources
+            .into_iter()
+            .map(|(_, resource)| resource)
+            .collect(),
         clients,
         outbound,
         brand,

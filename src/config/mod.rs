@@ -25,6 +25,7 @@ mod pem;
 mod place;
 mod problem;
 mod reference;
+mod resources;
 mod section;
 mod server;
 mod show;
@@ -49,6 +50,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
+use crate::model::resource::Resource;
 use crate::protocol::issuer::Issuer;
 
 /// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
@@ -68,6 +70,8 @@ pub struct Config {
     pub login: LoginPolicy,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
+    /// The APIs that tokens are for.
+    pub resources: Vec<Resource>,
     /// The clients that the files own.
     pub clients: Vec<ClientConfig>,
     /// What Portico may fetch.

@@ -29,16 +29,19 @@ impl Flow {
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<(), OAuthError> {
-        let consent = Consent {
-            account_id: who.account.id.clone(),
-            client_id: pending.client_id.clone(),
-            scope: pending.request.scope.clone(),
-            granted_at: self.clock.now(),
-        };
+        let request = &pending.request;
+        let consent = Consent::to(
+            who.account.id.clone(),
+            pending.client_id.clone(),
+            request.scope.clone(),
+            &request.resources,
+            self.clock.now(),
+        );
         self.store.widen_consent(&consent).await?;
         tracing::info!(
             target: "portico::audit", event = "consented", client_id = %consent.client_id,
-            account = %consent.account_id, scope = %consent.scope, "consented"
+            account = %consent.account_id, scope = %request.scope, resources = request.resources.join(" "),
+            "consented"
         );
         Ok(())
     }

@@ -35,6 +35,7 @@ impl Flow {
                 authentication: Authentication::from(&who.session),
                 scope: request.scope.clone(),
                 nonce: request.nonce.clone(),
+                resources: request.resources.clone(),
             },
             expires_at: self.clock.now() + LIFETIME,
             redeemed_at: None,

@@ -170,7 +170,7 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         ConsentPolicy::None => false,
         ConsentPolicy::Always => true,
         ConsentPolicy::Once => {
-            consent.is_none_or(|given| !pending.request.scope.is_within(&given.scope))
+            consent.is_none_or(|given| !given.covers(&request.scope, &request.resources))
         }
     };
     if wanted && pending.consented.as_ref() != here {

@@ -280,12 +280,18 @@ fn an_errand_wants_fresh_logins_and_gives_no_code() {
 #[test]
 fn consent_is_asked_by_policy() {
     let who = logged_in(0);
-    let given = |scope: &str| Consent {
-        account_id: AccountId::new("account"),
-        client_id: ClientId::new("app"),
-        scope: Scope::parse(scope).unwrap(),
-        granted_at: 0,
+    let given_at = |scope: &str, resources: &[&str]| {
+        let resources: Vec<String> = resources.iter().map(ToString::to_string).collect();
+        let scope = Scope::parse(scope).unwrap();
+        Consent::to(
+            AccountId::new("account"),
+            ClientId::new("app"),
+            scope,
+            &resources,
+            0,
+        )
     };
+    let given = |scope: &str| given_at(scope, &[]);
     let policy = |consent| Client {
         consent,
         ..client()
@@ -312,4 +318,19 @@ fn consent_is_asked_by_policy() {
     // Another session's yes is not this one's (T14).
     agreed.consented = Some(SessionId::new("another"));
     assert_eq!(decide(&agreed, &always, Some(&who), None), "Consent");
+    let at_api = pending(&[("resource", "https://api.example.org")]);
+    let api = Client {
+        audience: vec!["https://api.example.org".to_owned()],
+        ..once.clone()
+    };
+    for (given, step) in [
+        (given("openid"), "Consent"),
+        (
+            given_at("openid", &["https://other.example.org"]),
+            "Consent",
+        ),
+        (given_at("openid", &["https://api.example.org"]), "Issue"),
+    ] {
+        assert_eq!(decide(&at_api, &api, Some(&who), Some(&given)), step);
+    }
 }

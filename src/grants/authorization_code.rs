@@ -5,9 +5,11 @@ use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::code;
 use crate::model::family::TokenFamily;
+use crate::model::resource::Aim;
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
+use crate::protocol::resource;
 use crate::protocol::secret::Secret;
 use crate::store::Redemption;
 use crate::tokens::subject;
@@ -20,6 +22,7 @@ pub struct AuthorizationCodeRequest {
     code: Secret,
     redirect_uri: Option<String>,
     code_verifier: Option<Secret>,
+    resources: Vec<String>,
 }
 
 impl AuthorizationCodeRequest {
@@ -33,6 +36,7 @@ impl AuthorizationCodeRequest {
                 .get_capped("redirect_uri", redirect_uri::MAX_BYTES)?
                 .map(ToOwned::to_owned),
             code_verifier: params.get_capped("code_verifier", 256)?.map(Secret::new),
+            resources: resource::read(params)?,
         })
     }
 
@@ -67,6 +71,9 @@ impl AuthorizationCodeRequest {
                 "all of this was withdrawn from this client",
             ));
         }
+        let issuer = grants.mint.issuer();
+        let aim = Aim::narrow(client, issuer, &grant.resources, self.resources)?;
+        grants.mint.target(client, &scope, &aim)?;
         let refresh_generation = client.gets_refresh_token().then_some(0);
         let family = TokenFamily {
             id: code.family_id,
@@ -75,6 +82,7 @@ impl AuthorizationCodeRequest {
             authentication: grant.authentication,
             offline: client.is_offline(&scope),
             scope,
+            resources: grant.resources,
             generation: refresh_generation,
             created_at: now,
             rotated_at: now,
@@ -106,6 +114,7 @@ impl AuthorizationCodeRequest {
         Ok(Authorization {
             client_id: family.client_id,
             scope: family.scope,
+            aim,
             person: Some(Person {
                 claims: client.claims_about(&subject, &account, &family.authentication),
                 subject,

@@ -52,7 +52,12 @@ impl Grants {
         let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
             return Ok(None);
         };
-        if claims.client_id != asking.client_id {
+        let own = claims.client_id == asking.client_id;
+        let stood_for = self
+            .mint
+            .resources()
+            .stood_for(&asking.client_id, &claims.aud);
+        if !own && stood_for.is_empty() {
             return Ok(None);
         }
         let Some(Standing { client, person }) = self.mint.standing(&claims).await? else {
@@ -60,7 +65,11 @@ impl Grants {
         };
         // What was withdrawn from the client since does not count any more (T17).
         let scope = claims.scope.clone().unwrap_or_default();
-        let scope = scope.narrowed_to(&client.scope);
+        let mut scope = scope.narrowed_to(&client.scope);
+        if !own {
+            // What the token opens elsewhere is not this API's business.
+            scope = self.mint.resources().scope_seen(&stood_for, &scope);
+        }
         let username = person
             .filter(|_| scope.contains(scope::PROFILE))
             .and_then(|(account, _)| account.profile.preferred_username);

@@ -120,7 +120,7 @@ impl TokenRequest {
         let authorization = match self {
             Self::AuthorizationCode(request) => request.redeem(client, grants).await,
             Self::RefreshToken(request) => request.redeem(client, grants).await,
-            Self::ClientCredentials(request) => request.redeem(client),
+            Self::ClientCredentials(request) => request.redeem(client, grants),
             Self::TokenExchange(request) => {
                 return request.redeem(client, grants).await.map(Proven::Release);
             }

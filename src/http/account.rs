@@ -249,7 +249,11 @@ async fn apps(
         add(&family.client_id, family.created_at, &family.scope);
     }
     for consent in store.list_consents(account).await? {
-        add(&consent.client_id, consent.granted_at, &consent.scope);
+        add(
+            &consent.client_id,
+            consent.granted_at,
+            &consent.everything(),
+        );
     }
     let mut apps = Vec::new();
     for (client_id, (since, scope)) in given {

@@ -12,6 +12,7 @@ use crate::keys::Secrets;
 use crate::model::authorization;
 use crate::model::client::ConsentPolicy;
 use crate::protocol::scope;
+use crate::tokens::Mint;
 
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -35,6 +36,7 @@ struct ConsentPage {
     signed_in_as: String,
     intro: String,
     scopes: Vec<String>,
+    resources: Vec<String>,
     flow: String,
     form_token: String,
 }
@@ -66,6 +68,13 @@ async fn show(
             .into_iter()
             .map(|scope| describe(texts, &upstreams, scope))
             .collect(),
+        resources: open
+            .pending
+            .request
+            .resources
+            .iter()
+            .map(|resource| resource_name(&Mint::from_ref(&state), resource))
+            .collect(),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
         flow: handle,
@@ -73,6 +82,13 @@ async fn show(
     };
     let targets = FormTargets::ending_at([open.pending.return_to.redirect_uri()]);
     Ok(page::render(StatusCode::OK, &template, &targets))
+}
+
+/// What people call an API.
+fn resource_name(mint: &Mint, identifier: &str) -> String {
+    let described = mint.resources().find(identifier);
+    let name = described.and_then(|resource| resource.name.clone());
+    name.unwrap_or_else(|| identifier.to_owned())
 }
 
 pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, scope: &str) -> String {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
@@ -52,7 +52,7 @@ async fn userinfo(
     method: Method,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<impl IntoResponse, BearerError> {
+) -> Result<Response, BearerError> {
     // RFC 6750 section 2.2: never a form with GET, whose body has no meaning and may be lost or kept on the way.
     let form: &[u8] = if method == Method::POST { &body } else { &[] };
     let token = bearer_token(&headers, form)?;
@@ -83,7 +83,13 @@ async fn userinfo(
         claims: client.claims_within(&granted, &subject, &account, &family.authentication),
         sub: subject,
     };
-    Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
+    let uncached = [(CACHE_CONTROL, NO_STORE)];
+    let Some(algorithm) = client.userinfo_signed_response_alg else {
+        return Ok((uncached, Json(answer)).into_response());
+    };
+    let signed = endpoint.mint.userinfo(&client, algorithm, &answer);
+    let signed = signed.map_err(OAuthError::from)?;
+    Ok((uncached, [(CONTENT_TYPE, "application/jwt")], signed).into_response())
 }
 
 pub(super) fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {

@@ -1,5 +1,6 @@
 //! The ring of signing keys: who signs now, who verifies, and the JWKS (T39, T41, T47).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::clock::{UnixTime, random_id};
+use crate::clock::{SKEW, UnixTime, random_id};
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::ids::KeyId;
 use crate::protocol::jws::{SigningAlgorithm, TokenKind, is_strict_compact};
@@ -107,6 +108,19 @@ impl KeyRing {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The algorithm that signs at `now` where `wanted` is wished for: that one, or, as long as its first key is only
+    /// announced, one that everybody's caches know a key of (T47).
+    pub fn algorithm_in_force(&self, wanted: SigningAlgorithm, now: UnixTime) -> SigningAlgorithm {
+        let snapshot = self.snapshot();
+        let keys = snapshot.keys.iter();
+        let active = keys.filter(|key| key.record.state(now) == KeyState::Active);
+        let signing: BTreeSet<_> = active.map(|key| key.record.algorithm).collect();
+        if signing.contains(&wanted) {
+            return wanted;
+        }
+        signing.first().copied().unwrap_or(wanted)
+    }
+
     /// Signs `claims` as a token of `kind` with the key of `algorithm` that is active at `now`.
     pub fn sign(
         &self,
@@ -159,7 +173,8 @@ impl KeyRing {
             .ok_or(TokenRefused)?;
         match key.record.state(now) {
             KeyState::Active | KeyState::Retired => {}
-            // An announced key has signed nothing yet.
+            // An announced key has signed nothing yet, but at a node whose clock is a little ahead.
+            KeyState::Announced if key.record.active_at <= now + SKEW => {}
             KeyState::Announced | KeyState::Expired => return Err(TokenRefused),
         }
         if !key.signer.verifies(signature, message.as_bytes()) {

@@ -15,6 +15,7 @@ use crate::protocol::token::GrantType;
 
 use super::account::UpstreamSubject;
 use super::client::{Client, ReturnTo};
+use super::resource::Aim;
 use super::session::Authentication;
 
 /// A request held against its client and found good. It travels sealed in this tab's cookie; nothing of it is
@@ -100,6 +101,7 @@ impl PendingAuthorization {
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
         client.require_response_type(request.response_type, &granted)?;
+        client.require_resources(&request.resources, return_to.issuer())?;
         request.scope = granted;
         request.max_age = match (request.max_age, client.default_max_age) {
             (Some(asked), Some(default)) => Some(asked.min(default)),
@@ -133,8 +135,10 @@ pub struct Authorization {
     pub client_id: ClientId,
     /// For whom; a client of its own where there is nobody.
     pub person: Option<Person>,
-    /// What the tokens open.
+    /// What was granted.
     pub scope: Scope,
+    /// Which APIs the access token is for.
+    pub aim: Aim,
 }
 
 /// The person behind an authorization, and the login it comes from.

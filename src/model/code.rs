@@ -43,6 +43,9 @@ pub struct CodeGrant {
     pub authentication: Authentication,
     /// What was granted.
     pub scope: Scope,
+    /// The resources that the request named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// For the ID token.
     pub nonce: Option<String>,
 }

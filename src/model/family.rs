@@ -32,6 +32,8 @@ pub struct TokenFamily {
     pub authentication: Authentication,
     /// What was granted.
     pub scope: Scope,
+    /// The resources that the authorization request named.
+    pub resources: Vec<String>,
     /// Whether it outlives the session (`offline_access`).
     pub offline: bool,
     /// The generation of the refresh token that may be spent next; `None`: it has no refresh tokens.
@@ -107,6 +109,7 @@ mod tests {
                 amr: vec![],
             },
             scope: Scope::default(),
+            resources: vec![],
             offline: false,
             generation: Some(generation),
             created_at: 0,

@@ -9,6 +9,7 @@ pub mod client_claims;
 pub mod code;
 pub mod consent;
 pub mod family;
+pub mod resource;
 pub mod session;
 pub mod signing_key;
 pub mod throttle;

@@ -16,6 +16,7 @@ pub mod params;
 pub mod pkce;
 pub mod prompt;
 pub mod redirect_uri;
+pub mod resource;
 pub mod response;
 pub mod scope;
 pub mod secret;

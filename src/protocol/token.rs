@@ -58,6 +58,16 @@ pub enum AccessTokenFormat {
     Opaque,
 }
 
+impl AccessTokenFormat {
+    /// The word in a configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+            Self::Opaque => "opaque",
+        }
+    }
+}
+
 /// What an opaque access token begins with, so that one that was lost is found by those who look for such.
 pub const OPAQUE_PREFIX: &str = "portico_at_";
 

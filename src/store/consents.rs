@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::record::Record;
+use super::record::{Record, to_json};
 use super::{Store, StoreError, retrying};
 use crate::model::consent::Consent;
 use crate::protocol::ids::{AccountId, ClientId};
@@ -16,7 +16,7 @@ impl Store {
         client: &ClientId,
     ) -> Result<Option<Consent>, StoreError> {
         let row = sqlx::query(
-            "SELECT account_id, client_id, scope, granted_at
+            "SELECT account_id, client_id, scope, resources, granted_at
              FROM consent WHERE account_id = $1 AND client_id = $2",
         )
         .bind(account.as_str())
@@ -29,7 +29,7 @@ impl Store {
     /// Everything that the person agreed to.
     pub async fn list_consents(&self, account: &AccountId) -> Result<Vec<Consent>, StoreError> {
         let rows = sqlx::query(
-            "SELECT account_id, client_id, scope, granted_at FROM consent WHERE account_id = $1",
+            "SELECT account_id, client_id, scope, resources, granted_at FROM consent WHERE account_id = $1",
         )
         .bind(account.as_str())
         .fetch_all(&self.reads)
@@ -46,29 +46,32 @@ impl Store {
         let mut transaction = self.begin().await?;
         // Whether it makes the row or finds it, this locks it and tells what is agreed to now.
         let row = sqlx::query(
-            "INSERT INTO consent (account_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
+            "INSERT INTO consent (account_id, client_id, scope, resources, granted_at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (account_id, client_id) DO UPDATE SET granted_at = consent.granted_at
-             RETURNING account_id, scope",
+             RETURNING account_id, client_id, scope, resources, granted_at",
         )
         .bind(consent.account_id.as_str())
         .bind(consent.client_id.as_str())
         .bind(consent.scope.to_string())
+        .bind(to_json(&consent.resources)?)
         .bind(consent.granted_at)
         .fetch_one(&mut *transaction)
         .await?;
-        let before = Record::new("consent", "account_id", &row).scope("scope")?;
-        if !consent.scope.is_within(&before) {
-            let mut scope = before.joined_with(&consent.scope).to_string();
+        let mut agreed = stored_consent(&row)?;
+        if agreed.widen(consent) {
+            let mut scope = agreed.scope.to_string();
             if scope.len() > MAX_BYTES {
                 // Only a client whose registered scope changed over and over comes here: forget the oldest words.
                 scope = consent.scope.to_string();
             }
             sqlx::query(
-                "UPDATE consent SET scope = $3, granted_at = $4 WHERE account_id = $1 AND client_id = $2",
+                "UPDATE consent SET scope = $3, resources = $4, granted_at = $5
+                 WHERE account_id = $1 AND client_id = $2",
             )
             .bind(consent.account_id.as_str())
             .bind(consent.client_id.as_str())
             .bind(scope)
+            .bind(to_json(&agreed.resources)?)
             .bind(consent.granted_at)
             .execute(&mut *transaction)
             .await?;
@@ -84,6 +87,7 @@ fn stored_consent(row: &AnyRow) -> Result<Consent, StoreError> {
         account_id: AccountId::new(record.text("account_id")?),
         client_id: ClientId::new(record.text("client_id")?),
         scope: record.scope("scope")?,
+        resources: record.optional_json("resources")?.unwrap_or_default(),
         granted_at: record.int("granted_at")?,
     })
 }

@@ -16,7 +16,7 @@ impl Store {
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
         let row = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
-                    created_at, rotated_at, expires_at, revoked_at
+                    created_at, rotated_at, expires_at, revoked_at, resources
              FROM token_family WHERE id = $1",
         )
         .bind(id.as_str())
@@ -33,7 +33,7 @@ impl Store {
     ) -> Result<Vec<TokenFamily>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
-                    created_at, rotated_at, expires_at, revoked_at
+                    created_at, rotated_at, expires_at, revoked_at, resources
              FROM token_family
              WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
              ORDER BY created_at DESC, id",
@@ -89,8 +89,8 @@ pub(super) async fn insert_family(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
-                                   generation, created_at, rotated_at, expires_at, revoked_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                                   generation, created_at, rotated_at, expires_at, revoked_at, resources)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(family.id.as_str())
     .bind(family.client_id.as_str())
@@ -106,6 +106,7 @@ pub(super) async fn insert_family(
     .bind(family.rotated_at)
     .bind(family.expires_at)
     .bind(family.revoked_at)
+    .bind(to_json(&family.resources)?)
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -155,6 +156,7 @@ fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
             amr: record.json("amr")?,
         },
         scope: record.scope("scope")?,
+        resources: record.optional_json("resources")?.unwrap_or_default(),
         offline: record.int("offline")? != 0,
         generation: record.optional_int("generation")?,
         created_at: record.int("created_at")?,

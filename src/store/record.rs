@@ -49,6 +49,15 @@ impl<'r> Record<'r> {
         serde_json::from_str(text).map_err(|_| self.inconsistent(column))
     }
 
+    pub(super) fn optional_json<T: DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, StoreError> {
+        let text: Option<&str> = self.get(column)?;
+        text.map(|text| serde_json::from_str(text).map_err(|_| self.inconsistent(column)))
+            .transpose()
+    }
+
     pub(super) fn scope(&self, column: &'static str) -> Result<Scope, StoreError> {
         let text: &str = self.get(column)?;
         Scope::parse(text).map_err(|_| self.inconsistent(column))

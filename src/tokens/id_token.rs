@@ -37,7 +37,8 @@ impl Mint {
         companion: Companion<'_>,
         now: UnixTime,
     ) -> Result<String, KeyError> {
-        let algorithm = client.id_token_signed_response_alg;
+        let wanted = client.id_token_signed_response_alg;
+        let algorithm = self.ring.algorithm_in_force(wanted, now);
         let (at_hash, c_hash) = match companion {
             Companion::AccessToken(token) => (Some(half_hash(algorithm, token)), None),
             Companion::Code(code) => (None, Some(half_hash(algorithm, code))),

@@ -23,7 +23,6 @@ impl Mint {
         };
         let registered = client.introspection_signed_response_alg;
         let algorithm = registered.unwrap_or(self.default_algorithm);
-        self.ring
-            .sign(TokenKind::TokenIntrospection, algorithm, &claims, now)
+        self.sign(TokenKind::TokenIntrospection, algorithm, &claims, now)
     }
 }

@@ -7,16 +7,20 @@ pub mod presented;
 pub mod refresh_token;
 pub mod standing;
 pub mod subject;
+pub mod userinfo;
 
-use crate::clock::Clock;
+use serde::Serialize;
+
+use crate::clock::{Clock, UnixTime};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
+use crate::model::resource::{Aim, Resources, Target};
 use crate::model::session::SessionLifetime;
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
-use crate::protocol::jws::SigningAlgorithm;
-use crate::protocol::scope;
+use crate::protocol::jws::{SigningAlgorithm, TokenKind};
+use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::TokenSet;
 use crate::store::Store;
 
@@ -42,6 +46,7 @@ pub struct Mint {
     lifetimes: TokenLifetimes,
     session_lifetime: SessionLifetime,
     default_algorithm: SigningAlgorithm,
+    resources: Resources,
 }
 
 /// What a [`Mint`] is made of.
@@ -62,6 +67,8 @@ pub struct MintParts {
     pub session_lifetime: SessionLifetime,
     /// What is signed with where nobody has asked for another algorithm.
     pub default_algorithm: SigningAlgorithm,
+    /// The APIs that tokens are for.
+    pub resources: Resources,
 }
 
 impl Mint {
@@ -76,6 +83,7 @@ impl Mint {
             lifetimes,
             session_lifetime,
             default_algorithm,
+            resources,
         } = parts;
         Self {
             store,
@@ -86,6 +94,7 @@ impl Mint {
             lifetimes,
             session_lifetime,
             default_algorithm,
+            resources,
         }
     }
 
@@ -96,7 +105,11 @@ impl Mint {
         authorization: &Authorization,
     ) -> Result<TokenSet, OAuthError> {
         let now = self.clock.now();
-        let access_token = self.access_token(client, authorization, now).await?;
+        let target = self.target(client, &authorization.scope, &authorization.aim)?;
+        let scope = target.scope.clone();
+        let access_token = self
+            .access_token(client, authorization, target, now)
+            .await?;
         let mut id_token = None;
         let mut refresh_token = None;
         if let Some(person) = &authorization.person {
@@ -118,8 +131,35 @@ impl Mint {
             expires_in: self.lifetimes.access_token,
             refresh_token,
             id_token,
-            scope: authorization.scope.clone(),
+            scope,
         })
+    }
+
+    /// Signs with the algorithm that `wanted` comes to now.
+    fn sign(
+        &self,
+        kind: TokenKind,
+        wanted: SigningAlgorithm,
+        claims: &impl Serialize,
+        now: UnixTime,
+    ) -> Result<String, KeyError> {
+        let algorithm = self.ring.algorithm_in_force(wanted, now);
+        self.ring.sign(kind, algorithm, claims, now)
+    }
+
+    /// What an access token is to be. Asked before anything is spent, too: this may refuse.
+    pub fn target(
+        &self,
+        client: &Client,
+        granted: &Scope,
+        aim: &Aim,
+    ) -> Result<Target, OAuthError> {
+        self.resources.target(client, granted, aim)
+    }
+
+    /// The APIs that tokens are for.
+    pub const fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// The `iss` of everything.

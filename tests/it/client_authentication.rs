@@ -7,6 +7,7 @@ use portico::grants::Grants;
 use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
 use portico::model::client::{Client, ClientSecretHash};
 use portico::model::family::FamilyLifetime;
+use portico::model::resource::Resources;
 use portico::model::session::SessionLifetime;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
@@ -97,6 +98,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
                 absolute: 1,
             },
             default_algorithm: SigningAlgorithm::RS256,
+            resources: Resources::new(Issuer::parse("https://login.example.org").unwrap(), vec![]),
         }),
         vault,
         upstreams,

@@ -85,6 +85,8 @@ mod refresh;
 #[cfg(test)]
 mod relogin;
 #[cfg(test)]
+mod resources;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod rp_openidconnect;
@@ -92,6 +94,8 @@ mod rp_openidconnect;
 mod scale_out;
 #[cfg(test)]
 mod sign_off;
+#[cfg(test)]
+mod signing;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
@@ -102,6 +106,8 @@ mod store;
 mod tabs;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod token_docs;
 #[cfg(test)]
 mod token_exchange;
 #[cfg(test)]

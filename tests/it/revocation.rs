@@ -39,7 +39,7 @@ impl TestServer {
         let mut parameters = parameters.to_vec();
         let request = match client_id {
             "web" => request.basic_auth("web", Some(WEB_SECRET)),
-            "service" | "plain" | "api" | "other-api" => {
+            "service" | "plain" | "both" | "api" | "other-api" => {
                 request.basic_auth(client_id, Some(SERVICE_SECRET))
             }
             public => {

@@ -3,6 +3,7 @@
 mod client_claims;
 mod clients;
 mod examples;
+mod resources;
 mod robustness;
 mod rules;
 mod secrets;
