@@ -367,6 +367,12 @@ impl Rechecks {
             .store
             .refuse_login(login, &account.id, asked_at, now)
             .await?;
+        for session in ended.iter().flatten() {
+            tracing::info!(
+                target: "portico::audit", event = "logged_out", reason = "access withdrawn by the upstream",
+                session = %session, account = %account.id, "logged out"
+            );
+        }
         if let Some(sessions) = ended {
             tracing::warn!(
                 target: "portico::audit", event = "access_withdrawn", upstream = %login.upstream,

@@ -21,7 +21,7 @@ use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
-use crate::http::state::Settings;
+use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
@@ -37,6 +37,7 @@ use crate::protocol::scope;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
 use crate::upstream::{
@@ -173,9 +174,15 @@ impl App {
             key_policy,
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
+        let session_lifetime = config.lifetimes.session();
+        let access_tokens = AccessTokens {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            session_lifetime,
+        };
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
-        let session_lifetime = config.lifetimes.session();
         let address_throttle = ThrottlePolicy {
             attempts: config.login.address_attempts,
             starts_at: WindowStart::FirstAttempt,
@@ -224,6 +231,7 @@ impl App {
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
             mint: mint.clone(),
+            access_tokens: access_tokens.clone(),
             upstreams: upstreams.clone(),
             vault,
             rechecks,
@@ -236,12 +244,17 @@ impl App {
             flow,
             grants,
             mint,
+            access_tokens,
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
             upstreams,
             settings: Settings {
                 brand: config.brand.name,
                 flow_lifetime: config.lifetimes.flow,
+                par: ParPolicy {
+                    required: config.par.required,
+                    lifetime: config.par.lifetime,
+                },
                 trusted_proxies: config.server.trusted_proxies,
             },
         });
@@ -267,7 +280,6 @@ fn mint(config: &Config, store: &Store, ring: KeyRing, secrets: &Secrets, clock:
             access_token: config.lifetimes.access_token,
             id_token: config.lifetimes.id_token,
         },
-        session_lifetime: config.lifetimes.session(),
         default_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
         resources: Resources::new(config.issuer.clone(), config.resources.clone()),
     })
@@ -290,7 +302,6 @@ fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
     Gateway::new(GatewayParts {
         store: flow.store.clone(),
         clock: flow.clock.clone(),
-        session_lifetime: flow.session_lifetime,
         upstreams: upstreams.clone(),
         vault: flow.vault.clone(),
         rechecks: flow.rechecks.clone(),
@@ -332,6 +343,7 @@ fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
         scopes,
         response_types,
         claims,
+        require_pushed_authorization_requests: config.par.required,
     }
 }
 

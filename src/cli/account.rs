@@ -341,6 +341,7 @@ async fn link(
     let kept = accounts.store.find_account_by_subject(into).await?;
     let kept = kept.ok_or_else(|| anyhow!("there is no account {into}"))?;
     let link = NewLink {
+        tokens: None,
         into: &kept.id,
         login,
         profile: None,

@@ -61,6 +61,7 @@ pub(super) struct Raw {
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    require_pushed_authorization_requests: bool,
     claims: BTreeMap<String, client_claims::Raw>,
     subject_type: RawSubjectType,
     sector_identifier: Option<String>,
@@ -190,6 +191,7 @@ impl ClientConfig {
             upstream_apis: raw.upstream_apis.iter().map(UpstreamId::new).collect(),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            require_pushed_authorization_requests: raw.require_pushed_authorization_requests,
             claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
             upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
             service_tokens: raw.service_tokens.iter().map(UpstreamId::new).collect(),
@@ -223,15 +225,21 @@ impl Raw {
 
     /// Nothing for a client that no person logs in to.
     fn answers(&self) -> BTreeSet<ResponseType> {
-        if !self.grants().contains(&GrantType::AuthorizationCode) {
-            return BTreeSet::new();
+        let grants = self.grants();
+        match &self.response_types {
+            _ if !has_people(&grants) => BTreeSet::new(),
+            Some(types) => types.iter().copied().collect(),
+            None => {
+                let has_code = grants.contains(&GrantType::AuthorizationCode);
+                has_code.then_some(ResponseType::Code).into_iter().collect()
+            }
         }
-        let written = self.response_types.as_ref();
-        written.map_or_else(
-            || BTreeSet::from([ResponseType::Code]),
-            |types| types.iter().copied().collect(),
-        )
     }
+}
+
+/// Whether people log in for it at the authorization endpoint.
+fn has_people(grants: &BTreeSet<GrantType>) -> bool {
+    grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::Implicit)
 }
 
 fn check_client_id(id: Option<String>, at: &Place, report: &mut Report) -> Option<ClientId> {
@@ -263,10 +271,10 @@ fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
             "is empty; write [\"authorization_code\"], or leave it out",
         );
     }
-    if has_code && raw.redirect_uris.is_empty() {
+    if has_people(&grants) && raw.redirect_uris.is_empty() {
         report.problem(
             &at.key("redirect_uris"),
-            "is missing; the authorization_code grant needs the addresses that answers may go to, such as [\"https://app.example.org/callback\"]",
+            "is missing; logging people in needs the addresses that answers may go to, such as [\"https://app.example.org/callback\"]",
         );
     }
     if grants.contains(&GrantType::RefreshToken) && !has_code {
@@ -282,21 +290,49 @@ fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
             "client_credentials needs a client that can keep a secret (RFC 6749 section 4.4); write token_endpoint_auth_method = \"client_secret_basic\"",
         );
     }
+    check_answers(raw, &grants, at, report);
+    if raw.default_max_age.is_some_and(|age| age < 0) {
+        report.problem(&at.key("default_max_age"), "must be seconds, 0 or more");
+    }
+}
+
+/// Each type with the grants that it takes (OpenID Connect Dynamic Registration section 2), and `implicit` with a type.
+fn check_answers(raw: &Raw, grants: &BTreeSet<GrantType>, at: &Place, report: &mut Report) {
     let at_types = at.key("response_types");
-    match raw.response_types.as_deref() {
-        Some([]) if has_code => {
+    let types = raw.response_types.as_deref();
+    match types {
+        Some([]) if has_people(grants) => {
             report.problem(&at_types, "is empty; write [\"code\"], or leave it out");
         }
-        Some([_, ..]) if !has_code => {
+        Some([_, ..]) if !has_people(grants) => {
             report.problem(
                 &at_types,
-                "every type has a code; add \"authorization_code\" to grant_types, or remove this key",
+                "is for clients that people log in to; add \"authorization_code\" to grant_types, or remove this key",
             );
+            return;
         }
         _ => {}
     }
-    if raw.default_max_age.is_some_and(|age| age < 0) {
-        report.problem(&at.key("default_max_age"), "must be seconds, 0 or more");
+    for each in types.unwrap_or_default() {
+        let lacking = each.grants().iter().find(|grant| !grants.contains(grant));
+        if let Some(grant) = lacking {
+            let (answer, grant) = (each.as_str(), grant.as_str());
+            report.problem(
+                &at_types,
+                format!(
+                    "\"{answer}\" needs \"{grant}\" in grant_types; add it, or remove the type"
+                ),
+            );
+        }
+    }
+    // What Dynamic Registration pairs with `implicit`, the type that does not need it here included.
+    let in_the_browser =
+        |each: &ResponseType| each.returns_id_token() || each.returns_access_token();
+    if grants.contains(&GrantType::Implicit) && !raw.answers().iter().any(in_the_browser) {
+        report.problem(
+            &at.key("grant_types"),
+            "implicit has no use: no type in response_types returns a token through the browser; add one, such as \"id_token\", or remove it",
+        );
     }
 }
 
@@ -320,8 +356,11 @@ fn check_scope(
     at: &Place,
     report: &mut Report,
 ) -> Scope {
-    let has_people = grants.contains(&GrantType::AuthorizationCode);
-    let text = written.unwrap_or(if has_people { scope::OPENID } else { "" });
+    let text = written.unwrap_or(if has_people(grants) {
+        scope::OPENID
+    } else {
+        ""
+    });
     let scope = Scope::parse(text).unwrap_or_else(|error| {
         report.problem(at, error.to_string());
         Scope::default()

@@ -79,6 +79,12 @@ impl Keys {
                 &at.key("algorithms"),
                 "is empty; write [\"RS256\"], or leave it out",
             );
+        } else if !algorithms.contains(&SigningAlgorithm::RS256) {
+            // OpenID Connect Discovery section 3, RFC 9068 section 2.1.
+            report.warn(
+                &at.key("algorithms"),
+                "has no RS256, which every OpenID Provider must support: apps that know no other cannot be served; add it at the end",
+            );
         }
         let mut seen = Vec::new();
         algorithms.retain(|algorithm| {

@@ -9,9 +9,9 @@ use super::clients::{self, Known};
 use super::document::{Document, Environment, OVERRIDES};
 use super::place::{Place, Report};
 use super::{
-    Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Problems,
-    Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log, login,
-    outbound, resources, section, server, upstream_apis, upstreams,
+    Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
+    Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log,
+    login, outbound, par, resources, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -28,6 +28,7 @@ pub(super) struct Raw {
     keys: keys::Raw,
     lifetimes: lifetimes::Raw,
     login: login::Raw,
+    par: par::Raw,
     /// Entries one by one, so that one without sense does not hide the others.
     upstreams: Vec<Value>,
     resources: Vec<Value>,
@@ -106,6 +107,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let keys = Keys::check(raw.keys, &database, &at.key("keys"), report);
     let lifetimes = Lifetimes::check(&raw.lifetimes, &at.key("lifetimes"), report);
     let login = LoginPolicy::check(&raw.login, &at.key("login"), report);
+    let par = Par::check(&raw.par, &at.key("par"), report);
     let upstream_ids = upstreams::ids(&raw.upstreams);
     let upstreams = UpstreamConfig::read_all(raw.upstreams, &at.key("upstreams"), report);
     let identifiers = resources::identifiers(&raw.resources);
@@ -142,6 +144,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         keys,
         lifetimes,
         login,
+        par,
         upstreams,
         resources: resources
             .into_iter()

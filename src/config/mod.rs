@@ -21,6 +21,7 @@ mod load;
 mod log;
 mod login;
 mod outbound;
+mod par;
 mod pem;
 mod place;
 mod problem;
@@ -46,6 +47,7 @@ pub use load::{load, load_with};
 pub use log::{Log, LogFormat};
 pub use login::LoginPolicy;
 pub use outbound::Outbound;
+pub use par::Par;
 pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
@@ -68,6 +70,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// What stands between a guesser and the upstream.
     pub login: LoginPolicy,
+    /// Pushed authorization requests.
+    pub par: Par,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
     /// The APIs that tokens are for.

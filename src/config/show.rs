@@ -24,6 +24,13 @@ impl Config {
             ("keys", self.show_keys()),
             ("lifetimes", self.show_lifetimes()),
             ("login", self.show_login()),
+            (
+                "par",
+                table([
+                    ("required", Value::Boolean(self.par.required)),
+                    ("lifetime", text(show_seconds(self.par.lifetime))),
+                ]),
+            ),
             ("upstreams", array(&self.upstreams, show_upstream)),
             ("resources", array(&self.resources, show_resource)),
             ("clients", array(&self.clients, show_client)),

@@ -54,7 +54,8 @@ impl Accounts {
         match &outcome {
             Linked::Done { closed, ended } => tracing::info!(
                 target: "portico::audit", event = "account_linked", by, account = %account, upstream = %upstream,
-                closed = closed.as_ref().map(AccountId::as_str), sessions_ended = ended.len(), "a login was linked"
+                closed = closed.as_ref().map(AccountId::as_str), sessions_ended = ended.len(),
+                with_tokens = link.tokens.is_some(), "a login was linked"
             ),
             refused => tracing::info!(
                 target: "portico::audit", event = "account_link_refused", by, account = %account,

@@ -1,12 +1,14 @@
 //! The end of a flow: what the client asked the authorization endpoint for.
 
-use crate::clock::{random_id, random_token};
+use crate::clock::{SKEW, random_id, random_token};
 use crate::keys::Purpose;
-use crate::model::authorization::{PendingAuthorization, Person};
+use crate::model::authorization::{Authorization, PendingAuthorization, Person};
 use crate::model::client::Client;
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
+use crate::model::family::TokenFamily;
+use crate::model::resource::Aim;
 use crate::model::session::Authentication;
-use crate::protocol::error::OAuthError;
+use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::FamilyId;
 
 use crate::tokens::subject;
@@ -14,62 +16,127 @@ use crate::tokens::subject;
 use super::{Flow, LoggedIn};
 
 impl Flow {
-    /// Makes the parameters of a successful authorization response: a code, of which the browser gets the value and the
-    /// store its hash, and what the response type asks for besides.
+    /// Makes the parameters of a successful authorization response: what the response type names. Of a code the browser
+    /// gets the value and the store its hash; all of one answer belongs to one family, so that a replay of the code ends
+    /// the access token beside it, too (T11).
     pub async fn issue(
         &self,
         client: &Client,
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<Vec<(&'static str, String)>, OAuthError> {
-        let value = random_token();
+        let response_type = pending.request.response_type;
+        let person = self.person(client, pending, who)?;
+        let scope = &pending.request.scope;
+        let aim = Aim::named(&pending.request.resources);
+        if response_type.returns_access_token() {
+            self.mint.target(client, scope, &aim)?;
+            self.begin_family(pending, &person).await?;
+        }
+        let code = response_type.returns_code().then(random_token);
+        if let Some(value) = &code {
+            self.keep_code(value, pending, &person).await?;
+        }
+        let authorization = Authorization {
+            client_id: client.client_id.clone(),
+            scope: scope.clone(),
+            aim,
+            person: Some(person),
+        };
+        let answer = self
+            .mint
+            .mint_response(client, response_type, &authorization, code)
+            .await?;
+        if response_type.returns_access_token() || response_type.returns_id_token() {
+            tracing::info!(
+                target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
+                scope = %authorization.scope, response_type = response_type.as_str(),
+                "tokens issued at the authorization endpoint"
+            );
+        }
+        Ok(answer)
+    }
+
+    fn person(
+        &self,
+        client: &Client,
+        pending: &PendingAuthorization,
+        who: &LoggedIn,
+    ) -> Result<Person, OAuthError> {
         let request = &pending.request;
-        let code = AuthorizationCode {
+        let authentication = Authentication::from(&who.session);
+        let subject = subject::for_client(&self.secrets, client, &who.account)?;
+        let claims = if request.response_type.tells_all_in_the_id_token() {
+            client.claims_within(&request.scope, &subject, &who.account, &authentication)
+        } else {
+            client.claims_about(&subject, &who.account, &authentication)
+        };
+        Ok(Person {
+            account_id: who.account.id.clone(),
+            subject,
+            authentication,
+            nonce: request.nonce.clone(),
+            claims,
             family_id: FamilyId::new(random_id()),
+            refresh_generation: None,
+        })
+    }
+
+    /// What userinfo asks about an access token that comes from here; as long as it lives, unless a code beside it is
+    /// redeemed.
+    async fn begin_family(
+        &self,
+        pending: &PendingAuthorization,
+        person: &Person,
+    ) -> Result<(), OAuthError> {
+        let now = self.clock.now();
+        let family = TokenFamily {
+            id: person.family_id.clone(),
+            client_id: pending.client_id.clone(),
+            account_id: person.account_id.clone(),
+            authentication: person.authentication.clone(),
+            scope: pending.request.scope.clone(),
+            resources: pending.request.resources.clone(),
+            offline: false,
+            generation: None,
+            created_at: now,
+            rotated_at: now,
+            expires_at: now + self.mint.access_token_lifetime() + SKEW,
+            revoked_at: None,
+        };
+        if self.store.begin_family(&family).await? {
+            return Ok(());
+        }
+        Err(OAuthError::new(
+            ErrorCode::LoginRequired,
+            "the session has ended while this was answered",
+        ))
+    }
+
+    async fn keep_code(
+        &self,
+        value: &str,
+        pending: &PendingAuthorization,
+        person: &Person,
+    ) -> Result<(), OAuthError> {
+        let code = AuthorizationCode {
+            family_id: person.family_id.clone(),
             grant: CodeGrant {
                 client_id: pending.client_id.clone(),
                 redirect_uri: pending.return_to.redirect_uri().to_owned(),
                 redirect_uri_was_sent: pending.redirect_uri_was_sent,
-                code_challenge: request.code_challenge.clone(),
-                account_id: who.account.id.clone(),
-                authentication: Authentication::from(&who.session),
-                scope: request.scope.clone(),
-                nonce: request.nonce.clone(),
-                resources: request.resources.clone(),
+                code_challenge: pending.request.code_challenge.clone(),
+                account_id: person.account_id.clone(),
+                authentication: person.authentication.clone(),
+                scope: pending.request.scope.clone(),
+                nonce: person.nonce.clone(),
+                resources: pending.request.resources.clone(),
             },
             expires_at: self.clock.now() + LIFETIME,
             redeemed_at: None,
         };
-        let id_token = if request.response_type.returns_id_token() {
-            Some(self.id_token(client, &code, who, &value)?)
-        } else {
-            None
-        };
-        let hash = self.secrets.hash(Purpose::AuthorizationCode, &value)?;
+        let hash = self.secrets.hash(Purpose::AuthorizationCode, value)?;
         self.store.insert_code(&hash, &code).await?;
-        let id_token = id_token.map(|token| ("id_token", token));
-        Ok([("code", value)].into_iter().chain(id_token).collect())
-    }
-
-    /// The ID token that vouches for the code beside it (OpenID Connect Core section 3.3.2.11).
-    fn id_token(
-        &self,
-        client: &Client,
-        code: &AuthorizationCode,
-        who: &LoggedIn,
-        value: &str,
-    ) -> Result<String, OAuthError> {
-        let authentication = code.grant.authentication.clone();
-        let subject = subject::for_client(&self.secrets, client, &who.account)?;
-        let person = Person {
-            account_id: who.account.id.clone(),
-            claims: client.claims_about(&subject, &who.account, &authentication),
-            subject,
-            authentication,
-            nonce: code.grant.nonce.clone(),
-            family_id: code.family_id.clone(),
-            refresh_generation: None,
-        };
-        Ok(self.mint.id_token_for_code(client, &person, value)?)
+        Ok(())
     }
 }

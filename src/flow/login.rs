@@ -150,7 +150,14 @@ impl Flow {
         }
         let outcome = landing.redeem(application, arrival).await;
         self.count_login(upstream, "landing", &outcome);
-        self.give_back_unless_guessed(&place, &outcome).await?;
+        // Most members come as a Guest before they sign in there; but anybody can have a Guest's credential, and each is a
+        // request with our secret. So as many as may fail are free, and what is more counts as failed.
+        let guests = throttle::guests(address);
+        if !matches!(outcome, Err(LoginError::Anonymous))
+            || self.reserve(&guests, self.address_throttle).await?
+        {
+            self.give_back_unless_guessed(&place, &outcome).await?;
+        }
         outcome
     }
 
@@ -286,7 +293,7 @@ impl Flow {
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
         let given = identity.tokens.as_ref();
-        let kept = self.keep(&session, given)?;
+        let kept = self.keep(&session, upstream, given)?;
         let renewed = same.is_some()
             && self
                 .store
@@ -294,13 +301,23 @@ impl Flow {
                 .await?;
         if !renewed {
             session.id = SessionId::new(random_id());
-            let kept = self.keep(&session, given)?;
-            let previous = previous.map(|session| &session.id);
-            let began = self
-                .store
-                .replace_session(&hash, &session, previous, kept.as_ref());
+            let kept = self.keep(&session, upstream, given)?;
+            let moved = match previous {
+                Some(previous) => self.vault.moved(previous, &session).await?,
+                None => Vec::new(),
+            };
+            let replaced = previous.map(|session| &session.id);
+            let began =
+                self.store
+                    .replace_session(&hash, &session, replaced, &moved, kept.as_ref());
             if !began.await? {
                 return Ok(None);
+            }
+            if let Some(previous) = previous {
+                tracing::info!(
+                    target: "portico::audit", event = "logged_out", reason = "replaced by another login",
+                    session = %previous.id, account = %previous.account_id, "logged out"
+                );
             }
         }
         tracing::info!(
@@ -313,13 +330,14 @@ impl Flow {
         }))
     }
 
-    /// What a login gave, for the vault.
-    fn keep(
+    /// What a login at `upstream` gave within a session, for the vault.
+    pub fn keep(
         &self,
         session: &Session,
+        upstream: &UpstreamId,
         given: Option<&UpstreamTokens>,
     ) -> Result<Option<NewVaultEntry>, OAuthError> {
-        let place = || place_of(session, &session.upstream);
+        let place = || place_of(session, upstream);
         let sealed = given.map(|tokens| self.vault.seal(place(), tokens));
         Ok(sealed.transpose()?)
     }

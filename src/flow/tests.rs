@@ -248,6 +248,7 @@ fn an_errand_wants_fresh_logins_and_gives_no_code() {
             login: login.clone(),
             profile: Profile::default(),
             at: NOW - age,
+            tokens: None,
         }),
     };
     let unlink = || Errand::Unlink {

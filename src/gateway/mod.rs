@@ -9,11 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::model::account::Account;
 use crate::model::api_rule::{ActsAs, ApiRule};
 use crate::model::client::Client;
-use crate::model::family::TokenFamily;
-use crate::model::session::SessionLifetime;
 use crate::model::vault_entry::VaultPlace;
 use crate::protocol::error::{BoxError, ErrorCode, OAuthError};
 use crate::protocol::ids::UpstreamId;
@@ -22,6 +19,7 @@ use crate::protocol::secret::Secret;
 use crate::recheck::{NotStanding, Rechecks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::tokens::standing::Person;
 use crate::upstream::{Api, ApiAnswer, ApiCall, LoginError, Upstream, UpstreamTokens, Upstreams};
 use crate::vault::{Vault, VaultError};
 
@@ -38,8 +36,6 @@ pub struct GatewayParts {
     pub store: Store,
     /// The time.
     pub clock: Clock,
-    /// How long sessions live.
-    pub session_lifetime: SessionLifetime,
     /// Whose APIs there are.
     pub upstreams: Upstreams,
     /// The tokens of people.
@@ -59,8 +55,8 @@ pub struct Caller<'a> {
     pub client: &'a Client,
     /// What it was given with, as far as the client may still have it.
     pub scope: &'a Scope,
-    /// The person behind it, and the family of the token; `None`: the client itself.
-    pub person: Option<(&'a Account, &'a TokenFamily)>,
+    /// The person behind it; `None`: the client itself.
+    pub person: Option<&'a Person>,
 }
 
 /// Why a call was not made, or gave nothing.
@@ -154,8 +150,8 @@ impl Gateway {
         tracing::info!(
             target: "portico::audit", event = "upstream_api_called", upstream = %upstream.id,
             client_id = %caller.client.client_id, scope = rule.scope,
-            account = caller.person.map(|(account, _)| account.id.as_str()),
-            session = caller.person.map(|(_, family)| family.authentication.session_id.as_str()),
+            account = caller.person.map(|person| person.account.id.as_str()),
+            session = caller.person.map(|person| person.family.authentication.session_id.as_str()),
             method = call.method, status = answer.status, "called an upstream's API"
         );
         Ok(answer)
@@ -175,12 +171,11 @@ impl Gateway {
         acts_as: ActsAs,
     ) -> Result<Source<'a>, GatewayError> {
         match (acts_as, caller.person) {
-            (ActsAs::Person, Some((account, family))) => {
-                self.require_standing(caller.client, account, family)
-                    .await?;
+            (ActsAs::Person, Some(person)) => {
+                self.require_standing(caller.client, person).await?;
                 Ok(Source::Person(VaultPlace::Person {
-                    account_id: account.id.clone(),
-                    session_id: family.authentication.session_id.clone(),
+                    account_id: person.account.id.clone(),
+                    session_id: person.family.authentication.session_id.clone(),
                     upstream: upstream.id.clone(),
                 }))
             }
@@ -192,13 +187,8 @@ impl Gateway {
 
     /// The person may use the client now as at any grant (T15), and the session that the upstream's tokens belong to
     /// lives: a family with `offline_access` may outlive it, those tokens do not.
-    async fn require_standing(
-        &self,
-        client: &Client,
-        account: &Account,
-        family: &TokenFamily,
-    ) -> Result<(), GatewayError> {
-        let login = &family.authentication;
+    async fn require_standing(&self, client: &Client, person: &Person) -> Result<(), GatewayError> {
+        let login = &person.family.authentication;
         if !client.allows_upstream(&login.upstream) {
             return Err(may_not(
                 "the client does not serve people of that upstream (any more)",
@@ -207,7 +197,7 @@ impl Gateway {
         let parts = &self.0;
         let account = parts
             .rechecks
-            .standing(client, &login.session_id, account.clone())
+            .standing(client, &login.session_id, person.account.clone())
             .await
             .map_err(|why| match why {
                 NotStanding::Refused => may_not(why),
@@ -216,13 +206,11 @@ impl Gateway {
         if let Some(lacking) = client.lacking(&account.profile) {
             return Err(may_not(lacking));
         }
-        let now = parts.clock.now();
-        let session = parts.store.find_session(&login.session_id).await;
-        let session = session.map_err(OAuthError::from)?;
-        if !session.is_some_and(|session| session.is_live(now, parts.session_lifetime)) {
+        if person.session.is_none() {
             return Err(log_in_again(VaultError::Nothing));
         }
-        if !family.offline {
+        if !person.family.offline {
+            let now = parts.clock.now();
             let touched = parts.store.touch_session(&login.session_id, now).await;
             touched.map_err(OAuthError::from)?;
         }

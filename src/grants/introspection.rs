@@ -9,7 +9,8 @@ use crate::protocol::client_auth::invalid_client;
 use crate::protocol::error::OAuthError;
 use crate::protocol::introspection::Introspection;
 use crate::protocol::scope;
-use crate::tokens::standing::Standing;
+use crate::protocol::token::GrantType;
+use crate::tokens::standing::Ended;
 use crate::tokens::{refresh_token, subject};
 
 use super::{Grants, PresentedToken};
@@ -33,7 +34,7 @@ impl Grants {
                 let own = family.filter(|family| family.client_id == asking.client_id);
                 match own {
                     Some(family) => {
-                        self.look_at_refresh_token(asking, &family, generation)
+                        self.look_at_refresh_token(asking, family, generation)
                             .await?
                     }
                     None => None,
@@ -60,9 +61,14 @@ impl Grants {
         if !own && stood_for.is_empty() {
             return Ok(None);
         }
-        let Some(Standing { client, person }) = self.mint.standing(&claims).await? else {
+        let Some(behind) = Ended::or_error(self.access_tokens.behind(&claims).await)? else {
             return Ok(None);
         };
+        let (client, person) = (behind.client, behind.person);
+        // As at the gateway: a client that may act for itself no more has no good tokens of its own.
+        if person.is_none() && !client.grant_types.contains(&GrantType::ClientCredentials) {
+            return Ok(None);
+        }
         // What was withdrawn from the client since does not count any more (T17).
         let scope = claims.scope.clone().unwrap_or_default();
         let mut scope = scope.narrowed_to(&client.scope);
@@ -72,7 +78,7 @@ impl Grants {
         }
         let username = person
             .filter(|_| scope.contains(scope::PROFILE))
-            .and_then(|(account, _)| account.profile.preferred_username);
+            .and_then(|person| person.account.profile.preferred_username);
         Ok(Some(
             Introspection::of_access_token(&claims, &scope).with_username(username),
         ))
@@ -81,16 +87,17 @@ impl Grants {
     async fn look_at_refresh_token(
         &self,
         asking: &Client,
-        family: &TokenFamily,
+        family: TokenFamily,
         generation: i64,
     ) -> Result<Option<Introspection>, OAuthError> {
         let now = self.clock.now();
         if let Spend::Replay | Spend::Ended = family.spend(generation, now, self.family_lifetime) {
             return Ok(None);
         }
-        let Some(account) = self.mint.person_of(family).await? else {
+        let Some(person) = Ended::or_error(self.access_tokens.person_of(family).await)? else {
             return Ok(None);
         };
+        let (account, family) = (person.account, person.family);
         let sub = subject::for_client(&self.secrets, asking, &account)?;
         let scope = family.scope.narrowed_to(&asking.scope);
         let ends = family

@@ -26,6 +26,7 @@ use crate::recheck::Rechecks;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
+use crate::tokens::standing::AccessTokens;
 use crate::upstream::Upstreams;
 use crate::vault::Vault;
 
@@ -59,6 +60,8 @@ pub struct Grants {
     pub families_per_client: i64,
     /// Reads the tokens that it made; no grant mints.
     pub mint: Mint,
+    /// What stands behind access tokens.
+    pub access_tokens: AccessTokens,
     /// Where tokens may be had for.
     pub upstreams: Upstreams,
     /// Where those of people are.
@@ -94,17 +97,19 @@ impl TokenRequest {
     /// Reads the grant that `grant_type` names, which `client` must be registered for.
     pub fn parse(params: &Params, client: &Client) -> Result<Self, OAuthError> {
         params.refuse_repeated()?;
-        let grant = GrantType::parse(params.require("grant_type")?).ok_or_else(|| {
+        let unsupported = || {
             OAuthError::new(
                 ErrorCode::UnsupportedGrantType,
-                "grant_type must be one of those in grant_types_supported",
+                "grant_type must be one of those in grant_types_supported that the token endpoint knows",
             )
-        })?;
+        };
+        let grant = GrantType::parse(params.require("grant_type")?).ok_or_else(unsupported)?;
         client.require_grant(grant)?;
         match grant {
             GrantType::AuthorizationCode => {
                 AuthorizationCodeRequest::parse(params).map(Self::AuthorizationCode)
             }
+            GrantType::Implicit => Err(unsupported()),
             GrantType::RefreshToken => RefreshTokenRequest::parse(params).map(Self::RefreshToken),
             GrantType::ClientCredentials => {
                 ClientCredentialsRequest::parse(params).map(Self::ClientCredentials)
@@ -139,19 +144,29 @@ impl Grants {
         account_id: &AccountId,
         authentication: &Authentication,
     ) -> Result<Account, OAuthError> {
-        if !client.allows_upstream(&authentication.upstream) {
-            return Err(OAuthError::invalid_grant(
-                "this client does not serve people of that upstream",
-            ));
-        }
         let account = match self
             .store
             .find_account_of_session(&authentication.session_id)
             .await?
         {
             Some(account) if account.is_open() && account.id == *account_id => account,
-            _ => return Err(OAuthError::invalid_grant("the account was closed")),
+            _ => return Err(closed()),
         };
+        self.require_standing(client, account, authentication).await
+    }
+
+    /// The same where the account was read already.
+    async fn require_standing(
+        &self,
+        client: &Client,
+        account: Account,
+        authentication: &Authentication,
+    ) -> Result<Account, OAuthError> {
+        if !client.allows_upstream(&authentication.upstream) {
+            return Err(OAuthError::invalid_grant(
+                "this client does not serve people of that upstream",
+            ));
+        }
         let account = self
             .rechecks
             .standing(client, &authentication.session_id, account)
@@ -163,4 +178,8 @@ impl Grants {
             ),
         }
     }
+}
+
+fn closed() -> OAuthError {
+    OAuthError::invalid_grant("the account was closed")
 }

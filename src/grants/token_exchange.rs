@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use crate::model::client::Client;
-use crate::model::family::TokenFamily;
 use crate::model::vault_entry::VaultPlace;
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -16,9 +15,10 @@ use crate::protocol::params::Params;
 use crate::protocol::scope;
 use crate::protocol::secret::Secret;
 use crate::protocol::token::{ACCESS_TOKEN_TYPE, ExchangedToken};
+use crate::tokens::standing::{Ended, Person};
 use crate::upstream::{LoginError, Upstream, UpstreamTokens};
 
-use super::Grants;
+use super::{Grants, closed};
 
 /// Seconds of life that an app may count on, where the upstream's tokens live that long.
 const MIN_LIFE: i64 = 60;
@@ -97,25 +97,26 @@ impl TokenExchangeRequest {
             return Err(not_ours().because("it was given to another client"));
         }
         let now = grants.clock.now();
-        let (tokens, family) = if claims.family.is_some() {
+        let (tokens, person) = if claims.family.is_some() {
             require_listed(&client.upstream_tokens, "upstream_tokens", upstream)?;
             require_scope(client, &claims, upstream)?;
-            let family = grants.family_behind(&claims).await?;
-            let tokens = grants.tokens_of(client, &family, upstream).await?;
-            (tokens, Some(family))
+            let person = grants.access_tokens.person(client, &claims).await;
+            let person = person.map_err(no_longer)?.ok_or_else(not_ours)?;
+            let tokens = grants.tokens_of(client, &person, upstream).await?;
+            (tokens, Some(person))
         } else {
             require_listed(&client.service_tokens, "service_tokens", upstream)?;
             require_scope(client, &claims, upstream)?;
             (service_token(client, upstream).await?, None)
         };
         let expires_in = (tokens.expires_at - now).max(0);
-        let account = family.as_ref().map(|family| &family.account_id);
-        let session = family
+        let account = person.as_ref().map(|person| &person.account.id);
+        let session = person
             .as_ref()
-            .map(|family| &family.authentication.session_id);
+            .map(|person| &person.family.authentication.session_id);
         tracing::info!(
             target: "portico::audit", event = "upstream_token_released", client_id = %client.client_id,
-            upstream = %upstream.id, kind = if family.is_some() { "person" } else { "service" },
+            upstream = %upstream.id, kind = if person.is_some() { "person" } else { "service" },
             account = account.map(tracing::field::display), session = session.map(tracing::field::display),
             lifetime = expires_in, "an upstream's token was handed out"
         );
@@ -158,39 +159,25 @@ impl Target {
 }
 
 impl Grants {
-    /// The family that a person's access token belongs to, while it stands.
-    async fn family_behind(&self, claims: &AccessTokenClaims) -> Result<TokenFamily, OAuthError> {
-        let family = match &claims.family {
-            Some(id) => self.store.find_family(id).await?,
-            None => None,
-        };
-        let now = self.clock.now();
-        family
-            .filter(|family| family.is_live(now) && family.client_id == claims.client_id)
-            .ok_or_else(|| not_ours().because("its family has ended"))
-    }
-
     /// The current token of the person's login. A family with `offline_access` may outlive its session; the upstream's
     /// tokens do not.
     async fn tokens_of(
         &self,
         client: &Client,
-        family: &TokenFamily,
+        person: &Person,
         upstream: &Upstream,
     ) -> Result<UpstreamTokens, OAuthError> {
-        let login = &family.authentication;
-        let account = self.account_for(client, &family.account_id, login).await?;
-        let session = self.store.find_session(&login.session_id).await?;
-        let now = self.clock.now();
-        let session = session
-            .filter(|session| session.is_live(now, self.session_lifetime))
-            .ok_or_else(|| OAuthError::invalid_grant("the session has ended; log in again"))?;
-        if !family.offline {
+        let login = &person.family.authentication;
+        let account = person.account.clone();
+        let account = self.require_standing(client, account, login).await?;
+        let session = person.session.as_ref().ok_or_else(session_ended)?;
+        if !person.family.offline {
+            let now = self.clock.now();
             self.store.touch_session(&session.id, now).await?;
         }
         let place = VaultPlace::Person {
             account_id: account.id,
-            session_id: session.id,
+            session_id: session.id.clone(),
             upstream: upstream.id.clone(),
         };
         Ok(self.vault.person_tokens(&place, MIN_LIFE, None).await?)
@@ -212,18 +199,28 @@ async fn service_token(client: &Client, upstream: &Upstream) -> Result<UpstreamT
             format!("the upstream {} has no service account", upstream.id),
         )
     })?;
-    service.token(None).await.map_err(|error| match error {
-        LoginError::Unavailable(_) => OAuthError::new(
-            ErrorCode::TemporarilyUnavailable,
-            "the upstream does not answer; try again later",
-        )
-        .because(error),
-        _ => OAuthError::new(
-            ErrorCode::ServerError,
-            "the upstream gives its service account no token: its password or its rights (the role RemoteService in \
-             iMIS) are not what they must be; portico check says more",
-        )
-        .because(error),
+    service.token(None).await.map_err(|error| {
+        let refusal = match (&error, error.missing_right()) {
+            (LoginError::Unavailable(_), _) => OAuthError::new(
+                ErrorCode::TemporarilyUnavailable,
+                "the upstream does not answer; try again later",
+            ),
+            // RFC 8693 section 2.2.2: no token for this target.
+            (_, Some(missing)) => OAuthError::new(
+                ErrorCode::InvalidTarget,
+                format!(
+                    "the service account of {} lacks {}, so that its token opens nothing there; an administrator of \
+                     that system has to give it",
+                    upstream.id, missing.right
+                ),
+            ),
+            _ => OAuthError::new(
+                ErrorCode::ServerError,
+                "the upstream gives its service account no token: its password or its rights (the role RemoteService \
+                 in iMIS) are not what they must be; portico check says more",
+            ),
+        };
+        refusal.because(error)
     })
 }
 
@@ -266,4 +263,19 @@ fn not_ours() -> OAuthError {
     OAuthError::invalid_request(
         "subject_token is expired, revoked, or no access token that was given to this client",
     )
+}
+
+/// An app tells by the code whether a refresh helps (`invalid_request`) or a login alone.
+fn no_longer(ended: Ended) -> OAuthError {
+    match ended {
+        Ended::Session => session_ended(),
+        Ended::Account => closed(),
+        Ended::Store(error) => error.into(),
+        Ended::Key(error) => error.into(),
+        ended => not_ours().because(ended),
+    }
+}
+
+fn session_ended() -> OAuthError {
+    OAuthError::invalid_grant("the session has ended; log in again")
 }

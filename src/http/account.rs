@@ -19,15 +19,17 @@ use crate::flow::errand;
 use crate::flow::{Flow, LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::model::account::{Login, UpstreamSubject};
-use crate::model::authorization::{Errand, ProvenLogin};
+use crate::model::authorization::{Errand, ProvenLogin, ProvenTokens};
 use crate::model::client::Client;
 use crate::model::session::Session;
+use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{ClientId, SessionId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::scope::{self, Scope};
 use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::upstream::{Identity, Upstream};
+use crate::vault::place_of;
 
 use super::end_session::{self, Ends, Logout};
 use super::error::{PageError, Trouble};
@@ -355,6 +357,12 @@ pub(super) async fn other_login(
         upstream: upstream.id.clone(),
         subject: identity.subject,
     };
+    let given = identity.tokens.as_ref();
+    let tokens = open.flow.keep(&who.session, &upstream.id, given)?;
+    let tokens = tokens.map(|kept| ProvenTokens {
+        session: who.session.id.clone(),
+        sealed: kept.sealed,
+    });
     let notice = match open.flow.may_link(&who.account.id, &login).await? {
         None => None,
         Some(Linked::SameUpstream) => Some(Notice::SameUpstream(upstream.label.clone())),
@@ -374,6 +382,7 @@ pub(super) async fn other_login(
             login,
             profile: identity.profile,
             at: open.flow.clock.now(),
+            tokens,
         }),
     });
     open.resume().await
@@ -501,8 +510,17 @@ async fn confirmed(
     let accounts = open.flow.accounts();
     let done = match question.about {
         About::Link(proven) => {
+            // The person may have begun another session meanwhile, where the sealed text does not open.
+            let session = &question.who.session;
+            let tokens = proven.tokens.as_ref();
+            let tokens = tokens.filter(|tokens| tokens.session == session.id);
+            let tokens = tokens.map(|tokens| NewVaultEntry {
+                place: place_of(session, &proven.login.upstream),
+                sealed: tokens.sealed.clone(),
+            });
             let link = NewLink {
                 into: account,
+                tokens: tokens.as_ref(),
                 login: &proven.login,
                 profile: Some(&proven.profile),
                 same_upstream: false,

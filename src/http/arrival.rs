@@ -4,6 +4,7 @@
 //! it. A row is made for a credential that an upstream has honored and for nothing else.
 
 use axum::extract::FromRef as _;
+use axum::http::StatusCode;
 use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::store::Store;
 use crate::upstream::{Identity, LoginError};
 
 use super::cookies::{CookieNames, RequestCookies};
+use super::error::Trouble;
 use super::state::HttpState;
 
 /// How long a redeemed arrival waits for the GET that follows, in seconds.
@@ -70,6 +72,16 @@ impl From<&LoginError> for Refusal {
 }
 
 impl Refusal {
+    /// The page that tells it where no flow waits.
+    pub(super) const fn trouble(self) -> Trouble {
+        match self {
+            Self::NotAllowed => Trouble::Closed,
+            Self::Credential => Trouble::Arrival(StatusCode::FORBIDDEN),
+            Self::Unavailable => Trouble::Arrival(StatusCode::SERVICE_UNAVAILABLE),
+            Self::Protocol => Trouble::Arrival(StatusCode::BAD_GATEWAY),
+        }
+    }
+
     pub(super) fn into_error(self) -> LoginError {
         let told = "told when it was redeemed";
         match self {

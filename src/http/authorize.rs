@@ -1,5 +1,7 @@
 //! `/authorize` (RFC 6749 section 3.1, OpenID Connect Core section 3.1.2), by GET and by POST.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRef, RawQuery, State};
@@ -7,16 +9,20 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 
+use crate::clock::random_id;
 use crate::flow::Flow;
+use crate::keys::Purpose;
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::{Client, ReturnTo};
+use crate::model::pushed_request::TakenUp;
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::Subject;
+use crate::protocol::ids::{ClientId, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
+use crate::protocol::pushed::{self, PushedReference};
 use crate::store::Store;
 use crate::tokens::Mint;
 
@@ -26,19 +32,23 @@ use super::flow_cookie::FlowCookies;
 use super::form;
 use super::resume::{self, CurrentLogin, FlowRequest};
 use super::return_to::{self, see_other};
-use super::state::HttpState;
+use super::state::{HttpState, ParPolicy, Settings};
 
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route(path::AUTHORIZE, get(by_get).post(by_post))
 }
 
-/// The handles of this endpoint.
+/// Seconds that a pushed request is remembered for the flows that began with it: longer than their cookies last.
+const PUSHED_KEPT: i64 = 2 * 24 * 60 * 60;
+
+/// The handles of this endpoint, and of the one that takes the same requests ahead (`http::par`).
 #[derive(Clone)]
-struct Endpoint {
+pub(super) struct Endpoint {
     store: Store,
     flow: Flow,
     mint: Mint,
     issuer: Issuer,
+    par: ParPolicy,
 }
 
 impl FromRef<HttpState> for Endpoint {
@@ -48,14 +58,24 @@ impl FromRef<HttpState> for Endpoint {
             flow: Flow::from_ref(state),
             mint: Mint::from_ref(state),
             issuer: Issuer::from_ref(state),
+            par: <Arc<Settings>>::from_ref(state).par,
         }
     }
 }
 
 /// Where an error of this endpoint goes. Only a proven [`ReturnTo`] lets it go to the client (T5).
-enum AuthorizeError {
+pub(super) enum AuthorizeError {
     Page(OAuthError),
     Return(ReturnTo, OAuthError),
+}
+
+impl AuthorizeError {
+    /// The error, for whoever is told it directly.
+    pub(super) fn into_inner(self) -> OAuthError {
+        match self {
+            Self::Page(error) | Self::Return(_, error) => error,
+        }
+    }
 }
 
 async fn by_get(
@@ -65,6 +85,9 @@ async fn by_get(
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
+    if let Some(handle) = endpoint.begun_before(&params, &flow_cookies).await? {
+        return Ok(see_other(&resume::url(&handle)));
+    }
     match endpoint.read(&params).await {
         Ok((client, pending)) => {
             let request = FlowRequest {
@@ -107,25 +130,110 @@ fn answer(error: AuthorizeError) -> Result<Response, PageError> {
 }
 
 impl Endpoint {
+    /// The flow of this browser that a pushed request has led to already: a reload must not meet a request that has ended
+    /// since (RFC 9126 section 4).
+    async fn begun_before(
+        &self,
+        params: &Params,
+        flow_cookies: &FlowCookies,
+    ) -> Result<Option<String>, PageError> {
+        let reference = PushedReference::read(params).map_err(PageError::request)?;
+        let Some(reference) = reference else {
+            return Ok(None);
+        };
+        let uri_hash = self.uri_hash(reference.random)?;
+        let now = self.flow.clock.now();
+        Ok(flow_cookies
+            .find_pushed(&uri_hash, &reference.client_id, now)
+            .await?)
+    }
+
     /// From parameters to a pending authorization: first who asks and where the answer goes, then the rest.
     async fn read(
         &self,
         params: &Params,
     ) -> Result<(Client, PendingAuthorization), AuthorizeError> {
+        if let Some(reference) = PushedReference::read(params).map_err(AuthorizeError::Page)? {
+            return self.read_pushed(&reference).await;
+        }
+        let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;
+        let client = self.client(&asked.client_id).await?;
+        if self.par.required || client.require_pushed_authorization_requests {
+            let return_to = client
+                .return_to(&asked, &self.issuer)
+                .map_err(AuthorizeError::Page)?;
+            let text = "this client must push its authorization requests (RFC 9126)";
+            return Err(AuthorizeError::Return(
+                return_to,
+                OAuthError::invalid_request(text),
+            ));
+        }
+        let pending = self.hold(params, &client)?;
+        Ok((client, pending))
+    }
+
+    /// The same from a request that was pushed. It was held against the client then, and is again: the registration may have
+    /// changed.
+    async fn read_pushed(
+        &self,
+        reference: &PushedReference<'_>,
+    ) -> Result<(Client, PendingAuthorization), AuthorizeError> {
+        let client = self.client(&reference.client_id).await?;
+        let uri_hash = self
+            .uri_hash(reference.random)
+            .map_err(AuthorizeError::Page)?;
+        let now = self.flow.clock.now();
+        let sealed = self
+            .store
+            .take_up_pushed_request(&uri_hash, &client.client_id, now, now + PUSHED_KEPT)
+            .await
+            .map_err(|error| AuthorizeError::Page(error.into()))?
+            .ok_or_else(|| AuthorizeError::Page(pushed::unknown()))?;
+        let opened = self
+            .flow
+            .secrets
+            .open(Purpose::PushedRequest, &uri_hash, &sealed)
+            .ok_or_else(|| {
+                let text = "a pushed request cannot be opened with this master key";
+                AuthorizeError::Page(OAuthError::server_error(text))
+            })?;
+        let params = Params::parse(&opened).map_err(AuthorizeError::Page)?;
+        let mut pending = self.hold(&params, &client)?;
+        pending.pushed = Some(TakenUp {
+            uri_hash,
+            flow: random_id(),
+            counted: client.is_public(),
+        });
+        Ok((client, pending))
+    }
+
+    fn uri_hash(&self, random: &str) -> Result<String, OAuthError> {
+        Ok(self.flow.secrets.hash(Purpose::PushedRequest, random)?)
+    }
+
+    async fn client(&self, client_id: &ClientId) -> Result<Client, AuthorizeError> {
+        let stored = self
+            .store
+            .find_client(client_id)
+            .await
+            .map_err(|error| AuthorizeError::Page(error.into()))?;
+        let stored = stored.ok_or_else(|| {
+            AuthorizeError::Page(OAuthError::invalid_request(
+                "client_id is not registered here",
+            ))
+        })?;
+        Ok(stored.client)
+    }
+
+    /// Holds a whole request against its client.
+    pub(super) fn hold(
+        &self,
+        params: &Params,
+        client: &Client,
+    ) -> Result<PendingAuthorization, AuthorizeError> {
         let locale = params.get("ui_locales").ok().flatten();
         context::prefer(locale.and_then(Locale::from_ui_locales));
         let asked = ReturnRequest::read(params).map_err(AuthorizeError::Page)?;
-        let client = self
-            .store
-            .find_client(&asked.client_id)
-            .await
-            .map_err(|error| AuthorizeError::Page(error.into()))?
-            .ok_or_else(|| {
-                AuthorizeError::Page(OAuthError::invalid_request(
-                    "client_id is not registered here",
-                ))
-            })?
-            .client;
         let return_to = client
             .return_to(&asked, &self.issuer)
             .map_err(AuthorizeError::Page)?;
@@ -134,16 +242,13 @@ impl Endpoint {
             let hint = request.id_token_hint.clone();
             let now = self.flow.clock.now();
             let mut pending =
-                PendingAuthorization::new(&client, return_to.clone(), named, request, now)?;
+                PendingAuthorization::new(client, return_to.clone(), named, request, now)?;
             if let Some(hint) = hint {
-                pending.expected_subject = Some(self.hinted_subject(&client, &hint)?);
+                pending.expected_subject = Some(self.hinted_subject(client, &hint)?);
             }
             Ok(pending)
         });
-        match result {
-            Ok(pending) => Ok((client, pending)),
-            Err(error) => Err(AuthorizeError::Return(return_to, error)),
-        }
+        result.map_err(|error| AuthorizeError::Return(return_to, error))
     }
 
     /// The person that a verified hint names (T29). A hint that is none of ours is an error: ignoring it would log in

@@ -114,6 +114,13 @@ impl AwayList {
         }
     }
 
+    /// The flow that was last sent to that upstream.
+    pub(super) fn newest(&self, upstream: &UpstreamId) -> Option<&str> {
+        let mut away = self.list.iter().rev();
+        let away = away.find(|away| away.upstream == *upstream)?;
+        Some(&away.flow)
+    }
+
     pub(super) fn cookie(&self) -> Result<Cookie<'static>, OAuthError> {
         if self.list.is_empty() {
             return Ok(self.names.remove(self.names.away()));

@@ -59,7 +59,7 @@ pub enum Trouble {
     /// An upstream's page sent somebody who is not signed in there.
     Anonymous,
     /// An upstream's page sent somebody with a credential that it did not honor.
-    Arrival,
+    Arrival(StatusCode),
     /// The account is closed.
     Closed,
     /// Logins cannot be linked or unlinked.
@@ -87,7 +87,7 @@ impl Trouble {
             Self::Request | Self::Expired | Self::Form | Self::Away => StatusCode::BAD_REQUEST,
             Self::Anonymous | Self::Closed => StatusCode::FORBIDDEN,
             Self::Link => StatusCode::CONFLICT,
-            Self::Arrival => StatusCode::BAD_GATEWAY,
+            Self::Arrival(status) => status,
             Self::Done => StatusCode::OK,
             Self::Server => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -103,7 +103,7 @@ impl Trouble {
             Self::Form => (texts.error_form, texts.error_form_what),
             Self::Away => (texts.error_away, texts.error_away_what),
             Self::Anonymous => (texts.error_anonymous, texts.error_anonymous_what),
-            Self::Arrival => (texts.error_arrival, texts.error_arrival_what),
+            Self::Arrival(_) => (texts.error_arrival, texts.error_arrival_what),
             Self::Closed => (texts.error_closed, texts.error_closed_what),
             Self::Link => (texts.error_link, texts.error_link_what),
             Self::Server => (texts.error_server, texts.error_server_what),
@@ -220,8 +220,8 @@ impl From<OAuthError> for TokenError {
 impl IntoResponse for BearerError {
     fn into_response(self) -> Response {
         let Some(error) = self.0 else {
-            // Without a token there is nothing to explain (RFC 6750 section 3.1).
-            let challenge = [(WWW_AUTHENTICATE, "Bearer")];
+            // Without a token there is nothing to explain (RFC 6750 section 3.1), and a challenge is never bare (section 3).
+            let challenge = [(WWW_AUTHENTICATE, "Bearer realm=\"portico\"")];
             return (StatusCode::UNAUTHORIZED, challenge).into_response();
         };
         log(&error);
@@ -286,7 +286,7 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
     }
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
-        path::TOKEN | path::USERINFO | path::REVOKE | path::INTROSPECT => {
+        path::PAR | path::TOKEN | path::USERINFO | path::REVOKE | path::INTROSPECT => {
             TokenError(refusal).into_response()
         }
         _ => PageError::request(refusal).into_response(),

@@ -62,7 +62,39 @@ pub struct FlowCookies {
     throttle: ThrottlePolicy,
 }
 
+/// The bucket that counts what strangers at an address have had stored before any login.
+pub(super) fn rows_bucket(address: &str) -> String {
+    format!("rows\n{}", throttle::place(address))
+}
+
 impl FlowCookies {
+    /// The flow of this browser that began with the pushed request of this hash, under way.
+    pub(super) async fn find_pushed(
+        &self,
+        uri_hash: &str,
+        client_id: &ClientId,
+        now: UnixTime,
+    ) -> Result<Option<String>, OAuthError> {
+        for (name, _) in self.cookies.iter() {
+            let Some(handle) = self.names.flow_handle(name) else {
+                continue;
+            };
+            if let Found::Pending(pending) = self.find(handle, now).await?
+                && let Some(pushed) = pending.pushed
+                && pushed.uri_hash == uri_hash
+                && pending.client_id == *client_id
+            {
+                return Ok(Some(handle.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a row that a stranger had stored off the count of this browser's address, for it has led to an answer.
+    pub(super) async fn discount_row(&self) -> Result<(), OAuthError> {
+        Ok(self.store.return_attempt(&self.rows).await?)
+    }
+
     /// The flow with this handle.
     pub(super) async fn find(&self, handle: &str, now: UnixTime) -> Result<Found, OAuthError> {
         let Some(sealed) = self.sealed(handle, now).await? else {
@@ -222,7 +254,7 @@ where
         let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
         let state = HttpState::from_ref(state);
         Ok(Self {
-            rows: format!("rows\n{}", throttle::place(&address)),
+            rows: rows_bucket(&address),
             throttle: Flow::from_ref(&state).address_throttle,
             names: CookieNames::from_ref(&state),
             secrets: Secrets::from_ref(&state),

@@ -16,8 +16,9 @@ use crate::gateway::path::segments;
 use crate::gateway::{Caller, Gateway, GatewayError, holds};
 use crate::model::api_rule::METHODS;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::token::GrantType;
 use crate::tokens::Mint;
-use crate::tokens::standing::Standing;
+use crate::tokens::standing::AccessTokens;
 use crate::upstream::{ApiAnswer, ApiCall, LoginError};
 
 use super::NO_STORE;
@@ -62,6 +63,7 @@ pub(super) fn router() -> Router<HttpState> {
 /// What a call works with.
 #[derive(Clone)]
 struct Endpoint {
+    access_tokens: AccessTokens,
     mint: Mint,
     gateway: Gateway,
 }
@@ -69,6 +71,7 @@ struct Endpoint {
 impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
+            access_tokens: AccessTokens::from_ref(state),
             mint: Mint::from_ref(state),
             gateway: Gateway::from_ref(state),
         }
@@ -91,11 +94,14 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
         .read_access_token(&token)
         .await?
         .ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
-    let standing = endpoint.mint.standing(&claims).await?;
-    let Standing { client, person } = standing
-        .ok_or_else(|| invalid_token("its client, family, session or account has ended"))?;
+    let behind = endpoint.access_tokens.behind(&claims).await;
+    let behind = behind.map_err(BearerError::from)?;
+    if behind.person.is_none() {
+        let grant = behind.client.require_grant(GrantType::ClientCredentials);
+        grant.map_err(invalid_token)?;
+    }
     let scope = claims.scope.clone().unwrap_or_default();
-    let scope = scope.narrowed_to(&client.scope);
+    let scope = scope.narrowed_to(&behind.client.scope);
     // What stands after `/api/`, as it was sent: whoever decodes first and splits then lets `%2F` make segments (T50).
     let raw = uri.path().splitn(3, '/').nth(2).unwrap_or_default();
     let (id, raw) = raw.split_once('/').unwrap_or((raw, ""));
@@ -121,9 +127,9 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
     };
     refuse_own_token(&call, &token)?;
     let caller = Caller {
-        client: &client,
+        client: &behind.client,
         scope: &scope,
-        person: person.as_ref().map(|(account, family)| (account, family)),
+        person: behind.person.as_ref(),
     };
     let answer = endpoint.gateway.call(id, caller, &call).await?;
     Ok(pass_back(answer))
@@ -259,14 +265,18 @@ fn insufficient_scope(scopes: &[String]) -> Response {
 
 /// The upstream is away, or made no sense: neither is the client's fault, nor a reason to ask for another token.
 fn upstream_failed(error: LoginError) -> Response {
-    let (status, text) = match &error {
-        LoginError::Unavailable(_) => (
+    let (status, text) = match (&error, error.missing_right()) {
+        (LoginError::Unavailable(_), _) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the upstream does not answer; try again later",
+            "the upstream does not answer; try again later".to_owned(),
+        ),
+        (_, Some(missing)) => (
+            StatusCode::BAD_GATEWAY,
+            format!("the upstream's service account lacks {}", missing.right),
         ),
         _ => (
             StatusCode::BAD_GATEWAY,
-            "the upstream's answer cannot be passed on; the operator's log says why",
+            "the upstream's answer cannot be passed on; the operator's log says why".to_owned(),
         ),
     };
     let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(error);

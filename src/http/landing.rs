@@ -221,7 +221,10 @@ async fn arrived(
             .redeem(&params, &address, &request_cookies, |_| false)
             .await;
     };
-    let came = come(&place, handle, flow_cookies, &request_cookies, logged_in);
+    // Whatever is none of this browser's leaves those alone that are: any site can send it here with a made-up handle.
+    let arrival = place.arrival(&request_cookies, handle).await?;
+    let came = (handle, arrival);
+    let came = come(&place, came, flow_cookies, &request_cookies, logged_in);
     let came = Box::pin(came).await;
     // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
     let (mut response, kept) = match came {
@@ -238,15 +241,14 @@ async fn arrived(
     Ok(response)
 }
 
-/// The arrival that `handle` names, and what follows from it.
+/// What follows from an arrival.
 async fn come(
     place: &Place,
-    handle: &str,
+    (handle, arrival): (&str, Arrival),
     flow_cookies: FlowCookies,
     request_cookies: &RequestCookies,
     logged_in: Option<LoggedIn>,
 ) -> Result<Response, PageError> {
-    let arrival = place.arrival(request_cookies, handle).await?;
     let (upstream, application) = place.upstream()?;
     let mut away = AwayList::read(&place.state, request_cookies, place.now);
     let mut response = match away.take(&upstream.id, None, false) {
@@ -352,7 +354,7 @@ async fn unasked(
             });
             return Err(PageError::new(Trouble::Anonymous).with_link(link));
         }
-        Who::Refused(_) => return Err(PageError::new(Trouble::Arrival)),
+        Who::Refused(refusal) => return Err(PageError::new(refusal.trouble())),
     };
     let flow = Flow::from_ref(&place.state);
     if let Some(who) = &logged_in

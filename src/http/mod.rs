@@ -15,6 +15,7 @@ pub mod end_session;
 pub mod error;
 pub mod flow_cookie;
 pub mod form;
+pub mod fragment;
 pub mod gateway;
 pub mod health;
 pub mod introspection;
@@ -23,6 +24,7 @@ pub mod landing;
 pub mod login;
 pub mod metrics;
 pub mod page;
+pub mod par;
 pub mod question;
 pub mod resume;
 pub mod return_to;
@@ -50,6 +52,7 @@ pub fn router(state: HttpState) -> Router {
     let readable_by_scripts = Router::new()
         .merge(discovery::router())
         .merge(jwks::router())
+        .merge(par::router())
         .merge(token::router())
         .merge(userinfo::router())
         .merge(revocation::router())

@@ -36,7 +36,7 @@ impl Page {
     }
 }
 
-/// The script of `form_post.html`, by hash: the only one that any page of ours may run.
+/// The script of `form_post.html`, by hash: beside that of `fragment.html` the only one that any page of ours may run.
 /// A test computes it anew from the template.
 pub const FORM_POST_SCRIPT_HASH: &str = "sha256-ePniVEkSivX/c7XWBGafqh8tSpiRrKiqYeqbG7N1TOE=";
 
@@ -68,8 +68,17 @@ pub(super) fn render(
 
 /// Renders the page that submits itself.
 pub(super) fn render_form_post(template: &impl Template, targets: &FormTargets) -> Response {
-    let script = format!("'{FORM_POST_SCRIPT_HASH}'");
-    render_with(StatusCode::OK, template, targets, &script)
+    render_with_script(StatusCode::OK, template, targets, FORM_POST_SCRIPT_HASH)
+}
+
+/// Renders a page with one script, which `hash` names.
+pub(super) fn render_with_script(
+    status: StatusCode,
+    template: &impl Template,
+    targets: &FormTargets,
+    hash: &str,
+) -> Response {
+    render_with(status, template, targets, &format!("'{hash}'"))
 }
 
 fn render_with(
@@ -112,20 +121,25 @@ fn render_with(
     response
 }
 
+/// The hash of the one script of a template.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) fn script_hash(template: &str) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use sha2::{Digest as _, Sha256};
+    let (_, rest) = template.split_once("<script>").unwrap_or_default();
+    let (script, _) = rest.split_once("</script>").unwrap_or_default();
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(script)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn the_script_of_form_post_has_the_hash_that_the_policy_allows() {
         let template = include_str!("../../templates/pages/form_post.html");
-        let (_, rest) = template.split_once("<script>").unwrap();
-        let (script, _) = rest.split_once("</script>").unwrap();
-        let hash = STANDARD.encode(Sha256::digest(script));
-        assert_eq!(FORM_POST_SCRIPT_HASH, format!("sha256-{hash}"));
+        assert_eq!(script_hash(template), FORM_POST_SCRIPT_HASH);
     }
 
     #[test]

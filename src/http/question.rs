@@ -53,7 +53,7 @@ pub(super) async fn ask(
     let page = Page::current();
     let secrets = Secrets::from_ref(state);
     let Who::Person(identity) = &question.arrival.who else {
-        return Err(PageError::new(Trouble::Arrival));
+        return Err(PageError::new(Trouble::Form));
     };
     let name = identity.profile.display_name().unwrap_or(&identity.subject);
     let handle = question.handle;

@@ -11,10 +11,12 @@ use crate::clock::SKEW;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, OWN_CLIENT_ID};
+use crate::model::pushed_request::Spent;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
+use crate::protocol::pushed;
 use crate::store::Store;
 use crate::tokens::subject;
 
@@ -326,6 +328,9 @@ impl FlowRequest<'_> {
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<Response, PageError> {
+        if self.spend_pushed(pending).await? == Some(Spent::Elsewhere) {
+            return Err(PageError::request(pushed::unknown()));
+        }
         match self.flow.issue(client, pending, who).await {
             Ok(outcome) => {
                 let answer = return_to::send(&pending.return_to, outcome);
@@ -342,8 +347,26 @@ impl FlowRequest<'_> {
         pending: &PendingAuthorization,
         refusal: &OAuthError,
     ) -> Result<Response, PageError> {
+        // Whoever was first: an error opens nothing.
+        self.spend_pushed(pending).await?;
         let answer = return_to::refuse(&pending.return_to, refusal);
         self.finish(pending, answer).await
+    }
+
+    /// Spends the pushed request that the flow began with. Only now: a browser or a mail filter may have looked at the
+    /// address before the person did (FAPI 2.0 Security Profile section 5.3.2.2).
+    async fn spend_pushed(
+        &self,
+        pending: &PendingAuthorization,
+    ) -> Result<Option<Spent>, OAuthError> {
+        let Some(taken_up) = &pending.pushed else {
+            return Ok(None);
+        };
+        let spent = self.flow.store.spend_pushed_request(taken_up).await?;
+        if spent == Spent::Now && taken_up.counted {
+            self.cookies.discount_row().await?;
+        }
+        Ok(Some(spent))
     }
 
     /// Closes the flow with the answer that ends it.

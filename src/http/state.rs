@@ -13,6 +13,7 @@ use crate::protocol::issuer::Issuer;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
+use crate::tokens::standing::AccessTokens;
 
 pub use crate::upstream::Upstreams;
 
@@ -25,6 +26,7 @@ pub struct HttpState {
     flow: Flow,
     grants: Grants,
     mint: Mint,
+    access_tokens: AccessTokens,
     store: Store,
     secrets: Secrets,
     issuer: Issuer,
@@ -43,8 +45,19 @@ pub struct Settings {
     pub brand: String,
     /// How long a login page stays good, in seconds.
     pub flow_lifetime: i64,
+    /// How pushed authorization requests are taken.
+    pub par: ParPolicy,
     /// Whose `X-Forwarded-For` is believed (T56).
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How pushed authorization requests are taken (RFC 9126).
+#[derive(Clone, Copy, Debug)]
+pub struct ParPolicy {
+    /// Whether every client must push.
+    pub required: bool,
+    /// Seconds that a pushed request waits for a browser.
+    pub lifetime: i64,
 }
 
 /// What [`HttpState::new`] is made of.
@@ -55,6 +68,8 @@ pub struct HttpParts {
     pub grants: Grants,
     /// The tokens.
     pub mint: Mint,
+    /// What stands behind access tokens.
+    pub access_tokens: AccessTokens,
     /// The discovery document.
     pub discovery: Discovery,
     /// The issuer.
@@ -78,6 +93,7 @@ impl HttpState {
             flow: parts.flow,
             grants: parts.grants,
             mint: parts.mint,
+            access_tokens: parts.access_tokens,
             discovery: parts.discovery,
             issuer: parts.issuer,
             upstreams: parts.upstreams,

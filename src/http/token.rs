@@ -104,7 +104,7 @@ pub(super) async fn authenticated(
 }
 
 /// The one `Authorization` header; two of them are two opinions.
-fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, OAuthError> {
+pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, OAuthError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     match (all.next(), all.next()) {
         (first, None) => Ok(first.map(HeaderValue::as_bytes)),

@@ -8,6 +8,7 @@
 //!
 //! Not documented either is how a browser comes back. A POST, by a form that submits itself or by a 307 that repeats the login
 //! form, comes across sites and so without our cookies: it is sent on to the GET, with what that reads and nothing else.
+//! An answer in the fragment is posted there by a page of ours (`http::fragment`).
 
 use axum::Router;
 use axum::body::Bytes;
@@ -26,7 +27,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
-use crate::upstream::{Return, Trip, Upstream};
+use crate::upstream::{CallbackLogin, Return, Trip, Upstream};
 
 use super::arrival::{Arrival, Who};
 use super::away::{Away, AwayList, Match};
@@ -35,6 +36,7 @@ use super::cookies::{self, RequestCookies};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
+use super::fragment;
 use super::login::{self, Notice, Show};
 use super::question::{self, Question};
 use super::resume::{CurrentLogin, OpenFlow};
@@ -92,8 +94,9 @@ async fn start(
     let trip = Trip {
         callback: &callback,
         state: &sent,
-        // Where the account there may not use the app, being signed in there again leads nowhere.
+        // A session there is of any age; and where its account may not use the app, it leads nowhere.
         reauthenticate: open.pending.request.prompt.login
+            || open.pending.request.max_age.is_some()
             || matches!(open.next_step().await?, Step::OtherAccount),
     };
     let departure = match login.start(&trip).await {
@@ -138,6 +141,12 @@ async fn callback(
         .map_err(|_| PageError::new(Trouble::Away))?;
     let now = Flow::from_ref(&state).clock.now();
     let mut away = AwayList::read(&state, &request_cookies, now);
+    if login.may_answer_in_fragment() && !is_answer(login, &answer) {
+        let flow = away.newest(&upstream.id);
+        let flow = flow.ok_or_else(|| PageError::new(Trouble::Away))?;
+        let open = OpenFlow::find(&state, flow_cookies, logged_in, flow).await?;
+        return Ok(fragment::ask(&open, upstream, login));
+    }
     let (entry, ambiguous) =
         match away.take(&upstream.id, returned_state, login.always_returns_state()) {
             Match::One(entry) => (entry, false),
@@ -222,6 +231,13 @@ async fn posted(
     }
 }
 
+/// Whether there is an answer at all in what came back, be it a good one.
+fn is_answer(login: &dyn CallbackLogin, params: &Params) -> bool {
+    [login.code_parameter(), "error"]
+        .iter()
+        .any(|name| !matches!(params.get(name), Ok(None)))
+}
+
 /// On to the GET, where the cookies are.
 fn forward(
     state: &HttpState,
@@ -232,21 +248,15 @@ fn forward(
     let upstreams = Upstreams::from_ref(state);
     let (upstream, login) = find(&upstreams, id, |upstream| upstream.callback.as_deref())?;
     let lost = |_| PageError::new(Trouble::Away);
-    let code = login.code_parameter();
-    let is_answer = |params: &Params| {
-        [code, "error"]
-            .iter()
-            .any(|name| !matches!(params.get(name), Ok(None)))
-    };
     let query = Params::parse(query.unwrap_or_default().as_bytes()).map_err(lost)?;
-    let answer = if is_answer(&query) {
+    let answer = if is_answer(login, &query) {
         query
     } else {
-        body.filter(is_answer)
+        body.filter(|body| is_answer(login, body))
             .ok_or_else(|| PageError::new(Trouble::Away))?
     };
     let mut location = callback_url(&Issuer::from_ref(state), &upstream.id)?;
-    for name in [code, "error", "state", "iss"] {
+    for name in [login.code_parameter(), "error", "state", "iss"] {
         // Anything else may be what the person typed there.
         if let Some(value) = answer.get_capped(name, MAX_FORWARDED_BYTES).map_err(lost)? {
             location.query_pairs_mut().append_pair(name, value);

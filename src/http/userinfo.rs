@@ -17,7 +17,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
 use crate::protocol::scope;
 use crate::tokens::Mint;
-use crate::tokens::standing::Standing;
+use crate::tokens::standing::{AccessTokens, Ended};
 
 use super::error::BearerError;
 use super::state::HttpState;
@@ -36,12 +36,14 @@ struct Userinfo {
 
 #[derive(Clone)]
 struct Endpoint {
+    access_tokens: AccessTokens,
     mint: Mint,
 }
 
 impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
+            access_tokens: AccessTokens::from_ref(state),
             mint: Mint::from_ref(state),
         }
     }
@@ -68,26 +70,23 @@ async fn userinfo(
             "the access token was given without the scope openid",
         )));
     }
-    let standing = endpoint.mint.standing(&claims).await?;
-    let Some(Standing {
-        client,
-        person: Some((account, family)),
-    }) = standing
-    else {
-        return Err(invalid_token(
-            "its client, family, session or account has ended, or it has no person",
-        ));
+    let behind = endpoint.access_tokens.behind(&claims).await?;
+    let Some(person) = behind.person else {
+        return Err(invalid_token("there is no person behind it"));
     };
+    let authentication = &person.family.authentication;
     let subject = Subject::new(claims.sub);
     let answer = Userinfo {
-        claims: client.claims_within(&granted, &subject, &account, &family.authentication),
+        claims: behind
+            .client
+            .claims_within(&granted, &subject, &person.account, authentication),
         sub: subject,
     };
     let uncached = [(CACHE_CONTROL, NO_STORE)];
-    let Some(algorithm) = client.userinfo_signed_response_alg else {
+    let Some(algorithm) = behind.client.userinfo_signed_response_alg else {
         return Ok((uncached, Json(answer)).into_response());
     };
-    let signed = endpoint.mint.userinfo(&client, algorithm, &answer);
+    let signed = endpoint.mint.userinfo(&behind.client, algorithm, &answer);
     let signed = signed.map_err(OAuthError::from)?;
     Ok((uncached, [(CONTENT_TYPE, "application/jwt")], signed).into_response())
 }
@@ -95,6 +94,16 @@ async fn userinfo(
 pub(super) fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {
     let text = "the access token is expired, revoked or not one of ours";
     BearerError::from(OAuthError::new(ErrorCode::InvalidToken, text).because(reason))
+}
+
+impl From<Ended> for BearerError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Store(error) => Self::from(OAuthError::from(error)),
+            Ended::Key(error) => Self::from(OAuthError::from(error)),
+            ended => invalid_token(ended),
+        }
+    }
 }
 
 /// The token, from the header or the form body (RFC 6750 sections 2.1 and 2.2); from the query never (section 5.3), and

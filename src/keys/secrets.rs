@@ -40,12 +40,14 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// A pushed authorization request at rest, and the hash of its `request_uri`.
+    PushedRequest,
     /// The hash under which an opaque access token is stored.
     AccessToken,
 }
 
 impl Purpose {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -59,6 +61,7 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::PushedRequest,
         Self::AccessToken,
     ];
 
@@ -78,6 +81,7 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::PushedRequest => "pushed-request",
             Self::AccessToken => "access-token",
         }
     }

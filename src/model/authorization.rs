@@ -11,10 +11,10 @@ use crate::protocol::claims::Profile;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, Subject};
 use crate::protocol::scope::{self, Scope};
-use crate::protocol::token::GrantType;
 
 use super::account::UpstreamSubject;
 use super::client::{Client, ReturnTo};
+use super::pushed_request::TakenUp;
 use super::resource::Aim;
 use super::session::Authentication;
 
@@ -46,6 +46,9 @@ pub struct PendingAuthorization {
     /// What a flow that no client asked for is to lead to: a page of ours, and never a code.
     #[serde(default)]
     pub errand: Option<Errand>,
+    /// The pushed request that it began with, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<TakenUp>,
 }
 
 /// What a login that no client asked for is to lead to.
@@ -77,6 +80,18 @@ pub struct ProvenLogin {
     pub profile: Profile,
     /// When.
     pub at: UnixTime,
+    /// What it gave to act for them.
+    #[serde(default)]
+    pub tokens: Option<ProvenTokens>,
+}
+
+/// What a login gave that is to be linked. Sealed for the vault already, so that it opens in no other session (T63).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvenTokens {
+    /// The session that is to have it.
+    pub session: SessionId,
+    /// The sealed text.
+    pub sealed: String,
 }
 
 impl PendingAuthorization {
@@ -88,14 +103,15 @@ impl PendingAuthorization {
         mut request: AuthorizationRequest,
         now: UnixTime,
     ) -> Result<Self, OAuthError> {
-        client.require_grant(GrantType::AuthorizationCode)?;
-        if request.code_challenge.is_none() && (client.is_public() || client.require_pkce) {
+        let wants_code = request.response_type.returns_code();
+        let must_prove = client.is_public() || client.require_pkce;
+        if wants_code && must_prove && request.code_challenge.is_none() {
             return Err(OAuthError::invalid_request(
                 "code_challenge is missing: this client must use PKCE (RFC 7636)",
             ));
         }
         let mut granted = client.narrow_scope(&request.scope)?;
-        if !client.gets_refresh_token() || request.scope.is_empty() {
+        if !client.gets_refresh_token() || request.scope.is_empty() || !wants_code {
             // Ignored, not refused, where no refresh token can follow (OpenID Connect Core section 11); and never
             // given to a client that did not ask.
             granted = granted.without(scope::OFFLINE_ACCESS);
@@ -119,6 +135,7 @@ impl PendingAuthorization {
             consented: None,
             errand: None,
             unconfirmed: None,
+            pushed: None,
         })
     }
 

@@ -89,6 +89,9 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// Whether it must push its authorization requests (RFC 9126 section 6).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_pushed_authorization_requests: bool,
     /// More claims, in its ID tokens and at userinfo. Ours. Rows of older nodes have none.
     #[serde(default)]
     pub claims: ClientClaims,
@@ -246,6 +249,7 @@ impl Client {
             upstreams: None,
             consent: ConsentPolicy::default(),
             require_pkce: false,
+            require_pushed_authorization_requests: false,
             claims: ClientClaims::default(),
             subject_type: SubjectType::default(),
             upstream_apis: BTreeSet::new(),
@@ -380,6 +384,9 @@ impl Client {
                     response_type.as_str()
                 ),
             ));
+        }
+        for grant in response_type.grants() {
+            self.require_grant(*grant)?;
         }
         if response_type.returns_id_token() && !granted.contains(scope::OPENID) {
             return Err(OAuthError::new(

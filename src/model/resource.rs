@@ -64,6 +64,14 @@ pub struct Target {
 }
 
 impl Aim {
+    /// That of an authorization request that names `named`.
+    pub fn named(named: &[String]) -> Self {
+        match named {
+            [] => Self::Registered,
+            named => Self::Granted(named.to_vec()),
+        }
+    }
+
     /// What a token request may have that names `named`, where nothing was granted before.
     pub fn asked(client: &Client, issuer: &Issuer, named: Vec<String>) -> Result<Self, OAuthError> {
         client.require_resources(&named, issuer)?;
@@ -90,11 +98,7 @@ impl Aim {
             ));
         }
         if named.is_empty() {
-            return Ok(if held.is_empty() {
-                Self::Registered
-            } else {
-                Self::Granted(held)
-            });
+            return Ok(Self::named(&held));
         }
         if granted.is_empty() {
             held.clone_from(&client.audience);

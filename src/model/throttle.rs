@@ -78,6 +78,11 @@ pub fn place(address: &str) -> String {
     }
 }
 
+/// The name under which the Guests are counted that come from an address.
+pub fn guests(address: &str) -> String {
+    format!("guests\n{}", place(address))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,18 @@ impl VaultPlace {
         }
     }
 
+    /// The account and the session, of a person's.
+    pub const fn person(&self) -> Option<(&AccountId, &SessionId)> {
+        match self {
+            Self::Person {
+                account_id,
+                session_id,
+                ..
+            } => Some((account_id, session_id)),
+            Self::Service { .. } => None,
+        }
+    }
+
     /// The row's primary key. No id holds a colon.
     pub fn id(&self) -> String {
         match self {
@@ -96,4 +108,15 @@ pub struct NewVaultEntry {
     pub place: VaultPlace,
     /// The tokens.
     pub sealed: String,
+}
+
+/// Tokens on their way from a session into the one that takes its place.
+#[derive(Clone, Debug)]
+pub struct MovedVaultEntry {
+    /// The row that they leave.
+    pub from: VaultPlace,
+    /// The version in which that was read.
+    pub version: i64,
+    /// The tokens, sealed for their new row.
+    pub to: NewVaultEntry,
 }

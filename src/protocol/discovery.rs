@@ -21,6 +21,8 @@ pub mod path {
     pub const OAUTH_AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
     /// The authorization endpoint.
     pub const AUTHORIZE: &str = "/authorize";
+    /// Pushed authorization requests (RFC 9126).
+    pub const PAR: &str = "/par";
     /// The token endpoint.
     pub const TOKEN: &str = "/token";
     /// The userinfo endpoint.
@@ -53,6 +55,9 @@ pub const JWKS_MAX_AGE: i64 = 15 * 60;
 pub struct Metadata {
     pub issuer: Issuer,
     pub authorization_endpoint: String,
+    pub pushed_authorization_request_endpoint: String,
+    /// Whether every client must push (RFC 9126 section 5).
+    pub require_pushed_authorization_requests: bool,
     pub token_endpoint: String,
     pub userinfo_endpoint: String,
     pub revocation_endpoint: String,
@@ -94,6 +99,8 @@ pub struct Supported {
     pub response_types: BTreeSet<ResponseType>,
     /// The claims that somebody may be told besides those of the specifications.
     pub claims: BTreeSet<String>,
+    /// Whether requests that were not pushed are refused.
+    pub require_pushed_authorization_requests: bool,
 }
 
 impl Metadata {
@@ -104,14 +111,18 @@ impl Metadata {
             scopes,
             response_types,
             claims: more_claims,
+            require_pushed_authorization_requests,
         } = supported;
-        let returns_id_token = |each: &ResponseType| each.returns_id_token();
-        let c_hash = response_types.iter().any(returns_id_token);
         let algorithms: Vec<&str> = algorithms
             .into_iter()
             .map(SigningAlgorithm::as_str)
             .collect();
         let auth_methods = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).to_vec();
+        let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
+        let c_hash = response_types.iter().any(vouches_for_code);
+        let in_the_browser =
+            |each: &ResponseType| each.returns_id_token() || each.returns_access_token();
+        let implicit = response_types.iter().any(in_the_browser);
         let protocol_claims = [
             "sub",
             "iss",
@@ -138,6 +149,8 @@ impl Metadata {
         Self {
             issuer: issuer.clone(),
             authorization_endpoint: issuer.at(path::AUTHORIZE),
+            pushed_authorization_request_endpoint: issuer.at(path::PAR),
+            require_pushed_authorization_requests,
             token_endpoint: issuer.at(path::TOKEN),
             userinfo_endpoint: issuer.at(path::USERINFO),
             revocation_endpoint: issuer.at(path::REVOKE),
@@ -150,7 +163,11 @@ impl Metadata {
                 .map(|response_type| response_type.as_str())
                 .collect(),
             response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).to_vec(),
-            grant_types_supported: GrantType::ALL.map(GrantType::as_str).to_vec(),
+            grant_types_supported: GrantType::ALL
+                .into_iter()
+                .chain(implicit.then_some(GrantType::Implicit))
+                .map(GrantType::as_str)
+                .collect(),
             subject_types_supported: ["public", "pairwise"],
             id_token_signing_alg_values_supported: algorithms.clone(),
             userinfo_signing_alg_values_supported: algorithms.clone(),

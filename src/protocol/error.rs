@@ -35,6 +35,8 @@ pub enum ErrorCode {
     AccountSelectionRequired,
     /// The `request` parameter is not supported (OpenID Connect Core section 6.1).
     RequestNotSupported,
+    /// The `request_uri` leads to no request (RFC 9101 section 7).
+    InvalidRequestUri,
     /// The `request_uri` parameter is not supported (OpenID Connect Core section 6.2).
     RequestUriNotSupported,
     /// The `registration` parameter is not supported (OpenID Connect Core section 7.2.1).
@@ -69,6 +71,7 @@ impl ErrorCode {
             Self::ConsentRequired => "consent_required",
             Self::AccountSelectionRequired => "account_selection_required",
             Self::RequestNotSupported => "request_not_supported",
+            Self::InvalidRequestUri => "invalid_request_uri",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidToken => "invalid_token",

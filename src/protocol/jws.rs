@@ -30,6 +30,18 @@ impl SigningAlgorithm {
             Self::EdDSA => "EdDSA",
         }
     }
+
+    /// The algorithm of a header or a key that somebody else made: `Ed25519` (RFC 9864 section 2.2) is what we call by the
+    /// older name.
+    pub fn parse_foreign(name: &str) -> Option<Self> {
+        Some(match name {
+            "RS256" => Self::RS256,
+            "PS256" => Self::PS256,
+            "ES256" => Self::ES256,
+            "EdDSA" | "Ed25519" => Self::EdDSA,
+            _ => return None,
+        })
+    }
 }
 
 /// The kinds of token we sign. Each has a `typ` of its own, so that none passes for another (T41).

@@ -64,6 +64,35 @@ impl Params {
         Ok(())
     }
 
+    /// Puts `value` in the place of whatever `name` was.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.values
+            .insert(name.to_owned(), Value::Once(value.to_owned()));
+    }
+
+    /// The same parameters, but those in `names`.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let mut rest = self.clone();
+        rest.values
+            .retain(|name, _| !names.contains(&name.as_str()));
+        rest
+    }
+
+    /// The parameters as [`Params::parse`] reads them, those that came more than once too.
+    pub fn encode(&self) -> String {
+        let pairs = self.values.iter().flat_map(|(name, value)| {
+            let all = match value {
+                Value::Once(value) => std::slice::from_ref(value),
+                Value::Repeated(all) => all,
+            };
+            all.iter().map(move |value| (name, value))
+        });
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish()
+    }
+
     /// The value of `name`, `None` when absent or empty, an error when it was sent more than once.
     pub fn get(&self, name: &str) -> Result<Option<&str>, OAuthError> {
         match self.values.get(name) {

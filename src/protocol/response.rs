@@ -3,20 +3,39 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::error::{ErrorCode, OAuthError};
+use super::token::GrantType;
 
-/// What the authorization endpoint returns. The other types of Multiple Response Types join here, each off for a client
-/// until its registration names it.
+/// What the authorization endpoint returns. Each is off for a client until its registration names it. A `token` alone is
+/// no answer of OpenID Connect (Core section 3.2.2.1) and never on (RFC 9700 section 2.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResponseType {
     /// An authorization code (RFC 6749 section 4.1.1).
     Code,
     /// A code, and an ID token that vouches for it (OpenID Connect Core section 3.3).
     CodeIdToken,
+    /// A code, and an access token (Core section 3.3).
+    CodeToken,
+    /// All three (Core section 3.3).
+    CodeIdTokenToken,
+    /// An ID token (Core section 3.2).
+    IdToken,
+    /// An ID token and an access token (Core section 3.2).
+    IdTokenToken,
+    /// Nothing but that it would have succeeded (Multiple Response Types section 4).
+    None,
 }
 
 impl ResponseType {
     /// Every type that a client can be registered for.
-    pub const ALL: [Self; 2] = [Self::Code, Self::CodeIdToken];
+    pub const ALL: [Self; 7] = [
+        Self::Code,
+        Self::CodeIdToken,
+        Self::CodeToken,
+        Self::CodeIdTokenToken,
+        Self::IdToken,
+        Self::IdTokenToken,
+        Self::None,
+    ];
 
     /// Reads the parameter.
     pub fn parse(text: &str) -> Result<Self, OAuthError> {
@@ -41,14 +60,53 @@ impl ResponseType {
         match self {
             Self::Code => "code",
             Self::CodeIdToken => "code id_token",
+            Self::CodeToken => "code token",
+            Self::CodeIdTokenToken => "code id_token token",
+            Self::IdToken => "id_token",
+            Self::IdTokenToken => "id_token token",
+            Self::None => "none",
         }
     }
 
-    /// Whether the browser carries an ID token to the client, besides the one of the token endpoint.
+    /// Whether there is a code to redeem at the token endpoint.
+    pub const fn returns_code(self) -> bool {
+        match self {
+            Self::Code | Self::CodeIdToken | Self::CodeToken | Self::CodeIdTokenToken => true,
+            Self::IdToken | Self::IdTokenToken | Self::None => false,
+        }
+    }
+
+    /// Whether the browser carries an ID token to the client, besides any of the token endpoint.
     pub const fn returns_id_token(self) -> bool {
         match self {
-            Self::Code => false,
-            Self::CodeIdToken => true,
+            Self::CodeIdToken | Self::CodeIdTokenToken | Self::IdToken | Self::IdTokenToken => true,
+            Self::Code | Self::CodeToken | Self::None => false,
+        }
+    }
+
+    /// Whether the browser carries an access token to the client.
+    pub const fn returns_access_token(self) -> bool {
+        match self {
+            Self::CodeToken | Self::CodeIdTokenToken | Self::IdTokenToken => true,
+            Self::Code | Self::CodeIdToken | Self::IdToken | Self::None => false,
+        }
+    }
+
+    /// Whether what is opened stands in the ID token, since no access token leads to userinfo (Core section 5.4).
+    pub const fn tells_all_in_the_id_token(self) -> bool {
+        matches!(self, Self::IdToken)
+    }
+
+    /// The grants that a client has to be registered for, after Dynamic Registration section 2. One departure: an ID token
+    /// beside a code opens nothing and needs no `implicit`.
+    pub const fn grants(self) -> &'static [GrantType] {
+        use GrantType::{AuthorizationCode, Implicit};
+        match self {
+            Self::Code | Self::CodeIdToken => &[AuthorizationCode],
+            Self::CodeToken | Self::CodeIdTokenToken => &[AuthorizationCode, Implicit],
+            Self::IdToken | Self::IdTokenToken => &[Implicit],
+            // It grants nothing.
+            Self::None => &[],
         }
     }
 }
@@ -61,12 +119,13 @@ impl Serialize for ResponseType {
 
 impl<'de> Deserialize<'de> for ResponseType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const NAMES: &[&str] = &[
-            ResponseType::Code.as_str(),
-            ResponseType::CodeIdToken.as_str(),
-        ];
         let text = String::deserialize(deserializer)?;
-        Self::find(&text).ok_or_else(|| de::Error::unknown_variant(&text, NAMES))
+        Self::find(&text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join("`, `");
+            de::Error::custom(format_args!(
+                "unknown variant `{text}`, expected one of `{names}`"
+            ))
+        })
     }
 }
 
@@ -140,11 +199,14 @@ mod tests {
     /// Multiple Response Types section 3: a set of words, not a text.
     #[test]
     fn the_order_of_the_words_has_no_meaning() {
-        for text in ["code id_token", "id_token code"] {
-            assert_eq!(
-                ResponseType::parse(text).unwrap(),
-                ResponseType::CodeIdToken
-            );
+        for (text, each) in [
+            ("code id_token", ResponseType::CodeIdToken),
+            ("id_token code", ResponseType::CodeIdToken),
+            ("token code id_token", ResponseType::CodeIdTokenToken),
+            ("token id_token", ResponseType::IdTokenToken),
+            ("none", ResponseType::None),
+        ] {
+            assert_eq!(ResponseType::parse(text).unwrap(), each);
         }
         for text in [
             "",
@@ -155,9 +217,29 @@ mod tests {
             "code id_token id_token",
             "code,id_token",
             "Code",
+            "token",
+            "none code",
+            "none id_token",
+            "id_token token none",
         ] {
             let error = ResponseType::parse(text).unwrap_err();
             assert_eq!(error.code, ErrorCode::UnsupportedResponseType, "{text}");
+        }
+    }
+
+    /// The words say what comes back, and each is on the wire as it is asked.
+    #[test]
+    fn a_type_returns_what_its_words_say() {
+        for each in ResponseType::ALL {
+            let has = |word| each.as_str().split(' ').any(|own| own == word);
+            assert_eq!(each.returns_code(), has("code"), "{each:?}");
+            assert_eq!(each.returns_id_token(), has("id_token"), "{each:?}");
+            assert_eq!(each.returns_access_token(), has("token"), "{each:?}");
+            let by_code = each.grants().contains(&GrantType::AuthorizationCode);
+            assert_eq!(by_code, has("code"), "{each:?}");
+            let implicit = each.grants().contains(&GrantType::Implicit);
+            let alone = has("id_token") && !has("code");
+            assert_eq!(implicit, has("token") || alone, "{each:?}");
         }
     }
 
@@ -188,9 +270,15 @@ mod tests {
             ("id_token code", Some(Query), Fragment),
             ("code id_token", Some(Fragment), Fragment),
             ("code id_token", Some(FormPost), FormPost),
+            ("id_token", Some(Query), Fragment),
+            ("token id_token", None, Fragment),
+            ("token id_token", Some(FormPost), FormPost),
+            ("code token", Some(Query), Fragment),
+            ("none", None, Query),
+            ("none", Some(Fragment), Fragment),
             // Not supported; its error goes where an answer of its kind would.
             ("token", None, Fragment),
-            ("id_token", Some(Query), Fragment),
+            ("none token", Some(Query), Fragment),
             ("code tokens", None, Query),
         ] {
             let mode = ResponseMode::settle(asked, response_type);

@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::scope::Scope;
 
-/// The grants that the token endpoint knows.
+/// The grants that a client can be registered for (RFC 7591 section 2). The token endpoint knows all but `implicit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {
     /// RFC 6749 section 4.1.3.
     AuthorizationCode,
+    /// RFC 6749 section 4.2: tokens from the authorization endpoint.
+    Implicit,
     /// RFC 6749 section 6.
     RefreshToken,
     /// RFC 6749 section 4.4.
@@ -23,7 +25,7 @@ pub enum GrantType {
 pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 impl GrantType {
-    /// Every grant that is on.
+    /// Every grant of the token endpoint.
     pub const ALL: [Self; 4] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
@@ -35,13 +37,14 @@ impl GrantType {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
+            Self::Implicit => "implicit",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 
-    /// The grant that `text` names.
+    /// The grant of the token endpoint that `text` names.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|grant| grant.as_str() == text)
     }

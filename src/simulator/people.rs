@@ -119,6 +119,8 @@ pub struct ImisPerson {
     pub about: &'static str,
     /// Whether the record waits to be purged, as one merged into another does.
     pub marked_for_delete: bool,
+    /// Whether the record is an organization's, which may have a login like anybody.
+    pub is_organization: bool,
     /// Whether the account may log in.
     pub state: AccountState,
 }
@@ -165,6 +167,7 @@ const MEMBER: ImisPerson = ImisPerson {
     groups: &[],
     about: "",
     marked_for_delete: false,
+    is_organization: false,
     state: AccountState::Active,
 };
 
@@ -284,6 +287,21 @@ pub const MERGED: ImisPerson = ImisPerson {
     family_name: "Merge",
     email: "m.merge@example.org",
     marked_for_delete: true,
+    ..MEMBER
+};
+
+/// An organization with a login of its own, as companies have that are members.
+pub const ORGANIZATION: ImisPerson = ImisPerson {
+    about: "An organization with a login of its own, as companies have that are members.",
+    username: "CLINIC",
+    password: "member-demo-7",
+    id: "30011",
+    uniform_id: "8d0f3a52-1111-4222-8333-9c0000000007",
+    given_name: "",
+    family_name: "Example Clinic",
+    email: "office@clinic.example.org",
+    customer_type: ("CO", "Company"),
+    is_organization: true,
     ..MEMBER
 };
 
@@ -428,7 +446,7 @@ pub const GUEST: ImisPerson = ImisPerson {
 };
 
 /// Everybody in the simulated iMIS.
-pub const IMIS: [ImisPerson; 16] = [
+pub const IMIS: [ImisPerson; 17] = [
     ADMIN,
     MULTI_FACTOR,
     SERVICE,
@@ -439,6 +457,7 @@ pub const IMIS: [ImisPerson; 16] = [
     LAPSED,
     CHAIR,
     MERGED,
+    ORGANIZATION,
     LOCKED,
     DISABLED,
     LOGIN_EXPIRED,

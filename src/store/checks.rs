@@ -3,7 +3,7 @@
 
 use super::record::{Record, to_json};
 use super::sessions::end;
-use super::{Store, StoreError, retrying};
+use super::{Store, StoreError, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::account::{LoginCheck, UpstreamSubject};
 use crate::protocol::claims::Profile;
@@ -183,6 +183,7 @@ impl Store {
         for id in &ids {
             end(&mut transaction, id, now).await?;
         }
+        vault_entries::delete_of_linked(&mut transaction, account, &login.upstream).await?;
         sqlx::query(
             "UPDATE token_family SET revoked_at = $3
              WHERE revoked_at IS NULL AND session_id IN

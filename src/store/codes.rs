@@ -4,7 +4,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::families::{insert_family, revoke_beyond_cap};
+use super::families::{hold_login, insert_family, revoke_beyond_cap};
 use super::record::{Record, to_json};
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
@@ -19,7 +19,8 @@ pub enum Redemption {
     Redeemed,
     /// The code was redeemed before; the family that it gave is revoked now.
     Replayed,
-    /// There is no such code, it has expired, or the session or account it belongs to has ended.
+    /// There is no such code, it has expired, or what it belongs to has ended: session, account, or the family that an
+    /// access token beside it began.
     Gone,
 }
 
@@ -87,39 +88,18 @@ impl Store {
         let outcome = if hold_login(&mut transaction, family).await?
             && spend(&mut transaction, code_hash, family, now).await?
         {
-            insert_family(&mut transaction, family).await?;
-            revoke_beyond_cap(&mut transaction, family, cap, now).await?;
-            Redemption::Redeemed
+            if insert_family(&mut transaction, family).await? {
+                revoke_beyond_cap(&mut transaction, family, cap, now).await?;
+                Redemption::Redeemed
+            } else {
+                Redemption::Gone
+            }
         } else {
             revoke_if_replayed(&mut transaction, code_hash, now).await?
         };
         transaction.commit().await?;
         Ok(outcome)
     }
-}
-
-/// Locks the session and the account by writing them, in this order everywhere, and tells whether both stand.
-///
-/// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
-/// committed: it would outlive its session, or the cap.
-async fn hold_login(
-    transaction: &mut Transaction<'static, Any>,
-    family: &TokenFamily,
-) -> Result<bool, StoreError> {
-    let session = sqlx::query(
-        "UPDATE session SET kept_until = CASE WHEN kept_until < $2 THEN $2 ELSE kept_until END
-         WHERE id = $1 AND ended_at IS NULL",
-    )
-    .bind(family.authentication.session_id.as_str())
-    .bind(family.expires_at)
-    .execute(&mut **transaction)
-    .await?;
-    let account =
-        sqlx::query("UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL")
-            .bind(family.account_id.as_str())
-            .execute(&mut **transaction)
-            .await?;
-    Ok(session.rows_affected() == 1 && account.rows_affected() == 1)
 }
 
 /// The guarded statement that decides who wins.

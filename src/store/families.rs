@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use super::record::{Record, to_json};
-use super::{Store, StoreError};
+use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::family::TokenFamily;
 use crate::model::session::Authentication;
@@ -45,6 +45,20 @@ impl Store {
         rows.iter().map(family).collect()
     }
 
+    /// Begins a family at the authorization endpoint, for an access token that the browser carries: without refresh tokens,
+    /// until a code of the same answer is redeemed and takes it over. `false` when the session or the account has ended.
+    pub async fn begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
+        retrying(|| self.try_begin_family(family)).await
+    }
+
+    async fn try_begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let begun = hold_login(&mut transaction, family).await?
+            && insert_family(&mut transaction, family).await?;
+        transaction.commit().await?;
+        Ok(begun)
+    }
+
     /// Moves a live family from generation `from` to `to`; `false` when another was faster or the family has ended
     /// (T19).
     pub async fn advance_family(
@@ -83,14 +97,45 @@ impl Store {
     }
 }
 
+/// Locks the session and the account by writing them, in this order everywhere, and tells whether both stand.
+///
+/// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
+/// committed: it would outlive its session, or the cap.
+pub(super) async fn hold_login(
+    transaction: &mut Transaction<'static, Any>,
+    family: &TokenFamily,
+) -> Result<bool, StoreError> {
+    let session = sqlx::query(
+        "UPDATE session SET kept_until = CASE WHEN kept_until < $2 THEN $2 ELSE kept_until END
+         WHERE id = $1 AND ended_at IS NULL",
+    )
+    .bind(family.authentication.session_id.as_str())
+    .bind(family.expires_at)
+    .execute(&mut **transaction)
+    .await?;
+    let account =
+        sqlx::query("UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL")
+            .bind(family.account_id.as_str())
+            .execute(&mut **transaction)
+            .await?;
+    Ok(session.rows_affected() == 1 && account.rows_affected() == 1)
+}
+
+/// Begins a family, or takes over the one that an access token of the same answer has begun already; not one that was
+/// revoked meanwhile. Whether the family stands now.
 pub(super) async fn insert_family(
     transaction: &mut Transaction<'static, Any>,
     family: &TokenFamily,
-) -> Result<(), StoreError> {
-    sqlx::query(
+) -> Result<bool, StoreError> {
+    let inserted = sqlx::query(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
                                    generation, created_at, rotated_at, expires_at, revoked_at, resources)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+         ON CONFLICT (id) DO UPDATE SET scope = excluded.scope, offline = excluded.offline,
+             generation = excluded.generation, rotated_at = excluded.rotated_at, expires_at = excluded.expires_at,
+             resources = excluded.resources
+         WHERE token_family.revoked_at IS NULL AND token_family.generation IS NULL
+           AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id",
     )
     .bind(family.id.as_str())
     .bind(family.client_id.as_str())
@@ -109,7 +154,7 @@ pub(super) async fn insert_family(
     .bind(to_json(&family.resources)?)
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// Leaves at most `cap` live families with refresh tokens to the person and client of `newest`, which is one of

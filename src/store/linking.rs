@@ -8,9 +8,10 @@ use sqlx::{Any, Transaction};
 use super::accounts::insert_account;
 use super::record::to_json;
 use super::sessions::end;
-use super::{NewAccount, Store, StoreError, retrying};
+use super::{NewAccount, Store, StoreError, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::account::UpstreamSubject;
+use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
 
@@ -23,6 +24,8 @@ pub struct NewLink<'a> {
     pub login: &'a UpstreamSubject,
     /// What its upstream said about the person, if they have just logged in.
     pub profile: Option<&'a Profile>,
+    /// What it gave to act for the person, sealed for a session of the account, which has it as long as it lives.
+    pub tokens: Option<&'a NewVaultEntry>,
     /// Whether the account may have several logins of one upstream.
     pub same_upstream: bool,
 }
@@ -169,6 +172,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
+        vault_entries::delete_of_linked(&mut transaction, account, &login.upstream).await?;
         transaction.commit().await?;
         Ok(Unlinked::Done { ended })
     }
@@ -330,11 +334,16 @@ async fn move_login(
     if twice && !link.same_upstream {
         return Ok(Some(Linked::SameUpstream));
     }
+    if let Some(from) = &from
+        && !is_open(transaction, from).await?
+    {
+        return Ok(Some(Linked::Closed));
+    }
+    if let Some(tokens) = link.tokens {
+        keep_tokens(transaction, link.into, tokens, now).await?;
+    }
     let mut ended = Vec::new();
     if let Some(from) = &from {
-        if !is_open(transaction, from).await? {
-            return Ok(Some(Linked::Closed));
-        }
         keep_profiles(transaction, from).await?;
         ended = end_everything(transaction, from, now).await?;
         sqlx::query("DELETE FROM consent WHERE account_id = $1")
@@ -426,6 +435,31 @@ async fn keep_profiles(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Keeps what a login gave for a session of the account, if that lives.
+async fn keep_tokens(
+    transaction: &mut Transaction<'static, Any>,
+    account: &AccountId,
+    tokens: &NewVaultEntry,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let Some((_, session)) = tokens.place.person() else {
+        return Ok(());
+    };
+    // Held until the end: a logout that comes in between finds the entry, or is found here.
+    let expires_at: Option<i64> = sqlx::query_scalar(
+        "UPDATE session SET ended_at = ended_at WHERE id = $1 AND account_id = $2 AND ended_at IS NULL
+         RETURNING expires_at",
+    )
+    .bind(session.as_str())
+    .bind(account.as_str())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    match expires_at {
+        Some(expires_at) => vault_entries::keep(transaction, tokens, expires_at, now).await,
+        None => Ok(()),
+    }
 }
 
 /// Ends the sessions and the families of an account whose logins are held: the sessions that were live.

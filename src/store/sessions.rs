@@ -7,7 +7,7 @@ use super::record::{Record, to_json};
 use super::{Store, StoreError, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::session::Session;
-use crate::model::vault_entry::NewVaultEntry;
+use crate::model::vault_entry::{MovedVaultEntry, NewVaultEntry};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
 /// A session is written as used at most once in so many seconds.
@@ -16,15 +16,17 @@ const TOUCH_INTERVAL: i64 = 60;
 impl Store {
     /// Begins `session` under the hash of its cookie's secret, and ends the one that the browser had before, so
     /// that no id lives through a login (T24). `false`, and nothing happens, when the account is closed or the login does
-    /// not lead to it any more. `tokens` are what the login gave.
+    /// not lead to it any more. `tokens` are what the login gave, `moved` what comes along from the session that ends, as
+    /// far as that has not changed.
     pub async fn replace_session(
         &self,
         secret_hash: &str,
         session: &Session,
         replaced: Option<&SessionId>,
+        moved: &[MovedVaultEntry],
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
-        retrying(|| self.try_replace_session(secret_hash, session, replaced, tokens)).await
+        retrying(|| self.try_replace_session(secret_hash, session, replaced, moved, tokens)).await
     }
 
     async fn try_replace_session(
@@ -32,6 +34,7 @@ impl Store {
         secret_hash: &str,
         session: &Session,
         replaced: Option<&SessionId>,
+        moved: &[MovedVaultEntry],
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
@@ -39,7 +42,20 @@ impl Store {
             transaction.rollback().await?;
             return Ok(false);
         }
+        let mut coming = Vec::new();
         if let Some(replaced) = replaced {
+            if !moved.is_empty() {
+                // The session before its entries, as where it ends.
+                sqlx::query("UPDATE session SET ended_at = ended_at WHERE id = $1")
+                    .bind(replaced.as_str())
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            for entry in moved {
+                if vault_entries::take(&mut transaction, entry).await? {
+                    coming.push(&entry.to);
+                }
+            }
             // The new session was last seen when it began, which is now.
             end(&mut transaction, replaced, session.last_seen_at).await?;
         }
@@ -60,9 +76,9 @@ impl Store {
         .bind(session.upstream_subject.as_deref())
         .execute(&mut *transaction)
         .await?;
-        if tokens.is_some() {
-            let (upstream, now) = (&session.upstream, session.last_seen_at);
-            vault_entries::put(&mut transaction, session, upstream, tokens, now).await?;
+        for entry in coming.into_iter().chain(tokens) {
+            let (ends, now) = (session.expires_at, session.last_seen_at);
+            vault_entries::keep(&mut transaction, entry, ends, now).await?;
         }
         transaction.commit().await?;
         Ok(true)

@@ -1,7 +1,7 @@
 //! Removing what has ended, in small batches, so that the database does not grow without end and no writer waits long.
 
 use super::{Store, StoreError, retrying};
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 
 const DAY: i64 = 24 * 60 * 60;
 /// What has ended stays so long: for replays to be known, and for an administrator to see.
@@ -20,6 +20,8 @@ pub struct Swept {
     pub sessions: u64,
     /// Pending requests.
     pub pending_requests: u64,
+    /// Pushed requests.
+    pub pushed_requests: u64,
     /// Throttle windows.
     pub throttles: u64,
     /// Signing keys.
@@ -30,6 +32,8 @@ pub struct Swept {
     pub access_tokens: u64,
     /// Ids of revoked access tokens.
     pub revoked_tokens: u64,
+    /// Ids that were used.
+    pub spent_ids: u64,
 }
 
 impl Swept {
@@ -39,11 +43,13 @@ impl Swept {
             + self.families
             + self.sessions
             + self.pending_requests
+            + self.pushed_requests
             + self.throttles
             + self.signing_keys
             + self.vault_entries
             + self.access_tokens
             + self.revoked_tokens
+            + self.spent_ids
     }
 }
 
@@ -97,6 +103,15 @@ impl Store {
                 batch,
             )
             .await?;
+        let pushed_requests = self
+            .delete_in_batches(
+                "DELETE FROM pushed_request WHERE uri_hash IN
+                     (SELECT uri_hash FROM pushed_request WHERE kept_until <= $1 ORDER BY kept_until LIMIT $2)
+                   AND kept_until <= $1",
+                now,
+                batch,
+            )
+            .await?;
         let throttles = self
             .delete_in_batches(
                 "DELETE FROM throttle WHERE bucket_hash IN
@@ -133,6 +148,15 @@ impl Store {
                 batch,
             )
             .await?;
+        let spent_ids = self
+            .delete_in_batches(
+                "DELETE FROM spent_id WHERE id_hash IN
+                     (SELECT id_hash FROM spent_id WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+                   AND expires_at <= $1",
+                now.saturating_sub(SKEW),
+                batch,
+            )
+            .await?;
         let signing_keys = self
             .delete_in_batches(
                 "DELETE FROM signing_key WHERE kid IN
@@ -146,11 +170,13 @@ impl Store {
             families: expired_families + revoked_families,
             sessions,
             pending_requests,
+            pushed_requests,
             throttles,
             signing_keys,
             vault_entries,
             access_tokens,
             revoked_tokens,
+            spent_ids,
         })
     }
 

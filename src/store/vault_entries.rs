@@ -7,8 +7,8 @@ use super::record::Record;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::session::Session;
-use crate::model::vault_entry::{Lease, NewVaultEntry, VaultEntry, VaultPlace};
-use crate::protocol::ids::{SessionId, UpstreamId};
+use crate::model::vault_entry::{Lease, MovedVaultEntry, NewVaultEntry, VaultEntry, VaultPlace};
+use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
 impl Store {
     /// What is kept at `place`.
@@ -23,6 +23,20 @@ impl Store {
         .fetch_optional(&self.reads)
         .await?;
         row.as_ref().map(entry).transpose()
+    }
+
+    /// The upstreams of which something is kept for a session.
+    pub async fn list_vault_upstreams(
+        &self,
+        session: &SessionId,
+    ) -> Result<Vec<UpstreamId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT upstream FROM vault_entry WHERE session_id = $1 ORDER BY upstream",
+        )
+        .bind(session.as_str())
+        .fetch_all(&self.reads)
+        .await?;
+        Ok(ids.into_iter().map(UpstreamId::new).collect())
     }
 
     /// Takes the lease of a person's entry that was read in `version`; `false` when another was faster. A lease that
@@ -146,14 +160,26 @@ pub(super) async fn put(
     new: Option<&NewVaultEntry>,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let Some(NewVaultEntry { place, sealed }) = new else {
-        sqlx::query("DELETE FROM vault_entry WHERE session_id = $1 AND upstream = $2")
-            .bind(session.id.as_str())
-            .bind(upstream.as_str())
-            .execute(&mut **transaction)
-            .await?;
-        return Ok(());
-    };
+    if let Some(new) = new {
+        return keep(transaction, new, session.expires_at, now).await;
+    }
+    sqlx::query("DELETE FROM vault_entry WHERE session_id = $1 AND upstream = $2")
+        .bind(session.id.as_str())
+        .bind(upstream.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Keeps `new`, of a session that ends at `expires_at`, in the place of whatever is there.
+pub(super) async fn keep(
+    transaction: &mut Transaction<'static, Any>,
+    new: &NewVaultEntry,
+    expires_at: UnixTime,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let NewVaultEntry { place, sealed } = new;
+    let person = place.person();
     // Whoever was renewing the old tokens loses the lease, and what comes of it.
     sqlx::query(
         "INSERT INTO vault_entry (id, kind, upstream, account_id, session_id, sealed, version, created_at, expires_at)
@@ -164,11 +190,44 @@ pub(super) async fn put(
     .bind(place.id())
     .bind(place.kind())
     .bind(place.upstream().as_str())
-    .bind(session.account_id.as_str())
-    .bind(session.id.as_str())
+    .bind(person.map(|(account, _)| account.as_str()))
+    .bind(person.map(|(_, session)| session.as_str()))
     .bind(sealed)
     .bind(now)
-    .bind(session.expires_at)
+    .bind(expires_at)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Takes out what is to move, unless it has changed since it was read: a renewal under way spends what was read (T64).
+pub(super) async fn take(
+    transaction: &mut Transaction<'static, Any>,
+    moved: &MovedVaultEntry,
+) -> Result<bool, StoreError> {
+    let taken = sqlx::query(
+        "DELETE FROM vault_entry
+         WHERE id = $1 AND version = $2 AND lease_holder IS NULL AND needs_login IS NULL",
+    )
+    .bind(moved.from.id())
+    .bind(moved.version)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(taken.rows_affected() == 1)
+}
+
+/// Removes what sessions that began with other logins of an account keep of that upstream.
+pub(super) async fn delete_of_linked(
+    transaction: &mut Transaction<'static, Any>,
+    account: &AccountId,
+    upstream: &UpstreamId,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM vault_entry WHERE account_id = $1 AND upstream = $2 AND session_id NOT IN
+             (SELECT id FROM session WHERE account_id = $1 AND upstream = $2)",
+    )
+    .bind(account.as_str())
+    .bind(upstream.as_str())
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! ID tokens (OpenID Connect Core sections 2, 3.1.3.6 and 3.3.2.11).
+//! ID tokens (OpenID Connect Core sections 2, 3.1.3.6, 3.2.2.10 and 3.3.2.11).
 
 use crate::clock::UnixTime;
 use crate::keys::{KeyError, TokenRefused};
@@ -9,40 +9,26 @@ use crate::protocol::jws::{TokenKind, half_hash};
 
 use super::Mint;
 
-/// What an ID token comes with, and vouches for.
-#[derive(Clone, Copy)]
-pub(super) enum Companion<'a> {
-    /// The access token of the same answer.
-    AccessToken(&'a str),
-    /// The code of the same answer.
-    Code(&'a str),
+/// What an ID token comes with in the same answer, and vouches for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Companions<'a> {
+    /// The access token: `at_hash` (Core sections 3.1.3.6, 3.2.2.10 and 3.3.2.11).
+    pub(super) access_token: Option<&'a str>,
+    /// The code: `c_hash` (Core section 3.3.2.11).
+    pub(super) code: Option<&'a str>,
 }
 
 impl Mint {
-    /// The ID token that travels through the browser beside `code`.
-    pub fn id_token_for_code(
-        &self,
-        client: &Client,
-        person: &Person,
-        code: &str,
-    ) -> Result<String, KeyError> {
-        let now = self.clock.now();
-        self.id_token(client, person, Companion::Code(code), now)
-    }
-
     pub(super) fn id_token(
         &self,
         client: &Client,
         person: &Person,
-        companion: Companion<'_>,
+        companions: Companions<'_>,
         now: UnixTime,
     ) -> Result<String, KeyError> {
         let wanted = client.id_token_signed_response_alg;
         let algorithm = self.ring.algorithm_in_force(wanted, now);
-        let (at_hash, c_hash) = match companion {
-            Companion::AccessToken(token) => (Some(half_hash(algorithm, token)), None),
-            Companion::Code(code) => (None, Some(half_hash(algorithm, code))),
-        };
+        let hashed = |companion: Option<&str>| companion.map(|text| half_hash(algorithm, text));
         let claims = IdTokenClaims {
             iss: self.issuer.clone(),
             sub: person.subject.to_string(),
@@ -51,8 +37,8 @@ impl Mint {
             iat: now,
             auth_time: person.authentication.auth_time,
             nonce: person.nonce.clone(),
-            at_hash,
-            c_hash,
+            at_hash: hashed(companions.access_token),
+            c_hash: hashed(companions.code),
             amr: person.authentication.amr.clone(),
             sid: Some(person.authentication.session_id.clone()),
             more: person.claims.clone(),

@@ -1,6 +1,8 @@
-//! Mints: what a grant has proven becomes tokens. Nothing here decides whether somebody may have them.
+//! Mints: what a grant has proven becomes tokens. Nothing here decides whether somebody may have them; [`standing`] finds
+//! what an access token still stands for.
 
 pub mod access_token;
+pub mod front_channel;
 pub mod id_token;
 pub mod introspection;
 pub mod presented;
@@ -16,7 +18,6 @@ use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::resource::{Aim, Resources, Target};
-use crate::model::session::SessionLifetime;
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::{SigningAlgorithm, TokenKind};
@@ -24,7 +25,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::TokenSet;
 use crate::store::Store;
 
-use id_token::Companion;
+use id_token::Companions;
 
 /// How long tokens live, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +45,13 @@ pub struct Mint {
     secrets: Secrets,
     clock: Clock,
     lifetimes: TokenLifetimes,
-    session_lifetime: SessionLifetime,
     default_algorithm: SigningAlgorithm,
     resources: Resources,
 }
 
 /// What a [`Mint`] is made of.
 pub struct MintParts {
-    /// Where tokens, and what they stand on, are looked up.
+    /// Where opaque tokens are kept, and what was revoked.
     pub store: Store,
     /// The `iss` of everything.
     pub issuer: Issuer,
@@ -63,8 +63,6 @@ pub struct MintParts {
     pub clock: Clock,
     /// How long tokens live.
     pub lifetimes: TokenLifetimes,
-    /// How long sessions last; families without `offline_access` end with them.
-    pub session_lifetime: SessionLifetime,
     /// What is signed with where nobody has asked for another algorithm.
     pub default_algorithm: SigningAlgorithm,
     /// The APIs that tokens are for.
@@ -81,7 +79,6 @@ impl Mint {
             secrets,
             clock,
             lifetimes,
-            session_lifetime,
             default_algorithm,
             resources,
         } = parts;
@@ -92,7 +89,6 @@ impl Mint {
             secrets,
             clock,
             lifetimes,
-            session_lifetime,
             default_algorithm,
             resources,
         }
@@ -114,8 +110,11 @@ impl Mint {
         let mut refresh_token = None;
         if let Some(person) = &authorization.person {
             if authorization.scope.contains(scope::OPENID) {
-                let companion = Companion::AccessToken(&access_token);
-                id_token = Some(self.id_token(client, person, companion, now)?);
+                let companions = Companions {
+                    access_token: Some(&access_token),
+                    code: None,
+                };
+                id_token = Some(self.id_token(client, person, companions, now)?);
             }
             if let Some(generation) = person.refresh_generation {
                 refresh_token = Some(refresh_token::write(
@@ -165,6 +164,11 @@ impl Mint {
     /// The `iss` of everything.
     pub const fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+
+    /// How long access tokens live, in seconds.
+    pub const fn access_token_lifetime(&self) -> i64 {
+        self.lifetimes.access_token
     }
 
     /// The public keys, as JSON.

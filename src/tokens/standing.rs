@@ -1,80 +1,140 @@
-//! Whether an access token of ours still stands: at our own endpoints a logout, a replay or a closed account ends it at
+//! What stands behind an access token of ours, now: at our own endpoints a logout, a replay or a closed account ends it at
 //! once, however long it would still live at an API that checks it by itself.
 
+use crate::clock::Clock;
+use crate::keys::{KeyError, Secrets};
 use crate::model::account::Account;
 use crate::model::client::Client;
 use crate::model::family::TokenFamily;
+use crate::model::session::{Session, SessionLifetime};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::ClientId;
-use crate::protocol::token::GrantType;
+use crate::store::{Store, StoreError};
 
-use super::{Mint, subject};
+use super::subject;
 
-/// What stands behind a token that was read and found current.
-pub struct Standing {
-    /// The client that it was given to, as registered now.
-    pub client: Client,
-    /// The person, as the login tells about them that their session began with, and the token's family; `None`: the client
-    /// acts for itself.
-    pub person: Option<(Account, TokenFamily)>,
+/// Finds what stands behind access tokens that were read and found current. Cheap to clone.
+#[derive(Clone)]
+pub struct AccessTokens {
+    /// The database.
+    pub store: Store,
+    /// For the subjects that clients know.
+    pub secrets: Secrets,
+    /// The present.
+    pub clock: Clock,
+    /// How long sessions live.
+    pub session_lifetime: SessionLifetime,
 }
 
-impl Mint {
-    /// Who stands behind an access token; `None` when the client is gone or may act for itself no more, or when the token's
-    /// family, session or account has ended.
-    pub async fn standing(
-        &self,
-        claims: &AccessTokenClaims,
-    ) -> Result<Option<Standing>, OAuthError> {
-        let Some(client) = self.registered(&claims.client_id).await? else {
-            return Ok(None);
-        };
-        let Some(family_id) = &claims.family else {
-            let acts = client.grant_types.contains(&GrantType::ClientCredentials);
-            return Ok(acts.then_some(Standing {
-                client,
-                person: None,
-            }));
-        };
-        let Some(family) = self.store.find_family(family_id).await? else {
-            return Ok(None);
-        };
-        if family.client_id != claims.client_id {
-            return Ok(None);
+/// What stands behind an access token.
+#[derive(Clone, Debug)]
+pub struct Behind {
+    /// The client that it was given to, as registered now.
+    pub client: Client,
+    /// The person it was given for; `None`: the client itself.
+    pub person: Option<Person>,
+}
+
+/// The person behind an access token.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Who it is, as the login tells about them that the session began with.
+    pub account: Account,
+    /// The family of the token.
+    pub family: TokenFamily,
+    /// The session, while it lives: a family with `offline_access` may outlive it.
+    pub session: Option<Session>,
+}
+
+/// What has ended behind a token that was good once.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The registration of its client.
+    #[error("its client is no longer registered")]
+    Client,
+    /// Its family, or it is another client's.
+    #[error("its family has ended")]
+    Family,
+    /// The session of its family.
+    #[error("its session has ended")]
+    Session,
+    /// The account, or the session leads to another one now.
+    #[error("its account was closed, or the login was moved")]
+    Account,
+    /// What the client calls the person.
+    #[error("its client knows the person by another subject now")]
+    Subject,
+    /// Nothing: it cannot be told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing: it cannot be told.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Ended {
+    /// What came of a look, for whom it is no error that something has ended.
+    pub fn or_error<T>(outcome: Result<T, Self>) -> Result<Option<T>, OAuthError> {
+        match outcome {
+            Ok(found) => Ok(Some(found)),
+            Err(Self::Store(error)) => Err(error.into()),
+            Err(Self::Key(error)) => Err(error.into()),
+            Err(_) => Ok(None),
         }
-        let Some(account) = self.person_of(&family).await? else {
+    }
+}
+
+impl AccessTokens {
+    /// What stands behind the token of these claims.
+    pub async fn behind(&self, claims: &AccessTokenClaims) -> Result<Behind, Ended> {
+        let stored = self.store.find_client(&claims.client_id).await?;
+        let client = stored.ok_or(Ended::Client)?.client;
+        let person = self.person(&client, claims).await?;
+        Ok(Behind { client, person })
+    }
+
+    /// The person behind the token of these claims, which has to be one of `client`'s.
+    pub async fn person(
+        &self,
+        client: &Client,
+        claims: &AccessTokenClaims,
+    ) -> Result<Option<Person>, Ended> {
+        let Some(family_id) = &claims.family else {
             return Ok(None);
         };
-        let subject = subject::for_client(&self.secrets, &client, &account)?;
-        Ok((subject.as_str() == claims.sub).then_some(Standing {
-            client,
-            person: Some((account, family)),
-        }))
+        let family = self.store.find_family(family_id).await?;
+        let ours = |family: &TokenFamily| {
+            family.client_id == client.client_id && claims.client_id == client.client_id
+        };
+        let family = family.filter(ours).ok_or(Ended::Family)?;
+        let person = self.person_of(family).await?;
+        if subject::for_client(&self.secrets, client, &person.account)?.as_str() != claims.sub {
+            return Err(Ended::Subject);
+        }
+        Ok(Some(person))
     }
 
-    /// The client of that name, while it is registered.
-    pub async fn registered(&self, id: &ClientId) -> Result<Option<Client>, OAuthError> {
-        let stored = self.store.find_client(id).await?;
-        Ok(stored.map(|stored| stored.client))
-    }
-
-    /// The person whom a family belongs to, while it, its session and the account stand. A family with `offline_access`
-    /// outlives its session.
-    pub async fn person_of(&self, family: &TokenFamily) -> Result<Option<Account>, OAuthError> {
+    /// The person whom a family belongs to, while it, its session and the account stand.
+    pub async fn person_of(&self, family: TokenFamily) -> Result<Person, Ended> {
         let now = self.clock.now();
         if !family.is_live(now) {
-            return Ok(None);
+            return Err(Ended::Family);
         }
         let session_id = &family.authentication.session_id;
-        if !family.offline {
-            let session = self.store.find_session(session_id).await?;
-            if !session.is_some_and(|session| session.is_live(now, self.session_lifetime)) {
-                return Ok(None);
-            }
+        let session = self.store.find_session(session_id).await?;
+        let session = session.filter(|session| session.is_live(now, self.session_lifetime));
+        if session.is_none() && !family.offline {
+            return Err(Ended::Session);
         }
         // The session's row stays as long as a family names it, ended or not.
         let account = self.store.find_account_of_session(session_id).await?;
-        Ok(account.filter(|account| account.id == family.account_id && account.is_open()))
+        let account =
+            account.filter(|account| account.id == family.account_id && account.is_open());
+        let account = account.ok_or(Ended::Account)?;
+        Ok(Person {
+            account,
+            family,
+            session,
+        })
     }
 }

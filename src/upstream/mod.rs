@@ -4,6 +4,7 @@
 pub mod aim18;
 pub mod breaker;
 pub mod imis;
+mod lifetime;
 pub mod look;
 pub mod oidc;
 pub mod outbound;
@@ -214,7 +215,7 @@ pub struct UpstreamTokens {
     /// Which of the upstream's client applications they belong to, where its API or a renewal has to name it.
     #[serde(default)]
     pub application: Option<String>,
-    /// Whose they are, where a renewal tells that again: [`Identity::subject`].
+    /// Whose they are, in the words in which a renewal tells it again.
     #[serde(default)]
     pub subject: Option<String>,
     /// What a sign-off there shows of this login (an ID token).
@@ -264,7 +265,32 @@ impl From<NoVerdict> for LoginError {
     }
 }
 
+/// What a service account lacks, so that its token opens nothing; what an administrator can do about it. The source of a
+/// [`LoginError::Protocol`].
+#[derive(Debug, thiserror::Error)]
+#[error("the service account lacks {right}; {advice}")]
+pub struct MissingRight {
+    /// As the upstream calls it.
+    pub right: &'static str,
+    /// Where it is given.
+    pub advice: &'static str,
+}
+
+impl From<MissingRight> for LoginError {
+    fn from(why: MissingRight) -> Self {
+        Self::Protocol(Box::new(why))
+    }
+}
+
 impl LoginError {
+    /// What the service account lacks, if that is it.
+    pub fn missing_right(&self) -> Option<&MissingRight> {
+        match self {
+            Self::Protocol(source) => source.downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// What lacks for a verdict about the person, if it is a token.
     pub fn no_verdict(&self) -> Option<&NoVerdict> {
         match self {
@@ -360,6 +386,11 @@ pub trait CallbackLogin: Send + Sync {
     /// The parameter that the upstream hands its code over in.
     fn code_parameter(&self) -> &str;
 
+    /// Whether the upstream may hand its answer over in the fragment of our address, where only a script can read it.
+    fn may_answer_in_fragment(&self) -> bool {
+        false
+    }
+
     /// Turns what came back into a person. The caller has checked that this browser was sent away by us, and that
     /// `state`, if it came, is the one it was sent with.
     async fn finish(&self, back: &Return<'_>) -> Result<Identity, LoginError>;
@@ -418,7 +449,8 @@ pub trait Recheck: Send + Sync {
 /// Logs the service account in.
 #[async_trait]
 pub trait ServiceLogin: Send + Sync {
-    /// The service account's token. `stale` is one that the upstream has just refused.
+    /// The service account's token, for a client to use. `stale` is one that the upstream has just refused. A token that
+    /// opens nothing is none: [`MissingRight`], where the adapter can tell.
     async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError>;
 }
 

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
-use super::outbound::{Answer, Http, Spent, bearer, excerpt};
+use super::outbound::{Answer, Http, bearer, excerpt, may_lead_to, spent};
 use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
 use super::{
     CallbackLogin, Departure, Finding, Identity, Known, LoginError, LoginMethod, NoVerdict, Probe,
@@ -306,6 +306,14 @@ impl Oidc {
                 "the discovery document is that of {}; write issuer exactly as it says",
                 excerpt(&metadata.issuer, &[])
             )));
+        }
+        let asked_by_us = [&metadata.token_endpoint, &metadata.jwks_uri];
+        for endpoint in asked_by_us.into_iter().chain(&metadata.userinfo_endpoint) {
+            if !may_lead_to(&self.site, endpoint) {
+                return Err(nonsense(
+                    "the discovery document of a public provider names an endpoint in a private network",
+                ));
+            }
         }
         let mut endpoints = vec![
             &metadata.authorization_endpoint,
@@ -864,7 +872,6 @@ fn is_bearer(token_type: Option<&str>) -> bool {
 #[async_trait]
 impl Renewal for Adapter {
     async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError> {
-        let spent = |error: LoginError| LoginError::Protocol(Box::new(Spent(Box::new(error))));
         let none = || LoginError::BadCredentials(Some("the provider gave no refresh token".into()));
         let refresh = tokens.refresh.as_ref().ok_or_else(none)?;
         let answer = self

@@ -6,6 +6,7 @@
 //! happens to stand in an environment.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::LoginError;
@@ -405,7 +406,12 @@ impl From<Trouble> for LoginError {
 /// An answer that came and cannot be used: what it was given for is spent all the same.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer cannot be used, and what was sent for it is spent")]
-pub(super) struct Spent(#[source] pub(super) BoxError);
+struct Spent(#[source] BoxError);
+
+/// `error`, if it is about the answer to a renewal and not about the request.
+pub(super) fn spent(error: LoginError) -> LoginError {
+    LoginError::Protocol(Box::new(Spent(Box::new(error))))
+}
 
 /// Whether somewhere behind `error` is a request that was, or may have been, sent and not answered in whole, or answered
 /// with what is of no use.
@@ -421,6 +427,52 @@ pub(super) fn lost_the_answer(error: &(dyn std::error::Error + 'static)) -> bool
         next = error.source();
     }
     false
+}
+
+/// Whether an address that somebody at `from` tells us may be asked (T36): whoever runs a public server must not have us
+/// ask what stands in our own network. Names are taken by what they say, and not looked up.
+pub(super) fn may_lead_to(from: &Url, to: &Url) -> bool {
+    from.host() == to.host() || is_public(to) || !is_public(from)
+}
+
+/// Whether a host is one of the Internet, as far as its name or address tells.
+fn is_public(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            let last = name.rsplit('.').next().unwrap_or_default();
+            // RFC 6761, RFC 6762 and RFC 8375, and what ICANN leaves to private networks.
+            name.contains('.')
+                && !["localhost", "local", "internal", "lan"].contains(&last)
+                && !name.ends_with(".home.arpa")
+        }
+        Some(Host::Ipv4(address)) => is_public_ipv4(address),
+        Some(Host::Ipv6(address)) => match address.to_ipv4() {
+            // `::1` is one of these, too.
+            Some(within) => is_public_ipv4(within),
+            None => {
+                let first = address.segments()[0];
+                let nat64 = address.segments()[..2] == [0x64, 0xff9b];
+                !(first & 0xfe00 == 0xfc00
+                    || first & 0xffc0 == 0xfe80
+                    || first & 0xff00 == 0xff00
+                    || nat64)
+            }
+        },
+        None => false,
+    }
+}
+
+fn is_public_ipv4(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_multicast()
+        || first == 0
+        // Shared address space (RFC 6598).
+        || first == 100 && second & 0xc0 == 64)
 }
 
 /// Foreign text in a form fit for our log: without the secrets of the request that it may repeat (plain or
@@ -468,6 +520,48 @@ pub(super) fn bearer(token: &str) -> Result<HeaderMap, BoxError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// T36.
+    #[test]
+    fn a_public_server_leads_to_no_private_one() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let public = url("https://id.example.org");
+        for private in [
+            "https://localhost/",
+            "https://intranet/",
+            "https://db.internal/",
+            "https://printer.local./",
+            "https://router.home.arpa/",
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://10.0.0.1/",
+            "https://192.168.1.1/",
+            "https://169.254.169.254/latest",
+            "https://100.64.0.1/",
+            "https://0.0.0.0/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://[fd00::1]/",
+            "https://[fe80::1]/",
+            "https://[64:ff9b::a00:1]/",
+        ] {
+            assert!(!may_lead_to(&public, &url(private)), "{private}");
+            // Who is there already, or is that very host, tells us nothing new.
+            assert!(may_lead_to(&url("https://10.1.1.1/"), &url(private)));
+            assert!(may_lead_to(&url(private), &url(private)));
+        }
+        for other in [
+            "https://api.example.net/",
+            "https://203.0.113.7/",
+            "https://[2001:db8::1]/",
+        ] {
+            assert!(may_lead_to(&public, &url(other)), "{other}");
+        }
+        assert!(may_lead_to(
+            &public,
+            &url("https://id.example.org:8443/token")
+        ));
+    }
 
     #[test]
     fn every_reserved_character_is_encoded() {

@@ -109,6 +109,25 @@ impl Kept {
     }
 }
 
+/// Asks something with the service account's token; with a new one, if the one that was kept is refused.
+pub(super) async fn ask_twice<T, E, A, N>(
+    kept: UpstreamTokens,
+    ask: impl Fn(Secret) -> A,
+    is_refused: impl Fn(&Result<T, E>) -> bool,
+    renew: impl FnOnce(Secret) -> N,
+) -> Result<T, E>
+where
+    E: From<LoginError>,
+    A: Future<Output = Result<T, E>>,
+    N: Future<Output = Result<UpstreamTokens, LoginError>>,
+{
+    let answer = ask(kept.access.clone()).await;
+    if !is_refused(&answer) {
+        return answer;
+    }
+    ask(renew(kept.access).await?.access).await
+}
+
 /// Keeps tokens in this process.
 #[derive(Debug)]
 pub struct InProcess {

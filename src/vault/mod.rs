@@ -14,7 +14,7 @@ pub use self::service::ServiceShelf;
 use crate::clock::{Clock, UnixTime};
 use crate::keys::Secrets;
 use crate::model::session::Session;
-use crate::model::vault_entry::{NewVaultEntry, VaultPlace};
+use crate::model::vault_entry::{MovedVaultEntry, NewVaultEntry, VaultPlace};
 use crate::protocol::error::{BoxError, ErrorCode, OAuthError, chain};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
@@ -103,6 +103,43 @@ impl Vault {
         };
         let sealed = self.rows.seal(&place, &kept).map_err(VaultError::Failed)?;
         Ok(NewVaultEntry { place, sealed })
+    }
+
+    /// What `old` keeps of other upstreams than that of `new`, sealed for `new`: another session of the same person, in the
+    /// same browser, which takes its place. What is being renewed stays behind.
+    pub async fn moved(
+        &self,
+        old: &Session,
+        new: &Session,
+    ) -> Result<Vec<MovedVaultEntry>, VaultError> {
+        let mut moved = Vec::new();
+        if old.account_id != new.account_id {
+            return Ok(moved);
+        }
+        for upstream in self.rows.store.list_vault_upstreams(&old.id).await? {
+            let (from, to) = (place_of(old, &upstream), place_of(new, &upstream));
+            let entry = self.rows.store.find_vault_entry(&from).await?;
+            let Some(entry) = entry.filter(|entry| entry.lease.is_none()) else {
+                continue;
+            };
+            let Some(sealed) = entry.sealed.filter(|_| upstream != new.upstream) else {
+                continue;
+            };
+            match self.rows.open::<Kept>(&from, &sealed) {
+                Ok(kept) => moved.push(MovedVaultEntry {
+                    from,
+                    version: entry.version,
+                    to: NewVaultEntry {
+                        sealed: self.rows.seal(&to, &kept).map_err(VaultError::Failed)?,
+                        place: to,
+                    },
+                }),
+                Err(error) => {
+                    tracing::error!(error = %error, "what is kept of a login is left behind");
+                }
+            }
+        }
+        Ok(moved)
     }
 
     /// The tokens at `place`, with `min_life` seconds left to the access token where the upstream gives such, renewed if

@@ -9,9 +9,11 @@ use portico::protocol::ids::UpstreamId;
 use portico::simulator::people;
 use url::Url;
 
+use crate::gateway;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
-use crate::harness::relying_party::claims;
+use crate::harness::relying_party::{Answer, claims};
 use crate::harness::server::TestServer;
+use crate::token_exchange::{self, callers, exchange};
 
 const JO: (&str, &str) = (people::JO_SMITH.username, people::JO_SMITH.password);
 const ZOE: (&str, &str) = (people::ZOE.username, people::ZOE.password);
@@ -559,4 +561,136 @@ async fn nothing_but_a_proven_login_links() {
     account(&server, &mut Browser::new(), JO).await;
     account(&server, &mut Browser::new(), ANN).await;
     assert_eq!(logins(&server).await, [1, 1]);
+}
+
+/// What `calling-app` gets for the person who is signed in, or signs in again as asked.
+async fn called_for(server: &TestServer, browser: &mut Browser) -> Answer {
+    let scope = ("scope", token_exchange::SCOPE);
+    let url = server.authorize_url("calling-app", &[scope]);
+    let page = browser.open(url).await;
+    let tokens = server
+        .redeem("calling-app", &page.answer()["code"], &[])
+        .await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    tokens
+}
+
+/// Rows of the vault that belong to people.
+async fn kept(server: &TestServer) -> Vec<String> {
+    sqlx::query_scalar("SELECT upstream FROM vault_entry WHERE kind = 'person' ORDER BY upstream")
+        .fetch_all(&server.database.pool().await)
+        .await
+        .unwrap()
+}
+
+const CUSTOMER: &str = "/api/staff/root/api/read/cus?menuCode=cus&id=501";
+
+/// T62, T63: the session has the tokens of both logins from the moment of the link, by exchange and by gateway, and no
+/// longer than that.
+#[tokio::test]
+async fn a_linked_login_gives_its_tokens_to_the_session() {
+    let server = TestServer::start_with(|setup| {
+        callers(setup);
+        gateway::apis(setup);
+    })
+    .await;
+    let mut browser = Browser::new();
+    let page = to_confirm(&server, &mut browser).await;
+    let before = called_for(&server, &mut browser).await;
+    let refused = exchange(&server, &before, "staff").await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(kept(&server).await, ["members"]);
+    browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(kept(&server).await, ["members", "staff"]);
+    // Even what was given before: it is the session that has them.
+    for tokens in [before, called_for(&server, &mut browser).await] {
+        for upstream in ["members", "staff"] {
+            let answer = exchange(&server, &tokens, upstream).await;
+            assert_eq!(answer.status, 200, "{upstream}: {answer:?}");
+        }
+        let answer = exchange(&server, &tokens, "staff").await;
+        assert_eq!(
+            answer.text("upstream_client_id"),
+            portico::simulator::aim18::CLIENT_ID
+        );
+    }
+    let scope = ("scope", "openid members:read customers:read");
+    let url = server.authorize_url("gateway-app", &[scope]);
+    let page = browser.open(url).await;
+    let code = &page.answer()["code"];
+    let tokens = server.redeem("gateway-app", code, &[]).await;
+    let own = format!("/api/members/Party/{}", people::JO_SMITH.id);
+    for path in [CUSTOMER, &own] {
+        let called = gateway::get(&server, path, &tokens).await;
+        assert_eq!(called.status, 200, "{path}");
+    }
+    // Another session of the same account has what its own login gave.
+    let mut other = Browser::new();
+    account(&server, &mut other, JO).await;
+    let elsewhere = called_for(&server, &mut other).await;
+    let refused = exchange(&server, &elsewhere, "staff").await;
+    refused.assert_error(400, "invalid_grant");
+    // T35: the logout takes both.
+    let page = other.open(server.url("/account")).await;
+    press(&mut other, &page, "end_all").await;
+    assert_eq!(kept(&server).await, Vec::<String>::new());
+}
+
+/// T63: the login that is taken away takes its tokens along; those of the other stay.
+#[tokio::test]
+async fn an_unlinked_login_takes_its_tokens_along() {
+    let server = TestServer::start_with(callers).await;
+    let mut browser = Browser::new();
+    let page = linked(&server, &mut browser).await;
+    let tokens = called_for(&server, &mut browser).await;
+    assert_eq!(exchange(&server, &tokens, "staff").await.status, 200);
+    let fields = [
+        ("action", "unlink"),
+        ("upstream", "staff"),
+        ("subject", ANN_ID),
+    ];
+    let form = "form:has(button[value=unlink])";
+    let page = browser.submit(&page, form, &fields).await;
+    browser.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(logins(&server).await, [1, 1]);
+    assert_eq!(kept(&server).await, ["members"]);
+    let refused = exchange(&server, &tokens, "staff").await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(exchange(&server, &tokens, "members").await.status, 200);
+}
+
+/// A later login by the other way is another session; what this browser has of the first comes along.
+#[tokio::test]
+async fn a_later_login_by_the_other_way_keeps_what_the_first_gave() {
+    let server = TestServer::start_with(callers).await;
+    let mut browser = Browser::new();
+    linked(&server, &mut browser).await;
+    let first = called_for(&server, &mut browser).await;
+    let of_members = exchange(&server, &first, "members").await;
+    let page = browser.open(url_of_login(&server)).await;
+    let page = browser.sign_in(&page, "staff", ANN).await;
+    let code = &page.answer()["code"];
+    let second = server.redeem("calling-app", code, &[]).await;
+    let again = exchange(&server, &second, "members").await;
+    assert_eq!(again.text("access_token"), of_members.text("access_token"));
+    assert_eq!(exchange(&server, &second, "staff").await.status, 200);
+    // The first session has ended, with everything of it.
+    let refused = exchange(&server, &first, "members").await;
+    refused.assert_error(400, "invalid_request");
+    assert_eq!(kept(&server).await, ["members", "staff"]);
+
+    // Of somebody else nothing comes along.
+    let page = browser.open(url_of_login(&server)).await;
+    let page = browser.sign_in(&page, "members", ZOE).await;
+    let code = &page.answer()["code"];
+    let zoes = server.redeem("calling-app", code, &[]).await;
+    exchange(&server, &zoes, "staff")
+        .await
+        .assert_error(400, "invalid_grant");
+    assert_eq!(kept(&server).await, ["members"]);
+}
+
+fn url_of_login(server: &TestServer) -> String {
+    let scope = ("scope", token_exchange::SCOPE);
+    server.authorize_url("calling-app", &[scope, ("prompt", "login")])
 }

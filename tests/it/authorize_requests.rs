@@ -30,11 +30,19 @@ async fn each_fault_of_a_request_has_its_error() {
     for (name, value, error) in [
         ("response_type", "", "invalid_request"),
         ("response_type", "token", "unsupported_response_type"),
-        ("response_type", "id_token", "unsupported_response_type"),
-        ("response_type", "code id_token", "unauthorized_client"),
-        ("response_type", "code token", "unsupported_response_type"),
         ("response_type", "code code", "unsupported_response_type"),
-        ("response_type", "none", "unsupported_response_type"),
+        ("response_type", "code none", "unsupported_response_type"),
+        // On for whom the registration says so.
+        ("response_type", "id_token", "unauthorized_client"),
+        ("response_type", "id_token token", "unauthorized_client"),
+        ("response_type", "code id_token", "unauthorized_client"),
+        ("response_type", "code token", "unauthorized_client"),
+        (
+            "response_type",
+            "code id_token token",
+            "unauthorized_client",
+        ),
+        ("response_type", "none", "unauthorized_client"),
         ("scope", "openid admin", "invalid_scope"),
         ("scope", "openid \"", "invalid_scope"),
         ("scope", "openid\tprofile", "invalid_scope"),

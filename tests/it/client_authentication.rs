@@ -20,6 +20,7 @@ use portico::protocol::token::GrantType;
 use portico::recheck::{RecheckParts, Rechecks};
 use portico::store::StoredClient;
 use portico::telemetry::Metrics;
+use portico::tokens::standing::AccessTokens;
 use portico::tokens::{Mint, MintParts, TokenLifetimes};
 use portico::upstream::Upstreams;
 use portico::vault::Vault;
@@ -93,13 +94,18 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
                 access_token: 1,
                 id_token: 1,
             },
+            default_algorithm: SigningAlgorithm::RS256,
+            resources: Resources::new(Issuer::parse("https://login.example.org").unwrap(), vec![]),
+        }),
+        access_tokens: AccessTokens {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
             session_lifetime: SessionLifetime {
                 idle: 1,
                 absolute: 1,
             },
-            default_algorithm: SigningAlgorithm::RS256,
-            resources: Resources::new(Issuer::parse("https://login.example.org").unwrap(), vec![]),
-        }),
+        },
         vault,
         upstreams,
         store,

@@ -115,7 +115,7 @@ pub(crate) struct Called {
 }
 
 impl Called {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
@@ -361,7 +361,10 @@ async fn whatever_is_missing_is_told() {
     let url = server.url(PARTY);
     let called = send(http_client().get(&url)).await;
     assert_eq!(called.status, 401);
-    assert_eq!(called.header("www-authenticate"), "Bearer");
+    assert_eq!(
+        called.header("www-authenticate"),
+        "Bearer realm=\"portico\""
+    );
     let query = format!("{url}?access_token={}", tokens.text("access_token"));
     assert_eq!(send(http_client().get(&query)).await.status, 401);
     for bad in [tokens.text("id_token"), "no.token.atall"] {

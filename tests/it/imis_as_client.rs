@@ -424,20 +424,15 @@ async fn each_refusal_goes_the_way_of_the_answer() {
     let imis = Module::configured(&server).await;
     let mut browser = Browser::new();
     log_jo_in(&mut browser, &imis.authorize_url(&[])).await;
-    let refusals: [(&[(&str, &str)], &str); 7] = [
+    let refusals: [(&[(&str, &str)], &str); 8] = [
         // Core section 3.3.2.11: without it, anybody could post an ID token of another login to the client.
         (&[("nonce", "")], "invalid_request"),
-        (
-            &[("response_type", "id_token")],
-            "unsupported_response_type",
-        ),
-        (
-            &[("response_type", "code token")],
-            "unsupported_response_type",
-        ),
+        (&[("response_type", "token")], "unsupported_response_type"),
+        (&[("response_type", "id_token")], "unauthorized_client"),
+        (&[("response_type", "code token")], "unauthorized_client"),
         (
             &[("response_type", "code id_token token")],
-            "unsupported_response_type",
+            "unauthorized_client",
         ),
         // An ID token is what openid asks for.
         (&[("scope", "email")], "invalid_scope"),

@@ -372,7 +372,7 @@ async fn who_is_not_the_tokens_own_user_does_not_arrive() {
         let mut browser = Browser::new();
         at_imis(&server, &mut browser, people::JO_SMITH).await;
         let page = from_imis(&server, &mut browser, "Portico").await;
-        assert_eq!(page.status, 502, "{lookup:?}: {}", page.body);
+        assert_eq!(page.status, status, "{lookup:?}: {}", page.body);
         let page = leave(&server, &mut browser, "spa").await;
         let page = deliver(&mut browser, &page).await;
         assert!(page.text("[role=alert]").is_some(), "{}", page.body);
@@ -556,7 +556,7 @@ async fn only_so_many_tokens_of_one_address_are_tried() {
     server.imis.clear_log();
     for number in 0..10 {
         let page = bring(&server, &mut Browser::new(), &format!("guess{number}")).await;
-        assert_eq!(page.status, 502);
+        assert_eq!(page.status, 403);
     }
     let log = server.imis.log();
     let tried = log
@@ -583,4 +583,85 @@ async fn arrivals_do_not_fill_the_cookie_jar() {
         from_imis(&server, &mut browser, "Portico").await;
         assert_eq!(arrivals(&browser), 1);
     }
+}
+
+/// T34: a Guest's credential is to be had by anybody. So many are free, for most members come as a Guest before they sign in
+/// there; what is more counts as what failed.
+#[tokio::test]
+async fn only_so_many_guests_of_one_address_are_tried() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
+    })
+    .await;
+    let tried = || {
+        let log = server.imis.log();
+        log.iter()
+            .filter(|request| request.path.eq_ignore_ascii_case("/token"))
+            .count()
+    };
+    for _ in 0..4 {
+        let page = from_imis(&server, &mut Browser::new(), "Portico").await;
+        assert_eq!(page.status, 403);
+    }
+    // The office that has not signed in yet gets in.
+    let mut member = Browser::new();
+    at_imis(&server, &mut member, people::JO_SMITH).await;
+    assert_eq!(from_imis(&server, &mut member, "Portico").await.status, 200);
+    server.imis.clear_log();
+    for _ in 0..8 {
+        from_imis(&server, &mut Browser::new(), "Portico").await;
+    }
+    assert_eq!(tried(), 4);
+}
+
+/// A made-up handle names nobody's arrival, and does nothing to the one that waits for its answer.
+#[tokio::test]
+async fn a_made_up_arrival_leaves_the_one_that_waits_alone() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let question = from_imis(&server, &mut browser, "Portico").await;
+    let landing = server.url("/upstream/members/landing/Portico");
+    for handle in ["made-up", "", "a&arrival=b"] {
+        let page = browser.get(format!("{landing}?arrival={handle}")).await;
+        assert!(
+            page.status.is_client_error() || page.status == 303,
+            "{handle}"
+        );
+    }
+    let page = browser.submit(&question, CONTINUE, &[]).await;
+    assert_eq!(page.url.path(), "/account", "{}", page.body);
+}
+
+/// Who has to prove anew who they are is not passed on by the page that remembers them: the web site's sign-out comes first,
+/// where it leads back (OpenID Connect Core section 3.1.2.1).
+#[tokio::test]
+async fn prompt_login_goes_by_the_sign_out_page() {
+    let server = TestServer::start_with(|setup| {
+        setup.members = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+    })
+    .await;
+    let mut other = Browser::new();
+    let page = other
+        .log_in_as(server.authorize_url("web", &[]), people::JO_SMITH)
+        .await;
+    let jo = subject(&server, "web", &page).await;
+    for asked in [("prompt", "login"), ("max_age", "100")] {
+        let mut browser = Browser::new();
+        at_imis(&server, &mut browser, people::ZOE).await;
+        let page = leave_from(&mut browser, &server.authorize_url("spa", &[asked])).await;
+        let page = deliver(&mut browser, &page).await;
+        assert!(page.url.path().ends_with("/Sign-in.aspx"), "{}", page.url);
+        let page = sign_in(&mut browser, &page, people::JO_SMITH).await;
+        let page = deliver(&mut browser, &page).await;
+        assert_eq!(subject(&server, "spa", &page).await, jo);
+    }
+    // Without it, whoever is signed in there comes straight back.
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::ZOE).await;
+    let page = leave_from(&mut browser, &server.authorize_url("spa", &[])).await;
+    let page = deliver(&mut browser, &page).await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
 }

@@ -186,6 +186,10 @@ impl Run {
             let signature = id_token.rsplit('.').next().unwrap();
             self.secret(format!("end of the id_token by {mode}"), signature);
         }
+        // Somebody else logs in here next.
+        let again = self.server.authorize_url("spa", &[("prompt", "login")]);
+        let page = browser.open(again).await;
+        browser.sign_in_as(&page, JO_SMITH).await;
         self.browser("a hybrid answer", &browser);
     }
 
@@ -692,6 +696,8 @@ async fn no_secret_of_a_whole_run_is_in_the_log_the_metrics_the_database_or_on_a
         "code_replayed",
         "refresh_token_replayed",
         "logged_out",
+        "replaced by another login",
+        "access withdrawn by the upstream",
         "upstream_token_released",
         "upstream_api_called",
         "the answer to a renewal was lost",

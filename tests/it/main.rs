@@ -69,6 +69,8 @@ mod pages;
 #[cfg(test)]
 mod pairwise;
 #[cfg(test)]
+mod par;
+#[cfg(test)]
 mod pkce;
 #[cfg(test)]
 mod prompt;
@@ -87,6 +89,8 @@ mod relogin;
 #[cfg(test)]
 mod resources;
 #[cfg(test)]
+mod response_types;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod rp_openidconnect;
@@ -100,6 +104,8 @@ mod signing;
 mod simulator;
 #[cfg(test)]
 mod single_sign_on;
+#[cfg(test)]
+mod specifications;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

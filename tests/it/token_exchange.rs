@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use portico::passwords::hash_password;
 use portico::protocol::secret::Secret;
 use portico::protocol::token::GrantType;
+use portico::simulator::imis::MemberRights;
 use portico::simulator::people::{ANN_LEE, Aim18Person, JO_SMITH, SERVICE};
 use portico::simulator::{Fault, aim18};
 use serde_json::json;
 
+use crate::gateway;
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, claims};
 use crate::harness::server::{Setup, TestServer};
@@ -593,4 +595,78 @@ async fn two_people_get_a_token_each() {
     exchange(&server, &two, "members")
         .await
         .assert_error(400, "invalid_grant");
+}
+
+/// A token that opens nothing is none: the exchange names what the account lacks, asks iMIS once a minute at the most, and
+/// serves as soon as the role is there. So does the gateway.
+#[tokio::test]
+async fn a_service_account_without_its_role_is_told_as_that() {
+    for rights in [
+        MemberRights::OwnRecord,
+        MemberRights::Unauthorized,
+        MemberRights::Forbidden,
+    ] {
+        let server = TestServer::start_with(|setup| {
+            callers(setup);
+            gateway::apis(setup);
+        })
+        .await;
+        server
+            .imis
+            .switch(|switches| switches.member_rights = rights);
+        server
+            .imis
+            .change(SERVICE.username, |person| person.roles = &[]);
+        let tokens = of_service(&server).await;
+        let token = tokens.text("access_token");
+        let mut asked = 0;
+        for round in 0..4 {
+            let refused = exchange_with(&server, "both", token, &[]).await;
+            refused.assert_error(400, "invalid_target");
+            let told = refused.text("error_description");
+            assert!(told.contains("the role RemoteService"), "{told}");
+            assert!(told.contains("members"), "{told}");
+            if round == 0 {
+                asked = server.imis.log().len();
+            }
+        }
+        assert_eq!(server.imis.log().len(), asked, "{rights:?}");
+        let calling = gateway::of_server(&server).await;
+        let called = gateway::get(&server, "/api/members/Event", &calling).await;
+        assert_eq!(called.status, 502);
+        assert!(
+            called.json()["error_description"]
+                .as_str()
+                .unwrap()
+                .contains("RemoteService")
+        );
+        assert_eq!(server.imis.log().len(), asked, "{rights:?}");
+
+        server
+            .imis
+            .change(SERVICE.username, |person| person.roles = &["RemoteService"]);
+        let still = exchange_with(&server, "both", token, &[]).await;
+        still.assert_error(400, "invalid_target");
+        server.clock.advance(60);
+        let given = exchange_with(&server, "both", token, &[]).await;
+        assert_eq!(given.status, 200, "{rights:?}: {given:?}");
+        let theirs = given.text("access_token");
+        assert_eq!(status_at_imis(&server, theirs, JO_SMITH.id).await, 200);
+        // Seen once, it is not asked about again.
+        let asked = server.imis.log().len();
+        for _ in 0..3 {
+            assert_eq!(exchange_with(&server, "both", token, &[]).await.status, 200);
+        }
+        assert_eq!(server.imis.log().len(), asked);
+    }
+}
+
+/// An API that is away says nothing about the role: the token is given as before.
+#[tokio::test]
+async fn an_outage_is_no_missing_role() {
+    let server = TestServer::start_with(callers).await;
+    server.imis.fail("/api/User", Fault::Status(503));
+    let tokens = of_service(&server).await;
+    let given = exchange_with(&server, "both", tokens.text("access_token"), &[]).await;
+    assert_eq!(given.status, 200, "{given:?}");
 }

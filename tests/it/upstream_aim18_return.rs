@@ -6,7 +6,7 @@ use portico::simulator::people::ANN_LEE;
 
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
 use crate::harness::server::TestServer;
-use crate::harness::steps::TO_AIM18;
+use crate::harness::steps::{CONTINUE, TO_AIM18};
 
 /// At aiM18's login page, on behalf of the client.
 async fn away(server: &TestServer, browser: &mut Browser) -> Page {
@@ -137,22 +137,117 @@ async fn a_post_without_the_away_cookie_signs_nobody_in() {
     assert!(server.aim18.log().is_empty());
 }
 
-/// A fragment never reaches a server; the person is told to begin again instead of being left on a blank page.
-#[tokio::test]
-async fn a_code_in_the_fragment_is_told_as_an_answer_without_one() {
-    let server = TestServer::start().await;
+/// Signs in at an aiM18 that answers in the fragment; the page of ours that the browser is sent to.
+async fn back_with_a_fragment(server: &TestServer, browser: &mut Browser) -> Page {
     server
         .aim18
         .switch(|switches| switches.code_in = AnswerIn::Fragment);
-    let mut browser = Browser::new();
-    let page = away(&server, &mut browser).await;
+    let page = away(server, browser).await;
     let back = browser.submit_only(&page, PASSWORD_FORM, &fields()).await;
-    let mut location = back.location().unwrap();
-    assert!(location.fragment().unwrap().contains("code="));
-    location.set_fragment(None);
-    let page = browser.get(location.as_str()).await;
+    assert!(
+        back.location()
+            .unwrap()
+            .fragment()
+            .unwrap()
+            .contains("code=")
+    );
+    browser.follow(back).await
+}
+
+/// A fragment never reaches a server: our page hands it over as a form would.
+#[tokio::test]
+async fn a_code_in_the_fragment_ends_in_the_flow() {
+    let server = TestServer::start().await;
+    for (state, awkward) in [
+        (StateParameter::Dropped, false),
+        (StateParameter::Echoed, true),
+    ] {
+        server.aim18.switch(|switches| {
+            switches.state = state;
+            switches.awkward_tokens = awkward;
+            switches.remembers_login = false;
+        });
+        let mut browser = Browser::new();
+        let page = back_with_a_fragment(&server, &mut browser).await;
+        assert_eq!(page.status, 200);
+        assert_eq!(page.header("cache-control"), "no-store");
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+        // One script, by its hash, and nothing else may run (T52).
+        let policy = page.header("content-security-policy");
+        let (_, script) = policy.split_once("script-src ").unwrap();
+        let (script, _) = script.split_once(';').unwrap();
+        assert!(
+            script.starts_with("'sha256-") && !script.contains(' '),
+            "{policy}"
+        );
+        assert_eq!(page.body.matches("<script").count(), 1);
+        let mut done = browser.read_fragment(&page).await;
+        // Who sent the fragment, no header tells: without `state` the person is asked, as after any POST (T25).
+        if state == StateParameter::Dropped {
+            assert!(
+                done.attribute(CONTINUE, "method").is_some(),
+                "{}",
+                done.body
+            );
+            done = browser.submit(&done, CONTINUE, &[]).await;
+        }
+        let answer = done.answer();
+        assert_eq!(answer["state"], "the-state");
+        assert!(answer.contains_key("code"), "{answer:?}");
+    }
+}
+
+/// T25, T27: the page is for whom we sent away, an answer without one spends nothing, and a code that comes behind the
+/// number sign is held against state and cookie as any other.
+#[tokio::test]
+async fn the_page_that_reads_a_fragment_opens_nothing_new() {
+    let server = TestServer::start().await;
+    let callback = server.url("/upstream/staff/callback");
+    let mut stranger = Browser::new();
+    let page = stranger.get(format!("{callback}#code=stolen")).await;
+    assert_eq!(page.status, 400);
+    assert!(!page.body.contains("<script"));
+
+    server
+        .aim18
+        .switch(|switches| switches.state = StateParameter::Echoed);
+    let mut browser = Browser::new();
+    let page = back_with_a_fragment(&server, &mut browser).await;
+    server.aim18.clear_log();
+    // Nobody asked aiM18 anything, and whoever was away still is.
+    for _ in 0..3 {
+        let empty = browser.get(&callback).await;
+        assert_eq!(empty.status, 200);
+        let told = empty.text("#none [role=alert]").unwrap_or_default();
+        assert!(told.contains("Staff login"), "{}", empty.body);
+        assert!(empty.body.contains("<noscript>"));
+        // The choice is a click away.
+        let link = empty.attribute("#none a", "href").unwrap();
+        let choice = browser.open(server.url(&link)).await;
+        assert!(choice.attribute(TO_AIM18, "method").is_some());
+    }
+    let mut forged = browser
+        .get(format!("{callback}#code=stolen&state=made-up"))
+        .await;
+    forged = browser.read_fragment(&forged).await;
+    assert_eq!(forged.status, 400, "{}", forged.body);
+    assert!(server.aim18.log().is_empty());
+    let done = browser.read_fragment(&page).await;
+    assert!(done.answer().contains_key("code"));
+    // Once: the answer has used up the trip.
+    let again = browser.get(&callback).await;
+    assert_eq!(again.status, 400);
+}
+
+/// An error behind the number sign is one as well.
+#[tokio::test]
+async fn somebody_who_cancels_is_told_so_whatever_stands_before_the_answer() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    away(&server, &mut browser).await;
+    let callback = server.url("/upstream/staff/callback");
+    let page = browser.get(format!("{callback}#error=access_denied")).await;
+    let page = browser.read_fragment(&page).await;
     let notice = page.text("p.alert").unwrap_or_default();
-    assert!(notice.contains("Staff login"), "{}", page.body);
-    // The choice is there again.
-    assert!(page.attribute(TO_AIM18, "method").is_some());
+    assert!(notice.contains("turned back"), "{}", page.body);
 }

@@ -669,3 +669,45 @@ fn every_problem_is_told_with_its_key() {
     let misspelt = json!({ "base_url": "https://a.example", "timeot": "10s" });
     assert!(serde_json::from_value::<Settings>(misspelt).is_err());
 }
+
+/// Staff with a second factor, where the password grant takes the code behind the password: whatever is typed goes to iMIS as it
+/// is, and `amr` claims no factor that Portico did not see.
+#[tokio::test]
+async fn a_code_behind_the_password_is_imiss_to_judge() {
+    let site = Site::with_service(|s| s.appended_code = Some("123456".to_owned())).await;
+    let staff = &people::MULTI_FACTOR;
+    for (typed, expected) in [
+        (staff.password.to_owned(), "bad credentials"),
+        (format!("{}654321", staff.password), "bad credentials"),
+        ("123456".to_owned(), "bad credentials"),
+    ] {
+        let answer = log_in(&site.upstream, staff.username, &typed).await;
+        assert_eq!(kind(&answer), expected, "{typed}");
+    }
+    let typed = format!("{}123456", staff.password);
+    let identity = log_in(&site.upstream, staff.username, &typed).await;
+    let identity = identity.unwrap();
+    assert_eq!(identity.subject, staff.uniform_id);
+    assert_eq!(identity.amr, ["pwd"]);
+    // Nobody else has a factor to append.
+    let member = &people::JO_SMITH;
+    let typed = format!("{}123456", member.password);
+    let answer = log_in(&site.upstream, member.username, &typed).await;
+    assert_eq!(kind(&answer), "bad credentials");
+}
+
+/// An organization may have a login, and is no person.
+#[tokio::test]
+async fn an_organization_is_refused() {
+    for edition in [Edition::Ems, Edition::Imis2017] {
+        let site = Site::with_service(|switches| switches.edition = edition).await;
+        let answer = site.log_in(&people::ORGANIZATION).await;
+        assert_eq!(kind(&answer), "not allowed");
+        assert!(told(&answer.unwrap_err()).contains("organization"));
+        // The word in the record is enough, without the name of its type.
+        let jo = people::JO_SMITH;
+        site.imis
+            .change(jo.username, |person| person.is_organization = true);
+        assert_eq!(kind(&site.log_in(&jo).await), "not allowed");
+    }
+}

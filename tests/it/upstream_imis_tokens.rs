@@ -855,3 +855,44 @@ async fn the_service_account_makes_few_calls_at_once() {
         assert_eq!(most.load(SeqCst), allowed);
     }
 }
+
+/// T64: a renewed token that is somebody else's is nobody's, and what it was asked for with is spent.
+#[tokio::test]
+async fn a_renewal_is_the_same_persons_or_none() {
+    let reusable = |s: &mut Switches| s.refresh_tokens = RefreshTokens::Reusable;
+    let site = Site::start_with(reusable, with_page).await;
+    let landed = site.land(Some("jsmith")).await.unwrap().tokens.unwrap();
+    assert_eq!(landed.subject.as_deref(), Some("JSMITH"));
+    let somebody = |name: Option<&str>| UpstreamTokens {
+        subject: name.map(str::to_owned),
+        ..landed.clone()
+    };
+    let answer = site.renew(&somebody(Some("zoe"))).await;
+    let error = answer.unwrap_err();
+    assert!(told(&error).contains("somebody else's"), "{error:?}");
+    assert!(error.lost_the_answer());
+    // iMIS takes a name in any letter case; a login that told none is told now.
+    for name in [Some("JSmith"), None] {
+        let renewed = site.renew(&somebody(name)).await.unwrap();
+        assert_eq!(renewed.subject.as_deref(), Some("JSMITH"));
+    }
+}
+
+/// T64: a success that cannot be used may have spent the refresh token; a complaint about Portico has not.
+#[tokio::test]
+async fn nonsense_in_answer_to_a_renewal_spends_the_refresh_token() {
+    let site = Site::start_with(|_| {}, with_page).await;
+    let landed = site.land(Some("JSMITH")).await.unwrap().tokens.unwrap();
+    for (fault, spent) in [
+        (Fault::Page, true),
+        (Fault::Nonsense, true),
+        (Fault::EmptyBody, true),
+        (Fault::Status(404), false),
+        (Fault::Status(503), false),
+    ] {
+        site.imis.mend();
+        site.imis.fail("/token", fault.clone());
+        let error = site.renew(&landed).await.unwrap_err();
+        assert_eq!(error.lost_the_answer(), spent, "{fault:?}: {error:?}");
+    }
+}

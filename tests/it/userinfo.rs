@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use portico::protocol::claims::MEMBERSHIP;
 use portico::simulator::people;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
+use serde_json::json;
 
 use crate::harness::browser::{Browser, http_client};
-use crate::harness::relying_party::{Answer, answer};
+use crate::harness::relying_party::{Answer, answer, claims};
 use crate::harness::server::TestServer;
 
 fn post(server: &TestServer) -> RequestBuilder {
@@ -29,10 +31,13 @@ fn assert_refused(answer: &Answer, status: u16, error: &str) {
     assert!(answer.body.get("sub").is_none());
 }
 
-/// RFC 6750 section 3.1: who sends no token is only told what to send.
+/// RFC 6750 section 3.1: who sends no token is only told what to send; section 3: with one parameter at the least.
 fn assert_challenged(answer: &Answer) {
     assert_eq!(answer.status, 401);
-    assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    assert_eq!(
+        answer.headers["www-authenticate"],
+        "Bearer realm=\"portico\""
+    );
     assert_eq!(answer.headers["cache-control"], "no-store");
     assert!(answer.body.is_null());
 }
@@ -188,4 +193,44 @@ async fn each_scope_opens_its_claims() {
             .values()
             .all(|value| !value.is_null() && value != "")
     );
+}
+
+/// Core section 5.4, for the scopes of ours: what the upstream tells of groups and of a membership is told to those alone who
+/// asked for it and may have it.
+#[tokio::test]
+async fn groups_and_a_membership_are_opened_by_scopes_of_their_own() {
+    let server = TestServer::start_with(|setup| {
+        setup.members = "roles = true\n".to_owned();
+        setup.clients =
+            "[[clients]]\nclient_id = \"club\"\ntoken_endpoint_auth_method = \"none\"\n\
+             redirect_uris = [\"https://club.example.org/callback\"]\n\
+             scope = \"openid groups membership\"\n"
+                .to_owned();
+    })
+    .await;
+    let membership: BTreeSet<&str> = MEMBERSHIP.into();
+    let mut seen = BTreeSet::new();
+    for scope in ["openid", "openid groups", "openid membership"] {
+        let url = server.authorize_url("club", &[("scope", scope)]);
+        let page = Browser::new().log_in_as(url, people::CHAIR).await;
+        let tokens = server.redeem("club", &page.answer()["code"], &[]).await;
+        let userinfo = server.userinfo(tokens.text("access_token")).await;
+        for (name, value) in userinfo.body.as_object().unwrap() {
+            let opened_by = match name.as_str() {
+                "sub" => "openid",
+                "groups" => "openid groups",
+                name if membership.contains(name) => "openid membership",
+                other => panic!("{scope} opened {other}"),
+            };
+            assert!(name == "sub" || opened_by == scope, "{scope} opened {name}");
+            assert!(!value.is_null() && *value != json!([]), "{name}");
+            seen.insert(opened_by);
+        }
+        let id_token = claims(tokens.text("id_token"));
+        let told = id_token.as_object().unwrap().keys();
+        let about_people =
+            told.filter(|name| *name == "groups" || membership.contains(name.as_str()));
+        assert_eq!(about_people.count(), 0, "{id_token}");
+    }
+    assert_eq!(seen.len(), 3, "each of them opened something: {seen:?}");
 }

@@ -139,6 +139,10 @@ impl Subject<'_> {
             }
             if page.attribute(CONTINUE, "method").is_some() {
                 page = browser.submit(&page, CONTINUE, &[]).await;
+            } else if page.url.fragment().is_some()
+                && page.attribute("form[hidden]", "method").is_some()
+            {
+                page = browser.read_fragment(&page).await;
             } else if page.attribute("form#sso, form#back", "action").is_some() {
                 let (action, fields) = page.form("form#sso, form#back");
                 let fields: Vec<(&str, &str)> = fields

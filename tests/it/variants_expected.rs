@@ -22,6 +22,9 @@ pub(crate) const IMIS: Expected = &[
     ("allows_cors", "yes", ""),
     ("anonymous_sso", "guest", ""),
     ("anonymous_sso", "sign-in", ""),
+    ("appended_code", "", ""),
+    ("appended_code", "Some text", ""),
+    ("appended_code", "none", ""),
     ("bare_items", "no", ""),
     ("bare_items", "yes", ""),
     ("base_path", "", ""),
@@ -165,7 +168,7 @@ pub(crate) const IMIS: Expected = &[
     (
         "user_lookup",
         "empty",
-        "form: /login 403: You are known, but this account cannot be used to sign in here.; page: /upstream/members/landing/Portico 403: You are known, but this account cannot be used to sign in here.; guest: /upstream/members/landing/Portico 403: You are known, but this account cannot be used to sign in here.; landing: /upstream/members/landing/Events 502: This did not work",
+        "form: /login 403: You are known, but this account cannot be used to sign in here.; page: /upstream/members/landing/Portico 403: You are known, but this account cannot be used to sign in here.; guest: /upstream/members/landing/Portico 403: You are known, but this account cannot be used to sign in here.; landing: /upstream/members/landing/Events 403: This did not work",
     ),
     ("user_lookup", "everybody", ""),
     ("user_lookup", "right", ""),
@@ -230,21 +233,17 @@ pub(crate) const AIM18: Expected = &[
     ("checks_right", "always", ""),
     ("checks_right", "by-parameter", ""),
     ("checks_right", "never", ""),
-    (
-        "code_in",
-        "fragment",
-        "page: /upstream/staff/callback 502: Staff login does not answer at the moment.",
-    ),
+    ("code_in", "fragment", ""),
     ("code_in", "query", ""),
     (
         "code_name",
         "",
-        "page: /upstream/staff/callback 502: Staff login does not answer at the moment.",
+        "page: /upstream/staff/callback 200: Staff login sent you back without saying who you are.",
     ),
     (
         "code_name",
         "/Some text",
-        "page: /upstream/staff/callback 502: Staff login does not answer at the moment.",
+        "page: /upstream/staff/callback 200: Staff login sent you back without saying who you are.",
     ),
     (
         "code_seconds",

@@ -498,3 +498,35 @@ async fn a_new_login_in_the_same_session_replaces_the_tokens() {
     let old = exchange(&server, &first, "members").await;
     assert_eq!(old.text("access_token"), after.text("access_token"));
 }
+
+/// T64: an answer that makes no sense is a lost one, at either system: no loop, and nothing that is spent is kept.
+#[tokio::test]
+async fn an_answer_without_sense_needs_a_new_login_and_never_loops() {
+    let server = TestServer::start_with(callers).await;
+    for fault in [Fault::Page, Fault::Nonsense] {
+        let tokens = member_with(&server, 5).await;
+        server.imis.fail_once("/token", fault.clone());
+        for _ in 0..3 {
+            let refused = exchange(&server, &tokens, "members").await;
+            refused.assert_error(400, "invalid_grant");
+        }
+        assert_eq!(renewals(&server), 1, "{fault:?}");
+
+        let url = server.authorize_url("calling-app", &[("scope", OFFLINE)]);
+        let page = Browser::new().log_in_at_aim18(url, ANN_LEE).await;
+        let code = &page.answer()["code"];
+        let tokens = server.redeem("calling-app", code, &[]).await;
+        let lives = exchange(&server, &tokens, "staff").await.body["expires_in"].as_i64();
+        server.clock.advance(lives.unwrap() - 5);
+        let refreshed = refreshed(&server, &tokens).await;
+        server.aim18.clear_log();
+        server.aim18.fail_once("/token", fault.clone());
+        for _ in 0..3 {
+            let refused = exchange(&server, &refreshed, "staff").await;
+            refused.assert_error(400, "invalid_grant");
+        }
+        let asked = server.aim18.log();
+        let asked = asked.iter().filter(|call| call.path.ends_with("/token"));
+        assert_eq!(asked.count(), 1, "{fault:?}");
+    }
+}

@@ -35,6 +35,7 @@ pub(super) const TEXTS: Texts = Texts {
     not_accepted: |way| {
         format!("{way} did not accept this sign-in; it may have taken too long. Please try again.")
     },
+    no_answer: |way| format!("{way} sent you back without saying who you are. Please try again."),
     cancelled: "You turned back before you were signed in. Try again, or choose another way.",
     not_signed_in: |way| format!("You are not signed in at {way} yet."),
     several_sign_ins: "Several sign-ins were under way in this browser, and we could not tell which one this was. Please sign in once more.",

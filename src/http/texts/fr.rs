@@ -39,6 +39,7 @@ pub(super) const TEXTS: Texts = Texts {
             "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."
         )
     },
+    no_answer: |way| format!("{way} vous a renvoyé sans dire qui vous êtes. Veuillez réessayer."),
     cancelled: "Vous êtes revenu avant la fin de la connexion. Réessayez ou choisissez une autre façon.",
     not_signed_in: |way| format!("Vous n’êtes pas encore connecté à {way}."),
     several_sign_ins: "Plusieurs connexions étaient en cours dans ce navigateur, et nous n’avons pas pu savoir laquelle c’était. Veuillez vous connecter encore une fois.",

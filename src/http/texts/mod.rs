@@ -38,6 +38,7 @@ pub struct Texts {
     pub away_now: With,
     pub other_account_needed: WithTwo,
     pub not_accepted: With,
+    pub no_answer: With,
     pub cancelled: &'static str,
     pub not_signed_in: With,
     pub several_sign_ins: &'static str,

@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
         format!("您已登录为 {name}，但此账户不能使用 {app}。请使用其他账户登录，或联系管理员。")
     },
     not_accepted: |way| format!("{way} 没有接受这次登录，可能是时间过长。请再试一次。"),
+    no_answer: |way| format!("“{way}”将您送回，却没有说明您是谁。请再试一次。"),
     cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
     not_signed_in: |way| format!("您尚未登录 {way}。"),
     several_sign_ins: "此浏览器中有多个登录正在进行，我们无法分辨这是哪一个。请再登录一次。",

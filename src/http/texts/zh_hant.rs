@@ -27,6 +27,7 @@ pub(super) const TEXTS: Texts = Texts {
         format!("您已登入為 {name}，但此帳戶不能使用 {app}。請使用其他帳戶登入，或聯絡管理員。")
     },
     not_accepted: |way| format!("{way} 沒有接受這次登入，可能是時間過長。請再試一次。"),
+    no_answer: |way| format!("「{way}」將您送回，卻沒有說明您是誰。請再試一次。"),
     cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
     not_signed_in: |way| format!("您尚未登入 {way}。"),
     several_sign_ins: "此瀏覽器中有多個登入正在進行，我們無法分辨這是哪一個。請再登入一次。",

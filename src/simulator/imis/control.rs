@@ -24,6 +24,7 @@ properties! {
         roles: &'static [&'static str] = "Role names. RemoteService and SysAdmin may read everybody.",
         groups: &'static [Group] = "Groups and committees.",
         marked_for_delete: bool = "IsMarkedForDelete: whether the record waits to be purged.",
+        is_organization: bool = "IsOrganization: whether the record is an organization's.",
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn summary(switches: &Switches, person: &ImisPerson) -> Value {
     if !person.email.is_empty() {
         put("Email", json!(person.email));
     }
-    put("IsOrganization", json!(false));
+    put("IsOrganization", json!(person.is_organization));
     put("IsMarkedForDelete", json!(person.marked_for_delete));
     put("Status", status(switches, person));
     Value::Object(summary)
@@ -87,7 +87,9 @@ pub(super) fn person(switches: &Switches, person: &ImisPerson) -> Value {
         Edition::Ems => json!({ "$type": nested("GenderData"), "Code": "", "Description": "" }),
         Edition::Imis2017 => json!(0),
     };
-    let kind = if switches.combo_party {
+    let kind = if person.is_organization {
+        "OrganizationData"
+    } else if switches.combo_party {
         "ComboPartyData"
     } else {
         "PersonData"
@@ -106,7 +108,7 @@ pub(super) fn person(switches: &Switches, person: &ImisPerson) -> Value {
         "Sort": sort_name(person),
         "BirthDate": null,
         "Gender": gender,
-        "IsOrganization": false,
+        "IsOrganization": person.is_organization,
         "PersonName": {
             "$type": nested("PersonNameData"),
             "FirstName": person.given_name,

@@ -36,6 +36,8 @@ switches! {
         pub lock_after: Option<u32> = Some(5),
         /// Whether the password of a staff user with a second factor is enough for a token.
         pub password_grant_ignores_multi_factor: bool = false,
+        /// The code that the password grant takes from a staff user with a second factor, appended to the password; none: it takes none.
+        pub appended_code: Option<String> = None,
         /// Whether the iMIS password of a user of the OpenID Connect module is enough for a token.
         pub password_grant_ignores_oidc_only: bool = false,
         /// Whether usernames that differ only in their letter case are two users.

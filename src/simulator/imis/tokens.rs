@@ -181,11 +181,19 @@ fn password(
     now: UnixTime,
 ) -> Result<Granted, Refused> {
     let typed = parameter("username").unwrap_or_default();
-    let password = parameter("password").unwrap_or_default();
+    let mut password = parameter("password").unwrap_or_default();
+    let person = inside.person(&typed);
+    let has_factor = person.is_some_and(|person| person.state == AccountState::MultiFactor);
     let switches = &inside.switches;
+    let code = switches.appended_code.as_deref();
+    let code = code.filter(|code| has_factor && !code.is_empty());
+    let before = code.and_then(|code| password.strip_suffix(code).map(str::len));
+    if let Some(before) = before {
+        password.truncate(before);
+    }
     let forgiven: Vec<AccountState> = [
         (
-            switches.password_grant_ignores_multi_factor,
+            switches.password_grant_ignores_multi_factor || before.is_some(),
             AccountState::MultiFactor,
         ),
         (

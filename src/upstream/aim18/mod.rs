@@ -154,7 +154,7 @@ impl Aim18 {
     /// The tokens of an answer that has just come.
     fn upstream_tokens(&self, token: Token) -> UpstreamTokens {
         let configured = i64::try_from(self.settings.token_lifetime.as_secs()).unwrap_or(i64::MAX);
-        let life = token.expires_in.map_or(configured, i64::from);
+        let life = token.expires_in.unwrap_or(configured);
         UpstreamTokens {
             access: token.access,
             refresh: token.refresh,
@@ -217,6 +217,10 @@ impl CallbackLogin for Login {
 
     fn code_parameter(&self) -> &str {
         &self.0.settings.code_parameter
+    }
+
+    fn may_answer_in_fragment(&self) -> bool {
+        true
     }
 
     async fn finish(&self, back: &Return<'_>) -> Result<Identity, LoginError> {

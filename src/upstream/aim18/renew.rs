@@ -10,6 +10,7 @@ use super::token::Grant;
 use super::{Aim18, profile, subject, uid_of};
 use crate::protocol::claims::Profile;
 use crate::protocol::error::BoxError;
+use crate::upstream::outbound::spent;
 use crate::upstream::{Known, LoginError, NoVerdict, Recheck, Renewal, UpstreamTokens};
 
 /// Renews a person's tokens.
@@ -35,9 +36,9 @@ impl Renewal for Renew {
         if let (Some(told), Some(known)) = (&told, &tokens.subject)
             && told != known
         {
-            return Err(LoginError::Protocol(
+            return Err(spent(LoginError::Protocol(
                 "the renewed token is somebody else's".into(),
-            ));
+            )));
         }
         let renewed = aim18.upstream_tokens(token);
         Ok(UpstreamTokens {

@@ -8,6 +8,7 @@ use super::settings::ServiceAccount;
 use super::token::Grant;
 use super::{Aim18, call};
 use crate::protocol::secret::Secret;
+use crate::upstream::shelf::ask_twice;
 use crate::upstream::{AskForToken, LoginError, ServiceLogin, UpstreamTokens};
 
 /// Logs the service account in.
@@ -43,12 +44,9 @@ impl Aim18 {
         F: Future<Output = Result<T, call::Refused>>,
     {
         let kept = self.service_token(None).await?;
-        match ask(kept.access.clone()).await {
-            Err(call::Refused::Token(_)) => {}
-            answer => return answer,
-        }
-        let renewed = self.service_token(Some(&kept.access)).await?;
-        match ask(renewed.access).await {
+        let is_refused = |answer: &Result<T, _>| matches!(answer, Err(call::Refused::Token(_)));
+        let renew = move |stale: Secret| async move { self.service_token(Some(&stale)).await };
+        match ask_twice(kept, ask, is_refused, renew).await {
             Err(call::Refused::Token(told)) => Err(LoginError::Protocol(
                 format!("{told}; {}", call::FRESH_TOKEN_REFUSED).into(),
             )

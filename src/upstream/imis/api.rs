@@ -11,6 +11,7 @@ use crate::protocol::secret::Secret;
 use crate::upstream::LoginError;
 use crate::upstream::outbound::{Answer, Http, bearer, encoded};
 use crate::upstream::settings::below;
+use crate::upstream::shelf::ask_twice;
 
 /// The REST API.
 pub(super) struct Api {
@@ -164,12 +165,16 @@ impl Api {
             By::Service(service) => service,
         };
         let _turn = service.turn().await?;
-        let token = service.token(None).await?.access;
-        let mut answer = self.once(url, question, &token).await?;
-        if answer.status == StatusCode::UNAUTHORIZED && renews {
-            let token = service.token(Some(&token)).await?.access;
-            answer = self.once(url, question, &token).await?;
-        }
+        let kept = service.token(None).await?;
+        let is_refused = |answer: &Result<Answer, _>| {
+            renews
+                && answer
+                    .as_ref()
+                    .is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
+        };
+        let ask = move |token: Secret| async move { self.once(url, question, &token).await };
+        let renew = move |stale: Secret| async move { service.token(Some(&stale)).await };
+        let answer: Answer = ask_twice(kept, ask, is_refused, renew).await?;
         service.heed(&answer);
         Ok(answer)
     }

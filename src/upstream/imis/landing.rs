@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use url::{Position, Url};
 
 use super::api::ApiError;
-use super::settings::{PAGE_PATH, PAGE_URL, SsoPage};
+use super::settings::{PAGE_PATH, PAGE_URL, RETURN_URL, SsoPage};
 use super::sign_off::fill;
 use super::{Imis, person};
 use crate::protocol::ids::ClientId;
@@ -26,6 +26,8 @@ const MAX_REFRESH_TOKEN_BYTES: usize = 4096;
 /// Sends people to the first Single Sign On page.
 pub(super) struct SsoRedirect {
     pub(super) page: Url,
+    /// The page that ends the browser's session there, if there is one.
+    pub(super) logout_url: Option<Url>,
 }
 
 #[async_trait]
@@ -34,9 +36,16 @@ impl RedirectLogin for SsoRedirect {
         &self.page
     }
 
-    /// The page knows one way back, which is set in iMIS, and would not return a state.
-    async fn start(&self, _trip: &Trip<'_>) -> Result<Departure, LoginError> {
-        Ok(Departure::to(self.page.clone()))
+    /// The page knows one way back, which is set in iMIS, and would not return a state. It asks nobody who is signed in
+    /// there for a password: who has to prove anew who they are is signed off first, if sign-off leads back to the page.
+    async fn start(&self, trip: &Trip<'_>) -> Result<Departure, LoginError> {
+        let by_sign_off = self.logout_url.as_ref().and_then(|logout_url| {
+            let filled = fill(logout_url, &[(RETURN_URL, self.page.as_str())]);
+            (trip.reauthenticate && filled != *logout_url).then_some(filled)
+        });
+        Ok(Departure::to(
+            by_sign_off.unwrap_or_else(|| self.page.clone()),
+        ))
     }
 }
 

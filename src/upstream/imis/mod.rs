@@ -68,7 +68,11 @@ pub fn open(
     let redirect = settings
         .first_page()
         .filter(|_| login.contains(&LoginMethod::Redirect))
-        .map(|page| Box::new(SsoRedirect { page: page.clone() }) as Box<dyn RedirectLogin>);
+        .map(|page| SsoRedirect {
+            page: page.clone(),
+            logout_url: settings.logout_url.clone(),
+        })
+        .map(|redirect| Box::new(redirect) as Box<dyn RedirectLogin>);
     let has_pages = !settings.sso_pages.is_empty();
     let site = settings.site();
     let sign_off = settings
@@ -82,7 +86,8 @@ pub fn open(
         .then(|| Box::new(Login(Arc::clone(&imis))) as Box<dyn PasswordLogin>);
     let landing = has_pages.then(|| Box::new(SsoLanding(Arc::clone(&imis))) as Box<dyn Landing>);
     let service = imis.service.clone();
-    let service = service.map(|service| Box::new(ServiceTokens(service)) as Box<dyn ServiceLogin>);
+    let tokens = |service| ServiceTokens::new(Arc::clone(&imis), service);
+    let service = service.map(|service| Box::new(tokens(service)) as Box<dyn ServiceLogin>);
     Ok(Upstream {
         password,
         redirect,

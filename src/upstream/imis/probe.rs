@@ -13,7 +13,7 @@ use super::api::{ApiError, By, plain};
 use super::gaps::Miss;
 use super::person::Records;
 use super::query::cell;
-use super::service::Service;
+use super::service::{ROLE, Service};
 use super::settings::{ProfileQuery, QueryBy, QueryService, SsoPage};
 use crate::clock::random_id;
 use crate::protocol::error::chain;
@@ -21,9 +21,6 @@ use crate::protocol::secret::Secret;
 use crate::upstream::outbound::{Answer, encoded};
 use crate::upstream::{Finding, LoginError, Probe};
 
-/// Where the role is given.
-const ROLE: &str = "give the account the role RemoteService (iMIS: Community > Security > Users > the account > Add role; \
-                    EMS Professional: tick Remote Service Access)";
 /// Where client applications are.
 const APPLICATIONS: &str =
     "Settings > Contacts > Client applications (iMIS 2017: RiSE > Maintenance)";

@@ -7,17 +7,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::StatusCode;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time;
 
+use super::Imis;
+use super::api::ApiError;
 use super::settings::{ServiceAccount, Settings};
 use super::token::TokenEndpoint;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
+use crate::protocol::error::chain;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::upstream::outbound::Answer;
-use crate::upstream::{AskForToken, LoginError, ServiceLogin, Shelf, Surroundings, UpstreamTokens};
+use crate::upstream::{
+    AskForToken, LoginError, MissingRight, ServiceLogin, Shelf, Surroundings, UpstreamTokens,
+};
 
+/// Where the role is given.
+pub(super) const ROLE: &str = "give the account the role RemoteService (iMIS: Community > Security > Users > the account > Add role; \
+                    EMS Professional: tick Remote Service Access)";
+/// Seconds in which an account that lacks its role is not tried again.
+const AFTER_LACKING: i64 = 60;
 /// Seconds to leave iMIS alone when it throttles without saying how long.
 const UNTOLD_REST: i64 = 5;
 /// The most seconds that are waited for it; a mistake there should not shut us up for a day.
@@ -126,12 +136,72 @@ impl AskForToken for Service {
     }
 }
 
-/// Gives the service account's token to whoever may have it.
-pub(super) struct ServiceTokens(pub(super) Arc<Service>);
+/// Gives the service account's token to clients, once it was seen to open more than the account's own record: some
+/// versions give a token without the role, too.
+pub(super) struct ServiceTokens {
+    imis: Arc<Imis>,
+    service: Arc<Service>,
+    /// Held while the API is asked, so that the others wait for this answer.
+    seen: Mutex<Option<Seen>>,
+}
+
+/// What is known of a token.
+struct Seen {
+    access: Secret,
+    /// Until when the role is known to lack; `None`: it is there.
+    lacks_until: Option<UnixTime>,
+}
+
+impl ServiceTokens {
+    pub(super) fn new(imis: Arc<Imis>, service: Arc<Service>) -> Self {
+        Self {
+            imis,
+            service,
+            seen: Mutex::new(None),
+        }
+    }
+
+    /// Whether the kept token opens anything; `None` where the API does not tell.
+    async fn opens(&self) -> Option<bool> {
+        match self.imis.api.visible_users(&self.service).await {
+            // Everybody may read their own record.
+            Ok(Some(0 | 1)) | Err(ApiError::Unauthorized | ApiError::Forbidden) => Some(false),
+            Ok(Some(_)) => Some(true),
+            Ok(None) | Err(ApiError::NotImplemented | ApiError::Login(_)) => None,
+        }
+    }
+}
 
 #[async_trait]
 impl ServiceLogin for ServiceTokens {
     async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError> {
-        self.0.token(stale).await
+        let mut seen = self.seen.lock().await;
+        let mut tokens = self.service.token(stale).await?;
+        let lacking = || MissingRight {
+            right: "the role RemoteService",
+            advice: ROLE,
+        };
+        let now = self.imis.clock.now();
+        let of_this = |seen: &&Seen| seen.access.equals(tokens.access.expose());
+        match seen.as_ref().filter(of_this).map(|seen| seen.lacks_until) {
+            Some(None) => return Ok(tokens),
+            Some(Some(until)) if now < until => return Err(lacking().into()),
+            // The role may be there now, and older tokens may not know of it.
+            Some(Some(_)) => tokens = self.service.token(Some(&tokens.access)).await?,
+            None => {}
+        }
+        let opens = self.opens().await;
+        // The API may have refused the one that was kept.
+        tokens = self.service.token(None).await.unwrap_or(tokens);
+        *seen = opens.map(|opens| Seen {
+            access: tokens.access.clone(),
+            lacks_until: (!opens).then_some(now + AFTER_LACKING),
+        });
+        if opens == Some(false) {
+            let error = LoginError::from(lacking());
+            tracing::warn!(upstream = %self.service.upstream, reason = chain(&error), "no client gets its token");
+            return Err(error);
+        }
+        Ok(tokens)
     }
 }

@@ -9,7 +9,8 @@ use url::Url;
 use super::settings::{Settings, SsoPage};
 use crate::clock::UnixTime;
 use crate::protocol::secret::{self, Secret};
-use crate::upstream::outbound::{Answer, Http, excerpt};
+use crate::upstream::lifetime::seconds;
+use crate::upstream::outbound::{Answer, Http, excerpt, spent};
 use crate::upstream::settings::below;
 use crate::upstream::{LoginError, UpstreamTokens};
 
@@ -23,8 +24,6 @@ const ABOUT_US: [&str; 4] = [
     "unsupported_grant_type",
     "invalid_request",
 ];
-/// The most seconds that are believed.
-const LONGEST_LIFE: i64 = 366 * 86_400;
 
 /// Where tokens come from.
 #[derive(Clone)]
@@ -52,16 +51,14 @@ impl Token {
         asked: UnixTime,
         application: Option<String>,
     ) -> UpstreamTokens {
+        let name = self.user_name.as_deref().map(str::trim);
+        let name = name.map(str::to_owned);
         UpstreamTokens {
             access: self.access,
             refresh: self.refresh,
-            expires_at: asked
-                + self
-                    .expires_in
-                    .unwrap_or(UNTOLD_LIFE)
-                    .clamp(0, LONGEST_LIFE),
+            expires_at: asked + self.expires_in.unwrap_or(UNTOLD_LIFE),
             application,
-            subject: None,
+            subject: name.filter(|name| !name.is_empty()),
             sign_off_hint: None,
         }
     }
@@ -139,7 +136,20 @@ impl TokenEndpoint {
             .post_form(self.url.clone(), &form, self.timeout)
             .await?;
         let sent = [application.client_secret.expose(), refresh_token.expose()];
-        let mut token = token(&answer, &sent)?;
+        let mut token = token(&answer, &sent).map_err(|error| {
+            let complains = || {
+                answer
+                    .json::<Wire>()
+                    .is_some_and(|wire| wire.error.is_some())
+            };
+            match error {
+                // A success that is none: the new tokens are lost with it.
+                LoginError::Protocol(_) if answer.status.is_success() && !complains() => {
+                    spent(error)
+                }
+                error => error,
+            }
+        })?;
         token.refresh.get_or_insert_with(|| refresh_token.clone());
         Ok(token)
     }
@@ -211,33 +221,4 @@ fn accepted(wire: Wire) -> Result<Token, LoginError> {
         expires_in: wire.expires_in.as_ref().and_then(seconds),
         user_name: wire.user_name,
     })
-}
-
-/// A number, or one in quotes. Nobody gives a token that is dead already, so zero and less tell nothing.
-fn seconds(value: &Value) -> Option<i64> {
-    value
-        .as_i64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
-        .filter(|seconds| *seconds > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_life_is_a_positive_number_of_seconds_bare_or_quoted() {
-        for (written, read) in [
-            (json!(1199), Some(1199)),
-            (json!(" 1199 "), Some(1199)),
-            (json!(0), None),
-            (json!("0"), None),
-            (json!(-1), None),
-            (json!("soon"), None),
-            (json!(null), None),
-        ] {
-            assert_eq!(seconds(&written), read, "{written}");
-        }
-    }
 }

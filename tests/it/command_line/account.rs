@@ -44,7 +44,7 @@ async fn person(store: &Store, login: &UpstreamSubject, username: &str) -> (Acco
         ended_at: None,
     };
     store
-        .replace_session(&random_id(), &session, None, None)
+        .replace_session(&random_id(), &session, None, &[], None)
         .await
         .unwrap();
     (account, session)

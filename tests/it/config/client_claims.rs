@@ -183,7 +183,10 @@ fn what_a_claim_must_not_be() {
 /// OpenID Connect Dynamic Registration section 2: `code` when nothing is said.
 #[test]
 fn a_client_is_answered_as_it_is_registered() {
-    use ResponseType::{Code, CodeIdToken};
+    use ResponseType::{Code, CodeIdToken, CodeToken, IdToken, None};
+    let implicit = "grant_types = [\"implicit\"]\nresponse_types = [\"id_token\", \"none\"]";
+    let hybrid =
+        "grant_types = [\"authorization_code\", \"implicit\"]\nresponse_types = [\"token code\"]";
     for (line, types) in [
         ("", vec![Code]),
         ("response_types = [\"code\"]", vec![Code]),
@@ -192,6 +195,13 @@ fn a_client_is_answered_as_it_is_registered() {
         (
             "response_types = [\"code id_token\", \"code\"]",
             vec![Code, CodeIdToken],
+        ),
+        (implicit, vec![IdToken, None]),
+        (hybrid, vec![CodeToken]),
+        // What Dynamic Registration pairs with it, which we do not ask for.
+        (
+            "grant_types = [\"authorization_code\", \"implicit\"]\nresponse_types = [\"code id_token\"]",
+            vec![CodeIdToken],
         ),
         // Nobody logs in to it.
         (
@@ -205,9 +215,39 @@ fn a_client_is_answered_as_it_is_registered() {
     }
     for (line, key, text) in [
         (
-            "response_types = [\"id_token\"]",
+            "response_types = [\"token\"]",
             "response_types[0]",
-            "code id_token",
+            "did you mean id_token?",
+        ),
+        (
+            "response_types = [\"id_token\"]",
+            "response_types",
+            "\"id_token\" needs \"implicit\"",
+        ),
+        (
+            "response_types = [\"code token\"]",
+            "response_types",
+            "\"code token\" needs \"implicit\"",
+        ),
+        (
+            "response_types = [\"code token\"]\ngrant_types = [\"implicit\"]",
+            "response_types",
+            "\"code token\" needs \"authorization_code\"",
+        ),
+        (
+            "response_types = [\"none\"]\ngrant_types = [\"implicit\"]",
+            "grant_types",
+            "implicit has no use",
+        ),
+        (
+            "grant_types = [\"implicit\"]",
+            "grant_types",
+            "implicit has no use",
+        ),
+        (
+            "grant_types = [\"authorization_code\", \"implicit\"]",
+            "grant_types",
+            "implicit has no use",
         ),
         (
             "response_types = [\"code\"]\ngrant_types = [\"client_credentials\"]",

@@ -135,7 +135,11 @@ fn what_a_public_client_must_not_have() {
             "grant_types[0]",
             "write one of: authorization_code",
         ),
-        ("response_types = [\"token\"]", "response_types[0]", "code"),
+        (
+            "response_types = [\"token\"]",
+            "response_types[0]",
+            "not known",
+        ),
         ("response_types = []", "response_types", "[\"code\"]"),
         (
             "scope = \"openid offline_access\"",

@@ -195,6 +195,17 @@ fn unsafe_choices_are_warned_of() {
     );
 }
 
+/// OpenID Connect Discovery section 3: RS256 is for everybody.
+#[test]
+fn a_provider_without_rs256_is_warned() {
+    let warnings = |algorithms: &str| {
+        let keys = format!("{MINIMAL}[keys]\nalgorithms = {algorithms}\n");
+        load(&keys).unwrap().warnings
+    };
+    assert!(warnings("[\"ES256\", \"EdDSA\"]")[0].contains("keys.algorithms: has no RS256"));
+    assert!(warnings("[\"ES256\", \"RS256\"]").is_empty());
+}
+
 #[test]
 fn tls_files_are_looked_into() {
     let folder = Folder::new(&format!(

@@ -12,6 +12,7 @@ use url::Url;
 use super::server::TestServer;
 
 /// A browser, with its cookies.
+#[derive(Clone)]
 pub(crate) struct Browser {
     http: reqwest::Client,
     /// By host and name: ports share cookies (RFC 6265 section 8.5).
@@ -236,6 +237,21 @@ impl Browser {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         self.post(action.as_str(), &values).await
+    }
+
+    /// Does what the script of our page for answers in the fragment does; follows.
+    pub(crate) async fn read_fragment(&mut self, page: &Page) -> Page {
+        let (action, names) = page.form("form[hidden]");
+        let told = page.url.fragment().unwrap_or_default();
+        let told = url::form_urlencoded::parse(told.as_bytes()).into_owned();
+        let fields: Vec<(String, String)> =
+            told.filter(|(name, _)| names.contains_key(name)).collect();
+        let fields: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let sent_on = self.post(action.as_str(), &fields).await;
+        self.follow(sent_on).await
     }
 
     /// From the page that offers several ways to the one with this text, by link or by button.

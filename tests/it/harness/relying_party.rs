@@ -112,6 +112,28 @@ impl TestServer {
     /// A token request, authenticated as the client is registered.
     pub(crate) async fn token(&self, client_id: &str, parameters: &[(&str, &str)]) -> Answer {
         let request = http_client().post(self.url("/token"));
+        Self::send_as(request, client_id, parameters).await
+    }
+
+    /// A good authorization request of `client_id`, pushed; `changes` as in [`Self::authorize_url`].
+    pub(crate) async fn push(&self, client_id: &str, changes: &[(&str, &str)]) -> Answer {
+        let url = Url::parse(&self.authorize_url(client_id, changes)).unwrap();
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        // The client's authentication says who asks.
+        let pairs: Vec<(&str, &str)> = pairs
+            .iter()
+            .filter(|(name, _)| name != "client_id")
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        Self::send_as(http_client().post(self.url("/par")), client_id, &pairs).await
+    }
+
+    /// Sends a form, authenticated as the client is registered.
+    pub(crate) async fn send_as(
+        request: reqwest::RequestBuilder,
+        client_id: &str,
+        parameters: &[(&str, &str)],
+    ) -> Answer {
         let mut parameters = parameters.to_vec();
         let request = match client_id {
             "web" => request.basic_auth("web", Some(WEB_SECRET)),

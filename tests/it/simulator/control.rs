@@ -684,5 +684,5 @@ async fn browsers_of_other_origins_may_call_only_where_that_is_switched_on() {
         );
     }
     assert!(site.imis.set("allows_cors", "perhaps").is_err());
-    assert_eq!(imis::seeded().len(), 16);
+    assert_eq!(imis::seeded().len(), 17);
 }

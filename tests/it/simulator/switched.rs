@@ -199,7 +199,7 @@ async fn rights_and_lookups_fail_as_switched() {
     for (lookup, count) in [
         (UserLookup::Empty, 0),
         (UserLookup::SomebodyElse, 1),
-        (UserLookup::Everybody, 15),
+        (UserLookup::Everybody, 16),
     ] {
         site.imis.switch(|s| s.user_lookup = lookup);
         let (_, users) = site.get(&service, "/api/User?username=eq:JSMITH").await;

@@ -100,7 +100,7 @@ async fn a_refusal_ends_what_the_login_gave_and_nothing_else() {
     let stranger = log_in(store, "0815").await;
     let their_session = session(&stranger);
     store
-        .replace_session("their-hash", &their_session, None, None)
+        .replace_session("their-hash", &their_session, None, &[], None)
         .await
         .unwrap();
     let theirs = world
@@ -110,7 +110,7 @@ async fn a_refusal_ends_what_the_login_gave_and_nothing_else() {
     elsewhere.id = SessionId::new("elsewhere");
     elsewhere.upstream = portico::protocol::ids::UpstreamId::new("staff");
     store
-        .replace_session("elsewhere-hash", &elsewhere, None, None)
+        .replace_session("elsewhere-hash", &elsewhere, None, &[], None)
         .await
         .unwrap();
     let other_login = world

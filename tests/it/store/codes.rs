@@ -158,7 +158,7 @@ async fn a_code_begins_no_other_family_than_its_own() {
     };
     let store = &world.store;
     store
-        .replace_session("another-hash", &second, None, None)
+        .replace_session("another-hash", &second, None, &[], None)
         .await
         .unwrap();
     let mut other_session = right.clone();
@@ -250,7 +250,7 @@ async fn the_cap_holds_when_redemptions_race() {
         let secret = format!("secret-{racer}");
         world
             .store
-            .replace_session(&secret, &session, None, None)
+            .replace_session(&secret, &session, None, &[], None)
             .await
             .unwrap();
         let code = code(&world.client.client_id, &session);
@@ -280,7 +280,7 @@ async fn no_family_outlives_a_logout_that_races_its_code() {
         let secret = format!("secret-{round}");
         world
             .store
-            .replace_session(&secret, &session, None, None)
+            .replace_session(&secret, &session, None, &[], None)
             .await
             .unwrap();
         let code = code(&world.client.client_id, &session);

@@ -2,11 +2,13 @@
 
 use std::pin::Pin;
 
+use portico::model::code::AuthorizationCode;
 use portico::model::family::TokenFamily;
 use portico::protocol::ids::FamilyId;
 use portico::protocol::scope::Scope;
+use portico::store::Redemption;
 
-use super::{NOW, World, code, count, family, race, session};
+use super::{CAP, NOW, World, code, count, family, race, session};
 
 #[tokio::test]
 async fn a_family_advances_from_its_generation_alone() {
@@ -105,7 +107,9 @@ async fn those_who_revoke_the_same_families_all_succeed() {
         for device in 0..4 {
             let session = session(&world.account);
             let secret = format!("secret-{round}-{device}");
-            let begun = world.store.replace_session(&secret, &session, None, None);
+            let begun = world
+                .store
+                .replace_session(&secret, &session, None, &[], None);
             begun.await.unwrap();
             for _ in 0..5 {
                 let code = code(&world.client.client_id, &session);
@@ -131,5 +135,87 @@ async fn those_who_revoke_the_same_families_all_succeed() {
         race(racers).await;
         let back = world.store.reconcile_clients(&app, NOW).await;
         back.unwrap();
+    }
+}
+
+/// The family of an access token that the browser carries.
+fn in_the_browser(code: &AuthorizationCode) -> TokenFamily {
+    TokenFamily {
+        generation: None,
+        expires_at: NOW + 600,
+        ..family(code)
+    }
+}
+
+/// A code of the same answer takes the family over, so that a replay ends both tokens (T11).
+#[tokio::test]
+async fn a_code_takes_over_the_family_of_the_token_beside_it() {
+    let world = World::new().await;
+    let code = world.code();
+    let front = in_the_browser(&code);
+    assert!(world.store.begin_family(&front).await.unwrap());
+    let found = world.store.find_family(&front.id).await.unwrap();
+    assert_eq!(found, Some(front.clone()));
+    world.store.insert_code("hash", &code).await.unwrap();
+    let whole = TokenFamily {
+        offline: true,
+        scope: Scope::parse("openid profile").unwrap(),
+        rotated_at: NOW + 7,
+        ..family(&code)
+    };
+    let redeem = || world.store.redeem_code("hash", &whole, CAP, NOW + 7);
+    assert_eq!(redeem().await.unwrap(), Redemption::Redeemed);
+    let found = world.store.find_family(&front.id).await.unwrap();
+    assert_eq!(found, Some(whole.clone()));
+    assert_eq!(redeem().await.unwrap(), Redemption::Replayed);
+    let found = world.store.find_family(&front.id).await.unwrap().unwrap();
+    assert_eq!(found.revoked_at, Some(NOW + 7));
+}
+
+/// What was revoked is not brought back by the code beside it, nor is a family ever begun twice.
+#[tokio::test]
+async fn a_revoked_or_a_whole_family_is_not_taken_over() {
+    let world = World::new().await;
+    let code = world.code();
+    let front = in_the_browser(&code);
+    assert!(world.store.begin_family(&front).await.unwrap());
+    assert!(world.store.revoke_family(&front.id, NOW).await.unwrap());
+    world.store.insert_code("hash", &code).await.unwrap();
+    let whole = family(&code);
+    let redemption = world.store.redeem_code("hash", &whole, CAP, NOW);
+    assert_eq!(redemption.await.unwrap(), Redemption::Gone);
+    let found = world.store.find_family(&front.id).await.unwrap().unwrap();
+    assert_eq!((found.revoked_at, found.generation), (Some(NOW), None));
+
+    let whole = family(&world.code());
+    let whole = world.begin(whole).await;
+    let again = TokenFamily {
+        generation: None,
+        ..whole.clone()
+    };
+    assert!(!world.store.begin_family(&again).await.unwrap());
+    let found = world.store.find_family(&whole.id).await.unwrap();
+    assert_eq!(found, Some(whole));
+}
+
+/// T35: a logout that races the answer leaves nothing behind, whichever comes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_family_of_the_browser_outlives_a_logout_that_races_it() {
+    let world = World::new().await;
+    for round in 0..30 {
+        let session = session(&world.account);
+        let secret = format!("secret-{round}");
+        let replaced = world.store.replace_session(&secret, &session, None, &[], None);
+        replaced.await.unwrap();
+        let family = in_the_browser(&code(&world.client.client_id, &session));
+        let (beginning, ending) = (world.store.clone(), world.store.clone());
+        let begun = family.clone();
+        let begin = tokio::spawn(async move { beginning.begin_family(&begun).await });
+        let logout = tokio::spawn(async move { ending.end_session(&session.id, NOW).await });
+        let began = begin.await.unwrap().unwrap();
+        assert!(logout.await.unwrap().unwrap());
+        let found = world.store.find_family(&family.id).await.unwrap();
+        let revoked = found.map(|found| found.revoked_at);
+        assert_eq!(revoked, began.then_some(Some(NOW)));
     }
 }

@@ -44,7 +44,7 @@ fn new_session(account: &Account, login: &UpstreamSubject) -> Session {
 async fn session(store: &Store, account: &Account, login: &UpstreamSubject) -> Session {
     let session = new_session(account, login);
     let began = store
-        .replace_session(&random_id(), &session, None, None)
+        .replace_session(&random_id(), &session, None, &[], None)
         .await;
     assert!(began.unwrap());
     session
@@ -65,6 +65,7 @@ async fn link(store: &Store, into: &Account, login: &UpstreamSubject) -> Linked 
 
 async fn link_with(store: &Store, into: &Account, login: &UpstreamSubject, same: bool) -> Linked {
     let link = NewLink {
+        tokens: None,
         into: &into.id,
         login,
         profile: None,
@@ -227,7 +228,7 @@ async fn unlinking_gives_the_login_an_account_of_its_own() {
         ..new_session(&kept, &staff("7"))
     };
     store
-        .replace_session("old", &unknown, None, None)
+        .replace_session("old", &unknown, None, &[], None)
         .await
         .unwrap();
 
@@ -314,7 +315,7 @@ async fn what_an_older_node_wrote_is_read() {
     }
     let old = super::session(&account);
     store
-        .replace_session("old", &old, None, None)
+        .replace_session("old", &old, None, &[], None)
         .await
         .unwrap();
     let found = store.find_account_of_session(&old.id).await.unwrap();
@@ -343,7 +344,7 @@ async fn a_closed_account_is_closed_at_once_and_for_every_login() {
     let late = new_session(&account, &member("1"));
     assert!(
         !store
-            .replace_session("late", &late, None, None)
+            .replace_session("late", &late, None, &[], None)
             .await
             .unwrap()
     );
@@ -353,7 +354,7 @@ async fn a_closed_account_is_closed_at_once_and_for_every_login() {
     assert!(!store.enable_account(&account.id).await.unwrap());
     assert!(
         store
-            .replace_session("late", &late, None, None)
+            .replace_session("late", &late, None, &[], None)
             .await
             .unwrap()
     );
@@ -558,7 +559,7 @@ async fn nothing_slips_in_behind_a_link_an_unlink_or_a_closing() {
                 let account = if linked { &kept } else { &other };
                 let session = new_session(account, &moved);
                 if !store
-                    .replace_session(&random_id(), &session, None, None)
+                    .replace_session(&random_id(), &session, None, &[], None)
                     .await
                     .unwrap()
                 {

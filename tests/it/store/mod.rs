@@ -8,9 +8,11 @@ mod consents;
 mod families;
 mod linking;
 mod pending_requests;
+mod pushed_requests;
 mod schema;
 mod sessions;
 mod signing_keys;
+mod spent_ids;
 mod sweep;
 mod throttles;
 mod vault_entries;
@@ -60,7 +62,7 @@ impl World {
         let account = log_in(&store, "4711").await;
         let session = session(&account);
         store
-            .replace_session("session-hash", &session, None, None)
+            .replace_session("session-hash", &session, None, &[], None)
             .await
             .unwrap();
         Self {

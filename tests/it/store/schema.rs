@@ -168,7 +168,7 @@ async fn what_does_not_exist_cannot_be_referred_to() {
     orphan.account_id = portico::protocol::ids::AccountId::new("nobody-at-all");
     let error = world
         .store
-        .replace_session("hash", &orphan, None, None)
+        .replace_session("hash", &orphan, None, &[], None)
         .await
         .unwrap_err();
     let text = format!("{error:?}");

@@ -26,7 +26,7 @@ async fn a_login_ends_the_session_it_replaces() {
     };
     world
         .store
-        .replace_session("next-hash", &next, Some(&world.session.id), None)
+        .replace_session("next-hash", &next, Some(&world.session.id), &[], None)
         .await
         .unwrap();
     let old = world.store.find_session(&world.session.id).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_login_that_fails_leaves_the_session_alone() {
     let clash = session(&world.account);
     world
         .store
-        .replace_session("session-hash", &clash, Some(&world.session.id), None)
+        .replace_session("session-hash", &clash, Some(&world.session.id), &[], None)
         .await
         .unwrap_err();
     let found = world.store.find_session(&world.session.id).await;

@@ -146,7 +146,7 @@ async fn nodes_sweep_at_once() {
         let secret = format!("secret-{number}");
         world
             .store
-            .replace_session(&secret, &session, None, None)
+            .replace_session(&secret, &session, None, &[], None)
             .await
             .unwrap();
     }

@@ -1,9 +1,10 @@
 //! The vault's rows: what happens to them with the session, and who may renew them (T63, T64).
 
+use portico::model::account::UpstreamSubject;
 use portico::model::session::Session;
-use portico::model::vault_entry::{Lease, NewVaultEntry, VaultEntry, VaultPlace};
-use portico::protocol::ids::UpstreamId;
-use portico::store::Store;
+use portico::model::vault_entry::{Lease, MovedVaultEntry, NewVaultEntry, VaultEntry, VaultPlace};
+use portico::protocol::ids::{AccountId, AccountSubject, UpstreamId};
+use portico::store::{Linked, NewAccount, NewLink, Store, Unlinked};
 
 use super::{NOW, World, count, log_in, race, session};
 
@@ -42,7 +43,7 @@ async fn begin(world: &World, secret: &str) -> Session {
     let new = tokens(place(&session), "sealed");
     let begun = world
         .store
-        .replace_session(secret, &session, None, Some(&new));
+        .replace_session(secret, &session, None, &[], Some(&new));
     begun.await.unwrap();
     session
 }
@@ -73,7 +74,7 @@ async fn the_entries_of_a_replaced_session_go() {
     let next = session(&log_in(&world.store, "4712").await);
     let replaced = world
         .store
-        .replace_session("b", &next, Some(&first.id), None);
+        .replace_session("b", &next, Some(&first.id), &[], None);
     replaced.await.unwrap();
     assert_eq!(find(&world.store, &place(&first)).await, None);
 }
@@ -148,7 +149,7 @@ async fn entries_go_when_the_session_is_over_or_the_account_is_closed() {
     let other = session(&somebody);
     let new = tokens(place(&other), "theirs");
     store
-        .replace_session("d", &other, None, Some(&new))
+        .replace_session("d", &other, None, &[], Some(&new))
         .await
         .unwrap();
     let ended = store.disable_account(&world.account.id, NOW + 1).await;
@@ -245,4 +246,98 @@ async fn one_of_many_asks_for_the_service_account_and_a_dead_ones_lease_ends() {
     assert!(leased.await.unwrap());
     assert_eq!(store.sweep(NOW + 499, 10).await.unwrap().vault_entries, 0);
     assert_eq!(store.sweep(NOW + 500, 10).await.unwrap().vault_entries, 1);
+}
+
+fn moved(from: &Session, to: &Session, version: i64) -> MovedVaultEntry {
+    MovedVaultEntry {
+        from: place(from),
+        version,
+        to: tokens(place(to), "sealed anew"),
+    }
+}
+
+/// T64: what is being renewed, or was renewed since it was read, stays behind: the refresh token that was read is spent.
+#[tokio::test]
+async fn what_changes_meanwhile_does_not_come_along_into_the_next_session() {
+    let world = World::new().await;
+    let store = &world.store;
+    for (number, comes) in [(0, true), (1, false), (2, false), (3, false)] {
+        let first = begin(&world, &format!("a{number}")).await;
+        let next = Session {
+            upstream: UpstreamId::new("staff"),
+            ..session(&world.account)
+        };
+        let mut read = moved(&first, &next, 0);
+        match number {
+            1 => {
+                let lease = lease("busy", NOW + 60);
+                let leased = store.lease_person_entry(&place(&first), 0, &lease).await;
+                assert!(leased.unwrap());
+            }
+            2 => read.version = 7,
+            3 => {
+                store.end_session(&first.id, NOW + 1).await.unwrap();
+            }
+            _ => {}
+        }
+        let (secret, replaced) = (format!("b{number}"), Some(&first.id));
+        let coming = [read];
+        let began = store.replace_session(&secret, &next, replaced, &coming, None);
+        assert!(began.await.unwrap());
+        let found = find(store, &place(&next)).await;
+        assert_eq!(found.is_some(), comes, "{number}");
+        assert_eq!(find(store, &place(&first)).await, None);
+        if let Some(entry) = found {
+            assert_eq!(entry.sealed.as_deref(), Some("sealed anew"));
+            store.end_session(&next.id, NOW + 2).await.unwrap();
+            assert_eq!(find(store, &place(&next)).await, None);
+        }
+    }
+}
+
+/// T35: tokens that come with a link are for a session that lives, and of the account that is kept.
+#[tokio::test]
+async fn a_link_gives_tokens_to_a_live_session_of_its_own_account_alone() {
+    let world = World::new().await;
+    let store = &world.store;
+    let ended = begin(&world, "a").await;
+    store.end_session(&ended.id, NOW + 1).await.unwrap();
+    let others = session(&log_in(store, "4712").await);
+    let began = store.replace_session("b", &others, None, &[], None);
+    assert!(began.await.unwrap());
+    let live = begin(&world, "c").await;
+    for (number, (session, kept)) in [(&ended, false), (&others, false), (&live, true)]
+        .into_iter()
+        .enumerate()
+    {
+        let here = place_at(session, "staff");
+        let given = tokens(here.clone(), "of staff");
+        let login = UpstreamSubject {
+            upstream: UpstreamId::new("staff"),
+            subject: format!("uid:{number}"),
+        };
+        let link = NewLink {
+            into: &world.account.id,
+            login: &login,
+            profile: None,
+            tokens: Some(&given),
+            same_upstream: true,
+        };
+        let linked = store.link_login(&link, NOW + 2).await.unwrap();
+        assert!(matches!(linked, Linked::Done { .. }), "{linked:?}");
+        assert_eq!(find(store, &here).await.is_some(), kept, "{number}");
+    }
+    // Refused or unlinked, it takes them along, and leaves those of the login that the session began with.
+    let login = UpstreamSubject {
+        upstream: UpstreamId::new("staff"),
+        subject: "uid:2".to_owned(),
+    };
+    let new = NewAccount {
+        id: AccountId::new("of-its-own"),
+        subject: AccountSubject::new("of-its-own"),
+    };
+    let unlinked = store.unlink_login(&world.account.id, &login, &new, NOW + 3);
+    assert!(matches!(unlinked.await.unwrap(), Unlinked::Done { .. }));
+    assert_eq!(find(store, &place_at(&live, "staff")).await, None);
+    assert!(find(store, &place(&live)).await.is_some());
 }

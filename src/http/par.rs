@@ -1,0 +1,155 @@
+//! `/par` (RFC 9126): an authorization request, sent ahead by the client itself, for a `request_uri` that stands for it.
+
+use axum::body::Bytes;
+use axum::extract::{FromRef, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use crate::clock::random_token;
+use crate::grants::Grants;
+use crate::keys::Purpose;
+use crate::model::pushed_request::PushedRequest;
+use crate::protocol::client_auth::ClientCredentials;
+use crate::protocol::discovery::path;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::pushed::{self, URI_PREFIX};
+
+use super::authorize::{self, AuthorizeError};
+use super::client_address::ClientAddress;
+use super::error::TokenError;
+use super::flow_cookie::rows_bucket;
+use super::state::{HttpState, Settings};
+use super::token::authorization;
+use super::{NO_STORE, form};
+
+pub(super) fn router() -> Router<HttpState> {
+    Router::new().route(path::PAR, post(push))
+}
+
+/// RFC 9126 section 2.2.
+#[derive(Serialize)]
+struct Pushed {
+    request_uri: String,
+    expires_in: i64,
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    grants: Grants,
+    authorize: authorize::Endpoint,
+    lifetime: i64,
+}
+
+impl FromRef<HttpState> for Endpoint {
+    fn from_ref(state: &HttpState) -> Self {
+        Self {
+            grants: Grants::from_ref(state),
+            authorize: authorize::Endpoint::from_ref(state),
+            lifetime: <std::sync::Arc<Settings>>::from_ref(state).par.lifetime,
+        }
+    }
+}
+
+async fn push(
+    State(endpoint): State<Endpoint>,
+    ClientAddress(address): ClientAddress,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ParError> {
+    let pushed = endpoint.push(&address, &headers, &body).await?;
+    let headers = [(CACHE_CONTROL, NO_STORE)];
+    Ok((StatusCode::CREATED, headers, Json(pushed)).into_response())
+}
+
+impl Endpoint {
+    async fn push(
+        &self,
+        address: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Pushed, ParError> {
+        let sent = form::require(headers, body)?;
+        let credentials = ClientCredentials::read(authorization(headers)?, &sent)?;
+        let client = self
+            .grants
+            .authenticate_client(&credentials, address)
+            .await?;
+        let params = pushed::pushed_params(&sent, &client.client_id)?;
+        self.authorize
+            .hold(&params, &client)
+            .map_err(AuthorizeError::into_inner)?;
+        if client.is_public() {
+            self.reserve_row(address).await?;
+        }
+        let random = random_token();
+        let secrets = &self.grants.secrets;
+        let uri_hash = secrets
+            .hash(Purpose::PushedRequest, &random)
+            .map_err(OAuthError::from)?;
+        let request = PushedRequest {
+            sealed: secrets
+                .seal(
+                    Purpose::PushedRequest,
+                    &uri_hash,
+                    params.encode().as_bytes(),
+                )
+                .map_err(OAuthError::from)?,
+            client_id: client.client_id,
+            expires_at: self.grants.clock.now() + self.lifetime,
+        };
+        self.grants
+            .store
+            .insert_pushed_request(&uri_hash, &request)
+            .await
+            .map_err(OAuthError::from)?;
+        Ok(Pushed {
+            request_uri: format!("{URI_PREFIX}{random}"),
+            expires_in: self.lifetime,
+        })
+    }
+
+    /// Anybody can push in the name of a public client: one address has only so many rows that led to no answer.
+    async fn reserve_row(&self, address: &str) -> Result<(), ParError> {
+        let now = self.grants.clock.now();
+        let policy = self.grants.address_throttle;
+        let bucket = rows_bucket(address);
+        let free = self.grants.store.reserve_attempt(&bucket, policy, now);
+        if free.await.map_err(OAuthError::from)? {
+            return Ok(());
+        }
+        self.grants.metrics.throttled("pushed_request");
+        Err(ParError::TooMany)
+    }
+}
+
+/// An error of this endpoint: that of the token endpoint, or a limit that was met (RFC 9126 section 2.3).
+enum ParError {
+    Refused(OAuthError),
+    TooMany,
+}
+
+impl From<OAuthError> for ParError {
+    fn from(error: OAuthError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl IntoResponse for ParError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(error) => TokenError(error).into_response(),
+            Self::TooMany => {
+                let text =
+                    "too many requests from this address that led to no login; try again later";
+                let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text);
+                let mut response = TokenError(error).into_response();
+                *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+                response
+            }
+        }
+    }
+}

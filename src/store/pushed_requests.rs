@@ -1,0 +1,76 @@
+//! Pushed authorization requests (RFC 9126), found by the hash of their `request_uri`: taken up by any number of flows
+//! until they end, and answered in one.
+
+use super::{Store, StoreError};
+use crate::clock::UnixTime;
+use crate::model::pushed_request::{PushedRequest, Spent, TakenUp};
+use crate::protocol::ids::ClientId;
+
+impl Store {
+    /// Keeps a request under the hash of its `request_uri`.
+    pub async fn insert_pushed_request(
+        &self,
+        uri_hash: &str,
+        request: &PushedRequest,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO pushed_request (uri_hash, client_id, sealed, expires_at, kept_until) VALUES ($1, $2, $3, $4, $4)",
+        )
+        .bind(uri_hash)
+        .bind(request.client_id.as_str())
+        .bind(&request.sealed)
+        .bind(request.expires_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// The sealed request, for a flow that begins now and may take until `kept_until`; `None` when it is another client's,
+    /// has ended, or was answered.
+    pub async fn take_up_pushed_request(
+        &self,
+        uri_hash: &str,
+        client_id: &ClientId,
+        now: UnixTime,
+        kept_until: UnixTime,
+    ) -> Result<Option<String>, StoreError> {
+        let sealed = sqlx::query_scalar(
+            "UPDATE pushed_request SET kept_until = CASE WHEN kept_until < $4 THEN $4 ELSE kept_until END
+             WHERE uri_hash = $1 AND client_id = $2 AND expires_at > $3 AND flow IS NULL
+             RETURNING sealed",
+        )
+        .bind(uri_hash)
+        .bind(client_id.as_str())
+        .bind(now)
+        .bind(kept_until)
+        .fetch_optional(&self.writes)
+        .await?;
+        Ok(sealed)
+    }
+
+    /// Spends the request for the flow that is about to be answered. Of several flows one wins; that one may be answered
+    /// again, for its answer may have been lost.
+    pub async fn spend_pushed_request(&self, taken_up: &TakenUp) -> Result<Spent, StoreError> {
+        let spent =
+            sqlx::query("UPDATE pushed_request SET flow = $2 WHERE uri_hash = $1 AND flow IS NULL")
+                .bind(&taken_up.uri_hash)
+                .bind(&taken_up.flow)
+                .execute(&self.writes)
+                .await?;
+        if spent.rows_affected() == 1 {
+            return Ok(Spent::Now);
+        }
+        let ours: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM pushed_request WHERE uri_hash = $1 AND flow = $2",
+        )
+        .bind(&taken_up.uri_hash)
+        .bind(&taken_up.flow)
+        .fetch_one(&self.reads)
+        .await?;
+        Ok(if ours == 1 {
+            Spent::Before
+        } else {
+            Spent::Elsewhere
+        })
+    }
+}
