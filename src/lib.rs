@@ -14,6 +14,7 @@
 //! - [`config`]: what an administrator writes, checked, every problem told at once.
 //! - [`tokens`]: the mint of ID, access and refresh tokens.
 //! - [`recheck`]: whether a person is still who they were, asked anew at their upstream.
+//! - [`fetch`]: what clients have us fetch, guarded: their keys and request objects.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
 //! - [`gateway`]: the upstream's API behind our tokens.
@@ -26,6 +27,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod fetch;
 pub mod flow;
 pub mod gateway;
 pub mod grants;

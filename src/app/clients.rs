@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::keys::{Purpose, Secrets};
 use crate::model::client::{Client, ClientSecretHash, MADE_SECRET_PREFIX, is_made_secret};
 use crate::passwords::{PasswordHash, Passwords, hash_password};
-use crate::protocol::ids::UpstreamId;
+use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::secret::Secret;
 use crate::store::{Store, StoredClient};
 
@@ -46,7 +47,13 @@ pub(super) async fn reconcile(
         let known = known.map(|stored| stored.secrets).unwrap_or_default();
         let mut hashes = Vec::new();
         for secret in &written.secrets {
-            hashes.push(hash(secrets, passwords, secret, &known).await?);
+            hashes.push(
+                if written.client.token_endpoint_auth_method == ClientAuthMethod::ClientSecretJwt {
+                    seal(secrets, &written.client.client_id, secret, &known)?
+                } else {
+                    hash(secrets, passwords, secret, &known).await?
+                },
+            );
         }
         wanted.push(StoredClient {
             client: serving(&written.client, upstreams),
@@ -54,7 +61,7 @@ pub(super) async fn reconcile(
         });
     }
     let reconciled = store.reconcile_clients(&wanted, now).await?;
-    let names = |ids: &[crate::protocol::ids::ClientId]| {
+    let names = |ids: &[ClientId]| {
         ids.iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
@@ -76,6 +83,27 @@ fn serving(written: &Client, upstreams: &BTreeSet<UpstreamId>) -> Client {
     let mut client = written.clone();
     client.upstreams.get_or_insert_with(|| upstreams.clone());
     client
+}
+
+/// The secret, sealed, of a client that signs with it. What opens to the same is kept as it is, so that a start changes
+/// nothing.
+fn seal(
+    secrets: &Secrets,
+    client_id: &ClientId,
+    secret: &Secret,
+    known: &[ClientSecretHash],
+) -> Result<ClientSecretHash, AppError> {
+    let (purpose, context) = (Purpose::ClientSecretKey, client_id.as_str());
+    for hash in known {
+        if let ClientSecretHash::Sealed { sealed } = hash
+            && let Some(opened) = secrets.open(purpose, context, sealed)
+            && opened == secret.expose().as_bytes()
+        {
+            return Ok(hash.clone());
+        }
+    }
+    let sealed = secrets.seal(purpose, context, secret.expose().as_bytes())?;
+    Ok(ClientSecretHash::Sealed { sealed })
 }
 
 /// The hash to keep. A salted hash that already fits is kept as it is, so that a start changes nothing.

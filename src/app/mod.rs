@@ -16,6 +16,7 @@ use axum::Router;
 
 use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
+use crate::fetch::{self, ClientKeys, Fetcher};
 use crate::flow::Flow;
 use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
@@ -25,18 +26,20 @@ use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
+use crate::model::acr::AcrPolicies;
 use crate::model::resource::Resources;
+use crate::model::scopes::Scopes;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
-use crate::protocol::claims::scope_of;
 use crate::protocol::discovery::{Metadata, Supported};
 use crate::protocol::error::BoxError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
-use crate::protocol::scope;
+use crate::protocol::scope::{self, Scope};
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use crate::tokens::possession::{Possession, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
@@ -207,6 +210,10 @@ impl App {
             upstreams: upstreams.clone(),
             policies: policies(&config),
         });
+        let scopes = Scopes::new(config.scopes.clone());
+        let policies = config.upstreams.iter();
+        let policies = policies.map(|each| (each.id.clone(), each.acr.clone()));
+        let acr = AcrPolicies::new(policies.collect());
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
@@ -218,8 +225,11 @@ impl App {
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
             vault: vault.clone(),
             rechecks: rechecks.clone(),
+            scopes: scopes.clone(),
+            acr: acr.clone(),
             metrics: metrics.clone(),
         };
+        let fetcher = fetcher(&config, &clock)?;
         let grants = Grants {
             store: store.clone(),
             secrets,
@@ -230,16 +240,33 @@ impl App {
             family_lifetime: config.lifetimes.family(),
             session_lifetime,
             families_per_client: config.lifetimes.families_per_client,
+            device_code_lifetime: config.lifetimes.device_code,
             mint: mint.clone(),
             access_tokens: access_tokens.clone(),
             upstreams: upstreams.clone(),
             vault,
             rechecks,
+            client_keys: ClientKeys::new(fetcher, clock.clone()),
+            scopes: scopes.clone(),
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
-        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams));
+        let metadata = Metadata::new(
+            &config.issuer,
+            supported(&config, &upstreams, &scopes, &acr),
+        );
+        let possession = Possession {
+            store: store.clone(),
+            secrets: flow.secrets.clone(),
+            clock: clock.clone(),
+            issuer: config.issuer.clone(),
+            policy: ProofPolicy {
+                require_nonce: config.dpop.require_nonce,
+                window: config.dpop.window,
+            },
+        };
         let state = HttpState::new(HttpParts {
+            possession,
             gateway,
             flow,
             grants,
@@ -324,7 +351,12 @@ pub async fn open_database(config: &Config) -> Result<Store, AppError> {
 }
 
 /// What the configuration turns on, for discovery.
-fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
+fn supported(
+    config: &Config,
+    upstreams: &Upstreams,
+    opened_by: &Scopes,
+    acr: &AcrPolicies,
+) -> Supported {
     let clients = || config.clients.iter().map(|written| &written.client);
     let types = clients().flat_map(|client| client.response_types.iter().copied());
     let mut response_types: BTreeSet<ResponseType> = types.collect();
@@ -335,13 +367,15 @@ fn supported(config: &Config, upstreams: &Upstreams) -> Supported {
     let scopes = supported_scopes(config);
     let told = upstreams.allowed(|_| true).flat_map(|each| &each.claims);
     // A claim that no client may ask for is not on.
-    let opened = |claim: &&String| scopes.iter().any(|scope| scope == scope_of(claim));
+    let all = Scope::parse(&scopes.join(" ")).unwrap_or_default();
+    let opened = |claim: &&String| opened_by.open(&all, claim);
     let named = clients().flat_map(|client| client.claims.names());
     let claims = told.filter(opened).chain(named).cloned().collect();
     Supported {
         algorithms: config.keys.algorithms.clone(),
         scopes,
         response_types,
+        acr_values: acr.all(),
         claims,
         require_pushed_authorization_requests: config.par.required,
     }
@@ -374,6 +408,15 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
         extra_ca: config.outbound.extra_ca.clone(),
     };
     outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
+/// What fetches for clients.
+fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
+    let settings = fetch::Settings {
+        allow_hosts: config.outbound.allow_hosts.clone(),
+        extra_ca: config.outbound.extra_ca.clone(),
+    };
+    Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)
 }
 
 /// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker

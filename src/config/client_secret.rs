@@ -12,6 +12,8 @@ use crate::protocol::secret::Secret;
 
 /// The fewest characters of a client secret: below this it can be guessed at the token endpoint.
 const MIN_SECRET: usize = 16;
+/// The fewest bytes of one that the client signs with.
+const MIN_KEY: usize = 32;
 /// The most: it must fit into a Basic header, form-encoded (T48).
 const MAX_SECRET: usize = 512;
 
@@ -22,7 +24,7 @@ pub(super) fn check(
     at: &Place,
     report: &mut Report,
 ) {
-    let secrets = match (written, method == ClientAuthMethod::None) {
+    let secrets = match (written, !method.has_secret()) {
         (None, true) => return,
         (None, false) => {
             return report.problem(
@@ -33,7 +35,7 @@ pub(super) fn check(
         (Some(_), true) => {
             return report.problem(
                 at,
-                "a client with token_endpoint_auth_method = \"none\" has no secret; remove it, or write token_endpoint_auth_method = \"client_secret_basic\"",
+                format!("a client with token_endpoint_auth_method = \"{}\" has no secret; remove it, or write token_endpoint_auth_method = \"client_secret_basic\"", method.as_str()),
             );
         }
         (Some(secrets), false) => secrets,
@@ -51,7 +53,12 @@ pub(super) fn check(
             at.index(index)
         };
         let secret = secret.expose();
-        if secret.chars().count() < MIN_SECRET {
+        if method == ClientAuthMethod::ClientSecretJwt && secret.len() < MIN_KEY {
+            report.problem(
+                &place,
+                format!("must have {MIN_KEY} bytes or more, since the client signs with it (RFC 7518 section 3.2); make one with: openssl rand -base64 32"),
+            );
+        } else if secret.chars().count() < MIN_SECRET {
             report.problem(
                 &place,
                 format!("must have {MIN_SECRET} characters or more; make one with: openssl rand -base64 32"),

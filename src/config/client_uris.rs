@@ -53,3 +53,21 @@ pub(super) fn check_audience(audience: &[String], at: &Place, report: &mut Repor
         }
     }
 }
+
+/// An address that is fetched for the client (T36); which of them may be, `outbound` says when it is fetched.
+pub(super) fn check_fetched(uri: &str, at: &Place, report: &mut Report) {
+    let good = Url::parse(uri).is_ok_and(|url| {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        (url.scheme() == "https" || url.scheme() == "http" && local)
+            && url.host().is_some()
+            && !has_user
+            && url.fragment().is_none()
+    });
+    if !good || uri.len() > 2048 {
+        report.problem(
+            at,
+            "must be an https:// address without user name and fragment (http:// for localhost alone, if outbound.allow_hosts names it)",
+        );
+    }
+}

@@ -2,11 +2,13 @@
 //! Registration section 2; a few are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::client_claims;
+use super::client_keys;
 use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
@@ -17,6 +19,7 @@ use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy, SubjectType};
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::jws::SigningAlgorithm;
@@ -43,6 +46,11 @@ pub(super) struct Raw {
     client_uri: Option<String>,
     initiate_login_uri: Option<String>,
     token_endpoint_auth_method: ClientAuthMethod,
+    token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
+    allow_token_endpoint_audience: bool,
+    jwks: Option<Value>,
+    jwks_file: Option<PathBuf>,
+    jwks_uri: Option<String>,
     client_secret: Option<RawSecrets>,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
@@ -61,6 +69,7 @@ pub(super) struct Raw {
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
     require_pkce: Option<bool>,
+    dpop_bound_access_tokens: bool,
     require_pushed_authorization_requests: bool,
     claims: BTreeMap<String, client_claims::Raw>,
     subject_type: RawSubjectType,
@@ -103,6 +112,18 @@ impl ClientConfig {
             raw.client_secret.as_ref(),
             raw.token_endpoint_auth_method,
             &at.key("client_secret"),
+            report,
+        );
+        let jwks = client_keys::check(
+            client_keys::Wanted {
+                method: raw.token_endpoint_auth_method,
+                algorithm: raw.token_endpoint_auth_signing_alg,
+                allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
+                jwks: raw.jwks.as_ref(),
+                jwks_file: raw.jwks_file.as_deref(),
+                jwks_uri: raw.jwks_uri.as_deref(),
+            },
+            at,
             report,
         );
         check_grants(&raw, at, report);
@@ -148,6 +169,10 @@ impl ClientConfig {
             client_uri: raw.client_uri,
             initiate_login_uri: raw.initiate_login_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
+            token_endpoint_auth_signing_alg: raw.token_endpoint_auth_signing_alg,
+            allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
+            jwks,
+            jwks_uri: raw.jwks_uri,
             redirect_uris,
             post_logout_redirect_uris: client_uris::register(
                 &raw.post_logout_redirect_uris,
@@ -191,6 +216,7 @@ impl ClientConfig {
             upstream_apis: raw.upstream_apis.iter().map(UpstreamId::new).collect(),
             consent: raw.consent,
             require_pkce: raw.require_pkce.unwrap_or(is_public),
+            dpop_bound_access_tokens: raw.dpop_bound_access_tokens,
             require_pushed_authorization_requests: raw.require_pushed_authorization_requests,
             claims: client_claims::check(raw.claims, known, &at.key("claims"), report),
             upstream_tokens: raw.upstream_tokens.iter().map(UpstreamId::new).collect(),
@@ -227,7 +253,7 @@ impl Raw {
     fn answers(&self) -> BTreeSet<ResponseType> {
         let grants = self.grants();
         match &self.response_types {
-            _ if !has_people(&grants) => BTreeSet::new(),
+            _ if !is_redirected(&grants) => BTreeSet::new(),
             Some(types) => types.iter().copied().collect(),
             None => {
                 let has_code = grants.contains(&GrantType::AuthorizationCode);
@@ -238,7 +264,7 @@ impl Raw {
 }
 
 /// Whether people log in for it at the authorization endpoint.
-fn has_people(grants: &BTreeSet<GrantType>) -> bool {
+fn is_redirected(grants: &BTreeSet<GrantType>) -> bool {
     grants.contains(&GrantType::AuthorizationCode) || grants.contains(&GrantType::Implicit)
 }
 
@@ -264,23 +290,23 @@ fn check_client_id(id: Option<String>, at: &Place, report: &mut Report) -> Optio
 fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
     let grants = raw.grants();
     let at_grants = at.key("grant_types");
-    let has_code = grants.contains(&GrantType::AuthorizationCode);
     if grants.is_empty() {
         report.problem(
             &at_grants,
             "is empty; write [\"authorization_code\"], or leave it out",
         );
     }
-    if has_people(&grants) && raw.redirect_uris.is_empty() {
+    if is_redirected(&grants) && raw.redirect_uris.is_empty() {
         report.problem(
             &at.key("redirect_uris"),
             "is missing; logging people in needs the addresses that answers may go to, such as [\"https://app.example.org/callback\"]",
         );
     }
-    if grants.contains(&GrantType::RefreshToken) && !has_code {
+    let begins = |grant: &GrantType| grant.begins_with_a_login() && *grant != GrantType::Implicit;
+    if grants.contains(&GrantType::RefreshToken) && !grants.iter().any(begins) {
         report.problem(
             &at_grants,
-            "refresh_token alone leads nowhere: refresh tokens come from authorization_code; add it",
+            "refresh_token alone leads nowhere: refresh tokens come from authorization_code, or another grant that begins with a login; add it",
         );
     }
     let is_public = raw.token_endpoint_auth_method == ClientAuthMethod::None;
@@ -301,10 +327,10 @@ fn check_answers(raw: &Raw, grants: &BTreeSet<GrantType>, at: &Place, report: &m
     let at_types = at.key("response_types");
     let types = raw.response_types.as_deref();
     match types {
-        Some([]) if has_people(grants) => {
+        Some([]) if is_redirected(grants) => {
             report.problem(&at_types, "is empty; write [\"code\"], or leave it out");
         }
-        Some([_, ..]) if !has_people(grants) => {
+        Some([_, ..]) if !is_redirected(grants) => {
             report.problem(
                 &at_types,
                 "is for clients that people log in to; add \"authorization_code\" to grant_types, or remove this key",
@@ -324,6 +350,13 @@ fn check_answers(raw: &Raw, grants: &BTreeSet<GrantType>, at: &Place, report: &m
                 ),
             );
         }
+    }
+    let token = |each: &ResponseType| each.returns_access_token();
+    if raw.dpop_bound_access_tokens && raw.answers().iter().any(token) {
+        report.problem(
+            &at.key("dpop_bound_access_tokens"),
+            "no access token through the browser can be bound to a key; remove the types with \"token\" from response_types, or this key",
+        );
     }
     // What Dynamic Registration pairs with `implicit`, the type that does not need it here included.
     let in_the_browser =
@@ -356,11 +389,8 @@ fn check_scope(
     at: &Place,
     report: &mut Report,
 ) -> Scope {
-    let text = written.unwrap_or(if has_people(grants) {
-        scope::OPENID
-    } else {
-        ""
-    });
+    let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
+    let text = written.unwrap_or(if has_people { scope::OPENID } else { "" });
     let scope = Scope::parse(text).unwrap_or_else(|error| {
         report.problem(at, error.to_string());
         Scope::default()
@@ -447,10 +477,13 @@ fn check_subject_type(
                 .map(|uri| client_uris::web_host(uri.as_str()))
                 .collect();
             let mut hosts = hosts.into_iter();
+            // Without any address there is a problem already, or nobody to have a subject.
+            let nobody = raw.grants().iter().all(|grant| {
+                *grant == GrantType::AuthorizationCode || !grant.begins_with_a_login()
+            });
             let sector = match (hosts.next(), hosts.next()) {
                 (Some(Some(host)), None) => host,
-                // Without any address there is a problem already, or nobody to have a subject.
-                (None, _) => String::new(),
+                (None, _) if nobody => String::new(),
                 _ => {
                     report.problem(
                         &at_sector,

@@ -24,6 +24,8 @@ pub struct Lifetimes {
     pub refresh_absolute: i64,
     /// The time a person has to log in once an app has sent them.
     pub flow: i64,
+    /// The codes of a device that waits for its person.
+    pub device_code: i64,
     /// Not a time: the most families one person has with one client; the oldest ends.
     pub families_per_client: i64,
 }
@@ -42,6 +44,7 @@ impl Default for Lifetimes {
             refresh_idle: 30 * DAY,
             refresh_absolute: 365 * DAY,
             flow: 30 * MINUTE,
+            device_code: 10 * MINUTE,
             families_per_client: 20,
         }
     }
@@ -75,6 +78,7 @@ pub(super) struct Raw {
     refresh_idle: Option<Span>,
     refresh_absolute: Option<Span>,
     flow: Option<Span>,
+    device_code: Option<Span>,
     families_per_client: Option<i64>,
 }
 
@@ -112,6 +116,13 @@ impl Lifetimes {
                 long,
             ),
             flow: span("flow", raw.flow, default.flow, (MINUTE, DAY)),
+            device_code: span(
+                "device_code",
+                raw.device_code,
+                default.device_code,
+                // A code that lives longer can be guessed at for longer (RFC 8628 section 5.1).
+                (MINUTE, 30 * MINUTE),
+            ),
             families_per_client: raw
                 .families_per_client
                 .unwrap_or(default.families_per_client),

@@ -9,9 +9,9 @@ use super::clients::{self, Known};
 use super::document::{Document, Environment, OVERRIDES};
 use super::place::{Place, Report};
 use super::{
-    Brand, ClientConfig, Config, Database, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
-    Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, keys, lifetimes, log,
-    login, outbound, par, resources, section, server, upstream_apis, upstreams,
+    Brand, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
+    Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, dpop, keys, lifetimes,
+    log, login, outbound, par, resources, scopes, section, server, upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -29,10 +29,12 @@ pub(super) struct Raw {
     lifetimes: lifetimes::Raw,
     login: login::Raw,
     par: par::Raw,
+    dpop: dpop::Raw,
     /// Entries one by one, so that one without sense does not hide the others.
     upstreams: Vec<Value>,
     resources: Vec<Value>,
     clients: Vec<Value>,
+    scopes: Vec<scopes::Raw>,
     outbound: outbound::Raw,
     brand: brand::Raw,
     log: log::Raw,
@@ -108,6 +110,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let lifetimes = Lifetimes::check(&raw.lifetimes, &at.key("lifetimes"), report);
     let login = LoginPolicy::check(&raw.login, &at.key("login"), report);
     let par = Par::check(&raw.par, &at.key("par"), report);
+    let dpop = Dpop::check(&raw.dpop, &at.key("dpop"), report);
     let upstream_ids = upstreams::ids(&raw.upstreams);
     let upstreams = UpstreamConfig::read_all(raw.upstreams, &at.key("upstreams"), report);
     let identifiers = resources::identifiers(&raw.resources);
@@ -134,6 +137,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     resources::check_clients(&resources, &clients, report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
+    let scopes = scopes::check(raw.scopes, &at.key("scopes"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
     let brand = Brand::check(raw.brand, &at.key("brand"), report);
     let log = Log::check(raw.log, &at.key("log"), report);
@@ -145,12 +149,14 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         lifetimes,
         login,
         par,
+        dpop,
         upstreams,
         resources: resources
             .into_iter()
             .map(|(_, resource)| resource)
             .collect(),
         clients,
+        scopes,
         outbound,
         brand,
         log,

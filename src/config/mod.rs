@@ -7,12 +7,14 @@
 mod api_rules;
 mod brand;
 mod client_claims;
+mod client_keys;
 mod client_people;
 mod client_secret;
 mod client_uris;
 mod clients;
 mod database;
 mod document;
+mod dpop;
 mod duration;
 mod keys;
 mod known_keys;
@@ -27,6 +29,7 @@ mod place;
 mod problem;
 mod reference;
 mod resources;
+mod scopes;
 mod section;
 mod server;
 mod show;
@@ -40,6 +43,7 @@ pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
 pub use document::{Environment, OVERRIDES};
+pub use dpop::Dpop;
 pub use keys::Keys;
 pub use known_keys::known_keys;
 pub use lifetimes::Lifetimes;
@@ -53,6 +57,7 @@ pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
 use crate::model::resource::Resource;
+use crate::model::scopes::OwnScope;
 use crate::protocol::issuer::Issuer;
 
 /// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
@@ -72,12 +77,16 @@ pub struct Config {
     pub login: LoginPolicy,
     /// Pushed authorization requests.
     pub par: Par,
+    /// Proofs of possession.
+    pub dpop: Dpop,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
     /// The APIs that tokens are for.
     pub resources: Vec<Resource>,
     /// The clients that the files own.
     pub clients: Vec<ClientConfig>,
+    /// The scopes of the organization's own.
+    pub scopes: Vec<OwnScope>,
     /// What Portico may fetch.
     pub outbound: Outbound,
     /// What people see.

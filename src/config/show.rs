@@ -9,6 +9,7 @@ use super::client_people;
 use super::duration::show_seconds;
 use super::{ClientConfig, Config, UpstreamConfig};
 use crate::model::resource::Resource;
+use crate::model::scopes::OwnScope;
 use crate::upstream::LoginMethod;
 
 /// What stands where a secret is.
@@ -31,9 +32,17 @@ impl Config {
                     ("lifetime", text(show_seconds(self.par.lifetime))),
                 ]),
             ),
+            (
+                "dpop",
+                table([
+                    ("require_nonce", Value::Boolean(self.dpop.require_nonce)),
+                    ("window", text(show_seconds(self.dpop.window))),
+                ]),
+            ),
             ("upstreams", array(&self.upstreams, show_upstream)),
             ("resources", array(&self.resources, show_resource)),
             ("clients", array(&self.clients, show_client)),
+            ("scopes", array(&self.scopes, show_scope)),
             (
                 "outbound",
                 table([
@@ -118,6 +127,7 @@ impl Config {
                 text(show_seconds(lifetimes.refresh_absolute)),
             ),
             ("flow", text(show_seconds(lifetimes.flow))),
+            ("device_code", text(show_seconds(lifetimes.device_code))),
             (
                 "families_per_client",
                 Value::Integer(lifetimes.families_per_client),
@@ -170,6 +180,8 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
         ),
     ]);
     let mut shown = upstream.written.clone();
+    let acr = upstream.acr.every.as_ref();
+    shown.extend(acr.map(|acr| ("acr".to_owned(), text(acr))));
     if let Value::Table(common) = common {
         shown.extend(common);
     }
@@ -193,6 +205,19 @@ fn show_resource(resource: &Resource) -> Value {
         shown.push(("access_token_signed_response_alg", text(algorithm.as_str())));
     }
     table(shown)
+}
+
+fn show_scope(scope: &OwnScope) -> Value {
+    let claims: Vec<&String> = scope.claims.iter().collect();
+    let texts = scope.description.iter();
+    table([
+        ("name", text(&scope.name)),
+        ("claims", array(&claims, text)),
+        (
+            "description",
+            table(texts.map(|(locale, told)| (*locale, text(told)))),
+        ),
+    ])
 }
 
 fn show_client(client: &ClientConfig) -> Value {

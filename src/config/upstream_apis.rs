@@ -72,10 +72,10 @@ pub(super) fn check(wanted: &Wanted<'_>, known: &Known<'_>, at: &Place, report: 
 
 /// Whether a client with these grants gets tokens that the rule is for.
 fn is_for(rule: &ApiRule, grants: &BTreeSet<GrantType>) -> bool {
-    grants.contains(&match rule.acts_as {
-        ActsAs::Person => GrantType::AuthorizationCode,
-        ActsAs::Service => GrantType::ClientCredentials,
-    })
+    match rule.acts_as {
+        ActsAs::Person => grants.iter().any(|grant| grant.begins_with_a_login()),
+        ActsAs::Service => grants.contains(&GrantType::ClientCredentials),
+    }
 }
 
 /// Warns of rules that open their paths to no client.

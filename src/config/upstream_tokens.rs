@@ -46,7 +46,8 @@ pub(super) fn check(wanted: &Wanted<'_>, known: &Known<'_>, at: &Place, report: 
         ),
         _ => {}
     }
-    if !of_people.is_empty() && !grants.contains(&GrantType::AuthorizationCode) {
+    let has_people = grants.iter().any(|grant| grant.begins_with_a_login());
+    if !of_people.is_empty() && !has_people {
         report.problem(
             &at_people,
             "needs people who log in; add \"authorization_code\" to grant_types, or remove this key",

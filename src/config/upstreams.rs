@@ -14,6 +14,7 @@ use super::reference;
 use super::section;
 use super::text;
 use crate::model::account::RecheckPolicy;
+use crate::model::acr::AcrPolicy;
 use crate::model::api_rule::{ActsAs, ApiRule};
 use crate::protocol::ids::UpstreamId;
 use crate::upstream::settings::SettingProblem;
@@ -28,6 +29,8 @@ pub struct UpstreamConfig {
     pub label: String,
     /// The ways to log in, in the order to offer them; never empty.
     pub login: Vec<LoginMethod>,
+    /// What logins there prove.
+    pub acr: AcrPolicy,
     /// How often its people are asked about anew.
     pub recheck: RecheckPolicy,
     /// What clients may do at its API.
@@ -132,11 +135,12 @@ impl UpstreamSettings {
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
 /// would lose the check for unknown keys.
-const COMMON: [&str; 7] = [
+const COMMON: [&str; 8] = [
     "id",
     "kind",
     "label",
     "login",
+    "acr",
     "recheck",
     "recheck_timeout",
     "api",
@@ -151,6 +155,7 @@ pub(super) struct Raw {
     kind: Option<Kind>,
     label: Option<String>,
     login: Option<Vec<LoginMethod>>,
+    acr: Option<String>,
     recheck: Option<String>,
     recheck_timeout: Option<Span>,
     api: Vec<api_rules::Raw>,
@@ -205,6 +210,9 @@ impl UpstreamConfig {
         if let Some(label) = &raw.label {
             text::check_label(label, &at.key("label"), report);
         }
+        if let Some(acr) = &raw.acr {
+            check_acr(acr, &at.key("acr"), report);
+        }
         let recheck = check_recheck(raw.recheck.as_deref(), raw.recheck_timeout, at, report);
         let mut written = table.clone();
         reference::mask(&mut written);
@@ -220,8 +228,19 @@ impl UpstreamConfig {
             check_api(&api, settings, &at.key("api"), report);
         }
         let id = id?;
+        let believed = match &settings {
+            Some(UpstreamSettings::Oidc(oidc)) => oidc.acr_values.clone(),
+            _ => Vec::new(),
+        };
+        for (index, acr) in believed.iter().enumerate() {
+            check_acr(acr, &at.key("acr_values").index(index), report);
+        }
         Some(Self {
             api,
+            acr: AcrPolicy {
+                every: raw.acr,
+                believed,
+            },
             label: raw.label.unwrap_or_else(|| id.to_string()),
             id,
             login,
@@ -269,6 +288,17 @@ fn check_id(id: Option<String>, at: &Place, report: &mut Report) -> Option<Upstr
         return None;
     }
     Some(UpstreamId::new(id))
+}
+
+/// A value is a word of a list with spaces between (OpenID Connect Core section 3.1.2.1).
+fn check_acr(acr: &str, at: &Place, report: &mut Report) {
+    let visible = acr.bytes().all(|byte| byte.is_ascii_graphic());
+    if acr.is_empty() || acr.len() > 256 || !visible {
+        report.problem(
+            at,
+            "must be 1 to 256 visible ASCII characters without spaces, such as \"urn:example:one-factor\"",
+        );
+    }
 }
 
 fn check_login(

@@ -3,6 +3,7 @@
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::consent::Consent;
+use crate::model::disclosure;
 use crate::protocol::error::OAuthError;
 
 use super::{Flow, LoggedIn};
@@ -23,20 +24,25 @@ impl Flow {
         }
     }
 
-    /// Remembers a yes.
+    /// Remembers a yes: to the scope, and to the single claims that were asked for besides.
     pub async fn remember_consent(
         &self,
+        client: &Client,
         pending: &PendingAuthorization,
         who: &LoggedIn,
     ) -> Result<(), OAuthError> {
         let request = &pending.request;
-        let consent = Consent::to(
-            who.account.id.clone(),
-            pending.client_id.clone(),
-            request.scope.clone(),
-            &request.resources,
-            self.clock.now(),
-        );
+        let beyond = disclosure::beyond(client, &self.scopes, &request.claims, &request.scope);
+        let consent = Consent {
+            claims: beyond.into_iter().map(ToOwned::to_owned).collect(),
+            ..Consent::to(
+                who.account.id.clone(),
+                pending.client_id.clone(),
+                request.scope.clone(),
+                &request.resources,
+                self.clock.now(),
+            )
+        };
         self.store.widen_consent(&consent).await?;
         tracing::info!(
             target: "portico::audit", event = "consented", client_id = %consent.client_id,

@@ -5,13 +5,14 @@ use crate::clock::{SKEW, UnixTime};
 use crate::model::account::Account;
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::Client;
+use crate::model::device_code::DeviceCode;
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
+use crate::protocol::device::UserCode;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::Subject;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::response::ResponseType;
-use crate::protocol::scope;
 
 use super::Step;
 
@@ -28,27 +29,58 @@ pub fn begin(
     now: UnixTime,
 ) -> Result<(Client, PendingAuthorization), OAuthError> {
     let client = Client::account_page(issuer)?;
-    let params: Params = [
-        ("client_id", client.client_id.as_str()),
-        ("response_type", ResponseType::Code.as_str()),
-        ("scope", scope::OPENID),
-    ]
-    .into_iter()
-    .collect();
-    let asked = ReturnRequest::read(&params)?;
-    let return_to = client.return_to(&asked, issuer)?;
-    let mut request = AuthorizationRequest::read(&params)?;
-    if !matches!(errand, Errand::Account) {
-        request.max_age = Some(FRESH_SECONDS);
+    let mut pending = pending_for(issuer, &client, now)?;
+    if matches!(errand, Errand::Link { .. } | Errand::Unlink { .. }) {
+        pending.request.max_age = Some(FRESH_SECONDS);
     }
-    let mut pending = PendingAuthorization::new(&client, return_to, false, request, now)?;
     // The account page is a public client of ours: its subject is the account's own.
     pending.expected_subject = account.map(|account| Subject::new(account.subject.as_str()));
     pending.errand = Some(errand);
     Ok((client, pending))
 }
 
+/// Begins the flow of a device's code that somebody has typed: a login for its client, and then a question.
+pub fn begin_for_device(
+    issuer: &Issuer,
+    client: Client,
+    code: &DeviceCode,
+    user_code: UserCode,
+    now: UnixTime,
+) -> Result<(Client, PendingAuthorization), OAuthError> {
+    let scope = code.scope.narrowed_to(&client.scope);
+    let client = client.at_device_page(issuer)?;
+    let mut pending = pending_for(issuer, &client, now)?;
+    pending.request.scope = scope;
+    pending.errand = Some(Errand::Device {
+        user_code: Some(user_code),
+    });
+    Ok((client, pending))
+}
+
+/// A request that nobody made, for everything that `client` may have.
+fn pending_for(
+    issuer: &Issuer,
+    client: &Client,
+    now: UnixTime,
+) -> Result<PendingAuthorization, OAuthError> {
+    let params: Params = [
+        ("client_id", client.client_id.as_str()),
+        ("response_type", ResponseType::Code.as_str()),
+    ]
+    .into_iter()
+    .collect();
+    let asked = ReturnRequest::read(&params)?;
+    let return_to = client.return_to(&asked, issuer)?;
+    let request = AuthorizationRequest::read(&params)?;
+    PendingAuthorization::new(client, return_to, false, request, now)
+}
+
 impl Errand {
+    /// Whether an app waits for its end.
+    pub const fn is_for_device(&self) -> bool {
+        matches!(self, Self::Device { .. })
+    }
+
     /// What comes next, once the person has logged in as the errand wants it.
     pub(super) fn step(&self, now: UnixTime) -> Step {
         match self {
@@ -58,7 +90,8 @@ impl Errand {
                 ..
             } if (-SKEW..=FRESH_SECONDS).contains(&(now - proven.at)) => Step::Confirm,
             Self::Link { .. } => Step::OtherLogin,
-            Self::Unlink { .. } => Step::Confirm,
+            Self::Device { user_code: None } => Step::EnterCode,
+            Self::Device { .. } | Self::Unlink { .. } => Step::Confirm,
         }
     }
 

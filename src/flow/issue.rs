@@ -5,6 +5,7 @@ use crate::keys::Purpose;
 use crate::model::authorization::{Authorization, PendingAuthorization, Person};
 use crate::model::client::Client;
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
+use crate::model::disclosure::{self, Disclosure};
 use crate::model::family::TokenFamily;
 use crate::model::resource::Aim;
 use crate::model::session::Authentication;
@@ -31,11 +32,11 @@ impl Flow {
         let aim = Aim::named(&pending.request.resources);
         if response_type.returns_access_token() {
             self.mint.target(client, scope, &aim)?;
-            self.begin_family(pending, &person).await?;
+            self.begin_family(client, pending, &person).await?;
         }
         let code = response_type.returns_code().then(random_token);
         if let Some(value) = &code {
-            self.keep_code(value, pending, &person).await?;
+            self.keep_code(value, client, pending, &person).await?;
         }
         let authorization = Authorization {
             client_id: client.client_id.clone(),
@@ -66,10 +67,18 @@ impl Flow {
         let request = &pending.request;
         let authentication = Authentication::from(&who.session);
         let subject = subject::for_client(&self.secrets, client, &who.account)?;
+        let disclosure = Disclosure {
+            client,
+            scopes: &self.scopes,
+            subject: &subject,
+            account: &who.account,
+            authentication: &authentication,
+            asked: &request.claims,
+        };
         let claims = if request.response_type.tells_all_in_the_id_token() {
-            client.claims_within(&request.scope, &subject, &who.account, &authentication)
+            disclosure.in_lone_id_token(&request.scope)
         } else {
-            client.claims_about(&subject, &who.account, &authentication)
+            disclosure.in_id_token()
         };
         Ok(Person {
             account_id: who.account.id.clone(),
@@ -86,6 +95,7 @@ impl Flow {
     /// redeemed.
     async fn begin_family(
         &self,
+        client: &Client,
         pending: &PendingAuthorization,
         person: &Person,
     ) -> Result<(), OAuthError> {
@@ -97,12 +107,15 @@ impl Flow {
             authentication: person.authentication.clone(),
             scope: pending.request.scope.clone(),
             resources: pending.request.resources.clone(),
+            claims: disclosure::admitted(client, &self.scopes, pending.request.claims.clone()),
             offline: false,
             generation: None,
             created_at: now,
             rotated_at: now,
             expires_at: now + self.mint.access_token_lifetime() + SKEW,
             revoked_at: None,
+            // A proof of a key comes with the code beside it.
+            jkt: None,
         };
         if self.store.begin_family(&family).await? {
             return Ok(());
@@ -116,6 +129,7 @@ impl Flow {
     async fn keep_code(
         &self,
         value: &str,
+        client: &Client,
         pending: &PendingAuthorization,
         person: &Person,
     ) -> Result<(), OAuthError> {
@@ -126,9 +140,11 @@ impl Flow {
                 redirect_uri: pending.return_to.redirect_uri().to_owned(),
                 redirect_uri_was_sent: pending.redirect_uri_was_sent,
                 code_challenge: pending.request.code_challenge.clone(),
+                dpop_jkt: pending.request.dpop_jkt.clone(),
                 account_id: person.account_id.clone(),
                 authentication: person.authentication.clone(),
                 scope: pending.request.scope.clone(),
+                claims: disclosure::admitted(client, &self.scopes, pending.request.claims.clone()),
                 nonce: person.nonce.clone(),
                 resources: pending.request.resources.clone(),
             },

@@ -12,7 +12,7 @@ use crate::model::account::{Account, UpstreamSubject};
 use crate::model::session::Session;
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
-use crate::protocol::error::OAuthError;
+use crate::protocol::error::{OAuthError, chain};
 use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -93,8 +93,15 @@ impl Flow {
         let start = Instant::now();
         let name = throttle::bucket(upstream, &credentials.username);
         let place = throttle::place(address);
-        let free = self.reserve(&place, self.address_throttle).await?
-            && self.reserve(&name, self.throttle).await?;
+        let person = self.store.find_throttle_alias(&name).await;
+        let person = person.map_err(store_failed)?;
+        // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
+        // attempts again at the email address. It comes on top, for names may be told of somebody else.
+        let buckets = || std::iter::once(&name).chain(&person);
+        let mut free = self.reserve(&place, self.address_throttle).await?;
+        for bucket in buckets() {
+            free = free && self.reserve(bucket, self.throttle).await?;
+        }
         if !free {
             self.metrics.throttled("password");
             self.metrics.login(upstream, "password", "throttled");
@@ -116,20 +123,38 @@ impl Flow {
         // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
         // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
         if outcome.as_ref().is_err_and(LoginError::is_unsent) {
-            self.store
-                .return_attempt(&name)
-                .await
-                .map_err(store_failed)?;
+            for bucket in buckets() {
+                let returned = self.store.return_attempt(bucket).await;
+                returned.map_err(store_failed)?;
+            }
         }
-        if outcome.is_ok() {
-            self.store
-                .forget_attempts(&name)
-                .await
-                .map_err(store_failed)?;
+        if let Ok(identity) = &outcome {
+            for bucket in buckets() {
+                let forgotten = self.store.forget_attempts(bucket).await;
+                forgotten.map_err(store_failed)?;
+            }
+            self.learn_names(upstream, &name, identity).await;
         } else {
             self.refusal_floor.wait_since(start).await;
         }
         outcome
+    }
+
+    /// Notes by which names a person is known. That must not fail a login.
+    async fn learn_names(&self, upstream: &UpstreamId, typed: &str, identity: &Identity) {
+        let person = throttle::person(upstream, &identity.subject);
+        let told = [
+            &identity.profile.preferred_username,
+            &identity.profile.email,
+        ];
+        let told = told.into_iter().flatten();
+        let told = told.map(|name| throttle::bucket(upstream, name));
+        let now = self.clock.now();
+        for name in std::iter::once(typed.to_owned()).chain(told) {
+            if let Err(error) = self.store.put_throttle_alias(&name, &person, now).await {
+                tracing::warn!(error = chain(&error), "a login's name could not be noted");
+            }
+        }
     }
 
     /// Redeems what somebody brought to a landing, unless too much was brought there in vain from this address: it is
@@ -286,6 +311,7 @@ impl Flow {
             upstream_subject: Some(login.subject.clone()),
             auth_time: now,
             amr: identity.amr.clone(),
+            acr: self.acr.proven(upstream, identity.acr.as_deref()),
             last_seen_at: now,
             expires_at: now + self.session_lifetime.absolute,
             ended_at: None,

@@ -83,6 +83,7 @@ mod tests {
             upstream_subject: None,
             auth_time: 0,
             amr: vec![],
+            acr: None,
             last_seen_at: 0,
             expires_at: 10,
             ended_at: None,
@@ -102,6 +103,7 @@ mod tests {
             c_hash: None,
             more: std::collections::BTreeMap::new(),
             amr: vec![],
+            acr: None,
             sid: Some(SessionId::new(sid)),
         }
     }

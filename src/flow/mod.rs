@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod confirm;
 pub mod consent;
+pub mod device;
 pub mod errand;
 pub mod issue;
 pub mod login;
@@ -12,9 +13,12 @@ pub mod logout;
 use crate::clock::{Clock, UnixTime};
 use crate::keys::Secrets;
 use crate::model::account::Account;
-use crate::model::authorization::PendingAuthorization;
+use crate::model::acr::{AcrPolicies, WantedAcr};
+use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::consent::Consent;
+use crate::model::disclosure;
+use crate::model::scopes::Scopes;
 use crate::model::session::{Session, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -48,6 +52,10 @@ pub struct Flow {
     pub vault: Vault,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
+    /// Which scope opens which claims.
+    pub scopes: Scopes,
+    /// What logins prove.
+    pub acr: AcrPolicies,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -69,8 +77,10 @@ pub enum Step {
     AccountPage,
     /// Ask for the login that is to be linked, which leaves the session as it is.
     OtherLogin,
-    /// Ask whether logins are to be linked or unlinked.
+    /// Ask whether logins are to be linked or unlinked, or whether a device may have what it asks for.
     Confirm,
+    /// Ask for the code that a device shows.
+    EnterCode,
     /// Send an error.
     Refuse(OAuthError),
 }
@@ -97,6 +107,10 @@ pub struct Situation<'a> {
     pub subject: Option<&'a Subject>,
     /// What they agreed to before.
     pub consent: Option<&'a Consent>,
+    /// Which scope opens which claims.
+    pub scopes: &'a Scopes,
+    /// What logins prove.
+    pub acr: &'a AcrPolicies,
     /// The present.
     pub now: UnixTime,
 }
@@ -110,12 +124,22 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         logged_in,
         subject,
         consent,
+        scopes,
+        acr,
         now,
     } = situation;
     // The registration may have changed while the person was at a page.
     let request = &pending.request;
     if let Err(refusal) = client.require_response_type(request.response_type, &request.scope) {
         return Step::Refuse(refusal);
+    }
+    let wanted_acr = WantedAcr::of(request);
+    let reachable = |wanted: &WantedAcr| acr.are_within_reach(client, wanted);
+    if wanted_acr
+        .as_ref()
+        .is_some_and(|wanted| wanted.essential && !reachable(wanted))
+    {
+        return Step::Refuse(unmet());
     }
     let silent = pending.is_silent();
     let show = |step: Step, code: ErrorCode, why: &'static str| {
@@ -133,12 +157,8 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     };
     let here = Some(&session.id);
     let just_logged_in = pending.logged_in.as_ref() == here;
-    if pending
-        .expected_subject
-        .as_ref()
-        .is_some_and(|expected| Some(expected) != subject)
-    {
-        let why = "another person is logged in than id_token_hint names";
+    if !subject.is_some_and(|subject| pending.expects(subject)) {
+        let why = "another person is logged in than id_token_hint or the claim sub names";
         if just_logged_in && pending.errand.is_none() {
             // Core section 3.1.2.2: whoever logged in is not who the client expects.
             return Step::Refuse(OAuthError::new(ErrorCode::LoginRequired, why));
@@ -147,11 +167,23 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     }
     let prompt = pending.request.prompt;
     let recent = session.is_within_max_age(now, pending.request.max_age);
-    // An errand waits for more than one page: its login may have become too old on the way.
-    let counts = just_logged_in && pending.errand.is_none();
+    // An errand to the account waits for more than one page: its login may have become too old on the way.
+    let for_client = pending.errand.as_ref().is_none_or(Errand::is_for_device);
+    let counts = just_logged_in && for_client;
     if !counts && (prompt.login || !recent) {
         let why = "the person has to log in again";
         return show(Step::Login, ErrorCode::LoginRequired, why);
+    }
+    if let Some(wanted) = wanted_acr.filter(|wanted| !wanted.is_met_by(session.acr.as_deref())) {
+        // Essential, and this very login has not proven it: Unmet Authentication Requirements section 2.
+        if just_logged_in && wanted.essential {
+            return Step::Refuse(unmet());
+        }
+        // What is only wished for is tried once, and not at all where nothing may be shown (Core section 3.1.2.1).
+        if !just_logged_in && reachable(&wanted) && (wanted.essential || !silent) {
+            let why = "the login does not prove what the request asks for; the person has to log in again";
+            return show(Step::Login, ErrorCode::LoginRequired, why);
+        }
     }
     if client.lacking(&account.profile).is_some() {
         let why = "this person may not use this client";
@@ -169,11 +201,17 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         _ if prompt.consent => true,
         ConsentPolicy::None => false,
         ConsentPolicy::Always => true,
-        ConsentPolicy::Once => {
-            consent.is_none_or(|given| !given.covers(&request.scope, &request.resources))
-        }
+        ConsentPolicy::Once => consent.is_none_or(|given| {
+            let scope = &request.scope;
+            let beyond = disclosure::beyond(client, scopes, &request.claims, scope);
+            let everything = given.everything();
+            let agreed =
+                |claim: &str| given.claims.contains(claim) || scopes.open(&everything, claim);
+            !given.covers(scope, &request.resources) || !beyond.into_iter().all(agreed)
+        }),
     };
-    if wanted && pending.consented.as_ref() != here {
+    // The page about a device asks in any case, and for the same.
+    if wanted && pending.errand.is_none() && pending.consented.as_ref() != here {
         let why = "the person has to agree";
         return show(Step::Consent, ErrorCode::ConsentRequired, why);
     }
@@ -181,6 +219,14 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         return errand.step(now);
     }
     Step::Issue
+}
+
+/// The login does not prove what the client cannot do without, and no login here would, or the one just made did not.
+fn unmet() -> OAuthError {
+    OAuthError::new(
+        ErrorCode::UnmetAuthenticationRequirements,
+        "no login that this client serves proves the acr that the request calls essential",
+    )
 }
 
 /// Whether a login counts at this client: of an upstream that it serves, of an account that is open (T15).

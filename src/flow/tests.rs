@@ -1,9 +1,10 @@
 //! The table of decisions, without a server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::model::account::UpstreamSubject;
+use crate::model::acr::AcrPolicy;
 use crate::model::authorization::{Errand, ProvenLogin};
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};
 use crate::protocol::claims::Profile;
@@ -55,6 +56,7 @@ fn logged_in(age: i64) -> LoggedIn {
             upstream_subject: None,
             auth_time: NOW - age,
             amr: vec![],
+            acr: None,
             last_seen_at: NOW,
             expires_at: NOW + 1000,
             ended_at: None,
@@ -77,7 +79,17 @@ fn decide(
     consent: Option<&Consent>,
 ) -> String {
     let subject = logged_in.map(|who| Subject::new(who.account.subject.as_str()));
+    let acr = |every: &str, believed: &[&str]| AcrPolicy {
+        every: Some(every.to_owned()),
+        believed: believed.iter().map(ToString::to_string).collect(),
+    };
+    let policies = AcrPolicies::new(BTreeMap::from([
+        (UpstreamId::new("members"), acr("one", &["two"])),
+        (UpstreamId::new("staff"), acr("three", &[])),
+    ]));
     let step = next_step(Situation {
+        scopes: &Scopes::default(),
+        acr: &policies,
         pending,
         client,
         logged_in,
@@ -120,6 +132,107 @@ fn who_has_to_log_in() {
         let who = logged_in(age);
         let step = decide(&pending(extra), &client(), Some(&who), None);
         assert_eq!(step, expected, "{extra:?} after {age} s");
+    }
+}
+
+/// Core sections 3.1.2.1 and 5.5.1.1, Unmet Authentication Requirements section 2, RFC 9470 section 5: what is wished for is tried once,
+/// what is essential is met or refused. Nobody is sent to a login that cannot prove it.
+#[test]
+fn a_login_proves_what_the_request_asks_for() {
+    let wish = |acr: &str| vec![("acr_values", acr.to_owned())];
+    let must = |acr: &str| {
+        let claims = format!("{{\"id_token\":{{\"acr\":{{\"essential\":true,{acr}}}}}}}");
+        vec![("claims", claims.replace(",}", "}"))]
+    };
+    let unmet = "unmet_authentication_requirements";
+    for (asked, has, anew, silently, just_now) in [
+        (wish("one"), Some("one"), "Issue", "Issue", "Issue"),
+        (wish("two one"), Some("one"), "Issue", "Issue", "Issue"),
+        (wish("two"), Some("one"), "Login", "Issue", "Issue"),
+        (wish("two"), None, "Login", "Issue", "Issue"),
+        // Another upstream's, which this client does not serve; and nobody's.
+        (wish("three"), Some("one"), "Issue", "Issue", "Issue"),
+        (wish("nine"), Some("one"), "Issue", "Issue", "Issue"),
+        (must(""), Some("one"), "Issue", "Issue", "Issue"),
+        (must(""), None, "Login", "login_required", unmet),
+        (
+            must("\"value\":\"two\""),
+            Some("two"),
+            "Issue",
+            "Issue",
+            "Issue",
+        ),
+        (
+            must("\"value\":\"two\""),
+            Some("one"),
+            "Login",
+            "login_required",
+            unmet,
+        ),
+        (
+            must("\"values\":[\"nine\",\"two\"]"),
+            Some("one"),
+            "Login",
+            "login_required",
+            unmet,
+        ),
+        (
+            must("\"value\":\"three\""),
+            Some("one"),
+            unmet,
+            unmet,
+            unmet,
+        ),
+        (must("\"value\":1"), Some("one"), unmet, unmet, unmet),
+    ] {
+        let mut who = logged_in(0);
+        who.session.acr = has.map(str::to_owned);
+        let extra: Vec<(&str, &str)> = asked
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let step = |extra: &[(&str, &str)], just_now: bool| {
+            let mut pending = pending(extra);
+            pending.logged_in = just_now.then(|| who.session.id.clone());
+            decide(&pending, &client(), Some(&who), None)
+        };
+        assert_eq!(step(&extra, false), anew, "{asked:?} {has:?}");
+        assert_eq!(step(&extra, true), just_now, "{asked:?} {has:?}");
+        let silent = [extra.as_slice(), &[("prompt", "none")]].concat();
+        assert_eq!(step(&silent, false), silently, "{asked:?} {has:?}");
+        let nobody = decide(&pending(&extra), &client(), None, None);
+        let expected = if anew == unmet { unmet } else { "Login" };
+        assert_eq!(nobody, expected, "{asked:?}");
+    }
+}
+
+/// Core section 5.5.1: the answer is about the person whom the request names, or none.
+#[test]
+fn the_claim_sub_names_the_person() {
+    let who = logged_in(0);
+    let asking = |member: &str, wanted: &str| {
+        let claims = format!("{{\"{member}\":{{\"sub\":{wanted}}}}}");
+        let mut pending = pending(&[("claims", claims.as_str())]);
+        let anew = decide(&pending, &client(), Some(&who), None);
+        pending.logged_in = Some(who.session.id.clone());
+        (anew, decide(&pending, &client(), Some(&who), None))
+    };
+    let pair = |anew: &str, just_now: &str| (anew.to_owned(), just_now.to_owned());
+    for member in ["id_token", "userinfo"] {
+        for good in [
+            "null",
+            "{\"value\":\"subject\"}",
+            "{\"values\":[\"x\",\"subject\"]}",
+        ] {
+            assert_eq!(asking(member, good), pair("Issue", "Issue"), "{good}");
+        }
+        for bad in ["{\"value\":\"other\"}", "{\"value\":7,\"essential\":false}"] {
+            assert_eq!(
+                asking(member, bad),
+                pair("Login", "login_required"),
+                "{bad}"
+            );
+        }
     }
 }
 
@@ -333,5 +446,61 @@ fn consent_is_asked_by_policy() {
         (given_at("openid", &["https://api.example.org"]), "Issue"),
     ] {
         assert_eq!(decide(&at_api, &api, Some(&who), Some(&given)), step);
+    }
+}
+
+/// Core section 5.5: a claim asked for by name is agreed to like a scope, unless a scope that was agreed to opens it, or the client
+/// may not ask for it anyway.
+#[test]
+fn consent_covers_claims_asked_for_by_name() {
+    let who = logged_in(0);
+    let given = |scope: &str, claims: &[&str]| Consent {
+        account_id: AccountId::new("account"),
+        client_id: ClientId::new("app"),
+        scope: Scope::parse(scope).unwrap(),
+        claims: claims.iter().map(ToString::to_string).collect(),
+        granted_at: 0,
+        resources: std::collections::BTreeMap::new(),
+    };
+    let once = Client {
+        consent: ConsentPolicy::Once,
+        ..client()
+    };
+    for (claims, given, expected) in [
+        (
+            "{\"userinfo\":{\"email\":null}}",
+            given("openid", &[]),
+            "Consent",
+        ),
+        (
+            "{\"id_token\":{\"email\":null}}",
+            given("openid", &[]),
+            "Consent",
+        ),
+        (
+            "{\"userinfo\":{\"email\":null}}",
+            given("openid", &["email"]),
+            "Issue",
+        ),
+        (
+            "{\"userinfo\":{\"email\":null}}",
+            given("openid email", &[]),
+            "Issue",
+        ),
+        // The client is not registered for the scope that opens it.
+        (
+            "{\"userinfo\":{\"address\":null}}",
+            given("openid", &[]),
+            "Issue",
+        ),
+        (
+            "{\"id_token\":{\"auth_time\":null}}",
+            given("openid", &[]),
+            "Issue",
+        ),
+    ] {
+        let pending = pending(&[("claims", claims)]);
+        let step = decide(&pending, &once, Some(&who), Some(&given));
+        assert_eq!(step, expected, "{claims}");
     }
 }

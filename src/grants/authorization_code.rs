@@ -1,20 +1,20 @@
 //! The authorization code grant (RFC 6749 section 4.1.3, OpenID Connect Core section 3.1.3).
 
 use crate::keys::Purpose;
-use crate::model::authorization::{Authorization, Person};
+use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::code;
-use crate::model::family::TokenFamily;
 use crate::model::resource::Aim;
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
 use crate::protocol::resource;
 use crate::protocol::secret::Secret;
 use crate::store::Redemption;
-use crate::tokens::subject;
 
 use super::Grants;
+use super::family::Agreed;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ impl AuthorizationCodeRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         let now = grants.clock.now();
@@ -61,34 +62,24 @@ impl AuthorizationCodeRequest {
             now,
         )?;
         let grant = code.grant;
-        let account = grants
-            .account_for(client, &grant.account_id, &grant.authentication)
+        dpop::require_key(grant.dpop_jkt.as_ref(), key)?;
+        let (family, account) = grants
+            .family_of(
+                client,
+                key,
+                Agreed {
+                    family_id: code.family_id,
+                    account_id: &grant.account_id,
+                    authentication: grant.authentication,
+                    scope: &grant.scope,
+                    claims: grant.claims,
+                    resources: grant.resources,
+                },
+            )
             .await?;
-        // What was withdrawn since the person agreed is not given (T17).
-        let scope = grant.scope.narrowed_to(&client.scope);
-        if scope.is_empty() && !grant.scope.is_empty() {
-            return Err(OAuthError::invalid_grant(
-                "all of this was withdrawn from this client",
-            ));
-        }
         let issuer = grants.mint.issuer();
-        let aim = Aim::narrow(client, issuer, &grant.resources, self.resources)?;
-        grants.mint.target(client, &scope, &aim)?;
-        let refresh_generation = client.gets_refresh_token().then_some(0);
-        let family = TokenFamily {
-            id: code.family_id,
-            client_id: client.client_id.clone(),
-            account_id: account.id.clone(),
-            authentication: grant.authentication,
-            offline: client.is_offline(&scope),
-            scope,
-            resources: grant.resources,
-            generation: refresh_generation,
-            created_at: now,
-            rotated_at: now,
-            expires_at: now + grants.family_lifetime.absolute,
-            revoked_at: None,
-        };
+        let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
+        grants.mint.target(client, &family.scope, &aim)?;
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two
         // racing requests both win (RFC 6749 section 4.1.2).
         let redemption = grants
@@ -110,20 +101,6 @@ impl AuthorizationCodeRequest {
             }
             Redemption::Gone => return Err(code::unknown()),
         }
-        let subject = subject::for_client(&grants.secrets, client, &account)?;
-        Ok(Authorization {
-            client_id: family.client_id,
-            scope: family.scope,
-            aim,
-            person: Some(Person {
-                claims: client.claims_about(&subject, &account, &family.authentication),
-                subject,
-                account_id: account.id,
-                authentication: family.authentication,
-                nonce: grant.nonce,
-                family_id: family.id,
-                refresh_generation,
-            }),
-        })
+        grants.authorization(client, family, account, grant.nonce, aim)
     }
 }

@@ -6,7 +6,7 @@ use crate::keys::Purpose;
 use crate::model::client::{Client, ClientSecretHash, is_made_secret};
 use crate::model::throttle;
 use crate::passwords::{Busy, PasswordHash};
-use crate::protocol::client_auth::{ClientAuthMethod, ClientCredentials, invalid_client};
+use crate::protocol::client_auth::{ClientAuthMethod, ClientCredentials, Proof, refused};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::secret::Secret;
 use crate::store::StoredClient;
@@ -22,23 +22,33 @@ impl Grants {
         address: &str,
     ) -> Result<Client, OAuthError> {
         let stored = self.store.find_client(&credentials.client_id).await?;
-        let fits = match &credentials.secret {
-            Some(secret) => {
-                self.any_secret_fits(stored.as_ref(), secret, address)
-                    .await?
+        let (method, fits) = match &credentials.proof {
+            Proof::Assertion(assertion) => {
+                let stored = stored.ok_or_else(|| refused("no such client"))?;
+                return self.check_assertion(stored, assertion).await;
             }
-            None => false,
+            Proof::Nothing => (ClientAuthMethod::None, true),
+            Proof::Basic(secret) => (
+                ClientAuthMethod::ClientSecretBasic,
+                self.any_secret_fits(stored.as_ref(), secret, address)
+                    .await?,
+            ),
+            Proof::Post(secret) => (
+                ClientAuthMethod::ClientSecretPost,
+                self.any_secret_fits(stored.as_ref(), secret, address)
+                    .await?,
+            ),
         };
         let Some(stored) = stored else {
             return Err(refused("no such client"));
         };
-        let registered = stored.client.token_endpoint_auth_method;
-        match (registered, &credentials.secret) {
-            (ClientAuthMethod::None, None) => Ok(stored.client),
-            (_, Some(_)) if registered == credentials.method && fits => Ok(stored.client),
-            (_, Some(_)) if registered == credentials.method => Err(refused("wrong secret")),
-            _ => Err(refused("the client is registered for another method")),
+        if stored.client.token_endpoint_auth_method != method {
+            return Err(refused("the client is registered for another method"));
         }
+        if !fits {
+            return Err(refused("wrong secret"));
+        }
+        Ok(stored.client)
     }
 
     /// Tries every live secret. What that costs depends on the form of `secret` alone, which its sender knows, and not
@@ -58,6 +68,8 @@ impl Grants {
                     fits |= bool::from(hash.as_bytes().ct_eq(keyed.as_bytes()));
                 }
                 ClientSecretHash::Argon2id { phc } => chosen.push(phc),
+                // It is never sent, so nothing that is sent can be it.
+                ClientSecretHash::Sealed { .. } => {}
             }
         }
         if is_made_secret(secret.expose()) {
@@ -109,9 +121,4 @@ fn busy(error: Busy) -> OAuthError {
         "too many requests at once; try again in a moment",
     )
     .because(error)
-}
-
-fn refused(reason: &'static str) -> OAuthError {
-    invalid_client("client authentication failed: check client_id, client_secret and the method")
-        .because(reason)
 }

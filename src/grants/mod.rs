@@ -1,8 +1,11 @@
 //! The grants of the token endpoint: each proves an [`Authorization`]; none mints.
 
 pub mod authorization_code;
+pub mod client_assertion;
 pub mod client_authentication;
 pub mod client_credentials;
+pub mod device_code;
+mod family;
 pub mod introspection;
 pub mod presented_token;
 pub mod refresh_token;
@@ -10,14 +13,17 @@ pub mod revocation;
 pub mod token_exchange;
 
 use crate::clock::Clock;
+use crate::fetch::ClientKeys;
 use crate::keys::Secrets;
 use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
+use crate::model::scopes::Scopes;
 use crate::model::session::{Authentication, SessionLifetime};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::AccountId;
 use crate::protocol::params::Params;
@@ -34,6 +40,7 @@ pub use presented_token::PresentedToken;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
+use device_code::DeviceCodeRequest;
 use refresh_token::RefreshTokenRequest;
 use token_exchange::TokenExchangeRequest;
 
@@ -58,6 +65,8 @@ pub struct Grants {
     pub session_lifetime: SessionLifetime,
     /// The most families with refresh tokens that one person may have at one client (T22).
     pub families_per_client: i64,
+    /// How long device codes live, in seconds.
+    pub device_code_lifetime: i64,
     /// Reads the tokens that it made; no grant mints.
     pub mint: Mint,
     /// What stands behind access tokens.
@@ -68,6 +77,10 @@ pub struct Grants {
     pub vault: Vault,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
+    /// The keys of clients that sign.
+    pub client_keys: ClientKeys,
+    /// Which scope opens which claims.
+    pub scopes: Scopes,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -83,6 +96,8 @@ pub enum TokenRequest {
     ClientCredentials(ClientCredentialsRequest),
     /// RFC 8693 section 2.1.
     TokenExchange(TokenExchangeRequest),
+    /// RFC 8628 section 3.4.
+    DeviceCode(DeviceCodeRequest),
 }
 
 /// What a grant proved.
@@ -117,17 +132,25 @@ impl TokenRequest {
             GrantType::TokenExchange => {
                 TokenExchangeRequest::parse(params).map(Self::TokenExchange)
             }
+            GrantType::DeviceCode => DeviceCodeRequest::parse(params).map(Self::DeviceCode),
         }
     }
 
-    /// Proves what the request is entitled to.
-    pub async fn redeem(self, client: &Client, grants: &Grants) -> Result<Proven, OAuthError> {
+    /// Proves what the request is entitled to, which has proven possession of `key`.
+    pub async fn redeem(
+        self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        grants: &Grants,
+    ) -> Result<Proven, OAuthError> {
         let authorization = match self {
-            Self::AuthorizationCode(request) => request.redeem(client, grants).await,
-            Self::RefreshToken(request) => request.redeem(client, grants).await,
+            Self::AuthorizationCode(request) => request.redeem(client, key, grants).await,
+            Self::RefreshToken(request) => request.redeem(client, key, grants).await,
             Self::ClientCredentials(request) => request.redeem(client, grants),
+            Self::DeviceCode(request) => request.redeem(client, key, grants).await,
             Self::TokenExchange(request) => {
-                return request.redeem(client, grants).await.map(Proven::Release);
+                let released = request.redeem(client, key, grants).await;
+                return released.map(Proven::Release);
             }
         };
         authorization.map(Proven::Authorization)

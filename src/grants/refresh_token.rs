@@ -3,9 +3,11 @@
 
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
+use crate::model::disclosure::Disclosure;
 use crate::model::family::{Spend, TokenFamily};
 use crate::model::resource::Aim;
 use crate::protocol::authorize::invalid_scope;
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::params::Params;
 use crate::protocol::resource;
@@ -39,6 +41,7 @@ impl RefreshTokenRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         let (family_id, generation) =
@@ -52,11 +55,13 @@ impl RefreshTokenRequest {
             .await?
             .filter(|family| family.client_id == client.client_id)
             .ok_or_else(unknown)?;
+        // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
+        dpop::require_key(family.jkt.as_ref(), key)?;
         let now = grants.clock.now();
         if let Spend::Replay | Spend::Ended = family.spend(generation, now, grants.family_lifetime)
         {
             // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
-            grants.spend(&family, generation).await?;
+            grants.spend(client, &family, generation).await?;
             return Err(unknown());
         }
         let granted = self.granted(client, &family)?;
@@ -67,14 +72,26 @@ impl RefreshTokenRequest {
         let account = grants
             .account_for(client, &family.account_id, &family.authentication)
             .await?;
-        let generation = grants.spend(&family, generation).await?;
+        if let (None, Some(key), true) = (&family.jkt, key, client.binds_refresh_tokens()) {
+            grants.bind(&family, key).await?;
+        }
+        let generation = grants.spend(client, &family, generation).await?;
         let subject = subject::for_client(&grants.secrets, client, &account)?;
+        let claims = Disclosure {
+            client,
+            scopes: &grants.scopes,
+            subject: &subject,
+            account: &account,
+            authentication: &family.authentication,
+            asked: &family.claims,
+        }
+        .in_id_token();
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope: granted,
             aim,
             person: Some(Person {
-                claims: client.claims_about(&subject, &account, &family.authentication),
+                claims,
                 subject,
                 account_id: account.id,
                 authentication: family.authentication,
@@ -136,12 +153,28 @@ impl Grants {
         }
     }
 
+    /// Binds a public client's refresh tokens to the key that it proves from now on (RFC 9449 section 5).
+    async fn bind(&self, family: &TokenFamily, key: &Thumbprint) -> Result<(), OAuthError> {
+        if self.store.bind_family(&family.id, key).await? {
+            return Ok(());
+        }
+        // Another tab was quicker.
+        let current = self.store.find_family(&family.id).await?;
+        let current = current.ok_or_else(unknown)?;
+        dpop::require_key(current.jkt.as_ref(), Some(key))
+    }
+
     /// Spends `generation` of the family: the generation of the token to hand out.
-    async fn spend(&self, family: &TokenFamily, generation: i64) -> Result<i64, OAuthError> {
+    async fn spend(
+        &self,
+        client: &Client,
+        family: &TokenFamily,
+        generation: i64,
+    ) -> Result<i64, OAuthError> {
         let now = self.clock.now();
-        let successor = generation + 1;
+        let successor = generation + i64::from(client.rotates_refresh_tokens());
         match family.spend(generation, now, self.family_lifetime) {
-            Spend::Repeat => return Ok(successor),
+            Spend::Repeat => return Ok(generation + 1),
             Spend::Advance => {
                 let newest = family.generation.unwrap_or(generation);
                 let won = self
@@ -158,7 +191,7 @@ impl Grants {
                     .await?
                     .ok_or_else(unknown)?;
                 if current.spend(generation, now, self.family_lifetime) == Spend::Repeat {
-                    return Ok(successor);
+                    return Ok(generation + 1);
                 }
             }
             Spend::Replay => {

@@ -9,6 +9,7 @@ use url::Url;
 use crate::model::client::Client;
 use crate::model::vault_entry::VaultPlace;
 use crate::protocol::claims::AccessTokenClaims;
+use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::params::Params;
@@ -84,6 +85,7 @@ impl TokenExchangeRequest {
     pub(super) async fn redeem(
         self,
         client: &Client,
+        key: Option<&Thumbprint>,
         grants: &Grants,
     ) -> Result<ExchangedToken, OAuthError> {
         let upstream = self.target.find(grants)?;
@@ -96,6 +98,8 @@ impl TokenExchangeRequest {
         if claims.client_id != client.client_id {
             return Err(not_ours().because("it was given to another client"));
         }
+        // Without its key a stolen token is worth nothing here either.
+        dpop::require_key(claims.key(), key)?;
         let now = grants.clock.now();
         let (tokens, person) = if claims.family.is_some() {
             require_listed(&client.upstream_tokens, "upstream_tokens", upstream)?;

@@ -31,6 +31,7 @@ use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::upstream::{Identity, Upstream};
 use crate::vault::place_of;
 
+use super::consent;
 use super::end_session::{self, Ends, Logout};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -180,7 +181,7 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
             .filter(|session| session.is_live(now, flow.session_lifetime))
             .map(|session| shown_session(&upstreams, session, who))
             .collect(),
-        apps: apps(&store, page.texts, &upstreams, who, now).await?,
+        apps: apps(&flow, page.texts, &upstreams, who).await?,
         logins: logins
             .iter()
             .map(|login| shown_login(&upstreams, page.texts, login, logins.len() > 1))
@@ -232,43 +233,48 @@ fn shown_session(upstreams: &Upstreams, session: &Session, who: &LoggedIn) -> Sh
 
 /// The apps that may act for the person: by a refresh token, or by a consent that they would not be asked for again.
 async fn apps(
-    store: &Store,
+    flow: &Flow,
     texts: &Texts,
     upstreams: &Upstreams,
     who: &LoggedIn,
-    now: UnixTime,
 ) -> Result<Vec<ShownApp>, OAuthError> {
+    let (store, own, now) = (&flow.store, &flow.scopes, flow.clock.now());
     let account = &who.account.id;
-    let mut given: BTreeMap<ClientId, (UnixTime, BTreeSet<String>)> = BTreeMap::new();
-    let mut add = |client_id: &ClientId, since: UnixTime, scope: &Scope| {
-        let entry = given
-            .entry(client_id.clone())
-            .or_insert((since, BTreeSet::new()));
+    let mut given: BTreeMap<ClientId, (UnixTime, Scope, BTreeSet<String>)> = BTreeMap::new();
+    let mut add = |client_id: &ClientId, since: UnixTime, scope: &Scope, claims: BTreeSet<&str>| {
+        let entry = given.entry(client_id.clone());
+        let entry = entry.or_insert((since, Scope::default(), BTreeSet::new()));
         entry.0 = entry.0.min(since);
-        entry.1.extend(scope.iter().map(ToOwned::to_owned));
+        entry.1 = entry.1.joined_with(scope);
+        entry.2.extend(claims.into_iter().map(ToOwned::to_owned));
     };
     for family in store.list_families(account, now).await? {
-        add(&family.client_id, family.created_at, &family.scope);
+        let claims = family.claims.names();
+        add(&family.client_id, family.created_at, &family.scope, claims);
     }
     for consent in store.list_consents(account).await? {
+        let claims = consent.claims.iter().map(String::as_str).collect();
         add(
             &consent.client_id,
             consent.granted_at,
             &consent.everything(),
+            claims,
         );
     }
     let mut apps = Vec::new();
-    for (client_id, (since, scope)) in given {
+    for (client_id, (since, scope, mut claims)) in given {
+        claims.retain(|claim| !own.open(&scope, claim));
         let client = store.find_client(&client_id).await?;
         let client = client.map(|stored| stored.client);
         let name = client
             .as_ref()
             .map_or(client_id.as_str(), Client::display_name);
-        let mut scope: Vec<String> = scope.into_iter().collect();
-        scope.sort_by_key(|scope| scope != scope::OPENID);
-        let may = scope
-            .iter()
-            .map(|scope| super::consent::describe(texts, upstreams, scope));
+        let mut scope: Vec<&str> = scope.iter().collect();
+        scope.sort_by_key(|scope| *scope != scope::OPENID);
+        let scope = scope.into_iter();
+        let may = scope.map(|scope| consent::describe(texts, upstreams, own, scope));
+        let seen = claims.iter();
+        let may = may.chain(seen.map(|claim| consent::describe_claim(texts, claim)));
         apps.push(ShownApp {
             name: name.to_owned(),
             end_text: (texts.end_app)(name),

@@ -11,9 +11,12 @@ use crate::flow::Step;
 use crate::keys::Secrets;
 use crate::model::authorization;
 use crate::model::client::ConsentPolicy;
-use crate::protocol::scope;
+use crate::model::disclosure;
+use crate::model::scopes::Scopes;
+use crate::protocol::scope::{self, Scope};
 use crate::tokens::Mint;
 
+use super::context;
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
@@ -56,21 +59,22 @@ async fn show(
     let texts = page.texts;
     let app = open.client.display_name();
     let upstreams = Upstreams::from_ref(&state);
-    let mut scopes: Vec<&str> = open.pending.request.scope.iter().collect();
-    // Who the person is comes first; a scope has no order of its own.
-    scopes.sort_by_key(|scope| *scope != scope::OPENID);
     let secrets = Secrets::from_ref(&state);
+    let request = &open.pending.request;
+    let beyond = disclosure::beyond(
+        &open.client,
+        &open.flow.scopes,
+        &request.claims,
+        &request.scope,
+    );
+    let mut scopes = describe_all(texts, &upstreams, &open.flow.scopes, &request.scope);
+    scopes.extend(beyond.into_iter().map(|claim| describe_claim(texts, claim)));
     let template = ConsentPage {
         title: (texts.consent_title)(app),
         signed_in_as: (texts.signed_in_as)(display_name(who)),
         intro: (texts.consent_intro)(app),
-        scopes: scopes
-            .into_iter()
-            .map(|scope| describe(texts, &upstreams, scope))
-            .collect(),
-        resources: open
-            .pending
-            .request
+        scopes,
+        resources: request
             .resources
             .iter()
             .map(|resource| resource_name(&Mint::from_ref(&state), resource))
@@ -91,7 +95,27 @@ fn resource_name(mint: &Mint, identifier: &str) -> String {
     name.unwrap_or_else(|| identifier.to_owned())
 }
 
-pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, scope: &str) -> String {
+/// What an app asks for, a line each.
+pub(super) fn describe_all(
+    texts: &Texts,
+    upstreams: &Upstreams,
+    own: &Scopes,
+    scope: &Scope,
+) -> Vec<String> {
+    let mut scopes: Vec<&str> = scope.iter().collect();
+    // Who the person is comes first; a scope has no order of its own.
+    scopes.sort_by_key(|scope| *scope != scope::OPENID);
+    scopes
+        .into_iter()
+        .map(|scope| describe(texts, upstreams, own, scope))
+        .collect()
+}
+
+/// What a scope lets the app do: in the administrator's words, or in ours.
+pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, own: &Scopes, scope: &str) -> String {
+    if let Some(description) = own.describe(scope, context::locale()) {
+        return description.to_owned();
+    }
     let upstream = scope
         .strip_prefix(scope::UPSTREAM_PREFIX)
         .and_then(|id| upstreams.find(id));
@@ -102,8 +126,24 @@ pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, scope: &str) -> Str
         scope::OPENID => texts.scope_openid.to_owned(),
         scope::PROFILE => texts.scope_profile.to_owned(),
         scope::EMAIL => texts.scope_email.to_owned(),
+        scope::ADDRESS => texts.scope_address.to_owned(),
+        scope::PHONE => texts.scope_phone.to_owned(),
+        scope::GROUPS => texts.scope_groups.to_owned(),
+        scope::MEMBERSHIP => texts.scope_membership.to_owned(),
         scope::OFFLINE_ACCESS => texts.scope_offline_access.to_owned(),
         other => (texts.scope_other)(other),
+    }
+}
+
+/// What a single claim lets the app see.
+pub(super) fn describe_claim(texts: &Texts, claim: &str) -> String {
+    match claim {
+        "name" | "given_name" | "family_name" | "middle_name" => texts.claim_name.to_owned(),
+        "email" | "email_verified" => texts.scope_email.to_owned(),
+        "address" => texts.scope_address.to_owned(),
+        "phone_number" | "phone_number_verified" => texts.scope_phone.to_owned(),
+        "groups" => texts.scope_groups.to_owned(),
+        other => (texts.claim_other)(other),
     }
 }
 
@@ -123,7 +163,8 @@ async fn decide(
     match form.field("decision")? {
         "allow" => {
             if open.client.consent == ConsentPolicy::Once {
-                open.flow.remember_consent(&open.pending, &who).await?;
+                let (client, pending) = (&open.client, &open.pending);
+                open.flow.remember_consent(client, pending, &who).await?;
             }
             open.pending.consented = Some(who.session.id);
             open.resume().await

@@ -9,14 +9,15 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::dpop;
 use super::state::HttpState;
 
 /// The layer for the endpoints that browser apps call.
 pub(super) fn layer(state: &HttpState) -> CorsLayer {
     for_registered_origins(state)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([WWW_AUTHENTICATE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, dpop::PROOF])
+        .expose_headers([WWW_AUTHENTICATE, dpop::NONCE])
 }
 
 /// The layer for the gateway, which passes on more of each request and answer.
@@ -33,12 +34,14 @@ pub(super) fn api_layer(state: &HttpState) -> CorsLayer {
         .allow_headers([
             AUTHORIZATION,
             CONTENT_TYPE,
+            dpop::PROOF,
             IF_MATCH,
             IF_NONE_MATCH,
             HeaderName::from_static("prefer"),
         ])
         .expose_headers([
             WWW_AUTHENTICATE,
+            dpop::NONCE,
             RETRY_AFTER,
             ETAG,
             CONTENT_DISPOSITION,

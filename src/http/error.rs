@@ -64,6 +64,8 @@ pub enum Trouble {
     Closed,
     /// Logins cannot be linked or unlinked.
     Link,
+    /// A device's code has ended, or was answered already.
+    Device,
     /// Something of ours failed.
     Server,
     /// No such page.
@@ -86,7 +88,7 @@ impl Trouble {
         match self {
             Self::Request | Self::Expired | Self::Form | Self::Away => StatusCode::BAD_REQUEST,
             Self::Anonymous | Self::Closed => StatusCode::FORBIDDEN,
-            Self::Link => StatusCode::CONFLICT,
+            Self::Link | Self::Device => StatusCode::CONFLICT,
             Self::Arrival(status) => status,
             Self::Done => StatusCode::OK,
             Self::Server => StatusCode::INTERNAL_SERVER_ERROR,
@@ -106,6 +108,7 @@ impl Trouble {
             Self::Arrival(_) => (texts.error_arrival, texts.error_arrival_what),
             Self::Closed => (texts.error_closed, texts.error_closed_what),
             Self::Link => (texts.error_link, texts.error_link_what),
+            Self::Device => (texts.error_device, texts.error_device_what),
             Self::Server => (texts.error_server, texts.error_server_what),
             Self::NotFound => (texts.error_not_found, texts.error_not_found_what),
         }
@@ -286,9 +289,12 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
     }
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
-        path::PAR | path::TOKEN | path::USERINFO | path::REVOKE | path::INTROSPECT => {
-            TokenError(refusal).into_response()
-        }
+        path::DEVICE_AUTHORIZATION
+        | path::PAR
+        | path::TOKEN
+        | path::USERINFO
+        | path::REVOKE
+        | path::INTROSPECT => TokenError(refusal).into_response(),
         _ => PageError::request(refusal).into_response(),
     };
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

@@ -6,6 +6,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
@@ -17,14 +18,14 @@ use crate::gateway::{Caller, Gateway, GatewayError, holds};
 use crate::model::api_rule::METHODS;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::token::GrantType;
-use crate::tokens::Mint;
 use crate::tokens::standing::AccessTokens;
 use crate::upstream::{ApiAnswer, ApiCall, LoginError};
 
 use super::NO_STORE;
+use super::access_token::{AccessTokenReader, Sent, invalid_token};
+use super::dpop;
 use super::error::{BearerError, log};
 use super::state::HttpState;
-use super::userinfo::{bearer_token, invalid_token};
 
 /// The most bytes of a call's body (T48).
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -58,13 +59,14 @@ pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/api/{*call}", any(call))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(dpop::challenge))
 }
 
 /// What a call works with.
 #[derive(Clone)]
 struct Endpoint {
     access_tokens: AccessTokens,
-    mint: Mint,
+    reader: AccessTokenReader,
     gateway: Gateway,
 }
 
@@ -72,7 +74,7 @@ impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
             access_tokens: AccessTokens::from_ref(state),
-            mint: Mint::from_ref(state),
+            reader: AccessTokenReader::from_ref(state),
             gateway: Gateway::from_ref(state),
         }
     }
@@ -88,12 +90,13 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
         return Err(GatewayError::Method.into());
     }
     // In the header alone: the body is the upstream's.
-    let token = bearer_token(&headers, &[])?;
-    let claims = endpoint
-        .mint
-        .read_access_token(&token)
-        .await?
-        .ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
+    let sent = Sent {
+        method: &method,
+        path: uri.path(),
+        headers: &headers,
+        form: &[],
+    };
+    let (token, claims) = endpoint.reader.read(sent).await?;
     let behind = endpoint.access_tokens.behind(&claims).await;
     let behind = behind.map_err(BearerError::from)?;
     if behind.person.is_none() {

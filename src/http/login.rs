@@ -228,7 +228,9 @@ pub(super) async fn page(
     let upstreams = Upstreams::from_ref(state);
     let taken = account::taken_upstreams(open).await?;
     let allowed: Vec<&Upstream> = upstreams
-        .allowed(|id| open.client.allows_upstream(id) && !taken.contains(id))
+        .allowed(|id| {
+            open.client.allows_upstream(id) && open.may_satisfy(id) && !taken.contains(id)
+        })
         .collect();
     let offered: Vec<(&Upstream, LoginMethod)> = allowed
         .iter()
@@ -278,7 +280,7 @@ pub(super) async fn page(
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
         heading: match &open.pending.errand {
-            None => (texts.sign_in_to)(open.client.display_name()),
+            None | Some(Errand::Device { .. }) => (texts.sign_in_to)(open.client.display_name()),
             Some(Errand::Account) => texts.sign_in_to_account.to_owned(),
             Some(errand) if errand.asks_for_other() => texts.sign_in_other.to_owned(),
             Some(_) => texts.sign_in_again.to_owned(),

@@ -1,5 +1,6 @@
 //! The web: one file an endpoint or page. The only room that names axum and askama.
 
+pub mod access_token;
 pub mod account;
 pub mod arrival;
 pub mod assets;
@@ -10,7 +11,10 @@ pub mod consent;
 pub mod context;
 pub mod cookies;
 pub mod cors;
+pub mod device;
+pub mod device_authorization;
 pub mod discovery;
+pub mod dpop;
 pub mod end_session;
 pub mod error;
 pub mod flow_cookie;
@@ -58,6 +62,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(revocation::router())
         // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
         .layer(cors::layer(&state));
     let pages = Router::new()
         .merge(readable_by_scripts)
@@ -66,6 +71,8 @@ pub fn router(state: HttpState) -> Router {
         .merge(resume::router())
         .merge(login::router())
         .merge(consent::router())
+        .merge(device_authorization::router())
+        .merge(device::router())
         .merge(account::router())
         .merge(upstream::router())
         .merge(landing::router())
@@ -75,7 +82,9 @@ pub fn router(state: HttpState) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
         .layer(from_fn(error::refuse_oversize));
-    let apis = gateway::router().layer(cors::api_layer(&state));
+    let apis = gateway::router()
+        .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
+        .layer(cors::api_layer(&state));
     Router::new()
         .merge(pages)
         .merge(apis)

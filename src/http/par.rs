@@ -12,14 +12,19 @@ use serde::Serialize;
 use crate::clock::random_token;
 use crate::grants::Grants;
 use crate::keys::Purpose;
+use crate::model::client::Client;
 use crate::model::pushed_request::PushedRequest;
 use crate::protocol::client_auth::ClientCredentials;
 use crate::protocol::discovery::path;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::params::Params;
 use crate::protocol::pushed::{self, URI_PREFIX};
+use crate::tokens::possession::Possession;
 
 use super::authorize::{self, AuthorizeError};
 use super::client_address::ClientAddress;
+use super::dpop;
 use super::error::TokenError;
 use super::flow_cookie::rows_bucket;
 use super::state::{HttpState, Settings};
@@ -41,6 +46,7 @@ struct Pushed {
 struct Endpoint {
     grants: Grants,
     authorize: authorize::Endpoint,
+    possession: Possession,
     lifetime: i64,
 }
 
@@ -49,6 +55,7 @@ impl FromRef<HttpState> for Endpoint {
         Self {
             grants: Grants::from_ref(state),
             authorize: authorize::Endpoint::from_ref(state),
+            possession: Possession::from_ref(state),
             lifetime: <std::sync::Arc<Settings>>::from_ref(state).par.lifetime,
         }
     }
@@ -78,7 +85,14 @@ impl Endpoint {
             .grants
             .authenticate_client(&credentials, address)
             .await?;
-        let params = pushed::pushed_params(&sent, &client.client_id)?;
+        let mut params = pushed::pushed_params(&sent, &client.client_id)?;
+        // FAPI 2.0 Security Profile section 5.3.2.2: those who must push leave nothing to be guessed.
+        if client.require_pushed_authorization_requests {
+            params.require("redirect_uri")?;
+        }
+        if let Some(key) = dpop::proven_key(&self.possession, headers, path::PAR).await? {
+            bind(&mut params, &key)?;
+        }
         self.authorize
             .hold(&params, &client)
             .map_err(AuthorizeError::into_inner)?;
@@ -86,21 +100,7 @@ impl Endpoint {
             self.reserve_row(address).await?;
         }
         let random = random_token();
-        let secrets = &self.grants.secrets;
-        let uri_hash = secrets
-            .hash(Purpose::PushedRequest, &random)
-            .map_err(OAuthError::from)?;
-        let request = PushedRequest {
-            sealed: secrets
-                .seal(
-                    Purpose::PushedRequest,
-                    &uri_hash,
-                    params.encode().as_bytes(),
-                )
-                .map_err(OAuthError::from)?,
-            client_id: client.client_id,
-            expires_at: self.grants.clock.now() + self.lifetime,
-        };
+        let (uri_hash, request) = self.seal(&client, &params, &random)?;
         self.grants
             .store
             .insert_pushed_request(&uri_hash, &request)
@@ -110,6 +110,24 @@ impl Endpoint {
             request_uri: format!("{URI_PREFIX}{random}"),
             expires_in: self.lifetime,
         })
+    }
+
+    /// What the store keeps, and the hash that finds it.
+    fn seal(
+        &self,
+        client: &Client,
+        params: &Params,
+        random: &str,
+    ) -> Result<(String, PushedRequest), OAuthError> {
+        let secrets = &self.grants.secrets;
+        let uri_hash = secrets.hash(Purpose::PushedRequest, random)?;
+        let plain = params.encode();
+        let request = PushedRequest {
+            sealed: secrets.seal(Purpose::PushedRequest, &uri_hash, plain.as_bytes())?,
+            client_id: client.client_id.clone(),
+            expires_at: self.grants.clock.now() + self.lifetime,
+        };
+        Ok((uri_hash, request))
     }
 
     /// Anybody can push in the name of a public client: one address has only so many rows that led to no answer.
@@ -124,6 +142,20 @@ impl Endpoint {
         self.grants.metrics.throttled("pushed_request");
         Err(ParError::TooMany)
     }
+}
+
+/// RFC 9449 section 10.1: a proof says what `dpop_jkt` would, and must not contradict it.
+fn bind(params: &mut Params, key: &Thumbprint) -> Result<(), OAuthError> {
+    if params
+        .get("dpop_jkt")?
+        .is_some_and(|named| named != key.as_str())
+    {
+        return Err(OAuthError::invalid_request(
+            "dpop_jkt names another key than the one of the DPoP proof",
+        ));
+    }
+    params.set("dpop_jkt", key.as_str());
+    Ok(())
 }
 
 /// An error of this endpoint: that of the token endpoint, or a limit that was met (RFC 9126 section 2.3).

@@ -9,11 +9,13 @@ use cookie::Cookie;
 
 use crate::clock::SKEW;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
+use crate::model::acr::WantedAcr;
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, OWN_CLIENT_ID};
 use crate::model::pushed_request::Spent;
+use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::ClientId;
+use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::pushed;
@@ -23,6 +25,7 @@ use crate::tokens::subject;
 use super::account;
 use super::context;
 use super::cookies::{self, CookieNames, RequestCookies};
+use super::device;
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::{FlowCookies, Found};
 use super::page::Page;
@@ -95,7 +98,7 @@ impl OpenFlow {
         let lifetime = <std::sync::Arc<Settings>>::from_ref(state).flow_lifetime;
         let restarted = !(-SKEW..lifetime).contains(&(now - pending.started_at));
         if restarted {
-            if !matches!(pending.errand, None | Some(Errand::Account)) {
+            if is_for_the_account(&pending) {
                 // Whoever comes back after so long does not know any more which login the page asked for.
                 return Err(PageError::new(Trouble::Expired).with_link(Some(to_account())));
             }
@@ -125,7 +128,7 @@ impl OpenFlow {
 
     /// Whether the flow is one of the account page's, for somebody who came from there.
     pub(super) fn errand_for_the_account(&self) -> bool {
-        !matches!(self.pending.errand, None | Some(Errand::Account))
+        is_for_the_account(&self.pending)
     }
 
     /// Whether somebody has logged in whom the errand is not for.
@@ -136,6 +139,12 @@ impl OpenFlow {
             && expected
                 .zip(here)
                 .is_some_and(|(expected, here)| expected.as_str() != here.account.subject.as_str())
+    }
+
+    /// Whether a login at `upstream` may prove what the request cannot do without.
+    pub(super) fn may_satisfy(&self, upstream: &UpstreamId) -> bool {
+        let wanted = WantedAcr::of(&self.pending.request).filter(|wanted| wanted.essential);
+        wanted.is_none_or(|wanted| self.flow.acr.may_satisfy(upstream, &wanted))
     }
 
     /// What comes next.
@@ -163,20 +172,36 @@ impl OpenFlow {
     }
 }
 
+/// Whether the flow changes something of the person's account, for whom it was begun.
+fn is_for_the_account(pending: &PendingAuthorization) -> bool {
+    matches!(
+        pending.errand,
+        Some(Errand::Link { .. } | Errand::Unlink { .. })
+    )
+}
+
 /// The client of a flow, as registered now: that may have changed while a page was open.
 async fn client_of(
     state: &HttpState,
     store: &Store,
     pending: &PendingAuthorization,
 ) -> Result<Client, PageError> {
-    if pending.errand.is_some() {
-        return Ok(Client::account_page(&Issuer::from_ref(state))?);
+    let user_code = match &pending.errand {
+        None => None,
+        Some(Errand::Device {
+            user_code: Some(user_code),
+        }) => Some(user_code),
+        Some(_) => return Ok(Client::account_page(&Issuer::from_ref(state))?),
+    };
+    let found = store.find_client(&pending.client_id).await;
+    let client = found.map_err(OAuthError::from)?;
+    let client = client.map(|stored| stored.client);
+    if user_code.is_some() {
+        let client = client.ok_or_else(|| PageError::new(Trouble::Device))?;
+        let issuer = Issuer::from_ref(state);
+        return client.at_device_page(&issuer).map_err(PageError::request);
     }
-    store
-        .find_client(&pending.client_id)
-        .await
-        .map_err(OAuthError::from)?
-        .map(|stored| stored.client)
+    client
         .filter(|client| {
             let uri = pending.return_to.redirect_uri();
             client
@@ -265,6 +290,8 @@ async fn decide(
         logged_in,
         subject: subject.as_ref(),
         consent: consent.as_ref(),
+        scopes: &flow.scopes,
+        acr: &flow.acr,
         now: flow.clock.now(),
     }))
 }
@@ -278,7 +305,9 @@ pub(super) async fn advance(
 ) -> Result<Response, PageError> {
     let mut step = decide(request.flow, client, &pending, logged_in).await?;
     let mut confirmed = logged_in.cloned();
-    if let (Step::Issue, Some(who)) = (&step, logged_in) {
+    let for_device = pending.errand.as_ref().is_some_and(Errand::is_for_device);
+    let serves = matches!(step, Step::Issue) || (for_device && matches!(step, Step::Confirm));
+    if let (true, Some(who)) = (serves, logged_in) {
         // What was known may be old: ask, and decide again with what is known now (T15).
         match request.flow.confirm(client, &mut pending, who).await {
             Ok(current) => confirmed = current,
@@ -300,7 +329,9 @@ pub(super) async fn advance(
             return request.finish(&pending, see_other(account::PATH)).await;
         }
         (Step::Consent, _) => "/consent",
+        (Step::Confirm, _) if for_device => device::CONFIRM_PATH,
         (Step::Confirm, _) => account::CONFIRM_PATH,
+        (Step::EnterCode, _) => path::DEVICE,
         (
             Step::Login | Step::OtherLogin | Step::SelectAccount | Step::OtherAccount | Step::Issue,
             _,

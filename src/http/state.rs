@@ -13,6 +13,7 @@ use crate::protocol::issuer::Issuer;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::Mint;
+use crate::tokens::possession::Possession;
 use crate::tokens::standing::AccessTokens;
 
 pub use crate::upstream::Upstreams;
@@ -34,6 +35,7 @@ pub struct HttpState {
     cookie_names: CookieNames,
     discovery: Discovery,
     gateway: Gateway,
+    possession: Possession,
     metrics: Metrics,
     settings: Arc<Settings>,
 }
@@ -78,6 +80,8 @@ pub struct HttpParts {
     pub upstreams: Upstreams,
     /// The upstreams' APIs.
     pub gateway: Gateway,
+    /// Proofs of possession.
+    pub possession: Possession,
     /// The rest.
     pub settings: Settings,
 }
@@ -98,6 +102,7 @@ impl HttpState {
             issuer: parts.issuer,
             upstreams: parts.upstreams,
             gateway: parts.gateway,
+            possession: parts.possession,
             settings: Arc::new(parts.settings),
         }
     }

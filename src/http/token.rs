@@ -1,4 +1,4 @@
-//! `/token` (RFC 6749 section 3.2): authenticate the client, parse, redeem, mint, write; always in this order.
+//! `/token` (RFC 6749 section 3.2): authenticate the client, read its proof of possession, parse, redeem, mint, write; always in this order.
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
@@ -16,8 +16,10 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::token::GrantType;
 use crate::tokens::Mint;
+use crate::tokens::possession::Possession;
 
 use super::client_address::ClientAddress;
+use super::dpop;
 use super::error::TokenError;
 use super::state::HttpState;
 use super::{NO_STORE, form};
@@ -51,6 +53,7 @@ async fn token(
 struct Endpoint {
     grants: Grants,
     mint: Mint,
+    possession: Possession,
 }
 
 impl FromRef<HttpState> for Endpoint {
@@ -58,6 +61,7 @@ impl FromRef<HttpState> for Endpoint {
         Self {
             grants: Grants::from_ref(state),
             mint: Mint::from_ref(state),
+            possession: Possession::from_ref(state),
         }
     }
 }
@@ -77,10 +81,12 @@ impl Endpoint {
         if let Some(named) = named.and_then(GrantType::parse) {
             *grant = named.as_str();
         }
+        let key = dpop::proven_key(&self.possession, headers, path::TOKEN).await?;
+        dpop::require_proof(&client, key.as_ref())?;
         let request = TokenRequest::parse(&params, &client)?;
-        match request.redeem(&client, &self.grants).await? {
+        match request.redeem(&client, key.as_ref(), &self.grants).await? {
             Proven::Authorization(proven) => {
-                let token_set = self.mint.mint(&client, &proven).await?;
+                let token_set = self.mint.mint(&client, &proven, key.as_ref()).await?;
                 tracing::info!(
                     target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
                     scope = %proven.scope, "tokens issued"

@@ -23,6 +23,7 @@ use url::Url;
 use crate::clock::random_id;
 use crate::flow::{Flow, LoggedIn, Step};
 use crate::keys::Secrets;
+use crate::model::acr::WantedAcr;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
@@ -91,13 +92,17 @@ async fn start(
     let mut away = AwayList::read(&state, &request_cookies, now);
     let sent = random_id();
     let callback = callback_url(&Issuer::from_ref(&state), &upstream.id)?;
+    let request = &open.pending.request;
+    let wanted = WantedAcr::of(request);
     let trip = Trip {
         callback: &callback,
         state: &sent,
-        // A session there is of any age; and where its account may not use the app, it leads nowhere.
-        reauthenticate: open.pending.request.prompt.login
-            || open.pending.request.max_age.is_some()
+        // How long ago they logged in there, we do not learn. Where the account there may not use the app, being signed in
+        // there again leads nowhere.
+        reauthenticate: request.prompt.login
+            || request.max_age.is_some()
             || matches!(open.next_step().await?, Step::OtherAccount),
+        acr_values: wanted.as_ref().map_or(&[], WantedAcr::values),
     };
     let departure = match login.start(&trip).await {
         Ok(departure) => departure,

@@ -4,27 +4,33 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::flow::Flow;
+use crate::model::disclosure::Disclosure;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
 use crate::protocol::scope;
-use crate::tokens::Mint;
-use crate::tokens::standing::{AccessTokens, Ended};
+use crate::tokens::standing::AccessTokens;
 
+use super::NO_STORE;
+use super::access_token::{AccessTokenReader, Sent, invalid_token};
+use super::dpop;
 use super::error::BearerError;
 use super::state::HttpState;
-use super::{NO_STORE, form};
 
 pub(super) fn router() -> Router<HttpState> {
-    Router::new().route(path::USERINFO, get(userinfo).post(userinfo))
+    Router::new()
+        .route(path::USERINFO, get(userinfo).post(userinfo))
+        .layer(from_fn(dpop::challenge))
 }
 
 #[derive(Serialize)]
@@ -37,14 +43,16 @@ struct Userinfo {
 #[derive(Clone)]
 struct Endpoint {
     access_tokens: AccessTokens,
-    mint: Mint,
+    flow: Flow,
+    reader: AccessTokenReader,
 }
 
 impl FromRef<HttpState> for Endpoint {
     fn from_ref(state: &HttpState) -> Self {
         Self {
             access_tokens: AccessTokens::from_ref(state),
-            mint: Mint::from_ref(state),
+            flow: Flow::from_ref(state),
+            reader: AccessTokenReader::from_ref(state),
         }
     }
 }
@@ -57,12 +65,13 @@ async fn userinfo(
 ) -> Result<Response, BearerError> {
     // RFC 6750 section 2.2: never a form with GET, whose body has no meaning and may be lost or kept on the way.
     let form: &[u8] = if method == Method::POST { &body } else { &[] };
-    let token = bearer_token(&headers, form)?;
-    let claims = endpoint
-        .mint
-        .read_access_token(&token)
-        .await?
-        .ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
+    let sent = Sent {
+        method: method.as_str(),
+        path: path::USERINFO,
+        headers: &headers,
+        form,
+    };
+    let (_, claims) = endpoint.reader.read(sent).await?;
     let granted = claims.scope.clone().unwrap_or_default();
     if !granted.contains(scope::OPENID) {
         return Err(BearerError::from(OAuthError::new(
@@ -74,70 +83,27 @@ async fn userinfo(
     let Some(person) = behind.person else {
         return Err(invalid_token("there is no person behind it"));
     };
-    let authentication = &person.family.authentication;
     let subject = Subject::new(claims.sub);
+    let disclosure = Disclosure {
+        client: &behind.client,
+        scopes: &endpoint.flow.scopes,
+        subject: &subject,
+        account: &person.account,
+        authentication: &person.family.authentication,
+        asked: &person.family.claims,
+    };
     let answer = Userinfo {
-        claims: behind
-            .client
-            .claims_within(&granted, &subject, &person.account, authentication),
+        claims: disclosure.at_userinfo(&granted),
         sub: subject,
     };
     let uncached = [(CACHE_CONTROL, NO_STORE)];
     let Some(algorithm) = behind.client.userinfo_signed_response_alg else {
         return Ok((uncached, Json(answer)).into_response());
     };
-    let signed = endpoint.mint.userinfo(&behind.client, algorithm, &answer);
+    let signed = endpoint
+        .flow
+        .mint
+        .userinfo(&behind.client, algorithm, &answer);
     let signed = signed.map_err(OAuthError::from)?;
     Ok((uncached, [(CONTENT_TYPE, "application/jwt")], signed).into_response())
-}
-
-pub(super) fn invalid_token(reason: impl Into<crate::protocol::error::BoxError>) -> BearerError {
-    let text = "the access token is expired, revoked or not one of ours";
-    BearerError::from(OAuthError::new(ErrorCode::InvalidToken, text).because(reason))
-}
-
-impl From<Ended> for BearerError {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Store(error) => Self::from(OAuthError::from(error)),
-            Ended::Key(error) => Self::from(OAuthError::from(error)),
-            ended => invalid_token(ended),
-        }
-    }
-}
-
-/// The token, from the header or the form body (RFC 6750 sections 2.1 and 2.2); from the query never (section 5.3), and
-/// from both places at once neither (section 2).
-pub(super) fn bearer_token(headers: &HeaderMap, body: &[u8]) -> Result<String, BearerError> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let in_header = match (all.next(), all.next()) {
-        (None, _) => None,
-        (Some(header), None) => Some(
-            header
-                .to_str()
-                .ok()
-                .and_then(after_bearer)
-                .ok_or(BearerError(None))?,
-        ),
-        (Some(_), Some(_)) => return Err(twice()),
-    };
-    let params = form::parse(headers, body).transpose()?.unwrap_or_default();
-    let in_body = params.get("access_token")?;
-    match (in_header, in_body) {
-        (Some(_), Some(_)) => Err(twice()),
-        (Some(token), None) | (None, Some(token)) => Ok(token.to_owned()),
-        (None, None) => Err(BearerError(None)),
-    }
-}
-
-fn twice() -> BearerError {
-    BearerError::from(OAuthError::invalid_request(
-        "the access token was sent in two ways",
-    ))
-}
-
-/// `Bearer`, in any letter case (RFC 9110 section 11.1), one space, the token.
-fn after_bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
 }

@@ -40,14 +40,22 @@ pub enum Purpose {
     VaultEntry,
     /// The `sub` of a person in a sector.
     PairwiseSubject,
+    /// A client secret at rest, of a client that signs with it.
+    ClientSecretKey,
     /// A pushed authorization request at rest, and the hash of its `request_uri`.
     PushedRequest,
+    /// The hash under which a device code is stored.
+    DeviceCode,
+    /// The hash that finds a device code by what the person types.
+    UserCode,
+    /// The nonces that proofs of possession answer.
+    DpopNonce,
     /// The hash under which an opaque access token is stored.
     AccessToken,
 }
 
 impl Purpose {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 19] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -61,7 +69,11 @@ impl Purpose {
         Self::Arrival,
         Self::VaultEntry,
         Self::PairwiseSubject,
+        Self::ClientSecretKey,
         Self::PushedRequest,
+        Self::DeviceCode,
+        Self::UserCode,
+        Self::DpopNonce,
         Self::AccessToken,
     ];
 
@@ -81,7 +93,11 @@ impl Purpose {
             Self::Arrival => "arrival",
             Self::VaultEntry => "vault-entry",
             Self::PairwiseSubject => "pairwise-subject",
+            Self::ClientSecretKey => "client-secret-key",
             Self::PushedRequest => "pushed-request",
+            Self::DeviceCode => "device-code",
+            Self::UserCode => "user-code",
+            Self::DpopNonce => "dpop-nonce",
             Self::AccessToken => "access-token",
         }
     }

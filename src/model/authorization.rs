@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
-use crate::protocol::claims::Profile;
+use crate::protocol::claims::{Profile, SUBJECT};
+use crate::protocol::claims_request::ClaimsRequest;
+use crate::protocol::device::UserCode;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, Subject};
 use crate::protocol::scope::{self, Scope};
@@ -64,6 +66,11 @@ pub enum Errand {
         /// Whom that login turned out to be.
         proven: Option<ProvenLogin>,
     },
+    /// A yes or no to a device (RFC 8628 section 3.3).
+    Device {
+        /// The code that it shows; `None` until somebody has typed it.
+        user_code: Option<UserCode>,
+    },
     /// One login less.
     Unlink {
         /// The login.
@@ -110,14 +117,17 @@ impl PendingAuthorization {
                 "code_challenge is missing: this client must use PKCE (RFC 7636)",
             ));
         }
-        let mut granted = client.narrow_scope(&request.scope)?;
-        if !client.gets_refresh_token() || request.scope.is_empty() || !wants_code {
-            // Ignored, not refused, where no refresh token can follow (OpenID Connect Core section 11); and never
-            // given to a client that did not ask.
+        let mut granted = client.grant_scope(&request.scope)?;
+        if !wants_code {
+            // No refresh token can follow (OpenID Connect Core section 11).
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
         client.require_response_type(request.response_type, &granted)?;
         client.require_resources(&request.resources, return_to.issuer())?;
+        if !granted.contains(scope::OPENID) {
+            // OpenID Connect's (Core section 5.5); `acr_values` are plain OAuth's, too (RFC 9470 section 4).
+            request.claims = ClaimsRequest::default();
+        }
         request.scope = granted;
         request.max_age = match (request.max_age, client.default_max_age) {
             (Some(asked), Some(default)) => Some(asked.min(default)),
@@ -137,6 +147,20 @@ impl PendingAuthorization {
             unconfirmed: None,
             pushed: None,
         })
+    }
+
+    /// Whether the answer may be about this person: whom a hint names, and whom the claim `sub` names if the request asks for
+    /// it by value (Core sections 3.1.2.2 and 5.5.1).
+    pub fn expects(&self, subject: &Subject) -> bool {
+        let hinted = self.expected_subject.as_ref();
+        let claims = &self.request.claims;
+        let asked = [&claims.id_token, &claims.userinfo];
+        let name = Value::from(subject.as_str());
+        hinted.is_none_or(|expected| expected == subject)
+            && asked
+                .into_iter()
+                .filter_map(|claims| claims.get(SUBJECT))
+                .all(|wanted| wanted.admits(&name))
     }
 
     /// Whether the request must be answered without showing anything.

@@ -7,10 +7,13 @@ use serde_json::Value;
 
 use crate::protocol::authorize::ReturnRequest;
 use crate::protocol::claims::Profile;
+use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
+use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Subject, UpstreamId};
 use crate::protocol::issuer::Issuer;
+use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::resource;
@@ -19,7 +22,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::{AccessTokenFormat, GrantType};
 
 use super::account::Account;
-use super::client_claims::{self, About, ClientClaims};
+use super::client_claims::{About, ClientClaims};
 use super::session::Authentication;
 
 /// When a client's users are asked for consent.
@@ -48,6 +51,18 @@ pub struct Client {
     pub initiate_login_uri: Option<String>,
     /// How it authenticates at the token endpoint.
     pub token_endpoint_auth_method: ClientAuthMethod,
+    /// The one algorithm of its assertions; any that fits its keys when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<AssertionAlgorithm>,
+    /// Whether its assertions may be meant for the token endpoint's address instead of the issuer. Ours.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_token_endpoint_audience: bool,
+    /// Its public keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<JwkSet>,
+    /// Where its public keys are; never beside `jwks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     /// Where answers may go.
     pub redirect_uris: Vec<RedirectUri>,
     /// Where the browser may go after logout.
@@ -89,6 +104,9 @@ pub struct Client {
     pub consent: ConsentPolicy,
     /// Whether a confidential client must use PKCE too; public ones always must. Ours.
     pub require_pkce: bool,
+    /// Whether it gets access tokens that are bound to a key alone (RFC 9449 section 5.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether it must push its authorization requests (RFC 9126 section 6).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
@@ -138,6 +156,14 @@ impl Default for OutagePolicy {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape that serde wants"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 fn code_alone() -> BTreeSet<ResponseType> {
     BTreeSet::from([ResponseType::Code])
 }
@@ -172,6 +198,11 @@ pub enum ClientSecretHash {
     Argon2id {
         /// The PHC string.
         phc: String,
+    },
+    /// A secret that the client signs with (`client_secret_jwt`): to verify that, the secret itself is needed.
+    Sealed {
+        /// Sealed with the master key, for this client.
+        sealed: String,
     },
 }
 
@@ -233,6 +264,10 @@ impl Client {
             client_uri: None,
             initiate_login_uri: None,
             token_endpoint_auth_method: ClientAuthMethod::default(),
+            token_endpoint_auth_signing_alg: None,
+            allow_token_endpoint_audience: false,
+            jwks: None,
+            jwks_uri: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             grant_types: BTreeSet::new(),
@@ -249,6 +284,7 @@ impl Client {
             upstreams: None,
             consent: ConsentPolicy::default(),
             require_pkce: false,
+            dpop_bound_access_tokens: false,
             require_pushed_authorization_requests: false,
             claims: ClientClaims::default(),
             subject_type: SubjectType::default(),
@@ -273,9 +309,37 @@ impl Client {
         })
     }
 
+    /// The client as the pages see it while somebody logs in for a device of its: the flow ends at a page of ours, and the
+    /// answer goes where the device asks for it. Who may use it stays as it is.
+    pub fn at_device_page(self, issuer: &Issuer) -> Result<Self, OAuthError> {
+        self.require_grant(GrantType::DeviceCode)?;
+        let page = RedirectUri::register(&issuer.at(path::DEVICE));
+        Ok(Self {
+            redirect_uris: vec![page.map_err(OAuthError::server_error)?],
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            response_types: code_alone(),
+            // There is no code that somebody could catch on the way, and so no PKCE.
+            token_endpoint_auth_method: ClientAuthMethod::default(),
+            require_pkce: false,
+            ..self
+        })
+    }
+
     /// Whether the client can keep no secret.
     pub fn is_public(&self) -> bool {
         self.token_endpoint_auth_method == ClientAuthMethod::None
+    }
+
+    /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449
+    /// section 5).
+    pub fn binds_refresh_tokens(&self) -> bool {
+        self.is_public()
+    }
+
+    /// Whether each refresh gives another refresh token. Not where a secret and a key stand for the client already: there
+    /// a new one protects nothing, and may be lost on its way (FAPI 2.0 Security Profile section 5.3.2.1).
+    pub fn rotates_refresh_tokens(&self) -> bool {
+        self.is_public() || !self.dpop_bound_access_tokens
     }
 
     /// What pages call the client.
@@ -356,19 +420,6 @@ impl Client {
         })
     }
 
-    /// What userinfo tells this client about the person: the claims that `granted` opens, and its own in their place.
-    pub fn claims_within(
-        &self,
-        granted: &Scope,
-        subject: &Subject,
-        account: &Account,
-        authentication: &Authentication,
-    ) -> BTreeMap<String, Value> {
-        let opened = account.profile.within(granted).claims();
-        let own = self.claims_about(subject, account, authentication);
-        client_claims::lay_over(opened, own)
-    }
-
     /// Refuses an answer that the client is not registered for, or whose ID token needs a scope that it does not get.
     /// Asked when a request comes in, and again when it is answered: the registration may have changed.
     pub fn require_response_type(
@@ -383,6 +434,12 @@ impl Client {
                     "this client is not registered for the response_type {}",
                     response_type.as_str()
                 ),
+            ));
+        }
+        if response_type.returns_access_token() && self.dpop_bound_access_tokens {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "this client gets access tokens for a key alone, which the browser cannot prove",
             ));
         }
         for grant in response_type.grants() {
@@ -436,6 +493,16 @@ impl Client {
                 format!("this client may not ask for the scope {token}"),
             )),
         }
+    }
+
+    /// The same where a person logs in. `offline_access` is ignored, not refused, where no refresh token can follow (OpenID
+    /// Connect Core section 11), and never given to a client that did not ask.
+    pub fn grant_scope(&self, requested: &Scope) -> Result<Scope, OAuthError> {
+        let granted = self.narrow_scope(requested)?;
+        if self.gets_refresh_token() && !requested.is_empty() {
+            return Ok(granted);
+        }
+        Ok(granted.without(scope::OFFLINE_ACCESS))
     }
 
     /// Whether the client may ask for tokens for this API; for us it always may (RFC 8707 section 2).

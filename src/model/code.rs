@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{SKEW, UnixTime};
+use crate::protocol::claims_request::ClaimsRequest;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::pkce::{self, CodeChallenge};
@@ -37,6 +39,9 @@ pub struct CodeGrant {
     pub redirect_uri_was_sent: bool,
     /// What the token request must prove.
     pub code_challenge: Option<CodeChallenge>,
+    /// The key that it must prove (RFC 9449 section 10). Rows of older nodes have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<Thumbprint>,
     /// The person.
     pub account_id: AccountId,
     /// Their login.
@@ -46,6 +51,9 @@ pub struct CodeGrant {
     /// The resources that the request named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// What was asked for beside it, by the parameter `claims`.
+    #[serde(default, skip_serializing_if = "ClaimsRequest::is_empty")]
+    pub claims: ClaimsRequest,
     /// For the ID token.
     pub nonce: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! What a person agreed to, for one client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::UnixTime;
 use crate::protocol::ids::{AccountId, ClientId};
@@ -17,6 +17,8 @@ pub struct Consent {
     pub scope: Scope,
     /// Everything agreed to so far for each resource that it named.
     pub resources: BTreeMap<String, Scope>,
+    /// The single claims agreed to besides, by name.
+    pub claims: BTreeSet<String>,
     /// When it was last widened.
     pub granted_at: UnixTime,
 }
@@ -34,6 +36,7 @@ impl Consent {
         Self {
             account_id,
             client_id,
+            claims: BTreeSet::new(),
             resources: named.map(|each| (each.clone(), scope.clone())).collect(),
             scope: if resources.is_empty() {
                 scope
@@ -63,12 +66,13 @@ impl Consent {
 
     /// Adds what `later` agrees to. Whether that is more than before.
     pub fn widen(&mut self, later: &Self) -> bool {
-        let before = (self.scope.clone(), self.resources.clone());
+        let before = self.clone();
         self.scope = self.scope.joined_with(&later.scope);
         for (resource, scope) in &later.resources {
             let known = self.resources.entry(resource.clone()).or_default();
             *known = known.joined_with(scope);
         }
-        before != (self.scope.clone(), self.resources.clone())
+        self.claims.extend(later.claims.iter().cloned());
+        before != *self
     }
 }

@@ -1,6 +1,8 @@
 //! A family of refresh tokens: one row, a generation that counts up, a window in which the last step may be repeated.
 
 use crate::clock::UnixTime;
+use crate::protocol::claims_request::ClaimsRequest;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
 
@@ -34,6 +36,8 @@ pub struct TokenFamily {
     pub scope: Scope,
     /// The resources that the authorization request named.
     pub resources: Vec<String>,
+    /// What was asked for beside it, by the parameter `claims`.
+    pub claims: ClaimsRequest,
     /// Whether it outlives the session (`offline_access`).
     pub offline: bool,
     /// The generation of the refresh token that may be spent next; `None`: it has no refresh tokens.
@@ -46,6 +50,8 @@ pub struct TokenFamily {
     pub expires_at: UnixTime,
     /// When it was revoked, if it was.
     pub revoked_at: Option<UnixTime>,
+    /// The key that whoever spends a refresh token of a public client has to prove (RFC 9449 section 5).
+    pub jkt: Option<Thumbprint>,
 }
 
 /// What to do with a refresh token of a family. Which of two racers advances is decided by the store.
@@ -107,15 +113,18 @@ mod tests {
                 upstream: UpstreamId::new("u"),
                 auth_time: 0,
                 amr: vec![],
+                acr: None,
             },
             scope: Scope::default(),
             resources: vec![],
+            claims: ClaimsRequest::default(),
             offline: false,
             generation: Some(generation),
             created_at: 0,
             rotated_at: 100,
             expires_at: 5000,
             revoked_at: None,
+            jkt: None,
         }
     }
 

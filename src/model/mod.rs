@@ -2,15 +2,19 @@
 //! brings the present along.
 
 pub mod account;
+pub mod acr;
 pub mod api_rule;
 pub mod authorization;
 pub mod client;
 pub mod client_claims;
 pub mod code;
 pub mod consent;
+pub mod device_code;
+pub mod disclosure;
 pub mod family;
 pub mod pushed_request;
 pub mod resource;
+pub mod scopes;
 pub mod session;
 pub mod signing_key;
 pub mod spent_id;

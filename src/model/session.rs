@@ -29,6 +29,8 @@ pub struct Session {
     pub auth_time: UnixTime,
     /// How (RFC 8176).
     pub amr: Vec<String>,
+    /// What that proves, as the configuration says.
+    pub acr: Option<String>,
     /// When it was last used.
     pub last_seen_at: UnixTime,
     /// When it ends whatever happens.
@@ -65,6 +67,9 @@ pub struct Authentication {
     pub auth_time: UnixTime,
     /// How (RFC 8176).
     pub amr: Vec<String>,
+    /// What that proves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
 }
 
 impl From<&Session> for Authentication {
@@ -74,6 +79,7 @@ impl From<&Session> for Authentication {
             upstream: session.upstream.clone(),
             auth_time: session.auth_time,
             amr: session.amr.clone(),
+            acr: session.acr.clone(),
         }
     }
 }

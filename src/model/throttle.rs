@@ -66,6 +66,11 @@ const fn is_ignorable(c: char) -> bool {
     )
 }
 
+/// The name under which failures are counted of all names that lead to one person.
+pub fn person(upstream: &UpstreamId, subject: &str) -> String {
+    format!("person\n{upstream}\n{subject}")
+}
+
 /// The name under which an address's failures are counted. Of an IPv6 address the first 64 bits: the rest is the
 /// guesser's own to choose (RFC 4291 section 2.5.4), who would have a fresh bucket for each try.
 pub fn place(address: &str) -> String {

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::claims_request::{self, ClaimsRequest};
+use super::dpop::Thumbprint;
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::locale::Locale;
@@ -21,6 +23,8 @@ pub const MAX_NONCE_BYTES: usize = 512;
 /// The most bytes of `login_hint`, `id_token_hint` and `ui_locales` (T48).
 const MAX_LOGIN_HINT_BYTES: usize = 256;
 const MAX_UI_LOCALES_BYTES: usize = 256;
+/// The most bytes of `acr_values` (T48).
+const MAX_ACR_VALUES_BYTES: usize = 1024;
 
 /// Who asks, and where the answer would go. Until the client has proven both, an error is a page.
 #[derive(Debug)]
@@ -74,6 +78,9 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// What the token request must prove.
     pub code_challenge: Option<CodeChallenge>,
+    /// The key that the token request must prove (RFC 9449 section 10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<Thumbprint>,
     /// What to show the person.
     pub prompt: Prompt,
     /// The oldest login that will do, in seconds.
@@ -85,6 +92,12 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// The first language asked for that we speak.
     pub locale: Option<Locale>,
+    /// Single claims, besides those of the scope.
+    #[serde(default, skip_serializing_if = "ClaimsRequest::is_empty")]
+    pub claims: ClaimsRequest,
+    /// What the login is to prove, the best first; none of it has to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acr_values: Vec<String>,
     /// An ID token of ours that names the person expected. Verified by whoever has the keys.
     #[serde(skip)]
     pub id_token_hint: Option<String>,
@@ -131,6 +144,7 @@ impl AuthorizationRequest {
             scope,
             nonce: nonce.map(ToOwned::to_owned),
             code_challenge: CodeChallenge::from_params(params)?,
+            dpop_jkt: Thumbprint::from_params(params)?,
             prompt: Prompt::parse(params.get("prompt")?.unwrap_or_default())?,
             max_age,
             resources: resource::read(params)?,
@@ -140,6 +154,13 @@ impl AuthorizationRequest {
             locale: params
                 .get_capped("ui_locales", MAX_UI_LOCALES_BYTES)?
                 .and_then(Locale::from_ui_locales),
+            claims: params
+                .get_capped("claims", claims_request::MAX_BYTES)?
+                .map_or_else(|| Ok(ClaimsRequest::default()), ClaimsRequest::parse)?,
+            acr_values: params
+                .get_capped("acr_values", MAX_ACR_VALUES_BYTES)?
+                .map(|values| words(values).collect())
+                .unwrap_or_default(),
             id_token_hint: params
                 .get_capped("id_token_hint", super::jws::MAX_BYTES)?
                 .map(ToOwned::to_owned),
@@ -150,6 +171,12 @@ impl AuthorizationRequest {
     pub fn is_openid(&self) -> bool {
         self.scope.contains(scope::OPENID)
     }
+}
+
+/// The words of a list with spaces between.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(' ').filter(|word| !word.is_empty());
+    words.map(ToOwned::to_owned)
 }
 
 /// `invalid_scope` with its explanation.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dpop::{Confirmation, Thumbprint};
 use super::ids::{ClientId, FamilyId, SessionId};
 use super::issuer::Issuer;
 use super::scope::{self, Scope};
@@ -35,7 +36,8 @@ pub struct Profile {
     /// Roles, groups and committees, as the upstream names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// What else the upstream tells, by the name of the claim; strings, numbers and booleans.
+    /// What else the upstream tells, by the name of the claim; strings, numbers and booleans, and the address, which is an
+    /// object (Core section 5.1.1).
     #[serde(skip_serializing_if = "BTreeMap::is_empty", flatten)]
     pub more: BTreeMap<String, Value>,
 }
@@ -50,14 +52,77 @@ pub const MEMBERSHIP: [&str; 6] = [
     "paid_through",
 ];
 
-/// The scope that opens a claim besides those of [`Profile::NAMES`]. What has none of its own is part of the profile.
-pub fn scope_of(claim: &str) -> &'static str {
+/// The claims that the scope `profile` opens (Core section 5.4).
+const PROFILE: [&str; 14] = [
+    "name",
+    "family_name",
+    "given_name",
+    "middle_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "updated_at",
+];
+
+/// The scope that opens a claim by a specification, or by our own ([`MEMBERSHIP`] and the groups).
+pub fn standard_scope_of(claim: &str) -> Option<&'static str> {
     match claim {
-        "groups" => scope::GROUPS,
-        _ if MEMBERSHIP.contains(&claim) => scope::MEMBERSHIP,
-        _ => scope::PROFILE,
+        "email" | "email_verified" => Some(scope::EMAIL),
+        "address" => Some(scope::ADDRESS),
+        "phone_number" | "phone_number_verified" => Some(scope::PHONE),
+        "groups" => Some(scope::GROUPS),
+        _ if MEMBERSHIP.contains(&claim) => Some(scope::MEMBERSHIP),
+        _ => PROFILE.contains(&claim).then_some(scope::PROFILE),
     }
 }
+
+/// The members of the claim `address` (Core section 5.1.1).
+pub const ADDRESS: [&str; 6] = [
+    "formatted",
+    "street_address",
+    "locality",
+    "region",
+    "postal_code",
+    "country",
+];
+
+/// The claim `address` from what `part` tells of each member; `None` when it tells nothing.
+pub fn address(part: impl Fn(&str) -> Option<String>) -> Option<Value> {
+    let told = ADDRESS.into_iter();
+    let told = told.filter_map(|name| Some((name.to_owned(), Value::String(part(name)?))));
+    let told: serde_json::Map<String, Value> = told.collect();
+    (!told.is_empty()).then_some(Value::Object(told))
+}
+
+/// Text of several lines, as a part of an address may be: each without space around it, none empty; `None` where nothing is left,
+/// or what is left is no address.
+pub fn lines(text: &str) -> Option<String> {
+    const MAX_BYTES: usize = 512;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join("\n");
+    let odd = |c: char| c.is_control() && c != '\n';
+    (!joined.is_empty() && joined.len() <= MAX_BYTES && !joined.contains(odd)).then_some(joined)
+}
+
+/// Claims of Core section 5.1 whose values are plain text, besides those that [`Profile`] has a field for.
+pub const TEXTS: [&str; 10] = [
+    "middle_name",
+    "nickname",
+    "profile",
+    "picture",
+    "website",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "phone_number",
+];
 
 /// Names that no upstream and no configuration may give a claim of its own: those that say what a token is and how it
 /// came about.
@@ -90,34 +155,6 @@ pub const RESERVED: [&str; 22] = [
 pub const SUBJECT: &str = "sub";
 
 impl Profile {
-    /// The claims that `granted` opens (Core section 5.4).
-    #[must_use]
-    pub fn within(&self, granted: &Scope) -> Self {
-        let mut shown = Self::default();
-        if granted.contains(scope::PROFILE) {
-            shown.name.clone_from(&self.name);
-            shown.given_name.clone_from(&self.given_name);
-            shown.family_name.clone_from(&self.family_name);
-            shown
-                .preferred_username
-                .clone_from(&self.preferred_username);
-        }
-        if granted.contains(scope::EMAIL) {
-            shown.email.clone_from(&self.email);
-            // A verdict without its address says nothing.
-            shown.email_verified = self.email.as_ref().and(self.email_verified);
-        }
-        if granted.contains(scope::GROUPS) {
-            shown.groups.clone_from(&self.groups);
-        }
-        let more = self.more.iter();
-        let more = more.filter(|(name, _)| granted.contains(scope_of(name)));
-        shown.more = more
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        shown
-    }
-
     /// Every claim there is, by its name.
     pub fn claims(&self) -> BTreeMap<String, Value> {
         match serde_json::to_value(self) {
@@ -212,6 +249,9 @@ pub struct IdTokenClaims {
     /// Ties the code that came with it to this one (Core section 3.3.2.11).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub c_hash: Option<String>,
+    /// What the login proves; absent when the configuration does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// How the person logged in (RFC 8176); absent when the upstream does not tell.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub amr: Vec<String>,
@@ -246,10 +286,23 @@ pub struct AccessTokenClaims {
     /// When the person logged in, Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
+    /// What that login proves (RFC 9068 section 2.2.1, RFC 9470 section 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// The session it was given in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
     /// Ours: the family it was given with, so that revoking the family closes our own endpoints to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family: Option<FamilyId>,
+    /// The key that whoever sends it has to prove (RFC 9449 section 6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+}
+
+impl AccessTokenClaims {
+    /// The key that the token is bound to.
+    pub fn key(&self) -> Option<&Thumbprint> {
+        self.cnf.as_ref().map(|confirmation| &confirmation.jkt)
+    }
 }

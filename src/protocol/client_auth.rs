@@ -4,8 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::error::{ErrorCode, OAuthError};
+use super::client_assertion;
+use super::error::{BoxError, ErrorCode, OAuthError};
+use super::foreign_jwt::{ForeignJwt, ForeignKind, JwtProblem};
 use super::ids::ClientId;
+use super::jws;
 use super::params::Params;
 use super::secret::Secret;
 
@@ -23,11 +26,26 @@ pub enum ClientAuthMethod {
     ClientSecretBasic,
     /// The secret in the body.
     ClientSecretPost,
+    /// A JWT signed with the secret (HS256).
+    ClientSecretJwt,
+    /// A JWT signed with a key of the client's own.
+    PrivateKeyJwt,
 }
 
 impl ClientAuthMethod {
     /// Every method that is on.
-    pub const ALL: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::None];
+    pub const ALL: [Self; 5] = [
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::ClientSecretJwt,
+        Self::PrivateKeyJwt,
+        Self::None,
+    ];
+
+    /// Whether the client and we share a secret.
+    pub const fn has_secret(self) -> bool {
+        !matches!(self, Self::None | Self::PrivateKeyJwt)
+    }
 
     /// The method as it stands on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +53,8 @@ impl ClientAuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }
@@ -44,10 +64,21 @@ impl ClientAuthMethod {
 pub struct ClientCredentials {
     /// Who the client says it is.
     pub client_id: ClientId,
-    /// The way it tried to prove it.
-    pub method: ClientAuthMethod,
-    /// The secret, unless the method is `none`.
-    pub secret: Option<Secret>,
+    /// How it tries to prove it.
+    pub proof: Proof,
+}
+
+/// What a client proves itself by.
+#[derive(Debug)]
+pub enum Proof {
+    /// Nothing: it says that it is public.
+    Nothing,
+    /// A secret in the `Authorization` header.
+    Basic(Secret),
+    /// A secret in the body.
+    Post(Secret),
+    /// A JWT that it signed (RFC 7523); which method that is, its algorithm says.
+    Assertion(Box<ForeignJwt>),
 }
 
 impl ClientCredentials {
@@ -56,8 +87,14 @@ impl ClientCredentials {
     pub fn read(authorization: Option<&[u8]>, params: &Params) -> Result<Self, OAuthError> {
         let posted_id = params.get_capped("client_id", 256)?;
         let posted_secret = params.get_capped("client_secret", 1024)?;
-        if params.get("client_assertion")?.is_some() {
-            return Err(invalid_client("client_assertion is not supported"));
+        let assertion = params.get("client_assertion")?;
+        if let Some(assertion) = assertion {
+            if authorization.is_some() || posted_secret.is_some() {
+                return Err(OAuthError::invalid_request(
+                    "the client authenticated twice: by client_assertion and otherwise",
+                ));
+            }
+            return Self::asserted(posted_id, assertion, params);
         }
         let Some(header) = authorization else {
             let Some(client_id) = posted_id else {
@@ -65,11 +102,8 @@ impl ClientCredentials {
             };
             return Ok(Self {
                 client_id: ClientId::new(client_id),
-                method: match posted_secret {
-                    Some(_) => ClientAuthMethod::ClientSecretPost,
-                    None => ClientAuthMethod::None,
-                },
-                secret: posted_secret.map(Secret::new),
+                proof: posted_secret
+                    .map_or(Proof::Nothing, |secret| Proof::Post(Secret::new(secret))),
             });
         };
         if posted_secret.is_some() {
@@ -86,10 +120,44 @@ impl ClientCredentials {
         }
         Ok(Self {
             client_id: ClientId::new(client_id),
-            method: ClientAuthMethod::ClientSecretBasic,
-            secret: Some(Secret::new(secret)),
+            proof: Proof::Basic(Secret::new(secret)),
         })
     }
+
+    /// RFC 7521 section 4.2: the subject says which client it is; `client_id` may say so too.
+    fn asserted(
+        posted_id: Option<&str>,
+        assertion: &str,
+        params: &Params,
+    ) -> Result<Self, OAuthError> {
+        if params.get("client_assertion_type")? != Some(client_assertion::TYPE) {
+            return Err(OAuthError::invalid_request(format!(
+                "client_assertion_type must be {}",
+                client_assertion::TYPE
+            )));
+        }
+        params.get_capped("client_assertion", jws::MAX_BYTES)?;
+        let assertion =
+            ForeignJwt::read(assertion, ForeignKind::ClientAssertion).map_err(refused)?;
+        let subject = assertion.unverified().text("sub").map_err(refused)?;
+        match (subject, posted_id) {
+            (Some(subject), None) => Ok(ClientId::new(subject)),
+            (Some(subject), Some(posted)) if subject == posted => Ok(ClientId::new(subject)),
+            _ => Err(refused(JwtProblem::Claim("sub"))),
+        }
+        .map(|client_id| Self {
+            client_id,
+            proof: Proof::Assertion(Box::new(assertion)),
+        })
+    }
+}
+
+/// `invalid_client` for what did not prove a client: one answer for every reason, which is for the log alone (T58).
+pub fn refused(reason: impl Into<BoxError>) -> OAuthError {
+    invalid_client(
+        "client authentication failed: check client_id, the secret or assertion, and the method",
+    )
+    .because(reason)
 }
 
 /// `invalid_client` with its explanation.
@@ -144,7 +212,7 @@ mod tests {
         let header = basic("app%3Aone:s%26+%2B:x&y");
         let credentials = ClientCredentials::read(Some(&header), &Params::default()).unwrap();
         assert_eq!(credentials.client_id.as_str(), "app:one");
-        assert!(credentials.secret.unwrap().equals("s& +:x&y"));
+        assert!(matches!(credentials.proof, Proof::Basic(secret) if secret.equals("s& +:x&y")));
     }
 
     /// T49.
@@ -172,5 +240,10 @@ mod tests {
         assert!(ClientCredentials::read(Some(&basic("a:b")), &params).is_err());
         let params = [("client_id", "other")].into_iter().collect();
         assert!(ClientCredentials::read(Some(&basic("a:b")), &params).is_err());
+        let assertion = [("client_assertion", "e30.e30.AA")];
+        let params = assertion.into_iter().collect();
+        assert!(ClientCredentials::read(Some(&basic("a:b")), &params).is_err());
+        let params = assertion.into_iter().chain([("client_secret", "s")]);
+        assert!(ClientCredentials::read(None, &params.collect()).is_err());
     }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claims::Profile;
+use super::client_assertion::AssertionAlgorithm;
 use super::client_auth::ClientAuthMethod;
+use super::dpop;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::locale::Locale;
@@ -25,6 +27,10 @@ pub mod path {
     pub const PAR: &str = "/par";
     /// The token endpoint.
     pub const TOKEN: &str = "/token";
+    /// The device authorization endpoint (RFC 8628 section 3.1).
+    pub const DEVICE_AUTHORIZATION: &str = "/device_authorization";
+    /// Where people go with a device's code (RFC 8628 section 3.2).
+    pub const DEVICE: &str = "/device";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
     /// Where tokens are given back (RFC 7009).
@@ -59,6 +65,7 @@ pub struct Metadata {
     /// Whether every client must push (RFC 9126 section 5).
     pub require_pushed_authorization_requests: bool,
     pub token_endpoint: String,
+    pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
     pub revocation_endpoint: String,
     pub introspection_endpoint: String,
@@ -72,9 +79,14 @@ pub struct Metadata {
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
     pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
     pub userinfo_signing_alg_values_supported: Vec<&'static str>,
     pub introspection_signing_alg_values_supported: Vec<&'static str>,
+    pub token_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: [&'static str; 5],
     pub code_challenge_methods_supported: [&'static str; 1],
     pub prompt_values_supported: [&'static str; 4],
     pub claim_types_supported: [&'static str; 1],
@@ -82,6 +94,11 @@ pub struct Metadata {
     pub ui_locales_supported: Vec<&'static str>,
     /// Said aloud, for its default is false and clients should rely on `iss` (RFC 9207 section 3).
     pub authorization_response_iss_parameter_supported: bool,
+    /// What a login may prove (RFC 9470 section 7 asks for it, too); absent where the configuration does not say.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub acr_values_supported: BTreeSet<String>,
+    /// Our pages are one column of plain forms, which fits each of these.
+    pub display_values_supported: [&'static str; 3],
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
     /// Said aloud, for its default is true (Discovery section 3).
@@ -97,6 +114,8 @@ pub struct Supported {
     pub scopes: Vec<String>,
     /// What some client may be answered with.
     pub response_types: BTreeSet<ResponseType>,
+    /// What some login may prove.
+    pub acr_values: BTreeSet<String>,
     /// The claims that somebody may be told besides those of the specifications.
     pub claims: BTreeSet<String>,
     /// Whether requests that were not pushed are refused.
@@ -110,6 +129,7 @@ impl Metadata {
             algorithms,
             scopes,
             response_types,
+            acr_values,
             claims: more_claims,
             require_pushed_authorization_requests,
         } = supported;
@@ -138,6 +158,7 @@ impl Metadata {
         let claims = protocol_claims
             .into_iter()
             .chain(c_hash.then_some("c_hash"))
+            .chain((!acr_values.is_empty()).then_some("acr"))
             .chain(Profile::NAMES)
             .map(ToOwned::to_owned);
         let mut claims_supported: Vec<String> = claims.collect();
@@ -152,6 +173,7 @@ impl Metadata {
             pushed_authorization_request_endpoint: issuer.at(path::PAR),
             require_pushed_authorization_requests,
             token_endpoint: issuer.at(path::TOKEN),
+            device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
             revocation_endpoint: issuer.at(path::REVOKE),
             introspection_endpoint: issuer.at(path::INTROSPECT),
@@ -179,13 +201,19 @@ impl Metadata {
                 .filter(|method| *method != ClientAuthMethod::None.as_str())
                 .collect(),
             token_endpoint_auth_methods_supported: auth_methods,
+            token_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            revocation_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            introspection_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            dpop_signing_alg_values_supported: dpop::ALGORITHM_NAMES,
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],
             claim_types_supported: ["normal"],
             claims_supported,
             ui_locales_supported: Locale::ALL.map(Locale::tag).to_vec(),
             authorization_response_iss_parameter_supported: true,
-            claims_parameter_supported: false,
+            acr_values_supported: acr_values,
+            display_values_supported: ["page", "popup", "touch"],
+            claims_parameter_supported: true,
             request_parameter_supported: false,
             request_uri_parameter_supported: false,
         }

@@ -33,6 +33,9 @@ pub enum ErrorCode {
     ConsentRequired,
     /// `prompt=none`, and the person would have to choose an account (OpenID Connect Core section 3.1.2.6).
     AccountSelectionRequired,
+    /// The login does not meet what the request calls essential (OpenID Connect Core Unmet Authentication Requirements
+    /// section 2).
+    UnmetAuthenticationRequirements,
     /// The `request` parameter is not supported (OpenID Connect Core section 6.1).
     RequestNotSupported,
     /// The `request_uri` leads to no request (RFC 9101 section 7).
@@ -43,10 +46,20 @@ pub enum ErrorCode {
     RegistrationNotSupported,
     /// The access token is expired, revoked or malformed (RFC 6750 section 3.1).
     InvalidToken,
+    /// The proof of possession is missing or does not hold (RFC 9449 sections 5 and 7.1).
+    InvalidDpopProof,
+    /// The proof of possession has to answer a nonce of ours (RFC 9449 section 8).
+    UseDpopNonce,
     /// The access token lacks a scope (RFC 6750 section 3.1).
     InsufficientScope,
     /// The token is good, and the login behind it is not good enough (RFC 9470 section 3).
     InsufficientUserAuthentication,
+    /// The person has not answered yet (RFC 8628 section 3.5).
+    AuthorizationPending,
+    /// The same, and the device asks too often (RFC 8628 section 3.5).
+    SlowDown,
+    /// The device code has ended without an answer (RFC 8628 section 3.5).
+    ExpiredToken,
     /// Something of ours failed (RFC 6749 section 4.1.2.1).
     ServerError,
     /// We are overloaded, or what we depend on is away (RFC 6749 section 4.1.2.1).
@@ -70,13 +83,19 @@ impl ErrorCode {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::AccountSelectionRequired => "account_selection_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::InvalidRequestUri => "invalid_request_uri",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidToken => "invalid_token",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }

@@ -300,6 +300,11 @@ impl JwkSet {
         self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
+    /// Whether some key is for `algorithm`.
+    pub fn fits(&self, algorithm: SigningAlgorithm) -> bool {
+        self.keys.iter().any(|key| key.fits(algorithm))
+    }
+
     /// How many keys there are.
     pub const fn len(&self) -> usize {
         self.keys.len()

@@ -21,6 +21,9 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
+
     /// The name in the `alg` header.
     pub const fn as_str(self) -> &'static str {
         match self {

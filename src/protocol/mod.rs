@@ -3,9 +3,14 @@
 
 pub mod authorize;
 pub mod claims;
+pub mod claims_request;
+pub mod client_assertion;
 pub mod client_auth;
+pub mod device;
 pub mod discovery;
+pub mod dpop;
 pub mod error;
+pub mod foreign_jwt;
 pub mod ids;
 pub mod introspection;
 pub mod issuer;

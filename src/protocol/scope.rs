@@ -13,6 +13,10 @@ pub const OPENID: &str = "openid";
 pub const PROFILE: &str = "profile";
 /// Asks for the email claims (Core section 5.4).
 pub const EMAIL: &str = "email";
+/// Asks for the postal address (Core section 5.4).
+pub const ADDRESS: &str = "address";
+/// Asks for the phone claims (Core section 5.4).
+pub const PHONE: &str = "phone";
 /// Asks for a refresh token that outlives the session (Core section 11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
 /// Ours: asks for the claim `groups`.

@@ -19,6 +19,9 @@ pub enum GrantType {
     /// RFC 8693: a token of ours for one of an upstream's.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
+    /// RFC 8628 section 3.4.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 /// The one token type that is exchanged, and given for it (RFC 8693 section 3).
@@ -26,11 +29,12 @@ pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_tok
 
 impl GrantType {
     /// Every grant of the token endpoint.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
         Self::TokenExchange,
+        Self::DeviceCode,
     ];
 
     /// The grant as it stands on the wire.
@@ -41,7 +45,16 @@ impl GrantType {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
+    }
+
+    /// Whether a person logs in for it.
+    pub const fn begins_with_a_login(self) -> bool {
+        matches!(
+            self,
+            Self::AuthorizationCode | Self::DeviceCode | Self::Implicit
+        )
     }
 
     /// The grant of the token endpoint that `text` names.
@@ -79,7 +92,7 @@ pub const OPAQUE_PREFIX: &str = "portico_at_";
 pub struct TokenSet {
     /// The access token.
     pub access_token: String,
-    /// Always `Bearer` (RFC 6750).
+    /// `Bearer` (RFC 6750), or `DPoP` (RFC 9449 section 5).
     pub token_type: &'static str,
     /// Seconds until the access token ends.
     pub expires_in: i64,

@@ -140,6 +140,15 @@ async fn revoke_if_replayed(
     .bind(code_hash)
     .fetch_optional(&mut **transaction)
     .await?;
+    revoke_replayed(transaction, family_id, now).await
+}
+
+/// What comes of a code that was not ours to spend: the family that it gave before, if it did, ends.
+pub(super) async fn revoke_replayed(
+    transaction: &mut Transaction<'static, Any>,
+    family_id: Option<String>,
+    now: UnixTime,
+) -> Result<Redemption, StoreError> {
     let Some(family_id) = family_id else {
         return Ok(Redemption::Gone);
     };

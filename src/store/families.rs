@@ -3,11 +3,12 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::record::{Record, to_json};
+use super::record::{Record, to_json, to_json_unless};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::family::TokenFamily;
 use crate::model::session::Authentication;
+use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 use crate::protocol::scope::Scope;
 
@@ -15,8 +16,8 @@ impl Store {
     /// The family of that id, ended ones too.
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
-                    created_at, rotated_at, expires_at, revoked_at, resources
+            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources
              FROM token_family WHERE id = $1",
         )
         .bind(id.as_str())
@@ -32,8 +33,8 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<TokenFamily>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline, generation,
-                    created_at, rotated_at, expires_at, revoked_at, resources
+            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources
              FROM token_family
              WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
              ORDER BY created_at DESC, id",
@@ -83,6 +84,18 @@ impl Store {
         Ok(advanced.rows_affected() == 1)
     }
 
+    /// Binds the refresh tokens of a live family to a key, if they are to none; `false` when they are, or it has ended.
+    pub async fn bind_family(&self, id: &FamilyId, key: &Thumbprint) -> Result<bool, StoreError> {
+        let bound = sqlx::query(
+            "UPDATE token_family SET jkt = $2 WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
+        )
+        .bind(id.as_str())
+        .bind(key.as_str())
+        .execute(&self.writes)
+        .await?;
+        Ok(bound.rows_affected() == 1)
+    }
+
     /// Ends a family for good. Whether it was live.
     pub async fn revoke_family(&self, id: &FamilyId, now: UnixTime) -> Result<bool, StoreError> {
         let expires_at: Option<i64> = sqlx::query_scalar(
@@ -129,11 +142,11 @@ pub(super) async fn insert_family(
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
-                                   generation, created_at, rotated_at, expires_at, revoked_at, resources)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                                   generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt, resources)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
          ON CONFLICT (id) DO UPDATE SET scope = excluded.scope, offline = excluded.offline,
              generation = excluded.generation, rotated_at = excluded.rotated_at, expires_at = excluded.expires_at,
-             resources = excluded.resources
+             jkt = excluded.jkt, resources = excluded.resources
          WHERE token_family.revoked_at IS NULL AND token_family.generation IS NULL
            AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id",
     )
@@ -151,7 +164,10 @@ pub(super) async fn insert_family(
     .bind(family.rotated_at)
     .bind(family.expires_at)
     .bind(family.revoked_at)
-    .bind(to_json(&family.resources)?)
+    .bind(family.authentication.acr.as_deref())
+    .bind(to_json_unless(family.claims.is_empty(), &family.claims)?)
+    .bind(family.jkt.as_ref().map(Thumbprint::as_str))
+    .bind(to_json_unless(family.resources.is_empty(), &family.resources)?)
     .execute(&mut **transaction)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -199,14 +215,20 @@ fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
             upstream: UpstreamId::new(record.text("upstream")?),
             auth_time: record.int("auth_time")?,
             amr: record.json("amr")?,
+            acr: record.optional_text("acr")?,
         },
         scope: record.scope("scope")?,
         resources: record.optional_json("resources")?.unwrap_or_default(),
+        claims: record.optional_json("claims")?.unwrap_or_default(),
         offline: record.int("offline")? != 0,
         generation: record.optional_int("generation")?,
         created_at: record.int("created_at")?,
         rotated_at: record.int("rotated_at")?,
         expires_at: record.int("expires_at")?,
         revoked_at: record.optional_int("revoked_at")?,
+        jkt: match record.optional_text("jkt")? {
+            None => None,
+            Some(text) => Some(Thumbprint::parse(&text).ok_or_else(|| record.inconsistent("jkt"))?),
+        },
     })
 }

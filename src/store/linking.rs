@@ -283,6 +283,14 @@ impl Store {
         .bind(client.as_str())
         .execute(&mut *transaction)
         .await?;
+        sqlx::query(
+            "DELETE FROM device_code
+             WHERE account_id = $1 AND client_id = $2 AND redeemed_at IS NULL",
+        )
+        .bind(account.as_str())
+        .bind(client.as_str())
+        .execute(&mut *transaction)
+        .await?;
         let revoked = sqlx::query(
             "UPDATE token_family SET revoked_at = $3
              WHERE account_id = $1 AND client_id = $2 AND revoked_at IS NULL",

@@ -12,6 +12,7 @@ mod clients;
 mod codes;
 mod connect;
 mod consents;
+mod device_codes;
 mod error;
 mod families;
 mod linking;
@@ -23,6 +24,7 @@ mod sessions;
 mod signing_keys;
 mod spent_ids;
 mod sweep;
+mod throttle_aliases;
 mod throttles;
 mod vault_entries;
 

@@ -49,12 +49,13 @@ impl<'r> Record<'r> {
         serde_json::from_str(text).map_err(|_| self.inconsistent(column))
     }
 
+    /// A column that may be empty.
     pub(super) fn optional_json<T: DeserializeOwned>(
         &self,
         column: &'static str,
     ) -> Result<Option<T>, StoreError> {
-        let text: Option<&str> = self.get(column)?;
-        text.map(|text| serde_json::from_str(text).map_err(|_| self.inconsistent(column)))
+        let text: Option<String> = self.get(column)?;
+        text.map(|text| serde_json::from_str(&text).map_err(|_| self.inconsistent(column)))
             .transpose()
     }
 
@@ -82,4 +83,12 @@ impl<'r> Record<'r> {
 /// JSON for a column.
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()).into())
+}
+
+/// JSON for a column that is empty where there is nothing to say.
+pub(super) fn to_json_unless(
+    nothing: bool,
+    value: &impl Serialize,
+) -> Result<Option<String>, StoreError> {
+    (!nothing).then(|| to_json(value)).transpose()
 }

@@ -61,8 +61,8 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
-                                  ended_at, kept_until, upstream_subject)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10)",
+                                  ended_at, kept_until, upstream_subject, acr)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11)",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -74,6 +74,7 @@ impl Store {
         .bind(session.expires_at)
         .bind(session.ended_at)
         .bind(session.upstream_subject.as_deref())
+        .bind(session.acr.as_deref())
         .execute(&mut *transaction)
         .await?;
         for entry in coming.into_iter().chain(tokens) {
@@ -111,7 +112,7 @@ impl Store {
         // One that an older node began names no login, and gets the one that it is renewed with.
         let renewed = sqlx::query(
             "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
-                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9
+                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10
              WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL
                AND (upstream_subject IS NULL OR upstream_subject = $9)",
         )
@@ -124,6 +125,7 @@ impl Store {
         .bind(session.account_id.as_str())
         .bind(session.upstream.as_str())
         .bind(session.upstream_subject.as_deref())
+        .bind(session.acr.as_deref())
         .execute(&mut *transaction)
         .await?
         .rows_affected()
@@ -143,7 +145,7 @@ impl Store {
         secret_hash: &str,
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
              FROM session WHERE secret_hash = $1",
         )
         .bind(secret_hash)
@@ -155,7 +157,7 @@ impl Store {
     /// The session of that id, ended or not.
     pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
              FROM session WHERE id = $1",
         )
         .bind(id.as_str())
@@ -171,7 +173,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<Session>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
              FROM session WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
              ORDER BY last_seen_at DESC, id",
         )
@@ -299,6 +301,7 @@ fn session(row: &AnyRow) -> Result<Session, StoreError> {
         upstream_subject: record.optional_text("upstream_subject")?,
         auth_time: record.int("auth_time")?,
         amr: record.json("amr")?,
+        acr: record.optional_text("acr")?,
         last_seen_at: record.int("last_seen_at")?,
         expires_at: record.int("expires_at")?,
         ended_at: record.optional_int("ended_at")?,

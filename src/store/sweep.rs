@@ -8,12 +8,16 @@ const DAY: i64 = 24 * 60 * 60;
 const KEPT: i64 = DAY;
 /// A key that left the JWKS stays so long, for an administrator to see.
 const KEYS_KEPT: i64 = 90 * DAY;
+/// A name that nobody logs in with is forgotten after so long.
+const NAMES_KEPT: i64 = 400 * DAY;
 
 /// How many rows a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Authorization codes.
     pub codes: u64,
+    /// Device codes.
+    pub device_codes: u64,
     /// Token families.
     pub families: u64,
     /// Sessions.
@@ -24,6 +28,8 @@ pub struct Swept {
     pub pushed_requests: u64,
     /// Throttle windows.
     pub throttles: u64,
+    /// Names that led to a person.
+    pub throttle_aliases: u64,
     /// Signing keys.
     pub signing_keys: u64,
     /// Upstream tokens.
@@ -40,11 +46,13 @@ impl Swept {
     /// The rows of all tables.
     pub const fn total(&self) -> u64 {
         self.codes
+            + self.device_codes
             + self.families
             + self.sessions
             + self.pending_requests
             + self.pushed_requests
             + self.throttles
+            + self.throttle_aliases
             + self.signing_keys
             + self.vault_entries
             + self.access_tokens
@@ -63,6 +71,14 @@ impl Store {
             .delete_in_batches(
                 "DELETE FROM authorization_code WHERE code_hash IN
                      (SELECT code_hash FROM authorization_code WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        let device_codes = self
+            .delete_in_batches(
+                "DELETE FROM device_code WHERE device_code_hash IN
+                     (SELECT device_code_hash FROM device_code WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
                 ended,
                 batch,
             )
@@ -90,6 +106,7 @@ impl Store {
                      (SELECT id FROM session WHERE kept_until <= $1
                         AND NOT EXISTS (SELECT 1 FROM token_family WHERE session_id = session.id)
                         AND NOT EXISTS (SELECT 1 FROM authorization_code WHERE session_id = session.id)
+                        AND NOT EXISTS (SELECT 1 FROM device_code WHERE session_id = session.id)
                       ORDER BY kept_until LIMIT $2)",
                 ended,
                 batch,
@@ -118,6 +135,15 @@ impl Store {
                      (SELECT bucket_hash FROM throttle WHERE window_ends_at <= $1 ORDER BY window_ends_at LIMIT $2)
                    AND window_ends_at <= $1",
                 now,
+                batch,
+            )
+            .await?;
+        let throttle_aliases = self
+            .delete_in_batches(
+                "DELETE FROM throttle_alias WHERE bucket_hash IN
+                     (SELECT bucket_hash FROM throttle_alias WHERE seen_at <= $1 ORDER BY seen_at LIMIT $2)
+                   AND seen_at <= $1",
+                now.saturating_sub(NAMES_KEPT),
                 batch,
             )
             .await?;
@@ -167,11 +193,13 @@ impl Store {
             .await?;
         Ok(Swept {
             codes,
+            device_codes,
             families: expired_families + revoked_families,
             sessions,
             pending_requests,
             pushed_requests,
             throttles,
+            throttle_aliases,
             signing_keys,
             vault_entries,
             access_tokens,

@@ -60,6 +60,7 @@ impl Store {
     }
 }
 
-fn hash(bucket: &str) -> String {
+/// What is kept in the place of a bucket's name.
+pub(super) fn hash(bucket: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(bucket.as_bytes()))
 }

@@ -6,6 +6,7 @@ use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::resource::Target;
 use crate::protocol::claims::{AccessTokenClaims, Audience};
+use crate::protocol::dpop::{Confirmation, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::jws::TokenKind;
 use crate::protocol::token::{AccessTokenFormat, OPAQUE_PREFIX};
@@ -17,6 +18,7 @@ impl Mint {
         &self,
         client: &Client,
         authorization: &Authorization,
+        key: Option<&Thumbprint>,
         target: Target,
         now: UnixTime,
     ) -> Result<String, OAuthError> {
@@ -34,8 +36,10 @@ impl Mint {
             client_id: client.client_id.clone(),
             scope: Some(target.scope).filter(|scope| !scope.is_empty()),
             auth_time: person.map(|person| person.authentication.auth_time),
+            acr: person.and_then(|person| person.authentication.acr.clone()),
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
+            cnf: key.map(|key| Confirmation { jkt: key.clone() }),
         };
         match target.format {
             AccessTokenFormat::Jwt => {

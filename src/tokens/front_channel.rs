@@ -24,7 +24,7 @@ impl Mint {
             let target = self.target(client, &scope, &authorization.aim)?;
             scope = target.scope.clone();
             Some(
-                self.access_token(client, authorization, target, now)
+                self.access_token(client, authorization, None, target, now)
                     .await?,
             )
         } else {

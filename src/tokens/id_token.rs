@@ -39,6 +39,7 @@ impl Mint {
             nonce: person.nonce.clone(),
             at_hash: hashed(companions.access_token),
             c_hash: hashed(companions.code),
+            acr: person.authentication.acr.clone(),
             amr: person.authentication.amr.clone(),
             sid: Some(person.authentication.session_id.clone()),
             more: person.claims.clone(),

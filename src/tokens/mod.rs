@@ -5,6 +5,7 @@ pub mod access_token;
 pub mod front_channel;
 pub mod id_token;
 pub mod introspection;
+pub mod possession;
 pub mod presented;
 pub mod refresh_token;
 pub mod standing;
@@ -18,6 +19,7 @@ use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::resource::{Aim, Resources, Target};
+use crate::protocol::dpop::{SCHEME, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::{SigningAlgorithm, TokenKind};
@@ -94,17 +96,19 @@ impl Mint {
         }
     }
 
-    /// Mints everything that `authorization` entitles `client` to.
+    /// Mints everything that `authorization` entitles `client` to. The access token is bound to the `key` that the
+    /// request has proven.
     pub async fn mint(
         &self,
         client: &Client,
         authorization: &Authorization,
+        key: Option<&Thumbprint>,
     ) -> Result<TokenSet, OAuthError> {
         let now = self.clock.now();
         let target = self.target(client, &authorization.scope, &authorization.aim)?;
         let scope = target.scope.clone();
         let access_token = self
-            .access_token(client, authorization, target, now)
+            .access_token(client, authorization, key, target, now)
             .await?;
         let mut id_token = None;
         let mut refresh_token = None;
@@ -126,7 +130,7 @@ impl Mint {
         }
         Ok(TokenSet {
             access_token,
-            token_type: "Bearer",
+            token_type: if key.is_some() { SCHEME } else { "Bearer" },
             expires_in: self.lifetimes.access_token,
             refresh_token,
             id_token,

@@ -196,6 +196,9 @@ pub struct Identity {
     pub profile: Profile,
     /// How they logged in (RFC 8176); empty when it does not tell.
     pub amr: Vec<String>,
+    /// What that proves, in the upstream's own words (`acr`), where it says so.
+    #[serde(default)]
+    pub acr: Option<String>,
     /// What it gave to act for them, if that is of use later.
     #[serde(default)]
     pub tokens: Option<UpstreamTokens>,
@@ -338,6 +341,8 @@ pub struct Trip<'a> {
     pub state: &'a str,
     /// Whether the person has to prove anew who they are, whatever session the browser has there.
     pub reauthenticate: bool,
+    /// What the login is to prove, the best first (`acr`); for an upstream that can be asked for it.
+    pub acr_values: &'a [String],
 }
 
 /// Where a trip goes.

@@ -1,16 +1,13 @@
 //! Any OpenID Provider as an upstream (OpenID Connect Core and Discovery 1.0): authorization code with PKCE, nonce and state.
 //! Everything that could be somebody else's is refused where it does not fit, and where it cannot be told (T44).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,10 +23,12 @@ use super::{
     UpstreamTokens,
 };
 use crate::clock::{Clock, UnixTime, random_bytes, random_id};
-use crate::protocol::claims::{Profile, RESERVED};
+use crate::protocol::claims::{self, Profile, RESERVED, TEXTS};
+use crate::protocol::foreign_jwt::{ForeignJwt, ForeignKind};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
-use crate::protocol::jws::{SigningAlgorithm, half_hash, is_strict_compact};
+use crate::protocol::jwk::JwkSet;
+use crate::protocol::jws::{SigningAlgorithm, half_hash};
 use crate::protocol::secret::{self, Secret};
 
 /// The ways to log in that this adapter has.
@@ -78,6 +77,9 @@ pub struct Settings {
     /// Further claims, each with the provider's name for it. Default: none.
     #[serde(default)]
     pub claims: BTreeMap<String, String>,
+    /// The values of `acr` that the provider is believed, and asked for when an app asks for them. Default: none.
+    #[serde(default)]
+    pub acr_values: Vec<String>,
     /// Whether the provider's userinfo endpoint is asked, at the login and when it has to be known whether a person may
     /// still come in. Default: true.
     #[serde(default = "yes")]
@@ -184,7 +186,9 @@ pub fn open(
         })
     })?;
     let groups = settings.groups_claim.iter().map(|_| "groups".to_owned());
-    let claims = groups.chain(settings.claims.keys().cloned()).collect();
+    let standard = TEXTS.into_iter().chain(OTHERS).map(ToOwned::to_owned);
+    let mut claims: BTreeSet<String> = groups.chain(settings.claims.keys().cloned()).collect();
+    claims.extend(standard);
     let userinfo = settings.userinfo;
     let oidc = Arc::new(Oidc {
         callback: surroundings.issuer.callback(&id),
@@ -201,7 +205,7 @@ pub fn open(
         renewal: Some(Box::new(own())),
         recheck: userinfo.then(|| Box::new(own()) as Box<dyn Recheck>),
         sign_off: Some(Box::new(own())),
-        claims,
+        claims: claims.into_iter().collect(),
         ..Upstream::new(id, label, login, Box::new(own()))
     })
 }
@@ -350,7 +354,7 @@ impl Oidc {
         let now = self.clock.now();
         if let Some((keys, since)) = &cached.keys {
             let age = now - since;
-            let known = kid.is_none_or(|kid| keys.find(kid).is_some());
+            let known = kid.is_none_or(|kid| keys.names(kid));
             if age < PAUSE || known && age < FRESH {
                 return Ok(Arc::clone(keys));
             }
@@ -373,23 +377,9 @@ impl Oidc {
 
     async fn fetch_keys(&self, metadata: &Metadata) -> Result<JwkSet, LoginError> {
         let document: Value = self.fetch(metadata.jwks_uri.clone(), "the keys").await?;
-        let keys = document.get("keys").and_then(Value::as_array);
-        let keys = keys.ok_or_else(|| nonsense("the keys are no JSON Web Key Set"))?;
         // A key of a kind that is not known here must not hide the others (RFC 7517 section 5).
-        let known = keys
-            .iter()
-            .filter_map(|key| Jwk::deserialize(key).ok())
-            .filter(|key| {
-                matches!(
-                    key.algorithm,
-                    AlgorithmParameters::RSA(_)
-                        | AlgorithmParameters::EllipticCurve(_)
-                        | AlgorithmParameters::OctetKeyPair(_)
-                )
-            });
-        Ok(JwkSet {
-            keys: known.collect(),
-        })
+        JwkSet::fetched(&document)
+            .map_err(|problem| nonsense(format!("the provider's jwks_uri {problem}")))
     }
 
     async fn fetch<T: serde::de::DeserializeOwned>(
@@ -452,40 +442,25 @@ impl Oidc {
         nonce: Option<&str>,
     ) -> Result<Map<String, Value>, LoginError> {
         let token = token.expose();
-        if !is_strict_compact(token) {
-            return Err(nonsense("the ID token is no compact JWS"));
-        }
-        let header = header(token).ok_or_else(|| nonsense("the ID token has no header"))?;
-        let text = |name: &str| header.get(name).and_then(Value::as_str);
+        let refused = |problem| nonsense(format!("the ID token {problem}"));
+        let read = ForeignJwt::read(token, ForeignKind::IdToken).map_err(refused)?;
         let allowed = &self.settings.id_token_signed_response_alg;
-        let algorithm = text("alg").and_then(|alg| {
-            let mut allowed = allowed.iter();
-            allowed.find(|known| known.as_str() == alg).copied()
-        });
+        let algorithm = SigningAlgorithm::parse_foreign(read.algorithm());
+        let algorithm = algorithm.filter(|algorithm| allowed.contains(algorithm));
         let algorithm =
             algorithm.ok_or_else(|| nonsense("the ID token is signed with none of the algorithms of id_token_signed_response_alg"))?;
-        if header.contains_key("crit")
-            || text("typ").is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"))
-        {
-            return Err(nonsense("the ID token's header is none of an ID token's"));
-        }
-        let keys = self.keys(text("kid")).await?;
-        let key = pick(&keys, text("kid"), algorithm)?;
-        let mut rules = Validation::new(jwa(algorithm));
+        let keys = self.keys(read.kid()).await?;
         // Times are held against our own clock, and every claim's type is looked at (T40).
-        rules.validate_exp = false;
-        rules.validate_aud = false;
-        rules.required_spec_claims.clear();
-        let verified = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &rules)
-            .map_err(|error| nonsense(format!("the ID token does not verify: {error}")))?;
-        self.check(&verified.claims, nonce)?;
+        let claims = read.verified_by(&keys, &[algorithm]).map_err(refused)?;
+        let claims = claims.into_map();
+        self.check(&claims, nonce)?;
         let expected = half_hash(algorithm, access.expose());
-        match verified.claims.get("at_hash") {
+        match claims.get("at_hash") {
             None if !self.settings.require_at_hash => {}
             Some(Value::String(hash)) if *hash == expected => {}
             _ => return Err(nonsense("at_hash does not fit the access token")),
         }
-        Ok(verified.claims)
+        Ok(claims)
     }
 
     fn check(&self, claims: &Map<String, Value>, nonce: Option<&str>) -> Result<(), LoginError> {
@@ -587,6 +562,13 @@ impl Oidc {
                 _ => None,
             };
         }
+        for name in TEXTS {
+            let told = text(name).map(|told| (name.to_owned(), told.into()));
+            profile.more.extend(told);
+        }
+        let others = OTHERS.into_iter();
+        let told = others.filter_map(|name| Some((name.to_owned(), standard(claims, name)?)));
+        profile.more.extend(told);
         let groups = self.settings.groups_claim.as_ref();
         match groups.and_then(|claim| claims.get(claim)) {
             Some(Value::Array(all)) => profile.groups = all.iter().filter_map(self::text).collect(),
@@ -630,6 +612,24 @@ impl Cached {
     }
 }
 
+/// The claims of Core section 5.1 that are no text.
+const OTHERS: [&str; 3] = ["address", "phone_number_verified", "updated_at"];
+
+/// One of [`OTHERS`], if it is what it should be.
+fn standard(claims: &Map<String, Value>, name: &str) -> Option<Value> {
+    let told = claims.get(name)?;
+    match name {
+        "address" => claims::address(|part| claims::lines(told.get(part)?.as_str()?)),
+        "updated_at" => told.as_i64().map(Value::from),
+        // A verdict without its number says nothing.
+        _ => claims
+            .get("phone_number")
+            .and_then(text)
+            .and_then(|_| told.as_bool())
+            .map(Value::from),
+    }
+}
+
 /// Whether nothing sent there leaves the machine.
 fn is_local(url: &Url) -> bool {
     Issuer::parse(&url.origin().ascii_serialization()).is_ok() && url.scheme() == "http"
@@ -661,55 +661,6 @@ fn refusal(answer: &Answer, what: &str) -> LoginError {
         )),
         _ if answer.is_outage() => LoginError::Unavailable(told.into()),
         _ => nonsense(told),
-    }
-}
-
-fn header(token: &str) -> Option<Map<String, Value>> {
-    let part = token.split('.').next()?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-}
-
-/// The key that signed: by its name, or the only one of its kind. A secret key is none (T39).
-fn pick(
-    keys: &JwkSet,
-    kid: Option<&str>,
-    algorithm: SigningAlgorithm,
-) -> Result<DecodingKey, LoginError> {
-    let fits = |key: &&Jwk| {
-        let is_such = matches!(
-            (&key.algorithm, algorithm),
-            (
-                AlgorithmParameters::RSA(_),
-                SigningAlgorithm::RS256 | SigningAlgorithm::PS256
-            ) | (
-                AlgorithmParameters::EllipticCurve(_),
-                SigningAlgorithm::ES256
-            ) | (
-                AlgorithmParameters::OctetKeyPair(_),
-                SigningAlgorithm::EdDSA
-            )
-        );
-        let told = key.common.key_algorithm.map(|told| told.to_string());
-        is_such
-            && kid.is_none_or(|kid| key.common.key_id.as_deref() == Some(kid))
-            && told.is_none_or(|told| told == algorithm.as_str())
-            && !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption))
-    };
-    let mut fitting = keys.keys.iter().filter(fits);
-    match (fitting.next(), fitting.next()) {
-        (Some(key), None) => DecodingKey::from_jwk(key)
-            .map_err(|error| nonsense(format!("the key of the ID token is unusable: {error}"))),
-        (None, _) => Err(nonsense("the provider has no key that fits the ID token")),
-        (Some(_), Some(_)) => Err(nonsense("several keys fit the ID token")),
-    }
-}
-
-const fn jwa(algorithm: SigningAlgorithm) -> Algorithm {
-    match algorithm {
-        SigningAlgorithm::RS256 => Algorithm::RS256,
-        SigningAlgorithm::PS256 => Algorithm::PS256,
-        SigningAlgorithm::ES256 => Algorithm::ES256,
-        SigningAlgorithm::EdDSA => Algorithm::EdDSA,
     }
 }
 
@@ -758,6 +709,12 @@ impl RedirectLogin for Adapter {
             }
             if trip.reauthenticate {
                 query.append_pair("prompt", "login");
+            }
+            let known = &self.0.settings.acr_values;
+            let wanted = trip.acr_values.iter().filter(|each| known.contains(each));
+            let wanted: Vec<&str> = wanted.map(String::as_str).collect();
+            if !wanted.is_empty() {
+                query.append_pair("acr_values", &wanted.join(" "));
             }
         }
         let kept = serde_json::to_string(&kept).map_err(|error| nonsense(error.to_string()))?;
@@ -844,6 +801,7 @@ impl CallbackLogin for Adapter {
         Ok(Identity {
             profile,
             amr,
+            acr: claims.get("acr").and_then(text),
             tokens: Some(UpstreamTokens {
                 access,
                 refresh: answer.refresh_token,
@@ -965,13 +923,8 @@ impl Probe for Adapter {
             Ok(metadata) => metadata,
             Err(error) => return vec![finding("discovery", Err(error))],
         };
-        let keys = self.0.fetch_keys(&metadata).await.and_then(|keys| {
-            let count = keys.keys.len();
-            let told = format!("{count} of kinds that are known here");
-            (count > 0)
-                .then_some(told)
-                .ok_or_else(|| nonsense("no key is of a kind that is known here"))
-        });
+        let keys = self.0.fetch_keys(&metadata).await;
+        let keys = keys.map(|keys| format!("{} of kinds that are known here", keys.len()));
         // A code that nobody gave is refused once the client is known.
         let made_up = random_id();
         let asked = self

@@ -70,6 +70,15 @@ fn certificates(file: &PathBuf) -> Result<Vec<Certificate>, String> {
     }
 }
 
+/// The certificates of all `files`.
+pub fn trusted(files: &[PathBuf]) -> Result<Vec<Certificate>, String> {
+    let mut trusted = Vec::new();
+    for file in files {
+        trusted.extend(certificates(file)?);
+    }
+    Ok(trusted)
+}
+
 /// The client for upstreams. Clones share one pool of connections, and the breaker.
 #[derive(Clone, Debug)]
 pub struct Http {
@@ -80,10 +89,7 @@ pub struct Http {
 impl Http {
     /// Makes the client.
     pub fn new(settings: &Settings) -> Result<Self, BoxError> {
-        let mut trusted = Vec::new();
-        for file in &settings.extra_ca {
-            trusted.extend(certificates(file)?);
-        }
+        let trusted = trusted(&settings.extra_ca)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the one place that makes HTTP clients"

@@ -1,10 +1,11 @@
 //! People in the config file: for a small organization, for administrators, for the day when the upstream is away.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::settings::{OpenError, Problems, SettingProblem, check_open};
@@ -15,7 +16,7 @@ use super::{
 use crate::clock::random_bytes;
 use crate::model::throttle;
 use crate::passwords::{PasswordHash, Passwords};
-use crate::protocol::claims::Profile;
+use crate::protocol::claims::{self, Profile, RESERVED};
 use crate::protocol::ids::UpstreamId;
 
 /// The ways to log in that this adapter has.
@@ -56,6 +57,44 @@ pub struct Person {
     /// Whether the address is known to be theirs. Default: it is not said.
     #[serde(default)]
     pub email_verified: Option<bool>,
+    /// Postal address. Default: none.
+    #[serde(default)]
+    pub address: Option<Address>,
+    /// Further claims: text, a number, true or false. Default: none.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Value>,
+}
+
+/// A postal address (OpenID Connect Core section 5.1.1).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Address {
+    /// All of it, as on a letter. Default: none.
+    pub formatted: Option<String>,
+    /// Street, number, and what else stands before the town. Default: none.
+    pub street_address: Option<String>,
+    /// Town. Default: none.
+    pub locality: Option<String>,
+    /// State or province. Default: none.
+    pub region: Option<String>,
+    /// Postal code. Default: none.
+    pub postal_code: Option<String>,
+    /// Country. Default: none.
+    pub country: Option<String>,
+}
+
+impl Address {
+    fn claim(&self) -> Option<Value> {
+        claims::address(|name| match name {
+            "formatted" => self.formatted.clone(),
+            "street_address" => self.street_address.clone(),
+            "locality" => self.locality.clone(),
+            "region" => self.region.clone(),
+            "postal_code" => self.postal_code.clone(),
+            "country" => self.country.clone(),
+            _ => None,
+        })
+    }
 }
 
 /// The hash is left out: offline it is a target.
@@ -105,8 +144,34 @@ impl Settings {
             if person.email_verified.is_some() && person.email.is_none() {
                 problems.add(key("email_verified"), "says nothing without an email");
             }
+            for (claim, value) in &person.claims {
+                let key = key(&format!("claims.{claim}"));
+                if RESERVED.contains(&claim.as_str()) {
+                    problems.add(key, "is a name that tokens use themselves; choose another");
+                } else if Profile::NAMES.contains(&claim.as_str())
+                    || matches!(claim.as_str(), "groups" | "address")
+                {
+                    problems.add(key, "has a key of its own, or none; remove it here");
+                } else if !matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)) {
+                    problems.add(key, "must be text, a number, true or false");
+                }
+            }
         }
         problems.into_vec()
+    }
+}
+
+const ADDRESS: &str = "address";
+
+impl Settings {
+    /// The claims that some person has besides the usual.
+    fn claims(&self) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for person in &self.people {
+            names.extend(person.claims.keys().cloned());
+            names.extend(person.address.iter().map(|_| ADDRESS.to_owned()));
+        }
+        names.into_iter().collect()
     }
 }
 
@@ -127,6 +192,7 @@ pub fn open(
     check_open("users", METHODS, &login, settings.problems())?;
     let count = settings.people.len();
     let still_there = StillThere::new(&settings);
+    let claims = settings.claims();
     let users = Users::new(settings, passwords)?;
     let password = login
         .contains(&LoginMethod::Password)
@@ -134,6 +200,7 @@ pub fn open(
     Ok(Upstream {
         password,
         recheck: Some(Box::new(still_there)),
+        claims,
         ..Upstream::new(id, label, login, Box::new(UsersProbe(count)))
     })
 }
@@ -184,6 +251,9 @@ impl Users {
 }
 
 fn identity(person: Person) -> Identity {
+    let mut more = person.claims;
+    let address = person.address.and_then(|address| address.claim());
+    more.extend(address.map(|address| (ADDRESS.to_owned(), address)));
     Identity {
         subject: person.id,
         profile: Profile {
@@ -193,9 +263,11 @@ fn identity(person: Person) -> Identity {
             preferred_username: Some(person.username),
             email: person.email,
             email_verified: person.email_verified,
+            more,
             ..Profile::default()
         },
         amr: vec!["pwd".to_owned()],
+        acr: None,
         tokens: None,
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 17] = [
+const ROOMS: [(&str, &str); 18] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, &str); 17] = [
         "vault",
         "protocol clock model keys store upstream telemetry",
     ),
+    ("fetch", "protocol clock model upstream"),
     ("config", "protocol model upstream"),
     ("tokens", "protocol clock model keys store"),
     ("telemetry", "protocol clock model"),
@@ -27,19 +28,19 @@ const ROOMS: [(&str, &str); 17] = [
     ),
     (
         "grants",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
     ),
     (
         "flow",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
     ),
     (
         "gateway",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
     ),
     (
         "http",
-        "protocol clock model passwords keys store upstream recheck tokens telemetry vault grants flow gateway",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];
@@ -53,7 +54,7 @@ const NAMES: [(&str, &[&str]); 8] = [
     ("axum", &["http", "simulator", "app", "cli/demo"]),
     ("tower_http", &["http"]),
     ("axum_server", &["app"]),
-    ("reqwest", &["upstream"]),
+    ("reqwest", &["upstream", "fetch"]),
     ("SystemTime", &["clock.rs"]),
     // The signer must hand the library's own source to the library.
     ("aws_lc_rs::rand", &["clock.rs", "keys/signer.rs"]),

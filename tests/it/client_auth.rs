@@ -180,7 +180,7 @@ async fn two_proofs_at_once_are_refused() {
     for (extra, status, error) in [
         (("client_secret", SERVICE_SECRET), 400, "invalid_request"),
         (("client_id", "web"), 400, "invalid_request"),
-        (("client_assertion", "e30.e30.AA"), 401, "invalid_client"),
+        (("client_assertion", "e30.e30.AA"), 400, "invalid_request"),
     ] {
         let request = server.token_request().header(AUTHORIZATION, &good);
         let refused = answer(request.form(&[CREDENTIALS, extra])).await;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use portico::clock::Clock;
+use portico::fetch::{ClientKeys, Fetcher, Settings};
 use portico::grants::Grants;
 use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
 use portico::model::client::{Client, ClientSecretHash};
@@ -11,7 +12,7 @@ use portico::model::resource::Resources;
 use portico::model::session::SessionLifetime;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
-use portico::protocol::client_auth::{ClientAuthMethod, ClientCredentials};
+use portico::protocol::client_auth::{ClientAuthMethod, ClientCredentials, Proof};
 use portico::protocol::ids::ClientId;
 use portico::protocol::issuer::Issuer;
 use portico::protocol::jws::SigningAlgorithm;
@@ -83,6 +84,11 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             upstreams: upstreams.clone(),
             policies: HashMap::new(),
         }),
+        client_keys: ClientKeys::new(
+            Fetcher::new(&Settings::default(), clock.clone()).unwrap(),
+            clock.clone(),
+        ),
+        scopes: portico::model::scopes::Scopes::default(),
         metrics,
         mint: Mint::new(MintParts {
             store: store.clone(),
@@ -118,6 +124,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             window: 900,
             starts_at: WindowStart::FirstAttempt,
         },
+        device_code_lifetime: 1,
         family_lifetime: FamilyLifetime {
             idle: 1,
             absolute: 1,
@@ -138,8 +145,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             let before = grants.passwords.runs();
             let credentials = ClientCredentials {
                 client_id: ClientId::new(client_id),
-                method: ClientAuthMethod::ClientSecretBasic,
-                secret: Some(Secret::new(secret)),
+                proof: Proof::Basic(Secret::new(secret)),
             };
             let proven = grants
                 .authenticate_client(&credentials, "192.0.2.1")

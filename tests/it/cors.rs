@@ -30,6 +30,7 @@ async fn scripts_of_registered_origins_may_read_the_endpoints_for_scripts() {
     let server = TestServer::start().await;
     let http = http_client();
     for (path, method) in [
+        ("/par", Method::POST),
         ("/token", Method::POST),
         ("/revoke", Method::POST),
         ("/userinfo", Method::GET),
@@ -59,9 +60,11 @@ async fn scripts_of_registered_origins_may_read_the_endpoints_for_scripts() {
                     assert!(lower("access-control-allow-methods").contains("post"));
                     let names = lower("access-control-allow-headers");
                     assert!(names.contains("authorization") && names.contains("content-type"));
+                    assert!(names.contains("dpop"), "RFC 9449");
                 } else {
                     // So that a script reads why it was refused.
-                    assert_eq!(lower("access-control-expose-headers"), "www-authenticate");
+                    let exposed = lower("access-control-expose-headers");
+                    assert_eq!(exposed, "www-authenticate,dpop-nonce");
                 }
             }
             for origin in [

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use portico::simulator::people;
 use serde_json::{Value, json};
 
+use crate::device;
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{VERIFIER, answer, claims, header, redirect_uri};
 use crate::harness::server::TestServer;
@@ -34,7 +35,10 @@ async fn both_documents_say_this_and_no_more() {
     let expected = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
+        "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+        "require_pushed_authorization_requests": false,
         "token_endpoint": format!("{issuer}/token"),
+        "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "revocation_endpoint": format!("{issuer}/revoke"),
         "introspection_endpoint": format!("{issuer}/introspect"),
@@ -47,15 +51,26 @@ async fn both_documents_say_this_and_no_more() {
             "authorization_code",
             "refresh_token",
             "client_credentials",
-            "urn:ietf:params:oauth:grant-type:token-exchange"
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:device_code"
         ],
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
+        ],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
+        "revocation_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
+        ],
+        "revocation_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
+        "introspection_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt",
+        ],
+        "introspection_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
         "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
         "introspection_signing_alg_values_supported": ["RS256", "ES256"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claim_types_supported": ["normal"],
@@ -65,7 +80,8 @@ async fn both_documents_say_this_and_no_more() {
         ],
         "ui_locales_supported": ["en", "fr", "zh-Hant", "zh-Hans"],
         "authorization_response_iss_parameter_supported": true,
-        "claims_parameter_supported": false,
+        "display_values_supported": ["page", "popup", "touch"],
+        "claims_parameter_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     });
@@ -92,7 +108,7 @@ async fn every_endpoint_is_where_it_says() {
         .iter()
         .filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri")
         .collect();
-    assert_eq!(endpoints.len(), 7);
+    assert_eq!(endpoints.len(), 8);
     for (name, url) in endpoints {
         let response = http_client()
             .get(url.as_str().unwrap())
@@ -101,7 +117,11 @@ async fn every_endpoint_is_where_it_says() {
             .unwrap();
         let status = match name.as_str() {
             "authorization_endpoint" => 400,
-            "token_endpoint" | "revocation_endpoint" | "introspection_endpoint" => 405,
+            "token_endpoint"
+            | "revocation_endpoint"
+            | "introspection_endpoint"
+            | "device_authorization_endpoint"
+            | "pushed_authorization_request_endpoint" => 405,
             "userinfo_endpoint" => 401,
             _ => 200,
         };
@@ -186,7 +206,13 @@ async fn every_scope_and_every_claim_can_be_had() {
 /// Grants, methods and algorithms, at the token endpoint.
 #[tokio::test]
 async fn what_a_token_request_may_say_works() {
-    let server = TestServer::start_with(token_exchange::callers).await;
+    let server = TestServer::start_with(|setup| {
+        device::devices(setup);
+        let devices = std::mem::take(&mut setup.clients);
+        token_exchange::callers(setup);
+        setup.clients += &devices;
+    })
+    .await;
     let document = document(&server).await;
     for grant in values(&document, "grant_types_supported") {
         let answer = match grant.as_str() {
@@ -201,6 +227,7 @@ async fn what_a_token_request_may_say_works() {
                 let token = tokens.text("access_token");
                 token_exchange::exchange_with(&server, "both", token, &[]).await
             }
+            device::GRANT => device::approved(&server, "tv", "openid").await,
             other => panic!("{other} is advertised and not tested"),
         };
         assert_eq!(answer.status, 200, "{grant}");
@@ -209,6 +236,8 @@ async fn what_a_token_request_may_say_works() {
         let client = match method.as_str() {
             "client_secret_basic" => "web",
             "client_secret_post" => "post",
+            "client_secret_jwt" => "shared",
+            "private_key_jwt" => "signed",
             "none" => "spa",
             other => panic!("{other} is advertised and not tested"),
         };

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, answer, claims, header};
-use crate::harness::server::{SERVICE_SECRET, START, TestServer, WEB_SECRET};
+use crate::harness::server::{
+    POST_SECRET, SERVICE_SECRET, SHARED_SECRET, START, TestServer, WEB_SECRET,
+};
+use crate::harness::signing::{ASSERTION_TYPE, ClientKey, assertion_claims, jwks_line};
 use crate::revocation::opaque_clients;
 use crate::tokens::verified;
 
@@ -392,5 +395,56 @@ async fn the_answer_may_be_a_jwt_for_whoever_asked() {
             serde_json::from_str::<Value>(&text).unwrap()["active"],
             true
         );
+    }
+}
+
+/// RFC 8414 section 2: the methods and algorithms of `*_endpoint_auth_*_supported`, at both endpoints.
+#[tokio::test]
+async fn every_method_that_discovery_names_proves_a_client() {
+    let keys =
+        ["RS256", "PS256", "ES256", "EdDSA"].map(|algorithm| ClientKey::new(algorithm, algorithm));
+    let all: Vec<&ClientKey> = keys.iter().collect();
+    let server = TestServer::start_with(|setup| {
+        setup.clients = format!(
+            "[[clients]]\nclient_id = \"many\"\ntoken_endpoint_auth_method = \"private_key_jwt\"\n\
+             grant_types = [\"client_credentials\"]\n{}\n",
+            jwks_line(&all)
+        );
+    })
+    .await;
+    let token = ("token", "unknown");
+    for path in ["/introspect", "/revoke"] {
+        let url = server.url(path);
+        let http = http_client();
+        let basic = http
+            .post(&url)
+            .basic_auth("service", Some(SERVICE_SECRET))
+            .form(&[token]);
+        let by_post = [token, ("client_id", "post"), ("client_secret", POST_SECRET)];
+        for request in [basic, http.post(&url).form(&by_post)] {
+            assert_eq!(answer(request).await.status, 200, "{path}");
+        }
+        let mut assertions: Vec<String> = all
+            .iter()
+            .map(|key| key.assertion(&server, "many"))
+            .collect();
+        let mut header = keys[3].header();
+        header["alg"] = "Ed25519".into();
+        assertions.push(keys[3].sign(&header, &assertion_claims(&server, "many")));
+        assertions.push(ClientKey::shared(SHARED_SECRET).assertion(&server, "shared"));
+        for assertion in assertions {
+            let form = [
+                token,
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", &assertion),
+            ];
+            let proven = answer(http.post(&url).form(&form)).await;
+            assert_eq!(
+                proven.status,
+                200,
+                "{path} {:?} {proven:?}",
+                crate::harness::relying_party::header(&assertion)
+            );
+        }
     }
 }

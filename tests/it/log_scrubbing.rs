@@ -374,6 +374,23 @@ impl Run {
             }
             self.browser("one who is asked about", &browser);
         }
+        let server = &self.server;
+        let mut browser = Browser::new();
+        let gone = by_page(server, &mut browser, "openid offline_access").await;
+        let mark = |marked| {
+            server.imis.change(JO_SMITH.username, |person| {
+                person.marked_for_delete = marked
+            });
+        };
+        mark(true);
+        server.clock.advance(301);
+        let refresh = gone.text("refresh_token");
+        let refused = server.refresh("calling-app", refresh).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+        mark(false);
+        self.tokens("one who is gone", &gone);
+        self.refusal(&refused);
+        self.browser("one who is gone", &browser);
     }
 
     /// iMIS breaks in every way, in front of somebody who types the right password.

@@ -412,3 +412,58 @@ async fn people_of_the_config_file_log_in_when_the_upstreams_are_away() {
         serde_json::json!(["pwd"])
     );
 }
+
+/// T33, T34: one person's user name and email address have one count between them, once the person has logged in.
+#[tokio::test]
+async fn all_names_of_one_person_are_counted_together() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 3\n".to_owned();
+    })
+    .await;
+    let guess = async || {
+        for _ in 0..3 {
+            for name in ["jsmith", JO_SMITH.email] {
+                assert_eq!(attempt(&server, name, "wrong").await.status, 422);
+            }
+        }
+    };
+    // Nobody knows yet that the two are one person's.
+    guess().await;
+    assert_eq!(forwarded(&server), 6);
+    server.clock.advance(15 * 60);
+    let jo = attempt(&server, "jsmith", JO_SMITH.password).await;
+    assert!(jo.answer().contains_key("code"));
+    server.imis.clear_log();
+    guess().await;
+    assert_eq!(forwarded(&server), 3);
+    // Who logs in opens the way again.
+    server.clock.advance(15 * 60);
+    let jo = attempt(&server, "jsmith", JO_SMITH.password).await;
+    assert!(jo.answer().contains_key("code"));
+}
+
+/// T34: whoever has somebody else's address written into their own record wins nothing: it counts for itself, too, and their
+/// own login forgets nothing of it.
+#[tokio::test]
+async fn a_borrowed_address_gives_no_more_attempts() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 3\n".to_owned();
+    })
+    .await;
+    server
+        .imis
+        .change(ZOE.username, |person| person.email = JO_SMITH.email);
+    for _ in 0..3 {
+        let zoe = attempt(&server, ZOE.username, ZOE.password).await;
+        assert!(zoe.answer().contains_key("code"));
+        for _ in 0..3 {
+            attempt(&server, JO_SMITH.email, "wrong").await;
+        }
+    }
+    // The third login of Zoe's may have met the count that she spoilt herself; of Jo's address no more was tried than ever.
+    let log = server.imis.log();
+    let tried = log.iter().filter(|request| {
+        request.path == "/token" && request.parameter("username").as_deref() == Some(JO_SMITH.email)
+    });
+    assert_eq!(tried.count(), 3);
+}

@@ -14,6 +14,9 @@ mod authorize_requests;
 mod before_login;
 #[cfg(test)]
 mod breaker;
+mod claims_parameter;
+#[cfg(test)]
+mod client_assertion;
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
@@ -33,11 +36,19 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod dpop;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod fapi;
+#[cfg(test)]
+mod fetch;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]
@@ -97,6 +108,8 @@ mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod sign_off;
 #[cfg(test)]
 mod signing;
@@ -106,6 +119,7 @@ mod simulator;
 mod single_sign_on;
 #[cfg(test)]
 mod specifications;
+mod step_up;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

@@ -138,7 +138,7 @@ async fn no_label_holds_what_somebody_sent_or_who_they_are() {
         "portico_gateway_calls_total{upstream=\"members\",outcome=\"refused\"} 1\n",
         "portico_gateway_calls_total{upstream=\"members\",outcome=\"denied\"} 1\n",
         "portico_vault_renewals_total{upstream=\"members\",outcome=\"renewed\"} 1\n",
-        "portico_clients 9\n",
+        "portico_clients 11\n",
         "portico_database_up 1\n",
     ] {
         assert!(text.contains(counted), "{counted}: {text}");

@@ -77,6 +77,8 @@ async fn clients_are_added_changed_and_removed_by_their_files() {
         "newcomer",
         "post",
         "service",
+        "shared",
+        "signed",
         "spa",
         "staff-app",
         "web",

@@ -37,6 +37,7 @@ pub(crate) async fn departure(upstream: &Upstream, callback: &Url, state: &str) 
         callback,
         state,
         reauthenticate: false,
+        acr_values: &[],
     };
     let redirect = upstream.redirect.as_ref().unwrap();
     redirect.start(&trip).await.unwrap().url

@@ -248,6 +248,7 @@ impl Stand for Staff {
             callback: &callback,
             state: "the-state",
             reauthenticate: false,
+            acr_values: &[],
         };
         let redirect = self.upstream.redirect.as_ref().unwrap();
         let departure = redirect.start(&trip).await.unwrap();
@@ -718,6 +719,7 @@ async fn trips_lead_to_the_upstream_and_keep_little() {
                     callback: &callback,
                     state: "the-state",
                     reauthenticate,
+                    acr_values: &[],
                 };
                 let departure = redirect.start(&trip).await.unwrap();
                 assert_eq!(departure.url.origin(), redirect.site().origin());

@@ -106,6 +106,7 @@ fn verdict<T>(answer: Result<T, LoginError>) -> &'static str {
         subject: String::new(),
         profile: Profile::default(),
         amr: Vec::new(),
+        acr: None,
         tokens: None,
     };
     kind(&answer.map(nobody))

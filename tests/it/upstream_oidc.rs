@@ -250,11 +250,16 @@ impl Provider {
     }
 
     async fn depart(&self) -> Departure {
+        self.depart_for(&[]).await
+    }
+
+    async fn depart_for(&self, acr_values: &[String]) -> Departure {
         let callback = Url::parse(CALLBACK).unwrap();
         let trip = Trip {
             callback: &callback,
             state: "the-state",
             reauthenticate: true,
+            acr_values,
         };
         let redirect = self.upstream.redirect.as_ref().unwrap();
         redirect.start(&trip).await.unwrap()
@@ -541,6 +546,7 @@ async fn the_providers_documents_are_not_fetched_more_often_than_needed() {
             callback: &callback,
             state: "s",
             reauthenticate: false,
+            acr_values: &[],
         };
         let redirect = provider.upstream.redirect.as_ref().unwrap();
         let error = redirect.start(&trip).await.unwrap_err();
@@ -676,4 +682,30 @@ async fn a_whole_login_goes_through_two_porticos() {
         parameter(&away, "post_logout_redirect_uri"),
         outer.url("/end_session/returned")
     );
+}
+
+/// Core section 3.1.2.1: the provider is asked for what it is believed about, and nothing else.
+#[tokio::test]
+async fn what_a_login_is_to_prove_is_asked_of_the_provider() {
+    let provider = Provider::start(json!({ "acr_values": ["phr", "phrh"] })).await;
+    let wanted = ["urn:ours", "phrh", "phr"].map(str::to_owned);
+    let departure = provider.depart_for(&wanted).await;
+    assert_eq!(parameter(&departure.url, "acr_values"), "phrh phr");
+    for nothing in [&[][..], &wanted[..1]] {
+        let departure = provider.depart_for(nothing).await;
+        assert!(!departure.url.query().unwrap().contains("acr_values"));
+    }
+    for (told, read) in [
+        (json!("phr"), Some("phr")),
+        // Whether it is believed is for the configuration to say.
+        (json!("other"), Some("other")),
+        (json!(["phr"]), None),
+        (json!(""), None),
+        (Value::Null, None),
+    ] {
+        let who = provider.log_in(|plan| {
+            plan.claims.insert("acr".to_owned(), told.clone());
+        });
+        assert_eq!(who.await.unwrap().acr.as_deref(), read, "{told}");
+    }
 }

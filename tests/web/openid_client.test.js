@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import * as client from "openid-client";
 import { Agent } from "./harness/agent.js";
-import { BASIC, CALLBACK, HYBRID, POST, PUBLIC, SIGNED_OUT, ALL } from "./harness/clients.js";
+import { BASIC, CALLBACK, HYBRID, IMPLICIT, POST, PUBLIC, SIGNED_OUT, ALL } from "./harness/clients.js";
 import { logIn } from "./harness/login.js";
 import { Page } from "./harness/page.js";
 import { ANN, JO } from "./harness/people.js";
@@ -203,6 +203,34 @@ describe("a client of the hybrid type", () => {
       client.authorizationCodeGrant(config, answer(reached), checks),
       { name: "AuthorizationResponseError", error: "login_required" },
     );
+  });
+});
+
+// OpenID Connect Core 3.2 and 5.4: without an access token the claims of the scopes stand in the ID token.
+describe("a client of the implicit type", () => {
+  for (const mode of ["form_post", "fragment"]) {
+    test(`gets an ID token by ${mode}, and everything in it`, async () => {
+      const config = await discover(IMPLICIT, client.None(), client.useIdTokenResponseType);
+      const [nonce, state] = [client.randomNonce(), client.randomState()];
+      const url = client.buildAuthorizationUrl(config, {
+        redirect_uri: CALLBACK, scope: "openid profile email", response_mode: mode, nonce, state,
+      });
+      const brought = answer(await logIn(new Agent(CALLBACK), url, JO));
+      const claims = await client.implicitAuthentication(config, brought, nonce, { expectedState: state, maxAge: 300 });
+      assert.equal(claims.aud, IMPLICIT.client_id);
+      assert.equal(claims.email, JO.email);
+      assert.equal(claims.at_hash, undefined);
+    });
+  }
+
+  test("is not content with the ID token of another request", async () => {
+    const config = await discover(IMPLICIT, client.None(), client.useIdTokenResponseType);
+    const state = client.randomState();
+    const url = client.buildAuthorizationUrl(config, {
+      redirect_uri: CALLBACK, scope: "openid", nonce: client.randomNonce(), state,
+    });
+    const brought = answer(await logIn(new Agent(CALLBACK), url, JO));
+    await assert.rejects(client.implicitAuthentication(config, brought, client.randomNonce(), { expectedState: state }));
   });
 });
 

@@ -50,9 +50,15 @@ pub struct Texts {
     pub scope_openid: &'static str,
     pub scope_profile: &'static str,
     pub scope_email: &'static str,
+    pub scope_address: &'static str,
+    pub scope_phone: &'static str,
+    pub scope_groups: &'static str,
+    pub scope_membership: &'static str,
     pub scope_offline_access: &'static str,
     pub scope_upstream: With,
     pub scope_other: With,
+    pub claim_name: &'static str,
+    pub claim_other: With,
     pub allow: &'static str,
     pub deny: &'static str,
 
@@ -130,6 +136,22 @@ pub struct Texts {
     pub error_closed_what: &'static str,
     pub error_link: &'static str,
     pub error_link_what: &'static str,
+
+    pub device_title: &'static str,
+    pub device_enter: &'static str,
+    pub device_hint: &'static str,
+    pub device_unknown: &'static str,
+    pub device_too_many: &'static str,
+    pub device_confirm_title: With,
+    pub device_shows: &'static str,
+    pub device_yours: &'static str,
+    pub device_allow: &'static str,
+    pub device_done: &'static str,
+    pub device_done_text: &'static str,
+    pub device_denied: &'static str,
+    pub device_denied_text: &'static str,
+    pub error_device: &'static str,
+    pub error_device_what: &'static str,
 }
 
 impl Texts {

@@ -147,6 +147,7 @@ impl Aim18 {
             subject: subject(uid),
             profile,
             amr,
+            acr: None,
             tokens: Some(self.upstream_tokens(token)),
         })
     }

@@ -98,6 +98,7 @@ impl Landing for SsoLanding {
             subject: records.subject,
             // How the person signed in at the web site is not told.
             amr: Vec::new(),
+            acr: None,
             tokens: Some(token.into_tokens(asked, Some(page.client_id.clone()))),
         })
     }

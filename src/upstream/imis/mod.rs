@@ -233,6 +233,7 @@ impl PasswordLogin for Login {
             profile: imis.profile(&records, Some(&token.access), None).await?,
             subject: records.subject,
             amr: vec!["pwd".to_owned()],
+            acr: None,
             tokens: Some(token.into_tokens(asked, imis.settings().renew_with.clone())),
         })
     }

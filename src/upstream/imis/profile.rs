@@ -6,7 +6,7 @@ use super::api::{flag, list, text, told};
 use super::claim;
 use super::person::Records;
 use super::settings::Settings;
-use crate::protocol::claims::Profile;
+use crate::protocol::claims::{self, Profile};
 
 /// The iMIS id.
 pub(super) const MEMBER_ID: &str = "member_id";
@@ -60,6 +60,12 @@ pub(super) fn of(records: &Records, settings: &Settings) -> Profile {
     {
         claim::put(&mut profile, "membership_type", code);
     }
+    let phone = phone(user, party).map(Value::from);
+    claim::put(&mut profile, "phone_number", &phone.unwrap_or_default());
+    let address = postal(party);
+    profile
+        .more
+        .extend(address.map(|address| (ADDRESS.to_owned(), address)));
     for (name, source) in &settings.attributes {
         // What the configuration maps comes from there alone: two sources would tell two things.
         claim::put(
@@ -124,6 +130,57 @@ fn email(user: &Value, party: &Value) -> Option<String> {
         .or_else(postal)
 }
 
+/// The number that is marked as the primary one; else the only one; else that of the record in short, or of the user's summary.
+fn phone(user: &Value, party: &Value) -> Option<String> {
+    let phones = list(party, "Phones");
+    let primary = phones.iter().find(|phone| flag(phone, "IsPrimary"));
+    let only = || match phones {
+        [only] => Some(only),
+        _ => None,
+    };
+    let told = |record: &Value, field: &str| claim::text(record.get(field)?);
+    primary
+        .or_else(only)
+        .and_then(|phone| told(phone, "Number"))
+        .or_else(|| told(party, "Phone"))
+        .or_else(|| told(user.get("Party")?, "Phone"))
+}
+
+/// The claim.
+pub(super) const ADDRESS: &str = "address";
+
+/// The only address, or the one that letters go to; else what the record in short tells of one.
+fn postal(party: &Value) -> Option<Value> {
+    let addresses = list(party, "Addresses");
+    let for_letters = |each: &&Value| {
+        let mut reasons = list(each, "CommunicationPreferences").iter();
+        reasons.any(|reason| {
+            text(reason, "Reason").is_some_and(|reason| reason.eq_ignore_ascii_case("mail"))
+        })
+    };
+    let chosen = match addresses {
+        [only] => Some(only),
+        several => several.iter().find(for_letters),
+    };
+    // The parts stand in a record of their own, or in the record in short beside everything else.
+    let place = chosen.map_or(party, |chosen| chosen.get("Address").unwrap_or(chosen));
+    let lines = || {
+        let lines = list(place, "AddressLines").iter().filter_map(claim::text);
+        let lines: Vec<String> = lines.collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    };
+    let told = |field: &str| claim::text(place.get(field)?);
+    claims::address(|part| match part {
+        "formatted" => claims::lines(place.get("FullAddress")?.as_str()?),
+        "street_address" => lines(),
+        "locality" => told("CityName"),
+        "region" => told("CountrySubEntityName").or_else(|| told("CountrySubEntityCode")),
+        "postal_code" => told("PostalCode"),
+        "country" => told("CountryName").or_else(|| told("CountryCode")),
+        _ => None,
+    })
+}
+
 fn address(record: &Value, field: &str) -> Option<String> {
     claim::address(record.get(field)?)
 }
@@ -153,6 +210,39 @@ mod tests {
         let profile = of(&json!({}), &party, Some(true));
         assert_eq!(profile.email.as_deref(), Some("new@example.org"));
         assert_eq!(profile.email_verified, Some(true));
+    }
+
+    /// OpenID Connect Core section 5.1.1; of several nobody knows which is meant, unless the record says so.
+    #[test]
+    fn phone_and_address_are_told_where_they_are_clear() {
+        let here = json!({ "AddressLines": { "$values": ["1 Main St", "Suite 2"] }, "CityName": "Ottawa",
+            "CountrySubEntityName": "Ontario", "PostalCode": "K1A 0A1", "CountryName": "Canada",
+            "FullAddress": "1 Main St\r\nOttawa" });
+        let expected = json!({ "street_address": "1 Main St\nSuite 2", "locality": "Ottawa", "region": "Ontario",
+            "postal_code": "K1A 0A1", "country": "Canada", "formatted": "1 Main St\nOttawa" });
+        let mail = json!({ "$values": [{ "Reason": "Mail" }] });
+        let one = json!({ "Addresses": { "$values": [{ "Address": here }] },
+            "Phones": { "$values": [{ "Number": "555-0100", "PhoneType": "Mobile" }] } });
+        let marked = json!({ "Addresses": [{ "Address": { "CityName": "Elsewhere" } },
+            { "Address": here, "CommunicationPreferences": mail }],
+            "Phones": [{ "Number": "1" }, { "Number": "555-0100", "IsPrimary": true }] });
+        for party in [one, marked] {
+            let profile = of(&json!({}), &party, None);
+            assert_eq!(profile.more["phone_number"], "555-0100");
+            assert_eq!(profile.more["address"], expected);
+        }
+        let short = json!({ "CityName": "Ottawa", "CountryName": "Canada", "Phone": "555-0100" });
+        let profile = of(&json!({}), &short, None);
+        assert_eq!(profile.more["phone_number"], "555-0100");
+        assert_eq!(
+            profile.more["address"],
+            json!({ "locality": "Ottawa", "country": "Canada" })
+        );
+        let several = json!({ "Addresses": [{ "Address": here }, { "Address": here }],
+            "Phones": [{ "Number": "1" }, { "Number": "2" }] });
+        let profile = of(&json!({}), &several, None);
+        assert!(!profile.more.contains_key("phone_number"));
+        assert!(!profile.more.contains_key("address"));
     }
 
     #[test]

@@ -307,6 +307,7 @@ impl Settings {
                 // iMIS has no field of this name; a site says which attribute it is.
                 .filter(|name| **name != "paid_through");
             claims.extend(built_in.map(|name| (*name).to_owned()));
+            claims.extend(["phone_number", "address"].map(ToOwned::to_owned));
             claims.extend(self.attributes.keys().cloned());
         }
         if self.roles || self.committees {

@@ -39,6 +39,7 @@ async fn person(store: &Store, login: &UpstreamSubject, username: &str) -> (Acco
         upstream_subject: Some(login.subject.clone()),
         auth_time: now,
         amr: vec![],
+        acr: None,
         last_seen_at: now,
         expires_at: now + 3600,
         ended_at: None,

@@ -294,6 +294,22 @@ fn what_a_confidential_client_must_have() {
     );
 }
 
+/// RFC 9449 section 5.2: what travels through the browser is bound to nothing.
+#[test]
+fn a_bound_client_takes_no_token_from_the_browser() {
+    let bound = CONFIDENTIAL.to_owned()
+        + "grant_types = [\"authorization_code\", \"implicit\"]\nscope = \"openid\"\ndpop_bound_access_tokens = true\n";
+    for types in ["\"code token\"", "\"code\", \"id_token token\""] {
+        assert_problem(
+            &format!("{MINIMAL}{bound}response_types = [{types}]\n"),
+            "clients[0].dpop_bound_access_tokens",
+            "through the browser",
+        );
+    }
+    let types = "response_types = [\"code id_token\"]\n";
+    load(&format!("{MINIMAL}{bound}{types}")).unwrap();
+}
+
 #[test]
 fn the_place_in_an_array_is_told_after_a_neighbor_of_the_wrong_type() {
     let client = PUBLIC.replace(

@@ -141,6 +141,7 @@ fn record(table: &Table, path: &str, known: &BTreeSet<String>, keys: &mut BTreeS
         "kind",
         "label",
         "login",
+        "acr",
         "recheck",
         "recheck_timeout",
         "api",

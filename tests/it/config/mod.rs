@@ -1,11 +1,13 @@
 //! What an administrator writes, and what they are told about it.
 
 mod client_claims;
+mod client_keys;
 mod clients;
 mod examples;
 mod resources;
 mod robustness;
 mod rules;
+mod scopes;
 mod secrets;
 mod sections;
 mod upstream_apis;

@@ -64,6 +64,18 @@ fn a_misspelt_key_is_told_the_nearest_and_a_wrong_type_the_right_one() {
 #[test]
 fn every_section_has_its_limits() {
     for (section, key, text) in [
+        // FAPI 2.0 Security Profile section 5.3.2.2.
+        (
+            "[par]\nlifetime = \"10m\"",
+            "par.lifetime",
+            "between 10s and 599s",
+        ),
+        ("[par]\nlifetime = \"9s\"", "par.lifetime", "between 10s"),
+        (
+            "[dpop]\nwindow = \"301s\"",
+            "dpop.window",
+            "between 10s and 5m",
+        ),
         (
             "[lifetimes]\nflow = \"1500ms\"",
             "lifetimes.flow",

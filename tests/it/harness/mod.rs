@@ -2,6 +2,9 @@
 
 pub(crate) mod browser;
 pub(crate) mod database;
+pub(crate) mod dpop;
 pub(crate) mod relying_party;
 pub(crate) mod server;
+pub(crate) mod signing;
+pub(crate) mod site;
 pub(crate) mod steps;

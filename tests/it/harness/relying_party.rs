@@ -10,7 +10,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::browser::{Browser, http_client};
-use super::server::{SERVICE_SECRET, TestServer, WEB_SECRET};
+use super::server::{SERVICE_SECRET, SHARED_SECRET, TestServer, WEB_SECRET};
+use super::signing::{ASSERTION_TYPE, ClientKey};
 
 /// The example of RFC 7636 appendix B.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -144,6 +145,19 @@ impl TestServer {
                     ("client_secret", super::server::POST_SECRET),
                 ]);
                 request
+            }
+            "signed" | "shared" => {
+                let key = match client_id {
+                    "signed" => ClientKey::of_signed(),
+                    _ => ClientKey::shared(SHARED_SECRET),
+                };
+                let assertion = key.assertion(self, client_id);
+                let proof = [
+                    ("client_assertion_type", ASSERTION_TYPE),
+                    ("client_assertion", assertion.as_str()),
+                ];
+                let form: Vec<_> = parameters.into_iter().chain(proof).collect();
+                return answer(request.form(&form)).await;
             }
             public => {
                 parameters.push(("client_id", public));

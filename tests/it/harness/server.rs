@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::database::TestDatabase;
+use super::signing::{ClientKey, jwks_line};
 
 /// Where the clock of every test begins: in the past of the machine's clock, so that whoever reads that one instead
 /// is found out.
@@ -27,6 +28,9 @@ pub(crate) const POST_SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAA
 /// The secret of the client `service`.
 pub(crate) const SERVICE_SECRET: &str =
     "portico_secret_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+
+/// The secret of the client `shared`, which it signs with.
+pub(crate) const SHARED_SECRET: &str = "shared-client-secret-for-tests-32";
 
 /// The secret of the simulated iMIS's client applications.
 const IMIS_SSO_SECRET: &str = "sso-demo-secret";
@@ -175,6 +179,7 @@ impl TestServer {
             "WEB_SECRET" => Some(WEB_SECRET.to_owned()),
             "POST_SECRET" => Some(POST_SECRET.to_owned()),
             "SERVICE_SECRET" => Some(SERVICE_SECRET.to_owned()),
+            "SHARED_SECRET" => Some(SHARED_SECRET.to_owned()),
             _ => None,
         };
         config::load_with(&file, &env).unwrap_or_else(|problems| panic!("{problems}"))
@@ -268,6 +273,7 @@ fn config_text(setup: &Setup, issuer: &str, imis: &str, aim18: &str) -> String {
         clients,
         ..
     } = setup;
+    let signed_keys = jwks_line(&[&ClientKey::of_signed()]);
     let members = setup.members.replace("{imis}", imis);
     let (service_name, aim18_client) = (people::SERVICE.username, aim18::CLIENT_ID);
     format!(
@@ -363,6 +369,21 @@ redirect_uris = ["https://staff.example.org/callback"]
 grant_types = ["authorization_code", "refresh_token"]
 scope = "openid profile email offline_access"
 upstreams = ["staff"]
+
+[[clients]]
+client_id = "signed"
+token_endpoint_auth_method = "private_key_jwt"
+redirect_uris = ["https://signed.example.org/callback"]
+grant_types = ["authorization_code", "refresh_token", "client_credentials"]
+scope = "openid reports:read"
+{signed_keys}
+
+[[clients]]
+client_id = "shared"
+token_endpoint_auth_method = "client_secret_jwt"
+client_secret = {{ env = "SHARED_SECRET" }}
+redirect_uris = ["https://shared.example.org/callback"]
+scope = "openid"
 
 [[clients]]
 client_id = "service"

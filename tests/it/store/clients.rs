@@ -1,5 +1,7 @@
 //! Clients: reconciled all or nothing; T55.
 
+use std::collections::BTreeSet;
+
 use portico::model::client::{Client, ClientSecretHash};
 use portico::protocol::ids::ClientId;
 use portico::protocol::redirect_uri::RedirectUri;
@@ -106,6 +108,7 @@ async fn a_removed_client_takes_codes_families_and_consents_along() {
         scope: world.client.scope.clone(),
         resources: std::collections::BTreeMap::new(),
         granted_at: NOW,
+        claims: BTreeSet::new(),
     };
     world.store.widen_consent(&consent).await.unwrap();
 

@@ -1,5 +1,6 @@
 //! Consents: they only grow, also when two grow at once.
 
+
 use portico::model::consent::Consent;
 use portico::protocol::scope::Scope;
 
@@ -67,6 +68,31 @@ async fn a_consent_is_widened_and_never_narrowed() {
         world.store.widen_consent(&consent_given).await.unwrap();
         let expected = consent(&world, expected, since);
         assert_eq!(found(&world).await, Some(expected));
+    }
+}
+
+/// Core section 5.5: single claims are agreed to beside the scope, and grow like it.
+#[tokio::test]
+async fn claims_agreed_to_by_name_are_remembered() {
+    let world = World::new().await;
+    for (claims, expected, since) in [
+        (vec!["email"], vec!["email"], NOW),
+        (vec![], vec!["email"], NOW),
+        (vec!["email"], vec!["email"], NOW),
+        (vec!["address"], vec!["address", "email"], NOW + 3),
+    ] {
+        let given = Consent {
+            claims: claims.into_iter().map(str::to_owned).collect(),
+            ..consent(&world, "openid", NOW + 3)
+        };
+        let given = Consent {
+            granted_at: since,
+            ..given
+        };
+        world.store.widen_consent(&given).await.unwrap();
+        let found = found(&world).await.unwrap();
+        let names: Vec<&str> = found.claims.iter().map(String::as_str).collect();
+        assert_eq!((names, found.granted_at), (expected, since));
     }
 }
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use portico::model::code::AuthorizationCode;
 use portico::model::family::TokenFamily;
+use portico::protocol::dpop::{Thumbprint, ath};
 use portico::protocol::ids::FamilyId;
 use portico::protocol::scope::Scope;
 use portico::store::Redemption;
@@ -138,6 +139,40 @@ async fn those_who_revoke_the_same_families_all_succeed() {
     }
 }
 
+/// RFC 9449 section 5: a family takes one key, and the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_family_is_bound_to_one_key() {
+    let world = World::new().await;
+    let nodes = [world.store.clone(), world.other_node().await];
+    let family = world.begin(family(&world.code())).await;
+    let key = |number: usize| Thumbprint::parse(&ath(&number.to_string())).unwrap();
+    let racers = (0..10).map(|number: usize| {
+        let (store, id) = (nodes[number % 2].clone(), family.id.clone());
+        async move { store.bind_family(&id, &key(number)).await.unwrap() }
+    });
+    let outcomes = race(racers).await;
+    assert_eq!(outcomes.iter().filter(|won| **won).count(), 1);
+    let winner = outcomes.iter().position(|won| *won).unwrap();
+    let found = world.store.find_family(&family.id).await.unwrap().unwrap();
+    let bound = TokenFamily {
+        jkt: Some(key(winner)),
+        ..family
+    };
+    assert_eq!(found, bound);
+    // One that is begun with a key keeps it, and one that has ended takes none.
+    let other = TokenFamily {
+        jkt: Some(key(7)),
+        ..self::family(&world.code())
+    };
+    let other = world.begin(other).await;
+    assert!(!world.store.bind_family(&other.id, &key(8)).await.unwrap());
+    let found = world.store.find_family(&other.id).await.unwrap();
+    assert_eq!(found, Some(other));
+    let ended = world.begin(self::family(&world.code())).await;
+    world.store.revoke_family(&ended.id, NOW).await.unwrap();
+    assert!(!world.store.bind_family(&ended.id, &key(9)).await.unwrap());
+}
+
 /// The family of an access token that the browser carries.
 fn in_the_browser(code: &AuthorizationCode) -> TokenFamily {
     TokenFamily {
@@ -205,7 +240,9 @@ async fn no_family_of_the_browser_outlives_a_logout_that_races_it() {
     for round in 0..30 {
         let session = session(&world.account);
         let secret = format!("secret-{round}");
-        let replaced = world.store.replace_session(&secret, &session, None, &[], None);
+        let replaced = world
+            .store
+            .replace_session(&secret, &session, None, &[], None);
         replaced.await.unwrap();
         let family = in_the_browser(&code(&world.client.client_id, &session));
         let (beginning, ending) = (world.store.clone(), world.store.clone());

@@ -1,5 +1,7 @@
 //! Several logins of one account: T31, and what ends when they are linked, unlinked or closed.
 
+use std::collections::BTreeSet;
+
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
 use portico::model::consent::Consent;
@@ -91,6 +93,7 @@ async fn consent(world: &World, account: &Account) {
         scope: Scope::parse("openid").unwrap(),
         resources: std::collections::BTreeMap::new(),
         granted_at: NOW,
+        claims: BTreeSet::new(),
     };
     world.store.widen_consent(&consent).await.unwrap();
 }

@@ -5,6 +5,7 @@ mod checks;
 mod clients;
 mod codes;
 mod consents;
+mod device_codes;
 mod families;
 mod linking;
 mod pending_requests;
@@ -26,6 +27,7 @@ use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::family::TokenFamily;
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
+use portico::protocol::claims_request::ClaimsRequest;
 use portico::protocol::ids::{
     AccountId, AccountSubject, ClientId, FamilyId, SessionId, UpstreamId,
 };
@@ -158,6 +160,7 @@ fn session(account: &Account) -> Session {
         upstream_subject: None,
         auth_time: NOW,
         amr: vec!["pwd".to_owned()],
+        acr: Some("urn:example:one".to_owned()),
         last_seen_at: NOW,
         expires_at: NOW + 12 * 3600,
         ended_at: None,
@@ -180,10 +183,13 @@ fn code_in(
             redirect_uri: "https://app.example.org/cb".to_owned(),
             redirect_uri_was_sent: true,
             code_challenge: None,
+            dpop_jkt: None,
             account_id: account.clone(),
             authentication: authentication.clone(),
             scope: Scope::parse("openid").unwrap(),
             resources: vec!["https://api.example.org".to_owned()],
+            claims: ClaimsRequest::parse("{\"userinfo\":{\"email\":{\"essential\":true}}}")
+                .unwrap(),
             nonce: Some("ünïcode \"nonce\"".to_owned()),
         },
         expires_at: NOW + LIFETIME,
@@ -200,12 +206,14 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         authentication: code.grant.authentication.clone(),
         scope: code.grant.scope.clone(),
         resources: code.grant.resources.clone(),
+        claims: code.grant.claims.clone(),
         offline: false,
         generation: Some(1),
         created_at: NOW,
         rotated_at: NOW,
         expires_at: NOW + 30 * 24 * 3600,
         revoked_at: None,
+        jkt: None,
     }
 }
 

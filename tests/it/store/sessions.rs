@@ -46,6 +46,7 @@ async fn a_renewed_session_has_another_secret_and_the_same_families() {
         auth_time: NOW + 100,
         last_seen_at: NOW + 100,
         amr: vec!["otp".to_owned()],
+        acr: Some("urn:example:two".to_owned()),
         expires_at: world.session.expires_at + 100,
         ..world.session.clone()
     };

@@ -112,3 +112,40 @@ async fn an_attempt_taken_back_does_not_count_and_no_window_owes_any() {
     }
     assert!(!store.reserve_attempt("office", POLICY, NOW).await.unwrap());
 }
+
+/// A name leads to the person who logged in with it last, is kept as a hash, and is forgotten when nobody uses it.
+#[tokio::test]
+async fn names_lead_to_one_person() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let find = async |name: &str| store.find_throttle_alias(name).await.unwrap();
+    assert_eq!(find("members\njsmith").await, None);
+    for (name, person, at) in [
+        ("members\njsmith", "one", NOW),
+        ("members\nj@example.org", "one", NOW),
+        ("members\nzoe", "two", NOW),
+    ] {
+        store.put_throttle_alias(name, person, at).await.unwrap();
+    }
+    let jo = find("members\njsmith").await.unwrap();
+    assert_eq!(find("members\nj@example.org").await, Some(jo.clone()));
+    assert_ne!(find("members\nzoe").await, Some(jo.clone()));
+    assert!(!jo.contains("one"));
+    let moved = store.put_throttle_alias("members\nj@example.org", "two", NOW + 1);
+    moved.await.unwrap();
+    assert_eq!(
+        find("members\nj@example.org").await,
+        find("members\nzoe").await
+    );
+    // Seen again a month later, which lengthens its time.
+    let month = 30 * 24 * 60 * 60;
+    let seen = store.put_throttle_alias("members\nzoe", "two", NOW + month);
+    seen.await.unwrap();
+    let swept = store
+        .sweep(NOW + 13 * month + 11 * 24 * 60 * 60, 1)
+        .await
+        .unwrap();
+    assert_eq!(swept.throttle_aliases, 2);
+    assert!(find("members\nzoe").await.is_some());
+    assert_eq!(find("members\njsmith").await, None);
+}

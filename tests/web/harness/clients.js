@@ -49,6 +49,15 @@ export const HYBRID = user({
   },
 });
 
+// Everything by the browser, for software that knows nothing else.
+export const IMPLICIT = user({
+  client_id: "implicit-app",
+  token_endpoint_auth_method: "none",
+  grant_types: ["implicit"],
+  response_types: ["id_token", "id_token token"],
+  scope: "openid profile email",
+});
+
 export const CONSENTED = user({
   client_id: "consent-app",
   client_name: "Reading Room",
@@ -68,7 +77,7 @@ export const SERVICE = {
   audience: [API],
 };
 
-export const ALL = [PUBLIC, BASIC, UNRESERVED, POST, HYBRID, CONSENTED, SERVICE];
+export const ALL = [PUBLIC, BASIC, UNRESERVED, POST, HYBRID, IMPLICIT, CONSENTED, SERVICE];
 
 // An app that runs in the test, for Chromium to be sent back to.
 export const browserApp = (name, address, registration = {}) => user({

@@ -32,7 +32,7 @@ function registration(client, index, environment) {
   return { ...rest, client_secret: { env: variable } };
 }
 
-function configuration({ issuer, listen, internalListen, imis, aim18, algorithms, resources, clients, pages, members, environment }) {
+function configuration({ issuer, listen, internalListen, imis, aim18, algorithms, resources, clients, pages, members, sections, environment }) {
   return {
     issuer,
     server: { listen, internal_listen: internalListen },
@@ -69,13 +69,14 @@ function configuration({ issuer, listen, internalListen, imis, aim18, algorithms
       },
     ],
     clients: clients.map((client, index) => registration(client, index, environment)),
+    ...sections,
   };
 }
 
 // `algorithms` and `resources` are the config's; `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
-// `members` gives more keys of the upstream iMIS. `restart` ends the server and starts it anew on the same database, on time or with
+// `members` gives more keys of the upstream iMIS; `sections` are more sections. `restart` ends the server and starts it anew on the same database, on time or with
 // a clock that is behind.
-export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}) }) {
+export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {} }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -117,6 +118,7 @@ export async function startStand({ algorithms, resources, clients, pages = [{ id
       clients,
       pages,
       members,
+      sections,
       environment,
     })));
 

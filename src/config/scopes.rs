@@ -1,0 +1,140 @@
+//! `[[scopes]]`: scopes of the organization's own, what they open, and what the consent page says of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::place::{Place, Report};
+use super::text;
+use crate::model::scopes::OwnScope;
+use crate::protocol::claims::{RESERVED, standard_scope_of};
+use crate::protocol::locale::Locale;
+use crate::protocol::scope::{self, Scope};
+
+/// The scopes whose meaning a specification or Portico has given already.
+const TAKEN: [&str; 8] = [
+    scope::OPENID,
+    scope::PROFILE,
+    scope::EMAIL,
+    scope::ADDRESS,
+    scope::PHONE,
+    scope::OFFLINE_ACCESS,
+    scope::GROUPS,
+    scope::MEMBERSHIP,
+];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    name: Option<String>,
+    claims: Vec<String>,
+    description: Description,
+}
+
+/// One text for each language of the pages.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Description {
+    en: Option<String>,
+    fr: Option<String>,
+    #[serde(rename = "zh-Hant")]
+    zh_hant: Option<String>,
+    #[serde(rename = "zh-Hans")]
+    zh_hans: Option<String>,
+}
+
+/// Checks every entry; one without a usable name is left out.
+pub(super) fn check(entries: Vec<Raw>, at: &Place, report: &mut Report) -> Vec<OwnScope> {
+    let mut scopes: Vec<OwnScope> = Vec::new();
+    for (index, raw) in entries.into_iter().enumerate() {
+        let at = at.index(index);
+        let Some(name) = check_name(raw.name, &at.key("name"), report) else {
+            continue;
+        };
+        if scopes.iter().any(|other| other.name == name) {
+            report.problem(
+                &at.key("name"),
+                "is the name of an earlier scope; put both into one",
+            );
+        }
+        scopes.push(OwnScope {
+            claims: check_claims(raw.claims, &at.key("claims"), report),
+            description: check_description(raw.description, &at.key("description"), report),
+            name,
+        });
+    }
+    scopes
+}
+
+fn check_name(name: Option<String>, at: &Place, report: &mut Report) -> Option<String> {
+    let Some(name) = name else {
+        report.problem(
+            at,
+            "is missing; write what apps ask for, such as \"training\"",
+        );
+        return None;
+    };
+    let tokens = Scope::parse(&name).map_or(0, |scope| scope.iter().count());
+    if tokens != 1 || name.contains(' ') {
+        report.problem(
+            at,
+            "must be one word of visible ASCII characters without \" and \\ (RFC 6749 section 3.3)",
+        );
+        return None;
+    }
+    if TAKEN.contains(&name.as_str()) || name.starts_with(scope::UPSTREAM_PREFIX) {
+        report.problem(at, "has a meaning already; choose another name");
+        return None;
+    }
+    Some(name)
+}
+
+fn check_claims(claims: Vec<String>, at: &Place, report: &mut Report) -> BTreeSet<String> {
+    for (index, claim) in claims.iter().enumerate() {
+        let at = at.index(index);
+        let visible = claim.bytes().all(|byte| byte.is_ascii_graphic());
+        if claim.is_empty() || !visible {
+            report.problem(&at, "must be the name of a claim");
+        } else if RESERVED.contains(&claim.as_str()) {
+            report.problem(&at, "is a name that tokens use themselves; remove it");
+        } else if claim.starts_with("email") && standard_scope_of(claim) == Some(scope::EMAIL) {
+            report.problem(
+                &at,
+                "is opened by the scope email, as apps expect; remove it",
+            );
+        }
+    }
+    claims.into_iter().collect()
+}
+
+fn check_description(
+    written: Description,
+    at: &Place,
+    report: &mut Report,
+) -> BTreeMap<&'static str, String> {
+    let Description {
+        en,
+        fr,
+        zh_hant,
+        zh_hans,
+    } = written;
+    let texts = [
+        (Locale::English, en),
+        (Locale::French, fr),
+        (Locale::TraditionalChinese, zh_hant),
+        (Locale::SimplifiedChinese, zh_hans),
+    ];
+    let mut description = BTreeMap::new();
+    for (locale, written) in texts {
+        let Some(written) = written else { continue };
+        text::check_label(&written, &at.key(locale.tag()), report);
+        description.insert(locale.tag(), written);
+    }
+    if !description.is_empty() && !description.contains_key(Locale::English.tag()) {
+        report.problem(
+            &at.key("en"),
+            "is missing; it stands in for languages that have no text",
+        );
+    }
+    description
+}

@@ -1,0 +1,319 @@
+//! What clients have us fetch, guarded (T36, T38): their keys and their request objects. The addresses are theirs, so that
+//! nothing of ours may be reached by them: https alone, no redirects, no address but those of the public internet, one that
+//! was looked at pinned for the connection, and little time and few bytes.
+
+pub mod address;
+pub mod client_keys;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{Client, StatusCode, redirect};
+use url::{Host, Url};
+
+use crate::clock::{Clock, UnixTime};
+use crate::protocol::error::{BoxError, chain};
+use crate::protocol::ids::ClientId;
+use crate::upstream::outbound;
+
+use address::is_public;
+pub use client_keys::ClientKeys;
+
+/// The most that a fetch may take, from the name's look-up to the last byte.
+const TIMEOUT: Duration = Duration::from_millis(2500);
+/// The most bytes of an answer.
+const MAX_BYTES: usize = 64 * 1024;
+/// The most bytes of an address.
+pub const MAX_URL_BYTES: usize = 2048;
+/// Seconds after a failure in which the same address is not asked again (T38).
+const PAUSE: i64 = 30;
+/// The most fetches that one client causes in a minute at one node (T38).
+const PER_MINUTE: u32 = 12;
+/// The most that is remembered of each kind.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What an administrator opens.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Hosts that may be fetched though their addresses are private or loopback; lower case.
+    pub allow_hosts: Vec<String>,
+    /// PEM files with certificates to trust besides the system's.
+    pub extra_ca: Vec<PathBuf>,
+}
+
+/// What an answer is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// JSON (RFC 8259), of whatever kind.
+    Json,
+    /// A request object (RFC 9101 section 5.2.3), or a JWT as such.
+    RequestObject,
+}
+
+impl Wanted {
+    const fn accept(self) -> &'static str {
+        match self {
+            Self::Json => "application/jwk-set+json, application/json",
+            Self::RequestObject => "application/oauth-authz-req+jwt, application/jwt",
+        }
+    }
+
+    fn is(self, content_type: &str) -> bool {
+        let kind = content_type.split(';').next().unwrap_or_default();
+        let kind = kind.trim().to_ascii_lowercase();
+        match self {
+            Self::Json => {
+                kind == "application/json"
+                    || kind.starts_with("application/") && kind.ends_with("+json")
+            }
+            Self::RequestObject => [
+                "application/oauth-authz-req+jwt",
+                "application/jwt",
+                "application/jose",
+            ]
+            .contains(&kind.as_str()),
+        }
+    }
+}
+
+/// Why there is nothing. For the log, and for the administrator of the client: never for whoever sent the request, whom it
+/// would tell what stands behind our firewall.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The address is none that may be fetched.
+    #[error("{0}: only https addresses without user name and fragment are fetched")]
+    Address(String),
+    /// T36.
+    #[error(
+        "{0} is not on the public internet; if it has to be fetched, name it in outbound.allow_hosts"
+    )]
+    Closed(String),
+    /// T38.
+    #[error("this client had {PER_MINUTE} addresses fetched within a minute; it has to wait")]
+    TooMany,
+    /// T38.
+    #[error("it failed less than {PAUSE} seconds ago, and is left alone for as long: {0}")]
+    Paused(String),
+    /// No answer that is of use.
+    #[error("{0}")]
+    Answer(String),
+}
+
+/// Fetches for clients. Cheap to clone; clones share what is remembered.
+#[derive(Clone)]
+pub struct Fetcher {
+    client: Client,
+    allowed: Arc<BTreeSet<String>>,
+    clock: Clock,
+    remembered: Arc<Mutex<Remembered>>,
+}
+
+/// Each node's own: what one cannot reach, another may.
+#[derive(Default)]
+struct Remembered {
+    failures: HashMap<String, (UnixTime, String)>,
+    fetches: HashMap<ClientId, (UnixTime, u32)>,
+}
+
+impl Fetcher {
+    /// Makes the client, and says in the log what was opened.
+    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, BoxError> {
+        let allowed: Arc<BTreeSet<String>> =
+            Arc::new(settings.allow_hosts.iter().cloned().collect());
+        if !allowed.is_empty() {
+            tracing::warn!(
+                hosts = settings.allow_hosts.join(" "),
+                "outbound.allow_hosts: clients may have these hosts fetched wherever they are"
+            );
+        }
+        for file in &settings.extra_ca {
+            tracing::warn!(file = %file.display(), "outbound.extra_ca: these certificates are trusted too");
+        }
+        let resolver = PublicOnly {
+            allowed: Arc::clone(&allowed),
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "what clients have us fetch has a client of its own, with the limits of T36"
+        )]
+        let client = Client::builder()
+            .user_agent(concat!("Portico/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .timeout(TIMEOUT)
+            // No connection outlives its fetch: the address is looked at each time.
+            .pool_max_idle_per_host(0)
+            .dns_resolver(Arc::new(resolver))
+            .tls_certs_merge(outbound::trusted(&settings.extra_ca)?)
+            .build()?;
+        Ok(Self {
+            client,
+            allowed,
+            clock,
+            remembered: Arc::default(),
+        })
+    }
+
+    /// What stands at `url`, for `client_id`.
+    pub async fn fetch(
+        &self,
+        url: &str,
+        wanted: Wanted,
+        client_id: &ClientId,
+    ) -> Result<Vec<u8>, FetchError> {
+        let parsed = self.admit(url)?;
+        self.reserve(url, client_id)?;
+        let outcome = self.get(parsed, wanted).await;
+        if let Err(error) = &outcome {
+            let mut remembered = self.remembered();
+            let now = self.clock.now();
+            let failures = &mut remembered.failures;
+            make_room(failures, |(since, _)| now - since < PAUSE);
+            failures.insert(url.to_owned(), (now, error.to_string()));
+        }
+        outcome
+    }
+
+    /// What can be told from the address alone. The resolver looks at names: an address that is written out never gets there.
+    fn admit(&self, text: &str) -> Result<Url, FetchError> {
+        let refused = || FetchError::Address(shown(text));
+        if text.len() > MAX_URL_BYTES {
+            return Err(refused());
+        }
+        let url = Url::parse(text).map_err(|_| refused())?;
+        let host = url.host().ok_or_else(refused)?;
+        let named = url.host_str().unwrap_or_default();
+        let opened = self.allowed.contains(named);
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let scheme = match url.scheme() {
+            "https" => true,
+            // Nothing that is sent there leaves the machine.
+            "http" => opened && is_this_machine(&host),
+            _ => false,
+        };
+        if !scheme || has_user || url.fragment().is_some() {
+            return Err(refused());
+        }
+        let literal = match host {
+            Host::Ipv4(address) => Some(IpAddr::V4(address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(address)),
+            Host::Domain(_) => None,
+        };
+        if literal.is_some_and(|address| !opened && !is_public(address)) {
+            return Err(FetchError::Closed(shown(named)));
+        }
+        Ok(url)
+    }
+
+    /// T38.
+    fn reserve(&self, url: &str, client_id: &ClientId) -> Result<(), FetchError> {
+        let now = self.clock.now();
+        let mut remembered = self.remembered();
+        if let Some((since, why)) = remembered.failures.get(url)
+            && now - since < PAUSE
+        {
+            return Err(FetchError::Paused(why.clone()));
+        }
+        let fetches = &mut remembered.fetches;
+        make_room(fetches, |(since, _)| now - since < 60);
+        let (since, count) = fetches.entry(client_id.clone()).or_insert((now, 0));
+        if now - *since >= 60 {
+            (*since, *count) = (now, 0);
+        }
+        if *count >= PER_MINUTE {
+            return Err(FetchError::TooMany);
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    async fn get(&self, url: Url, wanted: Wanted) -> Result<Vec<u8>, FetchError> {
+        let trouble = |error: reqwest::Error| FetchError::Answer(chain(&error.without_url()));
+        let request = self.client.get(url).header(ACCEPT, wanted.accept());
+        let mut response = request.send().await.map_err(trouble)?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(FetchError::Answer(format!(
+                "the answer is HTTP {status}; redirects are not followed"
+            )));
+        }
+        let kind = response.headers().get(CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !wanted.is(kind) {
+            return Err(FetchError::Answer(format!(
+                "the answer's content type is none of {}",
+                wanted.accept()
+            )));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(trouble)? {
+            if body.len() + chunk.len() > MAX_BYTES {
+                return Err(FetchError::Answer(format!(
+                    "the answer is longer than {MAX_BYTES} bytes"
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Forgets what has ended when there is too much, and everything when that is not enough.
+fn make_room<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, lives: impl Fn(&V) -> bool) {
+    if map.len() >= MAX_REMEMBERED {
+        map.retain(|_, value| lives(value));
+    }
+    if map.len() >= MAX_REMEMBERED {
+        map.clear();
+    }
+}
+
+fn is_this_machine(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// Somebody else's text, fit for our log.
+fn shown(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(200).map(clean).collect()
+}
+
+/// Knows no address but those that may be connected to, so that whatever is connected to was looked at: the name is not
+/// asked for again (T36, DNS rebinding).
+struct PublicOnly {
+    allowed: Arc<BTreeSet<String>>,
+}
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = Arc::clone(&self.allowed);
+        Box::pin(async move {
+            let name = name.as_str();
+            let found = tokio::net::lookup_host((name, 0)).await?;
+            let opened = allowed.contains(name);
+            let public: Vec<SocketAddr> = found
+                .filter(|address| opened || is_public(address.ip()))
+                .collect();
+            if public.is_empty() {
+                return Err(FetchError::Closed(shown(name)).into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! What all grants share that begin with a login: the family that they make, and what it entitles to.
+
+use crate::model::account::Account;
+use crate::model::authorization::{Authorization, Person};
+use crate::model::client::Client;
+use crate::model::disclosure::Disclosure;
+use crate::model::family::TokenFamily;
+use crate::model::resource::Aim;
+use crate::model::session::Authentication;
+use crate::protocol::claims_request::ClaimsRequest;
+use crate::protocol::dpop::Thumbprint;
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::{AccountId, FamilyId};
+use crate::protocol::scope::Scope;
+use crate::tokens::subject;
+
+use super::Grants;
+
+/// A login that is to begin a family, and what the person agreed to.
+pub(super) struct Agreed<'a> {
+    /// The name that the family is to have.
+    pub(super) family_id: FamilyId,
+    /// The person.
+    pub(super) account_id: &'a AccountId,
+    /// Their login.
+    pub(super) authentication: Authentication,
+    /// What the client may have.
+    pub(super) scope: &'a Scope,
+    /// The claims that it asked for by name.
+    pub(super) claims: ClaimsRequest,
+    /// The resources that it named.
+    pub(super) resources: Vec<String>,
+}
+
+impl Grants {
+    /// The family that a login is to begin, and the person as they are known now. Asks all that T15 wants; nothing is
+    /// spent or kept yet. A public client's refresh tokens are bound to `key`.
+    pub(super) async fn family_of(
+        &self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        agreed: Agreed<'_>,
+    ) -> Result<(TokenFamily, Account), OAuthError> {
+        let now = self.clock.now();
+        let account = self
+            .account_for(client, agreed.account_id, &agreed.authentication)
+            .await?;
+        // What was withdrawn since the person agreed is not given (T17).
+        let scope = agreed.scope.narrowed_to(&client.scope);
+        if scope.is_empty() && !agreed.scope.is_empty() {
+            return Err(OAuthError::invalid_grant(
+                "all of this was withdrawn from this client",
+            ));
+        }
+        let family = TokenFamily {
+            id: agreed.family_id,
+            client_id: client.client_id.clone(),
+            account_id: account.id.clone(),
+            authentication: agreed.authentication,
+            offline: client.is_offline(&scope),
+            scope,
+            claims: agreed.claims,
+            resources: agreed.resources,
+            generation: client.gets_refresh_token().then_some(0),
+            created_at: now,
+            rotated_at: now,
+            expires_at: now + self.family_lifetime.absolute,
+            revoked_at: None,
+            jkt: client
+                .binds_refresh_tokens()
+                .then(|| key.cloned())
+                .flatten(),
+        };
+        Ok((family, account))
+    }
+
+    /// What a family that has just begun entitles its client to.
+    pub(super) fn authorization(
+        &self,
+        client: &Client,
+        family: TokenFamily,
+        account: Account,
+        nonce: Option<String>,
+        aim: Aim,
+    ) -> Result<Authorization, OAuthError> {
+        let subject = subject::for_client(&self.secrets, client, &account)?;
+        let claims = Disclosure {
+            client,
+            scopes: &self.scopes,
+            subject: &subject,
+            account: &account,
+            authentication: &family.authentication,
+            asked: &family.claims,
+        }
+        .in_id_token();
+        Ok(Authorization {
+            client_id: family.client_id,
+            scope: family.scope,
+            aim,
+            person: Some(Person {
+                claims,
+                subject,
+                account_id: account.id,
+                authentication: family.authentication,
+                nonce,
+                family_id: family.id,
+                refresh_generation: family.generation,
+            }),
+        })
+    }
+}

@@ -1,0 +1,572 @@
+//! DPoP (RFC 9449): tokens, codes and refresh tokens that belong to a key (T20, T43, T53, T56).
+
+use portico::protocol::dpop::ath;
+use portico::protocol::jws::SigningAlgorithm;
+use portico::simulator::people;
+use reqwest::header::AUTHORIZATION;
+use serde_json::{Value, json};
+
+use crate::harness::browser::{Browser, http_client};
+use crate::harness::dpop::ProofKey;
+use crate::harness::relying_party::{Answer, VERIFIER, answer, claims, redirect_uri};
+use crate::harness::server::{Setup, TestServer};
+use crate::{gateway, token_exchange};
+
+const USERINFO: (&str, &str) = ("GET", "/userinfo");
+
+/// A token request with this proof.
+async fn token(server: &TestServer, client_id: &str, form: &[(&str, &str)], proof: &str) -> Answer {
+    let request = http_client()
+        .post(server.url("/token"))
+        .header("DPoP", proof);
+    TestServer::send_as(request, client_id, form).await
+}
+
+async fn redeem(server: &TestServer, client_id: &str, code: &str, proof: &str) -> Answer {
+    let redirect_uri = redirect_uri(client_id);
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", &redirect_uri),
+        ("code_verifier", VERIFIER),
+    ];
+    token(server, client_id, &form, proof).await
+}
+
+async fn refresh(server: &TestServer, client_id: &str, refresh_token: &str, proof: &str) -> Answer {
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh_token),
+    ];
+    token(server, client_id, &form, proof).await
+}
+
+/// Tokens of Jo Smith's, bound to `key`.
+async fn bound(server: &TestServer, client_id: &str, scope: &str, key: &ProofKey) -> Answer {
+    let code = server.code(client_id, &[("scope", scope)]).await;
+    let tokens = redeem(server, client_id, &code, &key.for_token(server)).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    assert_eq!(tokens.body["token_type"], "DPoP");
+    let access_token = claims(tokens.text("access_token"));
+    assert_eq!(access_token["cnf"], json!({ "jkt": key.jkt() }));
+    tokens
+}
+
+async fn call(server: &TestServer, path: &str, authorization: &str, proof: Option<&str>) -> Answer {
+    let mut request = http_client()
+        .get(server.url(path))
+        .header(AUTHORIZATION, authorization);
+    if let Some(proof) = proof {
+        request = request.header("DPoP", proof);
+    }
+    answer(request).await
+}
+
+async fn userinfo(server: &TestServer, access_token: &str, proof: &str) -> Answer {
+    call(
+        server,
+        "/userinfo",
+        &format!("DPoP {access_token}"),
+        Some(proof),
+    )
+    .await
+}
+
+fn challenges(answer: &Answer) -> Vec<&str> {
+    let all = answer.headers.get_all("www-authenticate").iter();
+    all.map(|each| each.to_str().unwrap()).collect()
+}
+
+const ALGORITHMS: &str = "algs=\"ES256 EdDSA Ed25519 PS256 RS256\"";
+
+/// RFC 9449 section 7.1: refused, in a challenge of the scheme that was used.
+fn assert_refused(answer: &Answer, error: &str) {
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(answer.body["error"], error, "{answer:?}");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let [challenge] = challenges(answer)[..] else {
+        panic!("not one challenge: {answer:?}")
+    };
+    let begin = format!("DPoP error=\"{error}\", error_description=\"");
+    assert!(challenge.starts_with(&begin), "{challenge}");
+    assert!(
+        challenge.ends_with(&format!(", {ALGORITHMS}")),
+        "{challenge}"
+    );
+}
+
+/// RFC 9449 sections 5, 6.1 and 7.1.
+#[tokio::test]
+async fn a_token_for_a_key_opens_userinfo_to_whoever_proves_the_key() {
+    let server = TestServer::start().await;
+    for algorithm in [
+        SigningAlgorithm::ES256,
+        SigningAlgorithm::EdDSA,
+        SigningAlgorithm::RS256,
+        SigningAlgorithm::PS256,
+    ] {
+        let key = ProofKey::of(algorithm);
+        let tokens = bound(&server, "spa", "openid email", &key).await;
+        let token = tokens.text("access_token");
+        for scheme in ["DPoP", "dpop", "DPOP"] {
+            let proof = key.with_token(&server, USERINFO, token);
+            let answer = call(
+                &server,
+                "/userinfo",
+                &format!("{scheme} {token}"),
+                Some(&proof),
+            )
+            .await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(answer.body["email"], people::JO_SMITH.email);
+        }
+        let proof = key.with_token(&server, ("POST", "/userinfo"), token);
+        let by_post = http_client()
+            .post(server.url("/userinfo"))
+            .header(AUTHORIZATION, format!("DPoP {token}"))
+            .header("DPoP", proof);
+        assert_eq!(answer(by_post).await.status, 200);
+    }
+    let metadata = http_client().get(server.url("/.well-known/openid-configuration"));
+    let metadata = answer(metadata).await;
+    assert_eq!(
+        metadata.body["dpop_signing_alg_values_supported"],
+        json!(["ES256", "EdDSA", "Ed25519", "PS256", "RS256"])
+    );
+}
+
+/// RFC 9449 section 7.2, T43: without its key a stolen token is worth nothing.
+#[tokio::test]
+async fn a_bound_token_is_nothing_without_its_key() {
+    let server = TestServer::start().await;
+    let key = ProofKey::new();
+    let tokens = bound(&server, "spa", "openid", &key).await;
+    let token = tokens.text("access_token");
+    let dpop = format!("DPoP {token}");
+    let proof = || key.with_token(&server, USERINFO, token);
+
+    let as_bearer = call(
+        &server,
+        "/userinfo",
+        &format!("Bearer {token}"),
+        Some(&proof()),
+    )
+    .await;
+    assert_eq!(as_bearer.status, 401);
+    assert_eq!(as_bearer.body["error"], "invalid_token");
+    let [bearer, other] = challenges(&as_bearer)[..] else {
+        panic!("{as_bearer:?}")
+    };
+    assert!(
+        bearer.starts_with("Bearer error=\"invalid_token\""),
+        "{bearer}"
+    );
+    assert_eq!(other, format!("DPoP {ALGORITHMS}"));
+    let form = http_client()
+        .post(server.url("/userinfo"))
+        .form(&[("access_token", token)]);
+    assert_eq!(answer(form).await.body["error"], "invalid_token");
+
+    assert_refused(
+        &call(&server, "/userinfo", &dpop, None).await,
+        "invalid_dpop_proof",
+    );
+    let thief = ProofKey::new();
+    let theirs = thief.with_token(&server, USERINFO, token);
+    assert_refused(&userinfo(&server, token, &theirs).await, "invalid_token");
+    let once = proof();
+    assert_eq!(userinfo(&server, token, &once).await.status, 200);
+    assert_refused(&userinfo(&server, token, &once).await, "invalid_dpop_proof");
+    for changes in [
+        vec![("ath", ath("another").into())],
+        vec![("ath", Value::Null)],
+        vec![("htm", "POST".into())],
+        vec![("htu", server.url("/token").into())],
+        vec![("iat", (server.clock.now() + 60).into())],
+        vec![("iat", (server.clock.now() - 61).into())],
+    ] {
+        let good = ("ath", Value::from(ath(token)));
+        let changes: Vec<_> = [good].into_iter().chain(changes).collect();
+        let proof = key.proof(&server, USERINFO, &changes);
+        assert_refused(
+            &userinfo(&server, token, &proof).await,
+            "invalid_dpop_proof",
+        );
+    }
+    let twice = http_client()
+        .get(server.url("/userinfo"))
+        .header(AUTHORIZATION, &dpop)
+        .header("DPoP", proof())
+        .header("DPoP", proof());
+    assert_refused(&answer(twice).await, "invalid_dpop_proof");
+    // RFC 9449 section 7.1, RFC 6750 section 2: one scheme in a request.
+    let both = http_client()
+        .get(server.url("/userinfo"))
+        .header(AUTHORIZATION, &dpop)
+        .header(AUTHORIZATION, format!("Bearer {token}"))
+        .header("DPoP", proof());
+    assert_eq!(answer(both).await.status, 400);
+    // T56: what the request says of its host counts for nothing.
+    let elsewhere = [
+        ("ath", ath(token).into()),
+        ("htu", "http://evil.example/userinfo".into()),
+    ];
+    let misled = http_client()
+        .get(server.url("/userinfo"))
+        .header("host", "evil.example")
+        .header("x-forwarded-host", "evil.example")
+        .header(AUTHORIZATION, &dpop)
+        .header("DPoP", key.proof(&server, USERINFO, &elsewhere));
+    assert_refused(&answer(misled).await, "invalid_dpop_proof");
+    // What is bound to nothing is no DPoP token.
+    let plain = server.tokens("spa", "openid").await;
+    let plain = plain.text("access_token");
+    let proof = key.with_token(&server, USERINFO, plain);
+    assert_refused(&userinfo(&server, plain, &proof).await, "invalid_token");
+    // Who sends no token reads of both schemes.
+    let nothing = answer(http_client().get(server.url("/userinfo"))).await;
+    assert_eq!(
+        challenges(&nothing),
+        ["Bearer", &format!("DPoP {ALGORITHMS}")]
+    );
+}
+
+/// T43, line by line, at the token endpoint; and nothing is spent by it.
+#[tokio::test]
+async fn a_proof_that_does_not_hold_gives_no_token() {
+    let mut server = TestServer::start().await;
+    let node = server.add_node().await;
+    let key = ProofKey::new();
+    let code = server.code("spa", &[]).await;
+    let now = server.clock.now();
+    let request = ("POST", "/token");
+    let mut bad = vec!["x".to_owned(), "e30.e30.AA".to_owned(), "x".repeat(5000)];
+    for changes in [
+        ("htm", json!("GET")),
+        ("htm", json!("post")),
+        ("htm", json!(["POST"])),
+        ("htu", json!(server.url("/par"))),
+        ("htu", json!(server.url("/token/"))),
+        ("htu", json!(format!("http://{node}/token"))),
+        ("htu", json!([server.url("/token")])),
+        ("iat", json!(now + 60)),
+        ("iat", json!(now - 61)),
+        ("iat", json!("now")),
+        ("iat", Value::Null),
+        ("jti", Value::Null),
+        ("jti", json!("")),
+        ("jti", json!("j".repeat(257))),
+    ] {
+        bad.push(key.proof(&server, request, &[changes]));
+    }
+    let good = json!({ "jti": "j", "htm": "POST", "htu": server.url("/token"), "iat": now });
+    let mut private = key.jwk();
+    private["d"] = "AQAB".into();
+    for header in [
+        json!({ "typ": "JWT", "alg": "ES256", "jwk": key.jwk() }),
+        json!({ "alg": "ES256", "jwk": key.jwk() }),
+        json!({ "typ": "dpop+jwt", "alg": "none", "jwk": key.jwk() }),
+        json!({ "typ": "dpop+jwt", "alg": "HS256", "jwk": { "kty": "oct", "k": "AQAB" } }),
+        json!({ "typ": "dpop+jwt", "alg": "EdDSA", "jwk": key.jwk() }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": ProofKey::new().jwk() }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": private }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256" }),
+    ] {
+        bad.push(key.sign(&header, &good));
+    }
+    for proof in &bad {
+        redeem(&server, "spa", &code, proof)
+            .await
+            .assert_error(400, "invalid_dpop_proof");
+    }
+    let once = key.for_token(&server);
+    let other = [("grant_type", "authorization_code"), ("code", "x")];
+    token(&server, "spa", &other, &once)
+        .await
+        .assert_error(400, "invalid_grant");
+    redeem(&server, "spa", &code, &once)
+        .await
+        .assert_error(400, "invalid_dpop_proof");
+    let at_node = http_client()
+        .post(format!("http://{node}/token"))
+        .header("DPoP", &once);
+    let replayed = TestServer::send_as(at_node, "spa", &other).await;
+    replayed.assert_error(400, "invalid_dpop_proof");
+    let two = http_client()
+        .post(server.url("/token"))
+        .header("DPoP", key.for_token(&server))
+        .header("DPoP", key.for_token(&server));
+    TestServer::send_as(two, "spa", &other)
+        .await
+        .assert_error(400, "invalid_dpop_proof");
+    // 10 seconds ahead, and a query and letter case that mean nothing.
+    let changes = [
+        ("iat", json!(now + 10)),
+        (
+            "htu",
+            json!(format!("{}?a=b#c", server.url("/token")).replace("http:", "HTTP:")),
+        ),
+    ];
+    let proof = key.proof(&server, request, &changes);
+    assert_eq!(redeem(&server, "spa", &code, &proof).await.status, 200);
+}
+
+/// RFC 9449 section 10: from the query, from a push, and from the proof of a push.
+#[tokio::test]
+async fn a_code_for_a_key_is_redeemed_with_that_key_alone() {
+    let server = TestServer::start().await;
+    let (key, thief) = (ProofKey::new(), ProofKey::new());
+    let jkt = key.jkt();
+    let named = [("dpop_jkt", jkt.as_str())];
+    let by_query = server.code("spa", &named).await;
+    let mut codes = vec![by_query];
+    let plain = server.push("spa", &named).await;
+    let url = server.url("/par");
+    let form = url::Url::parse(&server.authorize_url("spa", &[])).unwrap();
+    let form: Vec<(String, String)> = form.query_pairs().into_owned().collect();
+    let push = |proof: String, form: &[(String, String)]| {
+        answer(http_client().post(&url).header("DPoP", proof).form(form))
+    };
+    let for_par = || key.proof(&server, ("POST", "/par"), &[]);
+    let by_proof = push(for_par(), &form).await;
+    for pushed in [plain, by_proof] {
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        let url = format!(
+            "{}?client_id=spa&request_uri={}",
+            server.url("/authorize"),
+            pushed.text("request_uri")
+        );
+        let page = Browser::new().log_in_as(url, people::JO_SMITH).await;
+        codes.push(page.answer()["code"].clone());
+    }
+    for code in codes {
+        server
+            .redeem("spa", &code, &[])
+            .await
+            .assert_error(400, "invalid_grant");
+        let theirs = redeem(&server, "spa", &code, &thief.for_token(&server)).await;
+        theirs.assert_error(400, "invalid_grant");
+        let ours = redeem(&server, "spa", &code, &key.for_token(&server)).await;
+        assert_eq!(ours.status, 200, "{ours:?}");
+    }
+    // Section 10.1: the two must not contradict each other.
+    let mut both = form.clone();
+    both.push(("dpop_jkt".to_owned(), thief.jkt()));
+    push(for_par(), &both)
+        .await
+        .assert_error(400, "invalid_request");
+    let wrong = key.proof(&server, ("POST", "/token"), &[]);
+    push(wrong, &form)
+        .await
+        .assert_error(400, "invalid_dpop_proof");
+    let page = Browser::new()
+        .open(server.authorize_url("spa", &[("dpop_jkt", "x")]))
+        .await;
+    assert_eq!(page.answer()["error"], "invalid_request");
+}
+
+/// RFC 9449 section 5, T43: of a public client. And who has no key cannot end the family either.
+#[tokio::test]
+async fn a_public_clients_refresh_token_belongs_to_its_key() {
+    let server = TestServer::start().await;
+    let (key, thief) = (ProofKey::new(), ProofKey::new());
+    let scope = "openid offline_access";
+    let tokens = bound(&server, "spa", scope, &key).await;
+    let first = tokens.text("refresh_token");
+    let attempts = async |token: &str| {
+        server
+            .refresh("spa", token)
+            .await
+            .assert_error(400, "invalid_grant");
+        let theirs = refresh(&server, "spa", token, &thief.for_token(&server)).await;
+        theirs.assert_error(400, "invalid_grant");
+    };
+    attempts(first).await;
+    let next = refresh(&server, "spa", first, &key.for_token(&server)).await;
+    assert_eq!(next.status, 200, "{next:?}");
+    assert_eq!(next.body["token_type"], "DPoP");
+    // T20: the answer was lost.
+    let again = refresh(&server, "spa", first, &key.for_token(&server)).await;
+    assert_eq!(again.body["refresh_token"], next.body["refresh_token"]);
+    server.clock.advance(60);
+    // A spent one, without the key.
+    attempts(first).await;
+    let second = next.text("refresh_token");
+    let next = refresh(&server, "spa", second, &key.for_token(&server)).await;
+    assert_eq!(next.status, 200, "the family lives: {next:?}");
+    let token = next.text("access_token");
+    let proof = key.with_token(&server, USERINFO, token);
+    assert_eq!(userinfo(&server, token, &proof).await.status, 200);
+
+    // One that began without a key belongs to the first that is proven.
+    let plain = server.tokens("spa", scope).await;
+    let plain = plain.text("refresh_token");
+    let next = refresh(&server, "spa", plain, &key.for_token(&server)).await;
+    assert_eq!(next.body["token_type"], "DPoP", "{next:?}");
+    attempts(next.text("refresh_token")).await;
+    let next = refresh(
+        &server,
+        "spa",
+        next.text("refresh_token"),
+        &key.for_token(&server),
+    )
+    .await;
+    assert_eq!(next.status, 200);
+}
+
+/// RFC 9449 section 5: a confidential client's belongs to its secret, so that its key can change.
+#[tokio::test]
+async fn a_confidential_clients_refresh_token_belongs_to_its_secret() {
+    let server = TestServer::start().await;
+    let (key, other) = (ProofKey::new(), ProofKey::new());
+    let tokens = bound(&server, "web", "openid offline_access", &key).await;
+    let next = refresh(
+        &server,
+        "web",
+        tokens.text("refresh_token"),
+        &other.for_token(&server),
+    )
+    .await;
+    assert_eq!(next.status, 200, "{next:?}");
+    let access_token = claims(next.text("access_token"));
+    assert_eq!(access_token["cnf"]["jkt"], other.jkt());
+}
+
+fn bound_clients(setup: &mut Setup) {
+    setup.clients += r#"
+[[clients]]
+client_id = "bound-app"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://bound.example.org/callback"]
+scope = "openid"
+dpop_bound_access_tokens = true
+"#;
+}
+
+/// RFC 9449 section 5.2.
+#[tokio::test]
+async fn a_client_may_be_held_to_proofs() {
+    let server = TestServer::start_with(bound_clients).await;
+    let code = server.code("bound-app", &[]).await;
+    let without = server.redeem("bound-app", &code, &[]).await;
+    without.assert_error(400, "invalid_dpop_proof");
+    let key = ProofKey::new();
+    let tokens = redeem(&server, "bound-app", &code, &key.for_token(&server)).await;
+    assert_eq!(tokens.body["token_type"], "DPoP", "{tokens:?}");
+    // A server without a user, by its own choice.
+    let form = [("grant_type", "client_credentials")];
+    let tokens = token(&server, "service", &form, &key.for_token(&server)).await;
+    assert_eq!(claims(tokens.text("access_token"))["cnf"]["jkt"], key.jkt());
+}
+
+/// RFC 9449 sections 8 and 9: nodes agree on nonces without telling each other.
+#[tokio::test]
+async fn proofs_answer_a_nonce_where_it_is_asked_for() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.sections += "\n[dpop]\nrequire_nonce = true\nwindow = \"10s\"\n";
+    })
+    .await;
+    let node = server.add_node().await;
+    let key = ProofKey::new();
+    let code = server.code("spa", &[]).await;
+    let asked = redeem(&server, "spa", &code, &key.for_token(&server)).await;
+    asked.assert_error(400, "use_dpop_nonce");
+    let nonce = asked.headers["dpop-nonce"].to_str().unwrap().to_owned();
+    let answering = |nonce: &str, request: (&str, &str), token: &str| {
+        let changes = [("nonce", nonce.into()), ("ath", ath(token).into())];
+        key.proof(&server, request, &changes)
+    };
+    for wrong in ["", "x", &nonce[1..]] {
+        let proof = answering(wrong, ("POST", "/token"), "");
+        redeem(&server, "spa", &code, &proof)
+            .await
+            .assert_error(400, "use_dpop_nonce");
+    }
+    let proof = answering(&nonce, ("POST", "/token"), "");
+    let tokens = redeem(&server, "spa", &code, &proof).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    assert_eq!(tokens.headers["dpop-nonce"], nonce.as_str(), "the next one");
+    let token = tokens.text("access_token");
+    let asked = userinfo(&server, token, &key.with_token(&server, USERINFO, token)).await;
+    assert_refused(&asked, "use_dpop_nonce");
+    assert_eq!(asked.headers["dpop-nonce"], nonce.as_str());
+    // Good for one more period than it is given in, at every node; too old a proof is no better for it.
+    server.clock.advance(119);
+    let at_node = http_client()
+        .get(format!("http://{node}/userinfo"))
+        .header(AUTHORIZATION, format!("DPoP {token}"))
+        .header("DPoP", answering(&nonce, USERINFO, token));
+    let told = answer(at_node).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    let fresh = told.headers["dpop-nonce"].to_str().unwrap().to_owned();
+    let old = [
+        ("nonce", Value::from(fresh.as_str())),
+        ("ath", ath(token).into()),
+        ("iat", (server.clock.now() - 11).into()),
+    ];
+    let old = key.proof(&server, USERINFO, &old);
+    assert_refused(&userinfo(&server, token, &old).await, "invalid_dpop_proof");
+    server.clock.advance(240);
+    let late = userinfo(&server, token, &answering(&nonce, USERINFO, token)).await;
+    assert_refused(&late, "use_dpop_nonce");
+    assert_ne!(late.headers["dpop-nonce"], nonce.as_str());
+    // Who sends no proof is given none.
+    let plain = server.tokens("spa", "openid").await;
+    assert!(!plain.headers.contains_key("dpop-nonce"));
+}
+
+/// RFC 9449 section 7, at the gateway: the proof is for this very path.
+#[tokio::test]
+async fn the_gateway_takes_a_bound_token_with_its_proof() {
+    let server = TestServer::start_with(gateway::apis).await;
+    let key = ProofKey::new();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("scope", "members:read events:manage"),
+    ];
+    let tokens = token(&server, "plain", &form, &key.for_token(&server)).await;
+    let token = tokens.text("access_token");
+    let path = "/api/members/Party/20457";
+    let authorization = format!("DPoP {token}");
+    let proof = key.with_token(&server, ("GET", path), token);
+    let with_query = format!("{path}?a=b");
+    let called = call(&server, &with_query, &authorization, Some(&proof)).await;
+    assert_eq!(called.status, 200, "{called:?}");
+    let elsewhere = key.with_token(&server, ("GET", "/api/members/Party/1"), token);
+    let refused = call(&server, path, &authorization, Some(&elsewhere)).await;
+    assert_refused(&refused, "invalid_dpop_proof");
+    assert_refused(
+        &call(&server, path, &authorization, None).await,
+        "invalid_dpop_proof",
+    );
+    let bearer = call(&server, path, &format!("Bearer {token}"), None).await;
+    assert_eq!(bearer.body["error"], "invalid_token");
+    assert_eq!(bearer.status, 401);
+}
+
+/// Without its key a stolen token is not exchanged for an upstream's, which is bound to nothing.
+#[tokio::test]
+async fn a_bound_token_is_exchanged_with_its_key_alone() {
+    let server = TestServer::start_with(token_exchange::callers).await;
+    let key = ProofKey::new();
+    let tokens = bound(&server, "calling-app", token_exchange::SCOPE, &key).await;
+    let subject = tokens.text("access_token");
+    let form = [
+        ("grant_type", token_exchange::GRANT),
+        ("subject_token", subject),
+        (
+            "subject_token_type",
+            "urn:ietf:params:oauth:token-type:access_token",
+        ),
+        ("audience", "members"),
+    ];
+    let without = server.token("calling-app", &form).await;
+    without.assert_error(400, "invalid_grant");
+    let thief = ProofKey::new().for_token(&server);
+    token(&server, "calling-app", &form, &thief)
+        .await
+        .assert_error(400, "invalid_grant");
+    let released = token(&server, "calling-app", &form, &key.for_token(&server)).await;
+    assert_eq!(released.status, 200, "{released:?}");
+    assert_eq!(released.body["token_type"], "Bearer");
+}
