@@ -210,10 +210,6 @@ impl App {
             upstreams: upstreams.clone(),
             policies: policies(&config),
         });
-        let scopes = Scopes::new(config.scopes.clone());
-        let policies = config.upstreams.iter();
-        let policies = policies.map(|each| (each.id.clone(), each.acr.clone()));
-        let acr = AcrPolicies::new(policies.collect());
         let flow = Flow {
             store: store.clone(),
             secrets: secrets.clone(),
@@ -225,8 +221,8 @@ impl App {
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
             vault: vault.clone(),
             rechecks: rechecks.clone(),
-            scopes: scopes.clone(),
-            acr: acr.clone(),
+            scopes: Scopes::new(config.scopes.clone()),
+            acr: acr_policies(&config),
             metrics: metrics.clone(),
         };
         let fetcher = fetcher(&config, &clock)?;
@@ -247,14 +243,11 @@ impl App {
             vault,
             rechecks,
             client_keys: ClientKeys::new(fetcher, clock.clone()),
-            scopes: scopes.clone(),
+            scopes: flow.scopes.clone(),
             metrics,
         };
         let gateway = gateway(&config, &flow, &upstreams);
-        let metadata = Metadata::new(
-            &config.issuer,
-            supported(&config, &upstreams, &scopes, &acr),
-        );
+        let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
         let possession = Possession {
             store: store.clone(),
             secrets: flow.secrets.clone(),
@@ -350,13 +343,18 @@ pub async fn open_database(config: &Config) -> Result<Store, AppError> {
     })
 }
 
+/// What logins prove, as the configuration says.
+fn acr_policies(config: &Config) -> AcrPolicies {
+    let policies = config.upstreams.iter();
+    AcrPolicies::new(
+        policies
+            .map(|each| (each.id.clone(), each.acr.clone()))
+            .collect(),
+    )
+}
+
 /// What the configuration turns on, for discovery.
-fn supported(
-    config: &Config,
-    upstreams: &Upstreams,
-    opened_by: &Scopes,
-    acr: &AcrPolicies,
-) -> Supported {
+fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     let clients = || config.clients.iter().map(|written| &written.client);
     let types = clients().flat_map(|client| client.response_types.iter().copied());
     let mut response_types: BTreeSet<ResponseType> = types.collect();
@@ -368,14 +366,14 @@ fn supported(
     let told = upstreams.allowed(|_| true).flat_map(|each| &each.claims);
     // A claim that no client may ask for is not on.
     let all = Scope::parse(&scopes.join(" ")).unwrap_or_default();
-    let opened = |claim: &&String| opened_by.open(&all, claim);
+    let opened = |claim: &&String| flow.scopes.open(&all, claim);
     let named = clients().flat_map(|client| client.claims.names());
     let claims = told.filter(opened).chain(named).cloned().collect();
     Supported {
         algorithms: config.keys.algorithms.clone(),
         scopes,
         response_types,
-        acr_values: acr.all(),
+        acr_values: flow.acr.all(),
         claims,
         require_pushed_authorization_requests: config.par.required,
     }

@@ -12,6 +12,7 @@ use super::client_keys;
 use super::client_people;
 use super::client_secret::{self, RawSecrets};
 use super::client_uris;
+use super::exchange;
 use super::place::{Place, Report};
 use super::text;
 use super::upstream_apis;
@@ -76,6 +77,7 @@ pub(super) struct Raw {
     sector_identifier: Option<String>,
     upstream_tokens: Vec<String>,
     service_tokens: Vec<String>,
+    exchange: Option<exchange::Raw>,
     require_groups: Vec<String>,
     require_claims: BTreeMap<String, Value>,
     upstream_outage: Option<String>,
@@ -98,12 +100,13 @@ pub(super) struct Known<'a> {
     pub(super) algorithms: &'a [SigningAlgorithm],
     /// The identifiers of all resources, those with a mistake too.
     pub(super) resources: &'a [String],
+    pub(super) issuer: Option<&'a str>,
 }
 
 impl ClientConfig {
     /// `None` when the client has no usable `client_id`.
     pub(super) fn check(
-        raw: Raw,
+        mut raw: Raw,
         known: &Known<'_>,
         at: &Place,
         report: &mut Report,
@@ -153,6 +156,7 @@ impl ClientConfig {
             upstreams: raw.upstreams.as_deref(),
             of_people: &raw.upstream_tokens,
             of_service_accounts: &raw.service_tokens,
+            of_ours: raw.exchange.is_some(),
         };
         upstream_tokens::check(&wanted, known, at, report);
         let wanted = upstream_apis::Wanted {
@@ -162,7 +166,16 @@ impl ClientConfig {
             apis: &raw.upstream_apis,
         };
         upstream_apis::check(&wanted, known, at, report);
+        let exchange = exchange::check(
+            raw.exchange.take(),
+            &grant_types,
+            is_public,
+            known,
+            &at.key("exchange"),
+            report,
+        );
         let client = Client {
+            exchange,
             subject_type: check_subject_type(&raw, &redirect_uris, at, report),
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
             client_name: raw.client_name,
@@ -478,9 +491,9 @@ fn check_subject_type(
                 .collect();
             let mut hosts = hosts.into_iter();
             // Without any address there is a problem already, or nobody to have a subject.
-            let nobody = raw.grants().iter().all(|grant| {
-                *grant == GrantType::AuthorizationCode || !grant.begins_with_a_login()
-            });
+            let grants = raw.grants();
+            let mut logins = grants.iter().filter(|grant| grant.begins_with_a_login());
+            let nobody = is_redirected(&grants) || logins.next().is_none();
             let sector = match (hosts.next(), hosts.next()) {
                 (Some(Some(host)), None) => host,
                 (None, _) if nobody => String::new(),

@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::clients::{self, Known};
 use super::document::{Document, Environment, OVERRIDES};
+use super::exchange;
 use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
@@ -119,6 +120,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         configured: &upstreams,
         algorithms: &keys.algorithms,
         resources: &identifiers,
+        issuer: issuer.as_ref().map(Issuer::as_str),
     };
     let resources = resources::read_all(
         raw.resources,
@@ -136,6 +138,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let clients = check_clients(entries, &known, report);
     resources::check_clients(&resources, &clients, report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
+    exchange::warn_of_strangers(&clients, &at.key("clients"), report);
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
     let scopes = scopes::check(raw.scopes, &at.key("scopes"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);

@@ -16,6 +16,7 @@ mod database;
 mod document;
 mod dpop;
 mod duration;
+mod exchange;
 mod keys;
 mod known_keys;
 mod lifetimes;

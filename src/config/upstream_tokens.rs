@@ -17,6 +17,7 @@ pub(super) struct Wanted<'a> {
     pub(super) upstreams: Option<&'a [String]>,
     pub(super) of_people: &'a [String],
     pub(super) of_service_accounts: &'a [String],
+    pub(super) of_ours: bool,
 }
 
 /// Tells everything that is missing.
@@ -28,14 +29,15 @@ pub(super) fn check(wanted: &Wanted<'_>, known: &Known<'_>, at: &Place, report: 
         upstreams,
         of_people,
         of_service_accounts,
+        of_ours,
     } = wanted;
     let (at_people, at_service) = (at.key("upstream_tokens"), at.key("service_tokens"));
     let nobody = of_people.is_empty() && of_service_accounts.is_empty();
     let exchange = GrantType::TokenExchange;
     match (nobody, grants.contains(&exchange)) {
-        (true, true) => report.problem(
+        (true, true) if !of_ours => report.problem(
             &at.key("grant_types"),
-            "token exchange leads nowhere without upstreams; write their ids into upstream_tokens (tokens of the people) or service_tokens (of the service account)",
+            "token exchange leads nowhere without upstreams; write their ids into upstream_tokens (tokens of the people) or service_tokens (of the service account), or APIs of your own into exchange",
         ),
         (false, false) => report.problem(
             &at.key("grant_types"),

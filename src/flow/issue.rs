@@ -39,6 +39,7 @@ impl Flow {
             self.keep_code(value, client, pending, &person).await?;
         }
         let authorization = Authorization {
+            exchanged: None,
             client_id: client.client_id.clone(),
             scope: scope.clone(),
             aim,

@@ -52,6 +52,7 @@ impl ClientCredentialsRequest {
         Ok(Authorization {
             client_id: client.client_id.clone(),
             person: None,
+            exchanged: None,
             scope,
             aim: Aim::asked(client, grants.mint.issuer(), self.resources)?,
         })

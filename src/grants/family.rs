@@ -97,6 +97,7 @@ impl Grants {
             client_id: family.client_id,
             scope: family.scope,
             aim,
+            exchanged: None,
             person: Some(Person {
                 claims,
                 subject,

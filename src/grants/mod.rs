@@ -4,6 +4,7 @@ pub mod authorization_code;
 pub mod client_assertion;
 pub mod client_authentication;
 pub mod client_credentials;
+mod delegation;
 pub mod device_code;
 mod family;
 pub mod introspection;
@@ -149,8 +150,7 @@ impl TokenRequest {
             Self::ClientCredentials(request) => request.redeem(client, grants),
             Self::DeviceCode(request) => request.redeem(client, key, grants).await,
             Self::TokenExchange(request) => {
-                let released = request.redeem(client, key, grants).await;
-                return released.map(Proven::Release);
+                return request.redeem(client, key, grants).await;
             }
         };
         authorization.map(Proven::Authorization)

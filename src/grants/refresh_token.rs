@@ -90,6 +90,7 @@ impl RefreshTokenRequest {
             client_id: client.client_id.clone(),
             scope: granted,
             aim,
+            exchanged: None,
             person: Some(Person {
                 claims,
                 subject,

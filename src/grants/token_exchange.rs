@@ -1,5 +1,5 @@
-//! Token exchange (RFC 8693): an access token of ours for the upstream's own, so that an app can call the upstream's API. The
-//! person's, where there is one behind the token; else the service account's. Only to a client that the administrator has
+//! Token exchange (RFC 8693): an access token of ours for another of ours (`delegation`), where the client's policy names the
+//! target; else for the upstream's own, so that an app can call the upstream's API. The person's, where there is one behind the token; else the service account's. Only to a client that the administrator has
 //! named for it, only with a token whose scope says so, and only while the login stands (T15, T62).
 
 use std::collections::BTreeSet;
@@ -19,7 +19,8 @@ use crate::protocol::token::{ACCESS_TOKEN_TYPE, ExchangedToken};
 use crate::tokens::standing::{Ended, Person};
 use crate::upstream::{LoginError, Upstream, UpstreamTokens};
 
-use super::{Grants, closed};
+use super::delegation::Delegation;
+use super::{Grants, Proven, closed};
 
 /// Seconds of life that an app may count on, where the upstream's tokens live that long.
 const MIN_LIFE: i64 = 60;
@@ -32,16 +33,18 @@ const MAX_TARGET_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct TokenExchangeRequest {
     subject_token: Secret,
+    actor_token: Option<Secret>,
+    scope: Option<String>,
     target: Target,
 }
 
-/// The upstream whose token is wanted.
+/// Where the token that is wanted is for.
 #[derive(Debug)]
 enum Target {
-    /// `audience`: its id.
+    /// `audience`: its name; of an upstream, its id.
     Id(String),
-    /// `resource`: its base address.
-    BaseUrl(Url),
+    /// `resource`: its address, as written and as read.
+    Address(String, Url),
 }
 
 impl TokenExchangeRequest {
@@ -62,22 +65,20 @@ impl TokenExchangeRequest {
                 "requested_token_type must be {ACCESS_TOKEN_TYPE}, or left out"
             )));
         }
-        for name in ["actor_token", "actor_token_type"] {
-            if params.get(name)?.is_some() {
+        let actor_token = params.get_capped("actor_token", MAX_SUBJECT_TOKEN_BYTES)?;
+        // RFC 8693 section 2.1: the one with the other.
+        match (actor_token, params.get("actor_token_type")?) {
+            (None, None) | (Some(_), Some(ACCESS_TOKEN_TYPE)) => {}
+            _ => {
                 return Err(OAuthError::invalid_request(format!(
-                    "{name} has no meaning here; leave it out"
+                    "actor_token_type must be {ACCESS_TOKEN_TYPE}, and stands with actor_token alone"
                 )));
             }
         }
-        // To take it and give the same token anyway would promise a narrower one.
-        if params.get("scope")?.is_some() {
-            return Err(OAuthError::new(
-                ErrorCode::InvalidScope,
-                "the upstream's tokens know no scopes of ours; leave scope out",
-            ));
-        }
         Ok(Self {
             subject_token: Secret::new(subject_token),
+            actor_token: actor_token.map(Secret::new),
+            scope: params.get("scope")?.map(ToOwned::to_owned),
             target: Target::read(params)?,
         })
     }
@@ -87,16 +88,49 @@ impl TokenExchangeRequest {
         client: &Client,
         key: Option<&Thumbprint>,
         grants: &Grants,
+    ) -> Result<Proven, OAuthError> {
+        let target = self.target.text();
+        if client.exchange.audiences.contains(target) {
+            let wanted = Delegation {
+                subject_token: &self.subject_token,
+                actor_token: self.actor_token.as_ref(),
+                audience: target.to_owned(),
+                scope: self.scope.as_deref(),
+            };
+            let delegated = grants.delegate(client, wanted).await?;
+            return Ok(Proven::Authorization(delegated));
+        }
+        self.release(client, key, grants).await.map(Proven::Release)
+    }
+
+    /// Hands out the upstream's own token.
+    async fn release(
+        self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        grants: &Grants,
     ) -> Result<ExchangedToken, OAuthError> {
         let upstream = self.target.find(grants)?;
+        if self.actor_token.is_some() {
+            return Err(OAuthError::invalid_request(
+                "actor_token has no meaning at an upstream; leave it out",
+            ));
+        }
+        // To take it and give the same token anyway would promise a narrower one.
+        if self.scope.is_some() {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "the upstream's tokens know no scopes of ours; leave scope out",
+            ));
+        }
         let claims = grants
             .mint
             .read_issued_token(self.subject_token.expose())
             .await?
             .ok_or_else(|| not_ours().because("it is expired, revoked or not one of ours"))?;
         // Not even an API that the token was made for may exchange what was given to somebody else.
-        if claims.client_id != client.client_id {
-            return Err(not_ours().because("it was given to another client"));
+        if claims.client_id != client.client_id || claims.family_client.is_some() {
+            return Err(not_ours().because("it was given to another client, or exchanged"));
         }
         // Without its key a stolen token is worth nothing here either.
         dpop::require_key(claims.key(), key)?;
@@ -140,23 +174,29 @@ impl Target {
         match (audience, params.get_capped("resource", MAX_TARGET_BYTES)?) {
             (Some(id), None) => Ok(Self::Id(id.to_owned())),
             (None, Some(url)) => Url::parse(url)
-                .map(Self::BaseUrl)
+                .map(|parsed| Self::Address(url.to_owned(), parsed))
                 .map_err(|_| OAuthError::invalid_request("resource must be an absolute address")),
             _ => Err(OAuthError::invalid_request(
-                "send audience, the id of an upstream, or resource, its base address: exactly one of the two",
+                "send audience, the id of an upstream or the name of an API, or resource, its address: exactly one of the two",
             )),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Id(text) | Self::Address(text, _) => text,
         }
     }
 
     fn find<'a>(&self, grants: &'a Grants) -> Result<&'a Upstream, OAuthError> {
         let found = match self {
             Self::Id(id) => grants.upstreams.find(id),
-            Self::BaseUrl(url) => grants.upstreams.find_by_base_url(url),
+            Self::Address(_, url) => grants.upstreams.find_by_base_url(url),
         };
         found.ok_or_else(|| {
             OAuthError::new(
                 ErrorCode::InvalidTarget,
-                "there is no such upstream; audience must be the id of one, or resource its base_url",
+                "audience must be the id of an upstream, or resource its base_url, or either an API of this client's exchange policy",
             )
         })
     }
@@ -263,14 +303,14 @@ fn require_scope(
 }
 
 /// RFC 8693 section 2.2.2 wants `invalid_request` for a subject token that is no good.
-fn not_ours() -> OAuthError {
+pub(super) fn not_ours() -> OAuthError {
     OAuthError::invalid_request(
-        "subject_token is expired, revoked, or no access token that was given to this client",
+        "subject_token is expired, revoked, or no access token that this client may exchange",
     )
 }
 
 /// An app tells by the code whether a refresh helps (`invalid_request`) or a login alone.
-fn no_longer(ended: Ended) -> OAuthError {
+pub(super) fn no_longer(ended: Ended) -> OAuthError {
     match ended {
         Ended::Session => session_ended(),
         Ended::Account => closed(),

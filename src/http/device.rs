@@ -245,9 +245,8 @@ async fn answered(
         .answer_device(&open.client, user_code, who, yes)
         .await?;
     if yes && in_time && open.client.consent == ConsentPolicy::Once {
-        open.flow
-            .remember_consent(&open.client, &open.pending, who)
-            .await?;
+        let (client, pending) = (&open.client, &open.pending);
+        open.flow.remember_consent(client, pending, who).await?;
     }
     let answer = match (yes, in_time) {
         (true, true) => see_other(DONE_PATH),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 use crate::protocol::authorize::AuthorizationRequest;
-use crate::protocol::claims::{Profile, SUBJECT};
+use crate::protocol::claims::{Actor, Profile, SUBJECT};
 use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::device::UserCode;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -180,6 +180,19 @@ pub struct Authorization {
     pub scope: Scope,
     /// Which APIs the access token is for.
     pub aim: Aim,
+    /// Where another access token stands behind it (RFC 8693).
+    pub exchanged: Option<Exchanged>,
+}
+
+/// What an exchanged access token has in place of its client's usual.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    /// When it ends at the latest.
+    pub ends: UnixTime,
+    /// Who acts for the person.
+    pub actor: Option<Actor>,
+    /// The client whose family it lives and dies with.
+    pub family_client: ClientId,
 }
 
 /// The person behind an authorization, and the login it comes from.

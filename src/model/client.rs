@@ -23,6 +23,7 @@ use crate::protocol::token::{AccessTokenFormat, GrantType};
 
 use super::account::Account;
 use super::client_claims::{About, ClientClaims};
+use super::exchange::ExchangePolicy;
 use super::session::Authentication;
 
 /// When a client's users are asked for consent.
@@ -122,6 +123,9 @@ pub struct Client {
     /// The upstreams whose service account's token it may have (T62). Ours.
     #[serde(default)]
     pub service_tokens: BTreeSet<UpstreamId>,
+    /// What it may exchange access tokens of ours for. Ours.
+    #[serde(default, skip_serializing_if = "ExchangePolicy::is_empty")]
+    pub exchange: ExchangePolicy,
     /// Only people in one of these groups may use it, in any letter case; everybody when empty. Ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require_groups: Vec<String>,
@@ -291,6 +295,7 @@ impl Client {
             upstream_apis: BTreeSet::new(),
             upstream_tokens: BTreeSet::new(),
             service_tokens: BTreeSet::new(),
+            exchange: ExchangePolicy::default(),
             require_groups: Vec::new(),
             require_claims: BTreeMap::new(),
             upstream_outage: OutagePolicy::default(),

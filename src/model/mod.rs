@@ -11,6 +11,7 @@ pub mod code;
 pub mod consent;
 pub mod device_code;
 pub mod disclosure;
+pub mod exchange;
 pub mod family;
 pub mod pushed_request;
 pub mod resource;

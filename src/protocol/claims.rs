@@ -298,11 +298,39 @@ pub struct AccessTokenClaims {
     /// The key that whoever sends it has to prove (RFC 9449 section 6.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
+    /// Ours: the client of that family, where it is another: the token was exchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family_client: Option<ClientId>,
+    /// Who acts for the subject (RFC 8693 section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
 }
 
 impl AccessTokenClaims {
     /// The key that the token is bound to.
     pub fn key(&self) -> Option<&Thumbprint> {
         self.cnf.as_ref().map(|confirmation| &confirmation.jkt)
+    }
+
+    /// The client that the token's family began with.
+    pub fn family_client(&self) -> &ClientId {
+        self.family_client.as_ref().unwrap_or(&self.client_id)
+    }
+}
+
+/// Who acts for somebody, and who acted before (RFC 8693 section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The actor.
+    pub sub: String,
+    /// Who acted before them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Self>>,
+}
+
+impl Actor {
+    /// How many there are.
+    pub fn depth(&self) -> usize {
+        1 + self.act.as_ref().map_or(0, |before| before.depth())
     }
 }

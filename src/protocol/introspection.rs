@@ -30,14 +30,15 @@ impl Introspection {
         Self([active].into_iter().chain(claims).collect())
     }
 
-    /// A good access token: every claim that a JWT shows, our private one excepted, its scope as far as it still counts.
+    /// A good access token: every claim that a JWT shows, our private ones excepted, its scope as far as it still counts.
     pub fn of_access_token(claims: &AccessTokenClaims, scope: &Scope) -> Self {
         let mut all = Self::active([]);
         if let Ok(Value::Object(claims)) = serde_json::to_value(claims) {
             all.0.extend(claims);
         }
-        all.0.remove("family");
-        all.0.remove("scope");
+        for name in ["family", "family_client", "scope"] {
+            all.0.remove(name);
+        }
         if !scope.is_empty() {
             all.0.insert("scope".to_owned(), scope.to_string().into());
         }

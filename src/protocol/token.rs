@@ -16,7 +16,7 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 section 4.4.
     ClientCredentials,
-    /// RFC 8693: a token of ours for one of an upstream's.
+    /// RFC 8693: a token of ours for one of an upstream's, or for another of ours.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
     /// RFC 8628 section 3.4.
@@ -92,6 +92,9 @@ pub const OPAQUE_PREFIX: &str = "portico_at_";
 pub struct TokenSet {
     /// The access token.
     pub access_token: String,
+    /// [`ACCESS_TOKEN_TYPE`], where one was exchanged for it (RFC 8693 section 2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
     /// `Bearer` (RFC 6750), or `DPoP` (RFC 9449 section 5).
     pub token_type: &'static str,
     /// Seconds until the access token ends.

@@ -269,7 +269,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
-        // The lock of a redemption in flight (`codes::hold_login`): its family is there to be revoked below, or it finds no
+        // The lock of a redemption in flight (`families::hold_login`): its family is there to be revoked below, or it finds no
         // code.
         sqlx::query("UPDATE account SET subject = subject WHERE id = $1")
             .bind(account.as_str())

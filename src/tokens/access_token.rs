@@ -22,6 +22,7 @@ impl Mint {
         target: Target,
         now: UnixTime,
     ) -> Result<String, OAuthError> {
+        let exchanged = authorization.exchanged.as_ref();
         let person = authorization.person.as_ref();
         let claims = AccessTokenClaims {
             iss: self.issuer.clone(),
@@ -30,7 +31,7 @@ impl Mint {
                 |person| person.subject.to_string(),
             ),
             aud: Audience::new(target.audience),
-            exp: now + self.lifetimes.access_token,
+            exp: self.access_token_end(authorization, now),
             iat: now,
             jti: random_id(),
             client_id: client.client_id.clone(),
@@ -40,6 +41,8 @@ impl Mint {
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
             cnf: key.map(|key| Confirmation { jkt: key.clone() }),
+            family_client: exchanged.map(|exchanged| exchanged.family_client.clone()),
+            act: exchanged.and_then(|exchanged| exchanged.actor.clone()),
         };
         match target.format {
             AccessTokenFormat::Jwt => {
@@ -54,5 +57,19 @@ impl Mint {
                 Ok(token)
             }
         }
+    }
+
+    /// When an access token ends that is made now.
+    pub(super) fn access_token_end(
+        &self,
+        authorization: &Authorization,
+        now: UnixTime,
+    ) -> UnixTime {
+        let latest = authorization
+            .exchanged
+            .as_ref()
+            .map(|exchanged| exchanged.ends);
+        let end = now + self.lifetimes.access_token;
+        latest.map_or(end, |latest| latest.min(end))
     }
 }

@@ -24,7 +24,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::{SigningAlgorithm, TokenKind};
 use crate::protocol::scope::{self, Scope};
-use crate::protocol::token::TokenSet;
+use crate::protocol::token::{ACCESS_TOKEN_TYPE, TokenSet};
 use crate::store::Store;
 
 use id_token::Companions;
@@ -130,8 +130,9 @@ impl Mint {
         }
         Ok(TokenSet {
             access_token,
+            issued_token_type: authorization.exchanged.as_ref().map(|_| ACCESS_TOKEN_TYPE),
             token_type: if key.is_some() { SCHEME } else { "Bearer" },
-            expires_in: self.lifetimes.access_token,
+            expires_in: self.access_token_end(authorization, now) - now,
             refresh_token,
             id_token,
             scope,

@@ -104,7 +104,7 @@ impl AccessTokens {
         };
         let family = self.store.find_family(family_id).await?;
         let ours = |family: &TokenFamily| {
-            family.client_id == client.client_id && claims.client_id == client.client_id
+            family.client_id == *claims.family_client() && claims.client_id == client.client_id
         };
         let family = family.filter(ours).ok_or(Ended::Family)?;
         let person = self.person_of(family).await?;

@@ -19,7 +19,7 @@ async fn token(server: &TestServer, client_id: &str, form: &[(&str, &str)], proo
     let request = http_client()
         .post(server.url("/token"))
         .header("DPoP", proof);
-    TestServer::send_as(request, client_id, form).await
+    server.send_as(request, client_id, form).await
 }
 
 async fn redeem(server: &TestServer, client_id: &str, code: &str, proof: &str) -> Answer {
@@ -227,7 +227,7 @@ async fn a_bound_token_is_nothing_without_its_key() {
     let nothing = answer(http_client().get(server.url("/userinfo"))).await;
     assert_eq!(
         challenges(&nothing),
-        ["Bearer", &format!("DPoP {ALGORITHMS}")]
+        ["Bearer realm=\"portico\"", &format!("DPoP {ALGORITHMS}")]
     );
 }
 
@@ -290,13 +290,14 @@ async fn a_proof_that_does_not_hold_gives_no_token() {
     let at_node = http_client()
         .post(format!("http://{node}/token"))
         .header("DPoP", &once);
-    let replayed = TestServer::send_as(at_node, "spa", &other).await;
+    let replayed = server.send_as(at_node, "spa", &other).await;
     replayed.assert_error(400, "invalid_dpop_proof");
     let two = http_client()
         .post(server.url("/token"))
         .header("DPoP", key.for_token(&server))
         .header("DPoP", key.for_token(&server));
-    TestServer::send_as(two, "spa", &other)
+    server
+        .send_as(two, "spa", &other)
         .await
         .assert_error(400, "invalid_dpop_proof");
     // 10 seconds ahead, and a query and letter case that mean nothing.

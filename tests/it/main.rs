@@ -36,6 +36,8 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod delegation;
+#[cfg(test)]
 mod device;
 #[cfg(test)]
 mod discovery;

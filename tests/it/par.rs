@@ -166,11 +166,22 @@ async fn nobody_pushes_in_the_name_of_a_client_with_a_secret() {
 /// RFC 9126 section 2.2, RFC 9101 section 6.3: bound to its client, and nothing beside it counts.
 #[tokio::test]
 async fn a_request_uri_is_for_the_client_that_pushed_it_and_stands_alone() {
-    let server = TestServer::start().await;
+    // One that could have made the very same request.
+    let server = TestServer::start_with(|setup| {
+        setup.clients = r#"
+[[clients]]
+client_id = "twin"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://spa.example.org/callback"]
+"#
+        .to_owned();
+    })
+    .await;
     let url = pushed(&server, "spa", &[]).await;
     let request_uri = Url::parse(&url).unwrap();
     let request_uri = request_uri.query_pairs().nth(1).unwrap().1.into_owned();
     for wrong in [
+        by_reference(&server, "twin", &request_uri),
         by_reference(&server, "web", &request_uri),
         by_reference(&server, "nobody", &request_uri),
         by_reference(&server, "", &request_uri),

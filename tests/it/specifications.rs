@@ -287,10 +287,10 @@ fn everything(setup: &mut Setup) {
 client_id = "hybrid"
 client_secret = { env = "WEB_SECRET" }
 redirect_uris = ["https://hybrid.example.org/callback"]
-response_types = ["code", "code id_token"]
+response_types = ["code", "code id_token", "code token", "code id_token token", "id_token", "id_token token", "none"]
 scope = "openid profile email groups membership upstream:members"
 upstream_tokens = ["members"]
-grant_types = ["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]
+grant_types = ["authorization_code", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange"]
 "#,
     );
 }

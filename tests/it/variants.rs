@@ -386,6 +386,69 @@ impl Subject<'_> {
     }
 }
 
+/// A simulator, as far as trying its variants is concerned.
+struct System<'a> {
+    /// The ways in that are tried.
+    ways: &'a [&'static str],
+    /// Every switch, in every value.
+    variants: Vec<(&'static str, String)>,
+    /// Turns every switch back and forgets the tokens.
+    reset: &'a dyn Fn(),
+    /// Turns one switch.
+    set: &'a dyn Fn(&str, &str),
+    /// Makes the person what they were, and forgets the requests.
+    restore: &'a dyn Fn(),
+    /// The requests since.
+    log: &'a dyn Fn() -> Vec<Recorded>,
+}
+
+fn variants<S: Default>(switches: &[Switch<S>]) -> Vec<(&'static str, String)> {
+    let all = switches.iter();
+    let all = all.flat_map(|switch| values(switch).into_iter().map(|value| (switch.name, value)));
+    all.collect()
+}
+
+impl Subject<'_> {
+    async fn by(&self, browser: &mut Browser, way: &str) -> Result<String, String> {
+        match self.upstream {
+            "members" => self.by_imis(browser, way).await,
+            _ => self.by_aim18(browser, way).await,
+        }
+    }
+
+    /// What becomes of every variant, by name and value.
+    async fn try_all(&mut self, system: &System<'_>) -> BTreeMap<(String, String), String> {
+        let mut found = BTreeMap::new();
+        let mut refusal = Ok(());
+        let default = ("", String::new());
+        for (name, value) in std::iter::once(&default).chain(&system.variants) {
+            (system.reset)();
+            if !name.is_empty() {
+                (system.set)(name, value);
+            }
+            let mut came = Vec::new();
+            for way in system.ways {
+                (system.restore)();
+                self.server.clock.advance(1800);
+                let mut browser = Browser::new();
+                let login = self.by(&mut browser, way).await;
+                let done = self.rest(&mut browser, login).await;
+                let variant = format!("{name} = {value}: {way}");
+                self.look_through(&variant, &browser, &(system.log)());
+                came.push((*way, done));
+            }
+            // The refusal of a wrong password is told where it differs from the default one.
+            if name.is_empty() {
+                refusal.clone_from(&came[0].1);
+                assert!(summary(&came[..1]).contains("/login 4"), "{came:?}");
+            }
+            came.retain(|(way, done)| *way != "wrong password" || *done != refusal);
+            found.insert(((*name).to_owned(), value.clone()), summary(&came));
+        }
+        found
+    }
+}
+
 /// Section 7 of the research on iMIS.
 #[tokio::test]
 async fn every_variant_of_imis_leads_to_the_same_member_or_to_a_calm_refusal() {
@@ -404,49 +467,27 @@ async fn every_variant_of_imis_leads_to_the_same_member_or_to_a_calm_refusal() {
         .map(ToOwned::to_owned)
         .to_vec(),
     };
-    let mut found = BTreeMap::new();
-    let mut refusal = Ok(());
-    let mut variants = vec![("", String::new())];
-    for switch in imis::Switches::ALL {
-        variants.extend(values(switch).into_iter().map(|value| (switch.name, value)));
-    }
-    for (name, value) in variants {
-        server.imis.switch(|switches| {
-            *switches = imis::Switches {
-                client_applications: std::mem::take(&mut switches.client_applications),
-                ..imis::Switches::default()
-            };
-        });
-        server.imis.purge_system_cache();
-        if !name.is_empty() {
-            server.imis.set(name, &value).unwrap();
-        }
-        let mut came = Vec::new();
-        for way in ["wrong password", "form", "page", "guest", "landing"] {
-            server
-                .imis
-                .change(JO_SMITH.username, |person| *person = JO_SMITH);
+    let system = System {
+        ways: &["wrong password", "form", "page", "guest", "landing"],
+        variants: variants(imis::Switches::ALL),
+        reset: &|| {
+            server.imis.switch(|switches| {
+                *switches = imis::Switches {
+                    client_applications: std::mem::take(&mut switches.client_applications),
+                    ..imis::Switches::default()
+                };
+            });
+            server.imis.purge_system_cache();
+        },
+        set: &|name, value| server.imis.set(name, value).unwrap(),
+        restore: &|| {
+            let jo = |person: &mut _| *person = JO_SMITH;
+            server.imis.change(JO_SMITH.username, jo);
             server.imis.clear_log();
-            server.clock.advance(1800);
-            let mut browser = Browser::new();
-            let login = jo.by_imis(&mut browser, way).await;
-            let done = jo.rest(&mut browser, login).await;
-            jo.look_through(
-                &format!("{name} = {value}: {way}"),
-                &browser,
-                &server.imis.log(),
-            );
-            came.push((way, done));
-        }
-        // The refusal of a wrong password is told where it differs from the default one.
-        if name.is_empty() {
-            refusal.clone_from(&came[0].1);
-            assert!(summary(&came[..1]).contains("/login 4"), "{came:?}");
-        }
-        came.retain(|(way, done)| *way != "wrong password" || *done != refusal);
-        found.insert((name.to_owned(), value), summary(&came));
-    }
-    assert_as_expected(&found, IMIS);
+        },
+        log: &|| server.imis.log(),
+    };
+    assert_as_expected(&jo.try_all(&system).await, IMIS);
 }
 
 /// Section 6 of the research on aiM18.
@@ -466,47 +507,25 @@ async fn every_variant_of_aim18_leads_to_the_same_employee_or_to_a_calm_refusal(
             aim18::CLIENT_SECRET.to_owned(),
         ],
     };
-    let mut found = BTreeMap::new();
-    let mut refusal = Ok(());
-    let mut variants = vec![("", String::new())];
-    for switch in aim18::Switches::ALL {
-        variants.extend(values(switch).into_iter().map(|value| (switch.name, value)));
-    }
-    for (name, value) in variants {
-        server.aim18.switch(|switches| {
-            *switches = aim18::Switches {
-                applications: std::mem::take(&mut switches.applications),
-                ..aim18::Switches::default()
-            };
-        });
-        server.aim18.forget_tokens();
-        if !name.is_empty() {
-            server.aim18.set(name, &value).unwrap();
-        }
-        let mut came = Vec::new();
-        for way in ["wrong password", "form", "page"] {
-            server
-                .aim18
-                .change(ANN_LEE.code, |person| *person = ANN_LEE);
+    let system = System {
+        ways: &["wrong password", "form", "page"],
+        variants: variants(aim18::Switches::ALL),
+        reset: &|| {
+            server.aim18.switch(|switches| {
+                *switches = aim18::Switches {
+                    applications: std::mem::take(&mut switches.applications),
+                    ..aim18::Switches::default()
+                };
+            });
+            server.aim18.forget_tokens();
+        },
+        set: &|name, value| server.aim18.set(name, value).unwrap(),
+        restore: &|| {
+            let ann = |person: &mut _| *person = ANN_LEE;
+            server.aim18.change(ANN_LEE.code, ann);
             server.aim18.clear_log();
-            server.clock.advance(1800);
-            let mut browser = Browser::new();
-            let login = ann.by_aim18(&mut browser, way).await;
-            let done = ann.rest(&mut browser, login).await;
-            ann.look_through(
-                &format!("{name} = {value}: {way}"),
-                &browser,
-                &server.aim18.log(),
-            );
-            came.push((way, done));
-        }
-        // The refusal of a wrong password is told where it differs from the default one.
-        if name.is_empty() {
-            refusal.clone_from(&came[0].1);
-            assert!(summary(&came[..1]).contains("/login 4"), "{came:?}");
-        }
-        came.retain(|(way, done)| *way != "wrong password" || *done != refusal);
-        found.insert((name.to_owned(), value), summary(&came));
-    }
-    assert_as_expected(&found, AIM18);
+        },
+        log: &|| server.aim18.log(),
+    };
+    assert_as_expected(&ann.try_all(&system).await, AIM18);
 }

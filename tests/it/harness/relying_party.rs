@@ -113,7 +113,7 @@ impl TestServer {
     /// A token request, authenticated as the client is registered.
     pub(crate) async fn token(&self, client_id: &str, parameters: &[(&str, &str)]) -> Answer {
         let request = http_client().post(self.url("/token"));
-        Self::send_as(request, client_id, parameters).await
+        self.send_as(request, client_id, parameters).await
     }
 
     /// A good authorization request of `client_id`, pushed; `changes` as in [`Self::authorize_url`].
@@ -126,11 +126,13 @@ impl TestServer {
             .filter(|(name, _)| name != "client_id")
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        Self::send_as(http_client().post(self.url("/par")), client_id, &pairs).await
+        self.send_as(http_client().post(self.url("/par")), client_id, &pairs)
+            .await
     }
 
     /// Sends a form, authenticated as the client is registered.
     pub(crate) async fn send_as(
+        &self,
         request: reqwest::RequestBuilder,
         client_id: &str,
         parameters: &[(&str, &str)],

@@ -1,6 +1,5 @@
 //! Consents: they only grow, also when two grow at once.
 
-
 use portico::model::consent::Consent;
 use portico::protocol::scope::Scope;
 
