@@ -27,6 +27,7 @@ use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
 use crate::model::acr::AcrPolicies;
+use crate::model::resource::Resources;
 use crate::model::scopes::Scopes;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
@@ -167,14 +168,16 @@ impl App {
         let passwords = Passwords::default();
         clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
         clients::hold_registered(&store, &config.registration, clock.now()).await?;
-        let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
+        let key_policy = keys::KeyPolicy::of(&config);
+        let ring = keys::open_ring(&store, &secrets, &key_policy, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock: clock.clone(),
+            key_policy,
         };
-        let mint = mint(&config, ring, &secrets, &clock);
+        let mint = mint(&config, &store, ring, &secrets, &clock);
         let session_lifetime = config.lifetimes.session();
         let access_tokens = AccessTokens {
             store: store.clone(),
@@ -282,8 +285,9 @@ impl App {
 }
 
 /// What makes the tokens of this config.
-fn mint(config: &Config, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Mint {
+fn mint(config: &Config, store: &Store, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Mint {
     Mint::new(MintParts {
+        store: store.clone(),
         issuer: config.issuer.clone(),
         ring,
         secrets: secrets.clone(),
@@ -292,7 +296,8 @@ fn mint(config: &Config, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Min
             access_token: config.lifetimes.access_token,
             id_token: config.lifetimes.id_token,
         },
-        access_token_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
+        default_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
+        resources: Resources::new(config.issuer.clone(), config.resources.clone()),
     })
 }
 

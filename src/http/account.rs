@@ -257,7 +257,7 @@ async fn apps(
         add(
             &consent.client_id,
             consent.granted_at,
-            &consent.scope,
+            &consent.everything(),
             claims,
         );
     }
