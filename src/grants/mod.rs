@@ -104,7 +104,7 @@ pub enum TokenRequest {
 /// What a grant proved.
 pub enum Proven {
     /// That tokens are to be minted.
-    Authorization(Authorization),
+    Authorization(Box<Authorization>),
     /// That a token of an upstream's is to be handed out, as it is.
     Release(ExchangedToken),
 }
@@ -153,7 +153,7 @@ impl TokenRequest {
                 return request.redeem(client, key, grants).await;
             }
         };
-        authorization.map(Proven::Authorization)
+        authorization.map(|proven| Proven::Authorization(Box::new(proven)))
     }
 }
 

@@ -99,7 +99,7 @@ impl TokenExchangeRequest {
                 key,
             };
             let delegated = grants.delegate(client, wanted).await?;
-            return Ok(Proven::Authorization(delegated));
+            return Ok(Proven::Authorization(Box::new(delegated)));
         }
         self.release(client, key, grants).await.map(Proven::Release)
     }
