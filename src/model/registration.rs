@@ -333,10 +333,9 @@ fn check_texts(metadata: &ClientMetadata, faults: &mut Vec<Fault>) {
     if let Some(uri) = &metadata.initiate_login_uri {
         rules::https_page("initiate_login_uri", uri, faults);
     }
-    if let Some(uri) = &metadata.sector_identifier_uri {
-        if !rules::is_fetched(uri) {
-            faults.push(Fault::new("sector_identifier_uri", Rule::NotFetched));
-        }
+    let sector = metadata.sector_identifier_uri.as_deref();
+    if sector.is_some_and(|uri| !rules::is_fetched(uri)) {
+        faults.push(Fault::new("sector_identifier_uri", Rule::NotFetched));
     }
     if metadata.default_max_age.is_some_and(|age| age < 0) {
         faults.push(Fault::new("default_max_age", Rule::Negative));
@@ -368,10 +367,6 @@ fn subject_type(
 }
 
 /// What is registered, as RFC 7591 section 3.2.1 has it told: all of it, what the server chose included.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one line a piece of metadata, in the order of the specification"
-)]
 pub fn metadata_of(client: &Client) -> Map<String, Value> {
     let about = &client.about;
     let words = |words: Vec<&str>| json!(words);
