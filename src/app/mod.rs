@@ -187,11 +187,7 @@ impl App {
         };
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
-        let address_throttle = ThrottlePolicy {
-            attempts: config.login.address_attempts,
-            starts_at: WindowStart::FirstAttempt,
-            ..config.login.throttle
-        };
+        let address_throttle = address_throttle(&config);
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
         let shelf = Arc::new(shelf);
         let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
@@ -253,6 +249,7 @@ impl App {
         let gateway = gateway(&config, &flow, &upstreams);
         let registrar = registrar(&config, &flow, fetcher.clone());
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
+        let settings = settings(&config);
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
             gateway,
@@ -264,15 +261,7 @@ impl App {
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
             upstreams,
-            settings: Settings {
-                brand: config.brand.name,
-                flow_lifetime: config.lifetimes.flow,
-                par: ParPolicy {
-                    required: config.par.required,
-                    lifetime: config.par.lifetime,
-                },
-                trusted_proxies: config.server.trusted_proxies,
-            },
+            settings,
         });
         Ok(Self {
             public: http::router(state.clone()),
@@ -281,6 +270,28 @@ impl App {
             store,
             housekeeping,
         })
+    }
+}
+
+/// How many attempts an address has, over all names.
+fn address_throttle(config: &Config) -> ThrottlePolicy {
+    ThrottlePolicy {
+        attempts: config.login.address_attempts,
+        starts_at: WindowStart::FirstAttempt,
+        ..config.login.throttle
+    }
+}
+
+/// What pages and endpoints need of the config besides.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        brand: config.brand.name.clone(),
+        flow_lifetime: config.lifetimes.flow,
+        par: ParPolicy {
+            required: config.par.required,
+            lifetime: config.par.lifetime,
+        },
+        trusted_proxies: config.server.trusted_proxies.clone(),
     }
 }
 

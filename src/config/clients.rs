@@ -168,23 +168,7 @@ impl ClientConfig {
             at,
             report,
         );
-        let wanted = Wanted {
-            grants: &grant_types,
-            is_public,
-            scope: &scope,
-            upstreams: raw.upstreams.as_deref(),
-            of_people: &raw.upstream_tokens,
-            of_service_accounts: &raw.service_tokens,
-            of_ours: raw.exchange.is_some(),
-        };
-        upstream_tokens::check(&wanted, known, at, report);
-        let wanted = upstream_apis::Wanted {
-            grants: &grant_types,
-            scope: &scope,
-            upstreams: raw.upstreams.as_deref(),
-            apis: &raw.upstream_apis,
-        };
-        upstream_apis::check(&wanted, known, at, report);
+        check_upstream_rights(&raw, &grant_types, &scope, known, at, report);
         let exchange = exchange::check(
             raw.exchange.take(),
             &grant_types,
@@ -297,6 +281,34 @@ impl Raw {
             dpop_bound: self.dpop_bound_access_tokens,
         }
     }
+}
+
+/// What the client may have of upstreams: their tokens, their APIs.
+fn check_upstream_rights(
+    raw: &Raw,
+    grants: &BTreeSet<GrantType>,
+    scope: &Scope,
+    known: &Known<'_>,
+    at: &Place,
+    report: &mut Report,
+) {
+    let wanted = Wanted {
+        grants,
+        is_public: raw.token_endpoint_auth_method == ClientAuthMethod::None,
+        scope,
+        upstreams: raw.upstreams.as_deref(),
+        of_people: &raw.upstream_tokens,
+        of_service_accounts: &raw.service_tokens,
+        of_ours: raw.exchange.is_some(),
+    };
+    upstream_tokens::check(&wanted, known, at, report);
+    let wanted = upstream_apis::Wanted {
+        grants,
+        scope,
+        upstreams: raw.upstreams.as_deref(),
+        apis: &raw.upstream_apis,
+    };
+    upstream_apis::check(&wanted, known, at, report);
 }
 
 fn check_client_id(id: Option<String>, at: &Place, report: &mut Report) -> Option<ClientId> {
