@@ -103,6 +103,7 @@ mod registration;
 mod relogin;
 #[cfg(test)]
 mod request_objects;
+#[cfg(test)]
 mod resources;
 #[cfg(test)]
 mod response_types;
@@ -124,6 +125,7 @@ mod simulator;
 mod single_sign_on;
 #[cfg(test)]
 mod specifications;
+#[cfg(test)]
 mod step_up;
 #[cfg(test)]
 mod store;

@@ -216,7 +216,10 @@ async fn a_client_that_registers_itself_logs_somebody_in() {
         .unwrap();
     let callback = "https://new.example.org/callback".to_owned();
     let redirect = RedirectUrl::new(callback.clone()).unwrap();
-    let asked = CoreClientRegistrationRequest::new(vec![redirect], Default::default())
+    let asked = CoreClientRegistrationRequest::new(
+        vec![redirect],
+        EmptyAdditionalClientMetadata::default(),
+    )
         .set_application_type(Some(CoreApplicationType::Web))
         .set_token_endpoint_auth_method(Some(CoreClientAuthMethod::ClientSecretPost))
         .set_id_token_signed_response_alg(Some(CoreJwsSigningAlgorithm::EcdsaP256Sha256));
