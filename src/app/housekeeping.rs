@@ -1,10 +1,13 @@
-//! What happens by itself: expired rows go in small batches, and rotated keys are taken over.
+//! What happens by itself: expired rows go in small batches; signing keys are rotated, and taken over from other nodes.
 
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::keys::{KeyRing, Secrets};
+use crate::protocol::error::chain;
 use crate::store::Store;
+
+use super::keys::{self, KeyPolicy};
 
 /// Far shorter than a key is announced before it signs, so that every node knows it in time (T47).
 const KEYS_EVERY: Duration = Duration::from_secs(30);
@@ -18,6 +21,7 @@ pub(super) struct Housekeeping {
     pub(super) secrets: Secrets,
     pub(super) ring: KeyRing,
     pub(super) clock: Clock,
+    pub(super) key_policy: KeyPolicy,
 }
 
 impl Housekeeping {
@@ -30,8 +34,18 @@ impl Housekeeping {
         let mut ticks = tokio::time::interval(KEYS_EVERY);
         loop {
             ticks.tick().await;
-            self.reload_keys().await;
+            self.tend_keys().await;
         }
+    }
+
+    /// Brings the keys in the database to where they have to be, then takes over what all nodes have made of them.
+    pub(super) async fn tend_keys(&self) {
+        let now = self.clock.now();
+        if let Err(error) = keys::keep(&self.store, &self.secrets, &self.key_policy, now).await {
+            let error = chain(&error);
+            tracing::error!(error, "the signing keys could not be kept in order");
+        }
+        self.reload_keys().await;
     }
 
     async fn reload_keys(&self) {
@@ -79,13 +93,15 @@ mod tests {
         let store = Store::open(&Secret::new("sqlite::memory:")).await.unwrap();
         store.migrate().await.unwrap();
         let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
-        let ring = open_ring(&store, &secrets, &[algorithm], 0).await.unwrap();
+        let key_policy = KeyPolicy::every(None, &[algorithm]);
+        let ring = open_ring(&store, &secrets, &key_policy, 0).await.unwrap();
         let clock = Clock::manual(100);
         let node = Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock,
+            key_policy,
         };
         let successor = new_key(algorithm, &secrets, 100, 4000).unwrap();
         let kid = successor.kid.clone();

@@ -1,4 +1,4 @@
-//! The master key and the signing keys: made at first start, rotated by command.
+//! The master key and the signing keys: made at first start, rotated by themselves and by command.
 
 use std::io;
 use std::path::Path;
@@ -7,6 +7,7 @@ use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::keys::ring::new_key;
 use crate::keys::{KeyError, KeyRing, MasterKey, Secrets};
+use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::ids::KeyId;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::store::Store;
@@ -51,25 +52,169 @@ fn master_key(
     })
 }
 
-/// The ring of signing keys. At the first start there are none: then one is made for each algorithm, active at once,
-/// for nobody can have cached a JWKS without it; and active at any time, for a clock that is set back after the first
-/// start must not leave the server without a key.
+/// What the config wants of the signing keys.
+#[derive(Clone, Debug)]
+pub(super) struct KeyPolicy {
+    algorithms: Vec<SigningAlgorithm>,
+    announce: i64,
+    rotate_every: Option<i64>,
+    /// Seconds that a retired key still verifies.
+    kept: i64,
+}
+
+/// Keys that are younger are those of the first start, which another node is still making.
+const FIRST_START: i64 = 60;
+
+impl KeyPolicy {
+    /// That of `config`. A retired key verifies as long as something it signed may come back: an access token, or an ID
+    /// token as the hint of a logout at the end of the longest session.
+    pub(super) fn of(config: &Config) -> Self {
+        let lifetimes = &config.lifetimes;
+        Self {
+            algorithms: config.keys.algorithms.clone(),
+            announce: config.keys.announce,
+            rotate_every: config.keys.rotate_every,
+            kept: lifetimes
+                .access_token
+                .max(lifetimes.id_token)
+                .max(lifetimes.session_absolute),
+        }
+    }
+
+    /// Whether the successor of a key is to be announced now, so that it signs when the key has signed long enough.
+    fn is_due(&self, key: &SigningKeyRecord, now: UnixTime) -> bool {
+        // The keys of the first start are active at any time.
+        let since = key.active_at.max(key.announced_at);
+        self.rotate_every
+            .is_some_and(|every| now >= since + every - self.announce)
+    }
+}
+
+/// Opens the ring of signing keys, brought to where they have to be at `now`.
 pub(super) async fn open_ring(
     store: &Store,
     secrets: &Secrets,
-    algorithms: &[SigningAlgorithm],
+    policy: &KeyPolicy,
     now: UnixTime,
 ) -> Result<KeyRing, AppError> {
+    keep(store, secrets, policy, now).await?;
+    Ok(KeyRing::load(store.list_signing_keys().await?, secrets)?)
+}
+
+/// Brings the signing keys to where they have to be at `now`: a key for every algorithm of the config, a successor where one
+/// is due, an end for those of algorithms that the config no longer names. Every node does this over and over; each step is
+/// one statement that lets one of them win.
+pub(super) async fn keep(
+    store: &Store,
+    secrets: &Secrets,
+    policy: &KeyPolicy,
+    now: UnixTime,
+) -> Result<(), AppError> {
     let known = store.list_signing_keys().await?;
-    for algorithm in algorithms {
-        if !known.iter().any(|key| key.algorithm == *algorithm) {
-            let key = new_key(*algorithm, secrets, now, 0)?;
-            if store.insert_first_signing_key(&key).await? {
-                tracing::info!(kid = %key.kid, algorithm = algorithm.as_str(), "made a signing key");
+    // A ring that cannot be opened with this master key must not get a key that can.
+    KeyRing::load(known.clone(), secrets)?;
+    let first_start = known
+        .iter()
+        .all(|key| key.active_at == 0 && (now - key.announced_at).abs() < FIRST_START);
+    for algorithm in &policy.algorithms {
+        let own = known.iter().filter(|key| key.algorithm == *algorithm);
+        let lasting = own.clone().filter(|key| key.retired_at.is_none());
+        match lasting.max_by_key(|key| key.active_at) {
+            Some(newest) => {
+                if newest.state(now) == KeyState::Active && policy.is_due(newest, now) {
+                    announce(store, secrets, policy, *algorithm, now).await?;
+                }
+            }
+            None => {
+                let ending = own.clone().filter(|key| key.state(now) == KeyState::Active);
+                if let Some(key) = ending.max_by_key(|key| key.active_at) {
+                    // Its algorithm was no longer named, and now is again.
+                    store.keep_signing_key(&key.kid, now).await?;
+                } else if own.count() == 0 {
+                    begin(store, secrets, policy, *algorithm, first_start, now).await?;
+                } else {
+                    announce(store, secrets, policy, *algorithm, now).await?;
+                }
             }
         }
     }
-    Ok(KeyRing::load(store.list_signing_keys().await?, secrets)?)
+    end_unnamed(store, policy, &known, now).await
+}
+
+/// Makes the first key of an algorithm. At the first start of all it is active at once, for nobody can have cached a JWKS
+/// without it; and active at any time, for a clock that is set back after the first start must not leave the server
+/// without a key. Later it is announced first, like every other (T47).
+async fn begin(
+    store: &Store,
+    secrets: &Secrets,
+    policy: &KeyPolicy,
+    algorithm: SigningAlgorithm,
+    first_start: bool,
+    now: UnixTime,
+) -> Result<(), AppError> {
+    let active_at = if first_start {
+        0
+    } else {
+        now + policy.announce
+    };
+    let key = new_key(algorithm, secrets, now, active_at)?;
+    if store.insert_first_signing_key(&key).await? {
+        tracing::info!(kid = %key.kid, algorithm = algorithm.as_str(), active_at, "made a signing key");
+    }
+    Ok(())
+}
+
+/// Announces a successor, unless another node was faster.
+async fn announce(
+    store: &Store,
+    secrets: &Secrets,
+    policy: &KeyPolicy,
+    algorithm: SigningAlgorithm,
+    now: UnixTime,
+) -> Result<(), AppError> {
+    let active_at = now + policy.announce;
+    let successor = new_key(algorithm, secrets, now, active_at)?;
+    if store
+        .rotate_signing_key(&successor, active_at + policy.kept)
+        .await?
+    {
+        tracing::info!(
+            kid = %successor.kid, algorithm = algorithm.as_str(), active_at, "announced a signing key"
+        );
+    }
+    Ok(())
+}
+
+/// Retires the keys of algorithms that the config no longer names, once another algorithm signs. They sign for `announce`
+/// more, so that nodes which still have the older config are not left without a key while they are restarted.
+async fn end_unnamed(
+    store: &Store,
+    policy: &KeyPolicy,
+    known: &[SigningKeyRecord],
+    now: UnixTime,
+) -> Result<(), AppError> {
+    let named = |key: &&SigningKeyRecord| policy.algorithms.contains(&key.algorithm);
+    let signing = |key: &SigningKeyRecord| key.state(now) == KeyState::Active;
+    if !known.iter().filter(named).any(signing) {
+        return Ok(());
+    }
+    for key in known
+        .iter()
+        .filter(|key| !named(key) && key.retired_at.is_none())
+    {
+        let retired_at = now + policy.announce;
+        let expires_at = retired_at + policy.kept;
+        if store
+            .retire_signing_key(&key.kid, retired_at, expires_at)
+            .await?
+        {
+            tracing::info!(
+                kid = %key.kid, algorithm = key.algorithm.as_str(), retired_at,
+                "a signing key retires: keys.algorithms does not name its algorithm any more"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Announces a successor to the key of `algorithm`; it signs after `keys.announce`. With `at_once`, for a key that has
@@ -91,16 +236,13 @@ pub async fn rotate(
         now + config.keys.announce
     };
     let successor = new_key(algorithm, &secrets, now, active_at)?;
-    // The predecessor verifies as long as something it signed may come back: an access token, or an ID token as the
-    // hint of a logout at the end of the longest session.
-    let lifetimes = &config.lifetimes;
-    let longest = lifetimes
-        .access_token
-        .max(lifetimes.id_token)
-        .max(lifetimes.session_absolute);
-    let predecessor_expires_at = if at_once { now } else { active_at + longest };
+    let kept = KeyPolicy::of(config).kept;
+    let predecessor_expires_at = if at_once { now } else { active_at + kept };
     let rotated = store
         .rotate_signing_key(&successor, predecessor_expires_at)
         .await?;
     Ok(rotated.then_some((successor.kid, active_at)))
 }
+
+#[cfg(test)]
+mod tests;

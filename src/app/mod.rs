@@ -27,6 +27,7 @@ use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::account::RecheckPolicy;
 use crate::model::acr::AcrPolicies;
+use crate::model::resource::Resources;
 use crate::model::scopes::Scopes;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 use crate::passwords::Passwords;
@@ -167,14 +168,16 @@ impl App {
         let passwords = Passwords::default();
         clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
         clients::hold_registered(&store, &config.registration, clock.now()).await?;
-        let ring = keys::open_ring(&store, &secrets, &config.keys.algorithms, clock.now()).await?;
+        let key_policy = keys::KeyPolicy::of(&config);
+        let ring = keys::open_ring(&store, &secrets, &key_policy, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock: clock.clone(),
+            key_policy,
         };
-        let mint = mint(&config, ring, &secrets, &clock);
+        let mint = mint(&config, &store, ring, &secrets, &clock);
         let session_lifetime = config.lifetimes.session();
         let access_tokens = AccessTokens {
             store: store.clone(),
@@ -184,11 +187,7 @@ impl App {
         };
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
-        let address_throttle = ThrottlePolicy {
-            attempts: config.login.address_attempts,
-            starts_at: WindowStart::FirstAttempt,
-            ..config.login.throttle
-        };
+        let address_throttle = address_throttle(&config);
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
         let shelf = Arc::new(shelf);
         let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
@@ -250,6 +249,7 @@ impl App {
         let gateway = gateway(&config, &flow, &upstreams);
         let registrar = registrar(&config, &flow, fetcher.clone());
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
+        let settings = settings(&config);
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
             gateway,
@@ -261,15 +261,7 @@ impl App {
             discovery: Discovery::new(&metadata)?,
             issuer: config.issuer,
             upstreams,
-            settings: Settings {
-                brand: config.brand.name,
-                flow_lifetime: config.lifetimes.flow,
-                par: ParPolicy {
-                    required: config.par.required,
-                    lifetime: config.par.lifetime,
-                },
-                trusted_proxies: config.server.trusted_proxies,
-            },
+            settings,
         });
         Ok(Self {
             public: http::router(state.clone()),
@@ -281,9 +273,32 @@ impl App {
     }
 }
 
+/// How many attempts an address has, over all names.
+fn address_throttle(config: &Config) -> ThrottlePolicy {
+    ThrottlePolicy {
+        attempts: config.login.address_attempts,
+        starts_at: WindowStart::FirstAttempt,
+        ..config.login.throttle
+    }
+}
+
+/// What pages and endpoints need of the config besides.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        brand: config.brand.name.clone(),
+        flow_lifetime: config.lifetimes.flow,
+        par: ParPolicy {
+            required: config.par.required,
+            lifetime: config.par.lifetime,
+        },
+        trusted_proxies: config.server.trusted_proxies.clone(),
+    }
+}
+
 /// What makes the tokens of this config.
-fn mint(config: &Config, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Mint {
+fn mint(config: &Config, store: &Store, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Mint {
     Mint::new(MintParts {
+        store: store.clone(),
         issuer: config.issuer.clone(),
         ring,
         secrets: secrets.clone(),
@@ -292,7 +307,8 @@ fn mint(config: &Config, ring: KeyRing, secrets: &Secrets, clock: &Clock) -> Min
             access_token: config.lifetimes.access_token,
             id_token: config.lifetimes.id_token,
         },
-        access_token_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
+        default_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
+        resources: Resources::new(config.issuer.clone(), config.resources.clone()),
     })
 }
 

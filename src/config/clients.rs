@@ -31,7 +31,7 @@ use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
-use crate::protocol::token::GrantType;
+use crate::protocol::token::{AccessTokenFormat, GrantType};
 
 /// A client that the files own.
 #[derive(Clone, Debug)]
@@ -70,7 +70,12 @@ pub(super) struct Raw {
     scope: Option<String>,
     default_max_age: Option<i64>,
     id_token_signed_response_alg: Option<SigningAlgorithm>,
+    userinfo_signed_response_alg: Option<SigningAlgorithm>,
+    introspection_signed_response_alg: Option<SigningAlgorithm>,
+    access_token_format: AccessTokenFormat,
+    access_token_signed_response_alg: Option<SigningAlgorithm>,
     audience: Vec<String>,
+    resources: Vec<String>,
     upstreams: Option<Vec<String>>,
     upstream_apis: Vec<String>,
     consent: ConsentPolicy,
@@ -103,6 +108,8 @@ pub(super) struct Known<'a> {
     /// Those without a mistake.
     pub(super) configured: &'a [UpstreamConfig],
     pub(super) algorithms: &'a [SigningAlgorithm],
+    /// The identifiers of all resources, those with a mistake too.
+    pub(super) resources: &'a [String],
     pub(super) issuer: Option<&'a str>,
 }
 
@@ -161,23 +168,7 @@ impl ClientConfig {
             at,
             report,
         );
-        let wanted = Wanted {
-            grants: &grant_types,
-            is_public,
-            scope: &scope,
-            upstreams: raw.upstreams.as_deref(),
-            of_people: &raw.upstream_tokens,
-            of_service_accounts: &raw.service_tokens,
-            of_ours: raw.exchange.is_some(),
-        };
-        upstream_tokens::check(&wanted, known, at, report);
-        let wanted = upstream_apis::Wanted {
-            grants: &grant_types,
-            scope: &scope,
-            upstreams: raw.upstreams.as_deref(),
-            apis: &raw.upstream_apis,
-        };
-        upstream_apis::check(&wanted, known, at, report);
+        check_upstream_rights(&raw, &grant_types, &scope, known, at, report);
         let exchange = exchange::check(
             raw.exchange.take(),
             &grant_types,
@@ -213,7 +204,27 @@ impl ClientConfig {
                 &at.key("id_token_signed_response_alg"),
                 report,
             ),
+            userinfo_signed_response_alg: check_named_algorithm(
+                raw.userinfo_signed_response_alg,
+                known,
+                &at.key("userinfo_signed_response_alg"),
+                report,
+            ),
+            introspection_signed_response_alg: check_named_algorithm(
+                raw.introspection_signed_response_alg,
+                known,
+                &at.key("introspection_signed_response_alg"),
+                report,
+            ),
+            access_token_format: raw.access_token_format,
+            access_token_signed_response_alg: check_named_algorithm(
+                raw.access_token_signed_response_alg,
+                known,
+                &at.key("access_token_signed_response_alg"),
+                report,
+            ),
             audience: raw.audience,
+            resources: check_resources(raw.resources, known, &at.key("resources"), report),
             upstreams: raw
                 .upstreams
                 .map(|names| check_upstreams(&names, known, &at.key("upstreams"), report)),
@@ -270,6 +281,34 @@ impl Raw {
             dpop_bound: self.dpop_bound_access_tokens,
         }
     }
+}
+
+/// What the client may have of upstreams: their tokens, their APIs.
+fn check_upstream_rights(
+    raw: &Raw,
+    grants: &BTreeSet<GrantType>,
+    scope: &Scope,
+    known: &Known<'_>,
+    at: &Place,
+    report: &mut Report,
+) {
+    let wanted = Wanted {
+        grants,
+        is_public: raw.token_endpoint_auth_method == ClientAuthMethod::None,
+        scope,
+        upstreams: raw.upstreams.as_deref(),
+        of_people: &raw.upstream_tokens,
+        of_service_accounts: &raw.service_tokens,
+        of_ours: raw.exchange.is_some(),
+    };
+    upstream_tokens::check(&wanted, known, at, report);
+    let wanted = upstream_apis::Wanted {
+        grants,
+        scope,
+        upstreams: raw.upstreams.as_deref(),
+        apis: &raw.upstream_apis,
+    };
+    upstream_apis::check(&wanted, known, at, report);
 }
 
 fn check_client_id(id: Option<String>, at: &Place, report: &mut Report) -> Option<ClientId> {
@@ -365,9 +404,20 @@ fn check_algorithm(
     report: &mut Report,
 ) -> SigningAlgorithm {
     let default = known.algorithms.first().copied().unwrap_or_default();
-    let algorithm = written.unwrap_or(default);
-    if written.is_some() && !known.algorithms.contains(&algorithm) {
+    check_named_algorithm(written, known, at, report).unwrap_or(default)
+}
+
+/// An algorithm that somebody names has to have a key.
+pub(super) fn check_named_algorithm(
+    written: Option<SigningAlgorithm>,
+    known: &Known<'_>,
+    at: &Place,
+    report: &mut Report,
+) -> Option<SigningAlgorithm> {
+    let algorithm = written?;
+    if !known.algorithms.contains(&algorithm) {
         let name = algorithm.as_str();
+        let default = known.algorithms.first().copied().unwrap_or_default();
         report.problem(
             at,
             format!(
@@ -376,7 +426,7 @@ fn check_algorithm(
             ),
         );
     }
-    algorithm
+    Some(algorithm)
 }
 
 /// OpenID Connect Core section 8.1. The files are the administrator's, so a sector that they name is believed.
@@ -414,6 +464,27 @@ fn check_subject_type(
             SubjectType::Pairwise { sector }
         }
     }
+}
+
+/// Those that the client may ask for have to be described; those of `audience` need not be.
+fn check_resources(
+    named: Vec<String>,
+    known: &Known<'_>,
+    at: &Place,
+    report: &mut Report,
+) -> Vec<String> {
+    let identifiers: Vec<&str> = known.resources.iter().map(String::as_str).collect();
+    for (index, name) in named.iter().enumerate() {
+        if !identifiers.contains(&name.as_str()) {
+            let hint = nearest(name, &identifiers).map_or_else(
+                || "describe it with [[resources]]".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            let text = format!("is not the identifier of a resource; {hint}");
+            report.problem(&at.index(index), text);
+        }
+    }
+    named
 }
 
 fn check_upstreams(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::database::Database;
-use super::duration::Span;
+use super::duration::{Span, show_seconds};
 use super::place::{Place, Report};
 use crate::protocol::discovery::JWKS_MAX_AGE;
 use crate::protocol::jws::SigningAlgorithm;
@@ -23,6 +23,8 @@ pub struct Keys {
     pub algorithms: Vec<SigningAlgorithm>,
     /// Seconds that a new key is published before it signs (T47).
     pub announce: i64,
+    /// Seconds that a key signs before its successor does; `None`: until somebody says so.
+    pub rotate_every: Option<i64>,
 }
 
 /// What the master key's file is called when only the database is known: its name with this at the end.
@@ -37,6 +39,7 @@ pub(super) struct Raw {
     master_key_file: Option<PathBuf>,
     algorithms: Option<Vec<SigningAlgorithm>>,
     announce: Option<Span>,
+    rotate_every: Option<String>,
 }
 
 impl Keys {
@@ -97,11 +100,43 @@ impl Keys {
                 report,
             )
         });
+        let rotate_every = check_rotation(raw.rotate_every.as_deref(), announce, at, report);
         Self {
             master_key: raw.master_key,
             master_key_file,
             algorithms,
             announce,
+            rotate_every,
         }
     }
+}
+
+fn check_rotation(
+    written: Option<&str>,
+    announce: i64,
+    at: &Place,
+    report: &mut Report,
+) -> Option<i64> {
+    let at = at.key("rotate_every");
+    let default = 90 * DAY;
+    let every = match written {
+        None => default,
+        Some("off") => return None,
+        Some(text) => match Span::parse(text) {
+            Some(span) => span.seconds((DAY, 3650 * DAY), default, &at, report),
+            None => {
+                report.problem(&at, "must be a duration such as \"90d\", or \"off\"");
+                default
+            }
+        },
+    };
+    // A successor is announced while the key signs, and only one at a time.
+    if every < 2 * announce {
+        let least = show_seconds(2 * announce);
+        report.problem(
+            &at,
+            format!("must be twice keys.announce at the least, {least}"),
+        );
+    }
+    Some(every)
 }

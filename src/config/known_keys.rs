@@ -7,7 +7,7 @@ use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{clients, load, upstreams};
+use super::{clients, load, resources, upstreams};
 use crate::upstream::{aim18, imis, oidc, users};
 
 /// Every key, with the tables it stands in: `clients.redirect_uris`. The keys of one kind of upstream have the kind
@@ -15,6 +15,7 @@ use crate::upstream::{aim18, imis, oidc, users};
 pub fn known_keys() -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     keys.extend(keys_of::<load::Raw>(""));
+    keys.extend(keys_of::<resources::Raw>("resources"));
     keys.extend(keys_of::<clients::Raw>("clients"));
     keys.extend(keys_of::<upstreams::Raw>("upstreams"));
     keys.extend(keys_of::<imis::Settings>("upstreams.imis"));

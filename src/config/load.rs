@@ -12,7 +12,8 @@ use super::place::{Place, Report};
 use super::{
     Brand, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
     Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, dpop, keys, lifetimes,
-    log, login, outbound, par, registration, scopes, section, server, upstream_apis, upstreams,
+    log, login, outbound, par, registration, resources, scopes, section, server, upstream_apis,
+    upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -33,6 +34,7 @@ pub(super) struct Raw {
     dpop: dpop::Raw,
     /// Entries one by one, so that one without sense does not hide the others.
     upstreams: Vec<Value>,
+    resources: Vec<Value>,
     clients: Vec<Value>,
     registration: registration::Raw,
     scopes: Vec<scopes::Raw>,
@@ -114,12 +116,21 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let dpop = Dpop::check(&raw.dpop, &at.key("dpop"), report);
     let upstream_ids = upstreams::ids(&raw.upstreams);
     let upstreams = UpstreamConfig::read_all(raw.upstreams, &at.key("upstreams"), report);
+    let identifiers = resources::identifiers(&raw.resources);
     let known = Known {
         upstreams: &upstream_ids,
         configured: &upstreams,
         algorithms: &keys.algorithms,
+        resources: &identifiers,
         issuer: issuer.as_ref().map(Issuer::as_str),
     };
+    let resources = resources::read_all(
+        raw.resources,
+        issuer.as_ref(),
+        &known,
+        &at.key("resources"),
+        report,
+    );
     let mut entries = vec![(at.key("clients"), raw.clients)];
     for document in client_files {
         let read = section::read(Value::Table(document.table), &document.place, report);
@@ -129,6 +140,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let clients = check_clients(entries, &known, report);
     let registration =
         registration::check(raw.registration, &known, &at.key("registration"), report);
+    resources::check_clients(&resources, &clients, report);
     warn_of_lost_pages(&upstreams, &clients, &at.key("upstreams"), report);
     exchange::warn_of_strangers(&clients, &at.key("clients"), report);
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
@@ -146,6 +158,10 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         par,
         dpop,
         upstreams,
+        resources: resources
+            .into_iter()
+            .map(|(_, resource)| resource)
+            .collect(),
         clients,
         registration,
         scopes,

@@ -31,6 +31,7 @@ mod place;
 mod problem;
 mod reference;
 mod registration;
+mod resources;
 mod scopes;
 mod section;
 mod server;
@@ -59,6 +60,7 @@ pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
 use crate::model::registration::RegistrationPolicy;
+use crate::model::resource::Resource;
 use crate::model::scopes::OwnScope;
 use crate::protocol::issuer::Issuer;
 
@@ -83,6 +85,8 @@ pub struct Config {
     pub dpop: Dpop,
     /// The credential systems; at least one.
     pub upstreams: Vec<UpstreamConfig>,
+    /// The APIs that tokens are for.
+    pub resources: Vec<Resource>,
     /// The clients that the files own.
     pub clients: Vec<ClientConfig>,
     /// What clients that register themselves may be.

@@ -9,6 +9,7 @@ use super::client_people;
 use super::duration::show_seconds;
 use super::{ClientConfig, Config, UpstreamConfig};
 use crate::model::client::ConsentPolicy;
+use crate::model::resource::Resource;
 use crate::model::scopes::OwnScope;
 use crate::upstream::LoginMethod;
 
@@ -40,6 +41,7 @@ impl Config {
                 ]),
             ),
             ("upstreams", array(&self.upstreams, show_upstream)),
+            ("resources", array(&self.resources, show_resource)),
             ("clients", array(&self.clients, show_client)),
             ("registration", self.show_registration()),
             ("scopes", array(&self.scopes, show_scope)),
@@ -93,6 +95,14 @@ impl Config {
                 array(&self.keys.algorithms, |algorithm| text(algorithm.as_str())),
             ),
             ("announce", text(show_seconds(self.keys.announce))),
+            (
+                "rotate_every",
+                text(
+                    self.keys
+                        .rotate_every
+                        .map_or_else(|| "off".to_owned(), show_seconds),
+                ),
+            ),
         ];
         if self.keys.master_key.is_some() {
             keys.push(("master_key", text(MASK)));
@@ -216,6 +226,25 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
         shown.extend(common);
     }
     Value::Table(shown)
+}
+
+fn show_resource(resource: &Resource) -> Value {
+    let mut shown = vec![
+        ("identifier", text(&resource.identifier)),
+        (
+            "introspection_clients",
+            Value::Array(resource.introspection_clients.iter().map(text).collect()),
+        ),
+    ];
+    shown.extend(resource.name.iter().map(|name| ("name", text(name))));
+    shown.extend(resource.scope.iter().map(|scope| ("scope", text(scope))));
+    if let Some(format) = resource.access_token_format {
+        shown.push(("access_token_format", text(format.as_str())));
+    }
+    if let Some(algorithm) = resource.access_token_signed_response_alg {
+        shown.push(("access_token_signed_response_alg", text(algorithm.as_str())));
+    }
+    table(shown)
 }
 
 fn show_scope(scope: &OwnScope) -> Value {

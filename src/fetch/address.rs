@@ -23,7 +23,7 @@ const CLOSED_V4: [([u8; 4], u32); 16] = [
     ([168, 63, 129, 16], 32),
 ];
 
-/// Inside of 2000::/3, the rest of which is public.
+/// Inside of `2000::/3`, the rest of which is public.
 const CLOSED_V6: [([u16; 3], u32); 4] = [
     ([0x2001, 0, 0], 23),
     ([0x2001, 0xdb8, 0], 32),

@@ -34,16 +34,20 @@ impl Flow {
         let request = &pending.request;
         let beyond = disclosure::beyond(client, &self.scopes, &request.claims, &request.scope);
         let consent = Consent {
-            account_id: who.account.id.clone(),
-            client_id: pending.client_id.clone(),
-            scope: request.scope.clone(),
             claims: beyond.into_iter().map(ToOwned::to_owned).collect(),
-            granted_at: self.clock.now(),
+            ..Consent::to(
+                who.account.id.clone(),
+                pending.client_id.clone(),
+                request.scope.clone(),
+                &request.resources,
+                self.clock.now(),
+            )
         };
         self.store.widen_consent(&consent).await?;
         tracing::info!(
             target: "portico::audit", event = "consented", client_id = %consent.client_id,
-            account = %consent.account_id, scope = %consent.scope, "consented"
+            account = %consent.account_id, scope = %request.scope, resources = request.resources.join(" "),
+            "consented"
         );
         Ok(())
     }

@@ -19,7 +19,7 @@ const IN_ALL: i64 = 2_000;
 /// What came of a code that somebody typed.
 pub enum Entered {
     /// It is a device's, and waits for an answer.
-    Waiting(DeviceCode, UserCode),
+    Waiting(Box<DeviceCode>, UserCode),
     /// Nobody's, or one that has ended.
     Unknown,
     /// Too many were tried.
@@ -73,7 +73,7 @@ impl Flow {
         for (bucket, _) in &buckets {
             self.store.return_attempt(bucket).await?;
         }
-        Ok(Entered::Waiting(code, user_code))
+        Ok(Entered::Waiting(Box::new(code), user_code))
     }
 
     /// Writes down what the person says. `false` when the code has ended, or was answered before.

@@ -7,6 +7,7 @@ use crate::model::client::Client;
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use crate::model::disclosure::{self, Disclosure};
 use crate::model::family::TokenFamily;
+use crate::model::resource::Aim;
 use crate::model::session::Authentication;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::FamilyId;
@@ -31,7 +32,10 @@ impl Flow {
         }
         let response_type = pending.request.response_type;
         let person = self.person(client, pending, who)?;
+        let scope = &pending.request.scope;
+        let aim = Aim::named(&pending.request.resources);
         if response_type.returns_access_token() {
+            self.mint.target(client, scope, &aim)?;
             self.begin_family(client, pending, &person).await?;
         }
         let code = response_type.returns_code().then(random_token);
@@ -41,12 +45,14 @@ impl Flow {
         let authorization = Authorization {
             exchanged: None,
             client_id: client.client_id.clone(),
-            scope: pending.request.scope.clone(),
+            scope: scope.clone(),
+            aim,
             person: Some(person),
         };
         let answer = self
             .mint
-            .mint_response(client, response_type, &authorization, code)?;
+            .mint_response(client, response_type, &authorization, code)
+            .await?;
         if response_type.returns_access_token() || response_type.returns_id_token() {
             tracing::info!(
                 target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
@@ -105,6 +111,7 @@ impl Flow {
             account_id: person.account_id.clone(),
             authentication: person.authentication.clone(),
             scope: pending.request.scope.clone(),
+            resources: pending.request.resources.clone(),
             claims: disclosure::admitted(client, &self.scopes, pending.request.claims.clone()),
             offline: false,
             generation: None,
@@ -144,6 +151,7 @@ impl Flow {
                 scope: pending.request.scope.clone(),
                 claims: disclosure::admitted(client, &self.scopes, pending.request.claims.clone()),
                 nonce: person.nonce.clone(),
+                resources: pending.request.resources.clone(),
             },
             expires_at: self.clock.now() + LIFETIME,
             redeemed_at: None,

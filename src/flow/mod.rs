@@ -208,11 +208,12 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         ConsentPolicy::None => false,
         ConsentPolicy::Always => true,
         ConsentPolicy::Once => consent.is_none_or(|given| {
-            let scope = &pending.request.scope;
+            let scope = &request.scope;
             let beyond = disclosure::beyond(client, scopes, &request.claims, scope);
+            let everything = given.everything();
             let agreed =
-                |claim: &str| given.claims.contains(claim) || scopes.open(&given.scope, claim);
-            !scope.is_within(&given.scope) || !beyond.into_iter().all(agreed)
+                |claim: &str| given.claims.contains(claim) || scopes.open(&everything, claim);
+            !given.covers(scope, &request.resources) || !beyond.into_iter().all(agreed)
         }),
     };
     // The page about a device asks in any case, and for the same.

@@ -357,11 +357,13 @@ fn an_errand_wants_fresh_logins_and_gives_no_code() {
     };
     let link = |age: Option<i64>| Errand::Link {
         asked: true,
-        proven: age.map(|age| ProvenLogin {
-            login: login.clone(),
-            profile: Profile::default(),
-            at: NOW - age,
-            tokens: None,
+        proven: age.map(|age| {
+            Box::new(ProvenLogin {
+                login: login.clone(),
+                profile: Profile::default(),
+                at: NOW - age,
+                tokens: None,
+            })
         }),
     };
     let unlink = || Errand::Unlink {
@@ -394,13 +396,18 @@ fn an_errand_wants_fresh_logins_and_gives_no_code() {
 #[test]
 fn consent_is_asked_by_policy() {
     let who = logged_in(0);
-    let given = |scope: &str| Consent {
-        account_id: AccountId::new("account"),
-        client_id: ClientId::new("app"),
-        scope: Scope::parse(scope).unwrap(),
-        claims: BTreeSet::new(),
-        granted_at: 0,
+    let given_at = |scope: &str, resources: &[&str]| {
+        let resources: Vec<String> = resources.iter().map(ToString::to_string).collect();
+        let scope = Scope::parse(scope).unwrap();
+        Consent::to(
+            AccountId::new("account"),
+            ClientId::new("app"),
+            scope,
+            &resources,
+            0,
+        )
     };
+    let given = |scope: &str| given_at(scope, &[]);
     let policy = |consent| Client {
         consent,
         ..client()
@@ -427,6 +434,21 @@ fn consent_is_asked_by_policy() {
     // Another session's yes is not this one's (T14).
     agreed.consented = Some(SessionId::new("another"));
     assert_eq!(decide(&agreed, &always, Some(&who), None), "Consent");
+    let at_api = pending(&[("resource", "https://api.example.org")]);
+    let api = Client {
+        audience: vec!["https://api.example.org".to_owned()],
+        ..once.clone()
+    };
+    for (given, step) in [
+        (given("openid"), "Consent"),
+        (
+            given_at("openid", &["https://other.example.org"]),
+            "Consent",
+        ),
+        (given_at("openid", &["https://api.example.org"]), "Issue"),
+    ] {
+        assert_eq!(decide(&at_api, &api, Some(&who), Some(&given)), step);
+    }
 }
 
 /// Core section 5.5: a claim asked for by name is agreed to like a scope, unless a scope that was agreed to opens it, or the client
@@ -440,6 +462,7 @@ fn consent_covers_claims_asked_for_by_name() {
         scope: Scope::parse(scope).unwrap(),
         claims: claims.iter().map(ToString::to_string).collect(),
         granted_at: 0,
+        resources: std::collections::BTreeMap::new(),
     };
     let once = Client {
         consent: ConsentPolicy::Once,

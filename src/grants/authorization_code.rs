@@ -4,10 +4,12 @@ use crate::keys::Purpose;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::code;
+use crate::model::resource::Aim;
 use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
+use crate::protocol::resource;
 use crate::protocol::secret::Secret;
 use crate::store::Redemption;
 
@@ -20,6 +22,7 @@ pub struct AuthorizationCodeRequest {
     code: Secret,
     redirect_uri: Option<String>,
     code_verifier: Option<Secret>,
+    resources: Vec<String>,
 }
 
 impl AuthorizationCodeRequest {
@@ -33,6 +36,7 @@ impl AuthorizationCodeRequest {
                 .get_capped("redirect_uri", redirect_uri::MAX_BYTES)?
                 .map(ToOwned::to_owned),
             code_verifier: params.get_capped("code_verifier", 256)?.map(Secret::new),
+            resources: resource::read(params)?,
         })
     }
 
@@ -69,9 +73,13 @@ impl AuthorizationCodeRequest {
                     authentication: grant.authentication,
                     scope: &grant.scope,
                     claims: grant.claims,
+                    resources: grant.resources,
                 },
             )
             .await?;
+        let issuer = grants.mint.issuer();
+        let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
+        grants.mint.target(client, &family.scope, &aim)?;
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two
         // racing requests both win (RFC 6749 section 4.1.2).
         let redemption = grants
@@ -93,6 +101,6 @@ impl AuthorizationCodeRequest {
             }
             Redemption::Gone => return Err(code::unknown()),
         }
-        grants.authorization(client, family, account, grant.nonce)
+        grants.authorization(client, family, account, grant.nonce, aim)
     }
 }

@@ -61,7 +61,7 @@ impl Grants {
             Some(only) => only.of_key().into_iter().collect(),
         };
         let verified = self.client_keys.verify(client, assertion, &allowed).await;
-        verified.map_err(|error| refused(error))
+        verified.map_err(refused)
     }
 
     fn signed_by_secret(

@@ -2,15 +2,20 @@
 
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
+use crate::model::resource::Aim;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::params::Params;
+use crate::protocol::resource;
 use crate::protocol::scope::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE, Scope};
+
+use super::Grants;
 
 /// What the token request says.
 #[derive(Debug)]
 pub struct ClientCredentialsRequest {
     scope: Scope,
+    resources: Vec<String>,
 }
 
 /// Scopes that are about a person, of whom there is none here.
@@ -26,10 +31,15 @@ impl ClientCredentialsRequest {
                 format!("{token} is about a person, and this grant has none"),
             ));
         }
-        Ok(Self { scope })
+        let resources = resource::read(params)?;
+        Ok(Self { scope, resources })
     }
 
-    pub(super) fn redeem(self, client: &Client) -> Result<Authorization, OAuthError> {
+    pub(super) fn redeem(
+        self,
+        client: &Client,
+        grants: &Grants,
+    ) -> Result<Authorization, OAuthError> {
         // RFC 6749 section 4.4: confidential clients only. The config refuses the combination; so does this.
         if client.is_public() {
             return Err(OAuthError::new(
@@ -44,6 +54,7 @@ impl ClientCredentialsRequest {
             person: None,
             exchanged: None,
             scope,
+            aim: Aim::asked(client, grants.mint.issuer(), self.resources)?,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::model::authorization::{Authorization, Exchanged, Person};
 use crate::model::client::Client;
+use crate::model::resource::Aim;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::claims::{AccessTokenClaims, Actor};
 use crate::protocol::dpop::{self, Thumbprint};
@@ -47,7 +48,8 @@ impl Grants {
         let claims = self
             .mint
             .read_issued_token(wanted.subject_token.expose())
-            .map_err(|error| not_ours().because(error))?;
+            .await?
+            .ok_or_else(|| not_ours().because("it is expired, revoked or not one of ours"))?;
         if !client.exchange.from_clients.contains(&claims.client_id) {
             return Err(not_ours().because("its client is not in exchange.from_clients"));
         }
@@ -73,8 +75,8 @@ impl Grants {
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope,
+            aim: Aim::Exactly(vec![wanted.audience]),
             exchanged: Some(Exchanged {
-                audience: wanted.audience,
                 ends: claims.exp.min(actor_ends),
                 actor,
                 family_client: claims.family_client().clone(),
@@ -114,7 +116,8 @@ impl Grants {
         let claims = self
             .mint
             .read_issued_token(token.expose())
-            .map_err(|error| refused().because(error))?;
+            .await?
+            .ok_or_else(|| refused().because("it is expired, revoked or not one of ours"))?;
         if claims.client_id != client.client_id || claims.act.is_some() {
             return Err(refused().because("it was given to another client, or to act for somebody"));
         }

@@ -6,6 +6,7 @@ use crate::keys::Purpose;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::device_code::{self, DeviceCode};
+use crate::model::resource::Aim;
 use crate::model::throttle;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::claims_request::ClaimsRequest;
@@ -149,16 +150,22 @@ impl DeviceCodeRequest {
                     authentication: approval.authentication.clone(),
                     scope: &code.scope,
                     claims: ClaimsRequest::default(),
+                    resources: Vec::new(),
                 },
             )
             .await?;
+        grants
+            .mint
+            .target(client, &family.scope, &Aim::Registered)?;
         let cap = grants.families_per_client;
         match grants
             .store
             .redeem_device_code(&hash, &family, cap, now)
             .await?
         {
-            Redemption::Redeemed => grants.authorization(client, family, account, None),
+            Redemption::Redeemed => {
+                grants.authorization(client, family, account, None, Aim::Registered)
+            }
             Redemption::Replayed => {
                 grants.metrics.replayed("device_code");
                 tracing::warn!(

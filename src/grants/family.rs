@@ -5,6 +5,7 @@ use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
 use crate::model::family::TokenFamily;
+use crate::model::resource::Aim;
 use crate::model::session::Authentication;
 use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::dpop::Thumbprint;
@@ -27,6 +28,8 @@ pub(super) struct Agreed<'a> {
     pub(super) scope: &'a Scope,
     /// The claims that it asked for by name.
     pub(super) claims: ClaimsRequest,
+    /// The resources that it named.
+    pub(super) resources: Vec<String>,
 }
 
 impl Grants {
@@ -57,6 +60,7 @@ impl Grants {
             offline: client.is_offline(&scope),
             scope,
             claims: agreed.claims,
+            resources: agreed.resources,
             generation: client.gets_refresh_token().then_some(0),
             created_at: now,
             rotated_at: now,
@@ -77,6 +81,7 @@ impl Grants {
         family: TokenFamily,
         account: Account,
         nonce: Option<String>,
+        aim: Aim,
     ) -> Result<Authorization, OAuthError> {
         let subject = subject::for_client(&self.secrets, client, &account)?;
         let claims = Disclosure {
@@ -91,6 +96,7 @@ impl Grants {
         Ok(Authorization {
             client_id: family.client_id,
             scope: family.scope,
+            aim,
             exchanged: None,
             person: Some(Person {
                 claims,

@@ -7,7 +7,10 @@ pub mod client_credentials;
 mod delegation;
 pub mod device_code;
 mod family;
+pub mod introspection;
+pub mod presented_token;
 pub mod refresh_token;
+pub mod revocation;
 pub mod token_exchange;
 
 use crate::clock::Clock;
@@ -33,6 +36,8 @@ use crate::tokens::Mint;
 use crate::tokens::standing::AccessTokens;
 use crate::upstream::Upstreams;
 use crate::vault::Vault;
+
+pub use presented_token::PresentedToken;
 
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
@@ -99,7 +104,7 @@ pub enum TokenRequest {
 /// What a grant proved.
 pub enum Proven {
     /// That tokens are to be minted.
-    Authorization(Authorization),
+    Authorization(Box<Authorization>),
     /// That a token of an upstream's is to be handed out, as it is.
     Release(ExchangedToken),
 }
@@ -142,13 +147,13 @@ impl TokenRequest {
         let authorization = match self {
             Self::AuthorizationCode(request) => request.redeem(client, key, grants).await,
             Self::RefreshToken(request) => request.redeem(client, key, grants).await,
-            Self::ClientCredentials(request) => request.redeem(client),
+            Self::ClientCredentials(request) => request.redeem(client, grants),
             Self::DeviceCode(request) => request.redeem(client, key, grants).await,
             Self::TokenExchange(request) => {
                 return request.redeem(client, key, grants).await;
             }
         };
-        authorization.map(Proven::Authorization)
+        authorization.map(|proven| Proven::Authorization(Box::new(proven)))
     }
 }
 

@@ -5,10 +5,12 @@ use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
 use crate::model::family::{Spend, TokenFamily};
+use crate::model::resource::Aim;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::params::Params;
+use crate::protocol::resource;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
 use crate::tokens::{refresh_token, subject};
@@ -20,6 +22,7 @@ use super::Grants;
 pub struct RefreshTokenRequest {
     refresh_token: Secret,
     scope: Scope,
+    resources: Vec<String>,
 }
 
 impl RefreshTokenRequest {
@@ -31,6 +34,7 @@ impl RefreshTokenRequest {
         Ok(Self {
             refresh_token: Secret::new(refresh_token),
             scope: Scope::parse(scope).map_err(invalid_scope)?,
+            resources: resource::read(params)?,
         })
     }
 
@@ -61,6 +65,9 @@ impl RefreshTokenRequest {
             return Err(unknown());
         }
         let granted = self.granted(client, &family)?;
+        let issuer = grants.mint.issuer();
+        let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
+        grants.mint.target(client, &granted, &aim)?;
         grants.require_session(&family).await?;
         let account = grants
             .account_for(client, &family.account_id, &family.authentication)
@@ -82,6 +89,7 @@ impl RefreshTokenRequest {
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope: granted,
+            aim,
             exchanged: None,
             person: Some(Person {
                 claims,

@@ -99,7 +99,7 @@ impl TokenExchangeRequest {
                 key,
             };
             let delegated = grants.delegate(client, wanted).await?;
-            return Ok(Proven::Authorization(delegated));
+            return Ok(Proven::Authorization(Box::new(delegated)));
         }
         self.release(client, key, grants).await.map(Proven::Release)
     }
@@ -127,7 +127,8 @@ impl TokenExchangeRequest {
         let claims = grants
             .mint
             .read_issued_token(self.subject_token.expose())
-            .map_err(|error| not_ours().because(error))?;
+            .await?
+            .ok_or_else(|| not_ours().because("it is expired, revoked or not one of ours"))?;
         // Not even an API that the token was made for may exchange what was given to somebody else.
         if claims.client_id != client.client_id || claims.family_client.is_some() {
             return Err(not_ours().because("it was given to another client, or exchanged"));

@@ -52,7 +52,9 @@ impl AccessTokenReader {
         sent: Sent<'_>,
     ) -> Result<(String, AccessTokenClaims), BearerError> {
         let (scheme, token) = presented(sent.headers, sent.form)?;
-        let claims = self.mint.read_access_token(&token).map_err(invalid_token)?;
+        let claims = self.mint.read_access_token(&token).await?;
+        let claims =
+            claims.ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
         match (scheme, claims.key()) {
             (Scheme::Bearer, None) => {}
             // Section 7.2: whoever has stolen it has no key.

@@ -257,7 +257,7 @@ async fn apps(
         add(
             &consent.client_id,
             consent.granted_at,
-            &consent.scope,
+            &consent.everything(),
             claims,
         );
     }
@@ -384,12 +384,12 @@ pub(super) async fn other_login(
     }
     open.pending.errand = Some(Errand::Link {
         asked: true,
-        proven: Some(ProvenLogin {
+        proven: Some(Box::new(ProvenLogin {
             login,
             profile: identity.profile,
             at: open.flow.clock.now(),
             tokens,
-        }),
+        })),
     });
     open.resume().await
 }

@@ -14,6 +14,7 @@ use crate::model::client::ConsentPolicy;
 use crate::model::disclosure;
 use crate::model::scopes::Scopes;
 use crate::protocol::scope::{self, Scope};
+use crate::tokens::Mint;
 
 use super::app_pages::AppPages;
 use super::context;
@@ -39,6 +40,7 @@ struct ConsentPage {
     signed_in_as: String,
     intro: String,
     scopes: Vec<String>,
+    resources: Vec<String>,
     app: AppPages,
     flow: String,
     form_token: String,
@@ -75,6 +77,11 @@ async fn show(
         signed_in_as: (texts.signed_in_as)(display_name(who)),
         intro: (texts.consent_intro)(app),
         scopes,
+        resources: request
+            .resources
+            .iter()
+            .map(|resource| resource_name(&Mint::from_ref(&state), resource))
+            .collect(),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
         app: AppPages::of(&open.client, redirect_uri, texts),
@@ -83,6 +90,13 @@ async fn show(
     };
     let targets = FormTargets::ending_at([redirect_uri]);
     Ok(page::render(StatusCode::OK, &template, &targets))
+}
+
+/// What people call an API.
+fn resource_name(mint: &Mint, identifier: &str) -> String {
+    let described = mint.resources().find(identifier);
+    let name = described.and_then(|resource| resource.name.clone());
+    name.unwrap_or_else(|| identifier.to_owned())
 }
 
 /// What an app asks for, a line each.

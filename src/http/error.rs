@@ -292,9 +292,12 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
         registration if registration.starts_with(path::REGISTER) => {
             TokenError(refusal).into_response()
         }
-        path::DEVICE_AUTHORIZATION | path::PAR | path::TOKEN | path::USERINFO => {
-            TokenError(refusal).into_response()
-        }
+        path::DEVICE_AUTHORIZATION
+        | path::PAR
+        | path::TOKEN
+        | path::USERINFO
+        | path::REVOKE
+        | path::INTROSPECT => TokenError(refusal).into_response(),
         _ => PageError::request(refusal).into_response(),
     };
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

@@ -23,6 +23,7 @@ pub mod form;
 pub mod fragment;
 pub mod gateway;
 pub mod health;
+pub mod introspection;
 pub mod jwks;
 pub mod landing;
 pub mod login;
@@ -33,6 +34,7 @@ pub mod question;
 pub mod register;
 pub mod resume;
 pub mod return_to;
+pub mod revocation;
 pub mod sender;
 pub mod sign_off;
 pub mod state;
@@ -59,6 +61,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(par::router())
         .merge(token::router())
         .merge(userinfo::router())
+        .merge(revocation::router())
         // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
@@ -72,6 +75,7 @@ pub fn router(state: HttpState) -> Router {
     let pages = Router::new()
         .merge(readable_by_scripts)
         .merge(registration)
+        .merge(introspection::router())
         .merge(authorize::router())
         .merge(resume::router())
         .merge(login::router())

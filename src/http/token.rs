@@ -9,9 +9,11 @@ use axum::routing::post;
 use axum::{Json, Router};
 
 use crate::grants::{Grants, Proven, TokenRequest};
+use crate::model::client::Client;
 use crate::protocol::client_auth::ClientCredentials;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
+use crate::protocol::params::Params;
 use crate::protocol::token::GrantType;
 use crate::tokens::Mint;
 use crate::tokens::possession::Possession;
@@ -74,11 +76,7 @@ impl Endpoint {
         grant: &mut &'static str,
     ) -> Result<Response, OAuthError> {
         let params = form::require(headers, body)?;
-        let credentials = ClientCredentials::read(authorization(headers)?, &params)?;
-        let client = self
-            .grants
-            .authenticate_client(&credentials, address)
-            .await?;
+        let client = authenticated(&self.grants, address, headers, &params).await?;
         let named = params.get("grant_type").ok().flatten();
         if let Some(named) = named.and_then(GrantType::parse) {
             *grant = named.as_str();
@@ -88,7 +86,7 @@ impl Endpoint {
         let request = TokenRequest::parse(&params, &client)?;
         match request.redeem(&client, key.as_ref(), &self.grants).await? {
             Proven::Authorization(proven) => {
-                let token_set = self.mint.mint(&client, &proven, key.as_ref())?;
+                let token_set = self.mint.mint(&client, &proven, key.as_ref()).await?;
                 if client.registered {
                     self.grants.note_use(&client).await?;
                 }
@@ -101,6 +99,17 @@ impl Endpoint {
             Proven::Release(token) => Ok(Json(token).into_response()),
         }
     }
+}
+
+/// The client that sent a request, at every endpoint where it has to say who it is (RFC 6749 section 2.3).
+pub(super) async fn authenticated(
+    grants: &Grants,
+    address: &str,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<Client, OAuthError> {
+    let credentials = ClientCredentials::read(authorization(headers)?, params)?;
+    grants.authenticate_client(&credentials, address).await
 }
 
 /// The one `Authorization` header; two of them are two opinions.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::from_fn;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
@@ -62,7 +62,7 @@ async fn userinfo(
     method: Method,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<impl IntoResponse, BearerError> {
+) -> Result<Response, BearerError> {
     // RFC 6750 section 2.2: never a form with GET, whose body has no meaning and may be lost or kept on the way.
     let form: &[u8] = if method == Method::POST { &body } else { &[] };
     let sent = Sent {
@@ -96,5 +96,14 @@ async fn userinfo(
         claims: disclosure.at_userinfo(&granted),
         sub: subject,
     };
-    Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)))
+    let uncached = [(CACHE_CONTROL, NO_STORE)];
+    let Some(algorithm) = behind.client.userinfo_signed_response_alg else {
+        return Ok((uncached, Json(answer)).into_response());
+    };
+    let signed = endpoint
+        .flow
+        .mint
+        .userinfo(&behind.client, algorithm, &answer);
+    let signed = signed.map_err(OAuthError::from)?;
+    Ok((uncached, [(CONTENT_TYPE, "application/jwt")], signed).into_response())
 }

@@ -1,5 +1,6 @@
 //! The ring of signing keys: who signs now, who verifies, and the JWKS (T39, T41, T47).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::clock::{UnixTime, random_id};
+use crate::clock::{SKEW, UnixTime, random_id};
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::ids::KeyId;
 use crate::protocol::jws::{SigningAlgorithm, TokenKind, is_strict_compact};
@@ -29,8 +30,8 @@ struct Snapshot {
 struct RingKey {
     record: SigningKeyRecord,
     signer: Signer,
-    id_token_header: String,
-    access_token_header: String,
+    /// In the order of [`TokenKind::ALL`].
+    headers: Vec<String>,
 }
 
 /// A token that is not ours, or not of the kind asked for. One error for every reason: it goes to the client.
@@ -49,18 +50,18 @@ impl RingKey {
             .ok_or_else(sealed)?;
         let signer = Signer::parse(record.kid.clone(), record.algorithm, &pkcs8)?;
         Ok(Self {
-            id_token_header: signer.encoded_header(TokenKind::IdToken)?,
-            access_token_header: signer.encoded_header(TokenKind::AccessToken)?,
+            headers: TokenKind::ALL
+                .into_iter()
+                .map(|kind| signer.encoded_header(kind))
+                .collect::<Result<_, _>>()?,
             signer,
             record,
         })
     }
 
-    fn header(&self, kind: TokenKind) -> &str {
-        match kind {
-            TokenKind::IdToken => &self.id_token_header,
-            TokenKind::AccessToken => &self.access_token_header,
-        }
+    /// `None`, which is no token's header, cannot happen: there is one for each kind.
+    fn header(&self, kind: TokenKind) -> Option<&str> {
+        self.headers.get(kind as usize).map(String::as_str)
     }
 }
 
@@ -107,6 +108,19 @@ impl KeyRing {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The algorithm that signs at `now` where `wanted` is wished for: that one, or, as long as its first key is only
+    /// announced, one that everybody's caches know a key of (T47).
+    pub fn algorithm_in_force(&self, wanted: SigningAlgorithm, now: UnixTime) -> SigningAlgorithm {
+        let snapshot = self.snapshot();
+        let keys = snapshot.keys.iter();
+        let active = keys.filter(|key| key.record.state(now) == KeyState::Active);
+        let signing: BTreeSet<_> = active.map(|key| key.record.algorithm).collect();
+        if signing.contains(&wanted) {
+            return wanted;
+        }
+        signing.first().copied().unwrap_or(wanted)
+    }
+
     /// Signs `claims` as a token of `kind` with the key of `algorithm` that is active at `now`.
     pub fn sign(
         &self,
@@ -127,7 +141,8 @@ impl KeyRing {
             .max_by_key(|key| (key.record.active_at, key.record.kid.clone()))
             .ok_or(KeyError::NoActiveKey(algorithm.as_str()))?;
         let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
-        let mut token = format!("{}.{claims}", key.header(kind));
+        let header = key.header(kind).ok_or(KeyError::Crypto("find a header"))?;
+        let mut token = format!("{header}.{claims}");
         let signature = key.signer.sign(token.as_bytes())?;
         token.push('.');
         token.push_str(&URL_SAFE_NO_PAD.encode(signature));
@@ -154,11 +169,12 @@ impl KeyRing {
         let key = snapshot
             .keys
             .iter()
-            .find(|key| key.header(kind) == header)
+            .find(|key| key.header(kind) == Some(header))
             .ok_or(TokenRefused)?;
         match key.record.state(now) {
             KeyState::Active | KeyState::Retired => {}
-            // An announced key has signed nothing yet.
+            // An announced key has signed nothing yet, but at a node whose clock is a little ahead.
+            KeyState::Announced if key.record.active_at <= now + SKEW => {}
             KeyState::Announced | KeyState::Expired => return Err(TokenRefused),
         }
         if !key.signer.verifies(signature, message.as_bytes()) {

@@ -54,10 +54,12 @@ pub enum Purpose {
     UserCode,
     /// The nonces that proofs of possession answer.
     DpopNonce,
+    /// The hash under which an opaque access token is stored.
+    AccessToken,
 }
 
 impl Purpose {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -78,6 +80,7 @@ impl Purpose {
         Self::DeviceCode,
         Self::UserCode,
         Self::DpopNonce,
+        Self::AccessToken,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -103,6 +106,7 @@ impl Purpose {
             Self::DeviceCode => "device-code",
             Self::UserCode => "user-code",
             Self::DpopNonce => "dpop-nonce",
+            Self::AccessToken => "access-token",
         }
     }
 }

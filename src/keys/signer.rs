@@ -141,7 +141,7 @@ impl Signer {
     /// The encoded header of a token of `kind` signed with this key; always the same text.
     pub fn encoded_header(&self, kind: TokenKind) -> Result<String, KeyError> {
         let mut header = Header::new(self.wire_algorithm());
-        header.typ = Some(kind.typ().to_owned());
+        header.typ = kind.typ().map(ToOwned::to_owned);
         header.kid = Some(self.kid.to_string());
         Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?))
     }

@@ -17,6 +17,7 @@ use crate::protocol::scope::{self, Scope};
 use super::account::UpstreamSubject;
 use super::client::{Client, ReturnTo};
 use super::pushed_request::TakenUp;
+use super::resource::Aim;
 use super::session::Authentication;
 
 /// A request held against its client and found good. It travels sealed in this tab's cookie; nothing of it is
@@ -63,7 +64,7 @@ pub enum Errand {
         /// Whether the login page asks for that login now, and not for one that the account has.
         asked: bool,
         /// Whom that login turned out to be.
-        proven: Option<ProvenLogin>,
+        proven: Option<Box<ProvenLogin>>,
     },
     /// A yes or no to a device (RFC 8628 section 3.3).
     Device {
@@ -122,6 +123,7 @@ impl PendingAuthorization {
             granted = granted.without(scope::OFFLINE_ACCESS);
         }
         client.require_response_type(request.response_type, &granted)?;
+        client.require_resources(&request.resources, return_to.issuer())?;
         if !granted.contains(scope::OPENID) {
             // OpenID Connect's (Core section 5.5); `acr_values` are plain OAuth's, too (RFC 9470 section 4).
             request.claims = ClaimsRequest::default();
@@ -180,8 +182,10 @@ pub struct Authorization {
     pub client_id: ClientId,
     /// For whom; a client of its own where there is nobody.
     pub person: Option<Person>,
-    /// What the tokens open.
+    /// What was granted.
     pub scope: Scope,
+    /// Which APIs the access token is for.
+    pub aim: Aim,
     /// Where another access token stands behind it (RFC 8693).
     pub exchanged: Option<Exchanged>,
 }
@@ -189,8 +193,6 @@ pub struct Authorization {
 /// What an exchanged access token has in place of its client's usual.
 #[derive(Clone, Debug)]
 pub struct Exchanged {
-    /// The one API that it is for.
-    pub audience: String,
     /// When it ends at the latest.
     pub ends: UnixTime,
     /// Who acts for the person.

@@ -19,10 +19,11 @@ use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::locale::Locale;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::request_object::RequestObjectAlgorithm;
+use crate::protocol::resource;
 use crate::protocol::response::{ResponseMode, ResponseType};
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
-use crate::protocol::token::GrantType;
+use crate::protocol::token::{AccessTokenFormat, GrantType};
 
 use super::account::Account;
 use super::client_about::{AppPage, ClientAbout};
@@ -96,8 +97,23 @@ pub struct Client {
     pub default_max_age: Option<i64>,
     /// The algorithm of its ID tokens.
     pub id_token_signed_response_alg: SigningAlgorithm,
+    /// The algorithm of what userinfo tells it, as a JWT; plain JSON when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_signed_response_alg: Option<SigningAlgorithm>,
+    /// The algorithm of what introspection tells it as a JWT (RFC 9701 section 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_signed_response_alg: Option<SigningAlgorithm>,
+    /// What its access tokens look like. Ours.
+    #[serde(default)]
+    pub access_token_format: AccessTokenFormat,
+    /// The algorithm of its access tokens where they are JWTs. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_signed_response_alg: Option<SigningAlgorithm>,
     /// The APIs its access tokens are for; the issuer alone when empty. Ours.
     pub audience: Vec<String>,
+    /// The APIs, besides those of `audience`, that it may ask for tokens for. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// The upstreams whose people may use it; all when `None`. Ours.
     pub upstreams: Option<BTreeSet<UpstreamId>>,
     /// The upstreams whose API it may call through the gateway, as far as its scopes open it (T62). Ours.
@@ -259,6 +275,11 @@ impl ReturnTo {
         self.response_mode
     }
 
+    /// Who answers.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
     /// The parameters of an answer: `outcome`, then `state`, then `iss` (RFC 9207 section 2).
     pub fn parameters(&self, outcome: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
         let state = self.state.clone().map(|state| ("state", state));
@@ -290,7 +311,12 @@ impl Client {
             scope: Scope::default(),
             default_max_age: None,
             id_token_signed_response_alg: SigningAlgorithm::default(),
+            userinfo_signed_response_alg: None,
+            introspection_signed_response_alg: None,
+            access_token_format: AccessTokenFormat::default(),
+            access_token_signed_response_alg: None,
             audience: Vec::new(),
+            resources: Vec::new(),
             upstreams: None,
             consent: ConsentPolicy::default(),
             require_pkce: false,
@@ -547,6 +573,22 @@ impl Client {
             return Ok(granted);
         }
         Ok(granted.without(scope::OFFLINE_ACCESS))
+    }
+
+    /// Whether the client may ask for tokens for this API; for us it always may (RFC 8707 section 2).
+    pub fn may_ask_for(&self, resource: &str, issuer: &Issuer) -> bool {
+        let named = |list: &[String]| list.iter().any(|each| each == resource);
+        resource == issuer.as_str() || named(&self.audience) || named(&self.resources)
+    }
+
+    /// Refuses a resource that the client may not ask for.
+    pub fn require_resources(&self, named: &[String], issuer: &Issuer) -> Result<(), OAuthError> {
+        if named.iter().all(|each| self.may_ask_for(each, issuer)) {
+            return Ok(());
+        }
+        Err(resource::invalid_target(
+            "this client may not ask for tokens for that resource; an administrator has to write it into its resources",
+        ))
     }
 
     /// Whether a grant of `granted` comes with a refresh token.

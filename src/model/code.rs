@@ -48,6 +48,9 @@ pub struct CodeGrant {
     pub authentication: Authentication,
     /// What was granted.
     pub scope: Scope,
+    /// The resources that the request named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// What was asked for beside it, by the parameter `claims`.
     #[serde(default, skip_serializing_if = "ClaimsRequest::is_empty")]
     pub claims: ClaimsRequest,

@@ -34,6 +34,8 @@ pub struct TokenFamily {
     pub authentication: Authentication,
     /// What was granted.
     pub scope: Scope,
+    /// The resources that the authorization request named.
+    pub resources: Vec<String>,
     /// What was asked for beside it, by the parameter `claims`.
     pub claims: ClaimsRequest,
     /// Whether it outlives the session (`offline_access`).
@@ -114,6 +116,7 @@ mod tests {
                 acr: None,
             },
             scope: Scope::default(),
+            resources: vec![],
             claims: ClaimsRequest::default(),
             offline: false,
             generation: Some(generation),

@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod family;
 pub mod pushed_request;
 pub mod registration;
+pub mod resource;
 pub mod scopes;
 pub mod session;
 pub mod signing_key;

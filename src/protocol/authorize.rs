@@ -12,6 +12,7 @@ use super::params::Params;
 use super::pkce::CodeChallenge;
 use super::prompt::Prompt;
 use super::redirect_uri;
+use super::resource;
 use super::response::{ResponseMode, ResponseType};
 use super::scope::{self, Scope, ScopeError};
 
@@ -84,6 +85,9 @@ pub struct AuthorizationRequest {
     pub prompt: Prompt,
     /// The oldest login that will do, in seconds.
     pub max_age: Option<i64>,
+    /// The APIs that tokens are to be for (RFC 8707 section 2.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// What the person may want to type as user name.
     pub login_hint: Option<String>,
     /// The first language asked for that we speak.
@@ -143,6 +147,7 @@ impl AuthorizationRequest {
             dpop_jkt: Thumbprint::from_params(params)?,
             prompt: Prompt::parse(params.get("prompt")?.unwrap_or_default())?,
             max_age,
+            resources: resource::read(params)?,
             login_hint: params
                 .get_capped("login_hint", MAX_LOGIN_HINT_BYTES)?
                 .map(ToOwned::to_owned),

@@ -34,6 +34,10 @@ pub mod path {
     pub const DEVICE: &str = "/device";
     /// The userinfo endpoint.
     pub const USERINFO: &str = "/userinfo";
+    /// Where tokens are given back (RFC 7009).
+    pub const REVOKE: &str = "/revoke";
+    /// Where tokens are looked at (RFC 7662).
+    pub const INTROSPECT: &str = "/introspect";
     /// The public keys.
     pub const JWKS: &str = "/jwks";
     /// The registration endpoint; below it each registered client has an address of its own.
@@ -66,6 +70,8 @@ pub struct Metadata {
     pub token_endpoint: String,
     pub device_authorization_endpoint: String,
     pub userinfo_endpoint: String,
+    pub revocation_endpoint: String,
+    pub introspection_endpoint: String,
     pub jwks_uri: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_endpoint: Option<String>,
@@ -77,6 +83,12 @@ pub struct Metadata {
     pub subject_types_supported: [&'static str; 2],
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
+    pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
+    pub userinfo_signing_alg_values_supported: Vec<&'static str>,
+    pub introspection_signing_alg_values_supported: Vec<&'static str>,
     pub token_endpoint_auth_signing_alg_values_supported: [&'static str; 6],
     /// RFC 9449 section 5.1.
     pub dpop_signing_alg_values_supported: [&'static str; 4],
@@ -130,6 +142,11 @@ impl Metadata {
             registration,
             require_pushed_authorization_requests,
         } = supported;
+        let algorithms: Vec<&str> = algorithms
+            .into_iter()
+            .map(SigningAlgorithm::as_str)
+            .collect();
+        let auth_methods = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).to_vec();
         let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
         let c_hash = response_types.iter().any(vouches_for_code);
         let in_the_browser =
@@ -167,6 +184,8 @@ impl Metadata {
             token_endpoint: issuer.at(path::TOKEN),
             device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
             userinfo_endpoint: issuer.at(path::USERINFO),
+            revocation_endpoint: issuer.at(path::REVOKE),
+            introspection_endpoint: issuer.at(path::INTROSPECT),
             jwks_uri: issuer.at(path::JWKS),
             registration_endpoint: registration.then(|| issuer.at(path::REGISTER)),
             end_session_endpoint: issuer.at(path::END_SESSION),
@@ -182,14 +201,19 @@ impl Metadata {
                 .map(GrantType::as_str)
                 .collect(),
             subject_types_supported: ["public", "pairwise"],
-            id_token_signing_alg_values_supported: algorithms
+            id_token_signing_alg_values_supported: algorithms.clone(),
+            userinfo_signing_alg_values_supported: algorithms.clone(),
+            introspection_signing_alg_values_supported: algorithms,
+            revocation_endpoint_auth_methods_supported: auth_methods.clone(),
+            introspection_endpoint_auth_methods_supported: auth_methods
                 .iter()
-                .map(|algorithm| algorithm.as_str())
+                .copied()
+                .filter(|method| *method != ClientAuthMethod::None.as_str())
                 .collect(),
-            token_endpoint_auth_methods_supported: ClientAuthMethod::ALL
-                .map(ClientAuthMethod::as_str)
-                .to_vec(),
+            token_endpoint_auth_methods_supported: auth_methods,
             token_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            revocation_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
+            introspection_endpoint_auth_signing_alg_values_supported: AssertionAlgorithm::NAMES,
             dpop_signing_alg_values_supported: dpop::ALGORITHM_NAMES,
             code_challenge_methods_supported: ["S256"],
             prompt_values_supported: ["none", "login", "consent", "select_account"],

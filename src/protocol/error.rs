@@ -19,6 +19,8 @@ pub enum ErrorCode {
     UnsupportedGrantType,
     /// The authorization endpoint does not know the response type (RFC 6749 section 4.1.2.1).
     UnsupportedResponseType,
+    /// Tokens of this kind cannot be revoked (RFC 7009 section 2.2.1).
+    UnsupportedTokenType,
     /// The scope is unknown, malformed, or more than was granted (RFC 6749 section 5.2).
     InvalidScope,
     /// There is no such target service, or no tokens for it are given here (RFC 8693 section 2.2.2).
@@ -80,6 +82,7 @@ impl ErrorCode {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",

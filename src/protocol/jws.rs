@@ -54,14 +54,29 @@ pub enum TokenKind {
     IdToken,
     /// An access token (RFC 9068 section 2.1).
     AccessToken,
+    /// What introspection says (RFC 9701 section 5).
+    TokenIntrospection,
+    /// What userinfo says (OpenID Connect Core section 5.3.2), which names no `typ`: some clients know no other than `JWT`,
+    /// and that one is the ID token's.
+    Userinfo,
 }
 
 impl TokenKind {
-    /// The `typ` header.
-    pub const fn typ(self) -> &'static str {
+    /// Every kind, in the order of the variants.
+    pub const ALL: [Self; 4] = [
+        Self::IdToken,
+        Self::AccessToken,
+        Self::TokenIntrospection,
+        Self::Userinfo,
+    ];
+
+    /// The `typ` header; none is a `typ` of its own, too.
+    pub const fn typ(self) -> Option<&'static str> {
         match self {
-            Self::IdToken => "JWT",
-            Self::AccessToken => "at+jwt",
+            Self::IdToken => Some("JWT"),
+            Self::AccessToken => Some("at+jwt"),
+            Self::TokenIntrospection => Some("token-introspection+jwt"),
+            Self::Userinfo => None,
         }
     }
 }

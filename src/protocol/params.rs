@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode;
 
 use super::error::OAuthError;
+use super::resource::RESOURCE;
 
 /// The most bytes a query or a form body may have (T48). Larger requests are refused before parsing.
 pub const MAX_ENCODED_BYTES: usize = 16 * 1024;
@@ -24,7 +25,7 @@ pub struct Params {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Value {
     Once(String),
-    Repeated,
+    Repeated(Vec<String>),
 }
 
 impl Params {
@@ -53,8 +54,13 @@ impl Params {
         // An empty parameter is as if omitted, but `a=&a=1` is still a parameter sent twice.
         self.values
             .entry(name)
-            .and_modify(|seen| *seen = Value::Repeated)
-            .or_insert(Value::Once(value));
+            .and_modify(|seen| match seen {
+                Value::Once(first) => {
+                    *seen = Value::Repeated(vec![std::mem::take(first), value.clone()]);
+                }
+                Value::Repeated(all) => all.push(value.clone()),
+            })
+            .or_insert_with(|| Value::Once(value));
         Ok(())
     }
 
@@ -73,14 +79,17 @@ impl Params {
         rest
     }
 
-    /// The parameters as [`Params::parse`] reads them; those that were sent twice are left out.
+    /// The parameters as [`Params::parse`] reads them, those that came more than once too.
     pub fn encode(&self) -> String {
-        let once = self.values.iter().filter_map(|(name, value)| match value {
-            Value::Once(value) => Some((name, value)),
-            Value::Repeated => None,
+        let pairs = self.values.iter().flat_map(|(name, value)| {
+            let all = match value {
+                Value::Once(value) => std::slice::from_ref(value),
+                Value::Repeated(all) => all,
+            };
+            all.iter().map(move |value| (name, value))
         });
         url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(once)
+            .extend_pairs(pairs)
             .finish()
     }
 
@@ -90,10 +99,22 @@ impl Params {
             None => Ok(None),
             Some(Value::Once(value)) if value.is_empty() => Ok(None),
             Some(Value::Once(value)) => Ok(Some(value)),
-            Some(Value::Repeated) => Err(OAuthError::invalid_request(format!(
+            Some(Value::Repeated(_)) => Err(OAuthError::invalid_request(format!(
                 "{name} was sent more than once"
             ))),
         }
+    }
+
+    /// Every value of `name` that is not empty, for the one parameter that may come more than once.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let all = match self.values.get(name) {
+            None => &[][..],
+            Some(Value::Once(value)) => std::slice::from_ref(value),
+            Some(Value::Repeated(all)) => all,
+        };
+        all.iter()
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// The value of `name`, which has to be there.
@@ -112,10 +133,11 @@ impl Params {
         }
     }
 
-    /// Refuses the request if any parameter was sent twice, whoever would have read it.
+    /// Refuses the request if any parameter was sent twice that may come only once, whoever would have read it.
     pub fn refuse_repeated(&self) -> Result<(), OAuthError> {
         self.values
             .keys()
+            .filter(|name| *name != RESOURCE)
             .try_for_each(|name| self.get(name).map(drop))
     }
 }

@@ -87,6 +87,17 @@ impl Scope {
         Self(self.0.intersection(&other.0).cloned().collect())
     }
 
+    /// The tokens that `keep` says yes to.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(
+            self.iter()
+                .filter(|token| keep(token))
+                .map(ToOwned::to_owned)
+                .collect(),
+        )
+    }
+
     /// The tokens of both sets.
     #[must_use]
     pub fn joined_with(&self, other: &Self) -> Self {

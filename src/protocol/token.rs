@@ -63,6 +63,30 @@ impl GrantType {
     }
 }
 
+/// What access tokens look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessTokenFormat {
+    /// A JWT, which an API can verify by itself (RFC 9068).
+    #[default]
+    Jwt,
+    /// Random text that says nothing by itself, and ends when it is revoked wherever it is asked about.
+    Opaque,
+}
+
+impl AccessTokenFormat {
+    /// The word in a configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+            Self::Opaque => "opaque",
+        }
+    }
+}
+
+/// What an opaque access token begins with, so that one that was lost is found by those who look for such.
+pub const OPAQUE_PREFIX: &str = "portico_at_";
+
 /// A successful answer of the token endpoint. No `Debug`: every field of worth is a secret.
 #[derive(Serialize)]
 pub struct TokenSet {

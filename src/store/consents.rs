@@ -1,7 +1,5 @@
 //! Remembered consents: a row for a person and a client, whose scope only grows.
 
-use std::collections::BTreeSet;
-
 use sqlx::any::AnyRow;
 
 use super::record::{Record, to_json_unless};
@@ -21,7 +19,7 @@ impl Store {
         client: &ClientId,
     ) -> Result<Option<Consent>, StoreError> {
         let row = sqlx::query(
-            "SELECT account_id, client_id, scope, claims, granted_at
+            "SELECT account_id, client_id, scope, resources, claims, granted_at
              FROM consent WHERE account_id = $1 AND client_id = $2",
         )
         .bind(account.as_str())
@@ -34,7 +32,7 @@ impl Store {
     /// Everything that the person agreed to.
     pub async fn list_consents(&self, account: &AccountId) -> Result<Vec<Consent>, StoreError> {
         let rows = sqlx::query(
-            "SELECT account_id, client_id, scope, claims, granted_at FROM consent WHERE account_id = $1",
+            "SELECT account_id, client_id, scope, resources, claims, granted_at FROM consent WHERE account_id = $1",
         )
         .bind(account.as_str())
         .fetch_all(&self.reads)
@@ -51,37 +49,44 @@ impl Store {
         let mut transaction = self.begin().await?;
         // Whether it makes the row or finds it, this locks it and tells what is agreed to now.
         let row = sqlx::query(
-            "INSERT INTO consent (account_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
+            "INSERT INTO consent (account_id, client_id, scope, resources, claims, granted_at)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (account_id, client_id) DO UPDATE SET granted_at = consent.granted_at
-             RETURNING account_id, scope, claims",
+             RETURNING account_id, client_id, scope, resources, claims, granted_at",
         )
         .bind(consent.account_id.as_str())
         .bind(consent.client_id.as_str())
         .bind(consent.scope.to_string())
+        .bind(to_json_unless(
+            consent.resources.is_empty(),
+            &consent.resources,
+        )?)
+        .bind(to_json_unless(consent.claims.is_empty(), &consent.claims)?)
         .bind(consent.granted_at)
         .fetch_one(&mut *transaction)
         .await?;
-        let record = Record::new("consent", "account_id", &row);
-        let before = record.scope("scope")?;
-        let claims_before: BTreeSet<String> = record.optional_json("claims")?.unwrap_or_default();
-        if !consent.scope.is_within(&before) || !consent.claims.is_subset(&claims_before) {
-            let mut scope = before.joined_with(&consent.scope).to_string();
-            if scope.len() > MAX_BYTES {
-                // Only a client whose registered scope changed over and over comes here: forget the oldest words.
-                scope = consent.scope.to_string();
+        let mut agreed = stored_consent(&row)?;
+        if agreed.widen(consent) {
+            // Only a client whose registration changed over and over comes near these: forget the oldest words.
+            if agreed.scope.to_string().len() > MAX_BYTES {
+                agreed.scope = consent.scope.clone();
             }
-            let mut claims: BTreeSet<&String> = consent.claims.union(&claims_before).collect();
-            if claims.len() > MAX_CLAIMS {
-                claims = consent.claims.iter().collect();
+            if agreed.claims.len() > MAX_CLAIMS {
+                agreed.claims.clone_from(&consent.claims);
             }
             sqlx::query(
-                "UPDATE consent SET scope = $3, granted_at = $4, claims = $5 WHERE account_id = $1 AND client_id = $2",
+                "UPDATE consent SET scope = $3, resources = $4, claims = $5, granted_at = $6
+                 WHERE account_id = $1 AND client_id = $2",
             )
             .bind(consent.account_id.as_str())
             .bind(consent.client_id.as_str())
-            .bind(scope)
+            .bind(agreed.scope.to_string())
+            .bind(to_json_unless(
+                agreed.resources.is_empty(),
+                &agreed.resources,
+            )?)
+            .bind(to_json_unless(agreed.claims.is_empty(), &agreed.claims)?)
             .bind(consent.granted_at)
-            .bind(to_json_unless(claims.is_empty(), &claims)?)
             .execute(&mut *transaction)
             .await?;
         }
@@ -96,6 +101,7 @@ fn stored_consent(row: &AnyRow) -> Result<Consent, StoreError> {
         account_id: AccountId::new(record.text("account_id")?),
         client_id: ClientId::new(record.text("client_id")?),
         scope: record.scope("scope")?,
+        resources: record.optional_json("resources")?.unwrap_or_default(),
         claims: record.optional_json("claims")?.unwrap_or_default(),
         granted_at: record.int("granted_at")?,
     })

@@ -17,7 +17,7 @@ impl Store {
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
         let row = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources
              FROM token_family WHERE id = $1",
         )
         .bind(id.as_str())
@@ -34,7 +34,7 @@ impl Store {
     ) -> Result<Vec<TokenFamily>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources
              FROM token_family
              WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
              ORDER BY created_at DESC, id",
@@ -142,11 +142,11 @@ pub(super) async fn insert_family(
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
-                                   generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                                   generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt, resources)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
          ON CONFLICT (id) DO UPDATE SET scope = excluded.scope, offline = excluded.offline,
              generation = excluded.generation, rotated_at = excluded.rotated_at, expires_at = excluded.expires_at,
-             jkt = excluded.jkt
+             jkt = excluded.jkt, resources = excluded.resources
          WHERE token_family.revoked_at IS NULL AND token_family.generation IS NULL
            AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id",
     )
@@ -167,6 +167,7 @@ pub(super) async fn insert_family(
     .bind(family.authentication.acr.as_deref())
     .bind(to_json_unless(family.claims.is_empty(), &family.claims)?)
     .bind(family.jkt.as_ref().map(Thumbprint::as_str))
+    .bind(to_json_unless(family.resources.is_empty(), &family.resources)?)
     .execute(&mut **transaction)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -217,6 +218,7 @@ fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
             acr: record.optional_text("acr")?,
         },
         scope: record.scope("scope")?,
+        resources: record.optional_json("resources")?.unwrap_or_default(),
         claims: record.optional_json("claims")?.unwrap_or_default(),
         offline: record.int("offline")? != 0,
         generation: record.optional_int("generation")?,

@@ -5,6 +5,7 @@
 //!
 //! JSON columns: a field added later needs a serde default, for an older node may have written the row.
 
+mod access_tokens;
 mod accounts;
 mod checks;
 mod clients;

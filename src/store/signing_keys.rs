@@ -65,6 +65,36 @@ impl Store {
         retrying(|| self.try_rotate_signing_key(successor, predecessor_expires_at)).await
     }
 
+    /// Retires a key that has no successor; `false` when it was retired already.
+    pub async fn retire_signing_key(
+        &self,
+        kid: &KeyId,
+        retired_at: UnixTime,
+        expires_at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let retired = sqlx::query(
+            "UPDATE signing_key SET retired_at = $2, expires_at = $3 WHERE kid = $1 AND retired_at IS NULL",
+        )
+        .bind(kid.as_str())
+        .bind(retired_at)
+        .bind(expires_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(retired.rows_affected() == 1)
+    }
+
+    /// Takes back that a key will retire, as long as it has not; whether it was so.
+    pub async fn keep_signing_key(&self, kid: &KeyId, now: UnixTime) -> Result<bool, StoreError> {
+        let kept = sqlx::query(
+            "UPDATE signing_key SET retired_at = NULL, expires_at = NULL WHERE kid = $1 AND retired_at > $2",
+        )
+        .bind(kid.as_str())
+        .bind(now)
+        .execute(&self.writes)
+        .await?;
+        Ok(kept.rows_affected() == 1)
+    }
+
     async fn try_rotate_signing_key(
         &self,
         successor: &SigningKeyRecord,

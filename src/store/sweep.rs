@@ -34,6 +34,10 @@ pub struct Swept {
     pub signing_keys: u64,
     /// Upstream tokens.
     pub vault_entries: u64,
+    /// Opaque access tokens.
+    pub access_tokens: u64,
+    /// Ids of revoked access tokens.
+    pub revoked_tokens: u64,
     /// Ids that were used.
     pub spent_ids: u64,
     /// Clients that registered themselves and were never used.
@@ -55,6 +59,8 @@ impl Swept {
             + self.throttle_aliases
             + self.signing_keys
             + self.vault_entries
+            + self.access_tokens
+            + self.revoked_tokens
             + self.spent_ids
             + self.unused_clients
             + self.initial_access_tokens
@@ -170,6 +176,23 @@ impl Store {
                 batch,
             )
             .await?;
+        // A clock that stepped back must not bring a revoked token to life again (T21), so its id stays a day longer.
+        let revoked_tokens = self
+            .delete_in_batches(
+                "DELETE FROM revoked_token WHERE jti IN
+                     (SELECT jti FROM revoked_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                ended,
+                batch,
+            )
+            .await?;
+        let access_tokens = self
+            .delete_in_batches(
+                "DELETE FROM access_token WHERE token_hash IN
+                     (SELECT token_hash FROM access_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                now,
+                batch,
+            )
+            .await?;
         let spent_ids = self
             .delete_in_batches(
                 "DELETE FROM spent_id WHERE id_hash IN
@@ -198,6 +221,8 @@ impl Store {
             throttle_aliases,
             signing_keys,
             vault_entries,
+            access_tokens,
+            revoked_tokens,
             spent_ids,
             unused_clients,
             initial_access_tokens,

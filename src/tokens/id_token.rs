@@ -26,7 +26,8 @@ impl Mint {
         companions: Companions<'_>,
         now: UnixTime,
     ) -> Result<String, KeyError> {
-        let algorithm = client.id_token_signed_response_alg;
+        let wanted = client.id_token_signed_response_alg;
+        let algorithm = self.ring.algorithm_in_force(wanted, now);
         let hashed = |companion: Option<&str>| companion.map(|text| half_hash(algorithm, text));
         let claims = IdTokenClaims {
             iss: self.issuer.clone(),

@@ -4,21 +4,28 @@
 pub mod access_token;
 pub mod front_channel;
 pub mod id_token;
+pub mod introspection;
 pub mod possession;
+pub mod presented;
 pub mod refresh_token;
 pub mod standing;
 pub mod subject;
+pub mod userinfo;
 
-use crate::clock::Clock;
+use serde::Serialize;
+
+use crate::clock::{Clock, UnixTime};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
+use crate::model::resource::{Aim, Resources, Target};
 use crate::protocol::dpop::{SCHEME, Thumbprint};
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
-use crate::protocol::jws::SigningAlgorithm;
-use crate::protocol::scope;
+use crate::protocol::jws::{SigningAlgorithm, TokenKind};
+use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::{ACCESS_TOKEN_TYPE, TokenSet};
+use crate::store::Store;
 
 use id_token::Companions;
 
@@ -34,16 +41,20 @@ pub struct TokenLifetimes {
 /// Mints and reads tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Mint {
+    store: Store,
     issuer: Issuer,
     ring: KeyRing,
     secrets: Secrets,
     clock: Clock,
     lifetimes: TokenLifetimes,
-    access_token_algorithm: SigningAlgorithm,
+    default_algorithm: SigningAlgorithm,
+    resources: Resources,
 }
 
 /// What a [`Mint`] is made of.
 pub struct MintParts {
+    /// Where opaque tokens are kept, and what was revoked.
+    pub store: Store,
     /// The `iss` of everything.
     pub issuer: Issuer,
     /// The signing keys.
@@ -54,46 +65,51 @@ pub struct MintParts {
     pub clock: Clock,
     /// How long tokens live.
     pub lifetimes: TokenLifetimes,
-    /// What access tokens are signed with.
-    pub access_token_algorithm: SigningAlgorithm,
+    /// What is signed with where nobody has asked for another algorithm.
+    pub default_algorithm: SigningAlgorithm,
+    /// The APIs that tokens are for.
+    pub resources: Resources,
 }
 
 impl Mint {
     /// Opens the mint.
     pub fn new(parts: MintParts) -> Self {
         let MintParts {
+            store,
             issuer,
             ring,
             secrets,
             clock,
             lifetimes,
-            access_token_algorithm,
+            default_algorithm,
+            resources,
         } = parts;
         Self {
+            store,
             issuer,
             ring,
             secrets,
             clock,
             lifetimes,
-            access_token_algorithm,
+            default_algorithm,
+            resources,
         }
-    }
-
-    /// The `iss` of everything.
-    pub const fn issuer(&self) -> &Issuer {
-        &self.issuer
     }
 
     /// Mints everything that `authorization` entitles `client` to. The access token is bound to the `key` that the
     /// request has proven.
-    pub fn mint(
+    pub async fn mint(
         &self,
         client: &Client,
         authorization: &Authorization,
         key: Option<&Thumbprint>,
-    ) -> Result<TokenSet, KeyError> {
+    ) -> Result<TokenSet, OAuthError> {
         let now = self.clock.now();
-        let access_token = self.access_token(client, authorization, key, now)?;
+        let target = self.target(client, &authorization.scope, &authorization.aim)?;
+        let scope = target.scope.clone();
+        let access_token = self
+            .access_token(client, authorization, key, target, now)
+            .await?;
         let mut id_token = None;
         let mut refresh_token = None;
         if let Some(person) = &authorization.person {
@@ -119,8 +135,40 @@ impl Mint {
             expires_in: self.access_token_end(authorization, now) - now,
             refresh_token,
             id_token,
-            scope: authorization.scope.clone(),
+            scope,
         })
+    }
+
+    /// Signs with the algorithm that `wanted` comes to now.
+    fn sign(
+        &self,
+        kind: TokenKind,
+        wanted: SigningAlgorithm,
+        claims: &impl Serialize,
+        now: UnixTime,
+    ) -> Result<String, KeyError> {
+        let algorithm = self.ring.algorithm_in_force(wanted, now);
+        self.ring.sign(kind, algorithm, claims, now)
+    }
+
+    /// What an access token is to be. Asked before anything is spent, too: this may refuse.
+    pub fn target(
+        &self,
+        client: &Client,
+        granted: &Scope,
+        aim: &Aim,
+    ) -> Result<Target, OAuthError> {
+        self.resources.target(client, granted, aim)
+    }
+
+    /// The APIs that tokens are for.
+    pub const fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// The `iss` of everything.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 
     /// How long access tokens live, in seconds.

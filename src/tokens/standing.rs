@@ -8,6 +8,7 @@ use crate::model::client::Client;
 use crate::model::family::TokenFamily;
 use crate::model::session::{Session, SessionLifetime};
 use crate::protocol::claims::AccessTokenClaims;
+use crate::protocol::error::OAuthError;
 use crate::store::{Store, StoreError};
 
 use super::subject;
@@ -71,6 +72,18 @@ pub enum Ended {
     Key(#[from] KeyError),
 }
 
+impl Ended {
+    /// What came of a look, for whom it is no error that something has ended.
+    pub fn or_error<T>(outcome: Result<T, Self>) -> Result<Option<T>, OAuthError> {
+        match outcome {
+            Ok(found) => Ok(Some(found)),
+            Err(Self::Store(error)) => Err(error.into()),
+            Err(Self::Key(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
 impl AccessTokens {
     /// What stands behind the token of these claims.
     pub async fn behind(&self, claims: &AccessTokenClaims) -> Result<Behind, Ended> {
@@ -89,13 +102,24 @@ impl AccessTokens {
         let Some(family_id) = &claims.family else {
             return Ok(None);
         };
-        let now = self.clock.now();
         let family = self.store.find_family(family_id).await?;
         let ours = |family: &TokenFamily| {
             family.client_id == *claims.family_client() && claims.client_id == client.client_id
         };
-        let family = family.filter(|family| family.is_live(now) && ours(family));
-        let family = family.ok_or(Ended::Family)?;
+        let family = family.filter(ours).ok_or(Ended::Family)?;
+        let person = self.person_of(family).await?;
+        if subject::for_client(&self.secrets, client, &person.account)?.as_str() != claims.sub {
+            return Err(Ended::Subject);
+        }
+        Ok(Some(person))
+    }
+
+    /// The person whom a family belongs to, while it, its session and the account stand.
+    pub async fn person_of(&self, family: TokenFamily) -> Result<Person, Ended> {
+        let now = self.clock.now();
+        if !family.is_live(now) {
+            return Err(Ended::Family);
+        }
         let session_id = &family.authentication.session_id;
         let session = self.store.find_session(session_id).await?;
         let session = session.filter(|session| session.is_live(now, self.session_lifetime));
@@ -107,13 +131,10 @@ impl AccessTokens {
         let account =
             account.filter(|account| account.id == family.account_id && account.is_open());
         let account = account.ok_or(Ended::Account)?;
-        if subject::for_client(&self.secrets, client, &account)?.as_str() != claims.sub {
-            return Err(Ended::Subject);
-        }
-        Ok(Some(Person {
+        Ok(Person {
             account,
             family,
             session,
-        }))
+        })
     }
 }

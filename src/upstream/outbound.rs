@@ -453,18 +453,18 @@ fn is_public(url: &Url) -> bool {
                 && !name.ends_with(".home.arpa")
         }
         Some(Host::Ipv4(address)) => is_public_ipv4(address),
-        Some(Host::Ipv6(address)) => match address.to_ipv4() {
+        Some(Host::Ipv6(address)) => {
             // `::1` is one of these, too.
-            Some(within) => is_public_ipv4(within),
-            None => {
-                let first = address.segments()[0];
-                let nat64 = address.segments()[..2] == [0x64, 0xff9b];
-                !(first & 0xfe00 == 0xfc00
-                    || first & 0xffc0 == 0xfe80
-                    || first & 0xff00 == 0xff00
-                    || nat64)
+            if let Some(within) = address.to_ipv4() {
+                return is_public_ipv4(within);
             }
-        },
+            let first = address.segments()[0];
+            let nat64 = address.segments()[..2] == [0x64, 0xff9b];
+            !(first & 0xfe00 == 0xfc00
+                || first & 0xffc0 == 0xfe80
+                || first & 0xff00 == 0xff00
+                || nat64)
+        }
         None => false,
     }
 }

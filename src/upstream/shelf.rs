@@ -112,14 +112,15 @@ impl Kept {
 /// Asks something with the service account's token; with a new one, if the one that was kept is refused.
 pub(super) async fn ask_twice<T, E, A, N>(
     kept: UpstreamTokens,
-    ask: impl Fn(Secret) -> A,
-    is_refused: impl Fn(&Result<T, E>) -> bool,
-    renew: impl FnOnce(Secret) -> N,
+    ask: impl Fn(Secret) -> A + Send,
+    is_refused: impl Fn(&Result<T, E>) -> bool + Send,
+    renew: impl FnOnce(Secret) -> N + Send,
 ) -> Result<T, E>
 where
-    E: From<LoginError>,
-    A: Future<Output = Result<T, E>>,
-    N: Future<Output = Result<UpstreamTokens, LoginError>>,
+    T: Send,
+    E: From<LoginError> + Send,
+    A: Future<Output = Result<T, E>> + Send,
+    N: Future<Output = Result<UpstreamTokens, LoginError>> + Send,
 {
     let answer = ask(kept.access.clone()).await;
     if !is_refused(&answer) {

@@ -155,5 +155,27 @@ class ClientCredentials(AuthlibTest):
         self.assertEqual(refused.exception.error, "invalid_client")
 
 
+class Tokens(AuthlibTest):
+    def test_a_client_looks_at_its_token_and_gives_it_back(self):
+        session = self.session("basic", "openid profile email offline_access")
+        token, _ = self.log_in(session)
+        look = lambda: session.introspect_token(self.metadata["introspection_endpoint"], token=token["access_token"]).json()
+        seen = look()
+        self.assertTrue(seen["active"])
+        self.assertEqual(seen["client_id"], session.client_id)
+        answer = session.revoke_token(self.metadata["revocation_endpoint"], token=token["access_token"], token_type_hint="access_token")
+        self.assertEqual(answer.status_code, 200)
+        self.assertEqual(look(), {"active": False})
+
+    def test_a_refresh_token_that_was_given_back_renews_nothing(self):
+        session = self.session("public", "openid offline_access")
+        token, _ = self.log_in(session)
+        answer = session.revoke_token(self.metadata["revocation_endpoint"], token=token["refresh_token"])
+        self.assertEqual(answer.status_code, 200)
+        with self.assertRaises(OAuthError) as refused:
+            session.refresh_token(self.metadata["token_endpoint"], refresh_token=token["refresh_token"])
+        self.assertEqual(refused.exception.error, "invalid_grant")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -35,7 +35,7 @@ async fn nothing_is_stored_before_somebody_has_logged_in() {
     let server = TestServer::start().await;
     let mut browser = Browser::new();
     let before = rows(&server).await;
-    assert_eq!(before["client"], 6);
+    assert_eq!(before["client"], 8);
     for changes in [
         [("state", "x")],
         [("prompt", "none")],

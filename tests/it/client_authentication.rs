@@ -8,6 +8,7 @@ use portico::grants::Grants;
 use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
 use portico::model::client::{Client, ClientSecretHash};
 use portico::model::family::FamilyLifetime;
+use portico::model::resource::Resources;
 use portico::model::session::SessionLifetime;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
@@ -90,6 +91,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         scopes: portico::model::scopes::Scopes::default(),
         metrics,
         mint: Mint::new(MintParts {
+            store: store.clone(),
             issuer: Issuer::parse("https://login.example.org").unwrap(),
             ring: KeyRing::load(vec![], &secrets).unwrap(),
             secrets: secrets.clone(),
@@ -98,7 +100,8 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
                 access_token: 1,
                 id_token: 1,
             },
-            access_token_algorithm: SigningAlgorithm::RS256,
+            default_algorithm: SigningAlgorithm::RS256,
+            resources: Resources::new(Issuer::parse("https://login.example.org").unwrap(), vec![]),
         }),
         access_tokens: AccessTokens {
             store: store.clone(),

@@ -32,6 +32,7 @@ async fn scripts_of_registered_origins_may_read_the_endpoints_for_scripts() {
     for (path, method) in [
         ("/par", Method::POST),
         ("/token", Method::POST),
+        ("/revoke", Method::POST),
         ("/userinfo", Method::GET),
         ("/userinfo", Method::POST),
         ("/jwks", Method::GET),
@@ -97,6 +98,7 @@ async fn no_script_may_read_a_page() {
         "/authorize/resume",
         "/login",
         "/consent",
+        "/introspect",
         "/end_session",
         "/upstream/staff/start",
         "/upstream/staff/callback",

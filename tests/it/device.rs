@@ -350,6 +350,12 @@ async fn codes_end() {
 async fn a_device_code_is_its_clients_and_of_its_kind() {
     let server = TestServer::start_with(devices).await;
     let codes = begin(&server, "tv", "openid").await;
+    // Nor does anybody else learn how it stands with one that waits.
+    for client in ["asking-tv", "box"] {
+        ask(&server, client, codes.text("device_code"))
+            .await
+            .assert_error(400, "invalid_grant");
+    }
     let mut browser = Browser::new();
     let page = at_question(&server, &mut browser, codes.text("user_code")).await;
     decide(&mut browser, &page, "allow").await;

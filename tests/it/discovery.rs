@@ -40,6 +40,8 @@ async fn both_documents_say_this_and_no_more() {
         "token_endpoint": format!("{issuer}/token"),
         "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
         "jwks_uri": format!("{issuer}/jwks"),
         "end_session_endpoint": format!("{issuer}/end_session"),
         "scopes_supported": ["openid", "profile", "email", "offline_access", "reports:read", "reports:write"],
@@ -58,6 +60,16 @@ async fn both_documents_say_this_and_no_more() {
             "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
         ],
         "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
+        "revocation_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none",
+        ],
+        "revocation_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
+        "introspection_endpoint_auth_methods_supported": [
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt",
+        ],
+        "introspection_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"],
+        "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
+        "introspection_signing_alg_values_supported": ["RS256", "ES256"],
         "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
@@ -98,7 +110,7 @@ async fn every_endpoint_is_where_it_says() {
         .iter()
         .filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri")
         .collect();
-    assert_eq!(endpoints.len(), 7);
+    assert_eq!(endpoints.len(), 9);
     for (name, url) in endpoints {
         let response = http_client()
             .get(url.as_str().unwrap())
@@ -108,6 +120,8 @@ async fn every_endpoint_is_where_it_says() {
         let status = match name.as_str() {
             "authorization_endpoint" => 400,
             "token_endpoint"
+            | "revocation_endpoint"
+            | "introspection_endpoint"
             | "device_authorization_endpoint"
             | "pushed_authorization_request_endpoint" => 405,
             "userinfo_endpoint" => 401,

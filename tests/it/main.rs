@@ -62,6 +62,8 @@ mod health;
 #[cfg(test)]
 mod imis_as_client;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;
@@ -101,8 +103,11 @@ mod registration;
 mod relogin;
 #[cfg(test)]
 mod request_objects;
+mod resources;
 #[cfg(test)]
 mod response_types;
+#[cfg(test)]
+mod revocation;
 #[cfg(test)]
 mod rp_openidconnect;
 #[cfg(test)]
@@ -111,6 +116,8 @@ mod scale_out;
 mod scopes;
 #[cfg(test)]
 mod sign_off;
+#[cfg(test)]
+mod signing;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
@@ -124,6 +131,8 @@ mod store;
 mod tabs;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod token_docs;
 #[cfg(test)]
 mod token_exchange;
 #[cfg(test)]

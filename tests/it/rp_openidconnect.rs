@@ -9,13 +9,14 @@ use openidconnect::core::{
 use openidconnect::{
     AccessTokenHash, AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _,
-    PkceCodeChallenge, RedirectUrl, Scope, TokenResponse as _, reqwest,
+    PkceCodeChallenge, RedirectUrl, Scope, TokenResponse as _, UserInfoResponseType, reqwest,
 };
 use portico::simulator::people;
 
 use crate::harness::browser::Browser;
 use crate::harness::relying_party::redirect_uri;
 use crate::harness::server::{POST_SECRET, TestServer, WEB_SECRET};
+use crate::signing::{ALGORITHMS, with_every_algorithm};
 
 /// [`crate::harness::server::START`], as that crate reads times.
 const NOW: &str = "2023-11-14T22:13:20Z";
@@ -234,5 +235,45 @@ async fn a_client_that_registers_itself_logs_somebody_in() {
     let logged_in = app.log_in(&["profile"], true).await;
     let es256 = CoreJwsSigningAlgorithm::EcdsaP256Sha256;
     let userinfo = app.verify(&logged_in, es256).await;
+    assert!(userinfo.name().is_some());
+}
+
+/// Core section 15.1 and RFC 8037: every algorithm that discovery names.
+#[tokio::test]
+async fn an_id_token_of_every_algorithm_is_good() {
+    let server = with_every_algorithm().await;
+    for (name, _) in ALGORITHMS {
+        let algorithm = match name {
+            "rs256" => CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            "ps256" => CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+            "es256" => CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+            _ => CoreJwsSigningAlgorithm::EdDsa,
+        };
+        let id = format!("{name}-app");
+        let app = RelyingParty::discover(&server, &id, None, AuthType::RequestBody).await;
+        let logged_in = app.log_in(&["profile"], true).await;
+        let userinfo = app.verify(&logged_in, algorithm).await;
+        assert!(userinfo.name().is_some(), "{name}");
+    }
+}
+
+/// Core section 5.3.2; that crate takes signed answers with RS256 alone.
+#[tokio::test]
+async fn a_signed_userinfo_answer_is_good() {
+    let server = with_every_algorithm().await;
+    let app = RelyingParty::discover(&server, "rs256-jwt-app", None, AuthType::RequestBody).await;
+    let logged_in = app.log_in(&["profile"], true).await;
+    let id_token = logged_in.tokens.id_token().unwrap();
+    let verifier = app.verifier(CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256);
+    let claims = id_token.claims(&verifier, &logged_in.nonce).unwrap();
+    let access_token = logged_in.tokens.access_token().clone();
+    let request = app
+        .client
+        .user_info(access_token, Some(claims.subject().clone()));
+    let request = request
+        .unwrap()
+        .require_signed_response(true)
+        .set_response_type(UserInfoResponseType::Jwt);
+    let userinfo: CoreUserInfoClaims = request.request_async(&app.http).await.unwrap();
     assert!(userinfo.name().is_some());
 }

@@ -18,7 +18,7 @@ use crate::harness::server::{START, TestServer};
 const OFFLINE: &str = "openid profile email offline_access";
 
 /// Verifies against `/jwks` with another implementation than the server signs with.
-async fn verified(server: &TestServer, token: &str, algorithm: Algorithm) -> Value {
+pub(crate) async fn verified(server: &TestServer, token: &str, algorithm: Algorithm) -> Value {
     let jwks = answer(http_client().get(server.url("/jwks"))).await.body;
     let jwks: JwkSet = serde_json::from_value(jwks).unwrap();
     let kid = header(token)["kid"].as_str().unwrap().to_owned();

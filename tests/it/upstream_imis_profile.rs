@@ -471,17 +471,19 @@ async fn what_may_be_told_is_listed() {
         crate::upstream_imis::opened(settings, portico::clock::Clock::manual(0)).claims
     };
     let built_in = [
+        "address",
         "is_member",
         "member_id",
         "member_since",
         "membership_status",
         "membership_type",
+        "phone_number",
     ];
     assert_eq!(listed(&json!({})), built_in);
     let more = json!({ "roles": true, "attributes": { "paid_through": "X", "chapter": "Y", "name": "Z" } });
-    let mut expected = vec!["chapter", "groups"];
+    let mut expected = vec!["chapter", "groups", "paid_through"];
     expected.extend(built_in);
-    expected.push("paid_through");
+    expected.sort_unstable();
     assert_eq!(listed(&more), expected);
     assert_eq!(
         listed(&query(&json!({ "alone": true }))),

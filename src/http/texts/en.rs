@@ -43,6 +43,7 @@ pub(super) const TEXTS: Texts = Texts {
 
     consent_title: |app| format!("{app} asks for your permission"),
     consent_intro: |app| format!("{app} would like to:"),
+    consent_resources: "It would do so at:",
     scope_openid: "know that it is you",
     scope_profile: "see your name and user name, and what else is in your profile",
     scope_email: "see your email address",

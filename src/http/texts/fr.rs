@@ -47,6 +47,7 @@ pub(super) const TEXTS: Texts = Texts {
 
     consent_title: |app| format!("{app} demande votre autorisation"),
     consent_intro: |app| format!("{app} souhaite :"),
+    consent_resources: "Auprès de :",
     scope_openid: "savoir que c’est vous",
     scope_profile: "voir votre nom et votre nom d’utilisateur, et le reste de votre profil",
     scope_email: "voir votre adresse électronique",

@@ -46,6 +46,7 @@ pub struct Texts {
 
     pub consent_title: With,
     pub consent_intro: With,
+    pub consent_resources: &'static str,
     pub scope_openid: &'static str,
     pub scope_profile: &'static str,
     pub scope_email: &'static str,

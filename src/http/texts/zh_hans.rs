@@ -35,6 +35,7 @@ pub(super) const TEXTS: Texts = Texts {
 
     consent_title: |app| format!("{app} 请求您的许可"),
     consent_intro: |app| format!("{app} 希望："),
+    consent_resources: "并在以下服务使用：",
     scope_openid: "确认是您本人",
     scope_profile: "查看您的姓名和用户名，以及个人资料中的其他内容",
     scope_email: "查看您的电子邮件地址",

@@ -35,6 +35,7 @@ pub(super) const TEXTS: Texts = Texts {
 
     consent_title: |app| format!("{app} 請求您的許可"),
     consent_intro: |app| format!("{app} 希望："),
+    consent_resources: "並在以下服務使用：",
     scope_openid: "確認是您本人",
     scope_profile: "查看您的姓名和使用者名稱，以及個人資料中的其他內容",
     scope_email: "查看您的電子郵件地址",

@@ -38,10 +38,11 @@ impl Aim18 {
     /// Asks something with the service account's token; with a new one, if the one that is kept is refused.
     pub(super) async fn ask_as_service<T, F>(
         &self,
-        ask: impl Fn(Secret) -> F,
+        ask: impl Fn(Secret) -> F + Send,
     ) -> Result<T, call::Refused>
     where
-        F: Future<Output = Result<T, call::Refused>>,
+        T: Send,
+        F: Future<Output = Result<T, call::Refused>> + Send,
     {
         let kept = self.service_token(None).await?;
         let is_refused = |answer: &Result<T, _>| matches!(answer, Err(call::Refused::Token(_)));

@@ -73,6 +73,25 @@ fn the_registration_of_imis_in_the_documentation_loads() {
     }
 }
 
+/// So do the resources.
+#[test]
+fn the_resources_in_the_documentation_load() {
+    let examples = crate::token_docs::examples("toml");
+    let [example] = examples.as_slice() else {
+        panic!("{} examples", examples.len());
+    };
+    let folder = Folder::new(&format!("{MINIMAL}{example}"));
+    let config = folder
+        .load(&[
+            ("REPORTS_API_SECRET", "example-secret-of-length"),
+            ("ARCHIVE_API_SECRET", "example-secret-of-length"),
+        ])
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert_eq!(config.resources.len(), 2);
+    assert_eq!(config.clients[0].client.resources.len(), 2);
+}
+
 /// What `portico check` shows: what was written, and the defaults.
 #[test]
 fn the_effective_config_holds_what_was_written() {

@@ -4,6 +4,7 @@ mod client_claims;
 mod client_keys;
 mod clients;
 mod examples;
+mod resources;
 mod robustness;
 mod rules;
 mod scopes;

@@ -124,6 +124,21 @@ fn every_section_has_its_limits() {
         ),
         ("[keys]\nannounce = \"15m\"", "keys.announce", "between 16m"),
         (
+            "[keys]\nrotate_every = \"1h\"",
+            "keys.rotate_every",
+            "between 1d",
+        ),
+        (
+            "[keys]\nrotate_every = \"often\"",
+            "keys.rotate_every",
+            "such as",
+        ),
+        (
+            "[keys]\nannounce = \"20d\"\nrotate_every = \"30d\"",
+            "keys.rotate_every",
+            "40d",
+        ),
+        (
             "[keys]\nmaster_key = { env = \"SHORT\" }",
             "keys.master_key",
             "openssl rand",

@@ -106,6 +106,7 @@ async fn a_removed_client_takes_codes_families_and_consents_along() {
         account_id: world.account.id.clone(),
         client_id: app.clone(),
         scope: world.client.scope.clone(),
+        resources: std::collections::BTreeMap::new(),
         granted_at: NOW,
         claims: BTreeSet::new(),
     };

@@ -1,20 +1,52 @@
 //! Consents: they only grow, also when two grow at once.
 
-use std::collections::BTreeSet;
-
 use portico::model::consent::Consent;
 use portico::protocol::scope::Scope;
 
 use super::{NOW, World, race};
 
 fn consent(world: &World, scope: &str, granted_at: i64) -> Consent {
-    Consent {
-        account_id: world.account.id.clone(),
-        client_id: world.client.client_id.clone(),
-        scope: Scope::parse(scope).unwrap(),
+    consent_at(world, scope, &[], granted_at)
+}
+
+fn consent_at(world: &World, scope: &str, resources: &[&str], granted_at: i64) -> Consent {
+    let (account, client) = (world.account.id.clone(), world.client.client_id.clone());
+    let resources: Vec<String> = resources.iter().map(ToString::to_string).collect();
+    Consent::to(
+        account,
+        client,
+        Scope::parse(scope).unwrap(),
+        &resources,
         granted_at,
-        claims: BTreeSet::new(),
-    }
+    )
+}
+
+/// What was agreed to for one API is not agreed to for another, nor for none in particular.
+#[tokio::test]
+async fn a_consent_is_for_the_resources_that_were_named() {
+    let world = World::new().await;
+    let (a, b) = ("https://a.example", "https://b.example");
+    let covers = async |scope: &str, resources: &[&str]| {
+        let resources: Vec<String> = resources.iter().map(ToString::to_string).collect();
+        let consent = found(&world).await.unwrap();
+        consent.covers(&Scope::parse(scope).unwrap(), &resources)
+    };
+    let widen = async |scope: &str, resources: &[&str], at: i64| {
+        let consent = consent_at(&world, scope, resources, at);
+        world.store.widen_consent(&consent).await.unwrap();
+    };
+    widen("openid read", &[a], NOW).await;
+    assert!(covers("read", &[a]).await);
+    assert!(!covers("read", &[]).await);
+    assert!(!covers("read", &[b]).await && !covers("read", &[a, b]).await);
+    widen("openid", &[], NOW + 1).await;
+    widen("write", &[a, b], NOW + 2).await;
+    assert!(covers("write", &[a, b]).await && covers("read write", &[a]).await);
+    assert!(!covers("read", &[b]).await && !covers("write", &[]).await);
+    assert!(covers("openid", &[]).await);
+    assert_eq!(found(&world).await.unwrap().granted_at, NOW + 2);
+    let all = found(&world).await.unwrap().everything();
+    assert_eq!(all.to_string(), "openid read write");
 }
 
 async fn found(world: &World) -> Option<Consent> {

@@ -91,6 +91,7 @@ async fn consent(world: &World, account: &Account) {
         account_id: account.id.clone(),
         client_id: world.client.client_id.clone(),
         scope: Scope::parse("openid").unwrap(),
+        resources: std::collections::BTreeMap::new(),
         granted_at: NOW,
         claims: BTreeSet::new(),
     };

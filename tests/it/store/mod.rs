@@ -188,6 +188,7 @@ fn code_in(
             account_id: account.clone(),
             authentication: authentication.clone(),
             scope: Scope::parse("openid").unwrap(),
+            resources: vec!["https://api.example.org".to_owned()],
             claims: ClaimsRequest::parse("{\"userinfo\":{\"email\":{\"essential\":true}}}")
                 .unwrap(),
             nonce: Some("ünïcode \"nonce\"".to_owned()),
@@ -205,6 +206,7 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         account_id: code.grant.account_id.clone(),
         authentication: code.grant.authentication.clone(),
         scope: code.grant.scope.clone(),
+        resources: code.grant.resources.clone(),
         claims: code.grant.claims.clone(),
         offline: false,
         generation: Some(1),

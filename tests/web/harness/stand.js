@@ -32,12 +32,13 @@ function registration(client, index, environment) {
   return { ...rest, client_secret: { env: variable } };
 }
 
-function configuration({ issuer, listen, internalListen, imis, aim18, clients, pages, members, sections, environment }) {
+function configuration({ issuer, listen, internalListen, imis, aim18, algorithms, resources, clients, pages, members, sections, environment }) {
   return {
     issuer,
     server: { listen, internal_listen: internalListen },
     database: { url: { env: "TEST_SERVER_DATABASE" } },
-    keys: { master_key: { env: "TEST_MASTER_KEY" } },
+    keys: { master_key: { env: "TEST_MASTER_KEY" }, algorithms },
+    resources,
     brand: { name: "Example Society" },
     upstreams: [
       {
@@ -72,10 +73,10 @@ function configuration({ issuer, listen, internalListen, imis, aim18, clients, p
   };
 }
 
-// `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
+// `algorithms` and `resources` are the config's; `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
 // `members` gives more keys of the upstream iMIS; `sections` are more sections. `restart` ends the server and starts it anew on the same database, on time or with
 // a clock that is behind.
-export async function startStand({ clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {} }) {
+export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {} }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -112,6 +113,8 @@ export async function startStand({ clients, pages = [{ id: "Portico" }], members
       internalListen: `127.0.0.1:${internalPort}`,
       imis: imis.url,
       aim18: aim18.url,
+      algorithms,
+      resources,
       clients,
       pages,
       members,

@@ -1,0 +1,123 @@
+//! Introspection (RFC 7662): whether a token is good, told to those whom it concerns: the client that it was given to, and
+//! the client that stands for an API that it is for. To everybody else it is not active, whatever it is.
+
+use serde_json::Value;
+
+use crate::model::client::Client;
+use crate::model::family::{Spend, TokenFamily};
+use crate::protocol::client_auth::invalid_client;
+use crate::protocol::error::OAuthError;
+use crate::protocol::introspection::Introspection;
+use crate::protocol::scope;
+use crate::protocol::token::GrantType;
+use crate::tokens::standing::Ended;
+use crate::tokens::{refresh_token, subject};
+
+use super::{Grants, PresentedToken};
+
+impl Grants {
+    /// What `asking` may know of a token. Nothing is spent or ended by looking.
+    pub async fn introspect(
+        &self,
+        asking: &Client,
+        token: &PresentedToken,
+    ) -> Result<Introspection, OAuthError> {
+        // Section 4: whoever can prove nothing could otherwise try which tokens are good.
+        if asking.is_public() {
+            return Err(invalid_client(
+                "introspection is for clients that can keep a secret",
+            ));
+        }
+        let found = match refresh_token::read(&self.secrets, token.expose())? {
+            Some((id, generation)) => {
+                let family = self.store.find_family(&id).await?;
+                let own = family.filter(|family| family.client_id == asking.client_id);
+                match own {
+                    Some(family) => {
+                        self.look_at_refresh_token(asking, family, generation)
+                            .await?
+                    }
+                    None => None,
+                }
+            }
+            None => self.look_at_access_token(asking, token).await?,
+        };
+        Ok(found.unwrap_or_else(Introspection::inactive))
+    }
+
+    async fn look_at_access_token(
+        &self,
+        asking: &Client,
+        token: &PresentedToken,
+    ) -> Result<Option<Introspection>, OAuthError> {
+        let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
+            return Ok(None);
+        };
+        let own = claims.client_id == asking.client_id;
+        let stood_for = self
+            .mint
+            .resources()
+            .stood_for(&asking.client_id, &claims.aud);
+        if !own && stood_for.is_empty() {
+            return Ok(None);
+        }
+        let Some(behind) = Ended::or_error(self.access_tokens.behind(&claims).await)? else {
+            return Ok(None);
+        };
+        let (client, person) = (behind.client, behind.person);
+        // As at the gateway: a client that may act for itself no more has no good tokens of its own.
+        if person.is_none() && !client.grant_types.contains(&GrantType::ClientCredentials) {
+            return Ok(None);
+        }
+        // What was withdrawn from the client since does not count any more (T17).
+        let scope = claims.scope.clone().unwrap_or_default();
+        let mut scope = scope.narrowed_to(&client.scope);
+        if !own {
+            // What the token opens elsewhere is not this API's business.
+            scope = self.mint.resources().scope_seen(&stood_for, &scope);
+        }
+        let username = person
+            .filter(|_| scope.contains(scope::PROFILE))
+            .and_then(|person| person.account.profile.preferred_username);
+        Ok(Some(
+            Introspection::of_access_token(&claims, &scope).with_username(username),
+        ))
+    }
+
+    async fn look_at_refresh_token(
+        &self,
+        asking: &Client,
+        family: TokenFamily,
+        generation: i64,
+    ) -> Result<Option<Introspection>, OAuthError> {
+        let now = self.clock.now();
+        if let Spend::Replay | Spend::Ended = family.spend(generation, now, self.family_lifetime) {
+            return Ok(None);
+        }
+        let Some(person) = Ended::or_error(self.access_tokens.person_of(family).await)? else {
+            return Ok(None);
+        };
+        let (account, family) = (person.account, person.family);
+        let sub = subject::for_client(&self.secrets, asking, &account)?;
+        let scope = family.scope.narrowed_to(&asking.scope);
+        let ends = family
+            .expires_at
+            .min(family.rotated_at + self.family_lifetime.idle);
+        let username = account
+            .profile
+            .preferred_username
+            .filter(|_| scope.contains(scope::PROFILE));
+        let login = &family.authentication;
+        let told = [
+            ("iss", Value::from(self.mint.issuer().as_str())),
+            ("sub", sub.as_str().into()),
+            ("client_id", asking.client_id.as_str().into()),
+            ("scope", scope.to_string().into()),
+            ("iat", family.rotated_at.into()),
+            ("exp", ends.into()),
+            ("auth_time", login.auth_time.into()),
+            ("sid", login.session_id.as_str().into()),
+        ];
+        Ok(Some(Introspection::active(told).with_username(username)))
+    }
+}

@@ -1,0 +1,66 @@
+//! Revocation (RFC 7009): a client gives back what it was given.
+
+use crate::model::client::Client;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::ClientId;
+use crate::tokens::refresh_token;
+
+use super::{Grants, PresentedToken};
+
+impl Grants {
+    /// Ends a token of `client`. A refresh token takes its family with it, and so every access token of that at our own
+    /// endpoints (section 2.1); an access token goes alone. What is no token of ours, or no more, is ended as asked
+    /// (section 2.2).
+    pub async fn revoke(&self, client: &Client, token: &PresentedToken) -> Result<(), OAuthError> {
+        if let Some((id, _)) = refresh_token::read(&self.secrets, token.expose())? {
+            // A generation that is spent ends the family too: who asks has proven to be the client, and wants it to end.
+            let Some(family) = self.store.find_family(&id).await? else {
+                return Ok(());
+            };
+            require_own(client, &family.client_id)?;
+            let now = self.clock.now();
+            if self.store.revoke_family(&id, now).await? {
+                tracing::info!(
+                    target: "portico::audit", event = "token_revoked", client_id = %client.client_id,
+                    kind = "refresh_token", family = %id, account = %family.account_id,
+                    "a refresh token was given back; its family is revoked"
+                );
+            }
+            return Ok(());
+        }
+        let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
+            return self.refuse_other_kinds(token);
+        };
+        require_own(client, &claims.client_id)?;
+        self.mint
+            .revoke_access_token(token.expose(), &claims)
+            .await?;
+        tracing::info!(
+            target: "portico::audit", event = "token_revoked", client_id = %client.client_id, kind = "access_token",
+            jti = claims.jti, family = claims.family.as_ref().map(tracing::field::display),
+            "an access token was given back"
+        );
+        Ok(())
+    }
+
+    /// Section 2.2.1: who believes to have ended an ID token must be told that this is impossible.
+    fn refuse_other_kinds(&self, token: &PresentedToken) -> Result<(), OAuthError> {
+        if self.mint.is_other_token(token.expose()) {
+            return Err(OAuthError::new(
+                ErrorCode::UnsupportedTokenType,
+                "only access tokens and refresh tokens can be revoked",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Section 2.1: a token of somebody else's is refused, and stays good.
+fn require_own(client: &Client, owner: &ClientId) -> Result<(), OAuthError> {
+    if client.client_id == *owner {
+        return Ok(());
+    }
+    Err(OAuthError::invalid_grant(
+        "the token was issued to another client",
+    ))
+}

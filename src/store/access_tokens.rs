@@ -1,0 +1,76 @@
+//! Access tokens that have to be looked up: opaque ones under the keyed hash of their text, and the ids of JWTs that were
+//! revoked before their end.
+
+use super::record::{Record, to_json};
+use super::{Store, StoreError};
+use crate::clock::UnixTime;
+use crate::protocol::claims::AccessTokenClaims;
+
+impl Store {
+    /// Keeps a new opaque token under its hash.
+    pub async fn insert_access_token(
+        &self,
+        token_hash: &str,
+        claims: &AccessTokenClaims,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO access_token (token_hash, claims, expires_at) VALUES ($1, $2, $3)",
+        )
+        .bind(token_hash)
+        .bind(to_json(claims)?)
+        .bind(claims.exp)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// What the opaque token of that hash stands for, ended ones too.
+    pub async fn find_access_token(
+        &self,
+        token_hash: &str,
+    ) -> Result<Option<AccessTokenClaims>, StoreError> {
+        let row = sqlx::query("SELECT token_hash, claims FROM access_token WHERE token_hash = $1")
+            .bind(token_hash)
+            .fetch_optional(&self.reads)
+            .await?;
+        row.map(|row| Record::new("access_token", "token_hash", &row).json("claims"))
+            .transpose()
+    }
+
+    /// Ends an opaque token. Whether there was one.
+    pub async fn delete_access_token(&self, token_hash: &str) -> Result<bool, StoreError> {
+        let deleted = sqlx::query("DELETE FROM access_token WHERE token_hash = $1")
+            .bind(token_hash)
+            .execute(&self.writes)
+            .await?;
+        Ok(deleted.rows_affected() == 1)
+    }
+
+    /// Ends a token that is known by its id, which would have ended by itself at `expires_at`. Whether this did it.
+    pub async fn revoke_token(
+        &self,
+        jti: &str,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let inserted = sqlx::query(
+            "INSERT INTO revoked_token (jti, revoked_at, expires_at) VALUES ($1, $2, $3)
+             ON CONFLICT (jti) DO NOTHING",
+        )
+        .bind(jti)
+        .bind(now)
+        .bind(expires_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    /// Whether the token of that id was revoked.
+    pub async fn is_token_revoked(&self, jti: &str) -> Result<bool, StoreError> {
+        let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM revoked_token WHERE jti = $1")
+            .bind(jti)
+            .fetch_one(&self.reads)
+            .await?;
+        Ok(found > 0)
+    }
+}
