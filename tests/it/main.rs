@@ -14,6 +14,7 @@ mod authorize_requests;
 mod before_login;
 #[cfg(test)]
 mod breaker;
+#[cfg(test)]
 mod claims_parameter;
 #[cfg(test)]
 mod client_assertion;
