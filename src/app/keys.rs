@@ -119,23 +119,20 @@ pub(super) async fn keep(
     for algorithm in &policy.algorithms {
         let own = known.iter().filter(|key| key.algorithm == *algorithm);
         let lasting = own.clone().filter(|key| key.retired_at.is_none());
-        match lasting.max_by_key(|key| key.active_at) {
-            Some(newest) => {
-                if newest.state(now) == KeyState::Active && policy.is_due(newest, now) {
-                    announce(store, secrets, policy, *algorithm, now).await?;
-                }
+        if let Some(newest) = lasting.max_by_key(|key| key.active_at) {
+            if newest.state(now) == KeyState::Active && policy.is_due(newest, now) {
+                announce(store, secrets, policy, *algorithm, now).await?;
             }
-            None => {
-                let ending = own.clone().filter(|key| key.state(now) == KeyState::Active);
-                if let Some(key) = ending.max_by_key(|key| key.active_at) {
-                    // Its algorithm was no longer named, and now is again.
-                    store.keep_signing_key(&key.kid, now).await?;
-                } else if own.count() == 0 {
-                    begin(store, secrets, policy, *algorithm, first_start, now).await?;
-                } else {
-                    announce(store, secrets, policy, *algorithm, now).await?;
-                }
-            }
+            continue;
+        }
+        let ending = own.clone().filter(|key| key.state(now) == KeyState::Active);
+        if let Some(key) = ending.max_by_key(|key| key.active_at) {
+            // Its algorithm was no longer named, and now is again.
+            store.keep_signing_key(&key.kid, now).await?;
+        } else if own.count() == 0 {
+            begin(store, secrets, policy, *algorithm, first_start, now).await?;
+        } else {
+            announce(store, secrets, policy, *algorithm, now).await?;
         }
     }
     end_unnamed(store, policy, &known, now).await

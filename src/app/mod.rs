@@ -179,12 +179,7 @@ impl App {
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
         let session_lifetime = config.lifetimes.session();
-        let access_tokens = AccessTokens {
-            store: store.clone(),
-            secrets: secrets.clone(),
-            clock: clock.clone(),
-            session_lifetime,
-        };
+        let access_tokens = access_tokens(&config, &store, &secrets, &clock);
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
         let address_throttle = address_throttle(&config);
@@ -199,14 +194,7 @@ impl App {
             upstreams.clone(),
             metrics.clone(),
         );
-        let rechecks = Rechecks::new(RecheckParts {
-            store: store.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            vault: vault.clone(),
-            upstreams: upstreams.clone(),
-            policies: policies(&config),
-        });
+        let rechecks = rechecks(&config, &store, &clock, &metrics, &vault, &upstreams);
         let fetcher = fetcher(&config, &clock)?;
         let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
         let flow = Flow {
@@ -309,6 +297,35 @@ fn mint(config: &Config, store: &Store, ring: KeyRing, secrets: &Secrets, clock:
         },
         default_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
         resources: Resources::new(config.issuer.clone(), config.resources.clone()),
+    })
+}
+
+/// What finds whom an access token stands for.
+fn access_tokens(config: &Config, store: &Store, secrets: &Secrets, clock: &Clock) -> AccessTokens {
+    AccessTokens {
+        store: store.clone(),
+        secrets: secrets.clone(),
+        clock: clock.clone(),
+        session_lifetime: config.lifetimes.session(),
+    }
+}
+
+/// What asks about people anew.
+fn rechecks(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+    vault: &Vault,
+    upstreams: &Upstreams,
+) -> Rechecks {
+    Rechecks::new(RecheckParts {
+        store: store.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        vault: vault.clone(),
+        upstreams: upstreams.clone(),
+        policies: policies(config),
     })
 }
 

@@ -44,6 +44,10 @@ pub struct ClientConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are the keys of the file"
+)]
 pub(super) struct Raw {
     client_id: Option<String>,
     client_name: Option<String>,
@@ -115,6 +119,10 @@ pub(super) struct Known<'a> {
 
 impl ClientConfig {
     /// `None` when the client has no usable `client_id`.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a client has that many keys; each is a line or two"
+    )]
     pub(super) fn check(
         mut raw: Raw,
         known: &Known<'_>,

@@ -122,13 +122,14 @@ fn check_rotation(
     let every = match written {
         None => default,
         Some("off") => return None,
-        Some(text) => match Span::parse(text) {
-            Some(span) => span.seconds((DAY, 3650 * DAY), default, &at, report),
-            None => {
+        Some(text) => {
+            if let Some(span) = Span::parse(text) {
+                span.seconds((DAY, 3650 * DAY), default, &at, report)
+            } else {
                 report.problem(&at, "must be a duration such as \"90d\", or \"off\"");
                 default
             }
-        },
+        }
     };
     // A successor is announced while the key signs, and only one at a time.
     if every < 2 * announce {

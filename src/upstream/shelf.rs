@@ -126,7 +126,8 @@ where
     if !is_refused(&answer) {
         return answer;
     }
-    ask(renew(kept.access).await?.access).await
+    let fresh = renew(kept.access).await?;
+    ask(fresh.access).await
 }
 
 /// Keeps tokens in this process.

@@ -119,7 +119,6 @@ async fn unknown_parameters_do_no_harm() {
         "acr_values=x",
         "claims=%7B%7D",
         "claims_locales=fr",
-        "resource=https://api.example.org",
         "request=",
         "redirect_uri%5B%5D=https://evil.example/",
         "scope%5B0%5D=admin",

@@ -24,7 +24,7 @@ scope = "openid email"
 "#;
 
 async fn started() -> (TestServer, Browser) {
-    let server = TestServer::start_with(|setup| setup.clients = CLIENTS.to_owned()).await;
+    let server = TestServer::start_with(|setup| CLIENTS.clone_into(&mut setup.clients)).await;
     let mut browser = Browser::new();
     browser
         .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)

@@ -120,8 +120,8 @@ impl Party {
         browser.log_in_as(url, people::JO_SMITH).await
     }
 
-    fn proof(&self) -> Option<String> {
-        Some(self.proofs.for_token(&self.server))
+    fn proof(&self) -> String {
+        self.proofs.for_token(&self.server)
     }
 
     async fn redeem(&self, code: &str, verifier: &str, proof: Option<String>) -> Answer {
@@ -141,7 +141,7 @@ impl Party {
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token),
         ];
-        self.send("/token", &form, &self.assertion(&[]), self.proof())
+        self.send("/token", &form, &self.assertion(&[]), Some(self.proof()))
             .await
     }
 }
@@ -170,7 +170,9 @@ async fn a_client_of_the_profile_logs_a_person_in_and_calls_with_its_key() {
         redirects.iter().all(|status| *status == 303),
         "{redirects:?}"
     );
-    let tokens = party.redeem(&given["code"], VERIFIER, party.proof()).await;
+    let tokens = party
+        .redeem(&given["code"], VERIFIER, Some(party.proof()))
+        .await;
     assert_eq!(tokens.status, 200, "{tokens:?}");
     assert_eq!(tokens.body["token_type"], "DPoP");
     let access_token = tokens.text("access_token");
@@ -209,7 +211,9 @@ async fn a_client_of_the_profile_logs_a_person_in_and_calls_with_its_key() {
         server.clock.advance(120);
     }
     // A code works once.
-    let replayed = party.redeem(&given["code"], VERIFIER, party.proof()).await;
+    let replayed = party
+        .redeem(&given["code"], VERIFIER, Some(party.proof()))
+        .await;
     replayed.assert_error(400, "invalid_grant");
     party
         .refresh(refresh_token)
@@ -249,7 +253,9 @@ async fn what_the_profile_forbids_is_refused() {
         .redeem(code, VERIFIER, None)
         .await
         .assert_error(400, "invalid_dpop_proof");
-    let other = party.redeem(code, &"x".repeat(43), party.proof()).await;
+    let other = party
+        .redeem(code, &"x".repeat(43), Some(party.proof()))
+        .await;
     other.assert_error(400, "invalid_grant");
     let form = [
         ("grant_type", "authorization_code"),
@@ -257,10 +263,10 @@ async fn what_the_profile_forbids_is_refused() {
         ("code", code),
         ("code_verifier", VERIFIER),
     ];
-    let nobody = party.send("/token", &form, "", party.proof()).await;
+    let nobody = party.send("/token", &form, "", Some(party.proof())).await;
     nobody.assert_error(401, "invalid_client");
     server.clock.advance(60);
-    let late = party.redeem(code, VERIFIER, party.proof()).await;
+    let late = party.redeem(code, VERIFIER, Some(party.proof())).await;
     late.assert_error(400, "invalid_grant");
     let password = [
         ("grant_type", "password"),
@@ -268,7 +274,12 @@ async fn what_the_profile_forbids_is_refused() {
         ("password", "b"),
     ];
     let refused = party
-        .send("/token", &password, &party.assertion(&[]), party.proof())
+        .send(
+            "/token",
+            &password,
+            &party.assertion(&[]),
+            Some(party.proof()),
+        )
         .await;
     assert_eq!(refused.status, 400, "{refused:?}");
 }

@@ -228,9 +228,10 @@ async fn a_token_whose_login_has_ended_is_not_active() {
     let mut given = Vec::new();
     for scope in ["openid", "openid offline_access"] {
         let url = server.authorize_url("web", &[("scope", scope)]);
-        let page = match given.is_empty() {
-            true => browser.log_in_as(&url, people::JO_SMITH).await,
-            false => browser.get(&url).await,
+        let page = if given.is_empty() {
+            browser.log_in_as(&url, people::JO_SMITH).await
+        } else {
+            browser.get(&url).await
         };
         let code = page.answer()["code"].clone();
         given.push(server.redeem("web", &code, &[]).await);

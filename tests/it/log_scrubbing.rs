@@ -379,7 +379,7 @@ impl Run {
         let gone = by_page(server, &mut browser, "openid offline_access").await;
         let mark = |marked| {
             server.imis.change(JO_SMITH.username, |person| {
-                person.marked_for_delete = marked
+                person.marked_for_delete = marked;
             });
         };
         mark(true);

@@ -14,6 +14,7 @@ mod authorize_requests;
 mod before_login;
 #[cfg(test)]
 mod breaker;
+#[cfg(test)]
 mod claims_parameter;
 #[cfg(test)]
 mod client_assertion;
@@ -103,6 +104,7 @@ mod registration;
 mod relogin;
 #[cfg(test)]
 mod request_objects;
+#[cfg(test)]
 mod resources;
 #[cfg(test)]
 mod response_types;
@@ -124,6 +126,7 @@ mod simulator;
 mod single_sign_on;
 #[cfg(test)]
 mod specifications;
+#[cfg(test)]
 mod step_up;
 #[cfg(test)]
 mod store;

@@ -5,6 +5,8 @@ mod keys;
 mod management;
 mod tokens;
 
+use std::fmt::Write as _;
+
 use portico::simulator::people::JO_SMITH;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -21,11 +23,10 @@ async fn open(more: &str) -> TestServer {
     server("open", more).await
 }
 
-async fn server(mode: &str, more: &str) -> TestServer {
+async fn server(mode: &str, keys: &str) -> TestServer {
     TestServer::start_with(|setup| {
-        setup
-            .sections
-            .push_str(&format!("[registration]\nmode = \"{mode}\"\n{more}\n"));
+        let sections = &mut setup.sections;
+        write!(sections, "[registration]\nmode = \"{mode}\"\n{keys}\n").unwrap();
     })
     .await
 }

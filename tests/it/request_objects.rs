@@ -257,7 +257,12 @@ async fn each_client_sends_what_it_registered_and_nothing_else() {
     for (client, more, error) in [
         (
             "strict",
-            vec![("scope", "openid".to_owned())],
+            vec![
+                ("scope", "openid".to_owned()),
+                // Good but for being plain.
+                ("code_challenge", CHALLENGE.to_owned()),
+                ("code_challenge_method", "S256".to_owned()),
+            ],
             Some("invalid_request"),
         ),
         (

@@ -12,7 +12,7 @@ const B: &str = "https://b.example.org";
 const C: &str = "https://c.example.org";
 
 fn apis(setup: &mut Setup) {
-    setup.clients = r#"
+    r#"
 [[resources]]
 identifier = "https://a.example.org"
 name = "The archive"
@@ -63,7 +63,7 @@ client_id = "other-api"
 client_secret = { env = "SERVICE_SECRET" }
 grant_types = ["client_credentials"]
 "#
-    .to_owned();
+    .clone_into(&mut setup.clients);
 }
 
 impl TestServer {

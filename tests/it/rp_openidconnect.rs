@@ -6,6 +6,7 @@ use openidconnect::core::{
     CoreClientRegistrationRequest, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
     CoreProviderMetadata, CoreTokenResponse, CoreUserInfoClaims,
 };
+use openidconnect::registration::EmptyAdditionalClientMetadata;
 use openidconnect::{
     AccessTokenHash, AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _,
@@ -216,10 +217,13 @@ async fn a_client_that_registers_itself_logs_somebody_in() {
         .unwrap();
     let callback = "https://new.example.org/callback".to_owned();
     let redirect = RedirectUrl::new(callback.clone()).unwrap();
-    let asked = CoreClientRegistrationRequest::new(vec![redirect], Default::default())
-        .set_application_type(Some(CoreApplicationType::Web))
-        .set_token_endpoint_auth_method(Some(CoreClientAuthMethod::ClientSecretPost))
-        .set_id_token_signed_response_alg(Some(CoreJwsSigningAlgorithm::EcdsaP256Sha256));
+    let asked = CoreClientRegistrationRequest::new(
+        vec![redirect],
+        EmptyAdditionalClientMetadata::default(),
+    )
+    .set_application_type(Some(CoreApplicationType::Web))
+    .set_token_endpoint_auth_method(Some(CoreClientAuthMethod::ClientSecretPost))
+    .set_id_token_signed_response_alg(Some(CoreJwsSigningAlgorithm::EcdsaP256Sha256));
     let endpoint = metadata.registration_endpoint().unwrap();
     let registered = asked.register_async(endpoint, &http).await.unwrap();
     assert!(registered.registration_access_token().is_some());

@@ -393,13 +393,13 @@ struct System<'a> {
     /// Every switch, in every value.
     variants: Vec<(&'static str, String)>,
     /// Turns every switch back and forgets the tokens.
-    reset: &'a dyn Fn(),
+    reset: &'a (dyn Fn() + Sync),
     /// Turns one switch.
-    set: &'a dyn Fn(&str, &str),
+    set: &'a (dyn Fn(&str, &str) + Sync),
     /// Makes the person what they were, and forgets the requests.
-    restore: &'a dyn Fn(),
+    restore: &'a (dyn Fn() + Sync),
     /// The requests since.
-    log: &'a dyn Fn() -> Vec<Recorded>,
+    log: &'a (dyn Fn() -> Vec<Recorded> + Sync),
 }
 
 fn variants<S: Default>(switches: &[Switch<S>]) -> Vec<(&'static str, String)> {

@@ -31,6 +31,7 @@ fn keys_are_written_or_in_a_file_or_at_an_address() {
 
 /// T39, T42: told at once, with what to write instead.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_about_keys_is_told() {
     let keys = format!("jwks = {{ keys = [{EC}] }}\n");
     let private = EC.replace("kid = \"1\"", "kid = \"1\", d = \"AQAB\"");

@@ -55,6 +55,6 @@ fn what_a_login_proves_is_a_word() {
             "kind = \"imis\"",
             &format!("kind = \"imis\"\nacr = \"{wrong}\""),
         );
-        assert_problem(&format!("{file}"), "upstreams[0].acr", "without spaces");
+        assert_problem(&file, "upstreams[0].acr", "without spaces");
     }
 }

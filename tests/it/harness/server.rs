@@ -265,6 +265,10 @@ async fn loopback() -> tokio::net::TcpListener {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a file as an administrator writes it"
+)]
 fn config_text(setup: &Setup, issuer: &str, imis: &str, aim18: &str) -> String {
     let Setup {
         server,

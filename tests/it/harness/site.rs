@@ -83,7 +83,7 @@ async fn serve(State(state): State<Shared>, uri: Uri) -> Response {
         Some(Page::Body(kind, body)) => ([("content-type", kind)], body).into_response(),
         Some(Page::Redirect(to)) => (StatusCode::FOUND, [("location", to)]).into_response(),
         Some(Page::Silence) => {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             StatusCode::OK.into_response()
         }
     }

@@ -246,13 +246,13 @@ async fn no_family_of_the_browser_outlives_a_logout_that_races_it() {
         replaced.await.unwrap();
         let family = in_the_browser(&code(&world.client.client_id, &session));
         let (beginning, ending) = (world.store.clone(), world.store.clone());
-        let begun = family.clone();
-        let begin = tokio::spawn(async move { beginning.begin_family(&begun).await });
+        let copy = family.clone();
+        let begin = tokio::spawn(async move { beginning.begin_family(&copy).await });
         let logout = tokio::spawn(async move { ending.end_session(&session.id, NOW).await });
-        let began = begin.await.unwrap().unwrap();
+        let stands = begin.await.unwrap().unwrap();
         assert!(logout.await.unwrap().unwrap());
         let found = world.store.find_family(&family.id).await.unwrap();
         let revoked = found.map(|found| found.revoked_at);
-        assert_eq!(revoked, began.then_some(Some(NOW)));
+        assert_eq!(revoked, stands.then_some(Some(NOW)));
     }
 }

@@ -139,7 +139,7 @@ async fn a_file_that_names_a_registered_client_makes_it_its_own() {
     register(&store, "clash").await;
     let of_file = stored(&client("clash"));
     let outcome = store
-        .reconcile_clients(&[of_file.clone()], NOW)
+        .reconcile_clients(std::slice::from_ref(&of_file), NOW)
         .await
         .unwrap();
     assert_eq!(outcome.changed, [ClientId::new("clash")]);
