@@ -145,7 +145,8 @@ impl RegistrationPolicy {
             faults,
         );
         check_texts(&metadata, faults);
-        let algorithm = self.algorithm(metadata.id_token_signed_response_alg, faults);
+        self.refuse_algorithms(&metadata, faults);
+        let algorithm = self.id_token_algorithm(&metadata);
         let subject_type = subject_type(&metadata, &redirect_uris, &grant_types, faults);
         let application_type = ApplicationType::settle(metadata.application_type, &redirect_uris);
         let mut localized = metadata.texts;
@@ -162,6 +163,8 @@ impl RegistrationPolicy {
             scope,
             default_max_age: metadata.default_max_age,
             id_token_signed_response_alg: algorithm,
+            userinfo_signed_response_alg: metadata.userinfo_signed_response_alg,
+            introspection_signed_response_alg: metadata.introspection_signed_response_alg,
             upstreams: Some(self.upstreams.clone()),
             consent: self.consent,
             require_pkce: method == ClientAuthMethod::None,
@@ -285,24 +288,36 @@ impl RegistrationPolicy {
         }
     }
 
-    fn algorithm(
-        &self,
-        written: Option<SigningAlgorithm>,
-        faults: &mut Vec<Fault>,
-    ) -> SigningAlgorithm {
+    /// The algorithm of its ID tokens: the default of the specification, where there is a key for it.
+    fn id_token_algorithm(&self, metadata: &ClientMetadata) -> SigningAlgorithm {
         let default = SigningAlgorithm::default();
         let first = self.algorithms.first().copied().unwrap_or_default();
-        match written {
-            Some(algorithm) if self.algorithms.contains(&algorithm) => algorithm,
-            Some(_) => {
+        let has_default = self.algorithms.contains(&default);
+        let written = metadata.id_token_signed_response_alg;
+        written.unwrap_or(if has_default { default } else { first })
+    }
+
+    /// Nothing is signed with an algorithm that there is no key for.
+    fn refuse_algorithms(&self, metadata: &ClientMetadata, faults: &mut Vec<Fault>) {
+        for (field, written) in [
+            (
+                "id_token_signed_response_alg",
+                metadata.id_token_signed_response_alg,
+            ),
+            (
+                "userinfo_signed_response_alg",
+                metadata.userinfo_signed_response_alg,
+            ),
+            (
+                "introspection_signed_response_alg",
+                metadata.introspection_signed_response_alg,
+            ),
+        ] {
+            if written.is_some_and(|algorithm| !self.algorithms.contains(&algorithm)) {
                 let names = self.algorithms.iter().map(|each| each.as_str());
                 let rule = Rule::NotOneOf(names.collect::<Vec<_>>().join(", "));
-                faults.push(Fault::new("id_token_signed_response_alg", rule));
-                first
+                faults.push(Fault::new(field, rule));
             }
-            // The default of the specification, where there is a key for it.
-            None if self.algorithms.contains(&default) => default,
-            None => first,
         }
     }
 }
@@ -446,6 +461,18 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
         "id_token_signed_response_alg",
         json!(client.id_token_signed_response_alg.as_str()),
     );
+    for (name, algorithm) in [
+        (
+            "userinfo_signed_response_alg",
+            client.userinfo_signed_response_alg,
+        ),
+        (
+            "introspection_signed_response_alg",
+            client.introspection_signed_response_alg,
+        ),
+    ] {
+        tell(name, json!(algorithm.map(SigningAlgorithm::as_str)));
+    }
     let subject_type = match client.subject_type {
         SubjectType::Public => "public",
         SubjectType::Pairwise { .. } => "pairwise",

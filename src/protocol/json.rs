@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 const MAX_DEPTH: usize = 8;
 
 /// Reads an object. Refused are other values (T49), what comes after it, a name that stands twice in one object (RFC 8259
-/// section 4: which one counts, each reader decides for itself), NUL characters, and nesting beyond [`MAX_DEPTH`].
+/// section 4: which one counts, each reader decides for itself), NUL characters, and nesting beyond `MAX_DEPTH`.
 pub fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let read = Strict { depth: MAX_DEPTH }.deserialize(&mut reader)?;

@@ -15,7 +15,7 @@ const RANDOM_CHARACTERS: usize = 43;
 
 impl Mint {
     /// Reads an access token that was sent to an endpoint of ours: signature, kind, issuer, audience, times, and whether it
-    /// was revoked. `None`: it is none of ours, or no more. Whether its login still stands, [`Mint::standing`] says.
+    /// was revoked. `None`: it is none of ours, or no more. Whether its login still stands, [`AccessTokens::behind`](super::standing::AccessTokens::behind) says.
     pub async fn read_access_token(
         &self,
         token: &str,

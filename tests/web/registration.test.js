@@ -33,7 +33,8 @@ async function loginOf(config) {
     nonce: checks.expectedNonce,
     state: checks.expectedState,
   });
-  return client.authorizationCodeGrant(config, await logIn(new Agent(CALLBACK), url, JO), checks);
+  const { url: answer } = await logIn(new Agent(CALLBACK), url, JO);
+  return client.authorizationCodeGrant(config, answer, checks);
 }
 
 describe("a client that registers itself", () => {

@@ -94,6 +94,7 @@ fn everything_that_is_registered_is_told() {
         "initiate_login_uri": "https://app.example.org/login",
         "default_max_age": 3600, "require_auth_time": true, "default_acr_values": ["urn:example:gold"],
         "id_token_signed_response_alg": "ES256", "subject_type": "pairwise",
+        "userinfo_signed_response_alg": "ES256", "introspection_signed_response_alg": "RS256",
         "software_id": "4NRB1-0XZABZI9E6-5SM3R", "software_version": "2.1",
     });
     let client = admit(&policy(), &sent).unwrap();
@@ -241,6 +242,19 @@ fn pages_are_pages() {
         assert!(fault(&json!({"client_name#fr": name})).starts_with("client_name#fr "));
     }
     assert!(fault(&json!({"default_max_age": -1})).contains("0 or more"));
+}
+
+/// Nothing is promised that there is no key for.
+#[test]
+fn there_is_a_key_for_every_algorithm() {
+    for field in [
+        "id_token_signed_response_alg",
+        "userinfo_signed_response_alg",
+        "introspection_signed_response_alg",
+    ] {
+        let fault = fault(&json!({field: "PS256"}));
+        assert_eq!(fault, format!("{field} is not one of: ES256, RS256"));
+    }
 }
 
 /// OpenID Connect Core section 8.1.

@@ -35,7 +35,7 @@ pub const LOCALIZED: [&str; 5] = [
 
 /// What is wished for that would change how a client is to be treated, and is not done here. A client that relies on it
 /// must not be told yes.
-const NOT_SUPPORTED: [&str; 9] = [
+const NOT_SUPPORTED: [&str; 8] = [
     "id_token_encrypted_response_alg",
     "id_token_encrypted_response_enc",
     "userinfo_encrypted_response_alg",
@@ -44,7 +44,6 @@ const NOT_SUPPORTED: [&str; 9] = [
     "request_object_encryption_enc",
     "authorization_encrypted_response_alg",
     "introspection_encrypted_response_alg",
-    "userinfo_signed_response_alg",
 ];
 /// The same of flags, where they are true.
 const NOT_SUPPORTED_FLAGS: [&str; 1] = ["tls_client_certificate_bound_access_tokens"];
@@ -72,6 +71,8 @@ pub struct ClientMetadata {
     pub require_auth_time: bool,
     pub default_acr_values: Vec<String>,
     pub id_token_signed_response_alg: Option<SigningAlgorithm>,
+    pub userinfo_signed_response_alg: Option<SigningAlgorithm>,
+    pub introspection_signed_response_alg: Option<SigningAlgorithm>,
     /// Whether its subjects are to be pairwise.
     pub pairwise: bool,
     pub sector_identifier_uri: Option<String>,
@@ -124,6 +125,16 @@ impl ClientMetadata {
             default_acr_values: reader.list("default_acr_values").unwrap_or_default(),
             id_token_signed_response_alg: reader.one_of(
                 "id_token_signed_response_alg",
+                SigningAlgorithm::ALL,
+                SigningAlgorithm::as_str,
+            ),
+            userinfo_signed_response_alg: reader.one_of(
+                "userinfo_signed_response_alg",
+                SigningAlgorithm::ALL,
+                SigningAlgorithm::as_str,
+            ),
+            introspection_signed_response_alg: reader.one_of(
+                "introspection_signed_response_alg",
                 SigningAlgorithm::ALL,
                 SigningAlgorithm::as_str,
             ),
