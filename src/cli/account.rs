@@ -38,7 +38,8 @@ pub(super) enum Command {
         #[command(flatten)]
         file: ConfigFile,
         /// The subject of the account that is kept.
-        #[arg(long, value_name = "SUBJECT", value_parser = subject)]
+        // A subject is random, and may begin with a hyphen.
+        #[arg(long, value_name = "SUBJECT", value_parser = subject, allow_hyphen_values = true)]
         into: AccountSubject,
         #[command(flatten)]
         login: LoginName,
@@ -85,7 +86,7 @@ pub(super) struct LoginName {
 #[group(required = true, multiple = true)]
 pub(super) struct Which {
     /// The account's subject: the `sub` that apps with public subjects know.
-    #[arg(long, value_parser = subject, conflicts_with_all = ["upstream", "id", "name"])]
+    #[arg(long, value_parser = subject, allow_hyphen_values = true, conflicts_with_all = ["upstream", "id", "name"])]
     subject: Option<AccountSubject>,
     /// The upstream of one of its logins.
     #[arg(long, requires = "id", conflicts_with = "name")]
