@@ -434,7 +434,8 @@ fn consent_is_asked_by_policy() {
     // Another session's yes is not this one's (T14).
     agreed.consented = Some(SessionId::new("another"));
     assert_eq!(decide(&agreed, &always, Some(&who), None), "Consent");
-    let at_api = pending(&[("resource", "https://api.example.org")]);
+    let mut at_api = pending(&[]);
+    at_api.request.resources = vec!["https://api.example.org".to_owned()];
     let api = Client {
         audience: vec!["https://api.example.org".to_owned()],
         ..once.clone()

@@ -10,6 +10,7 @@ use super::ids::ClientId;
 use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::params::Params;
+use super::resource::RESOURCE;
 
 /// What a client signs its request objects with (`request_object_signing_alg`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +96,12 @@ pub fn parameters(claims: &Claims, around: Around<'_>) -> Result<Params, OAuthEr
                 )));
             }
             name if ABOUT_ITSELF.contains(&name) => {}
+            // The one parameter that may come more than once (RFC 8707 section 2).
+            RESOURCE if value.is_array() => {
+                for each in value.as_array().into_iter().flatten() {
+                    params.push((name.to_owned(), parameter(name, each)?));
+                }
+            }
             name => params.push((name.to_owned(), parameter(name, value)?)),
         }
     }

@@ -4,7 +4,8 @@ use portico::simulator::people;
 use serde_json::{Value, json};
 
 use crate::harness::browser::{Browser, http_client};
-use crate::harness::relying_party::{Answer, answer, claims, header};
+use crate::harness::dpop::ProofKey;
+use crate::harness::relying_party::{Answer, VERIFIER, answer, claims, header, redirect_uri};
 use crate::harness::server::{
     POST_SECRET, SERVICE_SECRET, SHARED_SECRET, START, TestServer, WEB_SECRET,
 };
@@ -448,4 +449,44 @@ async fn every_method_that_discovery_names_proves_a_client() {
             );
         }
     }
+}
+
+/// RFC 9449 section 6.2: the key that a token is bound to is told, and both forms of token are bound alike.
+#[tokio::test]
+async fn what_a_token_is_bound_to_is_told() {
+    let server = TestServer::start_with(opaque_clients).await;
+    for client in ["spa", "opaque-app"] {
+        let key = ProofKey::new();
+        let code = server.code(client, &[]).await;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", &redirect_uri(client)),
+            ("code_verifier", VERIFIER),
+        ];
+        let request = http_client().post(server.url("/token"));
+        let request = request.header("DPoP", key.for_token(&server));
+        let tokens = server.send_as(request, client, &form).await;
+        assert_eq!(tokens.status, 200, "{tokens:?}");
+        let access = tokens.text("access_token");
+        // Whichever form it has, it is worth nothing without its key.
+        assert_eq!(server.userinfo(access).await.status, 401);
+        let request = http_client().get(server.url("/userinfo"));
+        let proof = key.with_token(&server, ("GET", "/userinfo"), access);
+        let request = request
+            .header("authorization", format!("DPoP {access}"))
+            .header("DPoP", proof);
+        assert_eq!(answer(request).await.status, 200, "{client}");
+    }
+    let key = ProofKey::new();
+    let request = http_client().post(server.url("/token"));
+    let request = request.header("DPoP", key.for_token(&server));
+    let tokens = server
+        .send_as(request, "plain", &[("grant_type", "client_credentials")])
+        .await;
+    let seen = server
+        .introspect("plain", tokens.text("access_token"))
+        .await;
+    assert_eq!(seen.body["token_type"], "DPoP");
+    assert_eq!(seen.body["cnf"], json!({ "jkt": key.jkt() }));
 }

@@ -1,11 +1,12 @@
 //! Which APIs a token is for (RFC 8707), what it looks like for each, and who stands for them (T15, T17).
 
 use portico::simulator::people;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::browser::Browser;
-use crate::harness::relying_party::{Answer, VERIFIER, claims, header, redirect_uri};
+use crate::harness::browser::{Browser, http_client};
+use crate::harness::relying_party::{Answer, CHALLENGE, VERIFIER, claims, header, redirect_uri};
 use crate::harness::server::{Setup, TestServer};
+use crate::harness::signing::{ClientKey, jwks_line};
 
 const A: &str = "https://a.example.org";
 const B: &str = "https://b.example.org";
@@ -341,5 +342,74 @@ async fn a_consent_is_for_the_resources_that_were_shown() {
             "{}",
             page.body
         );
+    }
+}
+
+/// RFC 9126 section 2, RFC 9101 section 4: a pushed request and a signed one name several as a plain one does.
+#[tokio::test]
+async fn pushed_and_signed_requests_name_resources_too() {
+    let server = TestServer::start_with(|setup| {
+        apis(setup);
+        // The harness has a client that signs; here it may ask for APIs.
+        let signing = format!(
+            "[[clients]]\nclient_id = \"signing-app\"\ntoken_endpoint_auth_method = \"private_key_jwt\"\n\
+             redirect_uris = [\"https://signing.example.org/callback\"]\nscope = \"openid a:read\"\n\
+             resources = [\"{A}\", \"{C}\"]\n{}\n",
+            jwks_line(&[&ClientKey::of_signed()])
+        );
+        setup.clients.push_str(&signing);
+    })
+    .await;
+    let redirect_uri = redirect_uri("many-app");
+    let pushed = [
+        ("response_type", "code"),
+        ("scope", "openid a:read"),
+        ("redirect_uri", redirect_uri.as_str()),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+        ("resource", A),
+        ("resource", C),
+    ];
+    let par = http_client().post(server.url("/par"));
+    let answered = server.send_as(par, "many-app", &pushed).await;
+    assert_eq!(answered.status, 201, "{answered:?}");
+    let mut url: url::Url = server.url("/authorize").parse().unwrap();
+    url.query_pairs_mut()
+        .append_pair("client_id", "many-app")
+        .append_pair("request_uri", answered.text("request_uri"));
+    let page = Browser::new().log_in_as(&url, people::JO_SMITH).await;
+    let tokens = server.redeem("many-app", &page.answer()["code"], &[]).await;
+    let named = [A, C, server.issuer.as_str()];
+    assert_eq!(audience(tokens.text("access_token")), named);
+    let par = http_client().post(server.url("/par"));
+    let stranger = [&pushed[..], &[("resource", "https://d.example.org")]].concat();
+    let refused = server.send_as(par, "many-app", &stranger).await;
+    refused.assert_error(400, "invalid_target");
+
+    let key = ClientKey::of_signed();
+    let object = |resource: Value| {
+        let claims = json!({
+            "iss": "signing-app", "aud": server.issuer, "exp": server.clock.now() + 300,
+            "client_id": "signing-app", "response_type": "code", "scope": "openid a:read",
+            "redirect_uri": "https://signing.example.org/callback", "resource": resource,
+            "code_challenge": CHALLENGE, "code_challenge_method": "S256",
+        });
+        key.sign(&key.header(), &claims)
+    };
+    for (resource, outcome) in [
+        (json!([A, C]), "code"),
+        (json!(A), "code"),
+        (json!([A, B]), "error"),
+        (json!([A, 1]), "error"),
+    ] {
+        let object = object(resource.clone());
+        let changes = [("request", object.as_str())];
+        let url = server.authorize_url("signing-app", &changes);
+        let mut browser = Browser::new();
+        let page = match outcome {
+            "code" => browser.log_in_as(&url, people::JO_SMITH).await,
+            _ => browser.get(&url).await,
+        };
+        assert!(page.answer().contains_key(outcome), "{resource} {page:?}");
     }
 }
