@@ -98,7 +98,7 @@ impl Endpoint {
         self.authorize
             .hold(&params, &client)
             .map_err(AuthorizeError::into_inner)?;
-        if client.is_anybodys() {
+        if client.is_public() {
             self.reserve_row(address).await?;
         }
         let random = random_token();
