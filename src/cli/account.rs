@@ -38,7 +38,6 @@ pub(super) enum Command {
         #[command(flatten)]
         file: ConfigFile,
         /// The subject of the account that is kept.
-        // A subject is random, and may begin with a hyphen.
         #[arg(long, value_name = "SUBJECT", value_parser = subject, allow_hyphen_values = true)]
         into: AccountSubject,
         #[command(flatten)]
@@ -77,7 +76,7 @@ pub(super) struct LoginName {
     #[arg(long, value_name = "UPSTREAM")]
     upstream: String,
     /// The upstream's stable id for the person: as `portico account show` tells it, never a user name.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     id: String,
 }
 
@@ -86,13 +85,19 @@ pub(super) struct LoginName {
 #[group(required = true, multiple = true)]
 pub(super) struct Which {
     /// The account's subject: the `sub` that apps with public subjects know.
+    // Random text may begin with a hyphen.
     #[arg(long, value_parser = subject, allow_hyphen_values = true, conflicts_with_all = ["upstream", "id", "name"])]
     subject: Option<AccountSubject>,
     /// The upstream of one of its logins.
     #[arg(long, requires = "id", conflicts_with = "name")]
     upstream: Option<String>,
     /// The upstream's stable id for the person.
-    #[arg(long, requires = "upstream", conflicts_with = "name")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        requires = "upstream",
+        conflicts_with = "name"
+    )]
     id: Option<String>,
     /// The user name, as it is shown.
     #[arg(long, value_name = "USERNAME")]

@@ -24,6 +24,7 @@ pub(super) enum Command {
         #[command(flatten)]
         file: ConfigFile,
         /// The client's id.
+        #[arg(allow_hyphen_values = true)]
         client_id: String,
     },
     /// Remove a client that registered itself; its tokens end at once. A client of the files is removed there.
@@ -31,6 +32,7 @@ pub(super) enum Command {
         #[command(flatten)]
         file: ConfigFile,
         /// The client's id.
+        #[arg(allow_hyphen_values = true)]
         client_id: String,
     },
     /// Make a client secret of full entropy and print it.

@@ -170,14 +170,16 @@ impl Fetcher {
         client_id: &ClientId,
     ) -> Result<Vec<u8>, FetchError> {
         let parsed = self.admit(url)?;
-        self.reserve(url, client_id)?;
+        // By client and by kind: what one has fetched wrongly must not close the address to another.
+        let key = format!("{client_id}\n{wanted:?}\n{url}");
+        self.reserve(&key, client_id)?;
         let outcome = self.get(parsed, wanted).await;
         if let Err(error) = &outcome {
             let mut remembered = self.remembered();
             let now = self.clock.now();
             let failures = &mut remembered.failures;
             make_room(failures, |(since, _)| now - since < PAUSE);
-            failures.insert(url.to_owned(), (now, error.to_string()));
+            failures.insert(key, (now, error.to_string()));
         }
         outcome
     }
@@ -214,10 +216,10 @@ impl Fetcher {
     }
 
     /// T38.
-    fn reserve(&self, url: &str, client_id: &ClientId) -> Result<(), FetchError> {
+    fn reserve(&self, key: &str, client_id: &ClientId) -> Result<(), FetchError> {
         let now = self.clock.now();
         let mut remembered = self.remembered();
-        if let Some((since, why)) = remembered.failures.get(url)
+        if let Some((since, why)) = remembered.failures.get(key)
             && now - since < PAUSE
         {
             return Err(FetchError::Paused(why.clone()));

@@ -59,13 +59,20 @@ impl Grants {
         }
         // Without a person there is nobody to act for: a server asks for a token of its own.
         let behind = self.access_tokens.behind(&claims).await;
-        let person = behind.map_err(no_longer)?.person.ok_or_else(not_ours)?;
+        let behind = behind.map_err(no_longer)?;
+        let (app, person) = (behind.client, behind.person.ok_or_else(not_ours)?);
         let family = person.family;
+        // The app's limits as they are now, too (T15, T17).
+        if !app.allows_upstream(&family.authentication.upstream)
+            || app.lacking(&person.account.profile).is_some()
+        {
+            return Err(not_ours().because("its client is not for this person any more"));
+        }
         let account = self
             .require_standing(client, person.account, &family.authentication)
             .await?;
         let (actor, actor_ends) = self.actor(client, &claims, &wanted).await?;
-        let scope = narrowed(client, &claims, wanted.scope)?;
+        let scope = narrowed(client, &app, &claims, wanted.scope)?;
         let subject = subject::for_client(&self.secrets, client, &account)?;
         tracing::info!(
             target: "portico::audit", event = "token_exchanged", client_id = %client.client_id,
@@ -144,11 +151,12 @@ impl Grants {
 /// not for other APIs.
 fn narrowed(
     client: &Client,
+    app: &Client,
     claims: &AccessTokenClaims,
     asked: Option<&str>,
 ) -> Result<Scope, OAuthError> {
     let granted = claims.scope.clone().unwrap_or_default();
-    let held = granted.narrowed_to(&client.scope);
+    let held = granted.narrowed_to(&app.scope).narrowed_to(&client.scope);
     let held = [OPENID, OFFLINE_ACCESS]
         .into_iter()
         .fold(held, Scope::without);

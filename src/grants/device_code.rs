@@ -52,7 +52,7 @@ impl Grants {
         client.require_grant(GrantType::DeviceCode)?;
         let asked = params.get("scope")?.unwrap_or_default();
         let scope = client.grant_scope(&Scope::parse(asked).map_err(invalid_scope)?)?;
-        if client.is_public() {
+        if client.is_anybodys() {
             self.reserve_row(address).await?;
         }
         let now = self.clock.now();

@@ -87,7 +87,8 @@ impl Endpoint {
         match request.redeem(&client, key.as_ref(), &self.grants).await? {
             Proven::Authorization(proven) => {
                 let token_set = self.mint.mint(&client, &proven, key.as_ref()).await?;
-                if client.registered {
+                // A client that acts for itself alone has logged nobody in.
+                if client.registered && proven.person.is_some() {
                     self.grants.note_use(&client).await?;
                 }
                 tracing::info!(

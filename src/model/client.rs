@@ -400,6 +400,11 @@ impl Client {
         self.page("tos_uri", self.about.tos_uri.as_ref(), locale)
     }
 
+    /// Whether anybody can speak for it, or for another just like it: limits by address are for these.
+    pub fn is_anybodys(&self) -> bool {
+        self.is_public() || self.registered
+    }
+
     /// Whether its refresh tokens belong to the key that it proves; those of others belong to their secret (RFC 9449
     /// section 5).
     pub fn binds_refresh_tokens(&self) -> bool {

@@ -366,6 +366,11 @@ fn subject_type(
     if !metadata.pairwise {
         return SubjectType::Public;
     }
+    // Tokens of that grant go to no address, so that nothing would prove that the client belongs to the sector.
+    if grants.contains(&GrantType::DeviceCode) {
+        let text = "cannot be pairwise with the device grant: no address proves the sector";
+        faults.push(Fault::new("subject_type", Rule::Sector(text.to_owned())));
+    }
     // OpenID Connect Core section 8.1: where there is a sector_identifier_uri, its host is the sector.
     let named = metadata.sector_identifier_uri.as_deref();
     let sector = match named.and_then(rules::host) {

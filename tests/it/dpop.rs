@@ -10,6 +10,7 @@ use crate::harness::browser::{Browser, http_client};
 use crate::harness::dpop::ProofKey;
 use crate::harness::relying_party::{Answer, VERIFIER, answer, claims, redirect_uri};
 use crate::harness::server::{Setup, TestServer};
+use crate::revocation::opaque_clients;
 use crate::{gateway, token_exchange};
 
 const USERINFO: (&str, &str) = ("GET", "/userinfo");
@@ -470,6 +471,34 @@ async fn a_client_may_be_held_to_proofs() {
     let form = [("grant_type", "client_credentials")];
     let tokens = token(&server, "service", &form, &key.for_token(&server)).await;
     assert_eq!(claims(tokens.text("access_token"))["cnf"]["jkt"], key.jkt());
+}
+
+/// RFC 9449 sections 6.2 and 7.2: an API that asks about a token learns its key, and one that only we can read is bound as well.
+#[tokio::test]
+async fn a_bound_token_is_told_with_its_key_and_an_opaque_one_is_bound_too() {
+    let server = TestServer::start_with(opaque_clients).await;
+    let key = ProofKey::new();
+    let tokens = bound(&server, "web", "openid", &key).await;
+    let seen = server.introspect("web", tokens.text("access_token")).await;
+    assert_eq!(seen.body["token_type"], "DPoP");
+    assert_eq!(seen.body["cnf"], json!({ "jkt": key.jkt() }));
+
+    let code = server.code("opaque-app", &[("scope", "openid")]).await;
+    let tokens = redeem(&server, "opaque-app", &code, &key.for_token(&server)).await;
+    assert_eq!(tokens.body["token_type"], "DPoP", "{tokens:?}");
+    let token = tokens.text("access_token");
+    let proof = key.with_token(&server, USERINFO, token);
+    assert_eq!(userinfo(&server, token, &proof).await.status, 200);
+    let other = ProofKey::new().with_token(&server, USERINFO, token);
+    assert_refused(&userinfo(&server, token, &other).await, "invalid_token");
+    let stolen = call(&server, "/userinfo", &format!("Bearer {token}"), None).await;
+    assert_eq!(stolen.status, 401, "{stolen:?}");
+    let secret = [("grant_type", "client_credentials")];
+    let tokens = self::token(&server, "plain", &secret, &key.for_token(&server)).await;
+    let seen = server
+        .introspect("plain", tokens.text("access_token"))
+        .await;
+    assert_eq!(seen.body["cnf"]["jkt"], key.jkt(), "{seen:?}");
 }
 
 /// RFC 9449 sections 8 and 9: nodes agree on nonces without telling each other.

@@ -148,6 +148,9 @@ async fn what_failed_is_left_alone_for_a_while() {
         fetch(&fetcher, &url).await,
         Err(FetchError::Paused(_))
     ));
+    // What one has had fetched does not close the address to another.
+    let other = ClientId::new("other");
+    assert!(fetcher.fetch(&url, Wanted::Json, &other).await.is_ok());
     clock.advance(1);
     assert!(fetch(&fetcher, &url).await.is_ok());
 }

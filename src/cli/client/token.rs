@@ -35,6 +35,7 @@ pub(in crate::cli) enum Command {
         #[command(flatten)]
         file: ConfigFile,
         /// The token's id, as `list` tells it.
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
 }

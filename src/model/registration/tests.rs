@@ -278,7 +278,20 @@ fn pairwise_subjects_have_one_sector() {
     let client = admit(&policy(), &named).unwrap();
     let sector = "sector.example.org".to_owned();
     assert_eq!(client.subject_type, SubjectType::Pairwise { sector });
+    // Nothing would prove that whoever gets tokens by the device grant belongs to the sector.
+    named["grant_types"] = json!(["authorization_code", DEVICE_GRANT]);
+    let policy = RegistrationPolicy {
+        grant_types: [GrantType::AuthorizationCode, GrantType::DeviceCode].into(),
+        ..policy()
+    };
+    let faults = admit(&policy, &named).unwrap_err();
+    assert!(
+        faults[0].starts_with("subject_type cannot be pairwise"),
+        "{faults:?}"
+    );
 }
+
+const DEVICE_GRANT: &str = GrantType::DeviceCode.as_str();
 
 /// What the policy does not allow.
 #[test]
