@@ -87,6 +87,10 @@ async fn accounts_are_listed_found_and_shown() {
             "there is no such account",
         ),
         (
+            ["--subject", "-nobody"].as_slice(),
+            "there is no such account",
+        ),
+        (
             &["--upstream", "staff", "--id", "4711"],
             "there is no such account",
         ),
