@@ -150,10 +150,12 @@ impl Flow {
         let told = told.into_iter().flatten();
         let told = told.map(|name| throttle::bucket(upstream, name));
         let now = self.clock.now();
-        for name in std::iter::once(typed.to_owned()).chain(told) {
-            if let Err(error) = self.store.put_throttle_alias(&name, &person, now).await {
-                tracing::warn!(error = chain(&error), "a login's name could not be noted");
-            }
+        let mut noted = self.store.put_throttle_alias(typed, &person, now).await;
+        for name in told {
+            noted = noted.and(self.store.add_throttle_alias(&name, &person, now).await);
+        }
+        if let Err(error) = noted {
+            tracing::warn!(error = chain(&error), "a login's name could not be noted");
         }
     }
 

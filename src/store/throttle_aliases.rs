@@ -49,4 +49,27 @@ impl Store {
         }
         Ok(())
     }
+
+    /// The same of a name that the upstream only tells: it never leads away from somebody else, for people may write what
+    /// they like into their own profile (T34).
+    pub async fn add_throttle_alias(
+        &self,
+        bucket: &str,
+        person: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        // Look first, as above; one that was swept is noted again at the next login.
+        if self.find_throttle_alias(bucket).await?.is_none() {
+            sqlx::query(
+                "INSERT INTO throttle_alias (bucket_hash, person_hash, seen_at) VALUES ($1, $2, $3)
+                 ON CONFLICT (bucket_hash) DO NOTHING",
+            )
+            .bind(hash(bucket))
+            .bind(hash(person))
+            .bind(now)
+            .execute(&self.writes)
+            .await?;
+        }
+        Ok(())
+    }
 }

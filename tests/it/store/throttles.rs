@@ -131,6 +131,10 @@ async fn names_lead_to_one_person() {
     assert_eq!(find("members\nj@example.org").await, Some(jo.clone()));
     assert_ne!(find("members\nzoe").await, Some(jo.clone()));
     assert!(!jo.contains("one"));
+    // T34: what somebody writes into their own profile leads nobody else's guesses away.
+    let told = store.add_throttle_alias("members\nj@example.org", "two", NOW + 1);
+    told.await.unwrap();
+    assert_eq!(find("members\nj@example.org").await, Some(jo.clone()));
     let moved = store.put_throttle_alias("members\nj@example.org", "two", NOW + 1);
     moved.await.unwrap();
     assert_eq!(
