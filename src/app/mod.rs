@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+use crate::backchannel::{Backchannel, BackchannelParts};
 use crate::clock::Clock;
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
@@ -126,6 +127,7 @@ pub struct App {
     tls: Option<Tls>,
     store: Store,
     housekeeping: housekeeping::Housekeeping,
+    backchannel: Backchannel,
 }
 
 /// The two listeners of a server.
@@ -236,6 +238,7 @@ impl App {
         };
         let gateway = gateway(&config, &flow, &upstreams);
         let registrar = registrar(&config, &flow, fetcher.clone());
+        let backchannel = backchannel(&config, &flow, fetcher);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
         let settings = settings(&config);
         let state = HttpState::new(HttpParts {
@@ -257,6 +260,7 @@ impl App {
             tls: config.server.tls,
             store,
             housekeeping,
+            backchannel,
         })
     }
 }
@@ -450,6 +454,19 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
         extra_ca: config.outbound.extra_ca.clone(),
     };
     outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
+/// What tells clients of logouts.
+fn backchannel(config: &Config, flow: &Flow, fetcher: Fetcher) -> Backchannel {
+    Backchannel::new(BackchannelParts {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        mint: flow.mint.clone(),
+        fetcher,
+        metrics: flow.metrics.clone(),
+        lifetime: config.lifetimes.logout_notice,
+    })
 }
 
 /// What registers clients, within the policy of the config.

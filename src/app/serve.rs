@@ -39,7 +39,11 @@ impl App {
             )
         };
         let background = async {
-            tokio::join!(self.housekeeping.run(), keep_certificate(certificate));
+            tokio::join!(
+                self.housekeeping.run(),
+                self.backchannel.run(),
+                keep_certificate(certificate)
+            );
         };
         let stopping = async {
             shutdown.await;

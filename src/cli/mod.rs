@@ -10,6 +10,7 @@ mod key;
 mod migrate;
 mod output;
 mod serve;
+mod session;
 mod shutdown;
 mod simulate;
 mod user;
@@ -46,6 +47,9 @@ enum Command {
     /// Look at people's accounts, link logins, close accounts.
     #[command(subcommand)]
     Account(account::Command),
+    /// Look at sessions, end them, see what apps were told of it.
+    #[command(subcommand)]
+    Session(session::Command),
     /// Look at signing keys, rotate them.
     #[command(subcommand)]
     Key(key::Command),
@@ -114,6 +118,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(file) => migrate::run(&file.load()?).await?,
         Command::Client(command) => client::run(command).await?,
         Command::Account(command) => account::run(command).await?,
+        Command::Session(command) => session::run(command).await?,
         Command::Key(command) => key::run(command).await?,
         Command::User(command) => user::run(command)?,
         Command::Simulate(command) => simulate::run(command).await?,

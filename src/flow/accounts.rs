@@ -4,7 +4,7 @@ use crate::clock::{Clock, random_id};
 use crate::model::account::UpstreamSubject;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId};
-use crate::store::{Linked, NewAccount, NewLink, Store, StoreError, Unlinked};
+use crate::store::{Endings, Linked, NewAccount, NewLink, Store, StoreError, Unlinked, Whose};
 
 use super::Flow;
 
@@ -131,6 +131,34 @@ impl Accounts {
         tracing::info!(
             target: "portico::audit", event = "logged_out_everywhere", by = self.by.as_str(), account = %account,
             sessions_ended = ended.len(), "logged out everywhere"
+        );
+        Ok(ended)
+    }
+
+    /// Ends every session and every family of the people of an upstream, or of everybody.
+    pub async fn end_everything_of(&self, whose: Whose<'_>) -> Result<Endings, StoreError> {
+        let ended = self
+            .store
+            .end_everything_of(whose, self.clock.now())
+            .await?;
+        let upstream = match whose {
+            Whose::Upstream(upstream) => Some(upstream.as_str()),
+            Whose::All => None,
+        };
+        tracing::info!(
+            target: "portico::audit", event = "all_logged_out", by = self.by.as_str(), upstream,
+            sessions_ended = ended.sessions, families = ended.families, "everybody was logged out"
+        );
+        Ok(ended)
+    }
+
+    /// Ends every family of a client, for everybody.
+    pub async fn end_everything_of_client(&self, client: &ClientId) -> Result<Endings, StoreError> {
+        let now = self.clock.now();
+        let ended = self.store.end_everything_of_client(client, now).await?;
+        tracing::info!(
+            target: "portico::audit", event = "client_logged_out", by = self.by.as_str(), client_id = %client,
+            families = ended.families, "an app lost everything that it had of people"
         );
         Ok(ended)
     }
