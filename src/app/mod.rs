@@ -180,7 +180,6 @@ impl App {
             key_policy,
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
-        let session_lifetime = config.lifetimes.session();
         let access_tokens = access_tokens(&config, &store, &secrets, &clock);
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
@@ -206,7 +205,7 @@ impl App {
             secrets: secrets.clone(),
             mint: mint.clone(),
             clock: clock.clone(),
-            session_lifetime,
+            session_lifetime: config.lifetimes.session(),
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
@@ -224,7 +223,7 @@ impl App {
             stand_in: clients::stand_in()?,
             address_throttle,
             family_lifetime: config.lifetimes.family(),
-            session_lifetime,
+            session_lifetime: config.lifetimes.session(),
             families_per_client: config.lifetimes.families_per_client,
             device_code_lifetime: config.lifetimes.device_code,
             mint: mint.clone(),
@@ -240,7 +239,6 @@ impl App {
         let registrar = registrar(&config, &flow, fetcher.clone());
         let backchannel = backchannel(&config, &flow, fetcher);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
-        let settings = settings(&config);
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
             gateway,
@@ -250,9 +248,9 @@ impl App {
             mint,
             access_tokens,
             discovery: Discovery::new(&metadata)?,
+            settings: settings(&config),
             issuer: config.issuer,
             upstreams,
-            settings,
         });
         Ok(Self {
             public: http::router(state.clone()),

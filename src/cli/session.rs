@@ -34,14 +34,14 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
     },
-    /// End sessions, with all tokens, those with offline_access too, and tell the apps that want to hear of it.
+    /// End sessions, with all tokens, those with `offline_access` too, and tell the apps that want to hear of it.
     End {
         #[command(flatten)]
         file: ConfigFile,
         #[command(flatten)]
         which: Which,
     },
-    /// What apps were told of logouts by their backchannel_logout_uri, and could not be told; the newest first.
+    /// What apps were told of logouts by their `backchannel_logout_uri`, and could not be told; the newest first.
     Notices {
         #[command(flatten)]
         file: ConfigFile,
@@ -58,7 +58,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Which {
-    /// One session, as `list` names it; what has offline_access goes on.
+    /// One session, as `list` names it; what has `offline_access` goes on.
     #[arg(long, value_name = "SESSION", allow_hyphen_values = true)]
     session: Option<String>,
     /// Everything of one person, everywhere: a subject, or a user name that only one has.

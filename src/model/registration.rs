@@ -457,38 +457,11 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     let algorithm = algorithm.map(RequestObjectAlgorithm::as_str);
     tell("request_object_signing_alg", json!(algorithm));
     tell("request_uris", json!(client.request_uris));
-    for (name, flag) in [
-        (
-            "require_signed_request_object",
-            client.require_signed_request_object,
-        ),
-        ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
-        (
-            "require_pushed_authorization_requests",
-            client.require_pushed_authorization_requests,
-        ),
-    ] {
-        if flag {
-            tell(name, json!(true));
-        }
+    for name in flags(client) {
+        tell(name, json!(true));
     }
-    let logout = &client.logout;
-    for (address, uri, flag, required) in [
-        (
-            "backchannel_logout_uri",
-            &logout.backchannel_logout_uri,
-            "backchannel_logout_session_required",
-            logout.backchannel_logout_session_required,
-        ),
-        (
-            "frontchannel_logout_uri",
-            &logout.frontchannel_logout_uri,
-            "frontchannel_logout_session_required",
-            logout.frontchannel_logout_session_required,
-        ),
-    ] {
-        tell(address, json!(uri));
-        tell(flag, json!(required.then_some(true)));
+    for (name, value) in logout_metadata(&client.logout) {
+        tell(name, value);
     }
     let grants = client.grant_types.iter().map(|grant| grant.as_str());
     tell("grant_types", words(grants.collect()));
@@ -530,6 +503,47 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     // Said though it be empty: what is left out means `code` (RFC 7591 section 2).
     told.insert("response_types".to_owned(), json!(types));
     told
+}
+
+/// The flags that are set.
+fn flags(client: &Client) -> impl Iterator<Item = &'static str> {
+    let all = [
+        (
+            "require_signed_request_object",
+            client.require_signed_request_object,
+        ),
+        ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
+        (
+            "require_pushed_authorization_requests",
+            client.require_pushed_authorization_requests,
+        ),
+    ];
+    all.into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name)
+}
+
+/// How the client hears of logouts; a flag that is not set is not told.
+fn logout_metadata(logout: &ClientLogout) -> [(&'static str, Value); 4] {
+    let flag = |required: bool| json!(required.then_some(true));
+    [
+        (
+            "backchannel_logout_uri",
+            json!(logout.backchannel_logout_uri),
+        ),
+        (
+            "backchannel_logout_session_required",
+            flag(logout.backchannel_logout_session_required),
+        ),
+        (
+            "frontchannel_logout_uri",
+            json!(logout.frontchannel_logout_uri),
+        ),
+        (
+            "frontchannel_logout_session_required",
+            flag(logout.frontchannel_logout_session_required),
+        ),
+    ]
 }
 
 /// What is kept of a registration besides the client.

@@ -26,7 +26,7 @@ async fn offline(store: &Store, (account, session): &(Account, Session)) -> Fami
         authentication: Authentication::from(session),
         scope: Scope::parse("openid offline_access").unwrap(),
         resources: Vec::new(),
-        claims: Default::default(),
+        claims: portico::protocol::claims_request::ClaimsRequest::default(),
         offline: true,
         generation: Some(0),
         created_at: now,
