@@ -16,6 +16,8 @@ CREATE TABLE audit (
     flow_id     TEXT,
     address     TEXT,
     user_agent  TEXT,
+    -- Of a user name that was typed and led nobody in: its keyed hash, for it may be a password.
+    name_hash   TEXT,
     -- The rest, as JSON.
     details     TEXT   NOT NULL
 );
@@ -28,3 +30,4 @@ CREATE INDEX audit_session_id ON audit (session_id, recorded_at, id) WHERE sessi
 CREATE INDEX audit_family_id ON audit (family_id, recorded_at, id) WHERE family_id IS NOT NULL;
 CREATE INDEX audit_request_id ON audit (request_id, recorded_at, id) WHERE request_id IS NOT NULL;
 CREATE INDEX audit_flow_id ON audit (flow_id, recorded_at, id) WHERE flow_id IS NOT NULL;
+CREATE INDEX audit_name_hash ON audit (name_hash, recorded_at, id) WHERE name_hash IS NOT NULL;

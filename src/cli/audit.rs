@@ -1,11 +1,16 @@
 //! `portico audit`: searches what happened.
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::app;
 use crate::clock::{Clock, UnixTime};
+use crate::config::Config;
+use crate::keys::Purpose;
+use crate::model::account::Account;
 use crate::model::audit::{AuditFilter, AuditRecord, Event};
+use crate::model::throttle;
 use crate::protocol::ids::{AccountId, AccountSubject, ClientId, FamilyId, SessionId, UpstreamId};
 use crate::store::Store;
 
@@ -24,7 +29,7 @@ pub(super) struct Options {
     /// What happened: the name of an event, such as `logged_in`.
     #[arg(long, value_name = "EVENT", value_parser = event)]
     event: Option<Event>,
-    /// About the people with this user name, at any upstream, in any letter case.
+    /// About the people with this user name, at any upstream, in any letter case; also where it was typed in vain.
     #[arg(long, value_name = "USERNAME", conflicts_with = "account")]
     user: Option<String>,
     /// About the account of this subject, as `portico account` tells it, or of this id, as the records do.
@@ -92,13 +97,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         session: options.session.as_deref().map(SessionId::new),
         family: options.family.as_deref().map(FamilyId::new),
         request: options.request.clone(),
-        flow: None,
+        ..AuditFilter::default()
     };
     if !config.audit.database {
         output::note("audit.database is false: what happens now is kept in the log alone");
     }
     let store = database::open(&config).await?;
-    let found = search(&store, &options, &filter).await;
+    let found = search(&config, &store, &options, &filter).await;
     store.close().await;
     for record in found? {
         output::line(if options.json {
@@ -112,52 +117,57 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
 
 /// The newest records that fit, the oldest of them first.
 async fn search(
+    config: &Config,
     store: &Store,
     options: &Options,
     filter: &AuditFilter,
 ) -> anyhow::Result<Vec<AuditRecord>> {
-    let mut found = match accounts(store, options).await? {
-        None => store.search_audit(filter, options.limit).await?,
-        Some(accounts) => {
-            let mut found = Vec::new();
-            for account in accounts {
-                let filter = AuditFilter {
-                    account: Some(account),
-                    ..filter.clone()
-                };
-                found.extend(store.search_audit(&filter, options.limit).await?);
-            }
-            found
-        }
-    };
+    let mut found = Vec::new();
+    for who in people(config, store, options, filter).await? {
+        found.extend(store.search_audit(&who, options.limit).await?);
+    }
     found.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
     let more = found.len().saturating_sub(limit);
     Ok(found.split_off(more))
 }
 
-/// Whose records are wanted, if somebody's are.
-async fn accounts(store: &Store, options: &Options) -> anyhow::Result<Option<Vec<AccountId>>> {
+/// The filter for each that is asked about: the accounts that have the user name, and those who typed it in vain.
+async fn people(
+    config: &Config,
+    store: &Store,
+    options: &Options,
+    filter: &AuditFilter,
+) -> anyhow::Result<Vec<AuditFilter>> {
+    let of_account = |account: Account| AuditFilter {
+        account: Some(account.id),
+        ..filter.clone()
+    };
     if let Some(name) = &options.user {
-        let found = store.find_accounts_by_username(name).await?;
-        ensure!(
-            !found.is_empty(),
-            "nobody has logged in with the user name {name}"
-        );
-        return Ok(Some(found.into_iter().map(|account| account.id).collect()));
+        let known = store.find_accounts_by_username(name).await?;
+        let mut filters: Vec<AuditFilter> = known.into_iter().map(of_account).collect();
+        let secrets = app::open_secrets(config)?;
+        for upstream in &config.upstreams {
+            let bucket = throttle::bucket(&upstream.id, name);
+            filters.push(AuditFilter {
+                name_hash: Some(secrets.hash(Purpose::TypedName, &bucket)?),
+                ..filter.clone()
+            });
+        }
+        return Ok(filters);
     }
     let Some(text) = &options.account else {
-        return Ok(None);
+        return Ok(vec![filter.clone()]);
     };
-    let by_subject = store
+    let found = match store
         .find_account_by_subject(&AccountSubject::new(text))
-        .await?;
-    let found = match by_subject {
+        .await?
+    {
         Some(account) => Some(account),
         None => store.find_account(&AccountId::new(text)).await?,
     };
     let account = found.context("there is no such account")?;
-    Ok(Some(vec![account.id]))
+    Ok(vec![of_account(account)])
 }
 
 /// A record as a line for machines.

@@ -108,7 +108,7 @@ impl Flow {
             self.metrics.throttled("password");
             self.metrics.login(upstream, "password", "throttled");
             self.refusal_floor.wait_since(start).await;
-            return Err(self.too_many(upstream, "password"));
+            return Err(self.too_many(upstream, "password", Some(&name)));
         }
         // An empty password is refused without asking: some directories take it for an anonymous login.
         let outcome = if credentials.password.expose().is_empty() {
@@ -122,7 +122,8 @@ impl Flow {
         };
         self.count_login(upstream, "password", &outcome);
         if let Err(error) = &outcome {
-            self.note_refused(upstream, "password", error);
+            self.audit
+                .record(refused(upstream, "password", error).name_hash(self.hash_of(&name)));
         }
         self.give_back_unless_guessed(&place, &outcome).await?;
         // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
@@ -178,7 +179,7 @@ impl Flow {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("landing");
             self.metrics.login(upstream, "landing", "throttled");
-            return Err(self.too_many(upstream, "landing"));
+            return Err(self.too_many(upstream, "landing", None));
         }
         let outcome = landing.redeem(application, arrival).await;
         self.count_login(upstream, "landing", &outcome);
@@ -213,7 +214,7 @@ impl Flow {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("callback");
             self.metrics.login(upstream, "redirect", "throttled");
-            return Err(self.too_many(upstream, "redirect"));
+            return Err(self.too_many(upstream, "redirect", None));
         }
         let outcome = login.finish(back).await;
         self.count_login(upstream, "redirect", &outcome);
@@ -226,21 +227,26 @@ impl Flow {
 
     /// Records that a login led nobody in.
     pub fn note_refused(&self, upstream: &UpstreamId, method: &'static str, error: &LoginError) {
-        let event = match error {
-            LoginError::Unavailable(_) | LoginError::Protocol(_) => Event::LoginFailed,
-            _ => Event::LoginRefused,
-        };
-        let entry = Entry::new(event)
-            .upstream(upstream)
-            .with("method", method)
-            .with("reason", chain(error));
-        self.audit.record(entry);
+        self.audit.record(refused(upstream, method, error));
+    }
+
+    /// How a bucket of a user name is recorded: `portico audit --user` makes the same of a name.
+    fn hash_of(&self, name: &str) -> Option<String> {
+        self.secrets.hash(Purpose::TypedName, name).ok()
     }
 
     /// The answer to an attempt too many: that of a wrong password (T32).
-    fn too_many(&self, upstream: &UpstreamId, method: &'static str) -> LoginError {
-        let entry = Entry::new(Event::LoginThrottled).upstream(upstream);
-        self.audit.record(entry.with("method", method));
+    fn too_many(
+        &self,
+        upstream: &UpstreamId,
+        method: &'static str,
+        name: Option<&str>,
+    ) -> LoginError {
+        let entry = Entry::new(Event::LoginThrottled)
+            .upstream(upstream)
+            .name_hash(name.and_then(|name| self.hash_of(name)))
+            .with("method", method);
+        self.audit.record(entry);
         LoginError::BadCredentials(None)
     }
 
@@ -446,6 +452,18 @@ impl Flow {
         self.store.touch_session(&session.id, now).await?;
         Ok(Some(LoggedIn { session, account }))
     }
+}
+
+/// What is recorded of a login that led nobody in.
+fn refused(upstream: &UpstreamId, method: &'static str, error: &LoginError) -> Entry {
+    let event = match error {
+        LoginError::Unavailable(_) | LoginError::Protocol(_) => Event::LoginFailed,
+        _ => Event::LoginRefused,
+    };
+    Entry::new(event)
+        .upstream(upstream)
+        .with("method", method)
+        .with("reason", chain(error))
 }
 
 fn store_failed(error: StoreError) -> LoginError {

@@ -168,6 +168,9 @@ pub struct AuditRecord {
     /// With which browser or program, as it says itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// The keyed hash of a user name that was typed and led nobody in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_hash: Option<String>,
     /// The rest.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
@@ -196,6 +199,8 @@ pub struct AuditFilter {
     pub request: Option<String>,
     /// In which flow.
     pub flow: Option<String>,
+    /// After which user name was typed, by its hash.
+    pub name_hash: Option<String>,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ macro_rules! search {
     ($first:literal) => {
         concat!(
             "SELECT id, recorded_at, event, account_id, client_id, upstream, session_id, family_id, request_id, flow_id,
-                    address, user_agent, details
+                    address, user_agent, name_hash, details
              FROM audit WHERE ",
             $first,
             " AND recorded_at >= $2 AND recorded_at < $3
@@ -26,7 +26,8 @@ macro_rules! search {
               AND (CAST($9 AS TEXT) IS NULL OR family_id = $9)
               AND (CAST($10 AS TEXT) IS NULL OR request_id = $10)
               AND (CAST($11 AS TEXT) IS NULL OR flow_id = $11)
-             ORDER BY recorded_at DESC, id DESC LIMIT $12"
+               AND (CAST($12 AS TEXT) IS NULL OR name_hash = $12)
+             ORDER BY recorded_at DESC, id DESC LIMIT $13"
         )
     };
 }
@@ -39,8 +40,8 @@ impl Store {
         for record in records {
             sqlx::query(
                 "INSERT INTO audit (id, recorded_at, event, account_id, client_id, upstream, session_id, family_id,
-                                    request_id, flow_id, address, user_agent, details)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING",
+                                    request_id, flow_id, address, user_agent, name_hash, details)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING",
             )
             .bind(&record.id)
             .bind(record.at)
@@ -54,6 +55,7 @@ impl Store {
             .bind(record.flow.as_deref())
             .bind(record.address.as_deref())
             .bind(record.user_agent.as_deref())
+            .bind(record.name_hash.as_deref())
             .bind(to_json(&record.details)?)
             .execute(&mut *transaction)
             .await?;
@@ -74,11 +76,12 @@ impl Store {
         let session = filter.session.as_ref().map(SessionId::as_str);
         let family = filter.family.as_ref().map(FamilyId::as_str);
         let (event, request) = (filter.event.as_deref(), filter.request.as_deref());
-        let flow = filter.flow.as_deref();
+        let (flow, name_hash) = (filter.flow.as_deref(), filter.name_hash.as_deref());
         let conditions = [
             (request, search!("request_id = $1")),
             (flow, search!("flow_id = $1")),
             (session, search!("session_id = $1")),
+            (name_hash, search!("name_hash = $1")),
             (family, search!("family_id = $1")),
             (account, search!("account_id = $1")),
             (client_id, search!("client_id = $1")),
@@ -101,6 +104,7 @@ impl Store {
             .bind(family)
             .bind(request)
             .bind(flow)
+            .bind(name_hash)
             .bind(limit)
             .fetch_all(&self.reads)
             .await?;
@@ -123,6 +127,7 @@ fn record(row: &AnyRow) -> Result<AuditRecord, StoreError> {
         flow: record.optional_text("flow_id")?,
         address: record.optional_text("address")?,
         user_agent: record.optional_text("user_agent")?,
+        name_hash: record.optional_text("name_hash")?,
         details: record.json("details")?,
     })
 }

@@ -18,6 +18,7 @@ pub struct Entry {
     pub(super) upstream: Option<UpstreamId>,
     pub(super) session: Option<SessionId>,
     pub(super) family: Option<FamilyId>,
+    pub(super) name_hash: Option<String>,
     pub(super) details: Map<String, Value>,
 }
 
@@ -31,6 +32,7 @@ impl Entry {
             upstream: None,
             session: None,
             family: None,
+            name_hash: None,
             details: Map::new(),
         }
     }
@@ -62,6 +64,12 @@ impl Entry {
     /// Of which token family.
     pub fn family<'a>(mut self, id: impl Into<Option<&'a FamilyId>>) -> Self {
         self.family = id.into().cloned();
+        self
+    }
+
+    /// After which user name was typed: its hash, for it may be a password in the wrong field.
+    pub fn name_hash(mut self, hash: Option<String>) -> Self {
+        self.name_hash = hash;
         self
     }
 

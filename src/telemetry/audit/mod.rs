@@ -83,6 +83,7 @@ impl Audit {
             flow: request.and_then(AuditedRequest::flow),
             address: request.map(|request| request.address().to_owned()),
             user_agent: request.and_then(|request| request.user_agent().map(ToOwned::to_owned)),
+            name_hash: entry.name_hash,
             details: entry.details,
         });
     }
