@@ -6,6 +6,7 @@ use crate::protocol::client_metadata::tests::metadata;
 
 fn policy() -> RegistrationPolicy {
     RegistrationPolicy {
+        allow_token_endpoint_audience: false,
         mode: RegistrationMode::Open,
         redirect_hosts: Vec::new(),
         scope: Scope::parse("openid profile email offline_access").unwrap(),
