@@ -351,4 +351,4 @@ fn is_language_tag(tag: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
