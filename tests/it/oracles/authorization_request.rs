@@ -178,6 +178,9 @@ fn a_push_holds_no_credentials(sent: &Sent, params: &Params) {
         for name in ["client_secret", "client_assertion", "request_uri"] {
             assert_eq!(request.get_all(name).count(), 0, "{name} was kept");
         }
+        // As it is kept until the browser comes.
+        let kept = request.encode();
+        assert_eq!(Params::parse(kept.as_bytes()).ok(), Some(request));
     }
     if let Ok(Some(reference)) = PushedReference::read(params) {
         sent.nothing_came_twice();

@@ -209,10 +209,21 @@ fn what_its_claims_say(claims: &Claims, kind: ForeignKind) {
             if let Ok(params) = request_object::parameters(claims, around) {
                 assert_eq!(params.get("client_id").ok(), Some(Some("app")));
                 assert!(!signed || text("iss") == Some("app"));
+                nothing_is_left_out(claims, &params);
                 assert!(claims.get("request").is_none() && claims.get("request_uri").is_none());
                 let has_ended = claims.get("exp").and_then(Value::as_i64);
                 assert!(has_ended.is_none_or(|exp| exp > NOW));
             }
+        }
+    }
+}
+
+fn nothing_is_left_out(claims: &Claims, params: &Params) {
+    let about_itself = ["iss", "aud", "sub", "exp", "nbf", "iat", "jti"];
+    for (name, value) in claims.iter() {
+        let text = value.as_str().filter(|text| !text.is_empty());
+        if let (Some(text), false) = (text, about_itself.contains(&name)) {
+            assert_eq!(params.get(name).ok(), Some(Some(text)), "{name}");
         }
     }
 }
