@@ -80,6 +80,22 @@ fuzz: $(CARGO_FUZZ)/cargo-fuzz ## Fuzzes each kind of input for FUZZ_SECONDS (60
 build-tests: ## The tests and the binary, compiled
 	cargo test --locked --no-run
 
+# The two minutes of `make soak` as a quarter of one, so that the program and what it looks for cannot rot.
+SOAK_SHORT := cargo bench --locked --profile dev --bench soak -- --seconds 15 --clients 100
+
+.PHONY: test-soak
+test-soak: ## Apps that refresh while servers are killed and answers are lost, for a moment, on SQLite
+	env -u TEST_DATABASE_URL $(SOAK_SHORT)
+
+.PHONY: test-soak-postgres
+test-soak-postgres: ## The same on two nodes with PostgreSQL
+	scripts/with-postgres $(SOAK_SHORT)
+
+.PHONY: soak
+soak: ## A thousand apps for two minutes, on SQLite and on two nodes with PostgreSQL; prints figures
+	env -u TEST_DATABASE_URL cargo bench --locked --bench soak
+	scripts/with-postgres cargo bench --locked --bench soak
+
 .PHONY: test-web
 test-web: build-tests $(WEB) ## Relying parties from npm and Chromium, on SQLite
 	cd tests/web && env -u TEST_DATABASE_URL PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=sqlite npm test --silent

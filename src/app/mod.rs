@@ -1,5 +1,6 @@
 //! The composition root: from a [`Config`] to an [`App`] that serves. The only room, with `cli`, that sees all others.
 
+mod audit;
 mod certificate;
 mod clients;
 mod housekeeping;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::clock::Clock;
+use crate::backchannel::{Backchannel, BackchannelParts};
+use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
 use crate::flow::Flow;
@@ -39,7 +41,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::tokens::possession::{Possession, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
@@ -49,6 +51,7 @@ use crate::upstream::{
 };
 use crate::vault::{ServiceShelf, Vault};
 
+pub use audit::{AuditWriter, open_audit};
 pub use certificate::check_certificate;
 pub use keys::{open_secrets, rotate};
 
@@ -126,6 +129,8 @@ pub struct App {
     tls: Option<Tls>,
     store: Store,
     housekeeping: housekeeping::Housekeeping,
+    backchannel: Backchannel,
+    audit: AuditWriter,
 }
 
 /// The two listeners of a server.
@@ -164,28 +169,28 @@ impl App {
             tracing::warn!("{warning}");
         }
         let store = open_database(&config).await?;
-        let secrets = keys::open_or_make_secrets(&config, &store).await?;
+        let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
         let passwords = Passwords::default();
-        clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
-        clients::hold_registered(&store, &config.registration, clock.now()).await?;
         let key_policy = keys::KeyPolicy::of(&config);
-        let ring = keys::open_ring(&store, &secrets, &key_policy, clock.now()).await?;
+        let (secrets, ring) =
+            take_over(&config, &key_policy, &store, &passwords, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock: clock.clone(),
             key_policy,
+            audit_kept: config.audit.keep,
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
-        let session_lifetime = config.lifetimes.session();
         let access_tokens = access_tokens(&config, &store, &secrets, &clock);
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
         let address_throttle = address_throttle(&config);
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
         let shelf = Arc::new(shelf);
-        let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
+        let upstreams =
+            open_upstreams(&config, &passwords, &clock, shelf, Some((&metrics, &audit)))?;
         let upstreams = Upstreams::new(upstreams);
         let vault = Vault::new(
             store.clone(),
@@ -194,7 +199,14 @@ impl App {
             upstreams.clone(),
             metrics.clone(),
         );
-        let rechecks = rechecks(&config, &store, &clock, &metrics, &vault, &upstreams);
+        let rechecks = rechecks(
+            &config,
+            &store,
+            &clock,
+            (&metrics, &audit),
+            &vault,
+            &upstreams,
+        );
         let fetcher = fetcher(&config, &clock)?;
         let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
         let flow = Flow {
@@ -204,7 +216,7 @@ impl App {
             secrets: secrets.clone(),
             mint: mint.clone(),
             clock: clock.clone(),
-            session_lifetime,
+            session_lifetime: config.lifetimes.session(),
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
@@ -213,31 +225,13 @@ impl App {
             scopes: Scopes::new(config.scopes.clone()),
             acr: acr_policies(&config),
             metrics: metrics.clone(),
+            audit: audit.clone(),
         };
-        let grants = Grants {
-            store: store.clone(),
-            secrets,
-            clock: clock.clone(),
-            passwords: passwords.clone(),
-            stand_in: clients::stand_in()?,
-            address_throttle,
-            family_lifetime: config.lifetimes.family(),
-            session_lifetime,
-            families_per_client: config.lifetimes.families_per_client,
-            device_code_lifetime: config.lifetimes.device_code,
-            mint: mint.clone(),
-            access_tokens: access_tokens.clone(),
-            upstreams: upstreams.clone(),
-            vault,
-            rechecks,
-            client_keys,
-            scopes: flow.scopes.clone(),
-            metrics,
-        };
+        let grants = grants(&config, &flow, &access_tokens, &upstreams, &passwords)?;
         let gateway = gateway(&config, &flow, &upstreams);
         let registrar = registrar(&config, &flow, fetcher.clone());
+        let backchannel = backchannel(&config, &flow, fetcher);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
-        let settings = settings(&config);
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
             gateway,
@@ -247,18 +241,68 @@ impl App {
             mint,
             access_tokens,
             discovery: Discovery::new(&metadata)?,
+            settings: settings(&config),
             issuer: config.issuer,
             upstreams,
-            settings,
         });
+        // What the start itself has recorded stands there before the first request, or this is no start.
+        audit_writer.finish().await?;
         Ok(Self {
             public: http::router(state.clone()),
             internal: http::internal_router(state),
             tls: config.server.tls,
             store,
             housekeeping,
+            backchannel,
+            audit: audit_writer,
         })
     }
+}
+
+/// Brings what the database keeps to where the config wants it: keys, and the clients of the files.
+async fn take_over(
+    config: &Config,
+    key_policy: &keys::KeyPolicy,
+    store: &Store,
+    passwords: &Passwords,
+    now: UnixTime,
+) -> Result<(Secrets, KeyRing), AppError> {
+    let secrets = keys::open_or_make_secrets(config, store).await?;
+    clients::reconcile(store, &secrets, passwords, config, now).await?;
+    clients::hold_registered(store, &config.registration, now).await?;
+    let ring = keys::open_ring(store, &secrets, key_policy, now).await?;
+    Ok((secrets, ring))
+}
+
+/// The grants, which work with what a flow works with.
+fn grants(
+    config: &Config,
+    flow: &Flow,
+    access_tokens: &AccessTokens,
+    upstreams: &Upstreams,
+    passwords: &Passwords,
+) -> Result<Grants, AppError> {
+    Ok(Grants {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        passwords: passwords.clone(),
+        stand_in: clients::stand_in()?,
+        address_throttle: flow.address_throttle,
+        family_lifetime: config.lifetimes.family(),
+        session_lifetime: flow.session_lifetime,
+        families_per_client: config.lifetimes.families_per_client,
+        device_code_lifetime: config.lifetimes.device_code,
+        mint: flow.mint.clone(),
+        access_tokens: access_tokens.clone(),
+        upstreams: upstreams.clone(),
+        vault: flow.vault.clone(),
+        rechecks: flow.rechecks.clone(),
+        client_keys: flow.client_keys.clone(),
+        scopes: flow.scopes.clone(),
+        metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
+    })
 }
 
 /// How many attempts an address has, over all names.
@@ -315,7 +359,7 @@ fn rechecks(
     config: &Config,
     store: &Store,
     clock: &Clock,
-    metrics: &Metrics,
+    (metrics, audit): (&Metrics, &Audit),
     vault: &Vault,
     upstreams: &Upstreams,
 ) -> Rechecks {
@@ -323,6 +367,7 @@ fn rechecks(
         store: store.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        audit: audit.clone(),
         vault: vault.clone(),
         upstreams: upstreams.clone(),
         policies: policies(config),
@@ -364,6 +409,7 @@ fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
         vault: flow.vault.clone(),
         rechecks: flow.rechecks.clone(),
         metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
         rules: rules.collect(),
     })
 }
@@ -452,6 +498,20 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
     outbound::Http::new(&settings).map_err(AppError::Outbound)
 }
 
+/// What tells clients of logouts.
+fn backchannel(config: &Config, flow: &Flow, fetcher: Fetcher) -> Backchannel {
+    Backchannel::new(BackchannelParts {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        mint: flow.mint.clone(),
+        fetcher,
+        metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
+        lifetime: config.lifetimes.logout_notice,
+    })
+}
+
 /// What registers clients, within the policy of the config.
 fn registrar(config: &Config, flow: &Flow, fetcher: Fetcher) -> Registrar {
     Registrar::new(RegistrarParts {
@@ -459,6 +519,7 @@ fn registrar(config: &Config, flow: &Flow, fetcher: Fetcher) -> Registrar {
         secrets: flow.secrets.clone(),
         clock: flow.clock.clone(),
         metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
         issuer: config.issuer.clone(),
         policy: config.registration.clone(),
         fetcher,
@@ -474,14 +535,14 @@ fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
     Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)
 }
 
-/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker
+/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. If they are `watched`, a breaker
 /// stands before each; a command that asks once wants to hear every failure.
 pub fn open_upstreams(
     config: &Config,
     passwords: &Passwords,
     clock: &Clock,
     shelf: Arc<dyn Shelf>,
-    metrics: Option<&Metrics>,
+    watched: Option<(&Metrics, &Audit)>,
 ) -> Result<Vec<Upstream>, AppError> {
     let surroundings = Surroundings {
         http: outbound(config)?,
@@ -500,9 +561,11 @@ pub fn open_upstreams(
         let name = id.to_string();
         let base_url = settings.base_url();
         // People in the config are asked over no network.
-        let breaker = metrics
+        let breaker = watched
             .filter(|_| !matches!(settings, UpstreamSettings::Users(_)))
-            .map(|metrics| Breaker::new(id.clone(), clock.clone(), metrics.clone()));
+            .map(|(metrics, audit)| {
+                Breaker::new(id.clone(), clock.clone(), metrics.clone(), audit.clone())
+            });
         let mut surroundings = surroundings.clone();
         if let Some(breaker) = &breaker {
             surroundings.http = surroundings.http.with_breaker(breaker.clone());

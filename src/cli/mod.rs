@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod account;
+mod audit;
 mod check;
 mod client;
 mod database;
@@ -10,6 +11,7 @@ mod key;
 mod migrate;
 mod output;
 mod serve;
+mod session;
 mod shutdown;
 mod simulate;
 mod user;
@@ -46,6 +48,11 @@ enum Command {
     /// Look at people's accounts, link logins, close accounts.
     #[command(subcommand)]
     Account(account::Command),
+    /// Look at sessions, end them, see what apps were told of it.
+    #[command(subcommand)]
+    Session(session::Command),
+    /// Search what happened: logins, tokens, consents, logouts, and what administrators did.
+    Audit(audit::Options),
     /// Look at signing keys, rotate them.
     #[command(subcommand)]
     Key(key::Command),
@@ -114,6 +121,8 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(file) => migrate::run(&file.load()?).await?,
         Command::Client(command) => client::run(command).await?,
         Command::Account(command) => account::run(command).await?,
+        Command::Session(command) => session::run(command).await?,
+        Command::Audit(options) => audit::run(options).await?,
         Command::Key(command) => key::run(command).await?,
         Command::User(command) => user::run(command)?,
         Command::Simulate(command) => simulate::run(command).await?,

@@ -2,6 +2,7 @@
 
 use crate::clock::{SKEW, random_id, random_token};
 use crate::keys::Purpose;
+use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, PendingAuthorization, Person};
 use crate::model::client::Client;
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
@@ -12,6 +13,7 @@ use crate::model::session::Authentication;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::FamilyId;
 
+use crate::telemetry::Entry;
 use crate::tokens::subject;
 
 use super::{Flow, LoggedIn};
@@ -30,6 +32,9 @@ impl Flow {
             let now = self.clock.now();
             self.store.note_client_used(&client.client_id, now).await?;
         }
+        if client.logout.is_told() {
+            self.note_client(client, who).await?;
+        }
         let response_type = pending.request.response_type;
         let person = self.person(client, pending, who)?;
         let scope = &pending.request.scope;
@@ -42,6 +47,9 @@ impl Flow {
         if let Some(value) = &code {
             self.keep_code(value, client, pending, &person).await?;
         }
+        let family = response_type
+            .returns_access_token()
+            .then(|| person.family_id.clone());
         let authorization = Authorization {
             exchanged: None,
             client_id: client.client_id.clone(),
@@ -54,13 +62,26 @@ impl Flow {
             .mint_response(client, response_type, &authorization, code)
             .await?;
         if response_type.returns_access_token() || response_type.returns_id_token() {
-            tracing::info!(
-                target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
-                scope = %authorization.scope, response_type = response_type.as_str(),
-                "tokens issued at the authorization endpoint"
-            );
+            let entry = Entry::new(Event::TokensIssued)
+                .client(&client.client_id)
+                .account(&who.account.id)
+                .upstream(&who.session.upstream)
+                .session(&who.session.id)
+                .family(family.as_ref())
+                .with("scope", scope.to_string())
+                .with("response_type", response_type.as_str());
+            self.audit.record(entry);
         }
         Ok(answer)
+    }
+
+    /// The end of the session is told to this client.
+    async fn note_client(&self, client: &Client, who: &LoggedIn) -> Result<(), OAuthError> {
+        let (session, client_id) = (&who.session.id, &client.client_id);
+        if self.store.note_session_client(session, client_id).await? {
+            return Ok(());
+        }
+        Err(session_ended())
     }
 
     fn person(
@@ -125,10 +146,7 @@ impl Flow {
         if self.store.begin_family(&family).await? {
             return Ok(());
         }
-        Err(OAuthError::new(
-            ErrorCode::LoginRequired,
-            "the session has ended while this was answered",
-        ))
+        Err(session_ended())
     }
 
     async fn keep_code(
@@ -160,4 +178,11 @@ impl Flow {
         self.store.insert_code(&hash, &code).await?;
         Ok(())
     }
+}
+
+fn session_ended() -> OAuthError {
+    OAuthError::new(
+        ErrorCode::LoginRequired,
+        "the session has ended while this was answered",
+    )
 }

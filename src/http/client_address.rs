@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 use super::state::{HttpState, Settings};
@@ -23,14 +23,17 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let state = HttpState::from_ref(state);
         let settings = <Arc<Settings>>::from_ref(&state);
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = peer.map(|ConnectInfo(peer)| {
-            client_address(peer.ip(), &parts.headers, &settings.trusted_proxies)
-        });
-        Ok(Self(address.map_or_else(
-            || "unknown".to_owned(),
-            |address| address.to_string(),
-        )))
+        Ok(Self::of(&parts.extensions, &parts.headers, &settings))
+    }
+}
+
+impl ClientAddress {
+    /// That of a request with these extensions and headers.
+    pub(super) fn of(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> Self {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = peer
+            .map(|ConnectInfo(peer)| client_address(peer.ip(), headers, &settings.trusted_proxies));
+        Self(address.map_or_else(|| "unknown".to_owned(), |address| address.to_string()))
     }
 }
 

@@ -9,10 +9,11 @@ use axum::routing::get;
 
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
+use crate::model::audit::Event;
 use crate::model::authorization::Errand;
-use crate::protocol::error::chain;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
+use crate::telemetry::Entry;
 use crate::upstream::{
     Credentials, Identity, LoginError, LoginMethod, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES,
     Upstream,
@@ -187,10 +188,12 @@ async fn show(
         Step::OtherLogin if asked => None,
         Step::OtherAccount if !asked => open.logged_in.as_ref().map(|who| {
             let lacking = open.client.lacking(&who.account.profile);
-            tracing::info!(
-                target: "portico::audit", event = "not_admitted", client_id = %open.client.client_id,
-                account = %who.account.id, lacking, "a person may not use a client"
-            );
+            let entry = Entry::new(Event::NotAdmitted)
+                .client(&open.client.client_id)
+                .account(&who.account.id)
+                .session(&who.session.id)
+                .with("lacking", lacking);
+            open.flow.audit.record(entry);
             let app = open.client.display_name_in(context::locale()).to_owned();
             Notice::OtherAccount(app, display_name(who).to_owned())
         }),
@@ -276,9 +279,6 @@ pub(super) async fn page(
         (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
         _ => None,
     };
-    if let Some(Notice::Failed(label, error) | Notice::Returned(label, error)) = &show.notice {
-        log_failure(label, error);
-    }
     let status = show.notice.as_ref().map_or(StatusCode::OK, Notice::status);
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
@@ -341,16 +341,6 @@ pub(super) fn display_name(who: &LoggedIn) -> &str {
     profile
         .display_name()
         .unwrap_or(who.account.subject.as_str())
-}
-
-pub(super) fn log_failure(upstream: &str, error: &LoginError) {
-    let reason = chain(error);
-    match error {
-        LoginError::Unavailable(_) | LoginError::Protocol(_) => {
-            tracing::error!(target: "portico::audit", event = "login_failed", upstream, reason);
-        }
-        _ => tracing::info!(target: "portico::audit", event = "login_refused", upstream, reason),
-    }
 }
 
 async fn submit(

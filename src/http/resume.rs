@@ -20,6 +20,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::pushed;
 use crate::store::Store;
+use crate::telemetry::note_flow;
 use crate::tokens::subject;
 
 use super::account;
@@ -92,6 +93,7 @@ impl OpenFlow {
             }
             Found::Nothing => return Err(PageError::new(Trouble::Expired)),
         };
+        note_flow(handle);
         context::prefer(pending.request.locale);
         let client = client_of(state, &store, &pending).await?;
         pending.request.scope = pending.request.scope.narrowed_to(&client.scope);

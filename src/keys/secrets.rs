@@ -56,10 +56,12 @@ pub enum Purpose {
     DpopNonce,
     /// The hash under which an opaque access token is stored.
     AccessToken,
+    /// The hash of a user name that was typed in vain.
+    TypedName,
 }
 
 impl Purpose {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -81,6 +83,7 @@ impl Purpose {
         Self::UserCode,
         Self::DpopNonce,
         Self::AccessToken,
+        Self::TypedName,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -107,6 +110,7 @@ impl Purpose {
             Self::UserCode => "user-code",
             Self::DpopNonce => "dpop-nonce",
             Self::AccessToken => "access-token",
+            Self::TypedName => "typed-name",
         }
     }
 }

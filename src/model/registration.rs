@@ -22,6 +22,7 @@ use crate::protocol::token::GrantType;
 
 use super::client::{Client, ConsentPolicy, SubjectType};
 use super::client_about::ClientAbout;
+use super::client_logout::ClientLogout;
 
 /// Who may register a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,6 +139,7 @@ impl RegistrationPolicy {
             &post_logout_redirect_uris,
             faults,
         );
+        self.check_logout(&metadata, &redirect_uris, faults);
         let scope = self.scope(
             metadata.scope.as_deref(),
             &grant_types,
@@ -177,6 +179,12 @@ impl RegistrationPolicy {
             dpop_bound_access_tokens: metadata.dpop_bound_access_tokens,
             require_pushed_authorization_requests: metadata.require_pushed_authorization_requests,
             subject_type,
+            logout: ClientLogout {
+                backchannel_logout_uri: metadata.backchannel_logout_uri,
+                backchannel_logout_session_required: metadata.backchannel_logout_session_required,
+                frontchannel_logout_uri: metadata.frontchannel_logout_uri,
+                frontchannel_logout_session_required: metadata.frontchannel_logout_session_required,
+            },
             about: ClientAbout {
                 application_type: Some(application_type),
                 contacts: metadata.contacts,
@@ -235,6 +243,21 @@ impl RegistrationPolicy {
         rules::application_type(kind, in_the_browser, &metadata.redirect_uris, faults);
         self.refuse_hosts("redirect_uris", &uris, faults);
         uris
+    }
+
+    fn check_logout(
+        &self,
+        metadata: &ClientMetadata,
+        redirect_uris: &[RedirectUri],
+        faults: &mut Vec<Fault>,
+    ) {
+        let backchannel = metadata.backchannel_logout_uri.as_deref();
+        let frontchannel = metadata.frontchannel_logout_uri.as_deref();
+        rules::logout(backchannel, frontchannel, redirect_uris, faults);
+        // The browser's has the host of an address that was looked at already.
+        if let Some(uri) = backchannel.and_then(|uri| RedirectUri::register(uri).ok()) {
+            self.refuse_hosts("backchannel_logout_uri", &[uri], faults);
+        }
     }
 
     fn refuse_hosts(&self, field: &str, uris: &[RedirectUri], faults: &mut Vec<Fault>) {
@@ -434,20 +457,11 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     let algorithm = algorithm.map(RequestObjectAlgorithm::as_str);
     tell("request_object_signing_alg", json!(algorithm));
     tell("request_uris", json!(client.request_uris));
-    for (name, flag) in [
-        (
-            "require_signed_request_object",
-            client.require_signed_request_object,
-        ),
-        ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
-        (
-            "require_pushed_authorization_requests",
-            client.require_pushed_authorization_requests,
-        ),
-    ] {
-        if flag {
-            tell(name, json!(true));
-        }
+    for name in flags(client) {
+        tell(name, json!(true));
+    }
+    for (name, value) in logout_metadata(&client.logout) {
+        tell(name, value);
     }
     let grants = client.grant_types.iter().map(|grant| grant.as_str());
     tell("grant_types", words(grants.collect()));
@@ -489,6 +503,47 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     // Said though it be empty: what is left out means `code` (RFC 7591 section 2).
     told.insert("response_types".to_owned(), json!(types));
     told
+}
+
+/// The flags that are set.
+fn flags(client: &Client) -> impl Iterator<Item = &'static str> {
+    let all = [
+        (
+            "require_signed_request_object",
+            client.require_signed_request_object,
+        ),
+        ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
+        (
+            "require_pushed_authorization_requests",
+            client.require_pushed_authorization_requests,
+        ),
+    ];
+    all.into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name)
+}
+
+/// How the client hears of logouts; a flag that is not set is not told.
+fn logout_metadata(logout: &ClientLogout) -> [(&'static str, Value); 4] {
+    let flag = |required: bool| json!(required.then_some(true));
+    [
+        (
+            "backchannel_logout_uri",
+            json!(logout.backchannel_logout_uri),
+        ),
+        (
+            "backchannel_logout_session_required",
+            flag(logout.backchannel_logout_session_required),
+        ),
+        (
+            "frontchannel_logout_uri",
+            json!(logout.frontchannel_logout_uri),
+        ),
+        (
+            "frontchannel_logout_session_required",
+            flag(logout.frontchannel_logout_session_required),
+        ),
+    ]
 }
 
 /// What is kept of a registration besides the client.

@@ -76,6 +76,12 @@ pub struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_endpoint: Option<String>,
     pub end_session_endpoint: String,
+    /// OpenID Connect Back-Channel Logout 1.0 section 2.1.
+    pub backchannel_logout_supported: bool,
+    pub backchannel_logout_session_supported: bool,
+    /// OpenID Connect Front-Channel Logout 1.0 section 3.
+    pub frontchannel_logout_supported: bool,
+    pub frontchannel_logout_session_supported: bool,
     pub scopes_supported: Vec<String>,
     pub response_types_supported: Vec<&'static str>,
     pub response_modes_supported: Vec<&'static str>,
@@ -189,6 +195,10 @@ impl Metadata {
             jwks_uri: issuer.at(path::JWKS),
             registration_endpoint: registration.then(|| issuer.at(path::REGISTER)),
             end_session_endpoint: issuer.at(path::END_SESSION),
+            backchannel_logout_supported: true,
+            backchannel_logout_session_supported: true,
+            frontchannel_logout_supported: true,
+            frontchannel_logout_session_supported: true,
             scopes_supported: scopes,
             response_types_supported: response_types
                 .iter()

@@ -56,6 +56,8 @@ pub enum TokenKind {
     AccessToken,
     /// What introspection says (RFC 9701 section 5).
     TokenIntrospection,
+    /// That somebody has logged out (OpenID Connect Back-Channel Logout 1.0 section 2.4).
+    LogoutToken,
     /// What userinfo says (OpenID Connect Core section 5.3.2), which names no `typ`: some clients know no other than `JWT`,
     /// and that one is the ID token's.
     Userinfo,
@@ -63,10 +65,11 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind, in the order of the variants.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::IdToken,
         Self::AccessToken,
         Self::TokenIntrospection,
+        Self::LogoutToken,
         Self::Userinfo,
     ];
 
@@ -76,6 +79,7 @@ impl TokenKind {
             Self::IdToken => Some("JWT"),
             Self::AccessToken => Some("at+jwt"),
             Self::TokenIntrospection => Some("token-introspection+jwt"),
+            Self::LogoutToken => Some("logout+jwt"),
             Self::Userinfo => None,
         }
     }

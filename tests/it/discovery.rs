@@ -32,7 +32,7 @@ fn values(document: &Value, name: &str) -> Vec<String> {
 async fn both_documents_say_this_and_no_more() {
     let server = TestServer::start().await;
     let issuer = &server.issuer;
-    let expected = json!({
+    let mut expected = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "pushed_authorization_request_endpoint": format!("{issuer}/par"),
@@ -87,6 +87,10 @@ async fn both_documents_say_this_and_no_more() {
         "require_request_uri_registration": true,
         "request_object_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "none"],
     });
+    for channel in ["backchannel", "frontchannel"] {
+        expected[format!("{channel}_logout_supported")] = true.into();
+        expected[format!("{channel}_logout_session_supported")] = true.into();
+    }
     for path in [
         "/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server",

@@ -11,6 +11,8 @@ mod authorization_code;
 #[cfg(test)]
 mod authorize_requests;
 #[cfg(test)]
+mod backchannel_logout;
+#[cfg(test)]
 mod before_login;
 #[cfg(test)]
 mod breaker;
@@ -54,6 +56,8 @@ mod fapi;
 mod fetch;
 #[cfg(test)]
 mod forged_tokens;
+#[cfg(test)]
+mod frontchannel_logout;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]

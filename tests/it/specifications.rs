@@ -62,7 +62,13 @@ const SPECIFICATIONS: [&str; 32] = [
     "RFC 9470",
 ];
 /// The rest of them: an array's length is counted by hand, and three short ones are easier to count.
-const MORE_SPECIFICATIONS: [&str; 3] = ["RFC 9700", "RFC 9701", "FAPI 2.0 Security Profile"];
+const MORE_SPECIFICATIONS: [&str; 5] = [
+    "RFC 9700",
+    "RFC 9701",
+    "FAPI 2.0 Security Profile",
+    "OpenID Connect Back-Channel Logout 1.0",
+    "OpenID Connect Front-Channel Logout 1.0",
+];
 
 /// A table of the page, under its heading.
 struct Table<'a> {

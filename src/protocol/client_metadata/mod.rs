@@ -87,6 +87,10 @@ pub struct ClientMetadata {
     pub request_object_signing_alg: Option<RequestObjectAlgorithm>,
     pub require_signed_request_object: bool,
     pub request_uris: Vec<String>,
+    pub backchannel_logout_uri: Option<String>,
+    pub backchannel_logout_session_required: bool,
+    pub frontchannel_logout_uri: Option<String>,
+    pub frontchannel_logout_session_required: bool,
     pub dpop_bound_access_tokens: bool,
     pub require_pushed_authorization_requests: bool,
 }
@@ -161,6 +165,11 @@ impl ClientMetadata {
             ),
             require_signed_request_object: reader.flag("require_signed_request_object"),
             request_uris: reader.list("request_uris").unwrap_or_default(),
+            backchannel_logout_uri: reader.text("backchannel_logout_uri"),
+            backchannel_logout_session_required: reader.flag("backchannel_logout_session_required"),
+            frontchannel_logout_uri: reader.text("frontchannel_logout_uri"),
+            frontchannel_logout_session_required: reader
+                .flag("frontchannel_logout_session_required"),
             dpop_bound_access_tokens: reader.flag("dpop_bound_access_tokens"),
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),

@@ -14,7 +14,7 @@ fn what_is_not_known_is_ignored() {
     let (read, faults) = read(&json!({
         "client_id": "mine", "client_secret": "mine", "software_statement": "e30.e30.e30", "whatever": [{"a": 1}],
         "consent": "none", "audience": ["https://api.example.org"], "grant_types": null, "scope": null,
-        "backchannel_logout_uri": "https://app.example.org/out", "tls_client_certificate_bound_access_tokens": false,
+        "tls_client_certificate_bound_access_tokens": false,
     }));
     assert_eq!(read, ClientMetadata::default());
     assert!(faults.is_empty(), "{faults:?}");
