@@ -373,4 +373,4 @@ fn is_language_tag(tag: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
