@@ -107,6 +107,7 @@ fn admit(policy: &RegistrationPolicy, sent: &Map<String, Value>) -> (Client, Vec
 
 fn policy() -> RegistrationPolicy {
     RegistrationPolicy {
+        allow_token_endpoint_audience: false,
         mode: RegistrationMode::Open,
         redirect_hosts: Vec::new(),
         scope: Scope::parse("openid profile email offline_access").expect("a scope"),
