@@ -16,6 +16,7 @@
 //! - [`recheck`]: whether a person is still who they were, asked anew at their upstream.
 //! - [`fetch`]: what clients have us fetch, guarded: their keys and request objects.
 //! - [`backchannel`]: tells clients that somebody has logged out.
+//! - [`logins`]: from what a person typed, or came back with, to a session.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
 //! - [`registrar`]: clients that register themselves, within what the administrator allows.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
@@ -36,6 +37,7 @@ pub mod gateway;
 pub mod grants;
 pub mod http;
 pub mod keys;
+pub mod logins;
 pub mod model;
 pub mod passwords;
 pub mod protocol;

@@ -20,13 +20,13 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
 use crate::flow::Flow;
-use crate::flow::login::RefusalFloor;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
 use crate::http::discovery::Discovery;
 use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
+use crate::logins::{Logins, RefusalFloor};
 use crate::model::account::RecheckPolicy;
 use crate::model::acr::AcrPolicies;
 use crate::model::resource::Resources;
@@ -187,7 +187,6 @@ impl App {
         let access_tokens = access_tokens(&config, &store, &secrets, &clock);
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
-        let address_throttle = address_throttle(&config);
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
         let shelf = Arc::new(shelf);
         let upstreams =
@@ -209,25 +208,20 @@ impl App {
             &upstreams,
         );
         let fetcher = fetcher(&config, &clock)?;
-        let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
-        let flow = Flow {
-            client_keys: client_keys.clone(),
-            request_uris: RequestUris::new(fetcher.clone(), clock.clone()),
+        let logins = Logins {
             store: store.clone(),
             secrets: secrets.clone(),
-            mint: mint.clone(),
             clock: clock.clone(),
             session_lifetime: config.lifetimes.session(),
             throttle: config.login.throttle,
-            address_throttle,
+            address_throttle: address_throttle(&config),
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
             vault: vault.clone(),
-            rechecks: rechecks.clone(),
-            scopes: Scopes::new(config.scopes.clone()),
             acr: acr_policies(&config),
             metrics: metrics.clone(),
             audit: audit.clone(),
         };
+        let flow = flow(&config, logins, &mint, &rechecks, &fetcher);
         let grants = grants(&config, &flow, &access_tokens, &upstreams, &passwords)?;
         let gateway = gateway(&config, &flow, &upstreams);
         let registrar = registrar(&config, &flow, fetcher.clone());
@@ -275,6 +269,34 @@ async fn take_over(
     Ok((secrets, ring))
 }
 
+/// What flows work with.
+fn flow(
+    config: &Config,
+    logins: Logins,
+    mint: &Mint,
+    rechecks: &Rechecks,
+    fetcher: &Fetcher,
+) -> Flow {
+    let clock = logins.clock.clone();
+    Flow {
+        client_keys: ClientKeys::new(fetcher.clone(), clock.clone()),
+        request_uris: RequestUris::new(fetcher.clone(), clock.clone()),
+        store: logins.store.clone(),
+        secrets: logins.secrets.clone(),
+        mint: mint.clone(),
+        clock,
+        session_lifetime: logins.session_lifetime,
+        address_throttle: logins.address_throttle,
+        vault: logins.vault.clone(),
+        rechecks: rechecks.clone(),
+        scopes: Scopes::new(config.scopes.clone()),
+        acr: logins.acr.clone(),
+        metrics: logins.metrics.clone(),
+        audit: logins.audit.clone(),
+        logins,
+    }
+}
+
 /// The grants, which work with what a flow works with.
 fn grants(
     config: &Config,
@@ -298,6 +320,7 @@ fn grants(
         access_tokens: access_tokens.clone(),
         upstreams: upstreams.clone(),
         vault: flow.vault.clone(),
+        logins: flow.logins.clone(),
         rechecks: flow.rechecks.clone(),
         client_keys: flow.client_keys.clone(),
         scopes: flow.scopes.clone(),

@@ -27,6 +27,10 @@ pub(super) fn words(rule: &Rule) -> String {
         Rule::CredentialsOfPublic => {
             "client_credentials needs a client that can keep a secret (RFC 6749 section 4.4); write token_endpoint_auth_method = \"client_secret_basic\""
         }
+        Rule::PasswordOfPublic => {
+            "password needs a client that can keep a secret: people type their passwords into it (RFC 9700 section 2.4); write \
+             token_endpoint_auth_method = \"client_secret_basic\", or use authorization_code"
+        }
         Rule::NoResponseType => "is empty; write [\"code\"], or leave it out",
         Rule::ResponseTypeWithoutPeople => {
             "is for clients that people log in to; add \"authorization_code\" to grant_types, or remove this key"

@@ -156,6 +156,7 @@ impl ClientConfig {
             report,
         );
         check_grants(&raw, at, report);
+        check_password(&raw, at, report);
         check_texts(&raw, at, report);
         let grant_types = raw.grants();
         let response_types = raw.rules(&grant_types).answers();
@@ -364,6 +365,23 @@ fn check_grants(raw: &Raw, at: &Place, report: &mut Report) {
     if raw.default_max_age.is_some_and(|age| age < 0) {
         let fault = Fault::new("default_max_age", Rule::Negative);
         client_words::tell([fault], at, report);
+    }
+}
+
+/// Nobody can be asked where there is no browser, and people should know what it means.
+fn check_password(raw: &Raw, at: &Place, report: &mut Report) {
+    if !raw.grants().contains(&GrantType::Password) {
+        return;
+    }
+    report.warn(
+        &at.key("grant_types"),
+        "with password the app sees people's passwords, and no second factor of the upstream's works (RFC 9700 section 2.4)",
+    );
+    if raw.consent != ConsentPolicy::None {
+        report.problem(
+            &at.key("consent"),
+            "nobody can be asked with the grant password; write \"none\", or use authorization_code",
+        );
     }
 }
 

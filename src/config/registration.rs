@@ -43,7 +43,7 @@ enum Mode {
 
 /// What no client that registers itself may have, whatever the policy says: tokens of upstreams are for clients that an
 /// administrator has chosen by name (T18, T62).
-const NEVER: [GrantType; 1] = [GrantType::TokenExchange];
+const NEVER: [GrantType; 2] = [GrantType::TokenExchange, GrantType::Password];
 
 pub(super) fn check(
     raw: Raw,
@@ -72,7 +72,7 @@ pub(super) fn check(
         if NEVER.contains(grant) {
             report.problem(
                 &at_grants.index(index),
-                "is never for clients that register themselves: it gives tokens of upstreams; write such a client in a file",
+                "is never for clients that register themselves: it gives tokens of upstreams, or takes people's passwords; write such a client in a file",
             );
         }
     }

@@ -1,11 +1,12 @@
 //! What happens to accounts: each step of it is one step of the store, and a line of the audit log.
 
-use crate::clock::{Clock, random_id};
+use crate::clock::Clock;
+use crate::logins::new_account;
 use crate::model::account::UpstreamSubject;
 use crate::model::audit::Event;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId};
-use crate::store::{Endings, Linked, NewAccount, NewLink, Store, StoreError, Unlinked, Whose};
+use crate::protocol::ids::{AccountId, ClientId, SessionId};
+use crate::store::{Endings, Linked, NewLink, Store, StoreError, Unlinked, Whose};
 use crate::telemetry::{Audit, Entry};
 
 use super::Flow;
@@ -39,14 +40,6 @@ pub struct Accounts {
     pub by: By,
     /// What is recorded.
     pub audit: Audit,
-}
-
-/// The names of an account that is about to be made.
-pub(super) fn new_account() -> NewAccount {
-    NewAccount {
-        id: AccountId::new(random_id()),
-        subject: AccountSubject::new(random_id()),
-    }
 }
 
 impl Accounts {

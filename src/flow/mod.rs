@@ -14,7 +14,8 @@ pub mod request_object;
 use crate::clock::{Clock, UnixTime};
 use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
-use crate::model::account::Account;
+pub use crate::logins::LoggedIn;
+use crate::logins::Logins;
 use crate::model::acr::{AcrPolicies, WantedAcr};
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};
@@ -44,12 +45,10 @@ pub struct Flow {
     pub clock: Clock,
     /// How long sessions last.
     pub session_lifetime: SessionLifetime,
-    /// How many wrong passwords a user name may have.
-    pub throttle: ThrottlePolicy,
-    /// How many an address may have, over all user names.
+    /// How many requests an address may have that led to nothing.
     pub address_throttle: ThrottlePolicy,
-    /// How long a refused login takes at the least (T32).
-    pub refusal_floor: login::RefusalFloor,
+    /// What logs people in.
+    pub logins: Logins,
     /// Where what a login gave to act for the person is kept.
     pub vault: Vault,
     /// Whether people are still who they were.
@@ -91,15 +90,6 @@ pub enum Step {
     EnterCode,
     /// Send an error.
     Refuse(OAuthError),
-}
-
-/// Who is logged in, in this browser.
-#[derive(Clone, Debug)]
-pub struct LoggedIn {
-    /// The session.
-    pub session: Session,
-    /// Its person.
-    pub account: Account,
 }
 
 /// What the decision looks at.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::model::account::UpstreamSubject;
+use crate::model::account::{Account, UpstreamSubject};
 use crate::model::acr::AcrPolicy;
 use crate::model::authorization::{Errand, ProvenLogin};
 use crate::protocol::authorize::{AuthorizationRequest, ReturnRequest};

@@ -8,6 +8,7 @@ mod delegation;
 pub mod device_code;
 mod family;
 pub mod introspection;
+pub mod password;
 pub mod presented_token;
 pub mod refresh_token;
 pub mod revocation;
@@ -16,6 +17,7 @@ pub mod token_exchange;
 use crate::clock::Clock;
 use crate::fetch::ClientKeys;
 use crate::keys::Secrets;
+use crate::logins::Logins;
 use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
@@ -42,6 +44,7 @@ pub use presented_token::PresentedToken;
 use authorization_code::AuthorizationCodeRequest;
 use client_credentials::ClientCredentialsRequest;
 use device_code::DeviceCodeRequest;
+use password::PasswordRequest;
 use refresh_token::RefreshTokenRequest;
 use token_exchange::TokenExchangeRequest;
 
@@ -76,6 +79,8 @@ pub struct Grants {
     pub upstreams: Upstreams,
     /// Where those of people are.
     pub vault: Vault,
+    /// What logs people in.
+    pub logins: Logins,
     /// Whether people are still who they were.
     pub rechecks: Rechecks,
     /// The keys of clients that sign.
@@ -97,6 +102,8 @@ pub enum TokenRequest {
     RefreshToken(RefreshTokenRequest),
     /// RFC 6749 section 4.4.2.
     ClientCredentials(ClientCredentialsRequest),
+    /// RFC 6749 section 4.3.2.
+    Password(PasswordRequest),
     /// RFC 8693 section 2.1.
     TokenExchange(TokenExchangeRequest),
     /// RFC 8628 section 3.4.
@@ -132,6 +139,7 @@ impl TokenRequest {
             GrantType::ClientCredentials => {
                 ClientCredentialsRequest::parse(params).map(Self::ClientCredentials)
             }
+            GrantType::Password => PasswordRequest::parse(params).map(Self::Password),
             GrantType::TokenExchange => {
                 TokenExchangeRequest::parse(params).map(Self::TokenExchange)
             }
@@ -139,11 +147,12 @@ impl TokenRequest {
         }
     }
 
-    /// Proves what the request is entitled to, which has proven possession of `key`.
+    /// Proves what the request is entitled to, which came from `address` and has proven possession of `key`.
     pub async fn redeem(
         self,
         client: &Client,
         key: Option<&Thumbprint>,
+        address: &str,
         grants: &Grants,
     ) -> Result<Proven, OAuthError> {
         let authorization = match self {
@@ -151,6 +160,7 @@ impl TokenRequest {
             Self::RefreshToken(request) => request.redeem(client, key, grants).await,
             Self::ClientCredentials(request) => request.redeem(client, grants),
             Self::DeviceCode(request) => request.redeem(client, key, grants).await,
+            Self::Password(request) => request.redeem(client, key, address, grants).await,
             Self::TokenExchange(request) => {
                 return request.redeem(client, key, grants).await;
             }

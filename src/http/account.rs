@@ -364,7 +364,7 @@ pub(super) async fn other_login(
         subject: identity.subject,
     };
     let given = identity.tokens.as_ref();
-    let tokens = open.flow.keep(&who.session, &upstream.id, given)?;
+    let tokens = open.flow.logins.keep(&who.session, &upstream.id, given)?;
     let tokens = tokens.map(|kept| ProvenTokens {
         session: who.session.id.clone(),
         sealed: kept.sealed,

@@ -97,6 +97,7 @@ impl Place {
             return Err(PageError::new(Trouble::NotFound));
         }
         let redeemed = Flow::from_ref(&self.state)
+            .logins
             .redeem_arrival(&upstream.id, landing, &self.application, params, address)
             .await;
         let who = match redeemed {
@@ -320,7 +321,9 @@ async fn expected(
         }
         Who::Anonymous => {
             let error = LoginError::Anonymous;
-            open.flow.note_refused(&upstream.id, "landing", &error);
+            open.flow
+                .logins
+                .note_refused(&upstream.id, "landing", &error);
             error
         }
         Who::Refused(refusal) => refusal.into_error(),
@@ -403,6 +406,7 @@ async fn answered(
     }
     let previous = logged_in.as_ref().map(|who| &who.session);
     let new = Flow::from_ref(&place.state)
+        .logins
         .log_in(&upstream.id, identity, previous)
         .await?;
     let Some(new) = new else {

@@ -401,6 +401,7 @@ async fn submit(
     };
     let outcome = open
         .flow
+        .logins
         .check_password(&upstream.id, login, &credentials, &address)
         .await;
     match outcome {
@@ -440,7 +441,12 @@ pub(super) async fn finish(
         return account::other_login(state, open, upstream, identity).await;
     }
     let previous = open.logged_in.as_ref().map(|who| &who.session);
-    let Some(new) = open.flow.log_in(&upstream.id, identity, previous).await? else {
+    let Some(new) = open
+        .flow
+        .logins
+        .log_in(&upstream.id, identity, previous)
+        .await?
+    else {
         let show = Show {
             notice: Some(Notice::Failed(upstream.label.clone(), closed())),
             ..Show::default()

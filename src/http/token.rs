@@ -86,7 +86,10 @@ impl Endpoint {
         let key = dpop::proven_key(&self.possession, headers, path::TOKEN).await?;
         dpop::require_proof(&client, key.as_ref())?;
         let request = TokenRequest::parse(&params, &client)?;
-        match request.redeem(&client, key.as_ref(), &self.grants).await? {
+        let proven = request
+            .redeem(&client, key.as_ref(), address, &self.grants)
+            .await?;
+        match proven {
             Proven::Authorization(proven) => {
                 let token_set = self.mint.mint(&client, &proven, key.as_ref()).await?;
                 // A client that acts for itself alone has logged nobody in.

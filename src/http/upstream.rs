@@ -107,7 +107,9 @@ async fn start(
     let departure = match login.start(&trip).await {
         Ok(departure) => departure,
         Err(error) => {
-            open.flow.note_refused(&upstream.id, "redirect", &error);
+            open.flow
+                .logins
+                .note_refused(&upstream.id, "redirect", &error);
             let show = Show {
                 notice: Some(Notice::Failed(upstream.label.clone(), error)),
                 ..Show::default()
@@ -178,6 +180,7 @@ async fn callback(
         };
         let outcome = open
             .flow
+            .logins
             .finish_return(&upstream.id, login, &back, &address)
             .await;
         outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))

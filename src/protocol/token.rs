@@ -16,6 +16,8 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 section 4.4.
     ClientCredentials,
+    /// RFC 6749 section 4.3.
+    Password,
     /// RFC 8693: a token of ours for one of an upstream's, or for another of ours.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
@@ -29,10 +31,11 @@ pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_tok
 
 impl GrantType {
     /// Every grant of the token endpoint.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
+        Self::Password,
         Self::TokenExchange,
         Self::DeviceCode,
     ];
@@ -44,6 +47,7 @@ impl GrantType {
             Self::Implicit => "implicit",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+            Self::Password => "password",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
@@ -53,7 +57,7 @@ impl GrantType {
     pub const fn begins_with_a_login(self) -> bool {
         matches!(
             self,
-            Self::AuthorizationCode | Self::DeviceCode | Self::Implicit
+            Self::AuthorizationCode | Self::DeviceCode | Self::Implicit | Self::Password
         )
     }
 

@@ -60,6 +60,32 @@ impl Store {
         Ok(begun)
     }
 
+    /// The same with refresh tokens; the oldest such families of the same person and client beyond `cap` end (T22).
+    pub async fn begin_capped_family(
+        &self,
+        family: &TokenFamily,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        retrying(|| self.try_begin_capped_family(family, cap, now)).await
+    }
+
+    async fn try_begin_capped_family(
+        &self,
+        family: &TokenFamily,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let begun = hold_login(&mut transaction, family).await?
+            && insert_family(&mut transaction, family).await?;
+        if begun {
+            revoke_beyond_cap(&mut transaction, family, cap, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(begun)
+    }
+
     /// Moves a live family from generation `from` to `to`; `false` when another was faster or the family has ended
     /// (T19).
     pub async fn advance_family(

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 20] = [
+const ROOMS: [(&str, &str); 21] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -27,12 +27,16 @@ const ROOMS: [(&str, &str); 20] = [
         "protocol clock model store upstream telemetry vault",
     ),
     (
+        "logins",
+        "protocol clock model keys store upstream telemetry vault",
+    ),
+    (
         "grants",
-        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault logins",
     ),
     (
         "flow",
-        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
+        "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault logins",
     ),
     (
         "gateway",

@@ -243,7 +243,7 @@ async fn each_fault_of_a_token_request_has_its_error() {
         (
             form,
             "grant_type=password&username=a&password=b",
-            "unsupported_grant_type",
+            "unauthorized_client",
         ),
         (
             form,

@@ -1,11 +1,14 @@
 //! The work that client authentication costs (T58): counted, not timed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use portico::clock::Clock;
 use portico::fetch::{ClientKeys, Fetcher, Settings};
 use portico::grants::Grants;
 use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
+use portico::logins::{Logins, RefusalFloor};
+use portico::model::acr::AcrPolicies;
 use portico::model::client::{Client, ClientSecretHash};
 use portico::model::family::FamilyLifetime;
 use portico::model::resource::Resources;
@@ -80,7 +83,29 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         upstreams.clone(),
         metrics.clone(),
     );
+    let throttle = ThrottlePolicy {
+        attempts: 100,
+        window: 60,
+        starts_at: WindowStart::FirstAttempt,
+    };
+    let session_lifetime = SessionLifetime {
+        idle: 1,
+        absolute: 1,
+    };
     let grants = Grants {
+        logins: Logins {
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            session_lifetime,
+            throttle,
+            address_throttle: throttle,
+            refusal_floor: RefusalFloor::new(Duration::ZERO),
+            vault: vault.clone(),
+            acr: AcrPolicies::default(),
+            metrics: metrics.clone(),
+            audit: audit.clone(),
+        },
         rechecks: Rechecks::new(RecheckParts {
             store: store.clone(),
             clock: clock.clone(),

@@ -10,6 +10,7 @@ use crate::device;
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{VERIFIER, answer, claims, header, redirect_uri};
 use crate::harness::server::TestServer;
+use crate::password_grant;
 use crate::token_exchange;
 
 async fn document(server: &TestServer) -> Value {
@@ -214,6 +215,11 @@ async fn what_a_token_request_may_say_works() {
         let devices = std::mem::take(&mut setup.clients);
         token_exchange::callers(setup);
         setup.clients += &devices;
+        // `both` is a client of those already.
+        setup.clients = setup.clients.replace(
+            "\"client_credentials\", \"urn:",
+            "\"client_credentials\", \"password\", \"urn:",
+        );
     })
     .await;
     let document = document(&server).await;
@@ -230,6 +236,7 @@ async fn what_a_token_request_may_say_works() {
                 let token = tokens.text("access_token");
                 token_exchange::exchange_with(&server, "both", token, &[]).await
             }
+            "password" => password_grant::ask(&server, "both", &[("upstream", "members")]).await,
             device::GRANT => device::approved(&server, "tv", "openid").await,
             other => panic!("{other} is advertised and not tested"),
         };

@@ -91,6 +91,8 @@ mod pairwise;
 #[cfg(test)]
 mod par;
 #[cfg(test)]
+mod password_grant;
+#[cfg(test)]
 mod pkce;
 #[cfg(test)]
 mod prompt;

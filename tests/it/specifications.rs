@@ -344,7 +344,7 @@ redirect_uris = ["https://hybrid.example.org/callback"]
 response_types = ["code", "code id_token", "code token", "code id_token token", "id_token", "id_token token", "none"]
 scope = "openid profile email address phone groups membership training upstream:members"
 upstream_tokens = ["members"]
-grant_types = ["authorization_code", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:device_code"]
+grant_types = ["authorization_code", "implicit", "password", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:device_code"]
 "#,
     );
 }

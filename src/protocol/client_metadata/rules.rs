@@ -76,6 +76,9 @@ pub enum Rule {
     /// RFC 6749 section 4.4.
     #[error("client_credentials needs a client that can keep a secret")]
     CredentialsOfPublic,
+    /// RFC 9700 section 2.4.
+    #[error("password needs a client that can keep a secret")]
+    PasswordOfPublic,
     /// People log in, and no answer may be asked for.
     #[error("is empty, and people log in")]
     NoResponseType,
@@ -316,6 +319,9 @@ impl Grants<'_> {
         }
         if has(GrantType::ClientCredentials) && self.method == ClientAuthMethod::None {
             fault("grant_types", Rule::CredentialsOfPublic);
+        }
+        if has(GrantType::Password) && self.method == ClientAuthMethod::None {
+            fault("grant_types", Rule::PasswordOfPublic);
         }
         faults.extend(self.correspondence());
         faults

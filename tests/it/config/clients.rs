@@ -131,7 +131,7 @@ fn what_a_public_client_must_not_have() {
         ),
         ("grant_types = []", "grant_types", "is empty"),
         (
-            "grant_types = [\"password\"]",
+            "grant_types = [\"passport\"]",
             "grant_types[0]",
             "write one of: authorization_code",
         ),
@@ -361,4 +361,27 @@ fn a_client_id_in_two_files_names_both() {
             .text
             .contains(&folder.path("portico.toml").display().to_string())
     );
+}
+
+/// RFC 9700 section 2.4: a client that keeps a secret, nobody to ask, and a warning at each start.
+#[test]
+fn a_password_is_for_clients_that_can_keep_a_secret_and_ask_nobody() {
+    let password = |lines: &str, client: &str| {
+        format!("{MINIMAL}{client}grant_types = [\"password\"]\n{lines}")
+    };
+    let config = load(&password("", CONFIDENTIAL)).unwrap();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("the app sees people's passwords"));
+    let at = "clients[0].grant_types";
+    assert_problem(&password("", PUBLIC), at, "keep a secret");
+    for consent in ["once", "always"] {
+        let lines = format!("consent = \"{consent}\"\n");
+        let at = "clients[0].consent";
+        assert_problem(&password(&lines, CONFIDENTIAL), at, "nobody can be asked");
+    }
+    // Never for those who register themselves (T18).
+    let lines =
+        "[registration]\nmode = \"open\"\ngrant_types = [\"authorization_code\", \"password\"]\n";
+    let at = "registration.grant_types[1]";
+    assert_problem(&format!("{MINIMAL}{lines}"), at, "takes people's passwords");
 }

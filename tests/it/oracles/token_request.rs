@@ -87,6 +87,7 @@ fn a_grant_is_the_one_named(sent: &Sent, params: &Params) {
         TokenRequest::AuthorizationCode(_) => (GrantType::AuthorizationCode, Some("code")),
         TokenRequest::RefreshToken(_) => (GrantType::RefreshToken, Some("refresh_token")),
         TokenRequest::ClientCredentials(_) => (GrantType::ClientCredentials, None),
+        TokenRequest::Password(_) => (GrantType::Password, Some("password")),
         TokenRequest::TokenExchange(_) => (GrantType::TokenExchange, Some("subject_token")),
         TokenRequest::DeviceCode(_) => (GrantType::DeviceCode, Some("device_code")),
     };

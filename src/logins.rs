@@ -1,0 +1,498 @@
+//! From what a person typed, or came back with, to a session: with a browser's flow behind it, or a token request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::{Clock, random_id, random_token};
+use crate::keys::{Purpose, Secrets};
+use crate::model::account::{Account, UpstreamSubject};
+use crate::model::acr::AcrPolicies;
+use crate::model::audit::Event;
+use crate::model::session::{Session, SessionLifetime};
+use crate::model::throttle::{self, ThrottlePolicy};
+use crate::model::vault_entry::NewVaultEntry;
+use crate::protocol::error::{OAuthError, chain};
+use crate::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
+use crate::protocol::params::Params;
+use crate::protocol::secret::Secret;
+use crate::store::{NewAccount, Store, StoreError};
+use crate::telemetry::{Audit, Entry, Metrics};
+use crate::upstream::{
+    CallbackLogin, Credentials, Identity, Landing, LoginError, PasswordLogin, Return,
+    UpstreamTokens,
+};
+use crate::vault::{Vault, place_of};
+
+/// Makes every refusal take the same time, whether the upstream was asked or the throttle answered (T32): the
+/// configured least, or what the upstream's own refusals take of late, whichever is longer.
+#[derive(Clone, Debug)]
+pub struct RefusalFloor {
+    least: Duration,
+    /// A moving average of the upstream's refusals, in milliseconds.
+    usual_millis: Arc<AtomicU64>,
+}
+
+impl RefusalFloor {
+    /// A floor of `least`.
+    pub fn new(least: Duration) -> Self {
+        Self {
+            least,
+            usual_millis: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    /// Learns from what the upstream itself refused. An outage may take as long as a timeout, and nobody else should
+    /// have to wait that long.
+    fn learn(&self, error: &LoginError, took: Duration) {
+        if !matches!(
+            error,
+            LoginError::BadCredentials(_) | LoginError::NotAllowed(_)
+        ) {
+            return;
+        }
+        let took = u64::try_from(took.as_millis())
+            .unwrap_or(u64::MAX)
+            .min(30_000);
+        let usual = self.usual_millis.load(Ordering::Relaxed);
+        let next = if usual == 0 {
+            took
+        } else {
+            (usual * 7 + took) / 8
+        };
+        self.usual_millis.store(next, Ordering::Relaxed);
+    }
+
+    async fn wait_since(&self, start: Instant) {
+        let usual = Duration::from_millis(self.usual_millis.load(Ordering::Relaxed));
+        tokio::time::sleep_until(start + self.least.max(usual)).await;
+    }
+}
+
+/// A session that was just made. The secret goes into the cookie and nowhere else.
+pub struct NewSession {
+    /// Who is logged in.
+    pub logged_in: LoggedIn,
+    /// The cookie's value.
+    pub secret: Secret,
+}
+
+/// Who is logged in.
+#[derive(Clone, Debug)]
+pub struct LoggedIn {
+    /// The session.
+    pub session: Session,
+    /// Its person.
+    pub account: Account,
+}
+
+/// Logs people in. Cheap to clone.
+#[derive(Clone)]
+pub struct Logins {
+    /// The database.
+    pub store: Store,
+    /// For the hashes of session secrets.
+    pub secrets: Secrets,
+    /// The present.
+    pub clock: Clock,
+    /// How long sessions last.
+    pub session_lifetime: SessionLifetime,
+    /// How many wrong passwords a user name may have.
+    pub throttle: ThrottlePolicy,
+    /// How many an address may have, over all user names.
+    pub address_throttle: ThrottlePolicy,
+    /// How long a refused login takes at the least (T32).
+    pub refusal_floor: RefusalFloor,
+    /// Where what a login gave to act for the person is kept.
+    pub vault: Vault,
+    /// What logins prove.
+    pub acr: AcrPolicies,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
+}
+
+/// The names of an account that is about to be made.
+pub fn new_account() -> NewAccount {
+    NewAccount {
+        id: AccountId::new(random_id()),
+        subject: AccountSubject::new(random_id()),
+    }
+}
+
+impl Logins {
+    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this address.
+    /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
+    /// attacker cannot lock members out upstream through us (T34).
+    pub async fn check_password(
+        &self,
+        upstream: &UpstreamId,
+        login: &dyn PasswordLogin,
+        credentials: &Credentials,
+        address: &str,
+    ) -> Result<Identity, LoginError> {
+        let start = Instant::now();
+        let name = throttle::bucket(upstream, &credentials.username);
+        let place = throttle::place(address);
+        let person = self.store.find_throttle_alias(&name).await;
+        let person = person.map_err(store_failed)?;
+        // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
+        // attempts again at the email address. It comes on top, for names may be told of somebody else.
+        let buckets = || std::iter::once(&name).chain(&person);
+        let mut free = self.reserve(&place, self.address_throttle).await?;
+        for bucket in buckets() {
+            free = free && self.reserve(bucket, self.throttle).await?;
+        }
+        if !free {
+            self.metrics.throttled("password");
+            self.metrics.login(upstream, "password", "throttled");
+            self.refusal_floor.wait_since(start).await;
+            return Err(self.too_many(upstream, "password", Some(&name)));
+        }
+        // An empty password is refused without asking: some directories take it for an anonymous login.
+        let outcome = if credentials.password.expose().is_empty() {
+            Err(LoginError::BadCredentials(None))
+        } else {
+            let outcome = login.log_in(credentials).await;
+            if let Err(error) = &outcome {
+                self.refusal_floor.learn(error, start.elapsed());
+            }
+            outcome
+        };
+        self.count_login(upstream, "password", &outcome);
+        if let Err(error) = &outcome {
+            self.audit
+                .record(refused(upstream, "password", error).name_hash(self.hash_of(&name)));
+        }
+        self.give_back_unless_guessed(&place, &outcome).await?;
+        // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
+        // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
+        if outcome.as_ref().is_err_and(LoginError::is_unsent) {
+            for bucket in buckets() {
+                let returned = self.store.return_attempt(bucket).await;
+                returned.map_err(store_failed)?;
+            }
+        }
+        if let Ok(identity) = &outcome {
+            for bucket in buckets() {
+                let forgotten = self.store.forget_attempts(bucket).await;
+                forgotten.map_err(store_failed)?;
+            }
+            self.learn_names(upstream, &name, identity).await;
+        } else {
+            self.refusal_floor.wait_since(start).await;
+        }
+        outcome
+    }
+
+    /// Notes by which names a person is known. That must not fail a login.
+    async fn learn_names(&self, upstream: &UpstreamId, typed: &str, identity: &Identity) {
+        let person = throttle::person(upstream, &identity.subject);
+        let told = [
+            &identity.profile.preferred_username,
+            &identity.profile.email,
+        ];
+        let told = told.into_iter().flatten();
+        let told = told.map(|name| throttle::bucket(upstream, name));
+        let now = self.clock.now();
+        let mut noted = self.store.put_throttle_alias(typed, &person, now).await;
+        for name in told {
+            noted = noted.and(self.store.add_throttle_alias(&name, &person, now).await);
+        }
+        if let Err(error) = noted {
+            tracing::warn!(error = chain(&error), "a login's name could not be noted");
+        }
+    }
+
+    /// Redeems what somebody brought to a landing, unless too much was brought there in vain from this address: it is
+    /// tried at the upstream without a login having begun, so that only as many may fail as passwords may (T34).
+    pub async fn redeem_arrival(
+        &self,
+        upstream: &UpstreamId,
+        landing: &dyn Landing,
+        application: &str,
+        arrival: &Params,
+        address: &str,
+    ) -> Result<Identity, LoginError> {
+        let place = throttle::place(address);
+        if !self.reserve(&place, self.address_throttle).await? {
+            self.metrics.throttled("landing");
+            self.metrics.login(upstream, "landing", "throttled");
+            return Err(self.too_many(upstream, "landing", None));
+        }
+        let outcome = landing.redeem(application, arrival).await;
+        self.count_login(upstream, "landing", &outcome);
+        // Most members come as a Guest before they sign in there: that refuses nobody yet.
+        if let Err(error) = &outcome
+            && !matches!(error, LoginError::Anonymous)
+        {
+            self.note_refused(upstream, "landing", error);
+        }
+        // Most members come as a Guest before they sign in there; but anybody can have a Guest's credential, and each is a
+        // request with our secret. So as many as may fail are free, and what is more counts as failed.
+        let guests = throttle::guests(address);
+        if !matches!(outcome, Err(LoginError::Anonymous))
+            || self.reserve(&guests, self.address_throttle).await?
+        {
+            self.give_back_unless_guessed(&place, &outcome).await?;
+        }
+        outcome
+    }
+
+    /// Redeems what a browser brought back from the upstream's own page, unless too much was brought in vain from this
+    /// address: whoever sends a browser away can come back with made-up codes, each of them a request with our secret
+    /// (T34).
+    pub async fn finish_return(
+        &self,
+        upstream: &UpstreamId,
+        login: &dyn CallbackLogin,
+        back: &Return<'_>,
+        address: &str,
+    ) -> Result<Identity, LoginError> {
+        let place = throttle::place(address);
+        if !self.reserve(&place, self.address_throttle).await? {
+            self.metrics.throttled("callback");
+            self.metrics.login(upstream, "redirect", "throttled");
+            return Err(self.too_many(upstream, "redirect", None));
+        }
+        let outcome = login.finish(back).await;
+        self.count_login(upstream, "redirect", &outcome);
+        if let Err(error) = &outcome {
+            self.note_refused(upstream, "redirect", error);
+        }
+        self.give_back_unless_guessed(&place, &outcome).await?;
+        outcome
+    }
+
+    /// Records that a login led nobody in.
+    pub fn note_refused(&self, upstream: &UpstreamId, method: &'static str, error: &LoginError) {
+        self.audit.record(refused(upstream, method, error));
+    }
+
+    /// How a bucket of a user name is recorded: `portico audit --user` makes the same of a name.
+    fn hash_of(&self, name: &str) -> Option<String> {
+        self.secrets.hash(Purpose::TypedName, name).ok()
+    }
+
+    /// The answer to an attempt too many: that of a wrong password (T32).
+    fn too_many(
+        &self,
+        upstream: &UpstreamId,
+        method: &'static str,
+        name: Option<&str>,
+    ) -> LoginError {
+        let entry = Entry::new(Event::LoginThrottled)
+            .upstream(upstream)
+            .name_hash(name.and_then(|name| self.hash_of(name)))
+            .with("method", method);
+        self.audit.record(entry);
+        LoginError::BadCredentials(None)
+    }
+
+    /// Counts what came of a login, for the metrics.
+    fn count_login(
+        &self,
+        upstream: &UpstreamId,
+        method: &'static str,
+        outcome: &Result<Identity, LoginError>,
+    ) {
+        let outcome = match outcome {
+            Ok(_) => "accepted",
+            Err(LoginError::BadCredentials(_)) => "refused",
+            Err(LoginError::NotAllowed(_)) => "not_allowed",
+            Err(LoginError::Anonymous) => "anonymous",
+            Err(LoginError::Cancelled) => "cancelled",
+            Err(LoginError::Unavailable(_)) => "unavailable",
+            Err(LoginError::Protocol(_)) => "invalid",
+        };
+        self.metrics.login(upstream, method, outcome);
+    }
+
+    async fn reserve(&self, bucket: &str, policy: ThrottlePolicy) -> Result<bool, LoginError> {
+        let reserved = self.store.reserve_attempt(bucket, policy, self.clock.now());
+        reserved.await.map_err(store_failed)
+    }
+
+    /// Gives an address its attempt back, unless it may have been a guess. A whole office behind one address may log in;
+    /// and nobody learned anything from an outage, which must not lock out the office that waits for its end. The address
+    /// keeps its failures, or one good account would open the door to guess at others.
+    async fn give_back_unless_guessed(
+        &self,
+        place: &str,
+        outcome: &Result<Identity, LoginError>,
+    ) -> Result<(), LoginError> {
+        match outcome {
+            Ok(_)
+            | Err(LoginError::Anonymous | LoginError::Cancelled | LoginError::Unavailable(_)) => {
+                self.store.return_attempt(place).await.map_err(store_failed)
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
+    /// that the browser had. The same person's goes on under a new secret: whoever logs in again for one app must not
+    /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24). `None` when the account
+    /// is closed.
+    pub async fn log_in(
+        &self,
+        upstream: &UpstreamId,
+        identity: Identity,
+        previous: Option<&Session>,
+    ) -> Result<Option<NewSession>, OAuthError> {
+        const ATTEMPTS: u32 = 5;
+        let login = UpstreamSubject {
+            upstream: upstream.clone(),
+            subject: identity.subject.clone(),
+        };
+        for _ in 0..ATTEMPTS {
+            let now = self.clock.now();
+            let account = self
+                .store
+                .find_or_insert_account(&login, &identity.profile, new_account(), now)
+                .await?;
+            if !account.is_open() {
+                let entry = Entry::new(Event::LoginRefused)
+                    .upstream(upstream)
+                    .account(&account.id)
+                    .with("reason", "the account is closed");
+                self.audit.record(entry);
+                return Ok(None);
+            }
+            self.store.confirm_login(&login, now).await?;
+            let began = self.begin_session(&login, &identity, account, previous);
+            if let Some(new) = began.await? {
+                return Ok(Some(new));
+            }
+            // The login was linked or unlinked in between, or the account closed.
+        }
+        Err(OAuthError::server_error(
+            "a login moved from account to account",
+        ))
+    }
+
+    /// `None` when the login does not lead to that account any more.
+    async fn begin_session(
+        &self,
+        login: &UpstreamSubject,
+        identity: &Identity,
+        account: Account,
+        previous: Option<&Session>,
+    ) -> Result<Option<NewSession>, OAuthError> {
+        let now = self.clock.now();
+        let upstream = &login.upstream;
+        // By another login of theirs the claims may be others: that is another session.
+        let same = previous.filter(|session| {
+            session.account_id == account.id
+                && session.upstream == *upstream
+                && session
+                    .upstream_subject
+                    .as_ref()
+                    .is_none_or(|subject| *subject == login.subject)
+        });
+        let mut session = Session {
+            id: same.map_or_else(|| SessionId::new(random_id()), |session| session.id.clone()),
+            account_id: account.id.clone(),
+            upstream: upstream.clone(),
+            upstream_subject: Some(login.subject.clone()),
+            auth_time: now,
+            amr: identity.amr.clone(),
+            acr: self.acr.proven(upstream, identity.acr.as_deref()),
+            last_seen_at: now,
+            expires_at: now + self.session_lifetime.absolute,
+            ended_at: None,
+        };
+        let secret = Secret::new(random_token());
+        let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
+        let given = identity.tokens.as_ref();
+        let kept = self.keep(&session, upstream, given)?;
+        let renewed = same.is_some()
+            && self
+                .store
+                .renew_session(&hash, &session, kept.as_ref())
+                .await?;
+        if !renewed {
+            session.id = SessionId::new(random_id());
+            let kept = self.keep(&session, upstream, given)?;
+            let moved = match previous {
+                Some(previous) => self.vault.moved(previous, &session).await?,
+                None => Vec::new(),
+            };
+            let replaced = previous.map(|session| &session.id);
+            let began =
+                self.store
+                    .replace_session(&hash, &session, replaced, &moved, kept.as_ref());
+            if !began.await? {
+                return Ok(None);
+            }
+            if let Some(previous) = previous {
+                let entry = Entry::new(Event::LoggedOut)
+                    .session(&previous.id)
+                    .account(&previous.account_id)
+                    .upstream(&previous.upstream)
+                    .with("reason", "replaced by another login");
+                self.audit.record(entry);
+            }
+        }
+        let entry = Entry::new(Event::LoggedIn)
+            .upstream(upstream)
+            .session(&session.id)
+            .account(&account.id);
+        self.audit.record(entry);
+        Ok(Some(NewSession {
+            logged_in: LoggedIn { session, account },
+            secret,
+        }))
+    }
+
+    /// What a login at `upstream` gave within a session, for the vault.
+    pub fn keep(
+        &self,
+        session: &Session,
+        upstream: &UpstreamId,
+        given: Option<&UpstreamTokens>,
+    ) -> Result<Option<NewVaultEntry>, OAuthError> {
+        let place = || place_of(session, upstream);
+        let sealed = given.map(|tokens| self.vault.seal(place(), tokens));
+        Ok(sealed.transpose()?)
+    }
+}
+
+/// What is recorded of a login that led nobody in.
+fn refused(upstream: &UpstreamId, method: &'static str, error: &LoginError) -> Entry {
+    let event = match error {
+        LoginError::Unavailable(_) | LoginError::Protocol(_) => Event::LoginFailed,
+        _ => Event::LoginRefused,
+    };
+    Entry::new(event)
+        .upstream(upstream)
+        .with("method", method)
+        .with("reason", chain(error))
+}
+
+fn store_failed(error: StoreError) -> LoginError {
+    LoginError::Unavailable(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T32.
+    #[test]
+    fn the_floor_rises_to_what_refusals_take_and_not_to_what_outages_take() {
+        let floor = RefusalFloor::new(Duration::ZERO);
+        let usual = || floor.usual_millis.load(Ordering::Relaxed);
+        let outage = LoginError::Unavailable("no answer within 10s".into());
+        floor.learn(&outage, Duration::from_secs(10));
+        assert_eq!(usual(), 0);
+        let refusal = LoginError::BadCredentials(None);
+        floor.learn(&refusal, Duration::from_millis(200));
+        assert_eq!(usual(), 200);
+        floor.learn(&refusal, Duration::from_secs(1));
+        assert_eq!(usual(), 300);
+    }
+}
