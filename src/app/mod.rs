@@ -350,6 +350,7 @@ fn possession(config: &Config, flow: &Flow) -> Possession {
             require_nonce: config.dpop.require_nonce,
             window: config.dpop.window,
         },
+        metrics: flow.metrics.clone(),
     }
 }
 

@@ -213,7 +213,6 @@ impl Endpoint {
         pending.pushed = Some(TakenUp {
             uri_hash,
             flow: random_id(),
-            counted: client.is_public(),
         });
         Ok((client, pending))
     }

@@ -2,6 +2,7 @@
 //! login of theirs (T18).
 
 mod keys;
+mod limits;
 mod management;
 mod tokens;
 
