@@ -184,17 +184,14 @@ impl App {
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
         let address_throttle = address_throttle(&config);
-        let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
-        let shelf = Arc::new(shelf);
-        let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
-        let upstreams = Upstreams::new(upstreams);
-        let vault = Vault::new(
+        let shelf = Arc::new(ServiceShelf::new(
             store.clone(),
             clock.clone(),
             secrets.clone(),
-            upstreams.clone(),
-            metrics.clone(),
-        );
+        ));
+        let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
+        let upstreams = Upstreams::new(upstreams);
+        let vault = vault(&store, &clock, &secrets, &upstreams, &metrics);
         let rechecks = rechecks(&config, &store, &clock, &metrics, &vault, &upstreams);
         let fetcher = fetcher(&config, &clock)?;
         let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
@@ -213,6 +210,7 @@ impl App {
             rechecks: rechecks.clone(),
             scopes: Scopes::new(config.scopes.clone()),
             acr: acr_policies(&config),
+            registered_unused: config.registration.unused,
             metrics: metrics.clone(),
         };
         let grants = Grants {
@@ -233,16 +231,15 @@ impl App {
             rechecks,
             client_keys,
             scopes: flow.scopes.clone(),
+            registered_unused: flow.registered_unused,
             metrics,
         };
-        let gateway = gateway(&config, &flow, &upstreams);
-        let registrar = registrar(&config, &flow, fetcher.clone());
-        let backchannel = backchannel(&config, &flow, fetcher);
+        let backchannel = backchannel(&config, &flow, fetcher.clone());
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
-            gateway,
-            registrar,
+            gateway: gateway(&config, &flow, &upstreams),
+            registrar: registrar(&config, &flow, fetcher),
             flow,
             grants,
             mint,
@@ -310,6 +307,23 @@ fn access_tokens(config: &Config, store: &Store, secrets: &Secrets, clock: &Cloc
         clock: clock.clone(),
         session_lifetime: config.lifetimes.session(),
     }
+}
+
+/// Where the tokens that upstreams gave are kept.
+fn vault(
+    store: &Store,
+    clock: &Clock,
+    secrets: &Secrets,
+    upstreams: &Upstreams,
+    metrics: &Metrics,
+) -> Vault {
+    Vault::new(
+        store.clone(),
+        clock.clone(),
+        secrets.clone(),
+        upstreams.clone(),
+        metrics.clone(),
+    )
 }
 
 /// What asks about people anew.
@@ -485,6 +499,7 @@ fn registrar(config: &Config, flow: &Flow, fetcher: Fetcher) -> Registrar {
 fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
     let settings = fetch::Settings {
         allow_hosts: config.outbound.allow_hosts.clone(),
+        registered_too: config.registration.fetch_allowed_hosts,
         extra_ca: config.outbound.extra_ca.clone(),
     };
     Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)

@@ -30,6 +30,7 @@ pub(super) struct Raw {
     max_clients: Option<i64>,
     max_per_address: Option<i64>,
     unused: Option<String>,
+    fetch_allowed_hosts: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -102,6 +103,12 @@ pub(super) fn check(
             "people are not asked before an app that registered itself is told who they are",
         );
     }
+    if mode != RegistrationMode::Off && raw.fetch_allowed_hosts {
+        report.warn(
+            &at.key("fetch_allowed_hosts"),
+            "apps that registered themselves can have the hosts of outbound.allow_hosts fetched; write false unless you know every one of them",
+        );
+    }
     RegistrationPolicy {
         mode,
         redirect_hosts,
@@ -113,6 +120,7 @@ pub(super) fn check(
         max_clients: check_number(raw.max_clients, 1000, &at.key("max_clients"), report),
         max_per_address: check_number(raw.max_per_address, 20, &at.key("max_per_address"), report),
         unused: check_unused(raw.unused.as_deref(), &at.key("unused"), report),
+        fetch_allowed_hosts: raw.fetch_allowed_hosts,
         algorithms: known.algorithms.to_vec(),
     }
 }

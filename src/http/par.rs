@@ -88,7 +88,7 @@ impl Endpoint {
         let params = pushed::pushed_params(&sent, &client.client_id)?;
         let proof = dpop::checked(&self.possession, headers, path::PAR).await?;
         // RFC 9126 section 3: what is kept is what the object holds; it is proven now.
-        let mut params = self.authorize.unpack(&client, &params).await?;
+        let mut params = self.authorize.unpack(&client, &params, address).await?;
         // FAPI 2.0 Security Profile section 5.3.2.2: those who must push leave nothing to be guessed.
         if client.require_pushed_authorization_requests {
             params.require("redirect_uri")?;

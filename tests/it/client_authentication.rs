@@ -93,6 +93,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             clock.clone(),
         ),
         scopes: portico::model::scopes::Scopes::default(),
+        registered_unused: None,
         metrics,
         mint: Mint::new(MintParts {
             store: store.clone(),
