@@ -27,7 +27,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
 use crate::recheck::Rechecks;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::tokens::Mint;
 use crate::vault::Vault;
 
@@ -66,6 +66,8 @@ pub struct Flow {
     pub registered_unused: Option<i64>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
 }
 
 /// The next step of a pending authorization.

@@ -684,15 +684,15 @@ async fn of_requests_that_race_with_one_proof_one_gets_tokens() {
     let key = ProofKey::new();
     let proof = key.for_token(&server);
     let mut codes = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..3 {
         codes.push(server.code("spa", &[]).await);
     }
-    let [a, b, c, d, e] = &codes[..] else {
+    let [one, two, three] = &codes[..] else {
         panic!("{codes:?}")
     };
     let send = |code| redeem(&server, "spa", code, &proof);
-    let answers = tokio::join!(send(a), send(b), send(c), send(d), send(e));
-    let answers = [answers.0, answers.1, answers.2, answers.3, answers.4];
+    let answers = tokio::join!(send(one), send(two), send(three));
+    let answers = [answers.0, answers.1, answers.2];
     let issued = answers.iter().filter(|answer| answer.status == 200);
     assert_eq!(issued.count(), 1, "{answers:?}");
     for refused in answers.iter().filter(|answer| answer.status != 200) {

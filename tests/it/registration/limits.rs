@@ -100,8 +100,8 @@ async fn a_client_with_a_secret_asks_for_only_so_many_device_codes() {
         answer(by(&client, request.form(&[("scope", "openid")])))
     };
     for _ in 0..4 {
-        let begun = begin().await;
-        assert_eq!(begun.status, 200, "{begun:?}");
+        let codes = begin().await;
+        assert_eq!(codes.status, 200, "{codes:?}");
     }
     begin().await.assert_error(503, "temporarily_unavailable");
 }
