@@ -144,7 +144,7 @@ impl Backchannel {
         };
         let sub = subject::for_client(secrets, &client, &account)?;
         let token = mint.logout_token(&client, &sub, notice.session_id.as_ref())?;
-        fetcher.post_logout_token(uri, &token).await?;
+        fetcher.post_logout_token(&client, uri, &token).await?;
         Ok(true)
     }
 

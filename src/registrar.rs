@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq as _;
 
 use crate::clock::{Clock, random_id, random_token};
-use crate::fetch::{Fetcher, Wanted};
+use crate::fetch::{Asker, Fetcher, Wanted};
 use crate::keys::{KeyError, Purpose, Secrets};
 use crate::model::audit::Event;
 use crate::model::client::{Client, ClientSecretHash, made_secret};
@@ -23,7 +23,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::secret::Secret;
-use crate::store::{Registered, Store, StoredClient};
+use crate::store::{Registered, Replaced, Store, StoredClient};
 use crate::telemetry::{Audit, Entry, Metrics};
 
 /// The window of the quota of an address, in seconds.
@@ -121,6 +121,7 @@ impl Registrar {
                 .policy
                 .unused
                 .map(|unused| now.saturating_add(unused)),
+            version: 0,
         };
         let secret = client
             .token_endpoint_auth_method
@@ -171,13 +172,38 @@ impl Registrar {
         token: Option<&str>,
         sent: Sent,
     ) -> Result<Information, Refusal> {
-        let (known, token) = self.known(id, token).await?;
+        const ATTEMPTS: u32 = 5;
+        let (mut known, presented) = self.known(id, token).await?;
         self.count(address).await?;
         let sent = sent?;
         self.check_names(&known, &sent)?;
         let client = self
             .client(known.registration.client_id.clone(), &sent)
             .await?;
+        for _ in 0..ATTEMPTS {
+            let (registration, client) = (known.registration.clone(), client.clone());
+            if let Some(secret) = self.replace(known, client.clone()).await? {
+                let entry = entry(Event::ClientRegistrationChanged, &client);
+                self.0.audit.record(entry.with("by", "client"));
+                let secret = secret.as_ref();
+                return Ok(self.information(&client, &registration, &presented, secret));
+            }
+            // Another request was quicker: what it left is what this one replaces.
+            known = self.known(id, token).await?.0;
+            self.check_names(&known, &sent)?;
+        }
+        let text = "this registration is being changed by others; try again in a moment";
+        let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text);
+        Err(Refusal::Other(error))
+    }
+
+    /// Puts `client` in the place of what was read: the secret that was made for it, if one was. `None` when something else
+    /// stands there by now.
+    async fn replace(
+        &self,
+        known: Known,
+        client: Client,
+    ) -> Result<Option<Option<Secret>>, Refusal> {
         // Kept, unless there is none that the method can use: what is kept as a hash signs nothing, and the other way round.
         let is_sealed = |kept: &ClientSecretHash| matches!(kept, ClientSecretHash::Sealed { .. });
         let usable = |kept: &ClientSecretHash| is_sealed(kept) == signs_with_secret(&client);
@@ -190,13 +216,16 @@ impl Registrar {
             self.kept_secrets(&client, secret.as_ref())?
         };
         let stored = StoredClient { client, secrets };
-        let now = self.0.clock.now();
-        if !self.0.store.replace_registered_client(&stored, now).await? {
-            return Err(wrong_token("the client was removed a moment ago"));
+        let (store, now) = (&self.0.store, self.0.clock.now());
+        let version = known.registration.version;
+        match store
+            .replace_registered_client(&stored, version, now)
+            .await?
+        {
+            Replaced::Done => Ok(Some(secret)),
+            Replaced::Changed => Ok(None),
+            Replaced::Gone => Err(wrong_token("the client was removed a moment ago")),
         }
-        let entry = entry(Event::ClientRegistrationChanged, &stored.client);
-        self.0.audit.record(entry.with("by", "client"));
-        Ok(self.information(&stored.client, &known.registration, &token, secret.as_ref()))
     }
 
     /// Ends a client's registration, and everything that was given to it (RFC 7592 section 2.3).
@@ -250,35 +279,31 @@ impl Registrar {
         let client = self.0.policy.admit(id, metadata, &mut faults);
         // Nothing is fetched for what cannot be registered anyway.
         if faults.is_empty()
-            && let Err(text) = self.check_sector(&client).await
+            && let Err(why) = self.check_sector(&client).await
         {
-            let rule = Rule::Sector(text);
-            faults.push(Fault::new("sector_identifier_uri", rule));
+            tracing::info!(why, "a sector_identifier_uri vouches for nothing");
+            faults.push(Fault::new("sector_identifier_uri", Rule::Unvouched));
         }
         told(&faults).map_or(Ok(client), Err)
     }
 
     /// OpenID Connect Dynamic Registration section 5: what stands there vouches that the addresses belong together. Why it
-    /// could not be fetched stays in the log: it would tell what stands behind our firewall (T36).
+    /// does not is for the log alone: it would tell what stands behind our firewall (T36).
     async fn check_sector(&self, client: &Client) -> Result<(), String> {
         let Some(uri) = &client.about.sector_identifier_uri else {
             return Ok(());
         };
-        // One budget for all that register: each of their ids is new (T38).
-        let who = ClientId::new("clients that register themselves");
-        let fetched = self.0.fetcher.fetch(uri, Wanted::Json, &who).await;
-        let document = fetched.map_err(|error| {
-            tracing::info!(error = %error, "a sector_identifier_uri could not be fetched");
-            "could not be fetched".to_owned()
-        })?;
+        let fetcher = &self.0.fetcher;
+        let document = fetcher.fetch(uri, Wanted::Json, Asker::Registering).await;
+        let document = document.map_err(|error| format!("it could not be fetched: {error}"))?;
         let listed: Vec<String> = serde_json::from_slice(&document)
-            .map_err(|_| "must lead to a JSON array of addresses".to_owned())?;
+            .map_err(|_| "it leads to no JSON array of addresses".to_owned())?;
         let missing = client
             .redirect_uris
             .iter()
             .find(|uri| !listed.iter().any(|listed| listed == uri.as_str()));
         match missing {
-            Some(uri) => Err(format!("leads to a list without {uri}")),
+            Some(uri) => Err(format!("it leads to a list without {uri}")),
             None => Ok(()),
         }
     }

@@ -11,7 +11,7 @@ use crate::passwords::{PasswordHash, Passwords, hash_password};
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::secret::Secret;
-use crate::store::{Store, StoredClient};
+use crate::store::{Replaced, Store, StoredClient};
 
 use super::AppError;
 
@@ -73,25 +73,47 @@ pub(super) async fn reconcile(
     Ok(())
 }
 
-/// Holds the policy of now against every client that registered itself under one of before.
+/// Holds the policy of now against every client that registered itself under one of before. What a client registers while
+/// this runs stands: it is read and held again.
 pub(super) async fn hold_registered(
     store: &Store,
     policy: &RegistrationPolicy,
     now: UnixTime,
 ) -> Result<(), AppError> {
-    for stored in store.list_clients().await? {
-        if !stored.client.registered {
-            continue;
-        }
-        let client = policy.hold(&stored.client);
-        if client != stored.client {
-            let id = client.client_id.clone();
-            let held = StoredClient { client, ..stored };
-            store.replace_registered_client(&held, now).await?;
-            tracing::info!(client_id = %id, "a registered client was held against the policy of [registration]");
+    for registration in store.list_registrations().await? {
+        let id = &registration.client_id;
+        let mut version = Some(registration.version);
+        while let Some(read) = version {
+            if hold_one(store, policy, (id, read), now).await? != Replaced::Changed {
+                break;
+            }
+            let again = store.find_registration(id).await?;
+            version = again.map(|registration| registration.version);
         }
     }
+    store.hold_unused_clients(policy.unused, now).await?;
     Ok(())
+}
+
+async fn hold_one(
+    store: &Store,
+    policy: &RegistrationPolicy,
+    (id, version): (&ClientId, i64),
+    now: UnixTime,
+) -> Result<Replaced, AppError> {
+    let Some(stored) = store.find_client(id).await? else {
+        return Ok(Replaced::Gone);
+    };
+    let client = policy.hold(&stored.client);
+    if client == stored.client {
+        return Ok(Replaced::Done);
+    }
+    let held = StoredClient { client, ..stored };
+    let replaced = store.replace_registered_client(&held, version, now).await?;
+    if replaced == Replaced::Done {
+        tracing::info!(client_id = %id, "a registered client was held against the policy of [registration]");
+    }
+    Ok(replaced)
 }
 
 /// The client, serving the people of the upstreams that there are. "All" is written out: people of an upstream that is

@@ -192,13 +192,7 @@ impl App {
         let upstreams =
             open_upstreams(&config, &passwords, &clock, shelf, Some((&metrics, &audit)))?;
         let upstreams = Upstreams::new(upstreams);
-        let vault = Vault::new(
-            store.clone(),
-            clock.clone(),
-            secrets.clone(),
-            upstreams.clone(),
-            metrics.clone(),
-        );
+        let vault = vault(&store, &clock, &secrets, &upstreams, &metrics);
         let rechecks = rechecks(
             &config,
             &store,
@@ -223,14 +217,12 @@ impl App {
         };
         let flow = flow(&config, logins, &mint, &rechecks, &fetcher);
         let grants = grants(&config, &flow, &access_tokens, &upstreams, &passwords)?;
-        let gateway = gateway(&config, &flow, &upstreams);
-        let registrar = registrar(&config, &flow, fetcher.clone());
-        let backchannel = backchannel(&config, &flow, fetcher);
+        let backchannel = backchannel(&config, &flow, fetcher.clone());
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
-            gateway,
-            registrar,
+            gateway: gateway(&config, &flow, &upstreams),
+            registrar: registrar(&config, &flow, fetcher),
             flow,
             grants,
             mint,
@@ -287,6 +279,7 @@ fn flow(
         clock,
         session_lifetime: logins.session_lifetime,
         address_throttle: logins.address_throttle,
+        registered_unused: config.registration.unused,
         vault: logins.vault.clone(),
         rechecks: rechecks.clone(),
         scopes: Scopes::new(config.scopes.clone()),
@@ -324,6 +317,7 @@ fn grants(
         rechecks: flow.rechecks.clone(),
         client_keys: flow.client_keys.clone(),
         scopes: flow.scopes.clone(),
+        registered_unused: flow.registered_unused,
         metrics: flow.metrics.clone(),
         audit: flow.audit.clone(),
     })
@@ -378,6 +372,23 @@ fn access_tokens(config: &Config, store: &Store, secrets: &Secrets, clock: &Cloc
     }
 }
 
+/// Where the tokens that upstreams gave are kept.
+fn vault(
+    store: &Store,
+    clock: &Clock,
+    secrets: &Secrets,
+    upstreams: &Upstreams,
+    metrics: &Metrics,
+) -> Vault {
+    Vault::new(
+        store.clone(),
+        clock.clone(),
+        secrets.clone(),
+        upstreams.clone(),
+        metrics.clone(),
+    )
+}
+
 /// What asks about people anew.
 fn rechecks(
     config: &Config,
@@ -417,6 +428,7 @@ fn possession(config: &Config, flow: &Flow) -> Possession {
             require_nonce: config.dpop.require_nonce,
             window: config.dpop.window,
         },
+        metrics: flow.metrics.clone(),
     }
 }
 
@@ -560,6 +572,7 @@ fn registrar(config: &Config, flow: &Flow, fetcher: Fetcher) -> Registrar {
 fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
     let settings = fetch::Settings {
         allow_hosts: config.outbound.allow_hosts.clone(),
+        registered_too: config.registration.fetch_allowed_hosts,
         extra_ca: config.outbound.extra_ca.clone(),
     };
     Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)

@@ -31,6 +31,7 @@ pub(super) struct Raw {
     max_clients: Option<i64>,
     max_per_address: Option<i64>,
     unused: Option<String>,
+    fetch_allowed_hosts: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -103,6 +104,12 @@ pub(super) fn check(
             "people are not asked before an app that registered itself is told who they are",
         );
     }
+    if mode != RegistrationMode::Off && raw.fetch_allowed_hosts {
+        report.warn(
+            &at.key("fetch_allowed_hosts"),
+            "apps that registered themselves can have the hosts of outbound.allow_hosts fetched; write false unless you know every one of them",
+        );
+    }
     if mode != RegistrationMode::Off && raw.allow_token_endpoint_audience {
         report.warn(
             &at.key("allow_token_endpoint_audience"),
@@ -122,6 +129,7 @@ pub(super) fn check(
         max_clients: check_number(raw.max_clients, 1000, &at.key("max_clients"), report),
         max_per_address: check_number(raw.max_per_address, 20, &at.key("max_per_address"), report),
         unused: check_unused(raw.unused.as_deref(), &at.key("unused"), report),
+        fetch_allowed_hosts: raw.fetch_allowed_hosts,
         algorithms: known.algorithms.to_vec(),
     }
 }

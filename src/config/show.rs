@@ -179,6 +179,10 @@ impl Config {
                         .map_or_else(|| "never".to_owned(), show_seconds),
                 ),
             ),
+            (
+                "fetch_allowed_hosts",
+                Value::Boolean(policy.fetch_allowed_hosts),
+            ),
         ])
     }
 

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::{FetchError, Fetcher, Wanted};
+use super::{Asker, FetchError, Fetcher, Wanted};
 use crate::clock::{Clock, UnixTime};
 use crate::model::client::Client;
 use crate::protocol::foreign_jwt::{Claims, ForeignJwt, JwtProblem};
+use crate::protocol::ids::ClientId;
 use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::SigningAlgorithm;
 
@@ -26,8 +27,11 @@ const MAX_SETS: usize = 1000;
 pub struct ClientKeys {
     fetcher: Fetcher,
     clock: Clock,
-    sets: Arc<Mutex<HashMap<String, Shared>>>,
+    sets: Arc<Mutex<HashMap<Place, Shared>>>,
 }
+
+/// A client and its `jwks_uri`: what one may have fetched is not for another, who may reach less.
+type Place = (ClientId, String);
 
 /// Held while fetching, so that one fetch serves all who wait.
 type Shared = Arc<tokio::sync::Mutex<Option<Fetched>>>;
@@ -72,7 +76,7 @@ impl ClientKeys {
             (None, Some(uri)) => uri,
             (None, None) => return Err(KeysError::None),
         };
-        let shared = self.shared(uri);
+        let shared = self.shared(client, uri);
         let cached = &mut *shared.lock().await;
         let now = self.clock.now();
         if let Some(known) = cached
@@ -96,7 +100,7 @@ impl ClientKeys {
     /// `None` when there are no others, or when it was asked a moment ago (T47).
     async fn after(&self, client: &Client, known: &Arc<JwkSet>) -> Option<Arc<JwkSet>> {
         let uri = client.jwks_uri.as_ref().filter(|_| client.jwks.is_none())?;
-        let shared = self.shared(uri);
+        let shared = self.shared(client, uri);
         let cached = &mut *shared.lock().await;
         let now = self.clock.now();
         if let Some(fetched) = cached {
@@ -136,21 +140,25 @@ impl ClientKeys {
             .map_err(KeysError::Refused)
     }
 
-    fn shared(&self, uri: &str) -> Shared {
+    fn shared(&self, client: &Client, uri: &str) -> Shared {
+        let place = (client.client_id.clone(), uri.to_owned());
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = sets.get(uri) {
+        if let Some(shared) = sets.get(&place) {
             return Arc::clone(shared);
         }
+        // It has moved.
+        sets.retain(|(client_id, _), _| *client_id != client.client_id);
         if sets.len() >= MAX_SETS
             && let Some(victim) = sets.keys().next().cloned()
         {
             sets.remove(&victim);
         }
-        Arc::clone(sets.entry(uri.to_owned()).or_default())
+        Arc::clone(sets.entry(place).or_default())
     }
 
     async fn fetch(&self, client: &Client, uri: &str, now: UnixTime) -> Result<Fetched, KeysError> {
-        let body = self.fetcher.fetch(uri, Wanted::Json, &client.client_id);
+        let asker = Asker::Client(client);
+        let body = self.fetcher.fetch(uri, Wanted::Json, asker);
         let body = body.await?;
         let document: Value = serde_json::from_slice(&body)
             .map_err(|_| KeysError::Unreadable("holds no JSON".to_owned()))?;

@@ -3,6 +3,7 @@
 //! was looked at pinned for the connection, and little time and few bytes.
 
 pub mod address;
+pub mod asker;
 pub mod client_keys;
 pub mod logout;
 pub mod request_uris;
@@ -16,14 +17,16 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, StatusCode, redirect};
+use tokio::sync::OnceCell;
 use url::{Host, Url};
 
 use crate::clock::{Clock, UnixTime};
 use crate::protocol::error::{BoxError, chain};
-use crate::protocol::ids::ClientId;
 use crate::upstream::outbound;
 
 use address::is_public;
+pub use asker::Asker;
+use asker::Budget;
 pub use client_keys::ClientKeys;
 pub use request_uris::RequestUris;
 
@@ -35,8 +38,6 @@ const MAX_BYTES: usize = 64 * 1024;
 pub const MAX_URL_BYTES: usize = 2048;
 /// Seconds after a failure in which the same address is not asked again (T38).
 const PAUSE: i64 = 30;
-/// The most fetches that one client causes in a minute at one node (T38).
-const PER_MINUTE: u32 = 30;
 /// The most that is remembered of each kind.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -45,6 +46,8 @@ const MAX_REMEMBERED: usize = 10_000;
 pub struct Settings {
     /// Hosts that may be fetched though their addresses are private or loopback; lower case.
     pub allow_hosts: Vec<String>,
+    /// Whether they may be fetched for clients that registered themselves, too.
+    pub registered_too: bool,
     /// PEM files with certificates to trust besides the system's.
     pub extra_ca: Vec<PathBuf>,
 }
@@ -97,7 +100,7 @@ pub enum FetchError {
     )]
     Closed(String),
     /// T38.
-    #[error("this client had {PER_MINUTE} addresses fetched within a minute; it has to wait")]
+    #[error("too many addresses were fetched within a minute for this client, or for whoever asks")]
     TooMany,
     /// T38.
     #[error("it failed less than {PAUSE} seconds ago, and is left alone for as long: {0}")]
@@ -110,33 +113,161 @@ pub enum FetchError {
 /// Fetches for clients. Cheap to clone; clones share what is remembered.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Client,
-    allowed: Arc<BTreeSet<String>>,
+    /// For those whom an administrator chose.
+    opened: Way,
+    /// For all others.
+    public: Way,
     clock: Clock,
     remembered: Arc<Mutex<Remembered>>,
+    flights: Arc<Mutex<HashMap<String, Flight>>>,
 }
+
+/// A way out, and what may be reached by it.
+#[derive(Clone)]
+struct Way {
+    client: Client,
+    allowed: Arc<BTreeSet<String>>,
+}
+
+/// A fetch under way, for all who ask for the same while it is.
+type Flight = Arc<OnceCell<Result<Vec<u8>, FetchError>>>;
 
 /// Each node's own: what one cannot reach, another may.
 #[derive(Default)]
 struct Remembered {
     failures: HashMap<String, (UnixTime, String)>,
-    fetches: HashMap<ClientId, (UnixTime, u32)>,
+    fetches: HashMap<String, (UnixTime, u32)>,
 }
 
 impl Fetcher {
-    /// Makes the client, and says in the log what was opened.
+    /// Makes the clients, and says in the log what was opened.
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, BoxError> {
-        let allowed: Arc<BTreeSet<String>> =
-            Arc::new(settings.allow_hosts.iter().cloned().collect());
-        if !allowed.is_empty() {
+        if !settings.allow_hosts.is_empty() {
             tracing::warn!(
                 hosts = settings.allow_hosts.join(" "),
+                registered_clients = settings.registered_too,
                 "outbound.allow_hosts: clients may have these hosts fetched wherever they are"
             );
         }
         for file in &settings.extra_ca {
             tracing::warn!(file = %file.display(), "outbound.extra_ca: these certificates are trusted too");
         }
+        let opened = Way::new(settings.allow_hosts.iter().cloned(), &settings.extra_ca)?;
+        let public = if settings.registered_too {
+            opened.clone()
+        } else {
+            Way::new([], &settings.extra_ca)?
+        };
+        Ok(Self {
+            opened,
+            public,
+            clock,
+            remembered: Arc::default(),
+            flights: Arc::default(),
+        })
+    }
+
+    /// What stands at `url`, for `asker`. Who asks for what is being fetched for the same client gets the same answer.
+    pub async fn fetch(
+        &self,
+        url: &str,
+        wanted: Wanted,
+        asker: Asker<'_>,
+    ) -> Result<Vec<u8>, FetchError> {
+        let way = self.way(asker.is_chosen());
+        let parsed = way.admit(url)?;
+        // By client and by kind: what one has fetched wrongly must not close the address to another.
+        let key = format!("{}\n{wanted:?}\n{url}", asker.name());
+        self.reserve(&key, asker.budgets(wanted))?;
+        let flight = self.board(&key);
+        let attempt = || self.attempt(way, parsed, wanted, &key);
+        let outcome = flight.get_or_init(attempt).await.clone();
+        self.land(&key, &flight);
+        outcome
+    }
+
+    const fn way(&self, chosen: bool) -> &Way {
+        if chosen { &self.opened } else { &self.public }
+    }
+
+    /// The fetch that is under way, or that begins now.
+    fn board(&self, key: &str) -> Flight {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that everybody has left.
+        flights.retain(|_, flight| Arc::strong_count(flight) > 1);
+        Arc::clone(flights.entry(key.to_owned()).or_default())
+    }
+
+    /// Ends it: the next who asks has it fetched anew.
+    fn land(&self, key: &str, flight: &Flight) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights
+            .get(key)
+            .is_some_and(|current| Arc::ptr_eq(current, flight))
+        {
+            flights.remove(key);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        way: &Way,
+        url: Url,
+        wanted: Wanted,
+        key: &str,
+    ) -> Result<Vec<u8>, FetchError> {
+        let outcome = way.get(url, wanted).await;
+        if let Err(error) = &outcome {
+            let mut remembered = self.remembered();
+            let now = self.clock.now();
+            let failures = &mut remembered.failures;
+            make_room(failures, |(since, _)| now - since < PAUSE);
+            failures.insert(key.to_owned(), (now, error.to_string()));
+        }
+        outcome
+    }
+
+    /// T38.
+    fn reserve(&self, key: &str, budgets: Vec<Budget>) -> Result<(), FetchError> {
+        let now = self.clock.now();
+        let mut remembered = self.remembered();
+        if let Some((since, why)) = remembered.failures.get(key)
+            && now - since < PAUSE
+        {
+            return Err(FetchError::Paused(why.clone()));
+        }
+        let fetches = &mut remembered.fetches;
+        make_room(fetches, |(since, _)| now - since < 60);
+        let used = |budget: &str| match fetches.get(budget) {
+            Some((since, count)) if now - since < 60 => *count,
+            _ => 0,
+        };
+        if budgets.iter().any(|(budget, most)| used(budget) >= *most) {
+            return Err(FetchError::TooMany);
+        }
+        for (budget, _) in budgets {
+            let (since, count) = fetches.entry(budget).or_insert((now, 0));
+            if now - *since >= 60 {
+                (*since, *count) = (now, 0);
+            }
+            *count += 1;
+        }
+        Ok(())
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way {
+    fn new(
+        allowed: impl IntoIterator<Item = String>,
+        extra_ca: &[PathBuf],
+    ) -> Result<Self, BoxError> {
+        let allowed: Arc<BTreeSet<String>> = Arc::new(allowed.into_iter().collect());
         let resolver = PublicOnly {
             allowed: Arc::clone(&allowed),
         };
@@ -153,36 +284,9 @@ impl Fetcher {
             // No connection outlives its fetch: the address is looked at each time.
             .pool_max_idle_per_host(0)
             .dns_resolver(Arc::new(resolver))
-            .tls_certs_merge(outbound::trusted(&settings.extra_ca)?)
+            .tls_certs_merge(outbound::trusted(extra_ca)?)
             .build()?;
-        Ok(Self {
-            client,
-            allowed,
-            clock,
-            remembered: Arc::default(),
-        })
-    }
-
-    /// What stands at `url`, for `client_id`.
-    pub async fn fetch(
-        &self,
-        url: &str,
-        wanted: Wanted,
-        client_id: &ClientId,
-    ) -> Result<Vec<u8>, FetchError> {
-        let parsed = self.admit(url)?;
-        // By client and by kind: what one has fetched wrongly must not close the address to another.
-        let key = format!("{client_id}\n{wanted:?}\n{url}");
-        self.reserve(&key, client_id)?;
-        let outcome = self.get(parsed, wanted).await;
-        if let Err(error) = &outcome {
-            let mut remembered = self.remembered();
-            let now = self.clock.now();
-            let failures = &mut remembered.failures;
-            make_room(failures, |(since, _)| now - since < PAUSE);
-            failures.insert(key, (now, error.to_string()));
-        }
-        outcome
+        Ok(Self { client, allowed })
     }
 
     /// What can be told from the address alone. The resolver looks at names: an address that is written out never gets there.
@@ -216,28 +320,6 @@ impl Fetcher {
         Ok(url)
     }
 
-    /// T38.
-    fn reserve(&self, key: &str, client_id: &ClientId) -> Result<(), FetchError> {
-        let now = self.clock.now();
-        let mut remembered = self.remembered();
-        if let Some((since, why)) = remembered.failures.get(key)
-            && now - since < PAUSE
-        {
-            return Err(FetchError::Paused(why.clone()));
-        }
-        let fetches = &mut remembered.fetches;
-        make_room(fetches, |(since, _)| now - since < 60);
-        let (since, count) = fetches.entry(client_id.clone()).or_insert((now, 0));
-        if now - *since >= 60 {
-            (*since, *count) = (now, 0);
-        }
-        if *count >= PER_MINUTE {
-            return Err(FetchError::TooMany);
-        }
-        *count += 1;
-        Ok(())
-    }
-
     async fn get(&self, url: Url, wanted: Wanted) -> Result<Vec<u8>, FetchError> {
         let trouble = |error: reqwest::Error| FetchError::Answer(chain(&error.without_url()));
         let request = self.client.get(url).header(ACCEPT, wanted.accept());
@@ -266,12 +348,6 @@ impl Fetcher {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
-    }
-
-    fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,22 +3,30 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{FetchError, Fetcher, Wanted};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::{Asker, FetchError, Fetcher, Wanted};
 use crate::clock::{Clock, UnixTime};
-use crate::protocol::ids::ClientId;
 
 /// Seconds for which what stands at an address with a fragment is not asked for again.
 const FRESH: i64 = 60 * 60;
-/// The most objects that are kept.
-const MAX_KEPT: usize = 500;
+/// The most objects that are kept of one client.
+const MAX_OF_CLIENT: usize = 20;
+/// The most objects that are kept of all.
+const MAX_OF_ALL: usize = 500;
 
 /// Fetches request objects. Cheap to clone; clones share what is kept.
 #[derive(Clone)]
 pub struct RequestUris {
     fetcher: Fetcher,
     clock: Clock,
-    kept: Arc<Mutex<HashMap<String, (UnixTime, String)>>>,
+    kept: Arc<Mutex<Kept>>,
 }
+
+/// What is kept of each client, by address with fragment.
+type Kept = HashMap<String, HashMap<String, (UnixTime, String)>>;
 
 impl RequestUris {
     /// Nothing fetched yet.
@@ -30,37 +38,63 @@ impl RequestUris {
         }
     }
 
-    /// What stands at `uri`. Its fragment is no part of where it is: it says which content, and another one says that the
-    /// content is another (Core section 6.2). Without one, nobody knows, and it is fetched each time.
-    pub async fn fetch(&self, uri: &str, client_id: &ClientId) -> Result<String, FetchError> {
+    /// What stands at `uri`. Its fragment is no part of where it is: it is the hash of the content, so that another one says
+    /// that the content is another (Core section 6.2). Without one nobody knows, and it is fetched each time; so is what the
+    /// fragment does not fit, which whoever sends the request may have made up.
+    pub async fn fetch(&self, uri: &str, asker: Asker<'_>) -> Result<String, FetchError> {
         let (address, fragment) = match uri.split_once('#') {
             Some((address, fragment)) => (address, Some(fragment)),
             None => (uri, None),
         };
         let now = self.clock.now();
-        if fragment.is_some() {
-            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((at, object)) = kept.get(uri)
-                && now - at < FRESH
-            {
-                return Ok(object.clone());
-            }
+        let known = fragment.and_then(|_| self.known(asker.name(), uri, now));
+        if let Some(object) = known {
+            return Ok(object);
         }
-        let body = self
-            .fetcher
-            .fetch(address, Wanted::RequestObject, client_id);
-        let object = String::from_utf8(body.await?)
+        let body = self.fetcher.fetch(address, Wanted::RequestObject, asker);
+        let body = body.await?;
+        let fits = fragment.is_some_and(|fragment| fragment == hash(&body));
+        let object = String::from_utf8(body)
             .map_err(|_| FetchError::Answer("the answer is no text".to_owned()))?;
         let object = object.trim().to_owned();
-        if fragment.is_some() {
+        if fits {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() >= MAX_KEPT
-                && let Some(victim) = kept.keys().next().cloned()
-            {
-                kept.remove(&victim);
-            }
-            kept.insert(uri.to_owned(), (now, object.clone()));
+            keep(&mut kept, asker.name(), uri, (now, object.clone()));
         }
         Ok(object)
     }
+
+    fn known(&self, client_id: &str, uri: &str, now: UnixTime) -> Option<String> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, object) = kept.get(client_id)?.get(uri)?;
+        (now - at < FRESH).then(|| object.clone())
+    }
+}
+
+/// Makes room at the expense of whoever has too much: of the client itself, or of the one that has most.
+fn keep(kept: &mut Kept, client_id: &str, uri: &str, object: (UnixTime, String)) {
+    let own = kept.entry(client_id.to_owned()).or_default();
+    own.insert(uri.to_owned(), object);
+    if own.len() > MAX_OF_CLIENT {
+        drop_oldest(own);
+    }
+    let total: usize = kept.values().map(HashMap::len).sum();
+    if total > MAX_OF_ALL
+        && let Some(most) = kept.values_mut().max_by_key(|objects| objects.len())
+    {
+        drop_oldest(most);
+    }
+    kept.retain(|_, objects| !objects.is_empty());
+}
+
+fn drop_oldest(objects: &mut HashMap<String, (UnixTime, String)>) {
+    let oldest = objects.iter().min_by_key(|(_, (at, _))| *at);
+    if let Some(uri) = oldest.map(|(uri, _)| uri.clone()) {
+        objects.remove(&uri);
+    }
+}
+
+/// As fragments have it (Core section 6.2).
+fn hash(content: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(content))
 }

@@ -30,7 +30,10 @@ impl Flow {
     ) -> Result<Vec<(&'static str, String)>, OAuthError> {
         if client.registered {
             let now = self.clock.now();
-            self.store.note_client_used(&client.client_id, now).await?;
+            let unused = self.registered_unused;
+            self.store
+                .note_client_used(&client.client_id, unused, now)
+                .await?;
         }
         if client.logout.is_told() {
             self.note_client(client, who).await?;

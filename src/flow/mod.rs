@@ -61,6 +61,8 @@ pub struct Flow {
     pub scopes: Scopes,
     /// What logins prove.
     pub acr: AcrPolicies,
+    /// For how many seconds a client that registered itself stays unless it is used.
+    pub registered_unused: Option<i64>,
     /// What is counted.
     pub metrics: Metrics,
     /// What is recorded.

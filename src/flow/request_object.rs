@@ -1,5 +1,6 @@
 //! Authorization requests that come as request objects (RFC 9101, OpenID Connect Core section 6), by value and by reference.
 
+use crate::fetch::Asker;
 use crate::model::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::foreign_jwt::{Claims, ForeignJwt, ForeignKind};
@@ -11,8 +12,14 @@ use super::Flow;
 
 impl Flow {
     /// The parameters that count: those of the request object, if the request has one. Whoever pushes a request and whoever
-    /// sends one with a browser is asked the same.
-    pub async fn unpack(&self, client: &Client, outside: &Params) -> Result<Params, OAuthError> {
+    /// sends one with a browser is asked the same; what has to be fetched is on the budget of
+    /// `address`: whoever asks has proven nothing (T38).
+    pub async fn unpack(
+        &self,
+        client: &Client,
+        outside: &Params,
+        address: &str,
+    ) -> Result<Params, OAuthError> {
         outside.refuse_repeated()?;
         let (by_value, by_reference) = (outside.get("request")?, outside.get("request_uri")?);
         let object = match (by_value, by_reference) {
@@ -37,7 +44,10 @@ impl Flow {
                         "request_uri is not registered for this client",
                     ));
                 }
-                let fetched = self.request_uris.fetch(uri, &client.client_id).await;
+                let fetched = self
+                    .request_uris
+                    .fetch(uri, Asker::Stranger(client, address))
+                    .await;
                 fetched.map_err(|error| {
                     let text = "request_uri could not be fetched, or is no request object";
                     OAuthError::new(ErrorCode::InvalidRequestUri, text).because(error)

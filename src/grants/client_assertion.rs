@@ -45,6 +45,7 @@ impl Grants {
         };
         // The last step: what is refused for another reason is not spent, so that nobody can use up a stranger's ids.
         if !self.store.spend_id(spent, now).await? {
+            self.metrics.replayed("client_assertion");
             return Err(refused("the client's assertion was used before (jti)"));
         }
         Ok(stored.client)

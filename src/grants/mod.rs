@@ -87,6 +87,8 @@ pub struct Grants {
     pub client_keys: ClientKeys,
     /// Which scope opens which claims.
     pub scopes: Scopes,
+    /// For how many seconds a client that registered itself stays unless it is used.
+    pub registered_unused: Option<i64>,
     /// What is counted.
     pub metrics: Metrics,
     /// What is recorded.
@@ -172,8 +174,9 @@ impl TokenRequest {
 impl Grants {
     /// Writes down that a client that registered itself is in use, so that it stays.
     pub async fn note_use(&self, client: &Client) -> Result<(), OAuthError> {
-        let now = self.clock.now();
-        Ok(self.store.note_client_used(&client.client_id, now).await?)
+        let (unused, now) = (self.registered_unused, self.clock.now());
+        let noted = self.store.note_client_used(&client.client_id, unused, now);
+        Ok(noted.await?)
     }
 
     /// The account behind a grant, unless the person may no longer use the client: closed by an administrator, of an

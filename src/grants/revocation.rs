@@ -13,23 +13,28 @@ use super::{Grants, PresentedToken};
 impl Grants {
     /// Ends a token of `client`. A refresh token takes its family with it, and so every access token of that at our own
     /// endpoints (section 2.1); an access token goes alone. What is no token of ours, or no more, is ended as asked
-    /// (section 2.2).
-    pub async fn revoke(&self, client: &Client, token: &PresentedToken) -> Result<(), OAuthError> {
+    /// (section 2.2); then it is `false`, which is for our counters alone.
+    pub async fn revoke(
+        &self,
+        client: &Client,
+        token: &PresentedToken,
+    ) -> Result<bool, OAuthError> {
         if let Some((id, _)) = refresh_token::read(&self.secrets, token.expose())? {
             // A generation that is spent ends the family too: who asks has proven to be the client, and wants it to end.
             let Some(family) = self.store.find_family(&id).await? else {
-                return Ok(());
+                return Ok(false);
             };
             require_own(client, &family.client_id)?;
             let now = self.clock.now();
-            if self.store.revoke_family(&id, now).await? {
+            let revoked = self.store.revoke_family(&id, now).await?;
+            if revoked {
                 let entry = family_entry(Event::TokenRevoked, &family);
                 self.audit.record(entry.with("kind", "refresh_token"));
             }
-            return Ok(());
+            return Ok(revoked);
         }
         let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
-            return self.refuse_other_kinds(token);
+            return self.refuse_other_kinds(token).map(|()| false);
         };
         require_own(client, &claims.client_id)?;
         self.mint
@@ -41,7 +46,7 @@ impl Grants {
             .with("kind", "access_token")
             .with("jti", claims.jti.as_str());
         self.audit.record(entry);
-        Ok(())
+        Ok(true)
     }
 
     /// Section 2.2.1: who believes to have ended an ID token must be told that this is impossible.

@@ -73,12 +73,13 @@ impl AccessTokenReader {
                     dpop::invalid("a token sent as DPoP needs a proof in the header DPoP")
                 })?;
                 let request = (sent.method, sent.path);
-                let proven = self.possession.prove(proof, request, Some(&token)).await?;
-                if proven != *key {
+                let proof = self.possession.check(proof, request, Some(&token)).await?;
+                if proof.key != *key {
                     return Err(refused(
                         "the access token is bound to another key than the proof's",
                     ));
                 }
+                self.possession.spend(proof).await?;
             }
         }
         Ok((token, claims))

@@ -26,6 +26,7 @@ use crate::protocol::pushed::{self, PushedReference};
 use crate::store::Store;
 use crate::tokens::Mint;
 
+use super::client_address::ClientAddress;
 use super::context;
 use super::error::PageError;
 use super::flow_cookie::FlowCookies;
@@ -80,6 +81,7 @@ impl AuthorizeError {
 
 async fn by_get(
     State(endpoint): State<Endpoint>,
+    ClientAddress(address): ClientAddress,
     flow_cookies: FlowCookies,
     CurrentLogin(logged_in): CurrentLogin,
     RawQuery(query): RawQuery,
@@ -88,7 +90,7 @@ async fn by_get(
     if let Some(handle) = endpoint.begun_before(&params, &flow_cookies).await? {
         return Ok(see_other(&resume::url(&handle)));
     }
-    match endpoint.read(&params).await {
+    match endpoint.read(&params, &address).await {
         Ok((client, pending)) => {
             let request = FlowRequest {
                 flow: &endpoint.flow,
@@ -105,12 +107,13 @@ async fn by_get(
 /// logged in can only be seen after a redirect to a GET of ours.
 async fn by_post(
     State(endpoint): State<Endpoint>,
+    ClientAddress(address): ClientAddress,
     flow_cookies: FlowCookies,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
     let params = form::require(&headers, &body).map_err(PageError::request)?;
-    match endpoint.read(&params).await {
+    match endpoint.read(&params, &address).await {
         Ok((_, pending)) => {
             let now = endpoint.flow.clock.now();
             let (handle, cookies) = flow_cookies.begin(&pending, now).await?;
@@ -152,6 +155,7 @@ impl Endpoint {
     async fn read(
         &self,
         params: &Params,
+        address: &str,
     ) -> Result<(Client, PendingAuthorization), AuthorizeError> {
         if let Some(reference) = PushedReference::read(params).map_err(AuthorizeError::Page)? {
             return self.read_pushed(&reference).await;
@@ -170,7 +174,7 @@ impl Endpoint {
                 OAuthError::invalid_request(text),
             ));
         }
-        let params = match self.unpack(&client, params).await {
+        let params = match self.unpack(&client, params, address).await {
             Ok(params) => params,
             // Nothing of the object counts yet: the error goes where a plain request would have it go (T5).
             Err(error) => {
@@ -213,7 +217,6 @@ impl Endpoint {
         pending.pushed = Some(TakenUp {
             uri_hash,
             flow: random_id(),
-            counted: client.is_public(),
         });
         Ok((client, pending))
     }
@@ -241,8 +244,9 @@ impl Endpoint {
         &self,
         client: &Client,
         params: &Params,
+        address: &str,
     ) -> Result<Params, OAuthError> {
-        self.flow.unpack(client, params).await
+        self.flow.unpack(client, params, address).await
     }
 
     /// Holds a whole request against its client.

@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::model::client::Client;
-use crate::protocol::dpop::{ALGORITHM_NAMES, HEADER, NONCE_HEADER, SCHEME, Thumbprint, invalid};
+use crate::protocol::dpop::{ALGORITHM_NAMES, HEADER, NONCE_HEADER, Proof, SCHEME, invalid};
 use crate::protocol::error::OAuthError;
 use crate::tokens::possession::Possession;
 
@@ -29,24 +29,25 @@ pub(super) fn proof(headers: &HeaderMap) -> Result<Option<&str>, OAuthError> {
     }
 }
 
-/// The key that a request of `client` to an endpoint for clients proves, by POST to `path`.
-pub(super) async fn proven_key(
+/// The proof that came with a request of a client to an endpoint for clients, by POST to `path`; checked, and to be spent
+/// when the request has been found good.
+pub(super) async fn checked(
     possession: &Possession,
     headers: &HeaderMap,
     path: &str,
-) -> Result<Option<Thumbprint>, OAuthError> {
+) -> Result<Option<Proof>, OAuthError> {
     match proof(headers)? {
         None => Ok(None),
         Some(proof) => {
-            let key = possession.prove(proof, ("POST", path), None).await?;
-            Ok(Some(key))
+            let checked = possession.check(proof, ("POST", path), None).await?;
+            Ok(Some(checked))
         }
     }
 }
 
 /// Refuses a token request without a proof where the client's registration asks for one (RFC 9449 section 5.2).
-pub(super) fn require_proof(client: &Client, key: Option<&Thumbprint>) -> Result<(), OAuthError> {
-    if client.dpop_bound_access_tokens && key.is_none() {
+pub(super) fn require_proof(client: &Client, proof: Option<&Proof>) -> Result<(), OAuthError> {
+    if client.dpop_bound_access_tokens && proof.is_none() {
         return Err(invalid(
             "this client gets access tokens for a key alone; send a proof of it in the header DPoP",
         ));

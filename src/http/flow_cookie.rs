@@ -91,11 +91,6 @@ impl FlowCookies {
         Ok(None)
     }
 
-    /// Takes a row that a stranger had stored off the count of this browser's address, for it has led to an answer.
-    pub(super) async fn discount_row(&self) -> Result<(), OAuthError> {
-        Ok(self.store.return_attempt(&self.rows).await?)
-    }
-
     /// The flow with this handle.
     pub(super) async fn find(&self, handle: &str, now: UnixTime) -> Result<Found, OAuthError> {
         let Some(sealed) = self.sealed(handle, now).await? else {

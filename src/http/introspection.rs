@@ -9,9 +9,10 @@ use axum::routing::post;
 use axum::{Json, Router};
 
 use crate::grants::{Grants, PresentedToken};
+use crate::model::client::Client;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
-use crate::protocol::introspection::{JWT_MEDIA_TYPE, prefers_jwt};
+use crate::protocol::introspection::{Introspection, JWT_MEDIA_TYPE, prefers_jwt};
 use crate::tokens::Mint;
 
 use super::client_address::ClientAddress;
@@ -31,10 +32,13 @@ async fn introspect(
     body: Bytes,
 ) -> Result<Response, TokenError> {
     let grants = Grants::from_ref(&state);
-    let params = form::require(&headers, &body)?;
-    let client = authenticated(&grants, &address, &headers, &params).await?;
-    let token = PresentedToken::parse(&params)?;
-    let answer = grants.introspect(&client, &token).await?;
+    let found = look(&grants, &address, &headers, &body).await;
+    grants.metrics.introspection_answered(match &found {
+        Ok((_, answer)) if answer.is_active() => "active",
+        Ok(_) => "inactive",
+        Err(error) => error.code.as_str(),
+    });
+    let (client, answer) = found?;
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let uncached = [(CACHE_CONTROL, NO_STORE)];
     let vary = [(VARY, "accept")];
@@ -44,4 +48,18 @@ async fn introspect(
     let signed = Mint::from_ref(&state).introspection(&client, &answer);
     let signed = signed.map_err(OAuthError::from)?;
     Ok((uncached, vary, [(CONTENT_TYPE, JWT_MEDIA_TYPE)], signed).into_response())
+}
+
+/// Who asks, and what they may know.
+async fn look(
+    grants: &Grants,
+    address: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Client, Introspection), OAuthError> {
+    let params = form::require(headers, body)?;
+    let client = authenticated(grants, address, headers, &params).await?;
+    let token = PresentedToken::parse(&params)?;
+    let answer = grants.introspect(&client, &token).await?;
+    Ok((client, answer))
 }

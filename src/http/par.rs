@@ -86,23 +86,29 @@ impl Endpoint {
             .authenticate_client(&credentials, address)
             .await?;
         let params = pushed::pushed_params(&sent, &client.client_id)?;
+        let proof = dpop::checked(&self.possession, headers, path::PAR).await?;
         // RFC 9126 section 3: what is kept is what the object holds; it is proven now.
-        let mut params = self.authorize.unpack(&client, &params).await?;
+        let mut params = self.authorize.unpack(&client, &params, address).await?;
         // FAPI 2.0 Security Profile section 5.3.2.2: those who must push leave nothing to be guessed.
         if client.require_pushed_authorization_requests {
             params.require("redirect_uri")?;
         }
-        if let Some(key) = dpop::proven_key(&self.possession, headers, path::PAR).await? {
-            bind(&mut params, &key)?;
+        if let Some(proof) = &proof {
+            bind(&mut params, &proof.key)?;
         }
         self.authorize
             .hold(&params, &client)
             .map_err(AuthorizeError::into_inner)?;
-        if client.is_public() {
-            self.reserve_row(address).await?;
+        let bucket = bucket(&client, address);
+        if let Some(bucket) = &bucket {
+            self.reserve_row(bucket).await?;
+        }
+        // Only now: it is a row, too.
+        if let Some(proof) = proof {
+            self.possession.spend(proof).await?;
         }
         let random = random_token();
-        let (uri_hash, request) = self.seal(&client, &params, &random)?;
+        let (uri_hash, request) = self.seal(&client, &params, &random, bucket)?;
         self.grants
             .store
             .insert_pushed_request(&uri_hash, &request)
@@ -120,6 +126,7 @@ impl Endpoint {
         client: &Client,
         params: &Params,
         random: &str,
+        bucket: Option<String>,
     ) -> Result<(String, PushedRequest), OAuthError> {
         let secrets = &self.grants.secrets;
         let uri_hash = secrets.hash(Purpose::PushedRequest, random)?;
@@ -128,21 +135,33 @@ impl Endpoint {
             sealed: secrets.seal(Purpose::PushedRequest, &uri_hash, plain.as_bytes())?,
             client_id: client.client_id.clone(),
             expires_at: self.grants.clock.now() + self.lifetime,
+            bucket,
         };
         Ok((uri_hash, request))
     }
 
-    /// Anybody can push in the name of a public client: one address has only so many rows that led to no answer.
-    async fn reserve_row(&self, address: &str) -> Result<(), ParError> {
+    async fn reserve_row(&self, bucket: &str) -> Result<(), ParError> {
         let now = self.grants.clock.now();
         let policy = self.grants.address_throttle;
-        let bucket = rows_bucket(address);
-        let free = self.grants.store.reserve_attempt(&bucket, policy, now);
+        let free = self.grants.store.reserve_attempt(bucket, policy, now);
         if free.await.map_err(OAuthError::from)? {
             return Ok(());
         }
         self.grants.metrics.throttled("pushed_request");
         Err(ParError::TooMany)
+    }
+}
+
+/// What counts a push until it has led to an answer, where strangers could fill the database with them. Anybody can push in
+/// the name of a public client, so that the address counts. Anybody can register a client with a secret, too, but only its
+/// own server pushes for it, from an address that others may share: there the client counts.
+fn bucket(client: &Client, address: &str) -> Option<String> {
+    if client.is_public() {
+        Some(rows_bucket(address))
+    } else if client.is_anybodys() {
+        Some(format!("pushes\n{}", client.client_id))
+    } else {
+        None
     }
 }
 
@@ -176,8 +195,7 @@ impl IntoResponse for ParError {
         match self {
             Self::Refused(error) => TokenError(error).into_response(),
             Self::TooMany => {
-                let text =
-                    "too many requests from this address that led to no login; try again later";
+                let text = "too many pushed requests that led to no login; try again later";
                 let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, text);
                 let mut response = TokenError(error).into_response();
                 *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;

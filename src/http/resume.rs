@@ -405,9 +405,6 @@ impl FlowRequest<'_> {
             return Ok(None);
         };
         let spent = self.flow.store.spend_pushed_request(taken_up).await?;
-        if spent == Spent::Now && taken_up.counted {
-            self.cookies.discount_row().await?;
-        }
         Ok(Some(spent))
     }
 

@@ -10,6 +10,7 @@ use axum::routing::post;
 
 use crate::grants::{Grants, PresentedToken};
 use crate::protocol::discovery::path;
+use crate::protocol::error::OAuthError;
 
 use super::client_address::ClientAddress;
 use super::error::TokenError;
@@ -27,10 +28,26 @@ async fn revoke(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<impl IntoResponse, TokenError> {
-    let params = form::require(&headers, &body)?;
-    let client = authenticated(&grants, &address, &headers, &params).await?;
-    let token = PresentedToken::parse(&params)?;
-    grants.revoke(&client, &token).await?;
+    let revoked = answer(&grants, &address, &headers, &body).await;
+    grants.metrics.revocation_answered(match &revoked {
+        Ok(true) => "revoked",
+        Ok(false) => "unknown",
+        Err(error) => error.code.as_str(),
+    });
+    revoked?;
     // Section 2.2: the status alone says it.
     Ok((StatusCode::OK, [(CACHE_CONTROL, NO_STORE)]))
+}
+
+/// Whether there was something to end.
+async fn answer(
+    grants: &Grants,
+    address: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<bool, OAuthError> {
+    let params = form::require(headers, body)?;
+    let client = authenticated(grants, address, headers, &params).await?;
+    let token = PresentedToken::parse(&params)?;
+    grants.revoke(&client, &token).await
 }

@@ -1,4 +1,5 @@
-//! `/token` (RFC 6749 section 3.2): authenticate the client, read its proof of possession, parse, redeem, mint, write; always in this order.
+//! `/token` (RFC 6749 section 3.2): authenticate the client, check its proof of possession, parse, redeem, spend the proof,
+//! mint, write; always in this order.
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
@@ -83,12 +84,16 @@ impl Endpoint {
         if let Some(named) = named.and_then(GrantType::parse) {
             *grant = named.as_str();
         }
-        let key = dpop::proven_key(&self.possession, headers, path::TOKEN).await?;
-        dpop::require_proof(&client, key.as_ref())?;
+        let proof = dpop::checked(&self.possession, headers, path::TOKEN).await?;
+        dpop::require_proof(&client, proof.as_ref())?;
         let request = TokenRequest::parse(&params, &client)?;
-        let proven = request
-            .redeem(&client, key.as_ref(), address, &self.grants)
-            .await?;
+        let key = proof.as_ref().map(|proof| &proof.key);
+        let proven = request.redeem(&client, key, address, &self.grants).await?;
+        // Only now: strangers, who have the id of a public client and keys of their own, redeem nothing and leave no row.
+        let key = match proof {
+            Some(proof) => Some(self.possession.spend(proof).await?),
+            None => None,
+        };
         match proven {
             Proven::Authorization(proven) => {
                 let token_set = self.mint.mint(&client, &proven, key.as_ref()).await?;

@@ -14,6 +14,8 @@ pub struct PushedRequest {
     pub sealed: String,
     /// The end of the time in which a flow may begin with it.
     pub expires_at: UnixTime,
+    /// The name under which it counts until it is answered.
+    pub bucket: Option<String>,
 }
 
 /// What a flow that began with a pushed request remembers of it.
@@ -23,8 +25,6 @@ pub struct TakenUp {
     pub uri_hash: String,
     /// This flow, among those that began with the same request.
     pub flow: String,
-    /// Whether its row counts against an address until it is answered.
-    pub counted: bool,
 }
 
 /// What came of spending a pushed request.

@@ -70,8 +70,10 @@ pub struct RegistrationPolicy {
     pub max_clients: i64,
     /// How many registrations and changes may come from one address within an hour.
     pub max_per_address: i64,
-    /// How long one that never logged anybody in is kept, in seconds; for ever when `None`.
+    /// How long one that logs nobody in is kept, in seconds; for ever when `None`.
     pub unused: Option<i64>,
+    /// Whether what one names may be fetched from the hosts that the administrator has opened.
+    pub fetch_allowed_hosts: bool,
     /// The algorithms that there are keys for, the default first.
     pub algorithms: Vec<SigningAlgorithm>,
 }
@@ -566,10 +568,12 @@ pub struct Registration {
     pub initial_access_token: Option<String>,
     /// When it was registered.
     pub issued_at: UnixTime,
-    /// When it last did what a client is for, to the day; `None`: never.
+    /// When it last did what a client is for, to the hour; `None`: never.
     pub used_at: Option<UnixTime>,
-    /// When it goes if it is never used.
+    /// When it goes unless it is used.
     pub expires_at: Option<UnixTime>,
+    /// How often it was replaced.
+    pub version: i64,
 }
 
 /// A token that lets whoever has it register clients (RFC 7591 section 1.2).
@@ -602,7 +606,7 @@ pub const ACCESS_TOKEN_PREFIX: &str = "portico_registration_";
 pub const INITIAL_TOKEN_PREFIX: &str = "portico_initial_";
 
 /// How often that a client was used is written down.
-pub const USED_EVERY: i64 = 24 * 60 * 60;
+pub const USED_EVERY: i64 = 60 * 60;
 
 #[cfg(test)]
 mod tests;

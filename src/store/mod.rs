@@ -44,7 +44,7 @@ pub use codes::Redemption;
 pub use endings::{Endings, Whose};
 pub use error::StoreError;
 pub use linking::{Linked, NewLink, Unlinked};
-pub use registrations::Registered;
+pub use registrations::{Registered, Replaced};
 pub use sweep::Swept;
 
 /// The databases that the store runs on.

@@ -1,7 +1,7 @@
 //! Pushed authorization requests (RFC 9126), found by the hash of their `request_uri`: taken up by any number of flows
 //! until they end, and answered in one.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, retrying, throttles};
 use crate::clock::UnixTime;
 use crate::model::pushed_request::{PushedRequest, Spent, TakenUp};
 use crate::protocol::ids::ClientId;
@@ -14,12 +14,14 @@ impl Store {
         request: &PushedRequest,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO pushed_request (uri_hash, client_id, sealed, expires_at, kept_until) VALUES ($1, $2, $3, $4, $4)",
+            "INSERT INTO pushed_request (uri_hash, client_id, sealed, expires_at, kept_until, bucket_hash)
+             VALUES ($1, $2, $3, $4, $4, $5)",
         )
         .bind(uri_hash)
         .bind(request.client_id.as_str())
         .bind(&request.sealed)
         .bind(request.expires_at)
+        .bind(request.bucket.as_deref().map(throttles::hash))
         .execute(&self.writes)
         .await?;
         Ok(())
@@ -48,16 +50,10 @@ impl Store {
         Ok(sealed)
     }
 
-    /// Spends the request for the flow that is about to be answered. Of several flows one wins; that one may be answered
-    /// again, for its answer may have been lost.
+    /// Spends the request for the flow that is about to be answered, and takes it off the count that it was in. Of several
+    /// flows one wins; that one may be answered again, for its answer may have been lost.
     pub async fn spend_pushed_request(&self, taken_up: &TakenUp) -> Result<Spent, StoreError> {
-        let spent =
-            sqlx::query("UPDATE pushed_request SET flow = $2 WHERE uri_hash = $1 AND flow IS NULL")
-                .bind(&taken_up.uri_hash)
-                .bind(&taken_up.flow)
-                .execute(&self.writes)
-                .await?;
-        if spent.rows_affected() == 1 {
+        if retrying(|| self.try_spend_pushed_request(taken_up)).await? {
             return Ok(Spent::Now);
         }
         let ours: i64 = sqlx::query_scalar(
@@ -72,5 +68,24 @@ impl Store {
         } else {
             Spent::Elsewhere
         })
+    }
+
+    async fn try_spend_pushed_request(&self, taken_up: &TakenUp) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let spent: Option<Option<String>> = sqlx::query_scalar(
+            "UPDATE pushed_request SET flow = $2 WHERE uri_hash = $1 AND flow IS NULL RETURNING bucket_hash",
+        )
+        .bind(&taken_up.uri_hash)
+        .bind(&taken_up.flow)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(bucket_hash) = spent else {
+            return Ok(false);
+        };
+        if let Some(bucket_hash) = bucket_hash {
+            throttles::give_back(&mut *transaction, &bucket_hash).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 }

@@ -10,6 +10,17 @@ use crate::clock::UnixTime;
 use crate::model::registration::{Registration, USED_EVERY};
 use crate::protocol::ids::ClientId;
 
+/// What became of a registration that was to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// It is replaced.
+    Done,
+    /// It is another than the one that was read.
+    Changed,
+    /// The client registers itself no more.
+    Gone,
+}
+
 /// What became of a client that wants to register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registered {
@@ -81,7 +92,7 @@ impl Store {
         id: &ClientId,
     ) -> Result<Option<Registration>, StoreError> {
         let row = sqlx::query(
-            "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at
+            "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at, version
              FROM client_registration WHERE client_id = $1",
         )
         .bind(id.as_str())
@@ -93,7 +104,7 @@ impl Store {
     /// The registrations of all clients that have one, ordered by id.
     pub async fn list_registrations(&self) -> Result<Vec<Registration>, StoreError> {
         let rows = sqlx::query(
-            "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at
+            "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at, version
              FROM client_registration ORDER BY client_id",
         )
         .fetch_all(&self.reads)
@@ -103,34 +114,46 @@ impl Store {
         Ok(all)
     }
 
-    /// Replaces what a client has registered; `false` if it registers itself no more.
+    /// Replaces what a client has registered, if it is still of the `version` that was read before the client was.
     pub async fn replace_registered_client(
         &self,
         client: &StoredClient,
+        version: i64,
         now: UnixTime,
-    ) -> Result<bool, StoreError> {
-        retrying(|| self.try_replace_registered_client(client, now)).await
+    ) -> Result<Replaced, StoreError> {
+        retrying(|| self.try_replace_registered_client(client, version, now)).await
     }
 
     async fn try_replace_registered_client(
         &self,
         client: &StoredClient,
+        version: i64,
         now: UnixTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Replaced, StoreError> {
         let mut transaction = self.begin().await?;
-        // Held, so that it is neither removed nor taken over by a file meanwhile.
+        // Held from here on, so that it is neither removed nor taken over by a file meanwhile.
         let held = sqlx::query(
-            "UPDATE client_registration SET access_token_hash = access_token_hash WHERE client_id = $1",
+            "UPDATE client_registration SET version = version + 1 WHERE client_id = $1 AND version = $2",
         )
         .bind(client.client.client_id.as_str())
+        .bind(version)
         .execute(&mut *transaction)
         .await?;
         if held.rows_affected() == 0 {
-            return Ok(false);
+            let there: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM client_registration WHERE client_id = $1")
+                    .bind(client.client.client_id.as_str())
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            return Ok(if there == 0 {
+                Replaced::Gone
+            } else {
+                Replaced::Changed
+            });
         }
         write_client(&mut transaction, client, now).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Replaced::Done)
     }
 
     /// Removes a client that registered itself, with its codes, consents and families; `false` if there is none.
@@ -155,15 +178,46 @@ impl Store {
         .await
     }
 
-    /// Writes down that a client that registered itself was used, once a day, so that it stays.
-    pub async fn note_client_used(&self, id: &ClientId, now: UnixTime) -> Result<(), StoreError> {
+    /// Writes down that a client that registered itself was used, once an hour, so that it stays for another `unused`
+    /// seconds.
+    pub async fn note_client_used(
+        &self,
+        id: &ClientId,
+        unused: Option<i64>,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        // A use within the next hour is not written down.
+        let expires_at = unused.map(|unused| now.saturating_add(unused).saturating_add(USED_EVERY));
         sqlx::query(
-            "UPDATE client_registration SET used_at = $2, expires_at = NULL
+            "UPDATE client_registration SET used_at = $2, expires_at = $4
              WHERE client_id = $1 AND (used_at IS NULL OR used_at <= $3)",
         )
         .bind(id.as_str())
         .bind(now)
         .bind(now.saturating_sub(USED_EVERY))
+        .bind(expires_at)
+        .execute(&self.writes)
+        .await?;
+        Ok(())
+    }
+
+    /// Has every registered client go when it is not used for `unused` seconds from now on, if it was to stay longer.
+    pub async fn hold_unused_clients(
+        &self,
+        unused: Option<i64>,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let Some(unused) = unused else {
+            sqlx::query("UPDATE client_registration SET expires_at = NULL WHERE expires_at > $1")
+                .bind(now)
+                .execute(&self.writes)
+                .await?;
+            return Ok(());
+        };
+        sqlx::query(
+            "UPDATE client_registration SET expires_at = $1 WHERE expires_at IS NULL OR expires_at > $1",
+        )
+        .bind(now.saturating_add(unused).saturating_add(USED_EVERY))
         .execute(&self.writes)
         .await?;
         Ok(())
@@ -228,5 +282,6 @@ fn registration(row: &AnyRow) -> Result<Registration, StoreError> {
         issued_at: record.int("issued_at")?,
         used_at: record.optional_int("used_at")?,
         expires_at: record.optional_int("expires_at")?,
+        version: record.int("version")?,
     })
 }

@@ -9,6 +9,18 @@ use crate::clock::{SKEW, UnixTime};
 use crate::model::spent_id::SpentId;
 
 impl Store {
+    /// Whether an id was spent, for those who must not write yet. To spend it is still for [`Store::spend_id`] to decide.
+    pub async fn is_spent(&self, spent: SpentId<'_>, now: UnixTime) -> Result<bool, StoreError> {
+        let found: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM spent_id WHERE id_hash = $1 AND expires_at > $2",
+        )
+        .bind(hash(spent))
+        .bind(now)
+        .fetch_one(&self.reads)
+        .await?;
+        Ok(found > 0)
+    }
+
     /// Spends an id; `false` when it was spent before. One statement, so that of any number that race one wins.
     pub async fn spend_id(&self, spent: SpentId<'_>, now: UnixTime) -> Result<bool, StoreError> {
         // A row that has ended and was not swept yet is as good as none.

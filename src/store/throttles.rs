@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
+use sqlx::{Any, Executor};
 
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
@@ -41,13 +42,7 @@ impl Store {
 
     /// Takes one attempt back: it succeeded, and says nothing about the others of its bucket.
     pub async fn return_attempt(&self, bucket: &str) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE throttle SET attempts = attempts - 1 WHERE bucket_hash = $1 AND attempts > 0",
-        )
-        .bind(hash(bucket))
-        .execute(&self.writes)
-        .await?;
-        Ok(())
+        give_back(&self.writes, &hash(bucket)).await
     }
 
     /// Forgets the attempts of a bucket: the person has proven who they are.
@@ -58,6 +53,20 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Takes one attempt of the bucket back.
+pub(super) async fn give_back(
+    database: impl Executor<'_, Database = Any>,
+    bucket_hash: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE throttle SET attempts = attempts - 1 WHERE bucket_hash = $1 AND attempts > 0",
+    )
+    .bind(bucket_hash)
+    .execute(database)
+    .await?;
+    Ok(())
 }
 
 /// What is kept in the place of a bucket's name.

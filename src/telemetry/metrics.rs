@@ -41,6 +41,8 @@ struct Inner {
     logins: Counters,
     throttled: Counters,
     token_requests: Counters,
+    revocations: Counters,
+    introspections: Counters,
     replays: Counters,
     gateway_calls: Counters,
     vault_renewals: Counters,
@@ -88,10 +90,15 @@ impl Metrics {
             "token_requests",
             "Answers of the token endpoint, by grant and outcome",
         );
-        let replays = counters(
-            "replays",
-            "Codes and refresh tokens used again, which revoked their family",
+        let revocations = counters(
+            "revocations",
+            "Answers of the revocation endpoint, by outcome",
         );
+        let introspections = counters(
+            "introspections",
+            "Answers of the introspection endpoint, by outcome",
+        );
+        let replays = counters("replays", "What may be used once, used again");
         let gateway_calls = counters(
             "gateway_calls",
             "Calls of an upstream's API for clients, by what came of them",
@@ -138,6 +145,8 @@ impl Metrics {
             logins,
             throttled,
             token_requests,
+            revocations,
+            introspections,
             replays,
             gateway_calls,
             vault_renewals,
@@ -212,7 +221,17 @@ impl Metrics {
         );
     }
 
-    /// A code or a refresh token was used again.
+    /// The revocation endpoint answered.
+    pub fn revocation_answered(&self, outcome: &'static str) {
+        count(&self.0.revocations, &[("outcome", outcome)]);
+    }
+
+    /// The introspection endpoint answered.
+    pub fn introspection_answered(&self, outcome: &'static str) {
+        count(&self.0.introspections, &[("outcome", outcome)]);
+    }
+
+    /// What may be used once was used again.
     pub fn replayed(&self, what: &'static str) {
         count(&self.0.replays, &[("what", what)]);
     }

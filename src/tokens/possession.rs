@@ -8,6 +8,7 @@ use crate::protocol::dpop::{About, Proof, Thumbprint, invalid};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::issuer::Issuer;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 
 /// Seconds in which the same nonce is given; it is good for as long again.
 const NONCE_SECONDS: i64 = 120;
@@ -34,17 +35,20 @@ pub struct Possession {
     pub issuer: Issuer,
     /// What is asked of proofs.
     pub policy: ProofPolicy,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Possession {
-    /// The key that `proof` proves possession of, in a request of `method` to `path`, with an access token or without. A
-    /// proof counts once (RFC 9449 section 11.1).
-    pub async fn prove(
+    /// What `proof` proves, in a request of `method` to `path`, with an access token or without, if nobody has used it
+    /// before. Nothing is written: anybody can sign with a key of their own, and only what has led to something may leave a
+    /// row. Whoever takes the request has to [`spend`](Self::spend) the proof before they answer.
+    pub async fn check(
         &self,
         proof: &str,
         (method, path): (&str, &str),
         access_token: Option<&str>,
-    ) -> Result<Thumbprint, OAuthError> {
+    ) -> Result<Proof, OAuthError> {
         let now = self.clock.now();
         let about = About {
             method,
@@ -60,19 +64,25 @@ impl Possession {
                 "the DPoP proof needs the nonce of the header DPoP-Nonce",
             ));
         }
-        let spent = SpentId {
-            kind: SpentKind::DpopProof,
-            owner: proof.key.as_str(),
-            id: &proof.jti,
-            expires_at: proof.expires_at,
-        };
-        if self.store.spend_id(spent, now).await? {
-            Ok(proof.key)
-        } else {
-            Err(invalid(
-                "the DPoP proof was used before; make one for each request",
-            ))
+        if self.store.is_spent(spent(&proof), now).await? {
+            return Err(self.replayed());
         }
+        Ok(proof)
+    }
+
+    /// Spends the proof of a request that has been found good, for the key that it proves: a proof counts once, however many
+    /// race (RFC 9449 section 11.1).
+    pub async fn spend(&self, proof: Proof) -> Result<Thumbprint, OAuthError> {
+        let now = self.clock.now();
+        if self.store.spend_id(spent(&proof), now).await? {
+            return Ok(proof.key);
+        }
+        Err(self.replayed())
+    }
+
+    fn replayed(&self) -> OAuthError {
+        self.metrics.replayed("dpop_proof");
+        invalid("the DPoP proof was used before; make one for each request")
     }
 
     /// The nonce that proofs are to answer now: the same at every node, and kept by none.
@@ -98,5 +108,14 @@ impl Possession {
             }
         }
         Ok(false)
+    }
+}
+
+fn spent(proof: &Proof) -> SpentId<'_> {
+    SpentId {
+        kind: SpentKind::DpopProof,
+        owner: proof.key.as_str(),
+        id: &proof.jti,
+        expires_at: proof.expires_at,
     }
 }

@@ -120,6 +120,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             clock.clone(),
         ),
         scopes: portico::model::scopes::Scopes::default(),
+        registered_unused: None,
         metrics,
         audit,
         mint: Mint::new(MintParts {

@@ -292,11 +292,12 @@ async fn a_proof_that_does_not_hold_gives_no_token() {
             .await
             .assert_error(400, "invalid_dpop_proof");
     }
+    // What has led to tokens leads to no others, at whatever node.
     let once = key.for_token(&server);
     let other = [("grant_type", "authorization_code"), ("code", "x")];
-    token(&server, "spa", &other, &once)
-        .await
-        .assert_error(400, "invalid_grant");
+    let first = server.code("spa", &[]).await;
+    let tokens = redeem(&server, "spa", &first, &once).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
     redeem(&server, "spa", &code, &once)
         .await
         .assert_error(400, "invalid_dpop_proof");
@@ -611,4 +612,90 @@ async fn a_bound_token_is_exchanged_with_its_key_alone() {
     let released = token(&server, "calling-app", &form, &key.for_token(&server)).await;
     assert_eq!(released.status, 200, "{released:?}");
     assert_eq!(released.body["token_type"], "Bearer");
+}
+
+/// How many ids are remembered as spent.
+async fn spent_ids(server: &TestServer) -> i64 {
+    let pool = server.database.pool().await;
+    let count = sqlx::query_scalar("SELECT COUNT(*) FROM spent_id");
+    count.fetch_one(&pool).await.unwrap()
+}
+
+/// T48: anybody knows the id of a public client and can sign with a key of their own. Only what has led to something is
+/// remembered.
+#[tokio::test]
+async fn proofs_that_lead_to_nothing_leave_no_rows() {
+    let server = TestServer::start().await;
+    let key = ProofKey::new();
+    for form in [
+        vec![("grant_type", "x")],
+        vec![("grant_type", "authorization_code"), ("code", "made-up")],
+        vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", "made-up"),
+        ],
+    ] {
+        let refused = token(&server, "spa", &form, &key.for_token(&server)).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+    }
+    let push = |redirect_uri: &'static str| {
+        let url = server.authorize_url("spa", &[("redirect_uri", redirect_uri)]);
+        let form = url::Url::parse(&url).unwrap();
+        let form: Vec<(String, String)> = form.query_pairs().into_owned().collect();
+        let request = http_client().post(server.url("/par")).form(&form);
+        answer(request.header("DPoP", key.proof(&server, ("POST", "/par"), &[])))
+    };
+    assert_eq!(push("https://evil.example/").await.status, 400);
+    let tokens = bound(&server, "spa", "openid", &key).await;
+    assert_eq!(spent_ids(&server).await, 1, "the proof for the tokens");
+    // Whoever has the token and not its key.
+    let token = tokens.text("access_token");
+    let theirs = ProofKey::new().with_token(&server, USERINFO, token);
+    assert_refused(&userinfo(&server, token, &theirs).await, "invalid_token");
+    assert_eq!(spent_ids(&server).await, 1);
+    let good = "https://spa.example.org/callback";
+    assert_eq!(push(good).await.status, 201);
+    assert_eq!(spent_ids(&server).await, 2);
+}
+
+/// T48: what a stranger pushes in the name of a public client is counted, and so are the proofs that come with it.
+#[tokio::test]
+async fn an_address_leaves_no_more_proofs_than_pushes() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections += "max_attempts_per_address = 4\n";
+    })
+    .await;
+    let key = ProofKey::new();
+    let form = url::Url::parse(&server.authorize_url("spa", &[])).unwrap();
+    let form: Vec<(String, String)> = form.query_pairs().into_owned().collect();
+    for number in 0..6 {
+        let proof = key.proof(&server, ("POST", "/par"), &[]);
+        let request = http_client().post(server.url("/par")).form(&form);
+        let pushed = answer(request.header("DPoP", proof)).await;
+        assert_eq!(pushed.status, if number < 4 { 201 } else { 429 });
+    }
+    assert_eq!(spent_ids(&server).await, 4);
+}
+
+/// T43: of requests that race with one proof, one is answered.
+#[tokio::test]
+async fn of_requests_that_race_with_one_proof_one_gets_tokens() {
+    let server = TestServer::start().await;
+    let key = ProofKey::new();
+    let proof = key.for_token(&server);
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        codes.push(server.code("spa", &[]).await);
+    }
+    let [one, two, three] = &codes[..] else {
+        panic!("{codes:?}")
+    };
+    let send = |code| redeem(&server, "spa", code, &proof);
+    let answers = tokio::join!(send(one), send(two), send(three));
+    let answers = [answers.0, answers.1, answers.2];
+    let issued = answers.iter().filter(|answer| answer.status == 200);
+    assert_eq!(issued.count(), 1, "{answers:?}");
+    for refused in answers.iter().filter(|answer| answer.status != 200) {
+        refused.assert_error(400, "invalid_dpop_proof");
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
 use portico::clock::Clock;
-use portico::fetch::{FetchError, Fetcher, Settings, Wanted};
+use portico::fetch::{Asker, FetchError, Fetcher, RequestUris, Settings, Wanted};
+use portico::model::client::Client;
 use portico::protocol::ids::ClientId;
 use serde_json::json;
 
@@ -16,14 +17,31 @@ fn fetcher(allow_hosts: &[&str]) -> (Fetcher, Clock) {
     let clock = Clock::manual(1000);
     let settings = Settings {
         allow_hosts: allow_hosts.iter().map(ToString::to_string).collect(),
-        extra_ca: Vec::new(),
+        ..Settings::default()
     };
     (Fetcher::new(&settings, clock.clone()).unwrap(), clock)
 }
 
+fn client(id: &str) -> Client {
+    Client::new(ClientId::new(id))
+}
+
+/// Of those that registered themselves.
+fn registered(id: &str) -> Client {
+    Client {
+        registered: true,
+        ..client(id)
+    }
+}
+
+async fn fetch_for(fetcher: &Fetcher, url: &str, client: &Client) -> Result<Vec<u8>, FetchError> {
+    fetcher
+        .fetch(url, Wanted::Json, Asker::Client(client))
+        .await
+}
+
 async fn fetch(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, FetchError> {
-    let client = ClientId::new("app");
-    fetcher.fetch(url, Wanted::Json, &client).await
+    fetch_for(fetcher, url, &client("app")).await
 }
 
 /// T36: names are looked up by us; what is written out as an address, in whatever spelling, is looked at too.
@@ -149,8 +167,7 @@ async fn what_failed_is_left_alone_for_a_while() {
         Err(FetchError::Paused(_))
     ));
     // What one has had fetched does not close the address to another.
-    let other = ClientId::new("other");
-    assert!(fetcher.fetch(&url, Wanted::Json, &other).await.is_ok());
+    assert!(fetch_for(&fetcher, &url, &client("other")).await.is_ok());
     clock.advance(1);
     assert!(fetch(&fetcher, &url).await.is_ok());
 }
@@ -165,11 +182,7 @@ async fn a_client_has_so_many_fetches_a_minute() {
         site.set_json(&path, &json!({}));
         let url = format!("{}{path}", site.url);
         let fetcher = fetcher.clone();
-        async move {
-            fetcher
-                .fetch(&url, Wanted::Json, &ClientId::new(client))
-                .await
-        }
+        async move { fetch_for(&fetcher, &url, &self::client(client)).await }
     };
     let mut answered = 0;
     for number in 0..40 {
@@ -210,14 +223,161 @@ async fn a_certificate_of_ones_own_is_trusted_only_where_configured() {
     let settings = Settings {
         allow_hosts: vec!["localhost".to_owned()],
         extra_ca: extra_ca.clone(),
+        ..Settings::default()
     };
     let trusting = Fetcher::new(&settings, Clock::manual(0)).unwrap();
     assert_eq!(fetch(&trusting, &url).await.unwrap(), b"{}");
     let settings = Settings {
-        allow_hosts: Vec::new(),
         extra_ca,
+        ..Settings::default()
     };
     let closed = Fetcher::new(&settings, Clock::manual(0)).unwrap();
     assert!(fetch(&closed, &url).await.is_err());
     server.abort();
+}
+
+/// T36: what an administrator opened is open for the clients that they chose, and for the rest only if they say so.
+#[tokio::test]
+async fn opened_hosts_are_for_clients_that_somebody_chose() {
+    let site = Site::start().await;
+    site.set_json("/keys", &json!({}));
+    let url = format!("{}/keys", site.url);
+    let stranger = registered("stranger");
+    let (fetcher, clock) = fetcher(&["127.0.0.1"]);
+    for asker in [
+        Asker::Client(&stranger),
+        Asker::Stranger(&stranger, "192.0.2.1"),
+        Asker::Registering,
+    ] {
+        let refused = fetcher.fetch(&url, Wanted::Json, asker).await;
+        assert!(refused.is_err(), "{refused:?}");
+    }
+    let posted = fetcher.post_logout_token(&stranger, &url, "token").await;
+    assert!(posted.is_err());
+    assert_eq!(site.hits("/keys"), 0);
+    assert!(fetch(&fetcher, &url).await.is_ok());
+    let settings = Settings {
+        allow_hosts: vec!["127.0.0.1".to_owned()],
+        registered_too: true,
+        ..Settings::default()
+    };
+    let open = Fetcher::new(&settings, clock).unwrap();
+    assert!(fetch_for(&open, &url, &stranger).await.is_ok());
+    assert!(open.post_logout_token(&stranger, &url, "t").await.is_ok());
+}
+
+/// T38: each registered client is easily had, so that all of them have a budget together.
+#[tokio::test]
+async fn registered_clients_share_a_budget() {
+    let site = Site::start().await;
+    site.set_json("/keys", &json!({}));
+    let url = format!("{}/keys", site.url);
+    let settings = Settings {
+        allow_hosts: vec!["127.0.0.1".to_owned()],
+        registered_too: true,
+        ..Settings::default()
+    };
+    let clock = Clock::manual(1000);
+    let fetcher = Fetcher::new(&settings, clock.clone()).unwrap();
+    for number in 0..310 {
+        let client = registered(&format!("registered-{}", number / 20));
+        let outcome = fetch_for(&fetcher, &url, &client).await;
+        assert_eq!(outcome.is_ok(), number < 300, "{number}: {outcome:?}");
+    }
+    assert!(fetch(&fetcher, &url).await.is_ok(), "not of the files'");
+    clock.advance(60);
+    let client = registered("registered-0");
+    assert!(fetch_for(&fetcher, &url, &client).await.is_ok());
+}
+
+/// T38: however many ask at once, one fetch answers them all; the next is another.
+#[tokio::test]
+async fn what_many_ask_for_at_once_is_fetched_once() {
+    let site = Site::start().await;
+    site.set_json("/keys", &json!({}));
+    let url = format!("{}/keys", site.url);
+    let (fetcher, _) = fetcher(&["127.0.0.1"]);
+    let asking = (0..10).map(|_| {
+        let (fetcher, url) = (fetcher.clone(), url.clone());
+        tokio::spawn(async move { fetch(&fetcher, &url).await })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        assert!(asked.await.unwrap().is_ok());
+    }
+    assert_eq!(site.hits("/keys"), 1);
+    assert!(fetch(&fetcher, &url).await.is_ok());
+    assert_eq!(site.hits("/keys"), 2);
+}
+
+/// T38: what strangers have had fetched in a client's name takes nothing from the client, nor from who asks elsewhere.
+#[tokio::test]
+async fn strangers_use_up_their_own_budget() {
+    let site = Site::start().await;
+    let (fetcher, _) = fetcher(&["127.0.0.1"]);
+    let object = "application/jwt";
+    site.set("/object", Page::Body(object, "a.b.c".to_owned()));
+    site.set_json("/keys", &json!({}));
+    let app = client("app");
+    let ask = |address: &'static str| {
+        let url = format!("{}/object", site.url);
+        let (fetcher, app) = (&fetcher, &app);
+        async move {
+            let asker = Asker::Stranger(app, address);
+            fetcher.fetch(&url, Wanted::RequestObject, asker).await
+        }
+    };
+    for number in 0..40 {
+        let outcome = ask("192.0.2.1").await;
+        assert_eq!(outcome.is_ok(), number < 30, "{number}: {outcome:?}");
+    }
+    assert!(ask("192.0.2.2").await.is_ok());
+    let keys = format!("{}/keys", site.url);
+    assert!(fetch(&fetcher, &keys).await.is_ok());
+    // One network of IPv6 is one place.
+    for number in 0..31 {
+        let outcome = ask(if number % 2 == 0 {
+            "2001:db8::1"
+        } else {
+            "2001:db8::2"
+        })
+        .await;
+        assert_eq!(outcome.is_ok(), number < 30, "{number}: {outcome:?}");
+    }
+}
+
+/// T38: a client fills no more than its share of what is kept.
+#[tokio::test]
+async fn kept_objects_of_one_client_do_not_push_out_anothers() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use sha2::{Digest as _, Sha256};
+
+    let site = Site::start().await;
+    let (fetcher, clock) = fetcher(&["127.0.0.1"]);
+    let uris = RequestUris::new(fetcher, clock.clone());
+    let (app, greedy) = (client("app"), client("greedy"));
+    let set = |path: &str, content: String| {
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(content.as_bytes()));
+        site.set(path, Page::Body("application/jwt", content));
+        format!("{}{path}#{hash}", site.url)
+    };
+    let good = set("/app", "a.b.c".to_owned());
+    let get = |uri: String, client: &Client| {
+        let (uris, client) = (uris.clone(), client.clone());
+        async move { uris.fetch(&uri, Asker::Client(&client)).await.unwrap() }
+    };
+    assert_eq!(get(good.clone(), &app).await, "a.b.c");
+    let mut last = String::new();
+    for number in 0..510 {
+        if number % 30 == 0 {
+            clock.advance(60);
+        }
+        last = set("/greedy", format!("a.b.{number}"));
+        get(last.clone(), &greedy).await;
+    }
+    let hits = site.hits("/greedy");
+    get(last, &greedy).await;
+    assert_eq!(site.hits("/greedy"), hits);
+    get(good, &app).await;
+    assert_eq!(site.hits("/app"), 1);
 }

@@ -8,7 +8,10 @@ use portico::simulator::people::JO_SMITH;
 use crate::backchannel_logout::{failed, log_out, told_at};
 use crate::gateway::{apis, get, member};
 use crate::harness::browser::{Browser, http_client};
+use crate::harness::dpop::ProofKey;
+use crate::harness::relying_party::answer;
 use crate::harness::server::TestServer;
+use crate::harness::signing::{ASSERTION_TYPE, ClientKey};
 use crate::harness::steps::TO_AIM18;
 
 async fn scrape(server: &TestServer) -> String {
@@ -74,6 +77,7 @@ async fn busy() -> TestServer {
     let evil = [("grant_type", "evil-grant")];
     server.token("evil-client", &evil).await;
     server.token("spa", &evil).await;
+    once_and_twice(&server).await;
     for _ in 0..2 {
         let mut browser = Browser::new();
         let page = browser.open(server.authorize_url("spa", &[])).await;
@@ -97,6 +101,37 @@ async fn busy() -> TestServer {
     let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
     assert_eq!(tokens.status, 200, "{tokens:?}");
     server
+}
+
+/// What clients ask about their tokens, and what counts once, sent twice.
+async fn once_and_twice(server: &TestServer) {
+    let assertion = ClientKey::of_signed().assertion(server, "signed");
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", assertion.as_str()),
+    ];
+    let by_assertion = || http_client().post(server.url("/token")).form(&form);
+    let proof = ProofKey::new().for_token(server);
+    let form = [("grant_type", "client_credentials")];
+    let by_proof = || {
+        let request = http_client().post(server.url("/token"));
+        server.send_as(request.header("DPoP", &proof), "service", &form)
+    };
+    assert_eq!(answer(by_assertion()).await.status, 200);
+    assert_eq!(answer(by_assertion()).await.status, 401);
+    let tokens = by_proof().await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    assert_eq!(by_proof().await.status, 400);
+    let token = tokens.text("access_token");
+    for path in ["/introspect", "/revoke", "/introspect", "/revoke"] {
+        for (client_id, token) in [("service", token), ("evil-client", "evil-token")] {
+            let request = http_client().post(server.url(path));
+            server
+                .send_as(request, client_id, &[("token", token)])
+                .await;
+        }
+    }
 }
 
 /// A metric that is not told does not help, and one that is gone misleads.
@@ -135,13 +170,21 @@ async fn no_label_holds_what_somebody_sent_or_who_they_are() {
     for counted in [
         "portico_token_requests_total{grant=\"authorization_code\",outcome=\"issued\"} 4\n",
         "portico_token_requests_total{grant=\"authorization_code\",outcome=\"invalid_grant\"} 1\n",
-        "portico_token_requests_total{grant=\"unknown\",outcome=\"invalid_client\"} 1\n",
+        "portico_token_requests_total{grant=\"unknown\",outcome=\"invalid_client\"} 2\n",
         "portico_token_requests_total{grant=\"unknown\",outcome=\"unsupported_grant_type\"} 1\n",
         "portico_logins_total{upstream=\"members\",method=\"password\",outcome=\"accepted\"} 2\n",
         "portico_logins_total{upstream=\"members\",method=\"password\",outcome=\"refused\"} 1\n",
         "portico_logins_total{upstream=\"members\",method=\"password\",outcome=\"throttled\"} 1\n",
         "portico_throttled_total{what=\"password\"} 1\n",
         "portico_replays_total{what=\"authorization_code\"} 1\n",
+        "portico_replays_total{what=\"dpop_proof\"} 1\n",
+        "portico_replays_total{what=\"client_assertion\"} 1\n",
+        "portico_introspections_total{outcome=\"active\"} 1\n",
+        "portico_introspections_total{outcome=\"inactive\"} 1\n",
+        "portico_introspections_total{outcome=\"invalid_client\"} 2\n",
+        "portico_revocations_total{outcome=\"revoked\"} 1\n",
+        "portico_revocations_total{outcome=\"unknown\"} 1\n",
+        "portico_revocations_total{outcome=\"invalid_client\"} 2\n",
         "portico_rechecks_total{upstream=\"local\",outcome=\"confirmed\"} 1\n",
         "portico_upstream_requests_total{upstream=\"members\",outcome=\"refused\"} 3\n",
         "portico_upstream_breaker_open{upstream=\"staff\"} 0\n",

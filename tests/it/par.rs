@@ -422,3 +422,39 @@ async fn a_request_pushed_to_one_node_is_used_at_another() {
         .unwrap();
     assert_eq!(methods.status(), 405);
 }
+
+/// What is counted where the app pushes is given back there, wherever the person's browser is; and a browser's own count is
+/// not lowered by it (T48).
+#[tokio::test]
+async fn a_push_is_given_back_where_it_was_counted() {
+    let server = TestServer::start_with(|setup| {
+        setup.server = "trusted_proxies = [\"127.0.0.0/8\"]\n".to_owned();
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
+    })
+    .await;
+    let form = Url::parse(&server.authorize_url("spa", &[])).unwrap();
+    let form: Vec<(String, String)> = form.query_pairs().into_owned().collect();
+    let push = || {
+        let request = http_client().post(server.url("/par")).form(&form);
+        answer(request.header("x-forwarded-for", "192.0.2.7"))
+    };
+    let state = "s".repeat(2000);
+    let nonce = "n".repeat(500);
+    let large = server.authorize_url("spa", &[("state", &state), ("nonce", &nonce)]);
+    for _ in 0..4 {
+        assert_eq!(Browser::new().open(&large).await.status, 200);
+    }
+    for _ in 0..6 {
+        let pushed = push().await;
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        let url = by_reference(&server, "spa", pushed.text("request_uri"));
+        let page = Browser::new().log_in_as(url, people::JO_SMITH).await;
+        assert!(page.answer().contains_key("code"), "{page:?}");
+    }
+    assert_eq!(Browser::new().open(&large).await.status, 400);
+    for _ in 0..4 {
+        assert_eq!(push().await.status, 201);
+    }
+    push().await.assert_error(429, "temporarily_unavailable");
+}

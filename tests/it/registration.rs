@@ -2,6 +2,7 @@
 //! login of theirs (T18).
 
 mod keys;
+mod limits;
 mod management;
 mod tokens;
 
@@ -413,6 +414,43 @@ async fn unused_clients_go_and_used_ones_stay() {
     assert_eq!(left[0].client_id.as_str(), used.text("client_id"));
     let page = browser.get(authorize_url(&server, &unused, &[])).await;
     assert_eq!(page.status, 400);
+}
+
+/// A client that nobody uses any more goes, too; each use is good for as long again, and an hour.
+#[tokio::test]
+async fn a_client_that_is_used_no_more_goes() {
+    let server = open("unused = \"2h\"").await;
+    let client = register(&server, minimal()).await;
+    let mut browser = Browser::new();
+    let url = authorize_url(&server, &client, &[]);
+    let mut page = log_in(&mut browser, url.clone()).await;
+    for _ in 0..3 {
+        assert!(page.answer().contains_key("code"), "{page:?}");
+        server.clock.advance(2 * 3600);
+        let swept = server.store.sweep(server.clock.now(), 10).await.unwrap();
+        assert_eq!(swept.unused_clients, 0);
+        page = browser.get(url.clone()).await;
+    }
+    server.clock.advance(3 * 3600);
+    let swept = server.store.sweep(server.clock.now(), 10).await.unwrap();
+    assert_eq!(swept.unused_clients, 1);
+    assert_eq!(browser.get(url).await.status, 400);
+}
+
+/// What a client gets for itself alone has logged nobody in.
+#[tokio::test]
+async fn a_client_that_acts_for_itself_alone_is_unused() {
+    let server = open("unused = \"2h\"\ngrant_types = [\"client_credentials\"]").await;
+    let sent = json!({"grant_types": ["client_credentials"], "scope": "profile"});
+    let client = register(&server, sent).await;
+    let request = http_client().post(server.url("/token"));
+    let request = request.form(&[("grant_type", "client_credentials")]);
+    let secret = client.text("client_secret");
+    let tokens = answer(request.basic_auth(client.text("client_id"), Some(secret))).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    server.clock.advance(2 * 3600);
+    let swept = server.store.sweep(server.clock.now(), 10).await.unwrap();
+    assert_eq!(swept.unused_clients, 1);
 }
 
 /// What the app says of itself, in the reader's language, each link with its host; that nobody has checked it; no picture.

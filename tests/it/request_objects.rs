@@ -1,7 +1,10 @@
 //! Request objects by value and by reference (RFC 9101, OpenID Connect Core section 6): T5, T36, T39, T41.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portico::simulator::people::JO_SMITH;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::harness::browser::{Browser, Page, http_client};
@@ -24,7 +27,15 @@ async fn server_with(site: &Site) -> TestServer {
         "request_uris = [\"{0}/object\", \"{0}/kept#one\"]\n",
         site.url
     );
+    let by_keys = format!(
+        "[[clients]]\nclient_id = \"fetched\"\ntoken_endpoint_auth_method = \"private_key_jwt\"\n\
+         redirect_uris = [\"https://fetched.example.org/callback\"]\n\
+         grant_types = [\"authorization_code\", \"client_credentials\"]\nscope = \"openid reports:read\"\n\
+         jwks_uri = \"{0}/jwks\"\n{uris}",
+        site.url
+    );
     TestServer::start_with(|setup| {
+        setup.server = "trusted_proxies = [\"127.0.0.0/8\"]\n".to_owned();
         setup.sections += "[outbound]\nallow_hosts = [\"127.0.0.1\"]\n";
         setup.clients = more(
             "strict",
@@ -35,7 +46,8 @@ async fn server_with(site: &Site) -> TestServer {
                 &format!("{both}request_object_signing_alg = \"ES256\""),
             )
             + &more("byref", &format!("{keys}{uris}"))
-            + &more("published", &format!("jwks_uri = \"{}/jwks\"", site.url));
+            + &more("published", &format!("jwks_uri = \"{}/jwks\"", site.url))
+            + &by_keys;
     })
     .await
 }
@@ -359,7 +371,9 @@ async fn an_object_by_reference_is_fetched_from_where_the_client_registered() {
     let server = server_with(&site).await;
     let set = |path: &str, kind: &'static str| {
         let object = ClientKey::of_signed().jwt(&object_claims(&server, "byref"));
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(object.as_bytes()));
         site.set(path, site::Page::Body(kind, object));
+        hash
     };
     let ask = |uri: String| {
         let server = &server;
@@ -386,8 +400,24 @@ async fn an_object_by_reference_is_fetched_from_where_the_client_registered() {
             "nobody knows that it is the same"
         );
     }
-    set("/kept", "application/jwt");
-    for (fragment, hits) in [("one", 1), ("one", 1), ("two", 2), ("one", 2)] {
+    // What the fragment promises is kept; what it does not is whatever somebody made up.
+    let one = set("/kept", "application/jwt");
+    let made_up = "A".repeat(43);
+    for (fragment, hits) in [
+        (&one, 1),
+        (&one, 1),
+        (&made_up, 2),
+        (&made_up, 3),
+        (&one, 3),
+    ] {
+        let page = ask(format!("{}/kept#{fragment}", site.url)).await;
+        assert_eq!(page.url.path(), "/login", "{page:?}");
+        assert_eq!(site.hits("/kept"), hits, "{fragment}");
+    }
+    server.clock.advance(1);
+    let two = set("/kept", "application/jwt");
+    assert_ne!(one, two);
+    for (fragment, hits) in [(&two, 4), (&two, 4), (&one, 4)] {
         let page = ask(format!("{}/kept#{fragment}", site.url)).await;
         assert_eq!(page.url.path(), "/login", "{page:?}");
         assert_eq!(site.hits("/kept"), hits, "{fragment}");
@@ -500,4 +530,49 @@ async fn every_algorithm_signs_an_object() {
         let page = open(&server, &[("client_id", "published"), ("request", &object)]).await;
         assert_eq!(page.url.path(), "/login", "{alg}: {page:?}");
     }
+}
+
+/// T38: the address of an app's request object is in every browser that logs in. Whoever opens it again and again uses up
+/// what their own address may ask for: neither other people's logins nor the keys of the app.
+#[tokio::test]
+async fn strangers_do_not_use_up_what_an_app_has_fetched() {
+    let site = Site::start().await;
+    let server = server_with(&site).await;
+    site.set_json("/jwks", &jwks(&[&ClientKey::of_signed()]));
+    let set = |object: String| site.set("/object", site::Page::Body("application/jwt", object));
+    let uri = format!("{}/object", site.url);
+    let parameters = [
+        ("client_id", "fetched"),
+        ("redirect_uri", "https://fetched.example.org/callback"),
+        ("request_uri", uri.as_str()),
+    ];
+    let url = url(&server, &parameters);
+    let from = |address: &'static str| {
+        let request = http_client().get(&url).header("x-forwarded-for", address);
+        async move {
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 303);
+            response.headers()["location"].to_str().unwrap().to_owned()
+        }
+    };
+    set("nonsense".to_owned());
+    for _ in 0..33 {
+        let location = from("192.0.2.1").await;
+        assert!(location.contains("error=invalid_"), "{location}");
+    }
+    assert_eq!(site.hits("/object"), 30);
+    let assertion = ClientKey::of_signed().assertion(&server, "fetched");
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", assertion.as_str()),
+    ];
+    let tokens = answer(http_client().post(server.url("/token")).form(&form)).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    assert_eq!(site.hits("/jwks"), 1);
+    set(ClientKey::of_signed().jwt(&object_claims(&server, "fetched")));
+    let location = from("192.0.2.2").await;
+    assert!(location.starts_with("/login?"), "{location}");
+    let location = from("192.0.2.1").await;
+    assert!(location.contains("error=invalid_request_uri"), "{location}");
 }

@@ -18,6 +18,7 @@ fn policy() -> RegistrationPolicy {
         max_clients: 10,
         max_per_address: 10,
         unused: None,
+        fetch_allowed_hosts: false,
         algorithms: vec![SigningAlgorithm::ES256, SigningAlgorithm::RS256],
     }
 }

@@ -170,7 +170,12 @@ pub enum Rule {
     /// Nobody is told apart by it.
     #[error("is for pairwise subjects alone")]
     SectorOfPublic,
-    /// OpenID Connect Dynamic Registration section 5.
+    /// OpenID Connect Dynamic Registration section 5. One answer, whatever stands there.
+    #[error(
+        "does not lead to a JSON array that holds every one of redirect_uris; only what is on the public internet is fetched"
+    )]
+    Unvouched,
+    /// No address proves the sector.
     #[error("{0}")]
     Sector(String),
     /// What Portico does not do, and the client would rely on.

@@ -131,7 +131,7 @@ fn what_a_public_client_must_not_have() {
         ),
         ("grant_types = []", "grant_types", "is empty"),
         (
-            "grant_types = [\"passport\"]",
+            "grant_types = [\"magic\"]",
             "grant_types[0]",
             "write one of: authorization_code",
         ),

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// What a path answers.
@@ -21,6 +22,8 @@ pub(crate) enum Page {
     Redirect(String),
     /// Nothing for longer than anybody waits.
     Silence,
+    /// JSON, as soon as the test lets it go.
+    Held(Arc<Semaphore>, String),
 }
 
 /// A running site. Dropped: stopped.
@@ -113,6 +116,10 @@ async fn serve(State(state): State<Shared>, uri: Uri, body: Bytes) -> Response {
         None => StatusCode::NOT_FOUND.into_response(),
         Some(Page::Body(kind, body)) => ([("content-type", kind)], body).into_response(),
         Some(Page::Redirect(to)) => (StatusCode::FOUND, [("location", to)]).into_response(),
+        Some(Page::Held(gate, body)) => {
+            let _let_go = gate.acquire().await.unwrap();
+            ([("content-type", "application/json")], body).into_response()
+        }
         Some(Page::Silence) => {
             tokio::time::sleep(Duration::from_mins(1)).await;
             StatusCode::OK.into_response()

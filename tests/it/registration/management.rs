@@ -1,12 +1,16 @@
 //! A client looks after its registration (RFC 7592).
 
+use std::sync::Arc;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::{CALLBACK, authorize_url, log_in, minimal, open, redeem, register};
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, answer};
 use crate::harness::server::TestServer;
+use crate::harness::site::{Page, Site};
 
 /// A request at the client's address with its token.
 fn request(client: &Answer, method: Method) -> RequestBuilder {
@@ -252,4 +256,50 @@ async fn any_node_looks_after_any_client() {
     let read = answer(request).await;
     assert_eq!(read.status, 200);
     assert_eq!(read.body["redirect_uris"], json!([CALLBACK]));
+}
+
+/// A change that is overtaken by another replaces what that one left, and not what it had read: every secret that was told
+/// is good.
+#[tokio::test]
+async fn two_changes_at_once_lose_nothing() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections.push_str(
+            "[registration]\nmode = \"open\"\nfetch_allowed_hosts = true\n\
+             [outbound]\nallow_hosts = [\"127.0.0.1\"]\n",
+        );
+    })
+    .await;
+    let site = Site::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let listed = json!([CALLBACK]).to_string();
+    site.set("/sector", Page::Held(Arc::clone(&gate), listed));
+    let mut public = minimal();
+    public["token_endpoint_auth_method"] = json!("none");
+    let client = register(&server, public).await;
+    // Both need a secret; the slow one has been read before the quick one was written.
+    let mut slow = update(&client);
+    slow["subject_type"] = json!("pairwise");
+    slow["sector_identifier_uri"] = json!(format!("{}/sector", site.url));
+    let slow = request(&client, Method::PUT).json(&slow);
+    let slow = tokio::spawn(answer(slow));
+    while site.hits("/sector") == 0 {
+        tokio::task::yield_now().await;
+    }
+    let quick = put(&client, &update(&client)).await;
+    assert_eq!(quick.status, 200, "{quick:?}");
+    gate.add_permits(1);
+    let slow = slow.await.unwrap();
+    assert_eq!(slow.status, 200, "{slow:?}");
+    assert_eq!(slow.text("subject_type"), "pairwise");
+    assert!(
+        slow.body.get("client_secret").is_none(),
+        "it has one already"
+    );
+    let form = [("grant_type", "authorization_code"), ("code", "made-up")];
+    let by = |secret: &str| {
+        let request = http_client().post(server.url("/token")).form(&form);
+        answer(request.basic_auth(client.text("client_id"), Some(secret)))
+    };
+    let known = by(quick.text("client_secret")).await;
+    known.assert_error(400, "invalid_grant");
 }

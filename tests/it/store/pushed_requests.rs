@@ -12,6 +12,7 @@ fn request(world: &World) -> PushedRequest {
         client_id: world.client.client_id.clone(),
         sealed: "sealed".to_owned(),
         expires_at: NOW + 90,
+        bucket: None,
     }
 }
 
@@ -19,7 +20,6 @@ fn taken_up(flow: &str) -> TakenUp {
     TakenUp {
         uri_hash: "hash".to_owned(),
         flow: flow.to_owned(),
-        counted: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use portico::model::client::{Client, SubjectType};
 use portico::model::registration::{InitialAccessToken, Registration, USED_EVERY};
 use portico::protocol::ids::ClientId;
-use portico::store::{Reconciled, Registered, Store, StoredClient};
+use portico::store::{Reconciled, Registered, Replaced, Store, StoredClient};
 
 use super::{NOW, World, client, count, family, race, stored};
 use crate::harness::database::TestDatabase;
@@ -26,6 +26,7 @@ fn registration(id: &str) -> Registration {
         issued_at: NOW,
         used_at: None,
         expires_at: Some(NOW + 1000),
+        version: 0,
     }
 }
 
@@ -87,22 +88,14 @@ async fn a_registered_client_is_one_like_all_others() {
         },
         ..registered("new")
     };
-    assert!(
-        store
-            .replace_registered_client(&renamed, NOW + 1)
-            .await
-            .unwrap()
-    );
+    let replaced = store.replace_registered_client(&renamed, 0, NOW + 1).await;
+    assert_eq!(replaced.unwrap(), Replaced::Done);
     let found = store.find_client(&ClientId::new("new")).await.unwrap();
     assert_eq!(found, Some(renamed));
     // A client of the files is replaced and removed by the files alone.
     let of_files = stored(&client("app"));
-    assert!(
-        !store
-            .replace_registered_client(&of_files, NOW)
-            .await
-            .unwrap()
-    );
+    let replaced = store.replace_registered_client(&of_files, 0, NOW).await;
+    assert_eq!(replaced.unwrap(), Replaced::Gone);
     let app = ClientId::new("app");
     assert!(!store.remove_registered_client(&app, NOW).await.unwrap());
     assert!(store.find_client(&app).await.unwrap().is_some());
@@ -146,12 +139,9 @@ async fn a_file_that_names_a_registered_client_makes_it_its_own() {
     let id = ClientId::new("clash");
     assert!(store.find_registration(&id).await.unwrap().is_none());
     assert_eq!(store.find_client(&id).await.unwrap(), Some(of_file.clone()));
-    assert!(
-        !store
-            .replace_registered_client(&registered("clash"), NOW)
-            .await
-            .unwrap()
-    );
+    let late = registered("clash");
+    let replaced = store.replace_registered_client(&late, 0, NOW).await;
+    assert_eq!(replaced.unwrap(), Replaced::Gone);
     let again = store.reconcile_clients(&[of_file], NOW).await.unwrap();
     assert_eq!(again, Reconciled::default());
     store.reconcile_clients(&[], NOW).await.unwrap();
@@ -181,19 +171,15 @@ async fn another_kind_of_subject_ends_the_families() {
     let begun = world.begin(family(&code)).await;
     let mut changed = registered("own");
     changed.client.client_name = Some("Only the name".to_owned());
-    store
-        .replace_registered_client(&changed, NOW + 4)
-        .await
-        .unwrap();
+    let replaced = store.replace_registered_client(&changed, 0, NOW + 4);
+    assert_eq!(replaced.await.unwrap(), Replaced::Done);
     let found = store.find_family(&begun.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, None);
     changed.client.subject_type = SubjectType::Pairwise {
         sector: "own.example.org".to_owned(),
     };
-    store
-        .replace_registered_client(&changed, NOW + 5)
-        .await
-        .unwrap();
+    let replaced = store.replace_registered_client(&changed, 1, NOW + 5);
+    assert_eq!(replaced.await.unwrap(), Replaced::Done);
     let found = store.find_family(&begun.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, Some(NOW + 5));
 }
@@ -353,7 +339,7 @@ async fn a_token_that_has_ended_or_was_revoked_lets_nobody_in() {
     assert!(names(&store).await.is_empty());
 }
 
-/// What was never used goes; one use is enough to stay.
+/// What is not used goes; each use is good for as long again, and an hour, in which others are not written down.
 #[tokio::test]
 async fn unused_clients_are_swept() {
     let database = TestDatabase::fresh().await;
@@ -370,17 +356,93 @@ async fn unused_clients_are_swept() {
         .await;
     assert_eq!(outcome.unwrap(), Registered::Done);
     let used = ClientId::new("used");
-    store.note_client_used(&used, NOW + 10).await.unwrap();
-    store.note_client_used(&used, NOW + 20).await.unwrap();
+    let note = |now| store.note_client_used(&used, Some(1000), now);
+    note(NOW + 10).await.unwrap();
+    note(NOW + 20).await.unwrap();
     let found = store.find_registration(&used).await.unwrap().unwrap();
-    assert_eq!((found.used_at, found.expires_at), (Some(NOW + 10), None));
-    let next_day = NOW + 10 + USED_EVERY;
+    let end = NOW + 10 + 1000 + USED_EVERY;
+    assert_eq!(
+        (found.used_at, found.expires_at),
+        (Some(NOW + 10), Some(end))
+    );
+    let next_hour = NOW + 10 + USED_EVERY;
     assert_eq!(store.sweep(NOW + 999, 10).await.unwrap().unused_clients, 0);
     assert_eq!(store.sweep(NOW + 1000, 10).await.unwrap().unused_clients, 2);
     assert_eq!(names(&store).await, ["for-ever", "used"]);
-    store.note_client_used(&used, next_day).await.unwrap();
+    note(next_hour).await.unwrap();
     let found = store.find_registration(&used).await.unwrap().unwrap();
-    assert_eq!(found.used_at, Some(next_day));
+    assert_eq!(found.used_at, Some(next_hour));
+    let end = next_hour + 1000 + USED_EVERY;
+    assert_eq!(store.sweep(end - 1, 10).await.unwrap().unused_clients, 0);
+    assert_eq!(store.sweep(end, 10).await.unwrap().unused_clients, 1);
+    assert_eq!(names(&store).await, ["for-ever"]);
+    // The policy of another day.
+    let for_ever = ClientId::new("for-ever");
+    let end_of = || async {
+        let found = store.find_registration(&for_ever).await.unwrap();
+        found.unwrap().expires_at
+    };
+    store.hold_unused_clients(Some(50), NOW).await.unwrap();
+    assert_eq!(end_of().await, Some(NOW + 50 + USED_EVERY));
+    store.hold_unused_clients(Some(90), NOW).await.unwrap();
+    assert_eq!(end_of().await, Some(NOW + 50 + USED_EVERY));
+    store.hold_unused_clients(None, NOW).await.unwrap();
+    assert_eq!(end_of().await, None);
+    let never = store.note_client_used(&for_ever, None, NOW + 1);
+    never.await.unwrap();
+    assert_eq!(end_of().await, None);
+}
+
+/// What was registered between the reading and the writing stands.
+#[tokio::test]
+async fn nobody_replaces_what_they_have_not_read() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    register(&store, "new").await;
+    let id = ClientId::new("new");
+    let listed = store.list_registrations().await.unwrap();
+    let version = listed[0].version;
+    let named = |name: &str| {
+        stored(&Client {
+            registered: true,
+            client_name: Some(name.to_owned()),
+            ..client("new")
+        })
+    };
+    let replace = |name: &'static str, version| {
+        let (store, new) = (&store, named(name));
+        async move {
+            store
+                .replace_registered_client(&new, version, NOW)
+                .await
+                .unwrap()
+        }
+    };
+    assert_eq!(replace("put", version).await, Replaced::Done);
+    assert_eq!(replace("held", version).await, Replaced::Changed);
+    let found = store.find_client(&id).await.unwrap();
+    assert_eq!(found, Some(named("put")));
+    let found = store.find_registration(&id).await.unwrap().unwrap();
+    assert_eq!(replace("held", found.version).await, Replaced::Done);
+    assert!(store.remove_registered_client(&id, NOW).await.unwrap());
+    assert_eq!(replace("late", version).await, Replaced::Gone);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_that_replace_the_same_one_does() {
+    let database = TestDatabase::fresh().await;
+    let nodes = [database.store().await, database.store().await];
+    register(&nodes[0], "new").await;
+    let racers = (0..20).map(|number: usize| {
+        let store = nodes[number % 2].clone();
+        async move {
+            let new = registered("new");
+            store.replace_registered_client(&new, 0, NOW).await.unwrap()
+        }
+    });
+    let outcomes = race(racers).await;
+    assert_eq!(count(&outcomes, &Replaced::Done), 1);
+    assert_eq!(count(&outcomes, &Replaced::Changed), 19);
 }
 
 /// A token that ended stays for a while, for an administrator to see.
