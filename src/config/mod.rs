@@ -5,6 +5,7 @@
 //! the reference manual; a test keeps it complete.
 
 mod api_rules;
+mod audit;
 mod brand;
 mod client_claims;
 mod client_keys;
@@ -42,6 +43,7 @@ mod upstream_tokens;
 mod upstreams;
 mod wording;
 
+pub use audit::AuditPolicy;
 pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
@@ -99,6 +101,8 @@ pub struct Config {
     pub brand: Brand,
     /// What the log tells.
     pub log: Log,
+    /// What is kept of what happened.
+    pub audit: AuditPolicy,
     /// Unsafe choices, to be logged at start.
     pub warnings: Vec<String>,
 }
