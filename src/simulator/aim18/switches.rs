@@ -114,8 +114,8 @@ switches! {
         pub denied_status: u16 = 401,
         /// How the API refuses what a live token asks for.
         pub api_errors: ApiErrors = ApiErrors::Body,
-        /// Whether the header `error_info` writes what is not ASCII as JSON escapes rather than as it is, in UTF-8.
-        pub error_info_escaped: bool = false,
+        /// How the header `error_info` writes what is not ASCII.
+        pub error_info_in: ErrorInfo = ErrorInfo::Utf8,
         and
         /// The registered applications.
         pub applications: Vec<Application> = vec![Application::demo()],
@@ -289,6 +289,18 @@ words! {
         OkFalse = "ok-false",
         /// 200 with `status: false`, the reason as JSON in a string in `message`.
         OkFalseText = "ok-false-text",
+    }
+}
+
+words! {
+    /// How the header `error_info` writes what is not ASCII.
+    pub enum ErrorInfo {
+        /// As it is.
+        Utf8 = "utf-8",
+        /// As JSON escapes.
+        Escapes = "json-escapes",
+        /// In bytes that are no UTF-8; what Latin-1 does not have is an inverted question mark.
+        Latin1 = "latin-1",
     }
 }
 
