@@ -314,6 +314,9 @@ pub(crate) const AIM18: Expected = &[
     ("rotates_refresh_tokens", "yes", ""),
     ("search_needs_be_id", "no", ""),
     ("search_needs_be_id", "yes", ""),
+    ("search_page", "1", ""),
+    ("search_page", "5", ""),
+    ("search_page", "none", ""),
     ("state", "dropped", ""),
     ("state", "echoed", ""),
     (

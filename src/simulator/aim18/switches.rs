@@ -108,6 +108,8 @@ switches! {
         pub apis_off: Vec<String> = Vec::new(),
         /// Whether a search must name its business entity (`beId`).
         pub search_needs_be_id: bool = false,
+        /// The most rows that a search gives at once, whatever is asked for; none: all.
+        pub search_page: Option<u32> = None,
         /// Whether pages of other origins may call the token endpoint and the API.
         pub allows_cors: bool = false,
         /// The status of a call without a live token, or with the wrong `client_id` header: 401, 403 or 400.
