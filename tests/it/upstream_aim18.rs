@@ -564,6 +564,18 @@ async fn a_profile_is_read_from_the_persons_own_record() {
     }
 }
 
+#[tokio::test]
+async fn a_search_may_need_its_business_entity() {
+    let needs = |switches: &mut Switches| switches.search_needs_be_id = true;
+    let mut more = lookup("search");
+    for (entity, name) in [(None, None), (Some(12), Some("Ann Lee"))] {
+        more["profile"]["business_entity"] = json!(entity);
+        let site = Site::start_with(needs, &more).await;
+        let profile = site.by_redirect(&people::ANN_LEE).await.unwrap().profile;
+        assert_eq!(profile.name.as_deref(), name);
+    }
+}
+
 /// How long a page of a search is, nobody knows.
 #[tokio::test]
 async fn a_search_is_read_on_to_its_end_and_no_further() {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use portico::protocol::claims::Profile;
 use portico::simulator::Fault;
 use portico::simulator::imis::{
-    Edition, Execute, Groups, MEMBERS_QUERY, MemberRights, PROFILE_QUERY, QueryEmpty, QuerySubject,
-    Switches,
+    Edition, Execute, Groups, MEMBERS_QUERY, MemberRights, PROFILE_QUERY, QueryEmpty,
+    QueryServices, QuerySubject, Switches,
 };
 use portico::simulator::people;
 use portico::upstream::imis::Settings;
@@ -347,6 +347,22 @@ async fn a_saved_query_tells_what_the_columns_say() {
                 assert_eq!(mono.email, None);
             }
         }
+    }
+}
+
+/// Either service may be the only one.
+#[tokio::test]
+async fn a_saved_query_runs_by_the_service_that_there_is() {
+    for (services, service, runs) in [
+        (QueryServices::QueryOnly, "query", true),
+        (QueryServices::QueryOnly, "iqa", false),
+        (QueryServices::IqaOnly, "iqa", true),
+        (QueryServices::IqaOnly, "query", false),
+    ] {
+        let more = query(&json!({ "service": service }));
+        let site = site(|switches| switches.query_services = services, &more).await;
+        let groups = site.log_in(&people::CHAIR).await.unwrap().profile.groups;
+        assert_eq!(!groups.is_empty(), runs, "{services:?} {service}");
     }
 }
 
