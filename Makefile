@@ -11,6 +11,10 @@ PORTICO := $(TARGET)/debug/portico
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(TARGET)/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin
+FUZZ_SECONDS ?= 60
+
 WEB := tests/web/node_modules/.package-lock.json
 AUTHLIB := tests/authlib/.venv/.installed
 
@@ -60,6 +64,15 @@ deny: $(CARGO_DENY) ## Licences, banned crates and sources (deny.toml)
 .PHONY: audit
 audit: $(CARGO_DENY) ## Known vulnerabilities; fetches the advisory database
 	$(CARGO_DENY) --locked check advisories
+
+# Apart from `make test`: it wants a nightly compiler. The oracles run on stable with every `cargo test` (tests/it/properties.rs).
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ)/cargo-fuzz ## Fuzzes each kind of input for FUZZ_SECONDS (60); needs a nightly toolchain (docs/parsers.md)
+	for target in $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))); do \
+		mkdir -p fuzz/corpus/$$target; \
+		PATH='$(CARGO_FUZZ)':$$PATH cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1; \
+	done
 
 # The binary that `cargo test` builds is the one under test everywhere. `cargo build` would compile a third of the dependencies
 # once more, for the tests' own dependencies ask for other features of them.
@@ -111,3 +124,6 @@ $(AUTHLIB): tests/authlib/requirements.txt
 # Unoptimized, it is compiled in under a minute and still checks the tree in a second.
 $(CARGO_DENY):
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install cargo-deny --debug --locked --version $(CARGO_DENY_VERSION) --root '$(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)'
+
+$(CARGO_FUZZ)/cargo-fuzz:
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install cargo-fuzz --debug --locked --version $(CARGO_FUZZ_VERSION) --root '$(dir $(CARGO_FUZZ))'

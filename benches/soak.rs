@@ -35,6 +35,9 @@ const TABS: u64 = 20;
 const THIEF: u64 = 1;
 /// How long an app waits between refreshes, at the most.
 const THINK: Duration = Duration::from_secs(4);
+/// For so long the token before the last one is a lost answer.
+const RETRY_WINDOW: Duration =
+    Duration::from_secs(portico::model::family::RETRY_WINDOW.unsigned_abs());
 /// How soon an app asks again that got no answer.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -61,6 +64,7 @@ struct Figures {
     pairs: AtomicU64,
     different_ends: AtomicU64,
     signed_out: AtomicU64,
+    out_of_time: AtomicU64,
     thieves: AtomicU64,
     thieves_let_in: AtomicU64,
     victims_left_in: AtomicU64,
@@ -367,6 +371,10 @@ impl Figures {
         println!("{families:>8}  families with a live end, for {apps} apps (must be the same)");
         let wrong = [
             (of(&self.signed_out), "apps signed out without a thief"),
+            (
+                of(&self.out_of_time),
+                "apps that had no answer for 30 s: this machine is too slow for so many",
+            ),
             (of(&self.different_ends), "families with two live ends"),
             (of(&self.thieves_let_in), "thieves that were let in"),
             (
@@ -462,7 +470,13 @@ impl World {
         reason = "whoever runs this wants to know at once"
     )]
     fn tell_signed_out(&self, why: &str, since: Instant) {
-        count(&self.figures.signed_out);
+        // Whoever gets no answer for longer than a retry may take is a thief for all that the server knows.
+        let in_time = since.elapsed() < RETRY_WINDOW;
+        count(if in_time {
+            &self.figures.signed_out
+        } else {
+            &self.figures.out_of_time
+        });
         let seconds = since.elapsed().as_secs_f32();
         eprintln!("an app was signed out, {seconds:.1} s after it had asked first: {why}");
     }

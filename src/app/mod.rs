@@ -38,6 +38,7 @@ use crate::protocol::error::BoxError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
+use crate::protocol::token::GrantType;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
@@ -445,6 +446,11 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     if config.registration.is_on() {
         response_types.extend(config.registration.response_types());
     }
+    let grants = clients().flat_map(|client| client.grant_types.iter().copied());
+    let mut grants: BTreeSet<GrantType> = grants.collect();
+    if config.registration.is_on() {
+        grants.extend(&config.registration.grant_types);
+    }
     if response_types.is_empty() {
         // The list must name one (Discovery section 3).
         response_types.insert(ResponseType::Code);
@@ -459,6 +465,7 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     Supported {
         algorithms: config.keys.algorithms.clone(),
         scopes,
+        grants,
         response_types,
         acr_values: flow.acr.all(),
         claims,
