@@ -563,11 +563,31 @@ impl Finding {
     fn failure(error: &LoginError) -> String {
         let told = chain(error);
         match error {
-            LoginError::Unavailable(_) => {
-                format!("{told}; look at base_url, and whether this machine may connect there")
-            }
+            LoginError::Unavailable(_) => format!("{told}; {}", Self::advice(&told)),
             _ => told,
         }
+    }
+
+    /// What to do about an upstream that gives no answer, by the reason that is told.
+    fn advice(told: &str) -> &'static str {
+        [
+            (
+                "certificate",
+                "where it is an authority's of your own, name its PEM file in outbound.extra_ca; one that has expired, or that \
+                 names another host, its owner must replace",
+            ),
+            (
+                "HTTP 429",
+                "it asks for fewer requests: wait, and see what else there asks as the same account or from the same address",
+            ),
+            (
+                "HTTP 503",
+                "it is reached, and out of service: wait for the end of its maintenance, or ask who runs it or the proxy before it",
+            ),
+        ]
+        .into_iter()
+        .find(|(sign, _)| told.contains(sign))
+        .map_or("look at base_url, and whether this machine may connect there", |(_, advice)| advice)
     }
 }
 

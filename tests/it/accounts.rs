@@ -467,7 +467,7 @@ async fn what_has_changed_before_the_answer_is_told() {
     assert_eq!(logins(&server).await, [1, 1]);
 }
 
-async fn linked(server: &TestServer, browser: &mut Browser) -> Page {
+pub(crate) async fn linked(server: &TestServer, browser: &mut Browser) -> Page {
     let page = to_confirm(server, browser).await;
     browser.submit(&page, CONFIRM, &[]).await
 }

@@ -2,7 +2,7 @@
 //! says to do, and what it leaves behind.
 
 mod account;
-mod audit;
+pub(crate) mod audit;
 mod check;
 mod check_tls;
 mod client_registration;

@@ -95,6 +95,77 @@ async fn an_app_sends_a_member_to_imis_and_gets_them_back() {
     );
 }
 
+/// The sign-in page may be where people are sent first; it sends them on to the page.
+#[tokio::test]
+async fn the_first_stop_may_be_the_sign_in_page() {
+    let mut server = TestServer::start().await;
+    let page = "page_url = \"{imis}/SSO/Portico.aspx\"".replace("{imis}", server.imis_url());
+    let sign_in_page = page.replace("/SSO/", "/Sign-in.aspx?ReturnUrl=/SSO/");
+    server.edit_config(&page, &sign_in_page);
+    server.restart().await;
+    let mut browser = Browser::new();
+    let page = leave(&server, &mut browser, "spa").await;
+    assert!(page.url.path().ends_with("/Sign-in.aspx"), "{}", page.url);
+    let page = sign_in(&mut browser, &page, people::JO_SMITH).await;
+    let page = deliver(&mut browser, &page).await;
+    subject(&server, "spa", &page).await;
+}
+
+/// The API and the pages of a self-hosted iMIS live below paths of their own.
+#[tokio::test]
+async fn an_imis_below_paths_is_gone_through_from_login_to_sign_off() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.members = "logout_url = \"{imis}/iMIS/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+    })
+    .await;
+    server.imis.switch(|switches| {
+        switches.base_path = "/Asi.Scheduler_Demo".to_owned();
+        switches.web_path = "/iMIS".to_owned();
+    });
+    let imis = server.imis_url().to_owned();
+    for (key, below) in [
+        ("\nbase_url = \"{imis}", "/Asi.Scheduler_Demo"),
+        ("sign_in_url = \"{imis}", "/iMIS"),
+        ("page_url = \"{imis}", "/iMIS"),
+    ] {
+        let key = key.replace("{imis}", &imis);
+        server.edit_config(&key, &format!("{key}{below}"));
+    }
+    server.restart().await;
+    let mut browser = Browser::new();
+    let page = leave(&server, &mut browser, "spa").await;
+    let page = deliver(&mut browser, &page).await;
+    assert_eq!(page.url.path(), "/iMIS/Sign-in.aspx");
+    let page = sign_in(&mut browser, &page, people::JO_SMITH).await;
+    let page = deliver(&mut browser, &page).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    let sub = claims(tokens.text("id_token"))["sub"].clone();
+
+    let mut leaving = url::Url::parse(&server.url("/end_session")).unwrap();
+    leaving.query_pairs_mut().extend_pairs([
+        ("id_token_hint", tokens.text("id_token")),
+        ("post_logout_redirect_uri", "https://spa.example.org/"),
+    ]);
+    let page = browser.open(leaving).await;
+    let home = page.location().map(|url| url.to_string());
+    assert_eq!(home.as_deref(), Some("https://spa.example.org/"));
+    // iMIS's page knows nobody any more.
+    let page = leave(&server, &mut browser, "spa").await;
+    let page = deliver(&mut browser, &page).await;
+    assert_eq!(page.url.path(), "/iMIS/Sign-in.aspx");
+
+    let mut other = Browser::new();
+    let page = other
+        .log_in_as(server.authorize_url("web", &[]), people::JO_SMITH)
+        .await;
+    assert_eq!(subject(&server, "web", &page).await, sub);
+    assert!(server.imis.log().iter().all(|call| {
+        call.path.starts_with("/Asi.Scheduler_Demo/") || call.path.starts_with("/iMIS/")
+    }));
+}
+
 /// Somebody who is not signed in at iMIS is sent there by way of a Guest's token (T26), and comes back as a member.
 #[tokio::test]
 async fn a_guest_is_sent_to_the_sign_in_page_and_comes_back() {

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
+use portico::simulator::aim18::{AnswerIn, ReturnBy};
+use portico::simulator::imis::PROFILE_QUERY;
 use portico::simulator::people::{AIM18_SERVICE, ANN_LEE, ImisPerson, JO_SMITH, SERVICE, ZOE};
 use portico::simulator::{Fault, aim18};
 use sha1::{Digest as _, Sha1};
@@ -14,6 +16,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::accounts;
 use crate::gateway;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Seen, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer};
@@ -393,6 +396,70 @@ impl Run {
         self.browser("one who is gone", &browser);
     }
 
+    /// aiM18 sends people back by other ways than a redirect with a query.
+    async fn returns(&mut self) {
+        for (by, place) in [
+            (ReturnBy::Redirect(302), AnswerIn::Fragment),
+            (ReturnBy::PostForm, AnswerIn::Query),
+        ] {
+            let server = &self.server;
+            server.aim18.switch(|switches| {
+                switches.return_by = by;
+                switches.code_in = place;
+            });
+            let mut browser = Browser::new();
+            let page = browser.open(server.authorize_url("spa", &[])).await;
+            let entry = browser.submit(&page, TO_AIM18, &[]).await;
+            let back = browser.at_aim18(&entry, ANN_LEE).await;
+            let mut page = if by == ReturnBy::PostForm {
+                let (action, fields) = back.form("form#back");
+                let fields: Vec<(&str, &str)> = fields
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect();
+                browser.post_cross_site(action.as_str(), &fields).await
+            } else {
+                let page = browser.follow(back).await;
+                browser.read_fragment(&page).await
+            };
+            page = browser.follow(page).await;
+            if page.attribute(CONTINUE, "method").is_some() {
+                page = browser.submit(&page, CONTINUE, &[]).await;
+            }
+            let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+            assert_eq!(tokens.status, 200, "{tokens:?}");
+            let what = format!("one who comes back by {by:?}");
+            self.tokens(&what, &tokens);
+            self.browser(&what, &browser);
+        }
+        self.server.aim18.switch(|switches| {
+            switches.return_by = ReturnBy::Redirect(302);
+            switches.code_in = AnswerIn::Query;
+        });
+    }
+
+    /// A sign-off that goes by iMIS's logout page and back.
+    async fn sign_off(&mut self) {
+        let server = &self.server;
+        let mut browser = Browser::new();
+        let tokens = by_page(server, &mut browser, "openid offline_access").await;
+        let hint = tokens.text("id_token");
+        let leave = server.url(&format!("/end_session?id_token_hint={hint}"));
+        browser.open(leave).await;
+        let by_imis = |seen: &Seen| seen.url.to_lowercase().contains("/logout.aspx");
+        assert!(browser.trail.iter().any(by_imis), "{:?}", browser.trail);
+        self.tokens("one who signs off", &tokens);
+        self.browser("one who signs off", &browser);
+    }
+
+    /// The member gets the employee's login, too.
+    async fn linking(&mut self) {
+        let mut browser = Browser::new();
+        let page = accounts::linked(&self.server, &mut browser).await;
+        assert_eq!(page.url.path(), "/account", "{}", page.body);
+        self.browser("one who links", &browser);
+    }
+
     /// iMIS breaks in every way, in front of somebody who types the right password.
     async fn breakdown(&mut self) {
         for place in ["/token", "/api/"] {
@@ -555,6 +622,28 @@ fn faults() -> impl Iterator<Item = Fault> {
     .into_iter()
 }
 
+/// An address, without what the protocols have it carry: a client's hint of who is meant, and what an upstream sends
+/// to a callback, by itself or by a form that we turn into a redirect. A fragment never reaches a server.
+fn uncarried(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else {
+        return address.to_owned();
+    };
+    let path = url.path();
+    let callback = path.starts_with("/upstream/") && path.ends_with("/callback");
+    let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    pairs.retain(|(name, _)| {
+        let brought = callback && ["code", "state"].contains(&name.as_str());
+        !brought && name != "id_token_hint"
+    });
+    url.set_query(None);
+    url.set_fragment(None);
+    pairs
+        .iter()
+        .fold(url.into(), |address: String, (name, value)| {
+            format!("{address} {name}={value}")
+        })
+}
+
 /// The ways in which a secret may be written.
 fn forms(secret: &str) -> Vec<String> {
     let encoded = encoded(secret);
@@ -595,7 +684,12 @@ async fn run() -> (Run, TestServer) {
         callers(setup);
         gateway::apis(setup);
         setup.clients.push_str(HYBRID);
-        setup.members.insert_str(0, "timeout = \"1s\"\n");
+        let members = format!(
+            "timeout = \"1s\"\nroles = true\ncommittees = true\n\
+             logout_url = \"{{imis}}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={{return_url}}\"\n\
+             profile_query = {{ path = \"{PROFILE_QUERY}\", by = \"username\", subject_column = \"id\", columns = {{ email = \"email\" }} }}\n"
+        );
+        setup.members.insert_str(0, &members);
         let partner = format!(
             "[[upstreams]]\nid = \"partner\"\nkind = \"oidc\"\nlabel = \"Partner login\"\ntimeout = \"1s\"\n\
              issuer = \"{}\"\nclient_id = \"outer\"\nclient_secret = {{ env = \"POST_SECRET\" }}\n",
@@ -688,7 +782,10 @@ async fn no_secret_of_a_whole_run_is_in_the_log_the_metrics_the_database_or_on_a
     run.calls().await;
     run.landings().await;
     run.rechecks().await;
+    run.returns().await;
+    run.sign_off().await;
     run.breakdown().await;
+    run.linking().await;
     run.mistakes().await;
     run.upstream_secrets();
     let metrics = http_client().get(format!("http://{}/metrics", run.server.internal));
@@ -739,6 +836,12 @@ impl Run {
                 .iter()
                 .any(|kind| what.starts_with(kind))
         };
+        let addresses: Vec<String> = self
+            .seen
+            .iter()
+            .filter(ours)
+            .map(|seen| uncarried(&seen.url))
+            .collect();
         for (what, secret) in &self.secrets {
             for form in forms(secret) {
                 for (place, text) in [
@@ -755,7 +858,8 @@ impl Run {
                         );
                     }
                 }
-                for seen in self.seen.iter().filter(ours) {
+                for (seen, address) in self.seen.iter().filter(ours).zip(&addresses) {
+                    assert!(!address.contains(&form), "{what} in {address} of {seen:?}");
                     if carried(what) {
                         let for_the_client =
                             seen.body.contains("https://hybrid.example.org/callback");
@@ -766,7 +870,7 @@ impl Run {
                             "{what} in {seen:?}"
                         );
                         assert!(
-                            !to_ourselves || !seen.location.contains(&form),
+                            !to_ourselves || !uncarried(&seen.location).contains(&form),
                             "{what} in {seen:?}"
                         );
                     } else {

@@ -1,7 +1,7 @@
 //! An upstream that is away, slow or talks nonsense: the person sees a calm page with a number, the flow is kept, and
 //! those who are logged in notice nothing (design, section 4, "When the upstream is down").
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portico::simulator::Fault;
 use portico::simulator::people::{ANN_LEE, JO_SMITH};
@@ -242,12 +242,26 @@ async fn how_long_people_go_on_without_their_upstream_is_each_apps_to_say() {
 #[tokio::test]
 async fn a_refresh_does_not_wait_for_an_upstream_that_hangs() {
     let server = asking().await;
-    let tokens = server.tokens("spa", "openid offline_access").await;
+    server.imis.change(JO_SMITH.username, |person| {
+        person.roles = &["Event Managers"];
+    });
+    let scope = "openid profile offline_access";
+    let tokens = server.tokens("board", scope).await;
     server.clock.advance(5 * 60);
-    server.imis.fail("", Fault::Hang);
-    // The adapter itself would wait for thirty seconds.
-    let refreshed = server.refresh("spa", tokens.text("refresh_token")).await;
-    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+    server
+        .imis
+        .change(JO_SMITH.username, |person| person.roles = &[]);
+    let answers_after = Duration::from_secs(6);
+    server.imis.fail_once("", Fault::Slow(answers_after));
+    let asked = Instant::now();
+    let mut last = server.refresh("board", tokens.text("refresh_token")).await;
+    assert_eq!(last.status, 200, "{last:?}");
+    assert!(asked.elapsed() < answers_after, "it waited for the answer");
+    while last.status == 200 && asked.elapsed() < 4 * answers_after {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        last = server.refresh("board", last.text("refresh_token")).await;
+    }
+    last.assert_error(400, "invalid_grant");
 }
 
 /// T15, T17: who lapses or loses a role is out of the apps that ask for it, and stays in the others.

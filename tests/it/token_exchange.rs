@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use portico::model::audit::Event;
 use portico::passwords::hash_password;
 use portico::protocol::secret::Secret;
 use portico::protocol::token::GrantType;
@@ -11,6 +12,7 @@ use portico::simulator::people::{ANN_LEE, Aim18Person, JO_SMITH, SERVICE};
 use portico::simulator::{Fault, aim18};
 use serde_json::json;
 
+use crate::command_line::audit::audit;
 use crate::gateway;
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, claims};
@@ -232,6 +234,40 @@ async fn a_server_gets_the_token_of_aim18s_service_account() {
     let asked = server.aim18.log();
     let asked = asked.iter().filter(|call| call.path.ends_with("/token"));
     assert_eq!(asked.count(), 1);
+}
+
+/// Each release is recorded, with whose token it was; a refusal is none.
+#[tokio::test]
+async fn every_release_is_audited() {
+    let mut server = TestServer::start_with(callers).await;
+    let person = server.tokens("calling-app", SCOPE).await;
+    let service = of_service(&server).await;
+    for (client_id, tokens, times) in [("calling-app", &person, 2), ("both", &service, 3)] {
+        for _ in 0..times {
+            let answer = exchange_with(&server, client_id, tokens.text("access_token"), &[]).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    }
+    let refused = exchange(&server, &person, "staff").await;
+    assert_ne!(refused.status, 200, "{refused:?}");
+    server.stop().await;
+    let found = audit(&server, &[]).await;
+    let released: Vec<_> = found
+        .iter()
+        .filter(|record| record["event"] == Event::UpstreamTokenReleased.as_str())
+        .collect();
+    assert_eq!(released.len(), 5, "{found:#?}");
+    for (kind, client_id, times) in [("person", "calling-app", 2), ("service", "both", 3)] {
+        let mut of_kind = released.clone();
+        of_kind.retain(|record| record["details"]["kind"] == kind);
+        assert_eq!(of_kind.len(), times, "{released:#?}");
+        for record in of_kind {
+            assert_eq!(record["client_id"], client_id);
+            assert_eq!(record["upstream"], "members");
+            assert_eq!(record["details"]["lifetime"], 1199);
+            assert_eq!(record["account"].is_string(), kind == "person");
+        }
+    }
 }
 
 /// T61: the service account may do more than any person, so its token serves nobody's call but a server's own.

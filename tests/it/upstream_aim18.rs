@@ -1,5 +1,8 @@
 //! The aiM18 adapter against the simulated aiM18, through every switch and fault.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use portico::clock::Clock;
 use portico::protocol::ids::UpstreamId;
 use portico::protocol::params::Params;
@@ -559,6 +562,54 @@ async fn a_profile_is_read_from_the_persons_own_record() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_search_may_need_its_business_entity() {
+    let needs = |switches: &mut Switches| switches.search_needs_be_id = true;
+    let mut more = lookup("search");
+    for (entity, name) in [(None, None), (Some(12), Some("Ann Lee"))] {
+        more["profile"]["business_entity"] = json!(entity);
+        let site = Site::start_with(needs, &more).await;
+        let profile = site.by_redirect(&people::ANN_LEE).await.unwrap().profile;
+        assert_eq!(profile.name.as_deref(), name);
+    }
+}
+
+/// How long a page of a search is, nobody knows.
+#[tokio::test]
+async fn a_search_is_read_on_to_its_end_and_no_further() {
+    let more = lookup("search");
+    for rows in [1, 2, 3] {
+        let site = Site::start_with(|switches| switches.search_page = Some(rows), &more).await;
+        for (person, name) in [(people::ANN_LEE, "Ann Lee"), (people::BIG, "Bo Long")] {
+            let profile = site.by_redirect(&person).await.unwrap().profile;
+            assert_eq!(profile.name.as_deref(), Some(name), "{rows}");
+        }
+    }
+
+    let asked = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&asked);
+    let answer = move |uri: axum::http::Uri| {
+        let counter = Arc::clone(&counter);
+        async move {
+            if uri.path().ends_with("/token") {
+                return json!({ "access_token": "t", "uid": 7 }).to_string();
+            }
+            let number = counter.fetch_add(1, Ordering::Relaxed);
+            json!({ "size": 1_000_000, "values": [{ "id": 1000 + number }] }).to_string()
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = axum::Router::new().fallback(answer);
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let upstream = opened(&url, &more);
+    let identity = log_in(&upstream, "ann", "x").await.unwrap();
+    assert_eq!(identity.profile.name, None);
+    // By the login name, and everybody.
+    assert_eq!(asked.load(Ordering::Relaxed), 2 * 20);
+    server.abort();
 }
 
 #[tokio::test]

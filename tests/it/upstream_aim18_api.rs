@@ -293,6 +293,12 @@ async fn a_check_message_about_the_token_is_understood_in_every_place() {
         };
         let json = |status: StatusCode, value: Value| (status, value.to_string()).into_response();
         match uri.path().rsplit('/').next().unwrap() {
+            // In Big5.
+            "big5" => {
+                let text = b"[{\"key\":\"core_oauth_token_expired\",\"info\":\"\xb9L\xb4\xc1\"}]";
+                let text = HeaderValue::from_bytes(text).unwrap();
+                (StatusCode::BAD_REQUEST, [("error_info", text)], "").into_response()
+            }
             "token" => json(
                 StatusCode::OK,
                 json!({ "access_token": "t", "uid": 7, "refresh_token": "r" }),
@@ -324,6 +330,7 @@ async fn a_check_message_about_the_token_is_understood_in_every_place() {
     let api = upstream.api.as_ref().unwrap();
     for (place, refused) in [
         ("header", true),
+        ("big5", true),
         ("body", true),
         ("messages", true),
         ("text", true),

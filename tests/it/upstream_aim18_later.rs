@@ -319,7 +319,8 @@ async fn a_person_is_looked_at_again() {
 #[tokio::test]
 async fn who_has_gone_may_not_come_in_any_more() {
     for by in ["read", "root_read", "search"] {
-        let site = Site::start_with(|_| {}, &lookup(by, "service_account")).await;
+        let paged = |switches: &mut Switches| switches.search_page = Some(2);
+        let site = Site::start_with(paged, &lookup(by, "service_account")).await;
         let ann = site.ann_by_password().await.unwrap();
         site.aim18.change(ANN_LEE.code, |person| person.uid = 4711);
         let answer = site.recheck(&ann.subject, &ann.profile, None).await;

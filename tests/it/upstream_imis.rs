@@ -353,6 +353,45 @@ async fn a_guest_never_comes_in() {
     }
 }
 
+/// Some versions take a password at the token endpoint that the web site would not be content with.
+#[tokio::test]
+async fn a_password_that_imis_takes_is_enough() {
+    type Turn = fn(&mut Switches);
+    let turns: [(ImisPerson, Turn); 2] = [
+        (people::MULTI_FACTOR, |switches| {
+            switches.password_grant_ignores_multi_factor = true;
+        }),
+        (people::OIDC_ONLY, |switches| {
+            switches.password_grant_ignores_oidc_only = true;
+        }),
+    ];
+    for (person, turn) in turns {
+        let identity = Site::start(turn).await.log_in(&person).await.unwrap();
+        assert_eq!(identity.subject, person.uniform_id);
+        let refused = Site::start(|_| {}).await.log_in(&person).await;
+        assert_eq!(kind(&refused), "bad credentials", "{}", person.username);
+    }
+}
+
+/// Web servers refuse some characters in a path, so such an id goes into the query.
+#[tokio::test]
+async fn an_id_with_odd_characters_is_that_of_a_person_as_any_other() {
+    for rights in [MemberRights::OwnRecord, MemberRights::Forbidden] {
+        let site = Site::with_service(|switches| switches.member_rights = rights).await;
+        site.imis
+            .change(people::JO_SMITH.username, |person| person.id = "A 7/1");
+        let jo = site.log_in(&people::JO_SMITH).await.unwrap();
+        assert_eq!(jo.subject, people::JO_SMITH.uniform_id);
+        assert_eq!(jo.profile.more["member_id"], json!("A 7/1"));
+        let asked = site.imis.log();
+        let parties = asked.iter().filter(|call| call.path.contains("/Party"));
+        for call in parties {
+            assert!(call.path.ends_with("/api/Party"), "{call:?}");
+            assert_eq!(call.query_parameter("entityid").as_deref(), Some("A 7/1"));
+        }
+    }
+}
+
 /// T26: no row, or somebody else's, is nobody.
 #[tokio::test]
 async fn nobody_comes_in_as_somebody_else() {

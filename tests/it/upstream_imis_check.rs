@@ -41,6 +41,28 @@ fn wrong(outcome: Result<String, String>, texts: &[&str]) {
     }
 }
 
+/// What is to be done differs by what answers.
+#[tokio::test]
+async fn trouble_is_told_apart() {
+    for (place, what) in [("/token", "token endpoint"), ("/api/", "API")] {
+        for (fault, advice) in [
+            (Fault::Throttled(None), "fewer requests"),
+            (Fault::Status(503), "out of service"),
+            (Fault::Status(500), "base_url"),
+        ] {
+            let site = Site::start(|_| {}).await;
+            site.imis.fail(place, fault);
+            wrong(line(&site.upstream, what).await, &[advice]);
+        }
+    }
+    let site = Site::start(|_| {}).await;
+    site.imis.fail("/api/", Fault::Status(405));
+    wrong(
+        line(&site.upstream, "API").await,
+        &["405", "base_url", "proxy"],
+    );
+}
+
 #[tokio::test]
 async fn the_check_tries_what_a_login_needs() {
     let site = Site::with_service(|_| {}).await;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use portico::protocol::claims::Profile;
 use portico::simulator::Fault;
 use portico::simulator::imis::{
-    Edition, Execute, Groups, MEMBERS_QUERY, MemberRights, PROFILE_QUERY, QueryEmpty, QuerySubject,
-    Switches,
+    Edition, Execute, Groups, MEMBERS_QUERY, MemberRights, PROFILE_QUERY, QueryEmpty,
+    QueryServices, QuerySubject, Switches,
 };
 use portico::simulator::people;
 use portico::upstream::imis::Settings;
@@ -168,6 +168,51 @@ async fn roles_and_committees_are_groups() {
     );
 }
 
+/// A list that does not fit on a page is read on; one that does not end tells nothing, and takes nothing away.
+#[tokio::test]
+async fn committees_beyond_the_first_page_count() {
+    let more = json!({ "committees": true });
+    let site = site(
+        |switches| {
+            switches.group_filter = false;
+            switches.page_rows = Some(1);
+        },
+        &more,
+    )
+    .await;
+    site.imis.change(people::JO_SMITH.username, |person| {
+        person.groups = people::CHAIR.groups;
+    });
+    let cam = site.log_in(&people::CHAIR).await.unwrap();
+    assert_eq!(
+        cam.profile.groups,
+        ["Education Committee", "Northern Section"]
+    );
+
+    let [first, ..] = people::CHAIR.groups else {
+        panic!("the chair is in no group");
+    };
+    site.imis.change(people::JO_SMITH.username, |person| {
+        person.groups = people::keep_groups(&[*first; 30]);
+    });
+    let known = Known {
+        subject: &cam.subject,
+        profile: &cam.profile,
+        tokens: None,
+    };
+    let recheck = site.upstream.recheck.as_ref().unwrap();
+    site.imis.clear_log();
+    let answer = recheck.recheck(&known).await;
+    assert!(told(&answer.unwrap_err()).contains("cannot be learned now"));
+    let asked = site.imis.log();
+    let asked = asked
+        .iter()
+        .filter(|call| call.path.contains("GroupMember"));
+    assert_eq!(asked.count(), 20);
+    let cam = site.log_in(&people::CHAIR).await.unwrap();
+    assert_eq!(cam.profile.groups, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn without_a_service_account_a_persons_own_token_asks() {
     let site = Site::start_with(
@@ -302,6 +347,22 @@ async fn a_saved_query_tells_what_the_columns_say() {
                 assert_eq!(mono.email, None);
             }
         }
+    }
+}
+
+/// Either service may be the only one.
+#[tokio::test]
+async fn a_saved_query_runs_by_the_service_that_there_is() {
+    for (services, service, runs) in [
+        (QueryServices::QueryOnly, "query", true),
+        (QueryServices::QueryOnly, "iqa", false),
+        (QueryServices::IqaOnly, "iqa", true),
+        (QueryServices::IqaOnly, "query", false),
+    ] {
+        let more = query(&json!({ "service": service }));
+        let site = site(|switches| switches.query_services = services, &more).await;
+        let groups = site.log_in(&people::CHAIR).await.unwrap().profile.groups;
+        assert_eq!(!groups.is_empty(), runs, "{services:?} {service}");
     }
 }
 

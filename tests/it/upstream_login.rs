@@ -477,3 +477,23 @@ async fn a_callback_that_aim18_does_not_know_is_refused_there() {
         .find(|(name, _)| name == "redirect_uri");
     assert_eq!(sent.unwrap().1, server.url("/upstream/staff/callback"));
 }
+
+/// Behind a proxy, aiM18 may live below a path.
+#[tokio::test]
+async fn an_aim18_below_a_path_logs_employees_in() {
+    let mut server = TestServer::start().await;
+    server
+        .aim18
+        .switch(|switches| switches.base_path = "/erp".to_owned());
+    let key = format!("base_url = \"{}", server.aim18_url());
+    server.edit_config(&key, &format!("{key}/erp"));
+    server.restart().await;
+    let url = server.authorize_url("spa", &[("scope", "openid profile")]);
+    let page = Browser::new().log_in_at_aim18(url, ANN_LEE).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    let userinfo = server.userinfo(tokens.text("access_token")).await;
+    assert_eq!(userinfo.body["name"], ANN_LEE.desc());
+    let calls = server.aim18.log();
+    assert!(calls.iter().all(|call| call.path.starts_with("/erp/jsf/")));
+}

@@ -71,6 +71,13 @@ async fn a_certificate_of_ones_own_is_trusted_only_where_configured() {
     let told = told(&answer.unwrap_err());
     assert!(told.contains("certificate"), "{told}");
 
+    let found = imis(&url, http()).probe.probe().await;
+    let told = found[0].outcome.clone().unwrap_err();
+    assert!(
+        told.contains("name its PEM file in outbound.extra_ca"),
+        "{told}"
+    );
+
     let folder = tempfile::tempdir().unwrap();
     let extra_ca = vec![folder.path().join("ca.pem")];
     std::fs::write(&extra_ca[0], pem).unwrap();

@@ -244,11 +244,13 @@ fn search(inside: &Inside, request: &Recorded, caller: &Aim18Person) -> Reply {
     let number = |name: &str| parameter(name).parse::<usize>().ok();
     let start = number("startRow").unwrap_or(0);
     let end = number("endRow").unwrap_or(usize::MAX);
+    let page = inside.switches.search_page;
+    let page = page.and_then(|rows| usize::try_from(rows).ok());
     let size = found.len();
     let values: Vec<Value> = found
         .into_iter()
         .skip(start)
-        .take(end.saturating_sub(start))
+        .take(end.saturating_sub(start).min(page.unwrap_or(usize::MAX)))
         .collect();
     Reply::json(
         200,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::switches::{ApiErrors, Switches, TokenErrors};
+use super::switches::{ApiErrors, ErrorInfo, Switches, TokenErrors};
 use crate::simulator::fault;
 use crate::simulator::wire::{Recorded, Reply};
 
@@ -25,26 +25,36 @@ pub(super) fn check_message(key: &str, info: &str) -> Value {
     })
 }
 
-/// 400 with the messages in a header, in raw UTF-8 or with JSON escapes.
-fn in_header(escaped: bool, message: &Value) -> Reply {
-    let mut text = Value::Array(vec![message.clone()]).to_string();
-    if escaped {
-        text = text.chars().fold(String::new(), |mut text, character| {
-            if character.is_ascii() {
-                text.push(character);
-            } else {
-                let mut units = [0; 2];
-                for unit in character.encode_utf16(&mut units) {
-                    // Writing to a text cannot fail.
-                    let _ = write!(text, "\\u{unit:04x}");
-                }
-            }
-            text
-        });
-    }
+/// 400 with the messages in a header.
+fn in_header(encoding: ErrorInfo, message: &Value) -> Reply {
+    let text = Value::Array(vec![message.clone()]).to_string();
+    let text = match encoding {
+        ErrorInfo::Utf8 => text.into_bytes(),
+        ErrorInfo::Escapes => escaped(&text).into_bytes(),
+        ErrorInfo::Latin1 => {
+            let byte = |character| u8::try_from(u32::from(character)).unwrap_or(b'\xbf');
+            text.chars().map(byte).collect()
+        }
+    };
     Reply::empty(400)
         .with("error_info", text)
         .with("error_id", "1")
+}
+
+/// JSON in ASCII.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut text, character| {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                // Writing to a text cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+        text
+    })
 }
 
 /// A refusal of the token endpoint, in the style switched on.
@@ -65,7 +75,7 @@ pub(super) fn token_refusal(
             Reply::json(400, &check_message("core_oauth_401", description))
         }
         TokenErrors::Header => in_header(
-            switches.error_info_escaped,
+            switches.error_info_in,
             &check_message("core_oauth_401", description),
         ),
     }
@@ -76,7 +86,7 @@ pub(super) fn api_refusal(switches: &Switches, key: &str, info: &str) -> Reply {
     let message = check_message(key, info);
     match switches.api_errors {
         ApiErrors::Body => Reply::json(400, &message),
-        ApiErrors::Header => in_header(switches.error_info_escaped, &message),
+        ApiErrors::Header => in_header(switches.error_info_in, &message),
         ApiErrors::OkFalse => missing(info),
         ApiErrors::OkFalseText => Reply::json(
             200,

@@ -31,8 +31,8 @@ pub use api::check_right;
 pub use control::seeded;
 pub use switches::{
     AnswerIn, ApiErrors, Application, CLIENT_ID, CLIENT_SECRET, Cancel, ChecksRight, EntryErrors,
-    OtherMethod, ReturnBy, StateParameter, Switches, TokenErrors, TokenMethods, UidShape,
-    UserRights,
+    ErrorInfo, OtherMethod, ReturnBy, StateParameter, Switches, TokenErrors, TokenMethods,
+    UidShape, UserRights,
 };
 
 /// A simulated aiM18. A handle: clones share one state, which may be changed while it is served.

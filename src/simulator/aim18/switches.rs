@@ -108,14 +108,16 @@ switches! {
         pub apis_off: Vec<String> = Vec::new(),
         /// Whether a search must name its business entity (`beId`).
         pub search_needs_be_id: bool = false,
+        /// The most rows that a search gives at once, whatever is asked for; none: all.
+        pub search_page: Option<u32> = None,
         /// Whether pages of other origins may call the token endpoint and the API.
         pub allows_cors: bool = false,
         /// The status of a call without a live token, or with the wrong `client_id` header: 401, 403 or 400.
         pub denied_status: u16 = 401,
         /// How the API refuses what a live token asks for.
         pub api_errors: ApiErrors = ApiErrors::Body,
-        /// Whether the header `error_info` writes what is not ASCII as JSON escapes rather than as it is, in UTF-8.
-        pub error_info_escaped: bool = false,
+        /// How the header `error_info` writes what is not ASCII.
+        pub error_info_in: ErrorInfo = ErrorInfo::Utf8,
         and
         /// The registered applications.
         pub applications: Vec<Application> = vec![Application::demo()],
@@ -289,6 +291,18 @@ words! {
         OkFalse = "ok-false",
         /// 200 with `status: false`, the reason as JSON in a string in `message`.
         OkFalseText = "ok-false-text",
+    }
+}
+
+words! {
+    /// How the header `error_info` writes what is not ASCII.
+    pub enum ErrorInfo {
+        /// As it is.
+        Utf8 = "utf-8",
+        /// As JSON escapes.
+        Escapes = "json-escapes",
+        /// In bytes that are no UTF-8; what Latin-1 does not have is an inverted question mark.
+        Latin1 = "latin-1",
     }
 }
 

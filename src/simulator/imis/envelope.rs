@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::switches::{Edition, Switches};
 use crate::simulator::wire::{Recorded, Reply};
 
-/// Rows on a page when the caller does not say, and the most that may be asked for.
+/// Rows on a page when the caller does not say, and the most that may be asked for unless switched.
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 500;
 
@@ -53,7 +53,11 @@ pub(super) fn page(switches: &Switches, request: &Recorded, of: &str, rows: &[Va
             .query_parameter(name)
             .and_then(|text| text.parse::<usize>().ok())
     };
-    let limit = number("limit").unwrap_or(PAGE).min(LARGEST_PAGE);
+    let largest = switches
+        .page_rows
+        .and_then(|rows| usize::try_from(rows).ok())
+        .unwrap_or(LARGEST_PAGE);
+    let limit = number("limit").unwrap_or(PAGE).min(largest);
     let offset = number("offset").unwrap_or(0);
     let total = rows.len();
     let values: Vec<&Value> = rows.iter().skip(offset).take(limit).collect();

@@ -34,7 +34,7 @@ fn rows(call: &Call<'_>, of: &str, row: Row) -> Reply {
         .into_iter()
         .flat_map(|person| person.groups.iter().map(move |group| (person, *group)))
         .collect();
-    let found = filter(call.request, all, |(person, group), name| {
+    let found = filter(call.request, all.clone(), |(person, group), name| {
         Some(match name {
             "partyid" => person.id.to_owned(),
             "groupid" => group.id.to_owned(),
@@ -44,6 +44,11 @@ fn rows(call: &Call<'_>, of: &str, row: Row) -> Reply {
     });
     match found {
         Ok(found) => {
+            let found = if call.switches.group_filter {
+                found
+            } else {
+                all
+            };
             let rows: Vec<Value> = found
                 .iter()
                 .map(|(person, group)| row(call.switches, person, group))

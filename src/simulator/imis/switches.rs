@@ -66,6 +66,10 @@ switches! {
         pub execute: Execute = Execute::Works,
         /// Who may read groups and committees.
         pub groups: Groups = Groups::Readable,
+        /// Whether lists of groups' members heed their filters; if not, everybody's rows come.
+        pub group_filter: bool = true,
+        /// The most rows on a page of a list; none: 500.
+        pub page_rows: Option<u32> = None,
         /// The attribute that holds the day to which a membership is paid; its name is not public. None: no attribute does.
         pub paid_through_name: Option<String> = Some("PaidThroughDate".to_owned()),
         /// Whether dates in property bags are wrapped as `{"$type": "System.DateTime", "$value"}`.

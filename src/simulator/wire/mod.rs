@@ -124,8 +124,8 @@ fn find(pairs: Vec<(String, String)>, name: &str) -> Option<String> {
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// Headers; values are bytes, because real servers put raw UTF-8 there.
-    pub headers: Vec<(&'static str, String)>,
+    /// Headers; values are bytes, because real servers put there what they like.
+    pub headers: Vec<(&'static str, Vec<u8>)>,
     /// The body.
     pub body: String,
 }
@@ -135,7 +135,7 @@ impl Reply {
     pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> Self {
         Self {
             status,
-            headers: vec![("content-type", content_type.to_owned())],
+            headers: vec![("content-type", content_type.into())],
             body: body.into(),
         }
     }
@@ -166,12 +166,12 @@ impl Reply {
 
     /// A redirect.
     pub fn redirect(status: u16, location: impl Into<String>) -> Self {
-        Self::empty(status).with("location", location)
+        Self::empty(status).with("location", location.into())
     }
 
     /// The same with one more header.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -182,7 +182,7 @@ impl Reply {
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in self.headers {
             // A value that no header can carry (line breaks) is left out, as servers do.
-            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
                 response
                     .headers_mut()
                     .append(HeaderName::from_static(name), value);

@@ -1,6 +1,8 @@
 //! `CheckMsg`: how aiM18 says what is wrong. It may stand in the header `error_info` (in any bytes), in the body, in
 //! `messages`, or as JSON in a string in `message` (research, section 3a). The `trace` in it is never read.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::upstream::outbound::{Answer, excerpt};
@@ -9,9 +11,7 @@ use crate::upstream::outbound::{Answer, excerpt};
 /// nothing in this way.
 pub(super) fn complaint(answer: &Answer, secrets: &[&str]) -> Option<String> {
     let mut told = Vec::new();
-    for header in answer.headers.get_all("error_info") {
-        // The encoding is not documented; what is not UTF-8 is replaced.
-        let text = String::from_utf8_lossy(header.as_bytes());
+    for text in error_infos(answer) {
         match serde_json::from_str(&text) {
             Ok(value) => gather(&value, &mut told, secrets),
             Err(_) => told.push(excerpt(&text, secrets)),
@@ -22,6 +22,12 @@ pub(super) fn complaint(answer: &Answer, secrets: &[&str]) -> Option<String> {
     }
     told.dedup();
     (!told.is_empty()).then(|| excerpt(&told.join("; "), secrets))
+}
+
+/// The headers `error_info`. Their encoding is not documented; what is not UTF-8 is replaced.
+fn error_infos(answer: &Answer) -> impl Iterator<Item = Cow<'_, str>> {
+    let headers = answer.headers.get_all("error_info").into_iter();
+    headers.map(|header| String::from_utf8_lossy(header.as_bytes()))
 }
 
 /// Whether an answer says `status: false`, which aiM18 does under HTTP 200, too.
@@ -36,10 +42,7 @@ pub(super) fn says_failure(answer: &Answer) -> bool {
 /// Whether an answer says that the token, or the client id beside it, is not taken. 401 says so by itself; 400 and 403, which
 /// public clients take for it, are how rights are refused, too: there the reason decides, and without any it is a right.
 pub(super) fn refuses_token(answer: &Answer) -> bool {
-    let headers = answer.headers.get_all("error_info");
-    let headers = headers
-        .iter()
-        .filter_map(|header| serde_json::from_slice::<Value>(header.as_bytes()).ok());
+    let headers = error_infos(answer).filter_map(|text| serde_json::from_str::<Value>(&text).ok());
     match answer.status.as_u16() {
         401 => true,
         200 | 400 | 403 => {

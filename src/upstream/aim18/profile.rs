@@ -1,6 +1,8 @@
 //! A person's name, email and what else is wanted, from the record that the administrator points at: aiM18 has no "who am I". Only
 //! the row with the person's own number counts, whoever's token it is read with.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Number, Value};
 
 use super::Aim18;
@@ -15,6 +17,9 @@ use crate::upstream::LoginError;
 const MAX_CLAIM_BYTES: usize = 512;
 /// More groups than that are a table of something else.
 const MAX_GROUPS: usize = 256;
+/// How many rows a page of a search is asked for, and how many pages.
+const PAGE: usize = 500;
+const MOST_PAGES: usize = 20;
 /// How aiM18 writes that there is no date (research, section 3).
 const NO_DATE: &str = "1900-01-01 00:00:00";
 
@@ -122,32 +127,69 @@ async fn search(
     let entity = lookup.business_entity.map(|id| id.to_string());
     let mut pairs = vec![("stSearch", lookup.module.as_str())];
     pairs.extend(entity.as_deref().map(|id| ("beId", id)));
-    let path = ["search", "search"];
     if let Some(name) = asked.name {
         let mut pairs = pairs.clone();
         pairs.push(("quickSearchStr", name));
-        let answer = aim18.ask(path, &pairs, access).await?;
-        if let Some(row) = find(&answer, &lookup.module, asked.uid).cloned() {
-            return Ok(Found { row, answer });
+        let searched = search_pages(aim18, &lookup.module, &pairs, asked.uid, access).await?;
+        if let Searched::Found(found) = searched {
+            return Ok(found);
         }
     }
     // Where the login name is not known the search gives all it will, and the number picks the row.
-    let answer = aim18.ask(path, &pairs, access).await?;
-    if let Some(row) = find(&answer, &lookup.module, asked.uid).cloned() {
-        return Ok(Found { row, answer });
+    match search_pages(aim18, &lookup.module, &pairs, asked.uid, access).await? {
+        Searched::Found(found) => Ok(found),
+        // A search leaves out what its caller may not read, without a word: only where others are seen, and all of
+        // them, is somebody who is not among them gone.
+        Searched::SawAll if lookup.with == ReadWith::ServiceAccount => {
+            Err(Refused::Missing("nobody has the user's number".to_owned()))
+        }
+        Searched::SawAll | Searched::Unknown => Err(no_row()),
     }
-    // A search leaves out what its caller may not read, without a word: only where others are seen, and all of
-    // them, is somebody who is not among them gone.
-    let shown = answer
-        .get("values")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    let size = answer.get("size").and_then(Value::as_u64);
-    let shows_all = size.is_some_and(|size| usize::try_from(size).is_ok_and(|size| size <= shown));
-    if lookup.with == ReadWith::ServiceAccount && shown > 0 && shows_all {
-        return Err(Refused::Missing("nobody has the user's number".to_owned()));
+}
+
+/// What a search came to.
+enum Searched {
+    /// The person's row.
+    Found(Found),
+    /// Other rows, and all that the answer says there are.
+    SawAll,
+    /// Nothing that says anything about the person.
+    Unknown,
+}
+
+/// Searches page by page until the person is found. How long a page is that nobody asked for, whether rows are counted from 0 or 1,
+/// and whether the last one belongs to the page, is not documented: rows are known by their number, and may come twice.
+async fn search_pages(
+    aim18: &Aim18,
+    module: &str,
+    pairs: &[(&str, &str)],
+    uid: u64,
+    access: &Secret,
+) -> Result<Searched, Refused> {
+    let (mut seen, mut start) = (BTreeSet::new(), 0);
+    for _ in 0..MOST_PAGES {
+        let (first, last) = (start.to_string(), (start + PAGE).to_string());
+        let mut pairs = pairs.to_vec();
+        if start > 0 {
+            pairs.extend([("startRow", first.as_str()), ("endRow", last.as_str())]);
+        }
+        let answer = aim18.ask(["search", "search"], &pairs, access).await?;
+        if let Some(row) = find(&answer, module, uid).cloned() {
+            return Ok(Searched::Found(Found { row, answer }));
+        }
+        let rows = answer.get("values").and_then(Value::as_array);
+        let rows = rows.map_or(&[][..], Vec::as_slice);
+        let before = seen.len();
+        seen.extend(rows.iter().filter_map(row_id));
+        start += rows.len();
+        let size = answer.get("size").and_then(Value::as_u64);
+        match size.and_then(|size| usize::try_from(size).ok()) {
+            Some(size) if seen.len() >= size && !seen.is_empty() => return Ok(Searched::SawAll),
+            Some(_) if seen.len() > before => {}
+            _ => break,
+        }
     }
-    Err(no_row())
+    Ok(Searched::Unknown)
 }
 
 /// Whether an answer is a table without a row.
@@ -176,8 +218,16 @@ fn find<'a>(answer: &'a Value, module: &str, uid: u64) -> Option<&'a Value> {
 }
 
 fn is_row_of(row: &Value, uid: u64) -> bool {
-    let id = row.get("id").or_else(|| row.get("st_id"));
-    id.is_some_and(|id| id.as_u64() == Some(uid) || id.as_str() == Some(&uid.to_string()))
+    row_id(row).is_some_and(|id| id == uid.to_string())
+}
+
+/// The number of a row, which may be written as a text.
+fn row_id(row: &Value) -> Option<String> {
+    match row.get("id").or_else(|| row.get("st_id"))? {
+        Value::Number(id) => Some(id.to_string()),
+        Value::String(id) => Some(id.clone()),
+        _ => None,
+    }
 }
 
 /// Refuses somebody whose record does not say that they may come in.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Imis;
-use super::api::{By, list, told};
+use super::api::{By, flag, list, told};
 use super::claim::{self, MAX_GROUPS, day};
 use super::gaps::{self, Miss};
 use super::person::{Records, is_of};
@@ -16,6 +16,8 @@ use crate::upstream::outbound::encoded;
 const ROLES: &str = "roles";
 /// The part of profiles that groups and committees are.
 const COMMITTEES: &str = "committees";
+/// How many pages of rows are read for one person.
+const MOST_PAGES: usize = 20;
 
 impl Imis {
     /// Adds to `groups` what the configuration asks for.
@@ -95,7 +97,8 @@ impl Imis {
         Ok(roles.filter_map(name).collect())
     }
 
-    /// The names of the groups and committees in which the person is now.
+    /// The names of the groups and committees in which the person is now. A list that is longer than what is read of it tells nothing:
+    /// who is not on its first pages would seem to have left.
     pub(super) async fn committees(
         &self,
         records: &Records,
@@ -103,21 +106,31 @@ impl Imis {
     ) -> Result<Vec<String>, Miss> {
         const ADVICE: &str = "for `committees`, whoever asks must be allowed to read GroupMember";
         let id = &records.id;
-        let query = format!("PartyId=eq:{}&limit=500", encoded(id));
-        let url = self.api.at(["api", "GroupMember"], &query);
-        let renews = !self.gaps.is_open(COMMITTEES);
-        let page = self.api.read(url, by, renews).await;
-        let page = page
-            .map_err(|error| Miss::of(error, ADVICE))?
-            .ok_or_else(|| Miss::Gap(format!("the API answers 404; {ADVICE}")))?;
         let today = claim::today(self.clock.now());
-        let names = list(&page, "Items").iter().filter(|row| {
-            // A filter that iMIS did not understand gives everybody's.
-            row.get("Party").is_some_and(|party| is_of(party, id)) && is_current(row, &today)
-        });
-        Ok(names
-            .filter_map(|row| claim::text(row.get("Group")?.get("Name")?))
-            .collect())
+        let (mut names, mut offset) = (Vec::new(), 0);
+        for _ in 0..MOST_PAGES {
+            let query = format!("PartyId=eq:{}&limit=500&offset={offset}", encoded(id));
+            let url = self.api.at(["api", "GroupMember"], &query);
+            let renews = !self.gaps.is_open(COMMITTEES);
+            let page = self.api.read(url, by, renews).await;
+            let page = page
+                .map_err(|error| Miss::of(error, ADVICE))?
+                .ok_or_else(|| Miss::Gap(format!("the API answers 404; {ADVICE}")))?;
+            let rows = list(&page, "Items");
+            let own = rows.iter().filter(|row| {
+                // A filter that iMIS did not understand gives everybody's.
+                row.get("Party").is_some_and(|party| is_of(party, id)) && is_current(row, &today)
+            });
+            names.extend(own.filter_map(|row| claim::text(row.get("Group")?.get("Name")?)));
+            if !flag(&page, "HasNext") {
+                return Ok(names);
+            }
+            offset += rows.len();
+        }
+        Err(Miss::Gap(format!(
+            "GroupMember has not ended after {offset} rows, so that it seems not to heed PartyId; tell \
+             committees by a profile_query in place of `committees`"
+        )))
     }
 }
 

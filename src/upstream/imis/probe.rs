@@ -110,7 +110,13 @@ impl ImisProbe {
                  /Asi.Scheduler_X"
                     .to_owned(),
             ),
-            _ => Err(answer.describe()),
+            _ if answer.is_outage() => Err(Finding::failure(&LoginError::Unavailable(
+                answer.describe().into(),
+            ))),
+            _ => Err(format!(
+                "{}, where iMIS asks for a token; base_url must be what stands before /api, and no proxy, firewall or page may answer in its place",
+                answer.describe()
+            )),
         }
     }
 

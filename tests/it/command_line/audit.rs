@@ -14,7 +14,7 @@ use crate::harness::relying_party::Answer;
 use crate::harness::server::{START, TestServer};
 
 /// What `portico audit --json` finds.
-pub(super) async fn audit(server: &TestServer, arguments: &[&str]) -> Vec<Value> {
+pub(crate) async fn audit(server: &TestServer, arguments: &[&str]) -> Vec<Value> {
     let command = [&["audit", "--json"], arguments].concat();
     let said = run(portico_of(server, &command), "").await;
     assert_eq!(said.code, Some(0), "{said:?}");

@@ -1,7 +1,7 @@
 //! The simulated aiM18: how grants tell who it is, records that may be written, rights.
 
 use portico::simulator::aim18::{
-    AnswerIn, ApiErrors, CLIENT_ID, ChecksRight, ReturnBy, UidShape, check_right,
+    AnswerIn, ApiErrors, CLIENT_ID, ChecksRight, ErrorInfo, ReturnBy, UidShape, check_right,
 };
 use portico::simulator::people::{
     AIM18_LOCKED, AIM18_SERVICE, ANN_LEE, Aim18Person, BIG, CHAN_TAI_MAN,
@@ -345,7 +345,7 @@ async fn a_token_works_only_with_its_own_client_id_unless_switched() {
 }
 
 #[tokio::test]
-async fn messages_in_the_header_are_utf8_or_escaped() {
+async fn messages_in_the_header_are_utf8_or_escaped_or_neither() {
     let site = Aim18Site::start().await;
     let token = site.access_token(&ANN_LEE).await;
     site.aim18.switch(|s| s.api_errors = ApiErrors::Header);
@@ -358,11 +358,13 @@ async fn messages_in_the_header_are_utf8_or_escaped() {
     };
     let plain = info().await;
     assert!(!plain.is_ascii());
-    site.aim18.switch(|s| s.error_info_escaped = true);
+    site.aim18.switch(|s| s.error_info_in = ErrorInfo::Escapes);
     let escaped = info().await;
     assert!(escaped.is_ascii());
     let [plain, escaped] =
         [plain, escaped].map(|text| serde_json::from_slice::<Value>(&text).unwrap());
     assert_eq!(plain, escaped);
     assert!(plain[0]["info_desc"].as_str().unwrap().contains("操作失敗"));
+    site.aim18.switch(|s| s.error_info_in = ErrorInfo::Latin1);
+    assert!(String::from_utf8(info().await).is_err());
 }
