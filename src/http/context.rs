@@ -1,6 +1,7 @@
 //! What goes with every request: its number, the language, the headers that every answer has, one line in the log.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -17,6 +18,7 @@ use tracing::Instrument as _;
 use crate::clock::random_id;
 use crate::protocol::locale::Locale;
 
+use super::brand::BrandPages;
 use super::state::HttpState;
 use super::{NO_STORE, error};
 
@@ -26,7 +28,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// The request under way.
 struct Context {
     id: String,
-    brand: String,
+    brand: Arc<BrandPages>,
     locale: Cell<Locale>,
 }
 
@@ -41,10 +43,10 @@ pub(super) fn request_id() -> String {
         .unwrap_or_default()
 }
 
-/// What the organization is called.
-pub(super) fn brand() -> String {
+/// What the organization looks like.
+pub(super) fn brand() -> Arc<BrandPages> {
     CONTEXT
-        .try_with(|context| context.brand.clone())
+        .try_with(|context| Arc::clone(&context.brand))
         .unwrap_or_default()
 }
 
@@ -70,7 +72,7 @@ pub(super) async fn provide(
 ) -> Response {
     let context = Context {
         id: random_id(),
-        brand: state.brand().to_owned(),
+        brand: state.brand(),
         locale: Cell::new(accepted_language(request.headers())),
     };
     let id = context.id.clone();

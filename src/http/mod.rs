@@ -7,6 +7,7 @@ pub mod arrival;
 pub mod assets;
 pub mod authorize;
 pub mod away;
+pub mod brand;
 pub mod client_address;
 pub mod consent;
 pub mod context;
@@ -89,6 +90,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(end_session::router())
         .merge(sign_off::router())
         .merge(assets::router())
+        .merge(brand::router())
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
         .layer(from_fn(error::refuse_oversize));

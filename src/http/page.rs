@@ -1,6 +1,7 @@
 //! Pages: what every template knows, and the headers that every page has (T52).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -8,6 +9,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use url::Url;
 
+use crate::protocol::locale::Locale;
+
+use super::brand::BrandPages;
 use super::texts::Texts;
 use super::{NO_STORE, context};
 
@@ -15,19 +19,27 @@ use super::{NO_STORE, context};
 pub struct Page {
     /// The texts of the request's language.
     pub texts: &'static Texts,
-    /// What the organization is called.
-    pub brand: String,
+    /// What the organization looks like.
+    pub brand: Arc<BrandPages>,
+    locale: Locale,
     request_id: String,
 }
 
 impl Page {
     /// For the request under way.
     pub fn current() -> Self {
+        let locale = context::locale();
         Self {
-            texts: Texts::of(context::locale()),
+            texts: Texts::of(locale),
+            locale,
             brand: context::brand(),
             request_id: context::request_id(),
         }
+    }
+
+    /// The links of the organization: what each says, and where it leads.
+    pub fn links(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.brand.links(self.locale)
     }
 
     /// The line with the request's number.
