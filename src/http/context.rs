@@ -19,8 +19,9 @@ use crate::clock::random_id;
 use crate::protocol::locale::Locale;
 
 use super::brand::BrandPages;
+use super::own_path::OwnPath;
 use super::state::HttpState;
-use super::{NO_STORE, error};
+use super::{NO_STORE, error, language};
 
 /// However long an upstream is given, nobody waits longer than this, and gets a page that says so.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -30,6 +31,9 @@ struct Context {
     id: String,
     brand: Arc<BrandPages>,
     locale: Cell<Locale>,
+    /// Whether the person has chosen it, so that nobody else does.
+    chosen: bool,
+    address: Option<OwnPath>,
 }
 
 tokio::task_local! {
@@ -57,10 +61,21 @@ pub(super) fn locale() -> Locale {
         .unwrap_or_default()
 }
 
-/// Takes the language that the client asked for (`ui_locales`) before the browser's.
+/// The address that shows the page again, if there is one.
+pub(super) fn address() -> Option<OwnPath> {
+    CONTEXT
+        .try_with(|context| context.address.clone())
+        .unwrap_or_default()
+}
+
+/// Takes the language that the client asked for (`ui_locales`) before the browser's, and after the person's own choice.
 pub(super) fn prefer(locale: Option<Locale>) {
     if let Some(locale) = locale {
-        let _ = CONTEXT.try_with(|context| context.locale.set(locale));
+        let _ = CONTEXT.try_with(|context| {
+            if !context.chosen {
+                context.locale.set(locale);
+            }
+        });
     }
 }
 
@@ -70,10 +85,13 @@ pub(super) async fn provide(
     request: Request,
     next: Next,
 ) -> Response {
+    let chosen = language::chosen(state.cookie_names(), request.headers());
     let context = Context {
         id: random_id(),
         brand: state.brand(),
-        locale: Cell::new(accepted_language(request.headers())),
+        locale: Cell::new(chosen.unwrap_or_else(|| accepted_language(request.headers()))),
+        chosen: chosen.is_some(),
+        address: language::address(request.method(), request.uri()),
     };
     let id = context.id.clone();
     // The path and never the query: codes and hints travel there.

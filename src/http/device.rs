@@ -119,7 +119,7 @@ fn enter_page(
         typed,
         form_token: form::token(&Secrets::from_ref(state), &["device", &handle])?,
         flow: handle,
-        page: Page::current(),
+        page: Page::current().shown_at(path::DEVICE),
     };
     Ok(page::render(status, &template, &FormTargets::default()))
 }

@@ -127,6 +127,10 @@ impl HttpState {
         Arc::clone(&self.brand)
     }
 
+    pub(super) const fn cookie_names(&self) -> CookieNames {
+        self.cookie_names
+    }
+
     pub(super) const fn is_https(&self) -> bool {
         self.cookie_names.are_secure()
     }

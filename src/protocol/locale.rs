@@ -41,6 +41,11 @@ impl Locale {
         }
     }
 
+    /// The language that has exactly this tag.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|locale| locale.tag() == tag)
+    }
+
     /// The text of this language, or else the English one.
     pub fn choose<'a>(self, texts: &'a BTreeMap<&'static str, String>) -> Option<&'a str> {
         let text = texts.get(self.tag());

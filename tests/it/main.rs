@@ -75,6 +75,8 @@ mod keys;
 #[cfg(test)]
 mod landing;
 #[cfg(test)]
+mod languages;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod log_scrubbing;
