@@ -10,11 +10,12 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::fetch::{FetchError, Fetcher};
 use crate::keys::{KeyError, Secrets};
+use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::model::logout_notice::{LogoutNotice, wait_after};
 use crate::protocol::error::chain;
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Entry, Metrics};
 use crate::tokens::{Mint, subject};
 
 /// How often a node looks for what is due: one question to an index.
@@ -40,6 +41,8 @@ pub struct BackchannelParts {
     pub fetcher: Fetcher,
     /// Counts what came of it.
     pub metrics: Metrics,
+    /// Records it.
+    pub audit: Audit,
     /// After so many seconds a client that cannot be told is left alone.
     pub lifetime: i64,
 }
@@ -150,11 +153,9 @@ impl Backchannel {
             return self.0.store.drop_logout_notice(&notice.id).await;
         }
         self.0.metrics.logout_notice("told");
-        tracing::info!(
-            target: "portico::audit", event = "client_told_of_logout", client_id = %notice.client_id,
-            account = %notice.account_id, session = notice.session_id.as_ref().map(tracing::field::display),
-            attempts = notice.attempts + 1, "a client was told of a logout"
-        );
+        self.0
+            .audit
+            .record(entry(Event::ClientToldOfLogout, notice));
         self.0
             .store
             .finish_logout_notice(&notice.id, self.0.clock.now())
@@ -171,11 +172,8 @@ impl Backchannel {
         let attempts = notice.attempts + 1;
         if next_at - notice.created_at > self.0.lifetime {
             self.0.metrics.logout_notice("given_up");
-            tracing::error!(
-                target: "portico::audit", event = "client_not_told_of_logout", client_id = %notice.client_id,
-                account = %notice.account_id, attempts, trouble,
-                "a client could not be told of a logout, and is not asked again"
-            );
+            let entry = entry(Event::ClientNotToldOfLogout, notice);
+            self.0.audit.record(entry.with("reason", trouble.as_str()));
             return self
                 .0
                 .store
@@ -192,4 +190,12 @@ impl Backchannel {
             .postpone_logout_notices(notice, &trouble, next_at)
             .await
     }
+}
+
+fn entry(event: Event, notice: &LogoutNotice) -> Entry {
+    Entry::new(event)
+        .client(&notice.client_id)
+        .account(&notice.account_id)
+        .session(notice.session_id.as_ref())
+        .with("attempts", notice.attempts + 1)
 }

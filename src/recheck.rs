@@ -13,13 +13,14 @@ use tracing::Instrument as _;
 
 use crate::clock::{Clock, UnixTime};
 use crate::model::account::{Account, LoginCheck, RecheckPolicy, UpstreamSubject};
+use crate::model::audit::Event;
 use crate::model::client::{Client, OutagePolicy};
 use crate::model::vault_entry::VaultPlace;
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, ErrorCode, OAuthError, chain};
 use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Entry, Metrics, in_this_request};
 use crate::upstream::{Known, LoginError, NoVerdict, Recheck, UpstreamTokens, Upstreams};
 use crate::vault::{Vault, VaultError};
 
@@ -38,6 +39,7 @@ pub struct Rechecks {
     store: Store,
     clock: Clock,
     metrics: Metrics,
+    audit: Audit,
     vault: Vault,
     upstreams: Upstreams,
     policies: Arc<HashMap<UpstreamId, RecheckPolicy>>,
@@ -53,6 +55,8 @@ pub struct RecheckParts {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
     /// Where people's own tokens are, for upstreams that answer nobody else.
     pub vault: Vault,
     /// Whom to ask.
@@ -131,6 +135,7 @@ impl Rechecks {
             store: parts.store,
             clock: parts.clock,
             metrics: parts.metrics,
+            audit: parts.audit,
             vault: parts.vault,
             upstreams: parts.upstreams,
             policies: Arc::new(parts.policies),
@@ -181,7 +186,7 @@ impl Rechecks {
             let question = self
                 .clone()
                 .ask(login, session.clone(), account.clone(), now);
-            let question = tokio::spawn(question.in_current_span());
+            let question = tokio::spawn(in_this_request(question).in_current_span());
             let answer = match timeout_at(deadline, question).await {
                 Ok(Ok(answer)) => answer?,
                 Ok(Err(ended)) => return Err(NotStanding::Failed(ended.into())),
@@ -368,17 +373,20 @@ impl Rechecks {
             .refuse_login(login, &account.id, asked_at, now)
             .await?;
         for session in ended.iter().flatten() {
-            tracing::info!(
-                target: "portico::audit", event = "logged_out", reason = "access withdrawn by the upstream",
-                session = %session, account = %account.id, "logged out"
-            );
+            let entry = Entry::new(Event::LoggedOut)
+                .session(session)
+                .account(&account.id)
+                .upstream(&login.upstream)
+                .with("reason", "access withdrawn by the upstream");
+            self.audit.record(entry);
         }
         if let Some(sessions) = ended {
-            tracing::warn!(
-                target: "portico::audit", event = "access_withdrawn", upstream = %login.upstream,
-                account = %account.id, sessions_ended = sessions.len(), reason = chain(why),
-                "the upstream does not let a person in any more"
-            );
+            let entry = Entry::new(Event::AccessWithdrawn)
+                .upstream(&login.upstream)
+                .account(&account.id)
+                .with("sessions_ended", sessions.len())
+                .with("reason", chain(why));
+            self.audit.record(entry);
         }
         Ok(())
     }

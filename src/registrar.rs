@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq as _;
 use crate::clock::{Clock, random_id, random_token};
 use crate::fetch::{Fetcher, Wanted};
 use crate::keys::{KeyError, Purpose, Secrets};
+use crate::model::audit::Event;
 use crate::model::client::{Client, ClientSecretHash, made_secret};
 use crate::model::registration::{
     ACCESS_TOKEN_PREFIX, Registration, RegistrationMode, RegistrationPolicy, metadata_of,
@@ -23,7 +24,7 @@ use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::secret::Secret;
 use crate::store::{Registered, Store, StoredClient};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Entry, Metrics};
 
 /// The window of the quota of an address, in seconds.
 pub const QUOTA_WINDOW: i64 = 60 * 60;
@@ -69,6 +70,8 @@ pub struct RegistrarParts {
     pub clock: Clock,
     /// The counters.
     pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
     /// Who we are.
     pub issuer: Issuer,
     /// What the administrator allows.
@@ -140,11 +143,11 @@ impl Registrar {
                 return Err(Refusal::Other(error));
             }
         }
-        tracing::info!(
-            target: "portico::audit", event = "client_registered", client_id = %stored.client.client_id,
-            name = stored.client.client_name, redirect_uris = uris(&stored.client),
-            initial_access_token = registration.initial_access_token, address, "a client registered itself"
-        );
+        let entry = entry(Event::ClientRegistered, &stored.client);
+        let token = registration.initial_access_token.as_deref();
+        self.0
+            .audit
+            .record(entry.with("initial_access_token", token));
         Ok(self.information(
             &stored.client,
             &registration,
@@ -191,11 +194,8 @@ impl Registrar {
         if !self.0.store.replace_registered_client(&stored, now).await? {
             return Err(wrong_token("the client was removed a moment ago"));
         }
-        tracing::info!(
-            target: "portico::audit", event = "client_registration_changed", client_id = id,
-            name = stored.client.client_name, redirect_uris = uris(&stored.client), address,
-            "a client changed its registration"
-        );
+        let entry = entry(Event::ClientRegistrationChanged, &stored.client);
+        self.0.audit.record(entry.with("by", "client"));
         Ok(self.information(&stored.client, &known.registration, &token, secret.as_ref()))
     }
 
@@ -207,10 +207,8 @@ impl Registrar {
         if !self.0.store.remove_registered_client(id, now).await? {
             return Err(wrong_token("the client was removed a moment ago"));
         }
-        tracing::info!(
-            target: "portico::audit", event = "client_deregistered", client_id = %id,
-            "a client ended its registration"
-        );
+        let entry = Entry::new(Event::ClientDeregistered).client(id);
+        self.0.audit.record(entry.with("by", "client"));
         Ok(())
     }
 
@@ -408,10 +406,13 @@ fn signs_with_secret(client: &Client) -> bool {
     client.token_endpoint_auth_method == ClientAuthMethod::ClientSecretJwt
 }
 
-/// For the log: where people may be sent.
-fn uris(client: &Client) -> String {
+/// What is recorded of a registration: above all where people may be sent.
+fn entry(event: Event, client: &Client) -> Entry {
     let uris = client.redirect_uris.iter().map(ToString::to_string);
-    uris.collect::<Vec<_>>().join(" ")
+    Entry::new(event)
+        .client(&client.client_id)
+        .with("name", client.client_name.as_deref())
+        .with("redirect_uris", uris.collect::<Vec<_>>().join(" "))
 }
 
 /// All faults in one error: RFC 7591 section 3.2.2 has one code, which is that of the first.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::keys::{KeyRing, Secrets};
 use crate::protocol::error::chain;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 use super::keys::{self, KeyPolicy};
 
@@ -22,6 +22,8 @@ pub(super) struct Housekeeping {
     pub(super) ring: KeyRing,
     pub(super) clock: Clock,
     pub(super) key_policy: KeyPolicy,
+    /// Seconds that what happened is kept.
+    pub(super) audit_kept: i64,
 }
 
 impl Housekeeping {
@@ -68,11 +70,21 @@ impl Housekeeping {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
-            match self.store.sweep(self.clock.now(), SWEEP_BATCH).await {
-                Ok(swept) => tracing::debug!(?swept, "swept"),
-                Err(error) => tracing::error!(error = %error, "expired rows could not be deleted"),
+            if let Err(error) = self.sweep().await {
+                tracing::error!(error = %error, "expired rows could not be deleted");
             }
         }
+    }
+}
+
+impl Housekeeping {
+    async fn sweep(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let swept = self.store.sweep(now, SWEEP_BATCH).await?;
+        let before = now.saturating_sub(self.audit_kept);
+        let audit = self.store.sweep_audit(before, SWEEP_BATCH).await?;
+        tracing::debug!(?swept, audit, "swept");
+        Ok(())
     }
 }
 
@@ -102,6 +114,7 @@ mod tests {
             ring: ring.clone(),
             clock,
             key_policy,
+            audit_kept: 1,
         };
         let successor = new_key(algorithm, &secrets, 100, 4000).unwrap();
         let kid = successor.kid.clone();

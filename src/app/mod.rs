@@ -1,5 +1,6 @@
 //! The composition root: from a [`Config`] to an [`App`] that serves. The only room, with `cli`, that sees all others.
 
+mod audit;
 mod certificate;
 mod clients;
 mod housekeeping;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::backchannel::{Backchannel, BackchannelParts};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
 use crate::flow::Flow;
@@ -38,10 +39,11 @@ use crate::protocol::error::BoxError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
+use crate::protocol::token::GrantType;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::tokens::possession::{Possession, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
@@ -51,6 +53,7 @@ use crate::upstream::{
 };
 use crate::vault::{ServiceShelf, Vault};
 
+pub use audit::{AuditWriter, open_audit};
 pub use certificate::check_certificate;
 pub use keys::{open_secrets, rotate};
 
@@ -129,6 +132,7 @@ pub struct App {
     store: Store,
     housekeeping: housekeeping::Housekeeping,
     backchannel: Backchannel,
+    audit: AuditWriter,
 }
 
 /// The two listeners of a server.
@@ -167,18 +171,18 @@ impl App {
             tracing::warn!("{warning}");
         }
         let store = open_database(&config).await?;
-        let secrets = keys::open_or_make_secrets(&config, &store).await?;
+        let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
         let passwords = Passwords::default();
-        clients::reconcile(&store, &secrets, &passwords, &config, clock.now()).await?;
-        clients::hold_registered(&store, &config.registration, clock.now()).await?;
         let key_policy = keys::KeyPolicy::of(&config);
-        let ring = keys::open_ring(&store, &secrets, &key_policy, clock.now()).await?;
+        let (secrets, ring) =
+            take_over(&config, &key_policy, &store, &passwords, clock.now()).await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock: clock.clone(),
             key_policy,
+            audit_kept: config.audit.keep,
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
         let access_tokens = access_tokens(&config, &store, &secrets, &clock);
@@ -187,7 +191,8 @@ impl App {
         let address_throttle = address_throttle(&config);
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
         let shelf = Arc::new(shelf);
-        let upstreams = open_upstreams(&config, &passwords, &clock, shelf, Some(&metrics))?;
+        let upstreams =
+            open_upstreams(&config, &passwords, &clock, shelf, Some((&metrics, &audit)))?;
         let upstreams = Upstreams::new(upstreams);
         let vault = Vault::new(
             store.clone(),
@@ -196,7 +201,14 @@ impl App {
             upstreams.clone(),
             metrics.clone(),
         );
-        let rechecks = rechecks(&config, &store, &clock, &metrics, &vault, &upstreams);
+        let rechecks = rechecks(
+            &config,
+            &store,
+            &clock,
+            (&metrics, &audit),
+            &vault,
+            &upstreams,
+        );
         let fetcher = fetcher(&config, &clock)?;
         let client_keys = ClientKeys::new(fetcher.clone(), clock.clone());
         let flow = Flow {
@@ -215,27 +227,9 @@ impl App {
             scopes: Scopes::new(config.scopes.clone()),
             acr: acr_policies(&config),
             metrics: metrics.clone(),
+            audit: audit.clone(),
         };
-        let grants = Grants {
-            store: store.clone(),
-            secrets,
-            clock: clock.clone(),
-            passwords: passwords.clone(),
-            stand_in: clients::stand_in()?,
-            address_throttle,
-            family_lifetime: config.lifetimes.family(),
-            session_lifetime: config.lifetimes.session(),
-            families_per_client: config.lifetimes.families_per_client,
-            device_code_lifetime: config.lifetimes.device_code,
-            mint: mint.clone(),
-            access_tokens: access_tokens.clone(),
-            upstreams: upstreams.clone(),
-            vault,
-            rechecks,
-            client_keys,
-            scopes: flow.scopes.clone(),
-            metrics,
-        };
+        let grants = grants(&config, &flow, &access_tokens, &upstreams, &passwords)?;
         let gateway = gateway(&config, &flow, &upstreams);
         let registrar = registrar(&config, &flow, fetcher.clone());
         let backchannel = backchannel(&config, &flow, fetcher);
@@ -253,6 +247,8 @@ impl App {
             issuer: config.issuer,
             upstreams,
         });
+        // What the start itself has recorded stands there before the first request, or this is no start.
+        audit_writer.finish().await?;
         Ok(Self {
             public: http::router(state.clone()),
             internal: http::internal_router(state),
@@ -260,8 +256,55 @@ impl App {
             store,
             housekeeping,
             backchannel,
+            audit: audit_writer,
         })
     }
+}
+
+/// Brings what the database keeps to where the config wants it: keys, and the clients of the files.
+async fn take_over(
+    config: &Config,
+    key_policy: &keys::KeyPolicy,
+    store: &Store,
+    passwords: &Passwords,
+    now: UnixTime,
+) -> Result<(Secrets, KeyRing), AppError> {
+    let secrets = keys::open_or_make_secrets(config, store).await?;
+    clients::reconcile(store, &secrets, passwords, config, now).await?;
+    clients::hold_registered(store, &config.registration, now).await?;
+    let ring = keys::open_ring(store, &secrets, key_policy, now).await?;
+    Ok((secrets, ring))
+}
+
+/// The grants, which work with what a flow works with.
+fn grants(
+    config: &Config,
+    flow: &Flow,
+    access_tokens: &AccessTokens,
+    upstreams: &Upstreams,
+    passwords: &Passwords,
+) -> Result<Grants, AppError> {
+    Ok(Grants {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        passwords: passwords.clone(),
+        stand_in: clients::stand_in()?,
+        address_throttle: flow.address_throttle,
+        family_lifetime: config.lifetimes.family(),
+        session_lifetime: flow.session_lifetime,
+        families_per_client: config.lifetimes.families_per_client,
+        device_code_lifetime: config.lifetimes.device_code,
+        mint: flow.mint.clone(),
+        access_tokens: access_tokens.clone(),
+        upstreams: upstreams.clone(),
+        vault: flow.vault.clone(),
+        rechecks: flow.rechecks.clone(),
+        client_keys: flow.client_keys.clone(),
+        scopes: flow.scopes.clone(),
+        metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
+    })
 }
 
 /// How many attempts an address has, over all names.
@@ -318,7 +361,7 @@ fn rechecks(
     config: &Config,
     store: &Store,
     clock: &Clock,
-    metrics: &Metrics,
+    (metrics, audit): (&Metrics, &Audit),
     vault: &Vault,
     upstreams: &Upstreams,
 ) -> Rechecks {
@@ -326,6 +369,7 @@ fn rechecks(
         store: store.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        audit: audit.clone(),
         vault: vault.clone(),
         upstreams: upstreams.clone(),
         policies: policies(config),
@@ -367,6 +411,7 @@ fn gateway(config: &Config, flow: &Flow, upstreams: &Upstreams) -> Gateway {
         vault: flow.vault.clone(),
         rechecks: flow.rechecks.clone(),
         metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
         rules: rules.collect(),
     })
 }
@@ -402,6 +447,11 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     if config.registration.is_on() {
         response_types.extend(config.registration.response_types());
     }
+    let grants = clients().flat_map(|client| client.grant_types.iter().copied());
+    let mut grants: BTreeSet<GrantType> = grants.collect();
+    if config.registration.is_on() {
+        grants.extend(&config.registration.grant_types);
+    }
     if response_types.is_empty() {
         // The list must name one (Discovery section 3).
         response_types.insert(ResponseType::Code);
@@ -416,6 +466,7 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     Supported {
         algorithms: config.keys.algorithms.clone(),
         scopes,
+        grants,
         response_types,
         acr_values: flow.acr.all(),
         claims,
@@ -464,6 +515,7 @@ fn backchannel(config: &Config, flow: &Flow, fetcher: Fetcher) -> Backchannel {
         mint: flow.mint.clone(),
         fetcher,
         metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
         lifetime: config.lifetimes.logout_notice,
     })
 }
@@ -475,6 +527,7 @@ fn registrar(config: &Config, flow: &Flow, fetcher: Fetcher) -> Registrar {
         secrets: flow.secrets.clone(),
         clock: flow.clock.clone(),
         metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
         issuer: config.issuer.clone(),
         policy: config.registration.clone(),
         fetcher,
@@ -490,14 +543,14 @@ fn fetcher(config: &Config, clock: &Clock) -> Result<Fetcher, AppError> {
     Fetcher::new(&settings, clock.clone()).map_err(AppError::Outbound)
 }
 
-/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. With `metrics`, a breaker
+/// Opens every upstream of the config. `shelf` keeps the tokens of their service accounts. If they are `watched`, a breaker
 /// stands before each; a command that asks once wants to hear every failure.
 pub fn open_upstreams(
     config: &Config,
     passwords: &Passwords,
     clock: &Clock,
     shelf: Arc<dyn Shelf>,
-    metrics: Option<&Metrics>,
+    watched: Option<(&Metrics, &Audit)>,
 ) -> Result<Vec<Upstream>, AppError> {
     let surroundings = Surroundings {
         http: outbound(config)?,
@@ -516,9 +569,11 @@ pub fn open_upstreams(
         let name = id.to_string();
         let base_url = settings.base_url();
         // People in the config are asked over no network.
-        let breaker = metrics
+        let breaker = watched
             .filter(|_| !matches!(settings, UpstreamSettings::Users(_)))
-            .map(|metrics| Breaker::new(id.clone(), clock.clone(), metrics.clone()));
+            .map(|(metrics, audit)| {
+                Breaker::new(id.clone(), clock.clone(), metrics.clone(), audit.clone())
+            });
         let mut surroundings = surroundings.clone();
         if let Some(breaker) = &breaker {
             surroundings.http = surroundings.http.with_breaker(breaker.clone());

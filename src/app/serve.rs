@@ -9,6 +9,7 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
+use tokio::time::timeout;
 
 use super::certificate::Certificate;
 use super::{App, AppError, Listeners};
@@ -21,7 +22,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 impl App {
     /// Serves until `shutdown` comes; then takes nothing new, lets what is under way end, and closes the database.
     pub async fn serve(
-        self,
+        mut self,
         listeners: Listeners,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), AppError> {
@@ -42,6 +43,7 @@ impl App {
             tokio::join!(
                 self.housekeeping.run(),
                 self.backchannel.run(),
+                self.audit.run(),
                 keep_certificate(certificate)
             );
         };
@@ -57,6 +59,13 @@ impl App {
             () = background => Ok(((), ())),
             () = stopping => Ok(((), ())),
         };
+        // Nothing is recorded any more: what still waits is written before the database is closed.
+        let written = timeout(SHUTDOWN_GRACE, self.audit.finish()).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::error!(
+                "the end of the audit could not be written; it stands in the log alone"
+            );
+        }
         self.store.close().await;
         result.map(drop).map_err(|source| AppError::Io {
             what: "serving".to_owned(),

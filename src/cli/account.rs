@@ -9,7 +9,9 @@ use crate::flow::accounts::{Accounts, By};
 use crate::model::account::{Account, UpstreamSubject};
 use crate::protocol::ids::{AccountSubject, UpstreamId};
 use crate::store::{Linked, NewLink, Store, Unlinked};
+use crate::telemetry::Audit;
 
+use super::database::Recorder;
 use super::{ConfigFile, database, output, serve};
 
 #[derive(Debug, Subcommand)]
@@ -166,16 +168,24 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     // For the audit lines.
     serve::start_log(&config);
     let store = database::open(&config).await?;
-    let outcome = execute(&command, &config, &store).await;
+    let recorder = Recorder::open(&config, &store);
+    let outcome = execute(&command, &config, &store, &recorder.audit).await;
+    let outcome = recorder.finish(outcome).await;
     store.close().await;
     outcome
 }
 
-async fn execute(command: &Command, config: &Config, store: &Store) -> anyhow::Result<()> {
+async fn execute(
+    command: &Command,
+    config: &Config,
+    store: &Store,
+    audit: &Audit,
+) -> anyhow::Result<()> {
     let accounts = Accounts {
         store: store.clone(),
         clock: Clock::system(),
         by: By::Administrator,
+        audit: audit.clone(),
     };
     match command {
         Command::List { name, limit, .. } => {

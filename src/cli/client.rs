@@ -122,7 +122,7 @@ fn row(client: &Client, registration: Option<&Registration>) -> [String; 7] {
         client
             .client_name
             .as_deref()
-            .map(printable)
+            .map(output::printable)
             .unwrap_or_default(),
         client.token_endpoint_auth_method.as_str().to_owned(),
         grants.collect::<Vec<_>>().join(" "),
@@ -131,18 +131,12 @@ fn row(client: &Client, registration: Option<&Registration>) -> [String; 7] {
     ]
 }
 
-/// What a stranger wrote, as a terminal shows it and does not obey it.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 async fn show(store: &Store, id: &ClientId) -> anyhow::Result<()> {
     let stored = store.find_client(id).await?;
     let stored = stored.with_context(|| format!("there is no client {id}"))?;
     let registration = store.find_registration(id).await?;
-    let tell = |name: &str, value: &str| output::line(format!("{name}: {}", printable(value)));
+    let tell =
+        |name: &str, value: &str| output::line(format!("{name}: {}", output::printable(value)));
     tell("client_id", id.as_str());
     match &registration {
         None => tell("owner", "the configuration files"),

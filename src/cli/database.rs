@@ -2,8 +2,11 @@
 
 use anyhow::{Context as _, ensure};
 
+use crate::app::{AuditWriter, open_audit};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::Store;
+use crate::telemetry::Audit;
 
 /// Opens a database that is there and has our schema.
 pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
@@ -20,4 +23,26 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
         .with_context(shown)?;
     store.ping().await.with_context(shown)?;
     Ok(store)
+}
+
+/// Records what a command does.
+pub(super) struct Recorder {
+    pub(super) audit: Audit,
+    writer: AuditWriter,
+}
+
+impl Recorder {
+    /// One that writes to the database, as the config says.
+    pub(super) fn open(config: &Config, store: &Store) -> Self {
+        let (audit, writer) = open_audit(config.audit.database, store, &Clock::system());
+        Self { audit, writer }
+    }
+
+    /// The outcome of the command, once what it did is written. Something was done without a record of it, if that fails.
+    pub(super) async fn finish<T>(mut self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        let written = self.writer.finish().await;
+        let outcome = outcome?;
+        written.context("it is done, but could not be recorded in the database; the log has it")?;
+        Ok(outcome)
+    }
 }

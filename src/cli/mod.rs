@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod account;
+mod audit;
 mod check;
 mod client;
 mod database;
@@ -50,6 +51,8 @@ enum Command {
     /// Look at sessions, end them, see what apps were told of it.
     #[command(subcommand)]
     Session(session::Command),
+    /// Search what happened: logins, tokens, consents, logouts, and what administrators did.
+    Audit(audit::Options),
     /// Look at signing keys, rotate them.
     #[command(subcommand)]
     Key(key::Command),
@@ -119,6 +122,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client(command) => client::run(command).await?,
         Command::Account(command) => account::run(command).await?,
         Command::Session(command) => session::run(command).await?,
+        Command::Audit(options) => audit::run(options).await?,
         Command::Key(command) => key::run(command).await?,
         Command::User(command) => user::run(command)?,
         Command::Simulate(command) => simulate::run(command).await?,

@@ -41,6 +41,13 @@ pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
     }
 }
 
+/// What a stranger wrote, as a terminal shows it and does not obey it.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
 /// Unix seconds as a date, in UTC.
 pub(super) fn date(seconds: i64) -> String {
     let since_epoch = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or_default());

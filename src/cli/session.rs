@@ -10,7 +10,9 @@ use crate::model::account::Account;
 use crate::model::session::Session;
 use crate::protocol::ids::{AccountSubject, ClientId, SessionId, UpstreamId};
 use crate::store::{Store, Whose};
+use crate::telemetry::Audit;
 
+use super::database::Recorder;
 use super::{ConfigFile, database, output, serve};
 
 #[derive(Debug, Subcommand)]
@@ -82,12 +84,19 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     // For the audit lines.
     serve::start_log(&config);
     let store = database::open(&config).await?;
-    let outcome = execute(&command, &config, &store).await;
+    let recorder = Recorder::open(&config, &store);
+    let outcome = execute(&command, &config, &store, &recorder.audit).await;
+    let outcome = recorder.finish(outcome).await;
     store.close().await;
     outcome
 }
 
-async fn execute(command: &Command, config: &Config, store: &Store) -> anyhow::Result<()> {
+async fn execute(
+    command: &Command,
+    config: &Config,
+    store: &Store,
+    audit: &Audit,
+) -> anyhow::Result<()> {
     let clock = Clock::system();
     match command {
         Command::List {
@@ -118,6 +127,7 @@ async fn execute(command: &Command, config: &Config, store: &Store) -> anyhow::R
                 store: store.clone(),
                 clock,
                 by: By::Administrator,
+                audit: audit.clone(),
             };
             end(config, &accounts, which).await
         }

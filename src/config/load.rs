@@ -10,10 +10,10 @@ use super::document::{Document, Environment, OVERRIDES};
 use super::exchange;
 use super::place::{Place, Report};
 use super::{
-    ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound, Par,
-    Problems, Server, UpstreamConfig, UpstreamSettings, brand, database, dpop, keys, lifetimes,
-    log, login, outbound, par, registration, resources, scopes, section, server, upstream_apis,
-    upstreams,
+    AuditPolicy, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound,
+    Par, Problems, Server, UpstreamConfig, UpstreamSettings, audit, brand, database, dpop, keys,
+    lifetimes, log, login, outbound, par, registration, resources, scopes, section, server,
+    upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -41,6 +41,7 @@ pub(super) struct Raw {
     outbound: outbound::Raw,
     brand: brand::Raw,
     log: log::Raw,
+    audit: audit::Raw,
 }
 
 /// What a file in `clients.d` may hold.
@@ -148,6 +149,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
     let brand = brand::check(raw.brand, &at.key("brand"), report);
     let log = Log::check(raw.log, &at.key("log"), report);
+    let audit = AuditPolicy::check(&raw.audit, &at.key("audit"), report);
     Some(Config {
         issuer: issuer?,
         server,
@@ -168,6 +170,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
         outbound,
         brand,
         log,
+        audit,
         warnings: Vec::new(),
     })
 }

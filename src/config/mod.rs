@@ -5,6 +5,7 @@
 //! the reference manual; a test keeps it complete.
 
 mod api_rules;
+mod audit;
 mod brand;
 mod brand_file;
 mod client_claims;
@@ -44,6 +45,7 @@ mod upstream_tokens;
 mod upstreams;
 mod wording;
 
+pub use audit::AuditPolicy;
 pub use clients::ClientConfig;
 pub use database::Database;
 pub use document::{Environment, OVERRIDES};
@@ -101,6 +103,8 @@ pub struct Config {
     pub brand: Brand,
     /// What the log tells.
     pub log: Log,
+    /// What is kept of what happened.
+    pub audit: AuditPolicy,
     /// Unsafe choices, to be logged at start.
     pub warnings: Vec<String>,
 }

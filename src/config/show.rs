@@ -65,6 +65,13 @@ impl Config {
                     ("filter", text(&self.log.filter)),
                 ]),
             ),
+            (
+                "audit",
+                table([
+                    ("database", Value::Boolean(self.audit.database)),
+                    ("keep", text(show_seconds(self.audit.keep))),
+                ]),
+            ),
         ];
         // One by one, to keep the order of the example.
         let blocks: Vec<String> = sections

@@ -2,9 +2,11 @@
 
 use crate::clock::{Clock, random_id};
 use crate::model::account::UpstreamSubject;
+use crate::model::audit::Event;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId};
 use crate::store::{Endings, Linked, NewAccount, NewLink, Store, StoreError, Unlinked, Whose};
+use crate::telemetry::{Audit, Entry};
 
 use super::Flow;
 
@@ -35,6 +37,8 @@ pub struct Accounts {
     pub clock: Clock,
     /// Who changes them.
     pub by: By,
+    /// What is recorded.
+    pub audit: Audit,
 }
 
 /// The names of an account that is about to be made.
@@ -50,18 +54,14 @@ impl Accounts {
     pub async fn link(&self, link: &NewLink<'_>) -> Result<Linked, StoreError> {
         let outcome = self.store.link_login(link, self.clock.now()).await?;
         let (account, upstream) = (link.into, &link.login.upstream);
-        let by = self.by.as_str();
-        match &outcome {
-            Linked::Done { closed, ended } => tracing::info!(
-                target: "portico::audit", event = "account_linked", by, account = %account, upstream = %upstream,
-                closed = closed.as_ref().map(AccountId::as_str), sessions_ended = ended.len(),
-                with_tokens = link.tokens.is_some(), "a login was linked"
-            ),
-            refused => tracing::info!(
-                target: "portico::audit", event = "account_link_refused", by, account = %account,
-                upstream = %upstream, reason = ?refused, "a login was not linked"
-            ),
-        }
+        let entry = |event| self.entry(event, account).upstream(upstream);
+        self.audit.record(match &outcome {
+            Linked::Done { closed, ended } => entry(Event::AccountLinked)
+                .with("closed", closed.as_ref().map(AccountId::as_str))
+                .with("sessions_ended", ended.len())
+                .with("with_tokens", link.tokens.is_some()),
+            refused => entry(Event::AccountLinkRefused).with("reason", format!("{refused:?}")),
+        });
         Ok(outcome)
     }
 
@@ -75,10 +75,12 @@ impl Accounts {
         let now = self.clock.now();
         let outcome = self.store.unlink_login(account, login, &new, now).await?;
         if let Unlinked::Done { ended } = &outcome {
-            tracing::info!(
-                target: "portico::audit", event = "account_unlinked", by = self.by.as_str(), account = %account,
-                upstream = %login.upstream, new_account = %new.id, sessions_ended = ended.len(), "a login was unlinked"
-            );
+            let entry = self
+                .entry(Event::AccountUnlinked, account)
+                .upstream(&login.upstream)
+                .with("new_account", new.id.as_str())
+                .with("sessions_ended", ended.len());
+            self.audit.record(entry);
         }
         Ok(outcome)
     }
@@ -88,10 +90,8 @@ impl Accounts {
         let now = self.clock.now();
         let ended = self.store.disable_account(account, now).await?;
         if let Some(ended) = &ended {
-            tracing::info!(
-                target: "portico::audit", event = "account_disabled", by = self.by.as_str(), account = %account,
-                sessions_ended = ended.len(), "an account was closed"
-            );
+            let entry = self.entry(Event::AccountDisabled, account);
+            self.audit.record(entry.with("sessions_ended", ended.len()));
         }
         Ok(ended.is_some())
     }
@@ -100,10 +100,8 @@ impl Accounts {
     pub async fn enable(&self, account: &AccountId) -> Result<bool, StoreError> {
         let opened = self.store.enable_account(account).await?;
         if opened {
-            tracing::info!(
-                target: "portico::audit", event = "account_enabled", by = self.by.as_str(), account = %account,
-                "an account was opened again"
-            );
+            self.audit
+                .record(self.entry(Event::AccountEnabled, account));
         }
         Ok(opened)
     }
@@ -117,10 +115,8 @@ impl Accounts {
         let now = self.clock.now();
         let ended = self.store.end_session_of(account, session, now).await?;
         if ended {
-            tracing::info!(
-                target: "portico::audit", event = "logged_out", by = self.by.as_str(), session = %session,
-                account = %account, "logged out"
-            );
+            let entry = self.entry(Event::LoggedOut, account);
+            self.audit.record(entry.session(session));
         }
         Ok(ended)
     }
@@ -128,10 +124,8 @@ impl Accounts {
     /// Ends every session and every family of an account.
     pub async fn end_all(&self, account: &AccountId) -> Result<Vec<SessionId>, StoreError> {
         let ended = self.store.end_all_of(account, self.clock.now()).await?;
-        tracing::info!(
-            target: "portico::audit", event = "logged_out_everywhere", by = self.by.as_str(), account = %account,
-            sessions_ended = ended.len(), "logged out everywhere"
-        );
+        let entry = self.entry(Event::LoggedOutEverywhere, account);
+        self.audit.record(entry.with("sessions_ended", ended.len()));
         Ok(ended)
     }
 
@@ -141,14 +135,11 @@ impl Accounts {
             .store
             .end_everything_of(whose, self.clock.now())
             .await?;
-        let upstream = match whose {
-            Whose::Upstream(upstream) => Some(upstream.as_str()),
+        let entry = Entry::new(Event::AllLoggedOut).upstream(match whose {
+            Whose::Upstream(upstream) => Some(upstream),
             Whose::All => None,
-        };
-        tracing::info!(
-            target: "portico::audit", event = "all_logged_out", by = self.by.as_str(), upstream,
-            sessions_ended = ended.sessions, families = ended.families, "everybody was logged out"
-        );
+        });
+        self.audit.record(self.ended(entry, ended));
         Ok(ended)
     }
 
@@ -156,11 +147,16 @@ impl Accounts {
     pub async fn end_everything_of_client(&self, client: &ClientId) -> Result<Endings, StoreError> {
         let now = self.clock.now();
         let ended = self.store.end_everything_of_client(client, now).await?;
-        tracing::info!(
-            target: "portico::audit", event = "client_logged_out", by = self.by.as_str(), client_id = %client,
-            families = ended.families, "an app lost everything that it had of people"
-        );
+        let entry = Entry::new(Event::ClientLoggedOut).client(client);
+        self.audit.record(self.ended(entry, ended));
         Ok(ended)
+    }
+
+    fn ended(&self, entry: Entry, ended: Endings) -> Entry {
+        entry
+            .with("by", self.by.as_str())
+            .with("sessions_ended", ended.sessions)
+            .with("families", ended.families)
     }
 
     /// Takes an app away from a person.
@@ -171,11 +167,15 @@ impl Accounts {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let families = self.store.end_client_of(account, client, now).await?;
-        tracing::info!(
-            target: "portico::audit", event = "app_ended", by = self.by.as_str(), account = %account,
-            client_id = %client, families, "an app may not act for its person any more"
-        );
+        let entry = self.entry(Event::AppEnded, account).client(client);
+        self.audit.record(entry.with("families", families));
         Ok(())
+    }
+
+    fn entry(&self, event: Event, account: &AccountId) -> Entry {
+        Entry::new(event)
+            .account(account)
+            .with("by", self.by.as_str())
     }
 }
 
@@ -186,6 +186,7 @@ impl Flow {
             store: self.store.clone(),
             clock: self.clock.clone(),
             by: By::Person,
+            audit: self.audit.clone(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Consent: read before the decision, widened after a yes.
 
+use crate::model::audit::Event;
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::consent::Consent;
 use crate::model::disclosure;
 use crate::protocol::error::OAuthError;
+use crate::telemetry::Entry;
 
 use super::{Flow, LoggedIn};
 
@@ -44,11 +46,13 @@ impl Flow {
             )
         };
         self.store.widen_consent(&consent).await?;
-        tracing::info!(
-            target: "portico::audit", event = "consented", client_id = %consent.client_id,
-            account = %consent.account_id, scope = %request.scope, resources = request.resources.join(" "),
-            "consented"
-        );
+        let entry = Entry::new(Event::Consented)
+            .client(&consent.client_id)
+            .account(&consent.account_id)
+            .session(&who.session.id)
+            .with("scope", request.scope.to_string())
+            .with("resources", request.resources.join(" "));
+        self.audit.record(entry);
         Ok(())
     }
 }

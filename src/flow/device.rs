@@ -1,12 +1,14 @@
 //! The person's side of a device's authorization (RFC 8628 section 3.3): the code that they type, and their answer.
 
 use crate::keys::Purpose;
+use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::model::device_code::{Approval, DeviceCode};
 use crate::model::session::Authentication;
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::protocol::device::UserCode;
 use crate::protocol::error::OAuthError;
+use crate::telemetry::Entry;
 
 use super::{Flow, LoggedIn};
 
@@ -57,10 +59,11 @@ impl Flow {
         for (bucket, policy) in &buckets {
             if !self.store.reserve_attempt(bucket, *policy, now).await? {
                 self.metrics.throttled("user_code");
-                tracing::warn!(
-                    target: "portico::audit", event = "user_code_throttled", address,
-                    "too many device codes were tried; not looked up"
-                );
+                let who = logged_in.map(|who| &who.session);
+                let entry = Entry::new(Event::UserCodeThrottled)
+                    .session(who.map(|session| &session.id))
+                    .account(who.map(|session| &session.account_id));
+                self.audit.record(entry);
                 return Ok(Entered::TooMany);
             }
         }
@@ -94,11 +97,17 @@ impl Flow {
             .store
             .answer_device_code(&hash, approval.as_ref(), now)
             .await?;
-        tracing::info!(
-            target: "portico::audit", event = if yes { "device_approved" } else { "device_denied" },
-            client_id = %client.client_id, account = %who.account.id, session = %who.session.id, in_time = answered,
-            "a person has answered about a device"
-        );
+        let event = if yes {
+            Event::DeviceApproved
+        } else {
+            Event::DeviceDenied
+        };
+        let entry = Entry::new(event)
+            .client(&client.client_id)
+            .account(&who.account.id)
+            .session(&who.session.id)
+            .with("in_time", answered);
+        self.audit.record(entry);
         Ok(answered)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::{SKEW, random_id, random_token};
 use crate::keys::Purpose;
+use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, PendingAuthorization, Person};
 use crate::model::client::Client;
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
@@ -12,6 +13,7 @@ use crate::model::session::Authentication;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::FamilyId;
 
+use crate::telemetry::Entry;
 use crate::tokens::subject;
 
 use super::{Flow, LoggedIn};
@@ -45,6 +47,9 @@ impl Flow {
         if let Some(value) = &code {
             self.keep_code(value, client, pending, &person).await?;
         }
+        let family = response_type
+            .returns_access_token()
+            .then(|| person.family_id.clone());
         let authorization = Authorization {
             exchanged: None,
             client_id: client.client_id.clone(),
@@ -57,11 +62,15 @@ impl Flow {
             .mint_response(client, response_type, &authorization, code)
             .await?;
         if response_type.returns_access_token() || response_type.returns_id_token() {
-            tracing::info!(
-                target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
-                scope = %authorization.scope, response_type = response_type.as_str(),
-                "tokens issued at the authorization endpoint"
-            );
+            let entry = Entry::new(Event::TokensIssued)
+                .client(&client.client_id)
+                .account(&who.account.id)
+                .upstream(&who.session.upstream)
+                .session(&who.session.id)
+                .family(family.as_ref())
+                .with("scope", scope.to_string())
+                .with("response_type", response_type.as_str());
+            self.audit.record(entry);
         }
         Ok(answer)
     }

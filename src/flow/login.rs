@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::clock::{random_id, random_token};
 use crate::keys::Purpose;
 use crate::model::account::{Account, UpstreamSubject};
+use crate::model::audit::Event;
 use crate::model::session::Session;
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
@@ -17,6 +18,7 @@ use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::StoreError;
+use crate::telemetry::Entry;
 use crate::upstream::{
     CallbackLogin, Credentials, Identity, Landing, LoginError, PasswordLogin, Return,
     UpstreamTokens,
@@ -106,7 +108,7 @@ impl Flow {
             self.metrics.throttled("password");
             self.metrics.login(upstream, "password", "throttled");
             self.refusal_floor.wait_since(start).await;
-            return Err(throttled(upstream, address));
+            return Err(self.too_many(upstream, "password", Some(&name)));
         }
         // An empty password is refused without asking: some directories take it for an anonymous login.
         let outcome = if credentials.password.expose().is_empty() {
@@ -119,6 +121,10 @@ impl Flow {
             outcome
         };
         self.count_login(upstream, "password", &outcome);
+        if let Err(error) = &outcome {
+            self.audit
+                .record(refused(upstream, "password", error).name_hash(self.hash_of(&name)));
+        }
         self.give_back_unless_guessed(&place, &outcome).await?;
         // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
         // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
@@ -173,10 +179,16 @@ impl Flow {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("landing");
             self.metrics.login(upstream, "landing", "throttled");
-            return Err(throttled(upstream, address));
+            return Err(self.too_many(upstream, "landing", None));
         }
         let outcome = landing.redeem(application, arrival).await;
         self.count_login(upstream, "landing", &outcome);
+        // Most members come as a Guest before they sign in there: that refuses nobody yet.
+        if let Err(error) = &outcome
+            && !matches!(error, LoginError::Anonymous)
+        {
+            self.note_refused(upstream, "landing", error);
+        }
         // Most members come as a Guest before they sign in there; but anybody can have a Guest's credential, and each is a
         // request with our secret. So as many as may fail are free, and what is more counts as failed.
         let guests = throttle::guests(address);
@@ -202,16 +214,44 @@ impl Flow {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("callback");
             self.metrics.login(upstream, "redirect", "throttled");
-            return Err(throttled(upstream, address));
+            return Err(self.too_many(upstream, "redirect", None));
         }
         let outcome = login.finish(back).await;
         self.count_login(upstream, "redirect", &outcome);
+        if let Err(error) = &outcome {
+            self.note_refused(upstream, "redirect", error);
+        }
         self.give_back_unless_guessed(&place, &outcome).await?;
         outcome
     }
 
+    /// Records that a login led nobody in.
+    pub fn note_refused(&self, upstream: &UpstreamId, method: &'static str, error: &LoginError) {
+        self.audit.record(refused(upstream, method, error));
+    }
+
+    /// How a bucket of a user name is recorded: `portico audit --user` makes the same of a name.
+    fn hash_of(&self, name: &str) -> Option<String> {
+        self.secrets.hash(Purpose::TypedName, name).ok()
+    }
+
+    /// The answer to an attempt too many: that of a wrong password (T32).
+    fn too_many(
+        &self,
+        upstream: &UpstreamId,
+        method: &'static str,
+        name: Option<&str>,
+    ) -> LoginError {
+        let entry = Entry::new(Event::LoginThrottled)
+            .upstream(upstream)
+            .name_hash(name.and_then(|name| self.hash_of(name)))
+            .with("method", method);
+        self.audit.record(entry);
+        LoginError::BadCredentials(None)
+    }
+
     /// Counts what came of a login, for the metrics.
-    pub fn count_login(
+    fn count_login(
         &self,
         upstream: &UpstreamId,
         method: &'static str,
@@ -273,6 +313,11 @@ impl Flow {
                 .find_or_insert_account(&login, &identity.profile, new_account(), now)
                 .await?;
             if !account.is_open() {
+                let entry = Entry::new(Event::LoginRefused)
+                    .upstream(upstream)
+                    .account(&account.id)
+                    .with("reason", "the account is closed");
+                self.audit.record(entry);
                 return Ok(None);
             }
             self.store.confirm_login(&login, now).await?;
@@ -342,16 +387,19 @@ impl Flow {
                 return Ok(None);
             }
             if let Some(previous) = previous {
-                tracing::info!(
-                    target: "portico::audit", event = "logged_out", reason = "replaced by another login",
-                    session = %previous.id, account = %previous.account_id, "logged out"
-                );
+                let entry = Entry::new(Event::LoggedOut)
+                    .session(&previous.id)
+                    .account(&previous.account_id)
+                    .upstream(&previous.upstream)
+                    .with("reason", "replaced by another login");
+                self.audit.record(entry);
             }
         }
-        tracing::info!(
-            target: "portico::audit", event = "logged_in", upstream = %upstream, session = %session.id,
-            account = %account.id, "logged in"
-        );
+        let entry = Entry::new(Event::LoggedIn)
+            .upstream(upstream)
+            .session(&session.id)
+            .account(&account.id);
+        self.audit.record(entry);
         Ok(Some(NewSession {
             logged_in: LoggedIn { session, account },
             secret,
@@ -406,13 +454,16 @@ impl Flow {
     }
 }
 
-/// The answer to an attempt too many: that of a wrong password (T32).
-fn throttled(upstream: &UpstreamId, address: &str) -> LoginError {
-    tracing::warn!(
-        target: "portico::audit", event = "login_throttled", upstream = %upstream, address,
-        "too many attempts; not forwarded"
-    );
-    LoginError::BadCredentials(None)
+/// What is recorded of a login that led nobody in.
+fn refused(upstream: &UpstreamId, method: &'static str, error: &LoginError) -> Entry {
+    let event = match error {
+        LoginError::Unavailable(_) | LoginError::Protocol(_) => Event::LoginFailed,
+        _ => Event::LoginRefused,
+    };
+    Entry::new(event)
+        .upstream(upstream)
+        .with("method", method)
+        .with("reason", chain(error))
 }
 
 fn store_failed(error: StoreError) -> LoginError {

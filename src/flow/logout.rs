@@ -1,10 +1,12 @@
 //! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0): what may be done at once, and where the browser goes.
 
+use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::model::session::Session;
 use crate::protocol::claims::IdTokenClaims;
 use crate::protocol::error::OAuthError;
 use crate::protocol::redirect_uri::RedirectUri;
+use crate::telemetry::Entry;
 
 use super::Flow;
 
@@ -60,10 +62,10 @@ impl Flow {
             .end_session(&session.id, self.clock.now())
             .await?;
         if ended {
-            tracing::info!(
-                target: "portico::audit", event = "logged_out", session = %session.id,
-                account = %session.account_id, "logged out"
-            );
+            let entry = Entry::new(Event::LoggedOut)
+                .session(&session.id)
+                .account(&session.account_id);
+            self.audit.record(entry.upstream(&session.upstream));
         }
         Ok(())
     }

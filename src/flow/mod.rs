@@ -27,7 +27,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
 use crate::recheck::Rechecks;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::tokens::Mint;
 use crate::vault::Vault;
 
@@ -64,6 +64,8 @@ pub struct Flow {
     pub acr: AcrPolicies,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
 }
 
 /// The next step of a pending authorization.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::model::api_rule::{ActsAs, ApiRule};
+use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::model::vault_entry::VaultPlace;
 use crate::protocol::error::{BoxError, ErrorCode, OAuthError};
@@ -18,7 +19,7 @@ use crate::protocol::scope::Scope;
 use crate::protocol::secret::Secret;
 use crate::recheck::{NotStanding, Rechecks};
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Entry, Metrics};
 use crate::tokens::standing::Person;
 use crate::upstream::{Api, ApiAnswer, ApiCall, LoginError, Upstream, UpstreamTokens, Upstreams};
 use crate::vault::{Vault, VaultError};
@@ -44,6 +45,8 @@ pub struct GatewayParts {
     pub rechecks: Rechecks,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
     /// What clients may do where.
     pub rules: BTreeMap<UpstreamId, Vec<ApiRule>>,
 }
@@ -57,6 +60,19 @@ pub struct Caller<'a> {
     pub scope: &'a Scope,
     /// The person behind it; `None`: the client itself.
     pub person: Option<&'a Person>,
+}
+
+impl Caller<'_> {
+    /// What is recorded of a call at `upstream`.
+    fn entry(&self, event: Event, upstream: &Upstream) -> Entry {
+        let family = self.person.map(|person| &person.family);
+        Entry::new(event)
+            .upstream(&upstream.id)
+            .client(&self.client.client_id)
+            .account(self.person.map(|person| &person.account.id))
+            .session(family.map(|family| &family.authentication.session_id))
+            .family(family.map(|family| &family.id))
+    }
 }
 
 /// Why a call was not made, or gave nothing.
@@ -147,13 +163,10 @@ impl Gateway {
                 return Err(useless_token(rule.acts_as));
             }
         }
-        tracing::info!(
-            target: "portico::audit", event = "upstream_api_called", upstream = %upstream.id,
-            client_id = %caller.client.client_id, scope = rule.scope,
-            account = caller.person.map(|person| person.account.id.as_str()),
-            session = caller.person.map(|person| person.family.authentication.session_id.as_str()),
-            method = call.method, status = answer.status, "called an upstream's API"
-        );
+        let entry = caller.entry(Event::UpstreamApiCalled, upstream);
+        let entry = entry.with("scope", rule.scope.as_str());
+        let entry = entry.with("method", call.method.as_str());
+        self.0.audit.record(entry.with("status", answer.status));
         Ok(answer)
     }
 

@@ -1,6 +1,7 @@
 //! The authorization code grant (RFC 6749 section 4.1.3, OpenID Connect Core section 3.1.3).
 
 use crate::keys::Purpose;
+use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::code;
@@ -14,7 +15,7 @@ use crate::protocol::secret::Secret;
 use crate::store::Redemption;
 
 use super::Grants;
-use super::family::Agreed;
+use super::family::{Agreed, family_entry};
 
 /// What the token request says.
 #[derive(Debug)]
@@ -90,13 +91,8 @@ impl AuthorizationCodeRequest {
             Redemption::Redeemed => {}
             Redemption::Replayed => {
                 grants.metrics.replayed("authorization_code");
-                tracing::warn!(
-                    target: "portico::audit",
-                    event = "code_replayed",
-                    client_id = %client.client_id,
-                    family = %family.id,
-                    "an authorization code was used twice; its tokens are revoked"
-                );
+                let replayed = family_entry(Event::CodeReplayed, &family);
+                grants.audit.record(replayed);
                 return Err(code::unknown());
             }
             Redemption::Gone => return Err(code::unknown()),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Exchanged, Person};
 use crate::model::client::Client;
 use crate::model::resource::Aim;
@@ -16,6 +17,7 @@ use crate::tokens::standing::Ended;
 use crate::tokens::subject;
 
 use super::Grants;
+use super::family::family_entry;
 use super::token_exchange::{no_longer, not_ours};
 
 /// How many may have acted one for the other (RFC 8693 section 4.1); more is a circle.
@@ -74,11 +76,12 @@ impl Grants {
         let (actor, actor_ends) = self.actor(client, &claims, &wanted).await?;
         let scope = narrowed(client, &app, &claims, wanted.scope)?;
         let subject = subject::for_client(&self.secrets, client, &account)?;
-        tracing::info!(
-            target: "portico::audit", event = "token_exchanged", client_id = %client.client_id,
-            from = %claims.client_id, audience = wanted.audience, account = %account.id,
-            session = %family.authentication.session_id, delegated = actor.is_some(), "an access token was exchanged"
-        );
+        let entry = family_entry(Event::TokenExchanged, &family)
+            .client(&client.client_id)
+            .with("from", claims.client_id.as_str())
+            .with("audience", wanted.audience.as_str())
+            .with("delegated", actor.is_some());
+        self.audit.record(entry);
         Ok(Authorization {
             client_id: client.client_id.clone(),
             scope,

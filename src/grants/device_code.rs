@@ -3,6 +3,7 @@
 
 use crate::clock::{random_bytes, random_id, random_token};
 use crate::keys::Purpose;
+use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::device_code::{self, DeviceCode};
@@ -21,7 +22,7 @@ use crate::protocol::token::GrantType;
 use crate::store::Redemption;
 
 use super::Grants;
-use super::family::Agreed;
+use super::family::{Agreed, family_entry};
 
 /// What the token request says.
 #[derive(Debug)]
@@ -168,13 +169,8 @@ impl DeviceCodeRequest {
             }
             Redemption::Replayed => {
                 grants.metrics.replayed("device_code");
-                tracing::warn!(
-                    target: "portico::audit",
-                    event = "device_code_replayed",
-                    client_id = %client.client_id,
-                    family = %family.id,
-                    "a device code was used twice; its tokens are revoked"
-                );
+                let replayed = family_entry(Event::DeviceCodeReplayed, &family);
+                grants.audit.record(replayed);
                 Err(device_code::unknown())
             }
             Redemption::Gone => Err(device_code::unknown()),

@@ -1,6 +1,7 @@
 //! What all grants share that begin with a login: the family that they make, and what it entitles to.
 
 use crate::model::account::Account;
+use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
@@ -12,6 +13,7 @@ use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, FamilyId};
 use crate::protocol::scope::Scope;
+use crate::telemetry::Entry;
 use crate::tokens::subject;
 
 use super::Grants;
@@ -109,4 +111,14 @@ impl Grants {
             }),
         })
     }
+}
+
+/// What is recorded about a family: whose it is, and with which client.
+pub(super) fn family_entry(event: Event, family: &TokenFamily) -> Entry {
+    Entry::new(event)
+        .client(&family.client_id)
+        .account(&family.account_id)
+        .upstream(&family.authentication.upstream)
+        .session(&family.authentication.session_id)
+        .family(&family.id)
 }

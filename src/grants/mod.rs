@@ -31,7 +31,7 @@ use crate::protocol::params::Params;
 use crate::protocol::token::{ExchangedToken, GrantType};
 use crate::recheck::Rechecks;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::tokens::Mint;
 use crate::tokens::standing::AccessTokens;
 use crate::upstream::Upstreams;
@@ -84,6 +84,8 @@ pub struct Grants {
     pub scopes: Scopes,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
 }
 
 /// A token request, parsed by its grant.

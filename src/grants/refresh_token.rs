@@ -1,6 +1,7 @@
 //! The refresh token grant (RFC 6749 section 6, OpenID Connect Core section 12), with rotation that loses nobody: a
 //! lost answer or a second tab gets the same successor for a moment; a thief ends the family.
 
+use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
@@ -16,6 +17,7 @@ use crate::protocol::secret::Secret;
 use crate::tokens::{refresh_token, subject};
 
 use super::Grants;
+use super::family::family_entry;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -198,13 +200,8 @@ impl Grants {
             Spend::Replay => {
                 self.store.revoke_family(&family.id, now).await?;
                 self.metrics.replayed("refresh_token");
-                tracing::warn!(
-                    target: "portico::audit",
-                    event = "refresh_token_replayed",
-                    client_id = %family.client_id,
-                    family = %family.id,
-                    "a spent refresh token was used again; its family is revoked"
-                );
+                let replayed = family_entry(Event::RefreshTokenReplayed, family);
+                self.audit.record(replayed);
             }
             Spend::Ended => {}
         }

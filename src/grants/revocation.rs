@@ -1,10 +1,13 @@
 //! Revocation (RFC 7009): a client gives back what it was given.
 
+use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
+use crate::telemetry::Entry;
 use crate::tokens::refresh_token;
 
+use super::family::family_entry;
 use super::{Grants, PresentedToken};
 
 impl Grants {
@@ -20,11 +23,8 @@ impl Grants {
             require_own(client, &family.client_id)?;
             let now = self.clock.now();
             if self.store.revoke_family(&id, now).await? {
-                tracing::info!(
-                    target: "portico::audit", event = "token_revoked", client_id = %client.client_id,
-                    kind = "refresh_token", family = %id, account = %family.account_id,
-                    "a refresh token was given back; its family is revoked"
-                );
+                let entry = family_entry(Event::TokenRevoked, &family);
+                self.audit.record(entry.with("kind", "refresh_token"));
             }
             return Ok(());
         }
@@ -35,11 +35,12 @@ impl Grants {
         self.mint
             .revoke_access_token(token.expose(), &claims)
             .await?;
-        tracing::info!(
-            target: "portico::audit", event = "token_revoked", client_id = %client.client_id, kind = "access_token",
-            jti = claims.jti, family = claims.family.as_ref().map(tracing::field::display),
-            "an access token was given back"
-        );
+        let entry = Entry::new(Event::TokenRevoked)
+            .client(&client.client_id)
+            .family(claims.family.as_ref())
+            .with("kind", "access_token")
+            .with("jti", claims.jti.as_str());
+        self.audit.record(entry);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
+use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::model::vault_entry::VaultPlace;
 use crate::protocol::claims::AccessTokenClaims;
@@ -16,10 +17,12 @@ use crate::protocol::params::Params;
 use crate::protocol::scope;
 use crate::protocol::secret::Secret;
 use crate::protocol::token::{ACCESS_TOKEN_TYPE, ExchangedToken};
+use crate::telemetry::Entry;
 use crate::tokens::standing::{Ended, Person};
 use crate::upstream::{LoginError, Upstream, UpstreamTokens};
 
 use super::delegation::Delegation;
+use super::family::family_entry;
 use super::{Grants, Proven, closed};
 
 /// Seconds of life that an app may count on, where the upstream's tokens live that long.
@@ -149,16 +152,17 @@ impl TokenExchangeRequest {
             (service_token(client, upstream).await?, None)
         };
         let expires_in = (tokens.expires_at - now).max(0);
-        let account = person.as_ref().map(|person| &person.account.id);
-        let session = person
-            .as_ref()
-            .map(|person| &person.family.authentication.session_id);
-        tracing::info!(
-            target: "portico::audit", event = "upstream_token_released", client_id = %client.client_id,
-            upstream = %upstream.id, kind = if person.is_some() { "person" } else { "service" },
-            account = account.map(tracing::field::display), session = session.map(tracing::field::display),
-            lifetime = expires_in, "an upstream's token was handed out"
-        );
+        let released = Event::UpstreamTokenReleased;
+        let (entry, kind) = match &person {
+            Some(person) => (family_entry(released, &person.family), "person"),
+            None => (Entry::new(released), "service"),
+        };
+        let entry = entry
+            .client(&client.client_id)
+            .upstream(&upstream.id)
+            .with("kind", kind)
+            .with("lifetime", expires_in);
+        grants.audit.record(entry);
         Ok(ExchangedToken {
             access_token: tokens.access.expose().to_owned(),
             issued_token_type: ACCESS_TOKEN_TYPE,

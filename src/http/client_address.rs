@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 use super::state::{HttpState, Settings};
@@ -23,14 +23,17 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let state = HttpState::from_ref(state);
         let settings = <Arc<Settings>>::from_ref(&state);
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = peer.map(|ConnectInfo(peer)| {
-            client_address(peer.ip(), &parts.headers, &settings.trusted_proxies)
-        });
-        Ok(Self(address.map_or_else(
-            || "unknown".to_owned(),
-            |address| address.to_string(),
-        )))
+        Ok(Self::of(&parts.extensions, &parts.headers, &settings))
+    }
+}
+
+impl ClientAddress {
+    /// That of a request with these extensions and headers.
+    pub(super) fn of(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> Self {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = peer
+            .map(|ConnectInfo(peer)| client_address(peer.ip(), headers, &settings.trusted_proxies));
+        Self(address.map_or_else(|| "unknown".to_owned(), |address| address.to_string()))
     }
 }
 
@@ -69,6 +72,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use proptest::prelude::*;
 
     fn from(peer: &str, forwarded: &str) -> String {
         let mut headers = HeaderMap::new();
@@ -88,5 +92,24 @@ mod tests {
         assert_eq!(from("10.0.0.1", "203.0.113.9, 10.0.0.2"), "203.0.113.9");
         assert_eq!(from("10.0.0.1", "nonsense"), "10.0.0.1");
         assert_eq!(from("10.0.0.1", "[2001:db8::1]:4711"), "2001:db8::1");
+    }
+
+    proptest! {
+        /// T56: who is no trusted proxy vouches for nobody, and what is read was written by one that is.
+        #[test]
+        fn an_address_is_the_peers_or_one_that_a_trusted_proxy_wrote(
+            trusted in any::<bool>(), entries in prop::collection::vec("(10\\.0\\.0\\.[1-9]|[1-9]\\.1\\.1\\.1(:80)?|\\[::1\\]:9|::ffff:2\\.2\\.2\\.2|[!-~]{0,8})", 0..5),
+        ) {
+            let forwarded = entries.join(",");
+            let peer = if trusted { "10.0.0.9" } else { "9.9.9.9" };
+            let found = from(peer, &forwarded);
+            prop_assert!(trusted || found == peer);
+            let known = found == peer || found == "::1" || forwarded.contains(&found) || forwarded.parse::<IpAddr>().is_ok();
+            prop_assert!(known, "{} of {}", found, forwarded);
+            // Another entry to the left of somebody who is not trusted changes nothing.
+            if !found.starts_with("10.") {
+                prop_assert_eq!(from(peer, &format!("6.6.6.6,{forwarded}")), found);
+            }
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRef as _, Request, State};
 use axum::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,10 +17,12 @@ use tracing::Instrument as _;
 
 use crate::clock::random_id;
 use crate::protocol::locale::Locale;
+use crate::telemetry::AuditedRequest;
 
 use super::brand::BrandPages;
+use super::client_address::ClientAddress;
 use super::own_path::OwnPath;
-use super::state::HttpState;
+use super::state::{HttpState, Settings};
 use super::{NO_STORE, error, language};
 
 /// However long an upstream is given, nobody waits longer than this, and gets a page that says so.
@@ -94,26 +96,26 @@ pub(super) async fn provide(
         address: language::address(request.method(), request.uri()),
     };
     let id = context.id.clone();
+    let audited = audited(&state, &id, &request);
     // The path and never the query: codes and hints travel there.
     let span = tracing::info_span!(
         "request", id, method = %request.method(), path = logged(request.uri().path())
     );
     let start = Instant::now();
-    let mut response = CONTEXT
-        .scope(
-            context,
-            async {
-                let response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
-                    Ok(response) => response,
-                    Err(_) => error::timed_out(),
-                };
-                let took = start.elapsed().as_millis();
-                tracing::info!(status = response.status().as_u16(), took, "answered");
-                response
-            }
-            .instrument(span),
-        )
-        .await;
+    let answering = async {
+        let response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => error::timed_out(),
+        };
+        let took = start.elapsed().as_millis();
+        tracing::info!(status = response.status().as_u16(), took, "answered");
+        response
+    };
+    let answering = CONTEXT.scope(context, answering.instrument(span));
+    let (mut response, recorded) = audited.answer(answering).await;
+    if recorded {
+        state.audit().settle().await;
+    }
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers
@@ -130,6 +132,16 @@ pub(super) async fn provide(
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
     response
+}
+
+/// The request, as whatever is recorded tells it.
+fn audited(state: &HttpState, id: &str, request: &Request) -> AuditedRequest {
+    let settings = <Arc<Settings>>::from_ref(state);
+    let (extensions, headers) = (request.extensions(), request.headers());
+    let ClientAddress(address) = ClientAddress::of(extensions, headers, &settings);
+    let user_agent = headers.get(USER_AGENT);
+    let user_agent = user_agent.and_then(|value| value.to_str().ok());
+    AuditedRequest::new(id.to_owned(), address, user_agent)
 }
 
 /// Below the gateway the path says of whom an app asks, which is no more the log's than a query is (T60).

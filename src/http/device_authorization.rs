@@ -7,10 +7,12 @@ use axum::routing::post;
 use axum::{Json, Router};
 
 use crate::grants::Grants;
+use crate::model::audit::Event;
 use crate::protocol::client_auth::ClientCredentials;
 use crate::protocol::device::{DeviceAuthorization, INTERVAL};
 use crate::protocol::discovery::path;
 use crate::protocol::issuer::Issuer;
+use crate::telemetry::Entry;
 
 use super::client_address::ClientAddress;
 use super::error::TokenError;
@@ -33,9 +35,8 @@ async fn authorize(
     let grants = Grants::from_ref(&state);
     let client = grants.authenticate_client(&credentials, &address).await?;
     let new = grants.authorize_device(&client, &params, &address).await?;
-    tracing::info!(
-        target: "portico::audit", event = "device_code_issued", client_id = %client.client_id, "a device code was issued"
-    );
+    let entry = Entry::new(Event::DeviceCodeIssued).client(&client.client_id);
+    grants.audit.record(entry);
     let issuer = Issuer::from_ref(&state);
     let verification_uri = issuer.at(path::DEVICE);
     Ok(Json(DeviceAuthorization {

@@ -16,6 +16,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
 use crate::protocol::secret::Secret;
 use crate::store::Store;
+use crate::telemetry::note_flow;
 
 use super::client_address::ClientAddress;
 use super::cookies::{CookieNames, RequestCookies};
@@ -137,6 +138,7 @@ impl FlowCookies {
         now: UnixTime,
     ) -> Result<(String, Vec<Cookie<'static>>), OAuthError> {
         let handle = random_id();
+        note_flow(&handle);
         let mut cookies = self.drop_oldest(&handle);
         cookies.push(self.save(&handle, pending, now).await?);
         Ok((handle, cookies))

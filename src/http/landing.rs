@@ -102,10 +102,7 @@ impl Place {
         let who = match redeemed {
             Ok(identity) => Who::Person(Box::new(identity)),
             Err(LoginError::Anonymous) => Who::Anonymous,
-            Err(error) => {
-                login::log_failure(&upstream.label, &error);
-                Who::Refused(Refusal::from(&error))
-            }
+            Err(error) => Who::Refused(Refusal::from(&error)),
         };
         let arrival = Arrival {
             upstream: upstream.id.clone(),
@@ -321,7 +318,11 @@ async fn expected(
                 .await?;
             return Ok(response);
         }
-        Who::Anonymous => LoginError::Anonymous,
+        Who::Anonymous => {
+            let error = LoginError::Anonymous;
+            open.flow.note_refused(&upstream.id, "landing", &error);
+            error
+        }
         Who::Refused(refusal) => refusal.into_error(),
     };
     let show = Show {
@@ -405,7 +406,6 @@ async fn answered(
         .log_in(&upstream.id, identity, previous)
         .await?;
     let Some(new) = new else {
-        login::log_failure(&upstream.label, &login::closed());
         return Err(PageError::new(Trouble::Closed));
     };
     let mut response = place.go_on().await?;

@@ -10,10 +10,11 @@ use url::form_urlencoded;
 
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
-use crate::model::authorization::Errand;
-use crate::protocol::error::chain;
+use crate::model::audit::Event;
+use crate::model::authorization::{self, Errand};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
+use crate::telemetry::Entry;
 use crate::upstream::{
     Credentials, Identity, LoginError, LoginMethod, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES,
     Upstream,
@@ -55,6 +56,8 @@ struct LoginPage {
     app: AppPages,
     /// Where to go who has thought better of it.
     turn_back: Option<Link>,
+    /// Whether an app waits that can be told so.
+    can_cancel: bool,
 }
 
 struct AccountChoice {
@@ -188,10 +191,12 @@ async fn show(
         Step::OtherLogin if asked => None,
         Step::OtherAccount if !asked => open.logged_in.as_ref().map(|who| {
             let lacking = open.client.lacking(&who.account.profile);
-            tracing::info!(
-                target: "portico::audit", event = "not_admitted", client_id = %open.client.client_id,
-                account = %who.account.id, lacking, "a person may not use a client"
-            );
+            let entry = Entry::new(Event::NotAdmitted)
+                .client(&open.client.client_id)
+                .account(&who.account.id)
+                .session(&who.session.id)
+                .with("lacking", lacking);
+            open.flow.audit.record(entry);
             let app = open.client.display_name_in(context::locale()).to_owned();
             Notice::OtherAccount(app, display_name(who).to_owned())
         }),
@@ -287,9 +292,6 @@ pub(super) async fn page(
         (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
         _ => None,
     };
-    if let Some(Notice::Failed(label, error) | Notice::Returned(label, error)) = &show.notice {
-        log_failure(label, error);
-    }
     let status = show.notice.as_ref().map_or(StatusCode::OK, Notice::status);
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
@@ -302,6 +304,7 @@ pub(super) async fn page(
             Some(_) => texts.sign_in_again.to_owned(),
         },
         turn_back: open.errand_for_the_account().then(resume::to_account),
+        can_cancel: open.pending.errand.is_none(),
         flow: open.handle.clone(),
         form_token: form::token(&secrets, &["login", &open.handle])?,
         notice_id: show.notice.as_ref().is_some_and(Notice::has_id),
@@ -354,16 +357,6 @@ pub(super) fn display_name(who: &LoggedIn) -> &str {
         .unwrap_or(who.account.subject.as_str())
 }
 
-pub(super) fn log_failure(upstream: &str, error: &LoginError) {
-    let reason = chain(error);
-    match error {
-        LoginError::Unavailable(_) | LoginError::Protocol(_) => {
-            tracing::error!(target: "portico::audit", event = "login_failed", upstream, reason);
-        }
-        _ => tracing::info!(target: "portico::audit", event = "login_refused", upstream, reason),
-    }
-}
-
 async fn submit(
     State(state): State<HttpState>,
     cookies: FlowCookies,
@@ -374,8 +367,10 @@ async fn submit(
     let handle = form.field("flow")?.to_owned();
     let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
     form.require_token(&Secrets::from_ref(&state), &["login", &handle])?;
-    if form.optional("action")? == Some("continue") {
-        return keep_account(open).await;
+    match form.optional("action")? {
+        Some("continue") => return keep_account(open).await,
+        Some("cancel") => return cancel(open).await,
+        _ => {}
     }
     let upstreams = Upstreams::from_ref(&state);
     // The upstream is held against the client here, and not only on the page (T15).
@@ -432,6 +427,16 @@ async fn submit(
 async fn keep_account(mut open: OpenFlow) -> Result<Response, PageError> {
     open.pending.selected = open.logged_in.as_ref().map(|who| who.session.id.clone());
     open.resume().await
+}
+
+/// The person does not log in: the app is told, and a session that there is stays (OpenID Connect Core section 3.1.2.6).
+async fn cancel(open: OpenFlow) -> Result<Response, PageError> {
+    if open.pending.errand.is_some() {
+        return Err(PageError::new(Trouble::Form));
+    }
+    open.request()
+        .refuse(&open.pending, &authorization::denied())
+        .await
 }
 
 /// A login succeeded: the browser gets a fresh cookie in place of whatever it had (T24), and the flow goes on. A login that

@@ -20,6 +20,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::pushed;
 use crate::store::Store;
+use crate::telemetry::note_flow;
 use crate::tokens::subject;
 
 use super::account;
@@ -92,6 +93,7 @@ impl OpenFlow {
             }
             Found::Nothing => return Err(PageError::new(Trouble::Expired)),
         };
+        note_flow(handle);
         context::prefer(pending.request.locale);
         let client = client_of(state, &store, &pending).await?;
         pending.request.scope = pending.request.scope.narrowed_to(&client.scope);
@@ -145,6 +147,15 @@ impl OpenFlow {
     pub(super) fn may_satisfy(&self, upstream: &UpstreamId) -> bool {
         let wanted = WantedAcr::of(&self.pending.request).filter(|wanted| wanted.essential);
         wanted.is_none_or(|wanted| self.flow.acr.may_satisfy(upstream, &wanted))
+    }
+
+    /// What its end works with.
+    pub(super) fn request(&self) -> FlowRequest<'_> {
+        FlowRequest {
+            flow: &self.flow,
+            cookies: &self.cookies,
+            handle: Some(&self.handle),
+        }
     }
 
     /// What comes next.

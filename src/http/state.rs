@@ -12,7 +12,7 @@ use crate::keys::Secrets;
 use crate::protocol::issuer::Issuer;
 use crate::registrar::Registrar;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::tokens::Mint;
 use crate::tokens::possession::Possession;
 use crate::tokens::standing::AccessTokens;
@@ -41,6 +41,7 @@ pub struct HttpState {
     possession: Possession,
     metrics: Metrics,
     brand: Arc<BrandPages>,
+    audit: Audit,
     settings: Arc<Settings>,
 }
 
@@ -99,6 +100,7 @@ impl HttpState {
             store: parts.flow.store.clone(),
             secrets: parts.flow.secrets.clone(),
             metrics: parts.flow.metrics.clone(),
+            audit: parts.flow.audit.clone(),
             cookie_names: CookieNames::new(parts.issuer.is_https()),
             flow: parts.flow,
             grants: parts.grants,
@@ -117,6 +119,10 @@ impl HttpState {
 
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(super) const fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     pub(super) fn registration_is_on(&self) -> bool {

@@ -9,12 +9,14 @@ use axum::routing::post;
 use axum::{Json, Router};
 
 use crate::grants::{Grants, Proven, TokenRequest};
+use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::protocol::client_auth::ClientCredentials;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
 use crate::protocol::params::Params;
 use crate::protocol::token::GrantType;
+use crate::telemetry::Entry;
 use crate::tokens::Mint;
 use crate::tokens::possession::Possession;
 
@@ -91,10 +93,18 @@ impl Endpoint {
                 if client.registered && proven.person.is_some() {
                     self.grants.note_use(&client).await?;
                 }
-                tracing::info!(
-                    target: "portico::audit", event = "tokens_issued", client_id = %client.client_id,
-                    scope = %proven.scope, "tokens issued"
-                );
+                let person = proven.person.as_ref();
+                let login = person.map(|person| &person.authentication);
+                let entry = Entry::new(Event::TokensIssued)
+                    .client(&client.client_id)
+                    .account(person.map(|person| &person.account_id))
+                    .upstream(login.map(|login| &login.upstream))
+                    .session(login.map(|login| &login.session_id))
+                    .family(person.map(|person| &person.family_id))
+                    .with("grant", *grant)
+                    .with("scope", proven.scope.to_string())
+                    .with("with_refresh_token", token_set.refresh_token.is_some());
+                self.grants.audit.record(entry);
                 Ok(Json(token_set).into_response())
             }
             Proven::Release(token) => Ok(Json(token).into_response()),

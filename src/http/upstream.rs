@@ -107,6 +107,7 @@ async fn start(
     let departure = match login.start(&trip).await {
         Ok(departure) => departure,
         Err(error) => {
+            open.flow.note_refused(&upstream.id, "redirect", &error);
             let show = Show {
                 notice: Some(Notice::Failed(upstream.label.clone(), error)),
                 ..Show::default()

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod acr;
 pub mod api_rule;
+pub mod audit;
 pub mod authorization;
 pub mod brand;
 pub mod client;

@@ -60,6 +60,8 @@ pub struct RegistrationPolicy {
     pub grant_types: BTreeSet<GrantType>,
     /// How one may prove who it is.
     pub token_endpoint_auth_methods: Vec<ClientAuthMethod>,
+    /// Whether their assertions may be meant for the token endpoint's address instead of the issuer.
+    pub allow_token_endpoint_audience: bool,
     /// The upstreams whose people may use one.
     pub upstreams: BTreeSet<UpstreamId>,
     /// When people are asked.
@@ -129,16 +131,7 @@ impl RegistrationPolicy {
         let response_types = looked_at.answers();
         self.refuse_grants(&grant_types, method, faults);
         let redirect_uris = self.redirect_uris(&metadata, &response_types, faults);
-        let post_logout_redirect_uris = rules::uris(
-            "post_logout_redirect_uris",
-            &metadata.post_logout_redirect_uris,
-            faults,
-        );
-        self.refuse_hosts(
-            "post_logout_redirect_uris",
-            &post_logout_redirect_uris,
-            faults,
-        );
+        let post_logout_redirect_uris = self.post_logout_redirect_uris(&metadata, faults);
         self.check_logout(&metadata, &redirect_uris, faults);
         let scope = self.scope(
             metadata.scope.as_deref(),
@@ -171,6 +164,7 @@ impl RegistrationPolicy {
             consent: self.consent,
             require_pkce: method == ClientAuthMethod::None,
             token_endpoint_auth_signing_alg: metadata.token_endpoint_auth_signing_alg,
+            allow_token_endpoint_audience: self.allow_token_endpoint_audience,
             jwks: metadata.jwks,
             jwks_uri: metadata.jwks_uri,
             request_object_signing_alg: metadata.request_object_signing_alg,
@@ -208,6 +202,7 @@ impl RegistrationPolicy {
         Client {
             upstreams: Some(self.upstreams.clone()),
             consent: self.consent,
+            allow_token_endpoint_audience: self.allow_token_endpoint_audience,
             scope: client.scope.narrowed_to(&self.scope),
             ..client.clone()
         }
@@ -242,6 +237,20 @@ impl RegistrationPolicy {
             .any(|each| rules::comes_by_the_browser(*each));
         rules::application_type(kind, in_the_browser, &metadata.redirect_uris, faults);
         self.refuse_hosts("redirect_uris", &uris, faults);
+        uris
+    }
+
+    fn post_logout_redirect_uris(
+        &self,
+        metadata: &ClientMetadata,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<RedirectUri> {
+        let (field, written) = (
+            "post_logout_redirect_uris",
+            &metadata.post_logout_redirect_uris,
+        );
+        let uris = rules::uris(field, written, faults);
+        self.refuse_hosts(field, &uris, faults);
         uris
     }
 

@@ -121,6 +121,7 @@ pub fn half_hash(algorithm: SigningAlgorithm, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// OpenID Connect Core appendix A.3.
     #[test]
@@ -148,6 +149,19 @@ mod tests {
             "e30.e30.A+",
         ] {
             assert!(!is_strict_compact(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// T23, T49: one text for the bytes of each part.
+        #[test]
+        fn a_compact_token_has_one_spelling(token in "[A-Za-z0-9_=+/-]{0,9}(\\.[A-Za-z0-9_=-]{0,9}){0,4}") {
+            let parts: Vec<&str> = token.split('.').collect();
+            let canonical = |part: &&str| {
+                let bytes = URL_SAFE_NO_PAD.decode(part);
+                !part.is_empty() && bytes.is_ok_and(|bytes| URL_SAFE_NO_PAD.encode(bytes) == **part)
+            };
+            prop_assert_eq!(is_strict_compact(&token), parts.len() == 3 && parts.iter().all(canonical));
         }
     }
 }

@@ -245,6 +245,17 @@ impl Store {
         })
     }
 
+    /// Removes what is recorded of the time before `before`, in the same way.
+    pub async fn sweep_audit(&self, before: UnixTime, batch: i64) -> Result<u64, StoreError> {
+        self.delete_in_batches(
+            "DELETE FROM audit WHERE id IN
+                 (SELECT id FROM audit WHERE recorded_at < $1 ORDER BY recorded_at, id LIMIT $2)",
+            before,
+            batch,
+        )
+        .await
+    }
+
     async fn delete_in_batches(
         &self,
         statement: &'static str,

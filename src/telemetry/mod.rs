@@ -1,6 +1,7 @@
 //! The log: to standard error, as text for people or as JSON lines for machines. What happened to whom has the target
-//! `portico::audit`, so that it can be told apart by a filter. And the metrics, in [`Metrics`].
+//! `portico::audit`, so that it can be told apart by a filter; [`Audit`] writes it. And the metrics, in [`Metrics`].
 
+mod audit;
 mod metrics;
 
 use std::io::IsTerminal as _;
@@ -8,6 +9,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub use audit::{Audit, AuditQueue, AuditedRequest, Entry, in_this_request, note_flow};
 pub use metrics::{CONTENT_TYPE, Metrics};
 
 /// How lines look.

@@ -8,8 +8,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::{Clock, SKEW, UnixTime};
+use crate::model::audit::Event;
 use crate::protocol::ids::UpstreamId;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Entry, Metrics};
 
 /// Failures in a row that open it.
 pub const FAILURES: u32 = 5;
@@ -24,6 +25,7 @@ pub struct Breaker {
     upstream: UpstreamId,
     clock: Clock,
     metrics: Metrics,
+    audit: Audit,
     state: Arc<Mutex<State>>,
 }
 
@@ -48,12 +50,13 @@ pub(super) enum Sign {
 
 impl Breaker {
     /// Closed: requests pass.
-    pub fn new(upstream: UpstreamId, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(upstream: UpstreamId, clock: Clock, metrics: Metrics, audit: Audit) -> Self {
         metrics.breaker(&upstream, false);
         Self {
             upstream,
             clock,
             metrics,
+            audit,
             state: Arc::new(Mutex::new(State::Closed(0))),
         }
     }
@@ -90,18 +93,14 @@ impl Breaker {
             (State::Closed(_), Sign::Away) => {
                 *state = State::Open(now + REST);
                 self.metrics.breaker(&self.upstream, true);
-                tracing::error!(
-                    target: "portico::audit", event = "upstream_down", upstream = %self.upstream, reason = why,
-                    "an upstream does not answer; it is left alone for a while, then tried"
-                );
+                let down = Entry::new(Event::UpstreamDown).upstream(&self.upstream);
+                self.audit.record(down.with("reason", why));
             }
             (State::Open(_), Sign::There) => {
                 *state = State::Closed(0);
                 self.metrics.breaker(&self.upstream, false);
-                tracing::warn!(
-                    target: "portico::audit", event = "upstream_up", upstream = %self.upstream,
-                    "an upstream answers again"
-                );
+                self.audit
+                    .record(Entry::new(Event::UpstreamUp).upstream(&self.upstream));
             }
             (State::Open(_), Sign::Away) => *state = State::Open(now + REST),
             // The try told nothing: the next one may.
@@ -159,7 +158,11 @@ mod tests {
     fn breaker() -> (Breaker, Clock) {
         let clock = Clock::manual(1000);
         let id = UpstreamId::new("members");
-        (Breaker::new(id, clock.clone(), Metrics::new()), clock)
+        let audit = Audit::log_alone(clock.clone());
+        (
+            Breaker::new(id, clock.clone(), Metrics::new(), audit),
+            clock,
+        )
     }
 
     fn fail(breaker: &Breaker, times: u32) {

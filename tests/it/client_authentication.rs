@@ -20,7 +20,7 @@ use portico::protocol::secret::Secret;
 use portico::protocol::token::GrantType;
 use portico::recheck::{RecheckParts, Rechecks};
 use portico::store::StoredClient;
-use portico::telemetry::Metrics;
+use portico::telemetry::{Audit, Metrics};
 use portico::tokens::standing::AccessTokens;
 use portico::tokens::{Mint, MintParts, TokenLifetimes};
 use portico::upstream::Upstreams;
@@ -71,6 +71,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
     ];
     store.reconcile_clients(&clients, 0).await.unwrap();
     let (clock, metrics) = (Clock::manual(0), Metrics::new());
+    let audit = Audit::log_alone(clock.clone());
     let upstreams = Upstreams::new(vec![]);
     let vault = Vault::new(
         store.clone(),
@@ -84,6 +85,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             store: store.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            audit: audit.clone(),
             vault: vault.clone(),
             upstreams: upstreams.clone(),
             policies: HashMap::new(),
@@ -94,6 +96,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         ),
         scopes: portico::model::scopes::Scopes::default(),
         metrics,
+        audit,
         mint: Mint::new(MintParts {
             store: store.clone(),
             issuer: Issuer::parse("https://login.example.org").unwrap(),

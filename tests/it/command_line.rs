@@ -2,6 +2,7 @@
 //! says to do, and what it leaves behind.
 
 mod account;
+mod audit;
 mod check;
 mod check_tls;
 mod client_registration;
@@ -21,6 +22,7 @@ use portico::simulator::people;
 use tempfile::TempDir;
 
 use crate::harness::database::TestDatabase;
+use crate::harness::server::{Setup, TestServer};
 
 /// An address at which nothing listens.
 const NOWHERE: &str = "127.0.0.1:1";
@@ -159,6 +161,15 @@ impl Said {
         let lines = self.out.lines();
         lines.filter(|line| line.starts_with(word)).collect()
     }
+}
+
+/// The binary with the configuration of a server of the harness, and its database.
+fn portico_of(server: &TestServer, arguments: &[&str]) -> Command {
+    let mut command = portico(arguments);
+    command
+        .env("PORTICO_CONFIG", server.write_config())
+        .envs(server.variables(&Setup::default().master_key));
+    command
 }
 
 /// The binary, without the variables of whoever runs the tests.

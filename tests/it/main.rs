@@ -85,6 +85,8 @@ mod login;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod oracles;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod pages;
@@ -96,6 +98,8 @@ mod par;
 mod pkce;
 #[cfg(test)]
 mod prompt;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]

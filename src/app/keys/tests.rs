@@ -54,6 +54,7 @@ impl World {
                 secrets: secrets.clone(),
                 ring,
                 clock,
+                audit_kept: 1,
                 key_policy: policy.clone(),
             });
         }

@@ -54,6 +54,7 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("查看您的“{claim}”"),
     allow: "允许",
     deny: "不允许",
+    cancel: "取消",
     app_policy: |host| format!("此应用程序的隐私政策（{host}）"),
     app_terms: |host| format!("此应用程序的使用条款（{host}）"),
     registered_itself: |host| {

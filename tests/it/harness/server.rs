@@ -2,6 +2,7 @@
 //! test moves. Built from a config file exactly as `portico serve` builds it. Dropped: stopped.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use portico::app::{App, Listeners};
 use portico::clock::Clock;
@@ -173,22 +174,38 @@ impl TestServer {
     }
 
     fn load_config_with(&self, master_key: &str) -> config::Config {
-        let file = self.folder.path().join("portico.toml");
-        std::fs::write(&file, &self.config).unwrap();
-        let database_url = self.database.url().expose().to_owned();
-        let env = |name: &str| match name {
-            "DATABASE_URL" => Some(database_url.clone()),
-            "MASTER_KEY" => Some(master_key.to_owned()),
-            "IMIS_SERVICE_PASSWORD" => Some(people::SERVICE.password.to_owned()),
-            "IMIS_SSO_SECRET" => Some(IMIS_SSO_SECRET.to_owned()),
-            "AIM18_CLIENT_SECRET" => Some(aim18::CLIENT_SECRET.to_owned()),
-            "WEB_SECRET" => Some(WEB_SECRET.to_owned()),
-            "POST_SECRET" => Some(POST_SECRET.to_owned()),
-            "SERVICE_SECRET" => Some(SERVICE_SECRET.to_owned()),
-            "SHARED_SECRET" => Some(SHARED_SECRET.to_owned()),
-            _ => None,
+        let file = self.write_config();
+        let variables = self.variables(master_key);
+        let env = |name: &str| {
+            let known = variables.iter().find(|(known, _)| *known == name);
+            known.map(|(_, value)| value.clone())
         };
         config::load_with(&file, &env).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// The configuration's file, as a node would read it now.
+    pub(crate) fn write_config(&self) -> PathBuf {
+        let file = self.folder.path().join("portico.toml");
+        std::fs::write(&file, &self.config).unwrap();
+        file
+    }
+
+    /// The environment variables that the configuration names.
+    pub(crate) fn variables(&self, master_key: &str) -> Vec<(&'static str, String)> {
+        let database_url = self.database.url().expose();
+        [
+            ("DATABASE_URL", database_url),
+            ("MASTER_KEY", master_key),
+            ("IMIS_SERVICE_PASSWORD", people::SERVICE.password),
+            ("IMIS_SSO_SECRET", IMIS_SSO_SECRET),
+            ("AIM18_CLIENT_SECRET", aim18::CLIENT_SECRET),
+            ("WEB_SECRET", WEB_SECRET),
+            ("POST_SECRET", POST_SECRET),
+            ("SERVICE_SECRET", SERVICE_SECRET),
+            ("SHARED_SECRET", SHARED_SECRET),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .into()
     }
 
     async fn node(&self, listeners: Listeners, master_key: &str) -> Node {

@@ -1,0 +1,133 @@
+//! What happened: rows are added, and deleted by the sweep, and never changed.
+
+use sqlx::any::AnyRow;
+
+use super::record::{Record, to_json};
+use super::{Store, StoreError};
+use crate::clock::UnixTime;
+use crate::model::audit::{AuditFilter, AuditRecord};
+use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
+
+/// The newest records that fit. Each statement begins with the condition that finds the fewest, which has an index. A
+/// macro, because the text of a statement has to be known when it is compiled.
+macro_rules! search {
+    ($first:literal) => {
+        concat!(
+            "SELECT id, recorded_at, event, account_id, client_id, upstream, session_id, family_id, request_id, flow_id,
+                    address, user_agent, name_hash, details
+             FROM audit WHERE ",
+            $first,
+            " AND recorded_at >= $2 AND recorded_at < $3
+              AND (CAST($4 AS TEXT) IS NULL OR event = $4)
+              AND (CAST($5 AS TEXT) IS NULL OR account_id = $5)
+              AND (CAST($6 AS TEXT) IS NULL OR client_id = $6)
+              AND (CAST($7 AS TEXT) IS NULL OR upstream = $7)
+              AND (CAST($8 AS TEXT) IS NULL OR session_id = $8)
+              AND (CAST($9 AS TEXT) IS NULL OR family_id = $9)
+              AND (CAST($10 AS TEXT) IS NULL OR request_id = $10)
+              AND (CAST($11 AS TEXT) IS NULL OR flow_id = $11)
+               AND (CAST($12 AS TEXT) IS NULL OR name_hash = $12)
+             ORDER BY recorded_at DESC, id DESC LIMIT $13"
+        )
+    };
+}
+
+impl Store {
+    /// Adds records, all or none. A record that is there already stays as it is: whoever has not heard what came of a
+    /// batch may send it again.
+    pub async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for record in records {
+            sqlx::query(
+                "INSERT INTO audit (id, recorded_at, event, account_id, client_id, upstream, session_id, family_id,
+                                    request_id, flow_id, address, user_agent, name_hash, details)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING",
+            )
+            .bind(&record.id)
+            .bind(record.at)
+            .bind(&record.event)
+            .bind(record.account.as_ref().map(AccountId::as_str))
+            .bind(record.client_id.as_ref().map(ClientId::as_str))
+            .bind(record.upstream.as_ref().map(UpstreamId::as_str))
+            .bind(record.session.as_ref().map(SessionId::as_str))
+            .bind(record.family.as_ref().map(FamilyId::as_str))
+            .bind(record.request.as_deref())
+            .bind(record.flow.as_deref())
+            .bind(record.address.as_deref())
+            .bind(record.user_agent.as_deref())
+            .bind(record.name_hash.as_deref())
+            .bind(to_json(&record.details)?)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The newest records that fit, `limit` at the most; the newest first.
+    pub async fn search_audit(
+        &self,
+        filter: &AuditFilter,
+        limit: i64,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        let account = filter.account.as_ref().map(AccountId::as_str);
+        let client_id = filter.client_id.as_ref().map(ClientId::as_str);
+        let upstream = filter.upstream.as_ref().map(UpstreamId::as_str);
+        let session = filter.session.as_ref().map(SessionId::as_str);
+        let family = filter.family.as_ref().map(FamilyId::as_str);
+        let (event, request) = (filter.event.as_deref(), filter.request.as_deref());
+        let (flow, name_hash) = (filter.flow.as_deref(), filter.name_hash.as_deref());
+        let conditions = [
+            (request, search!("request_id = $1")),
+            (flow, search!("flow_id = $1")),
+            (session, search!("session_id = $1")),
+            (name_hash, search!("name_hash = $1")),
+            (family, search!("family_id = $1")),
+            (account, search!("account_id = $1")),
+            (client_id, search!("client_id = $1")),
+            (event, search!("event = $1")),
+            (upstream, search!("upstream = $1")),
+        ];
+        let (first, statement) = conditions
+            .into_iter()
+            .find(|(value, _)| value.is_some())
+            .unwrap_or((None, search!("CAST($1 AS TEXT) IS NULL")));
+        let rows = sqlx::query(statement)
+            .bind(first)
+            .bind(filter.since.unwrap_or(UnixTime::MIN))
+            .bind(filter.until.unwrap_or(UnixTime::MAX))
+            .bind(event)
+            .bind(account)
+            .bind(client_id)
+            .bind(upstream)
+            .bind(session)
+            .bind(family)
+            .bind(request)
+            .bind(flow)
+            .bind(name_hash)
+            .bind(limit)
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter().map(record).collect()
+    }
+}
+
+fn record(row: &AnyRow) -> Result<AuditRecord, StoreError> {
+    let record = Record::new("audit", "id", row);
+    Ok(AuditRecord {
+        id: record.key().to_owned(),
+        at: record.int("recorded_at")?,
+        event: record.text("event")?,
+        account: record.optional_text("account_id")?.map(AccountId::new),
+        client_id: record.optional_text("client_id")?.map(ClientId::new),
+        upstream: record.optional_text("upstream")?.map(UpstreamId::new),
+        session: record.optional_text("session_id")?.map(SessionId::new),
+        family: record.optional_text("family_id")?.map(FamilyId::new),
+        request: record.optional_text("request_id")?,
+        flow: record.optional_text("flow_id")?,
+        address: record.optional_text("address")?,
+        user_agent: record.optional_text("user_agent")?,
+        name_hash: record.optional_text("name_hash")?,
+        details: record.json("details")?,
+    })
+}

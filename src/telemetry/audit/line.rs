@@ -1,0 +1,54 @@
+//! The line of the log.
+
+use serde_json::Value;
+use tracing::field::display;
+
+use super::{AuditedRequest, Entry};
+use crate::model::audit::Severity;
+
+/// Writes the line. A macro, because a line's level and the names of its fields have to be known when it is compiled; what
+/// an entry does not have is left out.
+macro_rules! write_line {
+    ($level:ident, $entry:ident, $request:ident, $($detail:ident)*) => {
+        tracing::$level!(
+            target: "portico::audit",
+            event = $entry.event.as_str(),
+            client_id = $entry.client_id.as_ref().map(display),
+            account = $entry.account.as_ref().map(display),
+            upstream = $entry.upstream.as_ref().map(display),
+            session = $entry.session.as_ref().map(display),
+            family = $entry.family.as_ref().map(display),
+            address = $request.map(AuditedRequest::address),
+            $($detail = detail($entry, stringify!($detail)),)*
+            "{}", $entry.event.text()
+        )
+    };
+}
+
+/// The same at each level, with every detail that an entry may have.
+macro_rules! write_at {
+    ($level:ident, $entry:ident, $request:ident) => {
+        write_line!(
+            $level, $entry, $request,
+            by reason method grant scope resources response_type kind jti lifetime audience from delegated status
+            sessions_ended families attempts with_tokens closed new_account in_time lacking with_refresh_token name redirect_uris initial_access_token
+        )
+    };
+}
+
+pub(super) fn write(entry: &Entry, request: Option<&AuditedRequest>) {
+    match entry.event.severity() {
+        Severity::Info => write_at!(info, entry, request),
+        Severity::Warning => write_at!(warn, entry, request),
+        Severity::Error => write_at!(error, entry, request),
+    }
+}
+
+fn detail<'a>(entry: &'a Entry, name: &str) -> Option<Box<dyn tracing::Value + 'a>> {
+    Some(match entry.details.get(name)? {
+        Value::String(text) => Box::new(text.as_str()),
+        Value::Bool(yes) => Box::new(*yes),
+        Value::Number(number) => Box::new(number.as_i64()),
+        other => Box::new(display(other)),
+    })
+}

@@ -1,0 +1,98 @@
+//! The audit: one place that writes what happened to the log, at once, and hands it over for the database, where it is
+//! kept a moment later (`app::audit`). A handle for each server: nothing is global.
+
+mod entry;
+mod line;
+mod queue;
+mod request;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::{Clock, random_id};
+use crate::model::audit::AuditRecord;
+
+pub use entry::Entry;
+pub use queue::AuditQueue;
+pub use request::{AuditedRequest, in_this_request, note_flow};
+
+use queue::Queue;
+
+/// The longest that a request waits for room: an upstream was waited for already, perhaps.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Records what happens. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Audit(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    /// Names this process, so that no two of them make the same id.
+    node: String,
+    made: AtomicU64,
+    /// `None`: the log alone.
+    queue: Option<Arc<Queue>>,
+}
+
+impl Audit {
+    /// An audit in the log and, through the queue that comes with it, in the database.
+    pub fn new(clock: Clock) -> (Self, AuditQueue) {
+        let queue = Arc::new(Queue::default());
+        let audit = Self::with(clock, Some(queue.clone()));
+        (audit, AuditQueue::new(queue))
+    }
+
+    /// An audit in the log alone.
+    pub fn log_alone(clock: Clock) -> Self {
+        Self::with(clock, None)
+    }
+
+    fn with(clock: Clock, queue: Option<Arc<Queue>>) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            node: random_id(),
+            made: AtomicU64::new(0),
+            queue,
+        }))
+    }
+
+    /// Records what happened. Waits for nothing: [`Audit::settle`] does, at a request's end.
+    pub fn record(&self, entry: Entry) {
+        let request = request::current();
+        line::write(&entry, request.as_deref());
+        let Some(queue) = &self.0.queue else {
+            return;
+        };
+        if let Some(request) = &request {
+            request.note_record();
+        }
+        let number = self.0.made.fetch_add(1, Ordering::Relaxed);
+        let request = request.as_deref();
+        queue.put(AuditRecord {
+            id: format!("{number:016x}-{}", self.0.node),
+            at: self.0.clock.now(),
+            event: entry.event.as_str().to_owned(),
+            account: entry.account,
+            client_id: entry.client_id,
+            upstream: entry.upstream,
+            session: entry.session,
+            family: entry.family,
+            request: request.map(|request| request.id().to_owned()),
+            flow: request.and_then(AuditedRequest::flow),
+            address: request.map(|request| request.address().to_owned()),
+            user_agent: request.and_then(|request| request.user_agent().map(ToOwned::to_owned)),
+            name_hash: entry.name_hash,
+            details: entry.details,
+        });
+    }
+
+    /// Waits, for a moment at the most, until there is room for more: whoever asks faster than the database writes gets
+    /// answers no faster than it does.
+    pub async fn settle(&self) {
+        if let Some(queue) = &self.0.queue {
+            queue.settle(LONGEST).await;
+        }
+    }
+}
