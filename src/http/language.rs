@@ -40,11 +40,11 @@ pub(super) fn chosen(names: CookieNames, headers: &HeaderMap) -> Option<Locale> 
     Locale::of_tag(cookies.get(&names.language())?.expose())
 }
 
-/// The address that shows the page under way again. What came by POST has none; neither have the ways back from an upstream,
-/// which lead on once, nor what an app wrote to `/end_session`, which may hold an ID token.
+/// The address that shows the page under way again, if there is one. What came by POST has none; neither have the ways back
+/// from an upstream, which lead on once. A query is never repeated: somebody else may have written it, and the pages that
+/// have one of their own say so (`Page::shown_at`).
 pub(super) fn address(method: &Method, uri: &Uri) -> Option<OwnPath> {
-    let address = uri.path_and_query()?.as_str();
-    let once = ["/upstream/", "/end_session/", "/end_session?"];
-    let again = method == Method::GET && !once.iter().any(|start| address.starts_with(start));
-    again.then(|| OwnPath::parse(address)).flatten()
+    let path = uri.path();
+    let again = method == Method::GET && uri.query().is_none() && !path.starts_with("/upstream/");
+    again.then(|| OwnPath::parse(path)).flatten()
 }

@@ -227,11 +227,11 @@ fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
 }
 
 /// Where the page is shown again, without what was typed.
-fn address(handle: &str, show: &Show) -> String {
+fn address(handle: &str, asked: Option<&Upstream>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("flow", handle);
-    if let Some(upstream) = &show.upstream {
-        query.append_pair("upstream", upstream);
+    if let Some(upstream) = asked {
+        query.append_pair("upstream", upstream.id.as_str());
     }
     format!("/login?{}", query.finish())
 }
@@ -242,9 +242,11 @@ pub(super) async fn page(
     open: &OpenFlow,
     show: Show,
 ) -> Result<Response, PageError> {
-    let page = Page::current().shown_at(&address(&open.handle, &show));
-    let texts = page.texts;
     let upstreams = Upstreams::from_ref(state);
+    let asked = show.upstream.as_deref();
+    let asked = asked.and_then(|id| upstreams.find(id));
+    let page = Page::current().shown_at(&address(&open.handle, asked));
+    let texts = page.texts;
     let taken = account::taken_upstreams(open).await?;
     let allowed: Vec<&Upstream> = upstreams
         .allowed(|id| {

@@ -27,6 +27,9 @@ async fn every_page_that_can_be_shown_again_has_the_menu() {
         "form post",
         "not away",
         "bad logout",
+        "bad client",
+        "done",
+        "expired",
         "bad hint",
     ];
     for (what, page) in every_page(&server).await {
@@ -213,5 +216,29 @@ async fn on_an_https_issuer_the_choice_is_bound_to_the_host() {
     );
     for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(cookie.contains(attribute), "{cookie}");
+    }
+}
+
+/// What somebody else wrote into an address stands on no page but in the field it is for.
+#[tokio::test]
+async fn a_query_that_is_not_ours_is_not_repeated() {
+    let server = TestServer::start().await;
+    let back = async |path: &str| {
+        let page = Browser::new().get(server.url(path)).await;
+        let back = page.attribute(".foot [name=back]", "value");
+        assert!(!page.body.contains("foreign"), "{path}: {}", page.body);
+        back
+    };
+    for (path, address) in [
+        ("/login?flow=abc&upstream=members&password=foreign", None),
+        ("/login?flow=%22foreign", None),
+        ("/device?x=foreign", Some("/device")),
+        ("/nothing?x=foreign", None),
+        ("/loginx?flow=foreign", None),
+        ("/authorize?client_id=foreign", None),
+        ("/end_session?id_token_hint=foreign", None),
+        ("/nothing", Some("/nothing")),
+    ] {
+        assert_eq!(back(path).await.as_deref(), address, "{path}");
     }
 }
