@@ -22,6 +22,7 @@ use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
 use crate::flow::Flow;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
+use crate::http::brand::BrandPages;
 use crate::http::discovery::Discovery;
 use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
@@ -335,7 +336,7 @@ fn address_throttle(config: &Config) -> ThrottlePolicy {
 /// What pages and endpoints need of the config besides.
 fn settings(config: &Config) -> Settings {
     Settings {
-        brand: config.brand.name.clone(),
+        brand: Arc::new(BrandPages::new(config.brand.clone())),
         flow_lifetime: config.lifetimes.flow,
         par: ParPolicy {
             required: config.par.required,

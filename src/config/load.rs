@@ -10,10 +10,10 @@ use super::document::{Document, Environment, OVERRIDES};
 use super::exchange;
 use super::place::{Place, Report};
 use super::{
-    AuditPolicy, Brand, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy,
-    Outbound, Par, Problems, Server, UpstreamConfig, UpstreamSettings, audit, brand, database,
-    dpop, keys, lifetimes, log, login, outbound, par, registration, resources, scopes, section,
-    server, upstream_apis, upstreams,
+    AuditPolicy, ClientConfig, Config, Database, Dpop, Keys, Lifetimes, Log, LoginPolicy, Outbound,
+    Par, Problems, Server, UpstreamConfig, UpstreamSettings, audit, brand, database, dpop, keys,
+    lifetimes, log, login, outbound, par, registration, resources, scopes, section, server,
+    upstream_apis, upstreams,
 };
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -147,7 +147,7 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     upstream_apis::warn_of_unused_rules(&upstreams, &clients, &at.key("upstreams"), report);
     let scopes = scopes::check(raw.scopes, &at.key("scopes"), report);
     let outbound = Outbound::check(raw.outbound, &at.key("outbound"), report);
-    let brand = Brand::check(raw.brand, &at.key("brand"), report);
+    let brand = brand::check(raw.brand, &at.key("brand"), report);
     let log = Log::check(raw.log, &at.key("log"), report);
     let audit = AuditPolicy::check(&raw.audit, &at.key("audit"), report);
     Some(Config {

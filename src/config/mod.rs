@@ -7,6 +7,7 @@
 mod api_rules;
 mod audit;
 mod brand;
+mod brand_file;
 mod client_claims;
 mod client_keys;
 mod client_people;
@@ -37,6 +38,7 @@ mod scopes;
 mod section;
 mod server;
 mod show;
+mod stylesheet;
 mod text;
 mod upstream_apis;
 mod upstream_tokens;
@@ -44,7 +46,6 @@ mod upstreams;
 mod wording;
 
 pub use audit::AuditPolicy;
-pub use brand::Brand;
 pub use clients::ClientConfig;
 pub use database::Database;
 pub use document::{Environment, OVERRIDES};
@@ -61,6 +62,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Server, Tls};
 pub use upstreams::{UpstreamConfig, UpstreamSettings};
 
+use crate::model::brand::Brand;
 use crate::model::registration::RegistrationPolicy;
 use crate::model::resource::Resource;
 use crate::model::scopes::OwnScope;

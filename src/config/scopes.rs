@@ -1,14 +1,13 @@
 //! `[[scopes]]`: scopes of the organization's own, what they open, and what the consent page says of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
 use super::place::{Place, Report};
-use super::text;
+use super::text::Translations;
 use crate::model::scopes::OwnScope;
 use crate::protocol::claims::{RESERVED, standard_scope_of};
-use crate::protocol::locale::Locale;
 use crate::protocol::scope::{self, Scope};
 
 /// The scopes whose meaning a specification or Portico has given already.
@@ -28,19 +27,7 @@ const TAKEN: [&str; 8] = [
 pub(super) struct Raw {
     name: Option<String>,
     claims: Vec<String>,
-    description: Description,
-}
-
-/// One text for each language of the pages.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Description {
-    en: Option<String>,
-    fr: Option<String>,
-    #[serde(rename = "zh-Hant")]
-    zh_hant: Option<String>,
-    #[serde(rename = "zh-Hans")]
-    zh_hans: Option<String>,
+    description: Translations,
 }
 
 /// Checks every entry; one without a usable name is left out.
@@ -59,7 +46,7 @@ pub(super) fn check(entries: Vec<Raw>, at: &Place, report: &mut Report) -> Vec<O
         }
         scopes.push(OwnScope {
             claims: check_claims(raw.claims, &at.key("claims"), report),
-            description: check_description(raw.description, &at.key("description"), report),
+            description: raw.description.check(&at.key("description"), report),
             name,
         });
     }
@@ -105,36 +92,4 @@ fn check_claims(claims: Vec<String>, at: &Place, report: &mut Report) -> BTreeSe
         }
     }
     claims.into_iter().collect()
-}
-
-fn check_description(
-    written: Description,
-    at: &Place,
-    report: &mut Report,
-) -> BTreeMap<&'static str, String> {
-    let Description {
-        en,
-        fr,
-        zh_hant,
-        zh_hans,
-    } = written;
-    let texts = [
-        (Locale::English, en),
-        (Locale::French, fr),
-        (Locale::TraditionalChinese, zh_hant),
-        (Locale::SimplifiedChinese, zh_hans),
-    ];
-    let mut description = BTreeMap::new();
-    for (locale, written) in texts {
-        let Some(written) = written else { continue };
-        text::check_label(&written, &at.key(locale.tag()), report);
-        description.insert(locale.tag(), written);
-    }
-    if !description.is_empty() && !description.contains_key(Locale::English.tag()) {
-        report.problem(
-            &at.key("en"),
-            "is missing; it stands in for languages that have no text",
-        );
-    }
-    description
 }

@@ -1,5 +1,6 @@
 //! The effective configuration, for `portico check`: what was written and every default, secrets masked.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use toml::{Table, Value};
 use super::client_people;
 use super::duration::show_seconds;
 use super::{ClientConfig, Config, UpstreamConfig};
+use crate::model::brand::BrandLink;
 use crate::model::client::ConsentPolicy;
 use crate::model::resource::Resource;
 use crate::model::scopes::OwnScope;
@@ -55,7 +57,7 @@ impl Config {
                     ),
                 ]),
             ),
-            ("brand", table([("name", text(&self.brand.name))])),
+            ("brand", self.show_brand()),
             (
                 "log",
                 table([
@@ -186,6 +188,30 @@ impl Config {
         ])
     }
 
+    fn show_brand(&self) -> Value {
+        let brand = &self.brand;
+        let mut shown = vec![
+            ("name", text(&brand.name)),
+            ("links", array(&brand.links, show_brand_link)),
+        ];
+        let stylesheet = brand.stylesheet.as_ref().map(|sheet| &sheet.file);
+        let files = [
+            ("logo", brand.logo.as_ref().map(|logo| &logo.file)),
+            ("logo_dark", brand.logo_dark.as_ref().map(|logo| &logo.file)),
+            ("stylesheet", stylesheet),
+        ];
+        shown.extend(
+            files
+                .into_iter()
+                .filter_map(|(key, file)| Some((key, path(file?)))),
+        );
+        if let Some(accent) = brand.accent {
+            shown.push(("color", text(accent.light)));
+            shown.push(("color_dark", text(accent.dark)));
+        }
+        table(shown)
+    }
+
     fn show_login(&self) -> Value {
         let login = &self.login;
         let floor = humantime::format_duration(login.refusal_floor);
@@ -239,6 +265,17 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
     Value::Table(shown)
 }
 
+fn show_brand_link(link: &BrandLink) -> Value {
+    table([
+        ("label", show_translations(&link.label)),
+        ("url", text(&link.url)),
+    ])
+}
+
+fn show_translations(texts: &BTreeMap<&'static str, String>) -> Value {
+    table(texts.iter().map(|(locale, told)| (*locale, text(told))))
+}
+
 fn show_resource(resource: &Resource) -> Value {
     let mut shown = vec![
         ("identifier", text(&resource.identifier)),
@@ -260,14 +297,10 @@ fn show_resource(resource: &Resource) -> Value {
 
 fn show_scope(scope: &OwnScope) -> Value {
     let claims: Vec<&String> = scope.claims.iter().collect();
-    let texts = scope.description.iter();
     table([
         ("name", text(&scope.name)),
         ("claims", array(&claims, text)),
-        (
-            "description",
-            table(texts.map(|(locale, told)| (*locale, text(told)))),
-        ),
+        ("description", show_translations(&scope.description)),
     ])
 }
 

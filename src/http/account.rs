@@ -453,7 +453,7 @@ async fn ask(
     let Some(question) = Question::of(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };
-    let page = Page::current();
+    let page = Page::current().shown_at(&resume::url(&handle));
     let texts = page.texts;
     let upstreams = Upstreams::from_ref(&state);
     let form_token = form::token(&Secrets::from_ref(&state), &question.token_about())?;

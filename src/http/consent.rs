@@ -57,7 +57,7 @@ async fn show(
     let (Step::Consent, Some(who)) = (open.next_step().await?, &open.logged_in) else {
         return Ok(see_other(&resume::url(&handle)));
     };
-    let page = Page::current();
+    let page = Page::current().shown_at(&resume::url(&handle));
     let texts = page.texts;
     let app = open.client.display_name_in(context::locale());
     let redirect_uri = open.pending.return_to.redirect_uri();

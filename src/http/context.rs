@@ -19,9 +19,11 @@ use crate::clock::random_id;
 use crate::protocol::locale::Locale;
 use crate::telemetry::AuditedRequest;
 
+use super::brand::BrandPages;
 use super::client_address::ClientAddress;
+use super::own_path::OwnPath;
 use super::state::{HttpState, Settings};
-use super::{NO_STORE, error};
+use super::{NO_STORE, error, language};
 
 /// However long an upstream is given, nobody waits longer than this, and gets a page that says so.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -29,8 +31,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// The request under way.
 struct Context {
     id: String,
-    brand: String,
+    brand: Arc<BrandPages>,
     locale: Cell<Locale>,
+    /// Whether the person has chosen it, so that nobody else does.
+    chosen: bool,
+    address: Option<OwnPath>,
 }
 
 tokio::task_local! {
@@ -44,10 +49,10 @@ pub(super) fn request_id() -> String {
         .unwrap_or_default()
 }
 
-/// What the organization is called.
-pub(super) fn brand() -> String {
+/// What the organization looks like.
+pub(super) fn brand() -> Arc<BrandPages> {
     CONTEXT
-        .try_with(|context| context.brand.clone())
+        .try_with(|context| Arc::clone(&context.brand))
         .unwrap_or_default()
 }
 
@@ -58,10 +63,21 @@ pub(super) fn locale() -> Locale {
         .unwrap_or_default()
 }
 
-/// Takes the language that the client asked for (`ui_locales`) before the browser's.
+/// The address that shows the page again, if there is one.
+pub(super) fn address() -> Option<OwnPath> {
+    CONTEXT
+        .try_with(|context| context.address.clone())
+        .unwrap_or_default()
+}
+
+/// Takes the language that the client asked for (`ui_locales`) before the browser's, and after the person's own choice.
 pub(super) fn prefer(locale: Option<Locale>) {
     if let Some(locale) = locale {
-        let _ = CONTEXT.try_with(|context| context.locale.set(locale));
+        let _ = CONTEXT.try_with(|context| {
+            if !context.chosen {
+                context.locale.set(locale);
+            }
+        });
     }
 }
 
@@ -71,10 +87,13 @@ pub(super) async fn provide(
     request: Request,
     next: Next,
 ) -> Response {
+    let chosen = language::chosen(state.cookie_names(), request.headers());
     let context = Context {
         id: random_id(),
-        brand: state.brand().to_owned(),
-        locale: Cell::new(accepted_language(request.headers())),
+        brand: state.brand(),
+        locale: Cell::new(chosen.unwrap_or_else(|| accepted_language(request.headers()))),
+        chosen: chosen.is_some(),
+        address: language::address(request.method(), request.uri()),
     };
     let id = context.id.clone();
     let audited = audited(&state, &id, &request);

@@ -52,6 +52,11 @@ impl CookieNames {
         format!("{}-sign-off", self.prefix())
     }
 
+    /// The language that the person has chosen.
+    pub(super) fn language(self) -> String {
+        format!("{}-language", self.prefix())
+    }
+
     /// Somebody whom an upstream's page has sent.
     pub(super) fn arrival(self, handle: &str) -> String {
         format!("{}-arrival-{handle}", self.prefix())
@@ -96,7 +101,7 @@ impl CookieNames {
 pub struct RequestCookies(Vec<(String, Secret)>);
 
 impl RequestCookies {
-    fn read(headers: &HeaderMap) -> Self {
+    pub(super) fn read(headers: &HeaderMap) -> Self {
         let pairs = headers
             .get_all(COOKIE)
             .iter()

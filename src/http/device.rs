@@ -119,7 +119,7 @@ fn enter_page(
         typed,
         form_token: form::token(&Secrets::from_ref(state), &["device", &handle])?,
         flow: handle,
-        page: Page::current(),
+        page: Page::current().shown_at(path::DEVICE),
     };
     Ok(page::render(status, &template, &FormTargets::default()))
 }
@@ -196,7 +196,7 @@ async fn ask(
     let Some((user_code, who)) = question(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };
-    let page = Page::current();
+    let page = Page::current().shown_at(&resume::url(&handle));
     let texts = page.texts;
     let app = open.client.display_name();
     let about = token_about(&handle, user_code, who);

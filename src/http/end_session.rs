@@ -206,11 +206,13 @@ pub(super) async fn confirm(
     logout: &Logout,
     who: &LoggedIn,
 ) -> Result<Response, PageError> {
-    let page = Page::current();
     let secrets = Secrets::from_ref(state);
+    let sealed = logout.seal(&secrets)?;
+    let address = format!("{}?logout={sealed}", path::END_SESSION);
+    let page = Page::current().shown_at(&address);
     let template = ConfirmPage {
         question: (page.texts.sign_out_question)(display_name(who)),
-        logout: logout.seal(&secrets)?,
+        logout: sealed,
         form_token: form::token(&secrets, &["logout", who.session.id.as_str()])?,
         page,
     };

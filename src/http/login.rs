@@ -6,6 +6,7 @@ use axum::extract::{FromRef, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use url::form_urlencoded;
 
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
@@ -225,15 +226,27 @@ fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
         .then(|| Notice::Unconfirmed(upstream.label.clone()))
 }
 
+/// Where the page is shown again, without what was typed.
+fn address(handle: &str, asked: Option<&Upstream>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("flow", handle);
+    if let Some(upstream) = asked {
+        query.append_pair("upstream", upstream.id.as_str());
+    }
+    format!("/login?{}", query.finish())
+}
+
 /// Renders the login page of a flow.
 pub(super) async fn page(
     state: &HttpState,
     open: &OpenFlow,
     show: Show,
 ) -> Result<Response, PageError> {
-    let page = Page::current();
-    let texts = page.texts;
     let upstreams = Upstreams::from_ref(state);
+    let asked = show.upstream.as_deref();
+    let asked = asked.and_then(|id| upstreams.find(id));
+    let page = Page::current().shown_at(&address(&open.handle, asked));
+    let texts = page.texts;
     let taken = account::taken_upstreams(open).await?;
     let allowed: Vec<&Upstream> = upstreams
         .allowed(|id| {

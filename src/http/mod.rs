@@ -7,6 +7,7 @@ pub mod arrival;
 pub mod assets;
 pub mod authorize;
 pub mod away;
+pub mod brand;
 pub mod client_address;
 pub mod consent;
 pub mod context;
@@ -27,8 +28,10 @@ pub mod health;
 pub mod introspection;
 pub mod jwks;
 pub mod landing;
+pub mod language;
 pub mod login;
 pub mod metrics;
+pub mod own_path;
 pub mod page;
 pub mod par;
 pub mod question;
@@ -89,6 +92,8 @@ pub fn router(state: HttpState) -> Router {
         .merge(end_session::router())
         .merge(sign_off::router())
         .merge(assets::router())
+        .merge(brand::router())
+        .merge(language::router())
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
         .layer(from_fn(error::refuse_oversize));

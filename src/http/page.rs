@@ -1,6 +1,7 @@
 //! Pages: what every template knows, and the headers that every page has (T52).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -8,6 +9,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use url::Url;
 
+use crate::protocol::locale::Locale;
+
+use super::brand::BrandPages;
+use super::own_path::OwnPath;
 use super::texts::Texts;
 use super::{NO_STORE, context};
 
@@ -15,19 +20,56 @@ use super::{NO_STORE, context};
 pub struct Page {
     /// The texts of the request's language.
     pub texts: &'static Texts,
-    /// What the organization is called.
-    pub brand: String,
+    /// What the organization looks like.
+    pub brand: Arc<BrandPages>,
+    /// The address that shows it again, in another language, say; a page without one has no menu.
+    pub address: Option<OwnPath>,
+    locale: Locale,
     request_id: String,
 }
 
 impl Page {
     /// For the request under way.
     pub fn current() -> Self {
+        let locale = context::locale();
         Self {
-            texts: Texts::of(context::locale()),
+            texts: Texts::of(locale),
+            locale,
+            address: context::address(),
             brand: context::brand(),
             request_id: context::request_id(),
         }
+    }
+
+    /// The links of the organization: what each says, and where it leads.
+    pub fn links(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.brand.links(self.locale)
+    }
+
+    /// Says that the page is none to stay at.
+    #[must_use]
+    pub(super) fn shown_once(mut self) -> Self {
+        self.address = None;
+        self
+    }
+
+    /// Says where the page is shown again, if the request's own address does not.
+    #[must_use]
+    pub(super) fn shown_at(mut self, address: &str) -> Self {
+        self.address = self.address.or_else(|| OwnPath::parse(address));
+        self
+    }
+
+    /// The languages, and whether each is the page's.
+    pub fn languages(&self) -> impl Iterator<Item = (&'static Texts, bool)> {
+        Locale::ALL
+            .map(|each| (Texts::of(each), each == self.locale))
+            .into_iter()
+    }
+
+    /// Whether anything stands below the page.
+    pub fn has_foot(&self) -> bool {
+        self.address.is_some() || self.brand.has_links()
     }
 
     /// The line with the request's number.

@@ -58,7 +58,7 @@ pub(super) fn send(return_to: &ReturnTo, outcome: Vec<(&'static str, String)>) -
         ResponseMode::FormPost => {
             let targets = FormTargets::ending_at([uri]);
             let template = FormPostPage {
-                page: Page::current(),
+                page: Page::current().shown_once(),
                 action: uri.to_owned(),
                 parameters,
             };

@@ -19,6 +19,7 @@ use crate::tokens::standing::AccessTokens;
 
 pub use crate::upstream::Upstreams;
 
+use super::brand::BrandPages;
 use super::cookies::CookieNames;
 use super::discovery::Discovery;
 
@@ -39,6 +40,7 @@ pub struct HttpState {
     registrar: Registrar,
     possession: Possession,
     metrics: Metrics,
+    brand: Arc<BrandPages>,
     audit: Audit,
     settings: Arc<Settings>,
 }
@@ -46,8 +48,8 @@ pub struct HttpState {
 /// What the web room needs to be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What the organization is called on pages.
-    pub brand: String,
+    /// What the organization looks like on pages.
+    pub brand: Arc<BrandPages>,
     /// How long a login page stays good, in seconds.
     pub flow_lifetime: i64,
     /// How pushed authorization requests are taken.
@@ -110,6 +112,7 @@ impl HttpState {
             gateway: parts.gateway,
             registrar: parts.registrar,
             possession: parts.possession,
+            brand: Arc::clone(&parts.settings.brand),
             settings: Arc::new(parts.settings),
         }
     }
@@ -126,8 +129,12 @@ impl HttpState {
         self.registrar.is_on()
     }
 
-    pub(super) fn brand(&self) -> &str {
-        &self.settings.brand
+    pub(super) fn brand(&self) -> Arc<BrandPages> {
+        Arc::clone(&self.brand)
+    }
+
+    pub(super) const fn cookie_names(&self) -> CookieNames {
+        self.cookie_names
     }
 
     pub(super) const fn is_https(&self) -> bool {

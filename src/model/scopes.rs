@@ -57,9 +57,7 @@ impl Scopes {
     /// The description of a scope, in the language or else in English.
     pub fn describe(&self, name: &str, locale: Locale) -> Option<&str> {
         let own = self.0.iter().find(|each| each.name == name)?;
-        let text = own.description.get(locale.tag());
-        let text = text.or_else(|| own.description.get(Locale::English.tag()));
-        text.map(String::as_str)
+        locale.choose(&own.description)
     }
 
     /// The names of the configuration's, in its order.

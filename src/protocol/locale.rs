@@ -1,5 +1,7 @@
 //! The languages our pages speak, and the choice among them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A language that every page is complete in.
@@ -37,6 +39,18 @@ impl Locale {
             Self::TraditionalChinese => "zh-Hant",
             Self::SimplifiedChinese => "zh-Hans",
         }
+    }
+
+    /// The language that has exactly this tag.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|locale| locale.tag() == tag)
+    }
+
+    /// The text of this language, or else the English one.
+    pub fn choose<'a>(self, texts: &'a BTreeMap<&'static str, String>) -> Option<&'a str> {
+        let text = texts.get(self.tag());
+        let text = text.or_else(|| texts.get(Self::English.tag()));
+        text.map(String::as_str)
     }
 
     /// The language that a BCP 47 tag such as `zh-HK` or `fr-CA` means, if we speak it.

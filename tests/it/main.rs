@@ -15,6 +15,8 @@ mod backchannel_logout;
 #[cfg(test)]
 mod before_login;
 #[cfg(test)]
+mod brand;
+#[cfg(test)]
 mod breaker;
 #[cfg(test)]
 mod claims_parameter;
@@ -72,6 +74,8 @@ mod introspection;
 mod keys;
 #[cfg(test)]
 mod landing;
+#[cfg(test)]
+mod languages;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

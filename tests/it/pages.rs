@@ -12,7 +12,7 @@ use crate::harness::steps::TO_AIM18;
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}";
 
 /// Every page that there is, with a word for what it is.
-async fn every_page(server: &TestServer) -> Vec<(&'static str, Page)> {
+pub(crate) async fn every_page(server: &TestServer) -> Vec<(&'static str, Page)> {
     let mut browser = Browser::new();
     let mut pages = Vec::new();
     let login = browser.open(server.authorize_url("asking", &[])).await;

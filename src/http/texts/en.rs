@@ -4,6 +4,8 @@ use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
     lang: "en",
+    language_name: "English",
+    language: "Language",
 
     sign_in: "Sign in",
     sign_in_to: |app| format!("Sign in to {app}"),

@@ -4,10 +4,12 @@ use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
     lang: "fr",
+    language_name: "Français",
+    language: "Langue",
 
     sign_in: "Se connecter",
     sign_in_to: |app| format!("Se connecter à {app}"),
-    choose_way: "Comment voulez-vous vous connecter ?",
+    choose_way: "Comment voulez-vous vous connecter ?",
     other_ways: "Autres façons de se connecter",
     username: "Nom d’utilisateur",
     password: "Mot de passe",
@@ -17,13 +19,13 @@ pub(super) const TEXTS: Texts = Texts {
     go_on_as: |name| format!("Continuer en tant que {name}"),
     use_another_account: "Utiliser un autre compte",
 
-    bad_credentials: "Le nom d’utilisateur ou le mot de passe est incorrect, ou le compte ne peut pas se connecter pour le moment. Vérifiez les deux et réessayez ; après plusieurs essais, attendez un quart d’heure.",
+    bad_credentials: "Le nom d’utilisateur ou le mot de passe est incorrect, ou le compte ne peut pas se connecter pour le moment. Vérifiez les deux et réessayez ; après plusieurs essais, attendez un quart d’heure.",
     username_missing: "Saisissez votre nom d’utilisateur et votre mot de passe.",
     password_too_long: "C’est plus long qu’un nom d’utilisateur ou un mot de passe ne peut l’être.",
-    not_allowed: "Vous êtes connu, mais ce compte ne permet pas de se connecter ici. Adressez-vous à votre administrateur.",
+    not_allowed: "Nous vous connaissons, mais ce compte ne permet pas de se connecter ici. Adressez-vous à votre administrateur.",
     upstream_unavailable: |way| {
         format!(
-            "{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."
+            "{way} ne répond pas pour le moment. Rien n’est perdu : attendez une minute et réessayez."
         )
     },
     away_now: |way| {
@@ -36,7 +38,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     not_accepted: |way| {
         format!(
-            "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."
+            "{way} n’a pas accepté cette connexion ; elle a peut-être duré trop longtemps. Veuillez réessayer."
         )
     },
     no_answer: |way| format!("{way} vous a renvoyé sans dire qui vous êtes. Veuillez réessayer."),
@@ -46,8 +48,8 @@ pub(super) const TEXTS: Texts = Texts {
     page_too_old: "Cette page était ouverte depuis longtemps. Veuillez vous reconnecter.",
 
     consent_title: |app| format!("{app} demande votre autorisation"),
-    consent_intro: |app| format!("{app} souhaite :"),
-    consent_resources: "Auprès de :",
+    consent_intro: |app| format!("{app} souhaite :"),
+    consent_resources: "Auprès de :",
     scope_openid: "savoir que c’est vous",
     scope_profile: "voir votre nom et votre nom d’utilisateur, et le reste de votre profil",
     scope_email: "voir votre adresse électronique",
@@ -57,11 +59,11 @@ pub(super) const TEXTS: Texts = Texts {
     scope_membership: "voir votre adhésion",
     scope_offline_access: "garder cet accès en votre absence, jusqu’à ce que vous vous déconnectiez partout",
     scope_upstream: |label| {
-        format!("agir en votre nom auprès de « {label} », avec tout ce que vous pouvez y faire")
+        format!("agir en votre nom auprès de « {label} », avec tout ce que vous pouvez y faire")
     },
-    scope_other: |scope| format!("utiliser « {scope} »"),
+    scope_other: |scope| format!("utiliser « {scope} »"),
     claim_name: "voir votre nom",
-    claim_other: |claim| format!("voir votre « {claim} »"),
+    claim_other: |claim| format!("voir votre « {claim} »"),
     allow: "Autoriser",
     deny: "Ne pas autoriser",
     cancel: "Annuler",
@@ -69,15 +71,15 @@ pub(super) const TEXTS: Texts = Texts {
     app_terms: |host| format!("Conditions d’utilisation de l’application ({host})"),
     registered_itself: |host| {
         format!(
-            "Cette application s’est inscrite elle-même ; personne n’a vérifié qui se trouve derrière. Ce qu’elle demande est envoyé à {host}."
+            "Cette application s’est inscrite elle-même ; personne n’a vérifié qui se trouve derrière. Ce qu’elle demande est envoyé à {host}."
         )
     },
 
     arrived_as: |way, name| format!("{way} indique que vous êtes {name}."),
-    not_you: "Si ce n’est pas vous, ne continuez pas : fermez cette page.",
+    not_you: "Si ce n’est pas vous, ne continuez pas : fermez cette page.",
     sign_out: "Se déconnecter",
     sign_out_question: |name| {
-        format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?")
+        format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?")
     },
     sign_out_anyway: "Oui, me déconnecter",
     stay_signed_in: "Sinon, vous pouvez fermer cette page.",
@@ -89,7 +91,7 @@ pub(super) const TEXTS: Texts = Texts {
     error_title: "Cela n’a pas fonctionné",
     error_id: |id| format!("Numéro d’erreur {id}"),
     details_for_developer: "Pour le développeur de l’application",
-    error_request: "L’application qui vous a envoyé ici a fait une erreur dans sa demande ; nous ne pouvons pas continuer en sécurité.",
+    error_request: "L’application qui vous a envoyé ici a fait une erreur dans sa demande ; nous ne pouvons pas continuer en sécurité.",
     error_request_what: "Revenez à l’application et réessayez. Si cela se reproduit, signalez-le à ses responsables avec le numéro d’erreur ci-dessous.",
     error_expired: "Cette connexion n’est plus ouverte dans ce navigateur.",
     error_expired_what: "Revenez à l’application et connectez-vous depuis celle-ci. Les cookies doivent être autorisés pour ce site.",
@@ -127,12 +129,12 @@ pub(super) const TEXTS: Texts = Texts {
         )
     },
     logins: "Vos identifiants",
-    login_last_used: "dernière utilisation :",
+    login_last_used: "dernière utilisation :",
     link_another: "Ajouter un identifiant",
     unlink: |way| format!("Retirer {way} de votre compte"),
     sessions: "Vos connexions en cours",
-    session_begun: "connexion :",
-    session_used: "dernière utilisation :",
+    session_begun: "connexion :",
+    session_used: "dernière utilisation :",
     session_here: "ce navigateur",
     end_session: "Y mettre fin",
     end_here: "Se déconnecter ici",
@@ -140,10 +142,10 @@ pub(super) const TEXTS: Texts = Texts {
     end_all_means: "Met fin à toutes les connexions dans tous les navigateurs, et à l’accès de toutes les applications.",
     apps: "Applications qui peuvent agir pour vous",
     apps_none: "Aucune pour le moment.",
-    app_since: "depuis :",
+    app_since: "depuis :",
     end_app: |app| format!("Mettre fin à l’accès de {app}"),
-    link_title: |way| format!("Ajouter {way} à votre compte ?"),
-    link_means: "Vous pourrez ensuite accéder au même compte avec l’un ou l’autre. Si l’un des deux n’est pas vous, n’allez pas plus loin : fermez cette page.",
+    link_title: |way| format!("Ajouter {way} à votre compte ?"),
+    link_means: "Vous pourrez ensuite accéder au même compte avec l’un ou l’autre. Si l’un des deux n’est pas vous, n’allez pas plus loin : fermez cette page.",
     link_closes: |name| {
         format!(
             "Le compte que {name} avait ici sera fermé et déconnecté partout. Les applications qui le connaissent vous demanderont de vous connecter à nouveau, et verront alors le compte que vous gardez. C’est irréversible."
@@ -156,24 +158,24 @@ pub(super) const TEXTS: Texts = Texts {
         )
     },
     unlink_yes: "Oui, le retirer",
-    error_closed: "Vous êtes connu, mais ce compte ne peut pas être utilisé pour se connecter ici.",
+    error_closed: "Nous vous connaissons, mais ce compte ne peut pas être utilisé pour se connecter ici.",
     error_closed_what: "Adressez-vous à votre administrateur, avec le numéro d’erreur ci-dessous.",
-    error_link: "Rien n’a été modifié : ces identifiants ne peuvent pas être réunis ou séparés.",
+    error_link: "Rien n’a été modifié : ces identifiants ne peuvent pas être réunis ou séparés.",
     error_link_what: "Quelque chose a changé entre-temps, ou il s’agit du dernier identifiant du compte. Allez à votre compte pour vérifier.",
 
     device_title: "Connecter un appareil",
     device_enter: "Saisissez le code affiché par votre appareil",
     device_hint: "Huit lettres, par exemple BCDF-GHJK.",
-    device_unknown: "Aucun appareil n’attend avec ce code. Comparez-le avec votre appareil ; s’il date de plusieurs minutes, faites-en afficher un nouveau.",
+    device_unknown: "Aucun appareil n’attend avec ce code. Comparez-le avec votre appareil ; s’il date de plusieurs minutes, faites-en afficher un nouveau.",
     device_too_many: "Trop de codes ont été essayés. Attendez un quart d’heure, faites afficher un nouveau code par votre appareil et réessayez.",
-    device_confirm_title: |app| format!("Donner à un appareil l’accès à votre compte avec {app} ?"),
-    device_shows: "L’appareil doit afficher ce code en ce moment :",
-    device_yours: "N’acceptez que si vous avez commencé ceci vous-même, sur un appareil qui est devant vous. Si quelqu’un vous a envoyé le code ou le lien, ou vous le demande, n’autorisez pas : cette personne entrerait dans votre compte.",
+    device_confirm_title: |app| format!("Donner à un appareil l’accès à votre compte avec {app} ?"),
+    device_shows: "L’appareil doit afficher ce code en ce moment :",
+    device_yours: "N’acceptez que si vous avez commencé ceci vous-même, sur un appareil qui est devant vous. Si quelqu’un vous a envoyé le code ou le lien, ou vous le demande, n’autorisez pas : cette personne entrerait dans votre compte.",
     device_allow: "Oui, c’est mon appareil et il affiche ce code",
     device_done: "Revenez à votre appareil",
     device_done_text: "Il continuera de lui-même dans quelques secondes.",
     device_denied: "L’appareil n’a pas obtenu l’accès",
-    device_denied_text: "Il n’a rien reçu. Si vous n’avez pas commencé ceci vous-même, quelqu’un a peut-être voulu entrer dans votre compte ; vous n’avez rien à faire.",
-    error_device: "Ce code n’est plus valable : il a expiré ou a déjà été utilisé.",
+    device_denied_text: "Il n’a rien reçu. Si vous n’avez pas commencé ceci vous-même, quelqu’un a peut-être voulu entrer dans votre compte ; vous n’avez rien à faire.",
+    error_device: "Ce code n’est plus valable : il a expiré ou a déjà été utilisé.",
     error_device_what: "Faites afficher un nouveau code par votre appareil et recommencez.",
 };

@@ -17,6 +17,9 @@ pub type WithTwo = fn(&str, &str) -> String;
 #[expect(missing_docs, reason = "the English value beside it says what each is")]
 pub struct Texts {
     pub lang: &'static str,
+    /// What the language calls itself.
+    pub language_name: &'static str,
+    pub language: &'static str,
 
     pub sign_in: &'static str,
     pub sign_in_to: With,
@@ -166,6 +169,20 @@ impl Texts {
             Locale::French => &fr::TEXTS,
             Locale::TraditionalChinese => &zh_hant::TEXTS,
             Locale::SimplifiedChinese => &zh_hans::TEXTS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// No line of French begins with a mark that belongs to the word before it.
+    #[test]
+    fn french_marks_are_bound_to_their_words() {
+        let source = include_str!("fr.rs");
+        for line in source.lines().filter(|line| line.contains('"')) {
+            for apart in [" ?", " !", " ;", " :", " »", "« "] {
+                assert!(!line.contains(apart), "{line}");
+            }
         }
     }
 }

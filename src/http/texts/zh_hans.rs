@@ -4,6 +4,8 @@ use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
     lang: "zh-Hans",
+    language_name: "简体中文",
+    language: "语言",
 
     sign_in: "登录",
     sign_in_to: |app| format!("登录 {app}"),
@@ -24,10 +26,12 @@ pub(super) const TEXTS: Texts = Texts {
     upstream_unavailable: |way| format!("{way} 目前没有响应。您的数据没有丢失：请稍候一分钟再试。"),
     away_now: |way| format!("{way} 目前没有响应。您仍可尝试。"),
     other_account_needed: |app, name| {
-        format!("您已登录为 {name}，但此账户不能使用 {app}。请使用其他账户登录，或联系管理员。")
+        format!(
+            "您已以 {name} 的身份登录，但此账户不能使用 {app}。请使用其他账户登录，或联系管理员。"
+        )
     },
     not_accepted: |way| format!("{way} 没有接受这次登录，可能是时间过长。请再试一次。"),
-    no_answer: |way| format!("“{way}”将您送回，却没有说明您是谁。请再试一次。"),
+    no_answer: |way| format!("{way} 将您带回这里，却没有说明您是谁。请再试一次。"),
     cancelled: "您在登录完成前返回了。请再试一次，或选择其他方式。",
     not_signed_in: |way| format!("您尚未登录 {way}。"),
     several_sign_ins: "此浏览器中有多个登录正在进行，我们无法分辨这是哪一个。请再登录一次。",
@@ -42,8 +46,8 @@ pub(super) const TEXTS: Texts = Texts {
     scope_address: "查看您的邮寄地址",
     scope_phone: "查看您的电话号码",
     scope_groups: "查看您所属的群组",
-    scope_membership: "查看您的会籍",
-    scope_offline_access: "在您不在时保留此访问权，直到您从所有地方退出",
+    scope_membership: "查看您的会员资格",
+    scope_offline_access: "在您不在时保留此访问权限，直到您在所有位置退出登录",
     scope_upstream: |label| format!("在“{label}”中代表您操作，并可执行您在那里有权进行的一切操作"),
     scope_other: |scope| format!("使用“{scope}”"),
     claim_name: "查看您的姓名",
@@ -51,10 +55,10 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "允许",
     deny: "不允许",
     cancel: "取消",
-    app_policy: |host| format!("该应用的隐私政策（{host}）"),
-    app_terms: |host| format!("该应用的使用条款（{host}）"),
+    app_policy: |host| format!("此应用程序的隐私政策（{host}）"),
+    app_terms: |host| format!("此应用程序的使用条款（{host}）"),
     registered_itself: |host| {
-        format!("此应用是自行注册的，无人核实过其背后是谁。它所请求的信息将发送至 {host}。")
+        format!("此应用程序是自行注册的，无人核实过其背后是谁。它所请求的信息将发送至 {host}。")
     },
 
     arrived_as: |way, name| format!("{way} 表示您是 {name}。"),
@@ -71,7 +75,7 @@ pub(super) const TEXTS: Texts = Texts {
     error_title: "无法完成",
     error_id: |id| format!("错误编号 {id}"),
     details_for_developer: "给应用程序开发者的信息",
-    error_request: "将您送来这里的应用程序的请求有误，我们无法安全地继续。",
+    error_request: "将您带到这里的应用程序提出的请求有误，我们无法安全地继续。",
     error_request_what: "请返回应用程序再试一次。如果再次发生，请将以下错误编号告知应用程序的负责人。",
     error_expired: "此登录在这个浏览器中已不再有效。",
     error_expired_what: "请返回应用程序并从那里登录。此网站必须允许使用 Cookie。",
@@ -123,13 +127,13 @@ pub(super) const TEXTS: Texts = Texts {
     app_since: "开始时间：",
     end_app: |app| format!("结束 {app} 的访问权限"),
     link_title: |way| format!("将 {way} 添加到您的账户？"),
-    link_means: "此后您可使用任一方式登录同一个账户。如果其中一个不是您，请勿继续：关闭此页面。",
+    link_means: "此后您可使用任一方式登录同一个账户。如果其中一个不是您的，请勿继续：请关闭此页面。",
     link_closes: |name| {
         format!(
-            "{name} 在此的原有账户将被关闭，并在所有位置退出登录。认识该账户的应用程序会要求您再次登录，之后将看到您保留的账户。此操作无法撤销。"
+            "{name} 在此的原有账户将被关闭，并在所有位置退出登录。使用该账户的应用程序会要求您再次登录，之后将看到您保留的账户。此操作无法撤销。"
         )
     },
-    link_yes: "是，两者都是我",
+    link_yes: "是，两者都是我的",
     unlink_means: |way| {
         format!("{way} 之后将通往一个新的独立账户。使用该方式登录的一切都会退出登录。")
     },
@@ -150,7 +154,7 @@ pub(super) const TEXTS: Texts = Texts {
     device_allow: "是，这是我的设备，并显示此代码",
     device_done: "请回到您的设备",
     device_done_text: "设备会在几秒内自动继续。",
-    device_denied: "设备未获得访问权",
+    device_denied: "设备未获得访问权限",
     device_denied_text: "它没有取得任何内容。如果这不是您自己开始的，可能有人想进入您的账户；您无需采取任何行动。",
     error_device: "此代码已失效：已过期或已被使用。",
     error_device_what: "请让您的设备显示新的代码，然后重新开始。",

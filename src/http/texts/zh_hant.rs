@@ -4,6 +4,8 @@ use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
     lang: "zh-Hant",
+    language_name: "繁體中文",
+    language: "語言",
 
     sign_in: "登入",
     sign_in_to: |app| format!("登入 {app}"),
@@ -24,10 +26,12 @@ pub(super) const TEXTS: Texts = Texts {
     upstream_unavailable: |way| format!("{way} 目前沒有回應。您的資料沒有遺失：請稍候一分鐘再試。"),
     away_now: |way| format!("{way} 目前沒有回應。您仍可嘗試。"),
     other_account_needed: |app, name| {
-        format!("您已登入為 {name}，但此帳戶不能使用 {app}。請使用其他帳戶登入，或聯絡管理員。")
+        format!(
+            "您已以 {name} 的身分登入，但此帳戶不能使用 {app}。請使用其他帳戶登入，或聯絡管理員。"
+        )
     },
     not_accepted: |way| format!("{way} 沒有接受這次登入，可能是時間過長。請再試一次。"),
-    no_answer: |way| format!("「{way}」將您送回，卻沒有說明您是誰。請再試一次。"),
+    no_answer: |way| format!("{way} 將您帶回這裡，卻沒有說明您是誰。請再試一次。"),
     cancelled: "您在登入完成前返回了。請再試一次，或選擇其他方式。",
     not_signed_in: |way| format!("您尚未登入 {way}。"),
     several_sign_ins: "此瀏覽器中有多個登入正在進行，我們無法分辨這是哪一個。請再登入一次。",
@@ -43,7 +47,7 @@ pub(super) const TEXTS: Texts = Texts {
     scope_phone: "查看您的電話號碼",
     scope_groups: "查看您所屬的群組",
     scope_membership: "查看您的會籍",
-    scope_offline_access: "在您不在時保留此存取權，直到您從所有地方登出",
+    scope_offline_access: "在您不在時保留此存取權，直到您在所有位置登出",
     scope_upstream: |label| {
         format!("在「{label}」中代表您操作，並可執行您在那裡有權進行的一切操作")
     },
@@ -73,7 +77,7 @@ pub(super) const TEXTS: Texts = Texts {
     error_title: "無法完成",
     error_id: |id| format!("錯誤編號 {id}"),
     details_for_developer: "給應用程式開發者的資訊",
-    error_request: "將您送來這裡的應用程式的請求有誤，我們無法安全地繼續。",
+    error_request: "將您帶到這裡的應用程式提出的請求有誤，我們無法安全地繼續。",
     error_request_what: "請返回應用程式再試一次。如果再次發生，請將以下錯誤編號告知應用程式的負責人。",
     error_expired: "此登入在這個瀏覽器中已不再有效。",
     error_expired_what: "請返回應用程式並從那裡登入。此網站必須允許使用 Cookie。",
@@ -125,13 +129,13 @@ pub(super) const TEXTS: Texts = Texts {
     app_since: "開始時間：",
     end_app: |app| format!("結束 {app} 的存取權"),
     link_title: |way| format!("將 {way} 加入您的帳戶？"),
-    link_means: "此後您可使用任一方式登入同一個帳戶。如果其中一個不是您，請勿繼續：關閉此頁面。",
+    link_means: "此後您可使用任一方式登入同一個帳戶。如果其中一個不是您的，請勿繼續：請關閉此頁面。",
     link_closes: |name| {
         format!(
-            "{name} 在此的原有帳戶將被關閉，並在所有位置登出。認識該帳戶的應用程式會要求您再次登入，之後將看到您保留的帳戶。此動作無法復原。"
+            "{name} 在此的原有帳戶將被關閉，並在所有位置登出。使用該帳戶的應用程式會要求您再次登入，之後將看到您保留的帳戶。此動作無法復原。"
         )
     },
-    link_yes: "是，兩者都是我",
+    link_yes: "是，兩者都是我的",
     unlink_means: |way| format!("{way} 之後將通往一個新的獨立帳戶。使用該方式登入的一切都會登出。"),
     unlink_yes: "是，移除",
     error_closed: "我們認得您，但此帳戶無法在此登入。",

@@ -1,5 +1,6 @@
 //! What an administrator writes, and what they are told about it.
 
+mod brand;
 mod client_claims;
 mod client_keys;
 mod clients;

@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) upstreams: String,
     /// More clients.
     pub(crate) clients: String,
+    /// Files beside the config: name and content.
+    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
     /// The master key, base64.
     pub(crate) master_key: String,
 }
@@ -64,6 +66,7 @@ impl Default for Setup {
             members: String::new(),
             upstreams: String::new(),
             clients: String::new(),
+            files: Vec::new(),
             master_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned(),
         }
     }
@@ -132,6 +135,9 @@ impl TestServer {
         }
         let config = config_text(&setup, &issuer, running.0.url(), running.1.url());
         let folder = tempfile::tempdir().unwrap();
+        for (name, content) in &setup.files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
         let mut server = Self {
             issuer,
             address,

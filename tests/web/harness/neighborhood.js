@@ -7,7 +7,7 @@ import { startSampleApp } from "./sample_app.js";
 import { startStand } from "./stand.js";
 import { startWebApp } from "./web_app.js";
 
-export async function startNeighborhood({ pages, members } = {}) {
+export async function startNeighborhood({ pages, members, sections, files } = {}) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -25,7 +25,7 @@ export async function startNeighborhood({ pages, members } = {}) {
     const sampleAddress = `http://localhost:${sample}/`;
     const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
 
-    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, boardApp, sampleApp], pages, members });
+    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, boardApp, sampleApp], pages, members, sections, files });
     undo.push(() => stand.stop());
     const start = async (registration, port, home) => {
       const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}`, home });

@@ -74,9 +74,9 @@ function configuration({ issuer, listen, internalListen, imis, aim18, algorithms
 }
 
 // `algorithms` and `resources` are the config's; `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
-// `members` gives more keys of the upstream iMIS; `sections` are more sections. `restart` ends the server and starts it anew on the same database, on time or with
+// `members` gives more keys of the upstream iMIS; `sections` are more sections, or others; `files` stand beside the config. `restart` ends the server and starts it anew on the same database, on time or with
 // a clock that is behind.
-export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {} }) {
+export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {}, files = {} }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -107,6 +107,7 @@ export async function startStand({ algorithms, resources, clients, pages = [{ id
       TEST_MASTER_KEY: randomBytes(32).toString("base64"),
     };
     const file = join(folder, "portico.toml");
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
     await writeFile(file, toml(configuration({
       issuer,
       listen: `127.0.0.1:${port}`,
