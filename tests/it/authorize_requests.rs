@@ -54,7 +54,7 @@ async fn each_fault_of_a_request_has_its_error() {
         ("max_age", "99999999999999999999", "invalid_request"),
         ("id_token_hint", "e30.e30.AA", "invalid_request"),
         // Core sections 6.1, 6.2 and 7.2.1.
-        ("request", "e30.e30.", "request_not_supported"),
+        ("request", "e30.e30.", "invalid_request_object"),
         (
             "request_uri",
             "https://spa.example.org/request",
