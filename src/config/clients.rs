@@ -197,6 +197,7 @@ impl ClientConfig {
         check_upstream_rights(&raw, &grant_types, &scope, known, at, report);
         let exchange = exchange::check(
             raw.exchange.take(),
+            raw.client_id.as_deref(),
             &grant_types,
             is_public,
             known,

@@ -15,6 +15,7 @@ use crate::protocol::token::GrantType;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
     audiences: Vec<String>,
+    own_audiences: Vec<String>,
     from_clients: Vec<String>,
     impersonation: bool,
 }
@@ -22,6 +23,7 @@ pub(super) struct Raw {
 /// The policy, with everything told that it lacks.
 pub(super) fn check(
     raw: Option<Raw>,
+    client_id: Option<&str>,
     grants: &BTreeSet<GrantType>,
     is_public: bool,
     known: &Known<'_>,
@@ -56,6 +58,19 @@ pub(super) fn check(
         );
     }
     client_uris::check_audience(&raw.audiences, &at_audiences, report);
+    let at_own = at.key("own_audiences");
+    client_uris::check_audience(&raw.own_audiences, &at_own, report);
+    let of_others = raw
+        .from_clients
+        .iter()
+        .any(|id| Some(id.as_str()) != client_id);
+    if raw.own_audiences.is_empty() && of_others {
+        report.problem(
+            &at_own,
+            "is missing; write what stands for this client's own API in the audience of the tokens that it is called with, such as \
+             [\"https://orders.example.org\"]: a token that was for another API is not exchanged",
+        );
+    }
     for (index, audience) in raw.audiences.iter().enumerate() {
         let at = at_audiences.index(index);
         let plain = audience.trim_end_matches('/');
@@ -79,6 +94,7 @@ pub(super) fn check(
     }
     ExchangePolicy {
         audiences: raw.audiences.into_iter().collect(),
+        own_audiences: raw.own_audiences.into_iter().collect(),
         from_clients: raw.from_clients.into_iter().map(ClientId::new).collect(),
         impersonation: raw.impersonation,
     }

@@ -55,7 +55,13 @@ impl Grants {
         if !client.exchange.from_clients.contains(&claims.client_id) {
             return Err(not_ours().because("its client is not in exchange.from_clients"));
         }
-        if claims.client_id == client.client_id {
+        let own = &client.exchange.own_audiences;
+        let is_own = claims.client_id == client.client_id;
+        if !is_own && !own.iter().any(|each| claims.aud.contains(each)) {
+            // Whoever found a token that was for somebody else, a bound one too, would have one here that needs no key.
+            return Err(not_ours().because("it is for none of exchange.own_audiences"));
+        }
+        if is_own {
             // The keys of others are theirs: an API cannot prove them, and was proven them itself (RFC 9449 section 7).
             dpop::require_key(claims.key(), wanted.key)?;
         }

@@ -11,6 +11,9 @@ use crate::protocol::ids::ClientId;
 pub struct ExchangePolicy {
     /// The APIs that it may have tokens for.
     pub audiences: BTreeSet<String>,
+    /// The APIs that it is itself: what it is called with is for one of them.
+    #[serde(default)]
+    pub own_audiences: BTreeSet<String>,
     /// The clients whose people's tokens it may exchange.
     pub from_clients: BTreeSet<ClientId>,
     /// Whether it may have tokens that do not say who acts (RFC 8693 section 1.1).

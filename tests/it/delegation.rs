@@ -38,14 +38,14 @@ scope = "openid orders:read stock:read"
 upstreams = ["members"]
 subject_type = "pairwise"
 sector_identifier = "orders.example.org"
-exchange = {{ audiences = ["{STOCK}"], from_clients = ["front-app"] }}
+exchange = {{ audiences = ["{STOCK}"], own_audiences = ["https://orders.example.org"], from_clients = ["front-app"] }}
 
 [[clients]]
 client_id = "plain"
 client_secret = {{ env = "SERVICE_SECRET" }}
 grant_types = ["client_credentials", "{GRANT}"]
 scope = "orders:read"
-exchange = {{ audiences = ["{MAIL}"], from_clients = ["both", "front-app"], impersonation = true }}
+exchange = {{ audiences = ["{MAIL}"], own_audiences = ["{STOCK}", "https://orders.example.org"], from_clients = ["both", "front-app"], impersonation = true }}
 "#
     );
 }
@@ -95,8 +95,12 @@ async fn delegate(
 }
 
 async fn front(server: &TestServer) -> (Browser, Answer) {
+    front_with(server, "openid orders:read orders:write").await
+}
+
+async fn front_with(server: &TestServer, scope: &str) -> (Browser, Answer) {
     let mut browser = Browser::new();
-    let url = server.authorize_url("front-app", &[("scope", "openid orders:read orders:write")]);
+    let url = server.authorize_url("front-app", &[("scope", scope)]);
     let page = browser.log_in_as(url, JO_SMITH).await;
     let tokens = server
         .redeem("front-app", &page.answer()["code"], &[])
@@ -341,4 +345,34 @@ async fn an_exchanged_token_opens_no_upstream() {
     let released = exchange(&server, "both", own.text("access_token"), &release).await;
     assert_eq!(released.status, 200, "its own does: {released:?}");
     assert_ne!(released.body["access_token"], Value::Null);
+}
+
+/// RFC 8693 section 5, RFC 8707: a token that was for another API, or for this server alone, gives nothing to whoever found it, be it
+/// bound to a key (T43) or not; and what was taken from the app is not given by way of it (T17).
+#[tokio::test]
+async fn only_a_token_that_was_for_the_api_itself_is_exchanged() {
+    let mut server = TestServer::start_with(chain).await;
+    let (_, tokens) = front(&server).await;
+    let subject = tokens.text("access_token").to_owned();
+    let good = delegate(&server, "both", &subject, &[]).await;
+    assert_eq!(good.status, 200, "{good:?}");
+    let refused = delegate(&server, "both", &subject, &[("scope", "orders:write")]).await;
+    refused.assert_error(400, "invalid_scope");
+    // The app loses a scope: its old token is worth no more than it is now.
+    server.edit_config(
+        "scope = \"openid profile offline_access orders:read orders:write\"",
+        "scope = \"openid profile offline_access orders:write\"",
+    );
+    server.restart().await;
+    let refused = delegate(&server, "both", &subject, &[("scope", "orders:read")]).await;
+    refused.assert_error(400, "invalid_scope");
+    // It is for another API from now on.
+    server.edit_config(
+        "audience = [\"https://orders.example.org\"]",
+        "audience = [\"https://archive.example.org\"]",
+    );
+    server.restart().await;
+    let (_, tokens) = front_with(&server, "openid orders:write").await;
+    let refused = delegate(&server, "both", tokens.text("access_token"), &[]).await;
+    refused.assert_error(400, "invalid_request");
 }

@@ -40,7 +40,7 @@ function registration(method, more) {
     grant_types: isPublic ? grants : [...grants, "client_credentials", TOKEN_EXCHANGE],
     scope: "openid profile email offline_access reports:read",
     redirect_uris: [CALLBACK],
-    ...(!isPublic && { exchange: { audiences: [NEXT_API], from_clients: [FRONT.client_id], impersonation: true } }),
+    ...(!isPublic && { exchange: { audiences: [NEXT_API], own_audiences: [API], from_clients: [FRONT.client_id], impersonation: true } }),
     ...more,
   };
 }
