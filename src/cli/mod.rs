@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod database;
 mod demo;
+mod explain;
 mod health;
 mod key;
 mod migrate;
@@ -49,6 +50,8 @@ enum Command {
     Account(account::Command),
     /// Search what happened: logins, tokens, consents, logouts, and what administrators did.
     Audit(audit::Options),
+    /// Tell the story behind the number of an error page, and what can be done.
+    Explain(explain::Options),
     /// Look at signing keys, rotate them.
     #[command(subcommand)]
     Key(key::Command),
@@ -118,6 +121,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client(command) => client::run(command).await?,
         Command::Account(command) => account::run(command).await?,
         Command::Audit(options) => audit::run(options).await?,
+        Command::Explain(options) => explain::run(options).await?,
         Command::Key(command) => key::run(command).await?,
         Command::User(command) => user::run(command)?,
         Command::Simulate(command) => simulate::run(command).await?,

@@ -3,11 +3,13 @@
 
 use crate::clock::{Clock, SKEW, UnixTime};
 use crate::keys::{KeyError, Purpose, Secrets};
+use crate::model::audit::Event;
 use crate::model::spent_id::{SpentId, SpentKind};
 use crate::protocol::dpop::{About, Proof, Thumbprint, invalid};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::issuer::Issuer;
 use crate::store::Store;
+use crate::telemetry::{Audit, Entry};
 
 /// Seconds in which the same nonce is given; it is good for as long again.
 const NONCE_SECONDS: i64 = 120;
@@ -34,6 +36,8 @@ pub struct Possession {
     pub issuer: Issuer,
     /// What is asked of proofs.
     pub policy: ProofPolicy,
+    /// What is recorded.
+    pub audit: Audit,
 }
 
 impl Possession {
@@ -69,6 +73,7 @@ impl Possession {
         if self.store.spend_id(spent, now).await? {
             Ok(proof.key)
         } else {
+            self.audit.record(Entry::new(Event::DpopProofReplayed));
             Err(invalid(
                 "the DPoP proof was used before; make one for each request",
             ))

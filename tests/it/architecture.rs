@@ -20,7 +20,7 @@ const ROOMS: [(&str, &str); 19] = [
     ),
     ("fetch", "protocol clock model upstream"),
     ("config", "protocol model upstream"),
-    ("tokens", "protocol clock model keys store"),
+    ("tokens", "protocol clock model keys store telemetry"),
     ("telemetry", "protocol clock model"),
     (
         "recheck",
