@@ -11,6 +11,10 @@ PORTICO := $(TARGET)/debug/portico
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(TARGET)/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin
+FUZZ_SECONDS ?= 60
+
 WEB := tests/web/node_modules/.package-lock.json
 AUTHLIB := tests/authlib/.venv/.installed
 
@@ -61,11 +65,36 @@ deny: $(CARGO_DENY) ## Licences, banned crates and sources (deny.toml)
 audit: $(CARGO_DENY) ## Known vulnerabilities; fetches the advisory database
 	$(CARGO_DENY) --locked check advisories
 
+# Apart from `make test`: it wants a nightly compiler. The oracles run on stable with every `cargo test` (tests/it/properties.rs).
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ)/cargo-fuzz ## Fuzzes each kind of input for FUZZ_SECONDS (60); needs a nightly toolchain (docs/parsers.md)
+	for target in $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))); do \
+		mkdir -p fuzz/corpus/$$target; \
+		PATH='$(CARGO_FUZZ)':$$PATH cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1; \
+	done
+
 # The binary that `cargo test` builds is the one under test everywhere. `cargo build` would compile a third of the dependencies
 # once more, for the tests' own dependencies ask for other features of them.
 .PHONY: build-tests
 build-tests: ## The tests and the binary, compiled
 	cargo test --locked --no-run
+
+# The two minutes of `make soak` as a quarter of one, so that the program and what it looks for cannot rot.
+SOAK_SHORT := cargo bench --locked --profile dev --bench soak -- --seconds 15 --clients 100
+
+.PHONY: test-soak
+test-soak: ## Apps that refresh while servers are killed and answers are lost, for a moment, on SQLite
+	env -u TEST_DATABASE_URL $(SOAK_SHORT)
+
+.PHONY: test-soak-postgres
+test-soak-postgres: ## The same on two nodes with PostgreSQL
+	scripts/with-postgres $(SOAK_SHORT)
+
+.PHONY: soak
+soak: ## A thousand apps for two minutes, on SQLite and on two nodes with PostgreSQL; prints figures
+	env -u TEST_DATABASE_URL cargo bench --locked --bench soak
+	scripts/with-postgres cargo bench --locked --bench soak
 
 .PHONY: test-web
 test-web: build-tests $(WEB) ## Relying parties from npm and Chromium, on SQLite
@@ -95,3 +124,6 @@ $(AUTHLIB): tests/authlib/requirements.txt
 # Unoptimized, it is compiled in under a minute and still checks the tree in a second.
 $(CARGO_DENY):
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install cargo-deny --debug --locked --version $(CARGO_DENY_VERSION) --root '$(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)'
+
+$(CARGO_FUZZ)/cargo-fuzz:
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install cargo-fuzz --debug --locked --version $(CARGO_FUZZ_VERSION) --root '$(dir $(CARGO_FUZZ))'

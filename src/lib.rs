@@ -15,6 +15,7 @@
 //! - [`tokens`]: the mint of ID, access and refresh tokens.
 //! - [`recheck`]: whether a person is still who they were, asked anew at their upstream.
 //! - [`fetch`]: what clients have us fetch, guarded: their keys and request objects.
+//! - [`backchannel`]: tells clients that somebody has logged out.
 //! - [`grants`]: one file a grant; each proves an authorization, none mints.
 //! - [`registrar`]: clients that register themselves, within what the administrator allows.
 //! - [`flow`]: the pure decision what comes next, and the steps it leads to.
@@ -25,6 +26,7 @@
 //! - [`cli`]: one file a command.
 
 pub mod app;
+pub mod backchannel;
 pub mod cli;
 pub mod clock;
 pub mod config;

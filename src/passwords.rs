@@ -195,6 +195,7 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[tokio::test]
     async fn memory_is_kept_only_while_somebody_waits() {
@@ -207,5 +208,22 @@ mod tests {
         );
         assert!(one.unwrap() && other.unwrap());
         assert!(passwords.0.spare().is_empty());
+    }
+
+    proptest! {
+        /// What is taken costs neither too little nor too much.
+        #[test]
+        fn a_hash_that_is_taken_is_within_its_bounds(
+            algorithm in "(argon2id|argon2i|scrypt)", version in "(v=19|v=16|)", m in 0u32..600_000, t in 0u32..40, p in 0u32..40,
+            salt in "[A-Za-z0-9+/]{0,30}", output in "[A-Za-z0-9+/]{0,60}", any in any::<String>(),
+        ) {
+            let _ = PasswordHash::parse(&any);
+            if let Ok(hash) = PasswordHash::parse(&format!("${algorithm}${version}$m={m},t={t},p={p}${salt}${output}")) {
+                prop_assert_eq!((algorithm.as_str(), version.as_str()), ("argon2id", "v=19"));
+                prop_assert_eq!((hash.params.m_cost(), hash.params.t_cost(), hash.params.p_cost()), (m, t, p));
+                prop_assert!((LEAST_MEMORY..=MOST_MEMORY).contains(&m) && t <= MOST_PASSES && p <= MOST_LANES);
+                prop_assert!(hash.output.len() >= LEAST_OUTPUT);
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+use crate::backchannel::{Backchannel, BackchannelParts};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
@@ -38,6 +39,7 @@ use crate::protocol::error::BoxError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
+use crate::protocol::token::GrantType;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
@@ -129,6 +131,7 @@ pub struct App {
     tls: Option<Tls>,
     store: Store,
     housekeeping: housekeeping::Housekeeping,
+    backchannel: Backchannel,
     audit: AuditWriter,
 }
 
@@ -190,7 +193,6 @@ impl App {
             audit_kept: config.audit.keep,
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
-        let session_lifetime = config.lifetimes.session();
         let access_tokens = access_tokens(&config, &store, &secrets, &clock);
         let metrics = Metrics::new();
         metrics.config_loaded(config.clients.len(), clock.now());
@@ -224,7 +226,7 @@ impl App {
             secrets: secrets.clone(),
             mint: mint.clone(),
             clock: clock.clone(),
-            session_lifetime,
+            session_lifetime: config.lifetimes.session(),
             throttle: config.login.throttle,
             address_throttle,
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
@@ -238,8 +240,8 @@ impl App {
         let grants = grants(&config, &flow, &access_tokens, &upstreams, &passwords)?;
         let gateway = gateway(&config, &flow, &upstreams);
         let registrar = registrar(&config, &flow, fetcher.clone());
+        let backchannel = backchannel(&config, &flow, fetcher);
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
-        let settings = settings(&config);
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
             gateway,
@@ -249,9 +251,9 @@ impl App {
             mint,
             access_tokens,
             discovery: Discovery::new(&metadata)?,
+            settings: settings(&config),
             issuer: config.issuer,
             upstreams,
-            settings,
         });
         // What the start itself has recorded stands there before the first request, or this is no start.
         audit_writer.finish().await?;
@@ -261,6 +263,7 @@ impl App {
             tls: config.server.tls,
             store,
             housekeeping,
+            backchannel,
             audit: audit_writer,
         })
     }
@@ -456,6 +459,11 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     if config.registration.is_on() {
         response_types.extend(config.registration.response_types());
     }
+    let grants = clients().flat_map(|client| client.grant_types.iter().copied());
+    let mut grants: BTreeSet<GrantType> = grants.collect();
+    if config.registration.is_on() {
+        grants.extend(&config.registration.grant_types);
+    }
     if response_types.is_empty() {
         // The list must name one (Discovery section 3).
         response_types.insert(ResponseType::Code);
@@ -470,6 +478,7 @@ fn supported(config: &Config, upstreams: &Upstreams, flow: &Flow) -> Supported {
     Supported {
         algorithms: config.keys.algorithms.clone(),
         scopes,
+        grants,
         response_types,
         acr_values: flow.acr.all(),
         claims,
@@ -507,6 +516,20 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
         extra_ca: config.outbound.extra_ca.clone(),
     };
     outbound::Http::new(&settings).map_err(AppError::Outbound)
+}
+
+/// What tells clients of logouts.
+fn backchannel(config: &Config, flow: &Flow, fetcher: Fetcher) -> Backchannel {
+    Backchannel::new(BackchannelParts {
+        store: flow.store.clone(),
+        secrets: flow.secrets.clone(),
+        clock: flow.clock.clone(),
+        mint: flow.mint.clone(),
+        fetcher,
+        metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
+        lifetime: config.lifetimes.logout_notice,
+    })
 }
 
 /// What registers clients, within the policy of the config.

@@ -42,6 +42,7 @@ impl App {
         let background = async {
             tokio::join!(
                 self.housekeeping.run(),
+                self.backchannel.run(),
                 self.audit.run(),
                 keep_certificate(certificate)
             );

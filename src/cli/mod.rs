@@ -12,6 +12,7 @@ mod key;
 mod migrate;
 mod output;
 mod serve;
+mod session;
 mod shutdown;
 mod simulate;
 mod user;
@@ -48,6 +49,9 @@ enum Command {
     /// Look at people's accounts, link logins, close accounts.
     #[command(subcommand)]
     Account(account::Command),
+    /// Look at sessions, end them, see what apps were told of it.
+    #[command(subcommand)]
+    Session(session::Command),
     /// Search what happened: logins, tokens, consents, logouts, and what administrators did.
     Audit(audit::Options),
     /// Tell the story behind the number of an error page, and what can be done.
@@ -120,6 +124,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(file) => migrate::run(&file.load()?).await?,
         Command::Client(command) => client::run(command).await?,
         Command::Account(command) => account::run(command).await?,
+        Command::Session(command) => session::run(command).await?,
         Command::Audit(options) => audit::run(options).await?,
         Command::Explain(options) => explain::run(options).await?,
         Command::Key(command) => key::run(command).await?,

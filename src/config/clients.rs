@@ -21,6 +21,7 @@ use super::upstreams::UpstreamConfig;
 use super::wording::nearest;
 use crate::model::client::{Client, ConsentPolicy, SubjectType};
 use crate::model::client_about::ClientAbout;
+use crate::model::client_logout::ClientLogout;
 use crate::protocol::client_assertion::AssertionAlgorithm;
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::client_metadata::rules::{self, ApplicationType, Fault, Grants, Rule};
@@ -69,6 +70,10 @@ pub(super) struct Raw {
     client_secret: Option<RawSecrets>,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
+    backchannel_logout_uri: Option<String>,
+    backchannel_logout_session_required: bool,
+    frontchannel_logout_uri: Option<String>,
+    frontchannel_logout_session_required: bool,
     grant_types: Option<BTreeSet<GrantType>>,
     response_types: Option<Vec<ResponseType>>,
     scope: Option<String>,
@@ -168,6 +173,18 @@ impl ClientConfig {
             &raw.post_logout_redirect_uris,
             &mut faults,
         );
+        let logout = ClientLogout {
+            backchannel_logout_uri: raw.backchannel_logout_uri.take(),
+            backchannel_logout_session_required: raw.backchannel_logout_session_required,
+            frontchannel_logout_uri: raw.frontchannel_logout_uri.take(),
+            frontchannel_logout_session_required: raw.frontchannel_logout_session_required,
+        };
+        rules::logout(
+            logout.backchannel_logout_uri.as_deref(),
+            logout.frontchannel_logout_uri.as_deref(),
+            &redirect_uris,
+            &mut faults,
+        );
         client_words::tell(faults, at, report);
         let scope = check_scope(
             raw.scope.as_deref(),
@@ -260,6 +277,7 @@ impl ClientConfig {
                 report,
             ),
             registered: false,
+            logout,
             about: ClientAbout {
                 application_type: raw.application_type,
                 contacts: raw.contacts,

@@ -81,6 +81,7 @@ impl Visitor<'_> for SpanText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn seconds_are_shown_in_their_largest_unit() {
@@ -92,6 +93,19 @@ mod tests {
             (2_592_000, "30d"),
         ] {
             assert_eq!(show_seconds(seconds), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_again(seconds in 0..i64::from(u32::MAX), text in "[0-9a-zµ .-]{0,12}") {
+            let shown = Span::parse(&show_seconds(seconds)).unwrap();
+            prop_assert_eq!(shown.0.as_secs(), u64::try_from(seconds).unwrap());
+            prop_assert_eq!(shown.0.subsec_nanos(), 0);
+            // A number without a unit would mean seconds to one reader and minutes to the next.
+            if Span::parse(&text).is_some() {
+                prop_assert!(text == "0" || text.contains(|c: char| c.is_alphabetic()), "{}", text);
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Lifetimes {
     pub flow: i64,
     /// The codes of a device that waits for its person.
     pub device_code: i64,
+    /// The time in which a client that does not answer is told of a logout again.
+    pub logout_notice: i64,
     /// Not a time: the most families one person has with one client; the oldest ends.
     pub families_per_client: i64,
 }
@@ -45,6 +47,7 @@ impl Default for Lifetimes {
             refresh_absolute: 365 * DAY,
             flow: 30 * MINUTE,
             device_code: 10 * MINUTE,
+            logout_notice: DAY,
             families_per_client: 20,
         }
     }
@@ -79,6 +82,7 @@ pub(super) struct Raw {
     refresh_absolute: Option<Span>,
     flow: Option<Span>,
     device_code: Option<Span>,
+    logout_notice: Option<Span>,
     families_per_client: Option<i64>,
 }
 
@@ -122,6 +126,12 @@ impl Lifetimes {
                 default.device_code,
                 // A code that lives longer can be guessed at for longer (RFC 8628 section 5.1).
                 (MINUTE, 30 * MINUTE),
+            ),
+            logout_notice: span(
+                "logout_notice",
+                raw.logout_notice,
+                default.logout_notice,
+                (MINUTE, 30 * DAY),
             ),
             families_per_client: raw
                 .families_per_client

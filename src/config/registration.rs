@@ -25,6 +25,7 @@ pub(super) struct Raw {
     scope: Option<String>,
     grant_types: Option<Vec<GrantType>>,
     token_endpoint_auth_methods: Option<Vec<ClientAuthMethod>>,
+    allow_token_endpoint_audience: bool,
     upstreams: Option<Vec<String>>,
     consent: Option<ConsentPolicy>,
     max_clients: Option<i64>,
@@ -102,8 +103,16 @@ pub(super) fn check(
             "people are not asked before an app that registered itself is told who they are",
         );
     }
+    if mode != RegistrationMode::Off && raw.allow_token_endpoint_audience {
+        report.warn(
+            &at.key("allow_token_endpoint_audience"),
+            "assertions that clients made for an address are taken too; a server that an app confuses with this one could use them here \
+             (RFC 7523bis)",
+        );
+    }
     RegistrationPolicy {
         mode,
+        allow_token_endpoint_audience: raw.allow_token_endpoint_audience,
         redirect_hosts,
         scope: check_scope(raw.scope.as_deref(), &at.key("scope"), report),
         grant_types: grants.into_iter().collect::<BTreeSet<_>>(),

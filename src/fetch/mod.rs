@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod client_keys;
+pub mod logout;
 pub mod request_uris;
 
 use std::collections::{BTreeSet, HashMap};

@@ -5,7 +5,7 @@ use crate::model::account::UpstreamSubject;
 use crate::model::audit::Event;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId};
-use crate::store::{Linked, NewAccount, NewLink, Store, StoreError, Unlinked};
+use crate::store::{Endings, Linked, NewAccount, NewLink, Store, StoreError, Unlinked, Whose};
 use crate::telemetry::{Audit, Entry};
 
 use super::Flow;
@@ -127,6 +127,36 @@ impl Accounts {
         let entry = self.entry(Event::LoggedOutEverywhere, account);
         self.audit.record(entry.with("sessions_ended", ended.len()));
         Ok(ended)
+    }
+
+    /// Ends every session and every family of the people of an upstream, or of everybody.
+    pub async fn end_everything_of(&self, whose: Whose<'_>) -> Result<Endings, StoreError> {
+        let ended = self
+            .store
+            .end_everything_of(whose, self.clock.now())
+            .await?;
+        let entry = Entry::new(Event::AllLoggedOut).upstream(match whose {
+            Whose::Upstream(upstream) => Some(upstream),
+            Whose::All => None,
+        });
+        self.audit.record(self.ended(entry, ended));
+        Ok(ended)
+    }
+
+    /// Ends every family of a client, for everybody.
+    pub async fn end_everything_of_client(&self, client: &ClientId) -> Result<Endings, StoreError> {
+        let now = self.clock.now();
+        let ended = self.store.end_everything_of_client(client, now).await?;
+        let entry = Entry::new(Event::ClientLoggedOut).client(client);
+        self.audit.record(self.ended(entry, ended));
+        Ok(ended)
+    }
+
+    fn ended(&self, entry: Entry, ended: Endings) -> Entry {
+        entry
+            .with("by", self.by.as_str())
+            .with("sessions_ended", ended.sessions)
+            .with("families", ended.families)
     }
 
     /// Takes an app away from a person.

@@ -32,6 +32,9 @@ impl Flow {
             let now = self.clock.now();
             self.store.note_client_used(&client.client_id, now).await?;
         }
+        if client.logout.is_told() {
+            self.note_client(client, who).await?;
+        }
         let response_type = pending.request.response_type;
         let person = self.person(client, pending, who)?;
         let scope = &pending.request.scope;
@@ -70,6 +73,15 @@ impl Flow {
             self.audit.record(entry);
         }
         Ok(answer)
+    }
+
+    /// The end of the session is told to this client.
+    async fn note_client(&self, client: &Client, who: &LoggedIn) -> Result<(), OAuthError> {
+        let (session, client_id) = (&who.session.id, &client.client_id);
+        if self.store.note_session_client(session, client_id).await? {
+            return Ok(());
+        }
+        Err(session_ended())
     }
 
     fn person(
@@ -134,10 +146,7 @@ impl Flow {
         if self.store.begin_family(&family).await? {
             return Ok(());
         }
-        Err(OAuthError::new(
-            ErrorCode::LoginRequired,
-            "the session has ended while this was answered",
-        ))
+        Err(session_ended())
     }
 
     async fn keep_code(
@@ -169,4 +178,11 @@ impl Flow {
         self.store.insert_code(&hash, &code).await?;
         Ok(())
     }
+}
+
+fn session_ended() -> OAuthError {
+    OAuthError::new(
+        ErrorCode::LoginRequired,
+        "the session has ended while this was answered",
+    )
 }

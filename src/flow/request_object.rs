@@ -28,10 +28,7 @@ impl Flow {
                     "request and request_uri stand beside each other; send one of them",
                 ));
             }
-            (Some(object), None) => {
-                require_some_way(client, ErrorCode::RequestNotSupported)?;
-                object.to_owned()
-            }
+            (Some(object), None) => object.to_owned(),
             (None, Some(uri)) => {
                 require_some_way(client, ErrorCode::RequestUriNotSupported)?;
                 if !client.has_request_uri(uri) {
@@ -49,6 +46,10 @@ impl Flow {
         };
         let jwt = ForeignJwt::read(&object, ForeignKind::RequestObject)
             .map_err(|problem| invalid(format!("the request object {problem}")))?;
+        // One that nobody signed needs no keys: it is worth what the same parameters are.
+        if by_reference.is_none() && jwt.algorithm() != "none" {
+            require_some_way(client, ErrorCode::RequestNotSupported)?;
+        }
         let (claims, signed) = self.proven(client, &jwt).await?;
         let around = Around {
             client_id: &client.client_id,
@@ -97,7 +98,8 @@ impl Flow {
     }
 }
 
-/// A client that registered neither keys nor `none` cannot send objects: told aloud, never ignored (Core section 6.1).
+/// A client that registered neither keys nor `none` cannot send signed objects, and we fetch none for it: told aloud, never
+/// ignored (Core section 6.1).
 fn require_some_way(client: &Client, code: ErrorCode) -> Result<(), OAuthError> {
     let has_keys = client.jwks.is_some() || client.jwks_uri.is_some();
     let unsigned = client.request_object_signing_alg == Some(RequestObjectAlgorithm::Unsigned);

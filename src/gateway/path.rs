@@ -29,6 +29,7 @@ fn segment(raw: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// T50.
     #[test]
@@ -71,5 +72,25 @@ mod tests {
             assert_eq!(segments(raw), None, "{raw}");
         }
         assert_eq!(segments(&"a".repeat(MAX_BYTES + 1)), None);
+    }
+
+    proptest! {
+        /// T50: what is taken means the same decoded once more, and written anew.
+        #[test]
+        fn a_path_that_is_taken_has_one_reading(raw in "([A-Za-z0-9 .;%/\\\\-]|%2[eEfF5]|%[0-9a-f]{2}|é){0,24}", any in any::<String>()) {
+            let _ = segments(&any);
+            if let Some(segments_) = segments(&raw) {
+                prop_assert_eq!(segments_.len(), raw.split('/').count());
+                for segment in &segments_ {
+                    prop_assert!(!["", ".", ".."].contains(&segment.as_str()));
+                    prop_assert!(!segment.contains(['/', '\\', ';', '%', '\0', '\n']));
+                    prop_assert_eq!(percent_decode_str(segment).decode_utf8().unwrap(), segment.as_str());
+                }
+                let written: Vec<String> = segments_.iter()
+                    .map(|each| percent_encoding::utf8_percent_encode(each, percent_encoding::NON_ALPHANUMERIC).to_string())
+                    .collect();
+                prop_assert_eq!(segments(&written.join("/")), Some(segments_));
+            }
+        }
     }
 }

@@ -155,3 +155,43 @@ fn after_scheme(header: &str) -> Option<(Scheme, &str)> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    use axum::http::header::CONTENT_TYPE;
+
+    proptest! {
+        /// RFC 6750 section 2: a token is read where it was sent in one way, and never where it was sent in two.
+        #[test]
+        fn a_token_is_sent_in_one_way(
+            headers in prop::collection::vec("(Bearer|bearer|DPOP|DPoP|Basic|Bearer |) ?[A-Za-z0-9._~+/ -]{0,12}", 0..3),
+            body in "(access_token=[a-z]{0,5}&?){0,2}", form in any::<bool>(),
+        ) {
+            let mut map = HeaderMap::new();
+            for header in &headers {
+                map.append(AUTHORIZATION, header.parse().unwrap());
+            }
+            if form {
+                map.insert(CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
+            }
+            if let Ok((scheme, token)) = presented(&map, body.as_bytes()) {
+                let by_form = form && body.split('&').any(|pair| pair == format!("access_token={token}"));
+                match headers.as_slice() {
+                    [] => prop_assert!(by_form && scheme == Scheme::Bearer),
+                    [one] => {
+                        let (name, rest) = one.split_once(' ').unwrap();
+                    let wanted = if scheme == Scheme::Dpop { "DPoP" } else { "Bearer" };
+                    prop_assert!(name.eq_ignore_ascii_case(wanted) && rest == token);
+                    let by_form_too = form && body.split('&').any(|pair| pair.len() > "access_token=".len());
+                    prop_assert!(!by_form_too);
+                }
+                _ => prop_assert!(false, "two headers"),
+                }
+            }
+        }
+    }
+}

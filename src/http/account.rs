@@ -546,10 +546,5 @@ async fn confirmed(
             .with_link(Some(to_account()))
             .into_response()
     };
-    let request = FlowRequest {
-        flow: &open.flow,
-        cookies: &open.cookies,
-        handle: Some(&handle),
-    };
-    request.finish(&open.pending, answer).await
+    open.request().finish(&open.pending, answer).await
 }

@@ -72,6 +72,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use proptest::prelude::*;
 
     fn from(peer: &str, forwarded: &str) -> String {
         let mut headers = HeaderMap::new();
@@ -91,5 +92,24 @@ mod tests {
         assert_eq!(from("10.0.0.1", "203.0.113.9, 10.0.0.2"), "203.0.113.9");
         assert_eq!(from("10.0.0.1", "nonsense"), "10.0.0.1");
         assert_eq!(from("10.0.0.1", "[2001:db8::1]:4711"), "2001:db8::1");
+    }
+
+    proptest! {
+        /// T56: who is no trusted proxy vouches for nobody, and what is read was written by one that is.
+        #[test]
+        fn an_address_is_the_peers_or_one_that_a_trusted_proxy_wrote(
+            trusted in any::<bool>(), entries in prop::collection::vec("(10\\.0\\.0\\.[1-9]|[1-9]\\.1\\.1\\.1(:80)?|\\[::1\\]:9|::ffff:2\\.2\\.2\\.2|[!-~]{0,8})", 0..5),
+        ) {
+            let forwarded = entries.join(",");
+            let peer = if trusted { "10.0.0.9" } else { "9.9.9.9" };
+            let found = from(peer, &forwarded);
+            prop_assert!(trusted || found == peer);
+            let known = found == peer || found == "::1" || forwarded.contains(&found) || forwarded.parse::<IpAddr>().is_ok();
+            prop_assert!(known, "{} of {}", found, forwarded);
+            // Another entry to the left of somebody who is not trusted changes nothing.
+            if !found.starts_with("10.") {
+                prop_assert_eq!(from(peer, &format!("6.6.6.6,{forwarded}")), found);
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::login::display_name;
 use super::page::{self, FormTargets, Page};
-use super::resume::{self, CurrentLogin, FlowRequest, OpenFlow};
+use super::resume::{self, CurrentLogin, OpenFlow};
 use super::return_to::see_other;
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
@@ -174,12 +174,7 @@ async fn decide(
             open.resume().await
         }
         "deny" => {
-            let request = FlowRequest {
-                flow: &open.flow,
-                cookies: &open.cookies,
-                handle: Some(&handle),
-            };
-            request
+            open.request()
                 .refuse(&open.pending, &authorization::denied())
                 .await
         }

@@ -141,3 +141,37 @@ pub(super) fn set(headers: &mut HeaderMap, cookies: impl IntoIterator<Item = Coo
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(headers: &[Vec<u8>]) -> RequestCookies {
+        let mut map = HeaderMap::new();
+        for header in headers {
+            if let Ok(value) = HeaderValue::from_bytes(header) {
+                map.append(COOKIE, value);
+            }
+        }
+        RequestCookies::read(&map)
+    }
+
+    proptest! {
+        /// What we set comes back, whatever other cookies are there.
+        #[test]
+        fn a_cookie_of_ours_is_read_among_others(
+            value in "[A-Za-z0-9_-]{0,40}", others in prop::collection::vec("[a-z]{1,5}(=[ -:<-~]{0,10})?", 0..9),
+            bytes in prop::collection::vec(any::<u8>(), 0..40), secure in any::<bool>(),
+        ) {
+            let names = CookieNames::new(secure);
+            let set = names.make(names.session(), value.clone(), None).to_string();
+            let ours = set.split(';').next().unwrap();
+            let header = others.iter().map(String::as_str).chain([ours]).collect::<Vec<_>>().join("; ");
+            let cookies = read(&[bytes, header.into_bytes()]);
+            prop_assert!(cookies.get(&names.session()).is_some_and(|read| read.equals(&value)));
+            prop_assert!(cookies.iter().count() <= MAX_COOKIES);
+        }
+    }
+}

@@ -256,12 +256,7 @@ async fn answered(
             .with_link(Some(to_start()))
             .into_response(),
     };
-    let request = FlowRequest {
-        flow: &open.flow,
-        cookies: &open.cookies,
-        handle: Some(&handle),
-    };
-    request.finish(&open.pending, answer).await
+    open.request().finish(&open.pending, answer).await
 }
 
 async fn done() -> Response {

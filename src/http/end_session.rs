@@ -28,12 +28,14 @@ use crate::tokens::Mint;
 use super::cookies::{self, CookieNames};
 use super::error::{PageError, Trouble};
 use super::form::{self, PageForm};
+use super::frontchannel::Frames;
 use super::login::display_name;
 use super::page::{self, FormTargets, Page};
 use super::resume::CurrentLogin;
 use super::return_to::see_other;
+use super::sign_off::{self, Next};
 use super::state::{HttpState, Upstreams};
-use super::{context, sender, sign_off};
+use super::{context, sender};
 
 /// What a logout ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,23 +246,24 @@ pub(super) async fn end(
     let done = logout.signed_off.as_ref();
     let departure = sign_off::departure(state, &who.session, done, tokens.as_ref()).await;
     let others = sign_off::others(state, who, done).await;
-    let response = match departure {
+    let next = match departure {
         Some(departure) => sign_off::depart(state, logout, departure, others).await?,
         None if logout.destination.is_none() => sign_off::done(state, &others).await,
         None => arrive(logout),
     };
-    Ok(without_session(state, response))
+    let frames = Frames::of(state, &who.session).await;
+    Ok(without_session(state, next.after(&frames)))
 }
 
 /// On to where the client wanted the browser, or to a page that says it is done; without a session cookie either way.
 fn leave(state: &HttpState, logout: &Logout) -> Response {
-    without_session(state, arrive(logout))
+    without_session(state, arrive(logout).after(&Frames::default()))
 }
 
-fn arrive(logout: &Logout) -> Response {
+fn arrive(logout: &Logout) -> Next {
     match &logout.destination {
-        Some(destination) => see_other(destination),
-        None => sign_off::nothing_left(),
+        Some(destination) => Next::to(destination),
+        None => Next::nothing_left(),
     }
 }
 

@@ -75,3 +75,27 @@ pub(super) fn token(secrets: &Secrets, about: &[&str]) -> Result<String, OAuthEr
     let parts: Vec<&[u8]> = about.iter().map(|part| part.as_bytes()).collect();
     Ok(secrets.mac(Purpose::FormToken, &parts)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A body is a form where its type says so, and nowhere else.
+        #[test]
+        fn only_a_form_is_read_as_one(
+            essence in "(application/x-www-form-urlencoded|Application/X-WWW-Form-Urlencoded|application/json|text/plain|[ -~]{0,20})",
+            rest in "(;charset=[ -~]{0,8}| ; a=b|)", body in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, format!("{essence}{rest}").parse().unwrap());
+            let is_form = essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded");
+            let read = parse(&headers, &body);
+            prop_assert!(!is_form || read.is_some());
+            prop_assert!(is_form || read.is_none() || essence.contains(';'));
+            prop_assert!(parse(&HeaderMap::new(), &body).is_none());
+        }
+    }
+}

@@ -10,7 +10,7 @@ use axum::routing::get;
 use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::model::audit::Event;
-use crate::model::authorization::Errand;
+use crate::model::authorization::{self, Errand};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::telemetry::{Entry, note_upstream};
@@ -55,6 +55,8 @@ struct LoginPage {
     app: AppPages,
     /// Where to go who has thought better of it.
     turn_back: Option<Link>,
+    /// Whether an app waits that can be told so.
+    can_cancel: bool,
 }
 
 struct AccountChoice {
@@ -298,6 +300,7 @@ pub(super) async fn page(
             Some(_) => texts.sign_in_again.to_owned(),
         },
         turn_back: open.errand_for_the_account().then(resume::to_account),
+        can_cancel: open.pending.errand.is_none(),
         flow: open.handle.clone(),
         form_token: form::token(&secrets, &["login", &open.handle])?,
         notice_id: show.notice.as_ref().is_some_and(Notice::has_id),
@@ -360,8 +363,10 @@ async fn submit(
     let handle = form.field("flow")?.to_owned();
     let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
     form.require_token(&Secrets::from_ref(&state), &["login", &handle])?;
-    if form.optional("action")? == Some("continue") {
-        return keep_account(open).await;
+    match form.optional("action")? {
+        Some("continue") => return keep_account(open).await,
+        Some("cancel") => return cancel(open).await,
+        _ => {}
     }
     let upstreams = Upstreams::from_ref(&state);
     // The upstream is held against the client here, and not only on the page (T15).
@@ -419,6 +424,16 @@ async fn submit(
 async fn keep_account(mut open: OpenFlow) -> Result<Response, PageError> {
     open.pending.selected = open.logged_in.as_ref().map(|who| who.session.id.clone());
     open.resume().await
+}
+
+/// The person does not log in: the app is told, and a session that there is stays (OpenID Connect Core section 3.1.2.6).
+async fn cancel(open: OpenFlow) -> Result<Response, PageError> {
+    if open.pending.errand.is_some() {
+        return Err(PageError::new(Trouble::Form));
+    }
+    open.request()
+        .refuse(&open.pending, &authorization::denied())
+        .await
 }
 
 /// A login succeeded: the browser gets a fresh cookie in place of whatever it had (T24), and the flow goes on. A login that

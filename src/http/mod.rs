@@ -21,6 +21,7 @@ pub mod error;
 pub mod flow_cookie;
 pub mod form;
 pub mod fragment;
+pub mod frontchannel;
 pub mod gateway;
 pub mod health;
 pub mod introspection;

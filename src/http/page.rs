@@ -63,7 +63,7 @@ pub(super) fn render(
     template: &impl Template,
     targets: &FormTargets,
 ) -> Response {
-    render_with(status, template, targets, "'none'")
+    render_with(status, template, targets, "'none'", "'none'")
 }
 
 /// Renders the page that submits itself.
@@ -78,7 +78,24 @@ pub(super) fn render_with_script(
     targets: &FormTargets,
     hash: &str,
 ) -> Response {
-    render_with(status, template, targets, &format!("'{hash}'"))
+    render_with(status, template, targets, &format!("'{hash}'"), "'none'")
+}
+
+/// Renders a page with frames of the origins in `frames` and one script, which `hash` names.
+pub(super) fn render_with_frames(
+    template: &impl Template,
+    frames: &BTreeSet<String>,
+    hash: &str,
+) -> Response {
+    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    let (script, targets) = (format!("'{hash}'"), FormTargets::default());
+    render_with(
+        StatusCode::OK,
+        template,
+        &targets,
+        &script,
+        &frames.join(" "),
+    )
 }
 
 fn render_with(
@@ -86,6 +103,7 @@ fn render_with(
     template: &impl Template,
     targets: &FormTargets,
     script: &str,
+    frames: &str,
 ) -> Response {
     let html = match template.render() {
         Ok(html) => html,
@@ -95,7 +113,7 @@ fn render_with(
         }
     };
     let mut policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; script-src {script}; base-uri 'none'; \
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src {script}; frame-src {frames}; base-uri 'none'; \
          frame-ancestors 'none'; form-action 'self'"
     );
     for target in &targets.0 {

@@ -156,8 +156,7 @@ fn bind(params: &mut Params, key: &Thumbprint) -> Result<(), OAuthError> {
             "dpop_jkt names another key than the one of the DPoP proof",
         ));
     }
-    params.set("dpop_jkt", key.as_str());
-    Ok(())
+    params.set("dpop_jkt", key.as_str())
 }
 
 /// An error of this endpoint: that of the token endpoint, or a limit that was met (RFC 9126 section 2.3).

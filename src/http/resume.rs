@@ -162,6 +162,15 @@ impl OpenFlow {
         wanted.is_none_or(|wanted| self.flow.acr.may_satisfy(upstream, &wanted))
     }
 
+    /// What its end works with.
+    pub(super) fn request(&self) -> FlowRequest<'_> {
+        FlowRequest {
+            flow: &self.flow,
+            cookies: &self.cookies,
+            handle: Some(&self.handle),
+        }
+    }
+
     /// What comes next.
     pub(super) async fn next_step(&self) -> Result<Step, OAuthError> {
         decide(

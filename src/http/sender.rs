@@ -59,6 +59,7 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use proptest::prelude::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pairs = pairs.iter().map(|(name, value)| {
@@ -130,6 +131,32 @@ mod tests {
                 believed,
                 "{pairs:?}"
             );
+        }
+    }
+
+    proptest! {
+        /// A page is of the site where its origin is, letter by letter; what cannot be read is of no site.
+        #[test]
+        fn a_sender_is_of_the_site_or_is_not_believed(
+            sent in "(https://members\\.example\\.org|https://members\\.example\\.org\\.evil\\.example|http://members\\.example\\.org|null|[ -~]{0,20})(:443|/|/page|)",
+            by_origin in any::<bool>(), bytes in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let site = Site::of([&Url::parse("https://members.example.org/").unwrap()]);
+            let name = if by_origin { ORIGIN } else { REFERER };
+            let mut headers = HeaderMap::new();
+            headers.insert(name.clone(), sent.parse().unwrap());
+            let ours = if by_origin {
+                sent == "https://members.example.org"
+            } else {
+                Url::parse(&sent).is_ok_and(|url| url.origin().ascii_serialization() == "https://members.example.org")
+            };
+            prop_assert_eq!(is_site(&headers, Some(&site)), ours);
+            prop_assert_eq!(is_site_or_neighbor(&headers, &site), ours);
+            prop_assert!(!is_site(&headers, None));
+            if let Ok(value) = axum::http::HeaderValue::from_bytes(&bytes) {
+                headers.insert(name, value);
+                let _ = (is_site(&headers, Some(&site)), is_navigation(&headers));
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::{FromRef, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -28,6 +29,7 @@ use crate::vault::place_of;
 use super::cookies::{self, CookieNames, RequestCookies};
 use super::end_session::{self, Logout};
 use super::error::{Link, PageError, Trouble};
+use super::frontchannel::Frames;
 use super::page::{self, FormTargets, Page};
 use super::resume::CurrentLogin;
 use super::return_to::see_other;
@@ -49,6 +51,9 @@ pub(super) fn router() -> Router<HttpState> {
         )
 }
 
+/// The script of the page, by hash: it goes on when every frame has answered, or none has for three seconds.
+const SCRIPT_HASH: &str = "sha256-4IifNCuSm2AAUQeHT7lXNU2AwBfdJF9rifPA+Cg2fWQ=";
+
 /// Says that it is done, and what is left to do.
 #[derive(Template)]
 #[template(path = "pages/signed_out.html")]
@@ -57,10 +62,72 @@ struct SignedOutPage {
     left: Vec<Left>,
     /// Where the client wanted the browser, when the person is to go there by a click.
     onward: Option<String>,
+    /// What the browser loads for the apps that are told by it.
+    frames: Vec<String>,
+    /// Whether the page goes on by itself.
+    goes_on: bool,
+}
+
+/// Where a browser goes whose session has ended.
+pub(super) enum Next {
+    /// To a page that says so.
+    Page {
+        left: Vec<Left>,
+        onward: Option<String>,
+    },
+    /// On, at once.
+    To {
+        address: String,
+        cookie: Option<Cookie<'static>>,
+    },
+}
+
+impl Next {
+    pub(super) fn to(address: impl Into<String>) -> Self {
+        Self::To {
+            address: address.into(),
+            cookie: None,
+        }
+    }
+
+    /// The page that says that it is done.
+    pub(super) const fn nothing_left() -> Self {
+        Self::Page {
+            left: Vec::new(),
+            onward: None,
+        }
+    }
+
+    /// Goes there, once the apps of `frames` have heard it.
+    pub(super) fn after(self, frames: &Frames) -> Response {
+        let (left, onward, goes_on, cookie) = match self {
+            Self::To { address, cookie } if frames.is_empty() => {
+                let mut response = see_other(&address);
+                cookies::set(response.headers_mut(), cookie);
+                return response;
+            }
+            Self::To { address, cookie } => (Vec::new(), Some(address), true, cookie),
+            Self::Page { left, onward } => (left, onward, false, None),
+        };
+        let template = SignedOutPage {
+            page: Page::current(),
+            left,
+            onward,
+            frames: frames.addresses(),
+            goes_on,
+        };
+        let mut response = if frames.is_empty() {
+            page::render(StatusCode::OK, &template, &FormTargets::default())
+        } else {
+            page::render_with_frames(&template, &frames.origins(), SCRIPT_HASH)
+        };
+        cookies::set(response.headers_mut(), cookie);
+        response
+    }
 }
 
 /// An upstream that a person may still be signed in at.
-struct Left {
+pub(super) struct Left {
     text: String,
     link: Link,
 }
@@ -162,14 +229,17 @@ pub(super) async fn depart(
     logout: &Logout,
     departure: Departure,
     others: Vec<UpstreamId>,
-) -> Result<Response, OAuthError> {
+) -> Result<Next, OAuthError> {
     if !departure.trip.comes_back {
         let mut left = left_at(state, &others).await;
         if logout.destination.is_none() && left.is_empty() {
-            return Ok(see_other(departure.address()));
+            return Ok(Next::to(departure.address()));
         }
         left.insert(0, departure.into());
-        return Ok(done_page(left, logout.destination.clone()));
+        return Ok(Next::Page {
+            left,
+            onward: logout.destination.clone(),
+        });
     }
     let now = Flow::from_ref(state).clock.now();
     let waiting = Waiting {
@@ -182,19 +252,18 @@ pub(super) async fn depart(
     let sealed = Secrets::from_ref(state).seal(Purpose::LogoutRequest, RETURN, &plain)?;
     let names = CookieNames::from_ref(state);
     let cookie = names.make(names.sign_off(), sealed, Some(RETURN_SECONDS));
-    let mut response = see_other(departure.address());
-    cookies::set(response.headers_mut(), [cookie]);
-    Ok(response)
+    Ok(Next::To {
+        address: departure.address().to_owned(),
+        cookie: Some(cookie),
+    })
 }
 
 /// The page that says that it is done here, and offers the sign-off of the other upstreams that have one.
-pub(super) async fn done(state: &HttpState, others: &[UpstreamId]) -> Response {
-    done_page(left_at(state, others).await, None)
-}
-
-/// The page that says that it is done.
-pub(super) fn nothing_left() -> Response {
-    done_page(Vec::new(), None)
+pub(super) async fn done(state: &HttpState, others: &[UpstreamId]) -> Next {
+    Next::Page {
+        left: left_at(state, others).await,
+        onward: None,
+    }
 }
 
 async fn left_at(state: &HttpState, others: &[UpstreamId]) -> Vec<Left> {
@@ -203,15 +272,6 @@ async fn left_at(state: &HttpState, others: &[UpstreamId]) -> Vec<Left> {
         left.extend(trip_to(state, other, None).await.map(Left::from));
     }
     left
-}
-
-fn done_page(left: Vec<Left>, onward: Option<String>) -> Response {
-    let template = SignedOutPage {
-        page: Page::current(),
-        left,
-        onward,
-    };
-    page::render(StatusCode::OK, &template, &FormTargets::default())
 }
 
 impl Waiting {
@@ -245,7 +305,7 @@ async fn returned(
         ) => see_other(&destination),
         (waiting, None) => {
             let others = waiting.map(|waiting| waiting.others).unwrap_or_default();
-            done(&state, &others).await
+            done(&state, &others).await.after(&Frames::default())
         }
         (_, Some(_)) => see_other(path::END_SESSION),
     };
@@ -278,6 +338,10 @@ async fn signed_out(
         Flow::from_ref(&state).log_out(&who.session).await?;
     }
     let ended = ends.is_some();
+    let frames = match ends {
+        Some(who) if sender::is_navigation(&headers) => Frames::of(&state, &who.session).await,
+        _ => Frames::default(),
+    };
     let onward = site.signed_out.as_ref();
     let mut response = match (here, onward) {
         _ if !sender::is_navigation(&headers) => StatusCode::NO_CONTENT.into_response(),
@@ -289,13 +353,25 @@ async fn signed_out(
             };
             return end_session::confirm(&state, &logout, &who).await;
         }
-        (_, Some(onward)) => see_other(onward.as_str()),
+        (_, Some(onward)) => Next::to(onward.as_str()).after(&frames),
         (_, None) if elsewhere.is_some() => see_other(path::END_SESSION),
-        (_, None) => nothing_left(),
+        (_, None) => Next::nothing_left().after(&frames),
     };
     if ended {
         let names = CookieNames::from_ref(&state);
         cookies::set(response.headers_mut(), [names.remove(names.session())]);
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::page::script_hash;
+
+    #[test]
+    fn the_script_has_the_hash_that_the_policy_allows() {
+        let template = include_str!("../../templates/pages/signed_out.html");
+        assert_eq!(script_hash(template), SCRIPT_HASH);
+    }
 }

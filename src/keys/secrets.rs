@@ -237,6 +237,7 @@ fn expand(master: &MasterKey, label: &str, out: &mut [u8]) -> Result<(), KeyErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn secrets(byte: u8) -> Secrets {
         Secrets::derive(&MasterKey::new([byte; 32])).unwrap()
@@ -287,5 +288,18 @@ mod tests {
             ours.hash(Purpose::AuthorizationCode, "x").unwrap(),
             ours.hash(Purpose::SessionSecret, "x").unwrap()
         );
+    }
+
+    proptest! {
+        /// Whatever a browser sends in the place of what we sealed.
+        #[test]
+        fn nothing_else_opens(text in "[A-Za-z0-9_=-]{0,120}", any in any::<String>(), plain in any::<Vec<u8>>(), context in any::<String>()) {
+            let ours = secrets(1);
+            prop_assert_eq!(ours.open(Purpose::FlowCookie, "a", &text), None);
+            prop_assert_eq!(ours.open(Purpose::FlowCookie, "a", &any), None);
+            let sealed = ours.seal(Purpose::FlowCookie, &context, &plain).unwrap();
+            prop_assert_eq!(ours.open(Purpose::FlowCookie, &context, &sealed), Some(plain));
+            prop_assert_eq!(ours.open(Purpose::FlowCookie, &format!("{context}x"), &sealed), None);
+        }
     }
 }

@@ -111,6 +111,7 @@ impl ApiRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn pattern(text: &str) -> PathPattern {
         PathPattern::parse(text).unwrap()
@@ -168,5 +169,24 @@ mod tests {
         assert!(!named("GET", &[("stSearch", "cus"), ("stSearch", "user")]));
         assert!(!named("GET", &[("stSearch", "cus"), ("stsearch", "user")]));
         assert!(!named("GET", &[("STSEARCH", "cus")]));
+    }
+
+    proptest! {
+        /// T62: a pattern opens nothing beside or above what it names.
+        #[test]
+        fn a_pattern_matches_what_it_names(
+            text in "/?([A-C]|\\*|\\*\\*|\\.\\.|%41|)(/([A-C]|\\*|\\*\\*|)){0,3}", path in prop::collection::vec("[A-D]", 0..5),
+        ) {
+            if let Ok(pattern) = PathPattern::parse(&text) {
+                let written: Vec<&str> = text.strip_prefix('/').unwrap_or(&text).split('/').collect();
+                let (rest, exact) = match written.split_last() {
+                    Some((&"**", before)) => (true, before),
+                    _ => (false, written.as_slice()),
+                };
+                let long_enough = if rest { path.len() > exact.len() } else { path.len() == exact.len() };
+                let fits = exact.iter().zip(&path).all(|(part, segment)| *part == "*" || part == segment);
+                prop_assert_eq!(pattern.matches(&path), long_enough && fits, "{} {:?}", text, path);
+            }
+        }
     }
 }

@@ -72,6 +72,14 @@ events! {
     LoggedOut = "logged_out", Info, "logged out";
     /// All sessions of an account ended.
     LoggedOutEverywhere = "logged_out_everywhere", Info, "logged out everywhere";
+    /// All sessions of an upstream ended, or of everybody.
+    AllLoggedOut = "all_logged_out", Warning, "everybody was logged out";
+    /// Everything that a client had of people ended.
+    ClientLoggedOut = "client_logged_out", Warning, "an app lost everything that it had of people";
+    /// A client has heard of a logout.
+    ClientToldOfLogout = "client_told_of_logout", Info, "a client was told of a logout";
+    /// A client could not be told, for so long that it is not tried again.
+    ClientNotToldOfLogout = "client_not_told_of_logout", Error, "a client could not be told of a logout, and is not asked again";
     /// The upstream, asked anew, does not let a person in any more.
     AccessWithdrawn = "access_withdrawn", Warning, "the upstream does not let a person in any more";
     /// An upstream is left alone for a while.

@@ -28,6 +28,7 @@ use crate::protocol::token::{AccessTokenFormat, GrantType};
 use super::account::Account;
 use super::client_about::{AppPage, ClientAbout};
 use super::client_claims::{About, ClientClaims};
+use super::client_logout::ClientLogout;
 use super::exchange::ExchangePolicy;
 use super::session::Authentication;
 
@@ -156,6 +157,9 @@ pub struct Client {
     /// Whether it registered itself: what it says of itself is nobody's word but its own. Ours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub registered: bool,
+    /// How it hears that somebody has logged out.
+    #[serde(default, skip_serializing_if = "ClientLogout::is_empty")]
+    pub logout: ClientLogout,
     /// What else it says of itself.
     #[serde(default, skip_serializing_if = "ClientAbout::is_empty")]
     pub about: ClientAbout,
@@ -332,6 +336,7 @@ impl Client {
             require_claims: BTreeMap::new(),
             upstream_outage: OutagePolicy::default(),
             registered: false,
+            logout: ClientLogout::default(),
             about: ClientAbout::default(),
         }
     }

@@ -22,6 +22,7 @@ use crate::protocol::token::GrantType;
 
 use super::client::{Client, ConsentPolicy, SubjectType};
 use super::client_about::ClientAbout;
+use super::client_logout::ClientLogout;
 
 /// Who may register a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct RegistrationPolicy {
     pub grant_types: BTreeSet<GrantType>,
     /// How one may prove who it is.
     pub token_endpoint_auth_methods: Vec<ClientAuthMethod>,
+    /// Whether their assertions may be meant for the token endpoint's address instead of the issuer.
+    pub allow_token_endpoint_audience: bool,
     /// The upstreams whose people may use one.
     pub upstreams: BTreeSet<UpstreamId>,
     /// When people are asked.
@@ -128,16 +131,8 @@ impl RegistrationPolicy {
         let response_types = looked_at.answers();
         self.refuse_grants(&grant_types, method, faults);
         let redirect_uris = self.redirect_uris(&metadata, &response_types, faults);
-        let post_logout_redirect_uris = rules::uris(
-            "post_logout_redirect_uris",
-            &metadata.post_logout_redirect_uris,
-            faults,
-        );
-        self.refuse_hosts(
-            "post_logout_redirect_uris",
-            &post_logout_redirect_uris,
-            faults,
-        );
+        let post_logout_redirect_uris = self.post_logout_redirect_uris(&metadata, faults);
+        self.check_logout(&metadata, &redirect_uris, faults);
         let scope = self.scope(
             metadata.scope.as_deref(),
             &grant_types,
@@ -169,6 +164,7 @@ impl RegistrationPolicy {
             consent: self.consent,
             require_pkce: method == ClientAuthMethod::None,
             token_endpoint_auth_signing_alg: metadata.token_endpoint_auth_signing_alg,
+            allow_token_endpoint_audience: self.allow_token_endpoint_audience,
             jwks: metadata.jwks,
             jwks_uri: metadata.jwks_uri,
             request_object_signing_alg: metadata.request_object_signing_alg,
@@ -177,6 +173,12 @@ impl RegistrationPolicy {
             dpop_bound_access_tokens: metadata.dpop_bound_access_tokens,
             require_pushed_authorization_requests: metadata.require_pushed_authorization_requests,
             subject_type,
+            logout: ClientLogout {
+                backchannel_logout_uri: metadata.backchannel_logout_uri,
+                backchannel_logout_session_required: metadata.backchannel_logout_session_required,
+                frontchannel_logout_uri: metadata.frontchannel_logout_uri,
+                frontchannel_logout_session_required: metadata.frontchannel_logout_session_required,
+            },
             about: ClientAbout {
                 application_type: Some(application_type),
                 contacts: metadata.contacts,
@@ -200,6 +202,7 @@ impl RegistrationPolicy {
         Client {
             upstreams: Some(self.upstreams.clone()),
             consent: self.consent,
+            allow_token_endpoint_audience: self.allow_token_endpoint_audience,
             scope: client.scope.narrowed_to(&self.scope),
             ..client.clone()
         }
@@ -235,6 +238,35 @@ impl RegistrationPolicy {
         rules::application_type(kind, in_the_browser, &metadata.redirect_uris, faults);
         self.refuse_hosts("redirect_uris", &uris, faults);
         uris
+    }
+
+    fn post_logout_redirect_uris(
+        &self,
+        metadata: &ClientMetadata,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<RedirectUri> {
+        let (field, written) = (
+            "post_logout_redirect_uris",
+            &metadata.post_logout_redirect_uris,
+        );
+        let uris = rules::uris(field, written, faults);
+        self.refuse_hosts(field, &uris, faults);
+        uris
+    }
+
+    fn check_logout(
+        &self,
+        metadata: &ClientMetadata,
+        redirect_uris: &[RedirectUri],
+        faults: &mut Vec<Fault>,
+    ) {
+        let backchannel = metadata.backchannel_logout_uri.as_deref();
+        let frontchannel = metadata.frontchannel_logout_uri.as_deref();
+        rules::logout(backchannel, frontchannel, redirect_uris, faults);
+        // The browser's has the host of an address that was looked at already.
+        if let Some(uri) = backchannel.and_then(|uri| RedirectUri::register(uri).ok()) {
+            self.refuse_hosts("backchannel_logout_uri", &[uri], faults);
+        }
     }
 
     fn refuse_hosts(&self, field: &str, uris: &[RedirectUri], faults: &mut Vec<Fault>) {
@@ -434,20 +466,11 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     let algorithm = algorithm.map(RequestObjectAlgorithm::as_str);
     tell("request_object_signing_alg", json!(algorithm));
     tell("request_uris", json!(client.request_uris));
-    for (name, flag) in [
-        (
-            "require_signed_request_object",
-            client.require_signed_request_object,
-        ),
-        ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
-        (
-            "require_pushed_authorization_requests",
-            client.require_pushed_authorization_requests,
-        ),
-    ] {
-        if flag {
-            tell(name, json!(true));
-        }
+    for name in flags(client) {
+        tell(name, json!(true));
+    }
+    for (name, value) in logout_metadata(&client.logout) {
+        tell(name, value);
     }
     let grants = client.grant_types.iter().map(|grant| grant.as_str());
     tell("grant_types", words(grants.collect()));
@@ -489,6 +512,47 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     // Said though it be empty: what is left out means `code` (RFC 7591 section 2).
     told.insert("response_types".to_owned(), json!(types));
     told
+}
+
+/// The flags that are set.
+fn flags(client: &Client) -> impl Iterator<Item = &'static str> {
+    let all = [
+        (
+            "require_signed_request_object",
+            client.require_signed_request_object,
+        ),
+        ("dpop_bound_access_tokens", client.dpop_bound_access_tokens),
+        (
+            "require_pushed_authorization_requests",
+            client.require_pushed_authorization_requests,
+        ),
+    ];
+    all.into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name)
+}
+
+/// How the client hears of logouts; a flag that is not set is not told.
+fn logout_metadata(logout: &ClientLogout) -> [(&'static str, Value); 4] {
+    let flag = |required: bool| json!(required.then_some(true));
+    [
+        (
+            "backchannel_logout_uri",
+            json!(logout.backchannel_logout_uri),
+        ),
+        (
+            "backchannel_logout_session_required",
+            flag(logout.backchannel_logout_session_required),
+        ),
+        (
+            "frontchannel_logout_uri",
+            json!(logout.frontchannel_logout_uri),
+        ),
+        (
+            "frontchannel_logout_session_required",
+            flag(logout.frontchannel_logout_session_required),
+        ),
+    ]
 }
 
 /// What is kept of a registration besides the client.

@@ -263,6 +263,39 @@ pub struct IdTokenClaims {
     pub more: BTreeMap<String, Value>,
 }
 
+/// The claims of a logout token (OpenID Connect Back-Channel Logout 1.0 section 2.4). Never a nonce.
+#[derive(Debug, Serialize)]
+pub struct LogoutTokenClaims<'a> {
+    /// The issuer.
+    pub iss: &'a Issuer,
+    /// The subject, as the client knows them.
+    pub sub: &'a str,
+    /// The client.
+    pub aud: &'a ClientId,
+    /// When it was made, Unix seconds.
+    pub iat: i64,
+    /// When it ends, Unix seconds.
+    pub exp: i64,
+    /// Unique among our tokens.
+    pub jti: String,
+    /// The session that ended; every session of the subject where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<&'a SessionId>,
+    /// That it is a logout.
+    pub events: LogoutEvents,
+}
+
+/// The `events` of a logout token: one member, whose value is an empty object.
+#[derive(Debug, Default, Serialize)]
+pub struct LogoutEvents {
+    #[serde(rename = "http://schemas.openid.net/event/backchannel-logout")]
+    logout: NoDetails,
+}
+
+/// `{}`.
+#[derive(Debug, Default, Serialize)]
+struct NoDetails {}
+
 /// The claims of an access token (RFC 9068 section 2.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AccessTokenClaims {

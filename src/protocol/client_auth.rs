@@ -202,6 +202,7 @@ fn form_decode(half: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn basic(text: &str) -> Vec<u8> {
         format!("Basic {}", STANDARD.encode(text)).into_bytes()
@@ -245,5 +246,23 @@ mod tests {
         assert!(ClientCredentials::read(Some(&basic("a:b")), &params).is_err());
         let params = assertion.into_iter().chain([("client_secret", "s")]);
         assert!(ClientCredentials::read(None, &params.collect()).is_err());
+    }
+
+    proptest! {
+        /// RFC 6749 section 2.3.1: whatever stands in name and secret comes through.
+        #[test]
+        fn every_name_and_secret_survives_basic(id in "[^\0]{1,40}", secret in "[^\0]{0,40}") {
+            let half = |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+            let header = basic(&format!("{}:{}", half(&id), half(&secret)));
+            prop_assert_eq!(decode_basic(&header), Some((id, secret)));
+        }
+
+        #[test]
+        fn no_header_panics(bytes in prop::collection::vec(any::<u8>(), 0..64), text in "[A-Za-z0-9+/=: ]{0,40}") {
+            let _ = decode_basic(&bytes);
+            if let Some((id, _)) = decode_basic(format!("Basic {text}").as_bytes()) {
+                prop_assert!(!id.is_empty() && !id.contains('\0'));
+            }
+        }
     }
 }

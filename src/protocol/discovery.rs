@@ -68,7 +68,9 @@ pub struct Metadata {
     /// Whether every client must push (RFC 9126 section 5).
     pub require_pushed_authorization_requests: bool,
     pub token_endpoint: String,
-    pub device_authorization_endpoint: String,
+    /// Where some client has its grant (RFC 8628 section 4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_authorization_endpoint: Option<String>,
     pub userinfo_endpoint: String,
     pub revocation_endpoint: String,
     pub introspection_endpoint: String,
@@ -76,6 +78,12 @@ pub struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_endpoint: Option<String>,
     pub end_session_endpoint: String,
+    /// OpenID Connect Back-Channel Logout 1.0 section 2.1.
+    pub backchannel_logout_supported: bool,
+    pub backchannel_logout_session_supported: bool,
+    /// OpenID Connect Front-Channel Logout 1.0 section 3.
+    pub frontchannel_logout_supported: bool,
+    pub frontchannel_logout_session_supported: bool,
     pub scopes_supported: Vec<String>,
     pub response_types_supported: Vec<&'static str>,
     pub response_modes_supported: Vec<&'static str>,
@@ -118,6 +126,8 @@ pub struct Supported {
     pub algorithms: Vec<SigningAlgorithm>,
     /// What some client may ask for.
     pub scopes: Vec<String>,
+    /// What some client may use.
+    pub grants: BTreeSet<GrantType>,
     /// What some client may be answered with.
     pub response_types: BTreeSet<ResponseType>,
     /// What some login may prove.
@@ -136,6 +146,7 @@ impl Metadata {
         let Supported {
             algorithms,
             scopes,
+            grants,
             response_types,
             acr_values,
             claims: more_claims,
@@ -147,48 +158,26 @@ impl Metadata {
             .map(SigningAlgorithm::as_str)
             .collect();
         let auth_methods = ClientAuthMethod::ALL.map(ClientAuthMethod::as_str).to_vec();
-        let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
-        let c_hash = response_types.iter().any(vouches_for_code);
-        let in_the_browser =
-            |each: &ResponseType| each.returns_id_token() || each.returns_access_token();
-        let implicit = response_types.iter().any(in_the_browser);
-        let protocol_claims = [
-            "sub",
-            "iss",
-            "aud",
-            "exp",
-            "iat",
-            "auth_time",
-            "nonce",
-            "at_hash",
-            "amr",
-            "sid",
-        ];
-        let claims = protocol_claims
-            .into_iter()
-            .chain(c_hash.then_some("c_hash"))
-            .chain((!acr_values.is_empty()).then_some("acr"))
-            .chain(Profile::NAMES)
-            .map(ToOwned::to_owned);
-        let mut claims_supported: Vec<String> = claims.collect();
-        for claim in more_claims {
-            if !claims_supported.contains(&claim) {
-                claims_supported.push(claim);
-            }
-        }
+        let claims_supported = claims(&response_types, &acr_values, more_claims);
         Self {
             issuer: issuer.clone(),
             authorization_endpoint: issuer.at(path::AUTHORIZE),
             pushed_authorization_request_endpoint: issuer.at(path::PAR),
             require_pushed_authorization_requests,
             token_endpoint: issuer.at(path::TOKEN),
-            device_authorization_endpoint: issuer.at(path::DEVICE_AUTHORIZATION),
+            device_authorization_endpoint: grants
+                .contains(&GrantType::DeviceCode)
+                .then(|| issuer.at(path::DEVICE_AUTHORIZATION)),
             userinfo_endpoint: issuer.at(path::USERINFO),
             revocation_endpoint: issuer.at(path::REVOKE),
             introspection_endpoint: issuer.at(path::INTROSPECT),
             jwks_uri: issuer.at(path::JWKS),
             registration_endpoint: registration.then(|| issuer.at(path::REGISTER)),
             end_session_endpoint: issuer.at(path::END_SESSION),
+            backchannel_logout_supported: true,
+            backchannel_logout_session_supported: true,
+            frontchannel_logout_supported: true,
+            frontchannel_logout_session_supported: true,
             scopes_supported: scopes,
             response_types_supported: response_types
                 .iter()
@@ -197,7 +186,8 @@ impl Metadata {
             response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).to_vec(),
             grant_types_supported: GrantType::ALL
                 .into_iter()
-                .chain(implicit.then_some(GrantType::Implicit))
+                .chain([GrantType::Implicit])
+                .filter(|grant| grants.contains(grant))
                 .map(GrantType::as_str)
                 .collect(),
             subject_types_supported: ["public", "pairwise"],
@@ -230,4 +220,39 @@ impl Metadata {
             request_object_signing_alg_values_supported: RequestObjectAlgorithm::NAMES,
         }
     }
+}
+
+/// What tokens and userinfo may hold.
+fn claims(
+    response_types: &BTreeSet<ResponseType>,
+    acr_values: &BTreeSet<String>,
+    more_claims: BTreeSet<String>,
+) -> Vec<String> {
+    let vouches_for_code = |each: &ResponseType| each.returns_id_token() && each.returns_code();
+    let c_hash = response_types.iter().any(vouches_for_code);
+    let protocol_claims = [
+        "sub",
+        "iss",
+        "aud",
+        "exp",
+        "iat",
+        "auth_time",
+        "nonce",
+        "at_hash",
+        "amr",
+        "sid",
+    ];
+    let claims = protocol_claims
+        .into_iter()
+        .chain(c_hash.then_some("c_hash"))
+        .chain((!acr_values.is_empty()).then_some("acr"))
+        .chain(Profile::NAMES)
+        .map(ToOwned::to_owned);
+    let mut claims_supported: Vec<String> = claims.collect();
+    for claim in more_claims {
+        if !claims_supported.contains(&claim) {
+            claims_supported.push(claim);
+        }
+    }
+    claims_supported
 }

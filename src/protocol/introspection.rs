@@ -97,6 +97,7 @@ pub fn prefers_jwt(accept: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// RFC 9110 section 12.5.1.
     #[test]
@@ -124,6 +125,16 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(prefers_jwt(accept), jwt, "{accept}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_jwt_is_never_for_those_who_do_not_name_it(accept in "[a-z/*;=.,q01 -]{0,60}", any in any::<String>()) {
+            let _ = prefers_jwt(&any);
+            prop_assert!(!prefers_jwt(&accept) || accept.contains("jwt"));
+            let after = format!("{accept},{JWT_MEDIA_TYPE};q=0");
+            prop_assert!(!prefers_jwt(&after), "{}", after);
         }
     }
 }

@@ -99,6 +99,7 @@ pub fn is_loopback(host: &Host<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn only_the_exact_form_is_an_issuer() {
@@ -123,6 +124,20 @@ mod tests {
             "ftp://login.example.org",
         ] {
             assert!(Issuer::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Clients put paths behind it, and compare it as text.
+        #[test]
+        fn an_issuer_is_an_origin_as_browsers_write_it(text in "(https?|ftp|HTTPS)://[ -~é]{0,30}") {
+            if let Ok(issuer) = Issuer::parse(&text) {
+                prop_assert_eq!(issuer.as_str(), &text);
+                let url = Url::parse(&issuer.at("/token")).unwrap();
+                prop_assert_eq!(url.origin().ascii_serialization(), text);
+                prop_assert_eq!(url.path(), "/token");
+                prop_assert!(issuer.is_https() || is_loopback(&url.host().unwrap()));
+            }
         }
     }
 }

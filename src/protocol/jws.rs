@@ -56,6 +56,8 @@ pub enum TokenKind {
     AccessToken,
     /// What introspection says (RFC 9701 section 5).
     TokenIntrospection,
+    /// That somebody has logged out (OpenID Connect Back-Channel Logout 1.0 section 2.4).
+    LogoutToken,
     /// What userinfo says (OpenID Connect Core section 5.3.2), which names no `typ`: some clients know no other than `JWT`,
     /// and that one is the ID token's.
     Userinfo,
@@ -63,10 +65,11 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind, in the order of the variants.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::IdToken,
         Self::AccessToken,
         Self::TokenIntrospection,
+        Self::LogoutToken,
         Self::Userinfo,
     ];
 
@@ -76,6 +79,7 @@ impl TokenKind {
             Self::IdToken => Some("JWT"),
             Self::AccessToken => Some("at+jwt"),
             Self::TokenIntrospection => Some("token-introspection+jwt"),
+            Self::LogoutToken => Some("logout+jwt"),
             Self::Userinfo => None,
         }
     }
@@ -117,6 +121,7 @@ pub fn half_hash(algorithm: SigningAlgorithm, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// OpenID Connect Core appendix A.3.
     #[test]
@@ -144,6 +149,19 @@ mod tests {
             "e30.e30.A+",
         ] {
             assert!(!is_strict_compact(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// T23, T49: one text for the bytes of each part.
+        #[test]
+        fn a_compact_token_has_one_spelling(token in "[A-Za-z0-9_=+/-]{0,9}(\\.[A-Za-z0-9_=-]{0,9}){0,4}") {
+            let parts: Vec<&str> = token.split('.').collect();
+            let canonical = |part: &&str| {
+                let bytes = URL_SAFE_NO_PAD.decode(part);
+                !part.is_empty() && bytes.is_ok_and(|bytes| URL_SAFE_NO_PAD.encode(bytes) == **part)
+            };
+            prop_assert_eq!(is_strict_compact(&token), parts.len() == 3 && parts.iter().all(canonical));
         }
     }
 }

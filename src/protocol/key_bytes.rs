@@ -40,6 +40,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_key_is_32_bytes_in_any_usual_spelling() {
@@ -60,6 +61,23 @@ mod tests {
             &"é".repeat(32),
         ] {
             assert!(key_bytes(bad).is_none(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_the_bytes_that_were_written(bytes in any::<[u8; 32]>(), other in "[ -~é]{0,70}") {
+            use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+            use std::fmt::Write as _;
+            let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
+            let spelled = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|engine| engine.encode(bytes));
+            for text in spelled.into_iter().chain([hex]) {
+                prop_assert_eq!(key_bytes(&format!(" {text}\n")).map(|key| *key), Some(bytes), "{}", text);
+            }
+            let _ = key_bytes(&other);
         }
     }
 }

@@ -90,6 +90,7 @@ impl Locale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_nearest_language_is_found() {
@@ -117,5 +118,26 @@ mod tests {
             Some(Locale::TraditionalChinese)
         );
         assert_eq!(Locale::from_accept_language("*"), None);
+    }
+
+    proptest! {
+        /// Whatever a browser sends, what is chosen was named there, and not with the weight 0.
+        #[test]
+        fn a_language_that_is_chosen_was_asked_for(
+            ranges in prop::collection::vec(("(en|fr|zh|zh-HK|zh-Hans|de|\\*|[ -~]{0,6})", "(;q=0|;q=0\\.[0-9]|;q=NaN|;q=[ -~]{0,4}|)"), 0..6),
+            any in any::<String>(),
+        ) {
+            let _ = Locale::from_accept_language(&any);
+            let _ = Locale::from_ui_locales(&any);
+            let header: Vec<String> = ranges.iter().map(|(range, weight)| format!("{range}{weight}")).collect();
+            if let Some(locale) = Locale::from_accept_language(&header.join(",")) {
+                let primary = &locale.tag()[..2];
+                let named = |part: &str| {
+                    let (range, weight) = part.split_once(';').unwrap_or((part, ""));
+                    range.trim().to_ascii_lowercase().starts_with(primary) && weight.trim() != "q=0"
+                };
+                prop_assert!(header.join(",").split(',').any(named), "{header:?}");
+            }
+        }
     }
 }

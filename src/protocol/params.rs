@@ -28,6 +28,15 @@ enum Value {
     Repeated(Vec<String>),
 }
 
+impl Value {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::Once(value) => std::slice::from_ref(value),
+            Self::Repeated(all) => all,
+        }
+    }
+}
+
 impl Params {
     /// Decodes `application/x-www-form-urlencoded` text.
     pub fn parse(encoded: &[u8]) -> Result<Self, OAuthError> {
@@ -48,9 +57,7 @@ impl Params {
     }
 
     fn add(&mut self, name: String, value: String) -> Result<(), OAuthError> {
-        if self.values.len() >= MAX_PARAMETERS {
-            return Err(OAuthError::invalid_request("too many parameters"));
-        }
+        self.refuse_one_more()?;
         // An empty parameter is as if omitted, but `a=&a=1` is still a parameter sent twice.
         self.values
             .entry(name)
@@ -64,10 +71,28 @@ impl Params {
         Ok(())
     }
 
+    /// However often a name is repeated, so that what was read once can be written and read again.
+    fn refuse_one_more(&self) -> Result<(), OAuthError> {
+        let count: usize = self.values.values().map(|value| value.all().len()).sum();
+        if count >= MAX_PARAMETERS {
+            return Err(OAuthError::invalid_request("too many parameters"));
+        }
+        Ok(())
+    }
+
+    /// The parameters in `pairs`, as they would stand in a query.
+    pub fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, OAuthError> {
+        let mut params = Self::default();
+        for (name, value) in pairs {
+            params.add(name, value)?;
+        }
+        Ok(params)
+    }
+
     /// Puts `value` in the place of whatever `name` was.
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.values
-            .insert(name.to_owned(), Value::Once(value.to_owned()));
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), OAuthError> {
+        self.values.remove(name);
+        self.add(name.to_owned(), value.to_owned())
     }
 
     /// The same parameters, but those in `names`.
@@ -81,13 +106,10 @@ impl Params {
 
     /// The parameters as [`Params::parse`] reads them, those that came more than once too.
     pub fn encode(&self) -> String {
-        let pairs = self.values.iter().flat_map(|(name, value)| {
-            let all = match value {
-                Value::Once(value) => std::slice::from_ref(value),
-                Value::Repeated(all) => all,
-            };
-            all.iter().map(move |value| (name, value))
-        });
+        let pairs = self
+            .values
+            .iter()
+            .flat_map(|(name, value)| value.all().iter().map(move |value| (name, value)));
         url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(pairs)
             .finish()
@@ -107,12 +129,10 @@ impl Params {
 
     /// Every value of `name` that is not empty, for the one parameter that may come more than once.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        let all = match self.values.get(name) {
-            None => &[][..],
-            Some(Value::Once(value)) => std::slice::from_ref(value),
-            Some(Value::Repeated(all)) => all,
-        };
-        all.iter()
+        self.values
+            .get(name)
+            .map_or(&[][..], Value::all)
+            .iter()
             .map(String::as_str)
             .filter(|value| !value.is_empty())
     }
@@ -200,6 +220,30 @@ mod tests {
         assert!(Params::parse(b"state=%ff").is_err());
         assert!(Params::parse(b"state=%00").is_err());
         assert!(Params::parse(&vec![b'a'; MAX_ENCODED_BYTES + 1]).is_err());
+    }
+
+    /// The limit counts what is repeated, whatever its place; found by fuzzing: what was read could not be read again.
+    #[test]
+    fn repeated_parameters_count() {
+        let many = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("p{n}=1&")).collect();
+            names.concat()
+        };
+        let at_most = Params::parse(format!("{}z=1&z=2", many(62)).as_bytes()).unwrap();
+        assert_eq!(Params::parse(at_most.encode().as_bytes()).unwrap(), at_most);
+        for one_too_many in [
+            format!("{}z=1&z=2", many(63)),
+            format!("z=1&z=2&{}", many(63)),
+            "z=1&".repeat(65),
+        ] {
+            assert!(
+                Params::parse(one_too_many.as_bytes()).is_err(),
+                "{one_too_many}"
+            );
+        }
+        let mut full = Params::parse(many(64).as_bytes()).unwrap();
+        assert!(full.set("p1", "2").is_ok());
+        assert!(full.set("one_more", "1").is_err());
     }
 
     proptest! {

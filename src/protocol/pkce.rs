@@ -77,6 +77,7 @@ fn well_formed(verifier: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     // RFC 7636 appendix B.
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -131,6 +132,28 @@ mod tests {
             ],
         ] {
             assert!(CodeChallenge::from_params(&pairs.into_iter().collect()).is_err());
+        }
+    }
+
+    proptest! {
+        /// Section 4.6: the verifier that was hashed and no other, whatever its form.
+        #[test]
+        fn no_other_verifier_fits(verifier in "[A-Za-z0-9._~-]{43,128}", other in "[ -~]{0,130}") {
+            let made = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+            let params = [("code_challenge", made.as_str()), ("code_challenge_method", "S256")];
+            let challenge = CodeChallenge::from_params(&params.into_iter().collect()).unwrap();
+            prop_assert!(check(challenge.as_ref(), Some(&verifier)).is_ok());
+            prop_assert_eq!(check(challenge.as_ref(), Some(&other)).is_ok(), other == verifier);
+            prop_assert!(check(None, Some(&verifier)).is_err());
+        }
+
+        #[test]
+        fn only_a_digest_is_a_challenge(text in "[A-Za-z0-9_=+/-]{40,46}") {
+            let params = [("code_challenge", text.as_str()), ("code_challenge_method", "S256")];
+            if let Ok(Some(challenge)) = CodeChallenge::from_params(&params.into_iter().collect()) {
+                prop_assert_eq!(URL_SAFE_NO_PAD.encode(URL_SAFE_NO_PAD.decode(&text).unwrap()), text.clone());
+                prop_assert_eq!(challenge.0, text);
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ impl Prompt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn none_stands_alone() {
@@ -53,5 +54,22 @@ mod tests {
         assert!(Prompt::parse("create").is_err());
         let both = Prompt::parse("login consent").unwrap();
         assert!(both.login && both.consent && !both.none);
+    }
+
+    proptest! {
+        #[test]
+        fn a_prompt_is_its_words(words in prop::collection::vec("(none|login|consent|select_account|NONE|create|)", 0..5)) {
+            let has = |word: &str| words.iter().any(|each| each == word);
+            let known = words.iter().all(|word| !["NONE", "create"].contains(&word.as_str()));
+            let others = has("login") || has("consent") || has("select_account");
+            match Prompt::parse(&words.join(" ")) {
+                Ok(prompt) => {
+                    prop_assert!(known && !(has("none") && others));
+                    let read = [prompt.none, prompt.login, prompt.consent, prompt.select_account];
+                    prop_assert_eq!(read, ["none", "login", "consent", "select_account"].map(has));
+                }
+                Err(_) => prop_assert!(!known || has("none") && others),
+            }
+        }
     }
 }

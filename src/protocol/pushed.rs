@@ -2,7 +2,7 @@
 
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
-use super::params::Params;
+use super::params::{MAX_ENCODED_BYTES, Params};
 
 /// What begins every `request_uri` that we make (RFC 9126 section 2.2).
 pub const URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
@@ -56,7 +56,11 @@ pub fn pushed_params(sent: &Params, client_id: &ClientId) -> Result<Params, OAut
     }
     let mut request = sent.without(&CREDENTIALS);
     // Client authentication says who asks; it has held a client_id in the body against that already.
-    request.set("client_id", client_id.as_str());
+    request.set("client_id", client_id.as_str())?;
+    // It is kept as we write it, which may be longer than it was sent, and has to be read once more.
+    if request.encode().len() > MAX_ENCODED_BYTES {
+        return Err(OAuthError::invalid_request("the request is too large"));
+    }
     Ok(request)
 }
 
@@ -74,6 +78,18 @@ mod tests {
 
     fn params(pairs: &[(&str, &str)]) -> Params {
         pairs.iter().copied().collect()
+    }
+
+    /// What the app is told was taken, its person's browser finds.
+    #[test]
+    fn what_is_kept_can_be_read_again() {
+        let sent = format!("x={}", "\u{e9}".repeat(MAX_ENCODED_BYTES / 6));
+        let sent = Params::parse(sent.as_bytes()).unwrap();
+        assert!(pushed_params(&sent, &ClientId::new("app")).is_err());
+        let sent = format!("x={}", "\u{e9}".repeat(MAX_ENCODED_BYTES / 6 - 8));
+        let sent = Params::parse(sent.as_bytes()).unwrap();
+        let kept = pushed_params(&sent, &ClientId::new("app")).unwrap();
+        assert_eq!(Params::parse(kept.encode().as_bytes()).unwrap(), kept);
     }
 
     #[test]

@@ -105,9 +105,10 @@ pub fn parameters(claims: &Claims, around: Around<'_>) -> Result<Params, OAuthEr
             name => params.push((name.to_owned(), parameter(name, value)?)),
         }
     }
-    let mut params: Params = params.into_iter().collect();
+    // All of them or none: who signed a request meant the whole of it.
+    let mut params = Params::of(params)?;
     match params.get("client_id")? {
-        None => params.set("client_id", around.client_id.as_str()),
+        None => params.set("client_id", around.client_id.as_str())?,
         Some(inside) if inside == around.client_id.as_str() => {}
         Some(_) => {
             return Err(invalid(
@@ -267,6 +268,17 @@ mod tests {
         assert!(read(&with("iss", json!("other")), &[], false).is_err());
         let several = json!(["https://other.example.org", "https://login.example.org"]);
         assert!(read(&with("aud", several), &[], true).is_ok());
+    }
+
+    /// A request that is cut short would be another one than was signed.
+    #[test]
+    fn an_object_with_too_many_parameters_is_refused() {
+        let mut claims = good();
+        for n in 0..60 {
+            claims[format!("p{n}")] = json!("1");
+        }
+        let error = read(&claims, &[], true).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidRequest);
     }
 
     proptest! {

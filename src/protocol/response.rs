@@ -195,6 +195,7 @@ fn carries_token(response_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Multiple Response Types section 3: a set of words, not a text.
     #[test]
@@ -283,6 +284,26 @@ mod tests {
         ] {
             let mode = ResponseMode::settle(asked, response_type);
             assert_eq!(mode, settled, "{response_type} {asked:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is asked for, a token never goes into a query.
+        #[test]
+        fn a_type_is_its_words_and_its_tokens_stay_out_of_queries(
+            words in prop::collection::vec("(code|id_token|token|none|Code|)", 0..4),
+            mode in "(query|fragment|form_post|web_message)",
+        ) {
+            let text = words.join(" ");
+            let settled = ResponseMode::settle(ResponseMode::parse(&mode).ok(), &text);
+            let carries = words.iter().any(|word| word == "token" || word == "id_token");
+            prop_assert!(!carries || settled != ResponseMode::Query);
+            if let Ok(read) = ResponseType::parse(&text) {
+                let mut sorted = words;
+                sorted.sort();
+                prop_assert_eq!(sorted.join(" "), read.as_str());
+                prop_assert_eq!(carries, read.returns_id_token() || read.returns_access_token());
+            }
         }
     }
 }

@@ -154,6 +154,7 @@ impl From<Scope> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn order_and_repetition_have_no_meaning() {
@@ -171,5 +172,18 @@ mod tests {
             Scope::parse(&"a".repeat(MAX_BYTES + 1)),
             Err(ScopeError::Length)
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_and_read_again(text in "[ -~é]{0,60}") {
+            let read = Scope::parse(&text);
+            let fits = text.bytes().all(|byte| byte == b' ' || allowed(byte));
+            prop_assert_eq!(read.is_ok(), fits);
+            if let Ok(scope) = read {
+                prop_assert!(scope.iter().all(|token| text.split(' ').any(|word| word == token)));
+                prop_assert_eq!(Scope::parse(&scope.to_string()), Ok(scope));
+            }
+        }
     }
 }

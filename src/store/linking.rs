@@ -8,7 +8,7 @@ use sqlx::{Any, Transaction};
 use super::accounts::insert_account;
 use super::record::to_json;
 use super::sessions::end;
-use super::{NewAccount, Store, StoreError, retrying, vault_entries};
+use super::{NewAccount, Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::account::UpstreamSubject;
 use crate::model::vault_entry::NewVaultEntry;
@@ -305,6 +305,7 @@ impl Store {
             .bind(client.as_str())
             .execute(&mut *transaction)
             .await?;
+        logout_notices::insert(&mut transaction, client, account, None, now).await?;
         transaction.commit().await?;
         Ok(revoked.rows_affected())
     }
@@ -482,6 +483,7 @@ async fn end_everything(
     .bind(account.as_str())
     .fetch_all(&mut **transaction)
     .await?;
+    logout_notices::of_account(transaction, account, now).await?;
     let mut ended = Vec::new();
     for id in sessions.into_iter().map(SessionId::new) {
         if end(transaction, &id, now).await? {

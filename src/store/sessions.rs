@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use super::record::{Record, to_json};
-use super::{Store, StoreError, retrying, vault_entries};
+use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::session::Session;
 use crate::model::vault_entry::{MovedVaultEntry, NewVaultEntry};
@@ -279,6 +279,7 @@ pub(super) async fn end(
     .execute(&mut **transaction)
     .await?;
     vault_entries::delete_of_session(transaction, id).await?;
+    logout_notices::of_session(transaction, id, now).await?;
     // Keep the row as long as an offline family names it, and no longer.
     sqlx::query(
         "UPDATE session SET kept_until =
@@ -292,7 +293,7 @@ pub(super) async fn end(
     Ok(now < expires_at)
 }
 
-fn session(row: &AnyRow) -> Result<Session, StoreError> {
+pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
     let record = Record::new("session", "id", row);
     Ok(Session {
         id: SessionId::new(record.text("id")?),

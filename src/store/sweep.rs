@@ -8,6 +8,8 @@ const DAY: i64 = 24 * 60 * 60;
 const KEPT: i64 = DAY;
 /// A key that left the JWKS stays so long, and an initial access token that ended, for an administrator to see.
 const KEYS_KEPT: i64 = 90 * DAY;
+/// What clients were told, and could not be told, stays so long for an administrator to see.
+const NOTICES_KEPT: i64 = 7 * DAY;
 /// A name that nobody logs in with is forgotten after so long.
 const NAMES_KEPT: i64 = 400 * DAY;
 
@@ -38,6 +40,8 @@ pub struct Swept {
     pub access_tokens: u64,
     /// Ids of revoked access tokens.
     pub revoked_tokens: u64,
+    /// Logouts that clients were told of.
+    pub logout_notices: u64,
     /// Ids that were used.
     pub spent_ids: u64,
     /// Clients that registered themselves and were never used.
@@ -61,6 +65,7 @@ impl Swept {
             + self.vault_entries
             + self.access_tokens
             + self.revoked_tokens
+            + self.logout_notices
             + self.spent_ids
             + self.unused_clients
             + self.initial_access_tokens
@@ -193,6 +198,16 @@ impl Store {
                 batch,
             )
             .await?;
+        // Nothing is deleted that is still to be told, however old it is.
+        let logout_notices = self
+            .delete_in_batches(
+                "DELETE FROM logout_notice WHERE id IN
+                     (SELECT id FROM logout_notice WHERE created_at <= $1 AND next_at IS NULL
+                      ORDER BY created_at LIMIT $2)",
+                now.saturating_sub(NOTICES_KEPT),
+                batch,
+            )
+            .await?;
         let spent_ids = self
             .delete_in_batches(
                 "DELETE FROM spent_id WHERE id_hash IN
@@ -223,6 +238,7 @@ impl Store {
             vault_entries,
             access_tokens,
             revoked_tokens,
+            logout_notices,
             spent_ids,
             unused_clients,
             initial_access_tokens,

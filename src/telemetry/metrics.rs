@@ -44,6 +44,7 @@ struct Inner {
     replays: Counters,
     gateway_calls: Counters,
     vault_renewals: Counters,
+    logout_notices: Counters,
     clients: Gauge,
     config_loaded: Gauge,
     database_up: Gauge,
@@ -99,6 +100,10 @@ impl Metrics {
             "vault_renewals",
             "Upstream tokens of people renewed, by what came of it",
         );
+        let logout_notices = counters(
+            "logout_notices",
+            "Attempts to tell a client of a logout, by what came of them",
+        );
         let upstream_seconds = Family::new_with_constructor(Latency);
         registry.register(
             "upstream_request_seconds",
@@ -136,10 +141,17 @@ impl Metrics {
             replays,
             gateway_calls,
             vault_renewals,
+            logout_notices,
             clients,
             config_loaded,
             database_up,
         }))
+    }
+
+    /// An attempt to tell a client of a logout came to `outcome`: `told`, `failed`, `given_up`.
+    pub fn logout_notice(&self, outcome: &'static str) {
+        let labels = vec![("outcome", outcome.to_owned())];
+        self.0.logout_notices.get_or_create(&labels).inc();
     }
 
     /// A request to `upstream` came to `outcome`; `took` is how long it was under way, unless it was never sent.

@@ -5,6 +5,7 @@ pub mod access_token;
 pub mod front_channel;
 pub mod id_token;
 pub mod introspection;
+pub mod logout_token;
 pub mod possession;
 pub mod presented;
 pub mod refresh_token;

@@ -21,6 +21,7 @@ pub(super) fn seconds(value: &Value) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -39,6 +40,17 @@ mod tests {
             (json!(null), None),
         ] {
             assert_eq!(seconds(&written), read, "{written}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_lifetime_is_a_bounded_number_of_seconds(number in any::<i64>(), float in any::<f64>(), text in "[ 0-9a-z.+-]{0,22}") {
+            let values = [number.into(), float.into(), text.into(), number.to_string().into(), Value::Null, Value::from(true)];
+            for value in values {
+                prop_assert!(seconds(&value).is_none_or(|read| (1..=LONGEST).contains(&read)), "{}", value);
+            }
+            prop_assert_eq!(seconds(&number.into()), seconds(&number.to_string().into()));
         }
     }
 }

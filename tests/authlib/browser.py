@@ -2,7 +2,7 @@
 
 import html.parser
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import requests
 
@@ -60,20 +60,43 @@ class Browser:
         self._session.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("https", "http")))
 
     def log_in(self, url, person, callback):
-        """From an app's link to the answer: the callback's URL with its query."""
+        """From an app's link to the answer: the callback's URL with its query or fragment, or with what a form brought as one."""
         request = requests.Request("GET", url)
         for _ in range(MOST_STEPS):
-            response = self._session.send(self._session.prepare_request(request), allow_redirects=False, timeout=30)
-            if response.is_redirect:
-                location = urljoin(response.url, response.headers["Location"])
-                if location.startswith(callback):
-                    return location
-                # A redirect is followed in the name of the page that it began at.
-                referrer = {name: value for name, value in request.headers.items() if name == "Referer"}
-                request = requests.Request("GET", location, headers=referrer)
-            else:
-                request = self._next(Page(response), person)
+            reached = self._open(request, callback)
+            if isinstance(reached, str):
+                return reached
+            for form in reached.forms:
+                if form["action"].startswith(callback):
+                    return f"{form['action']}#{urlencode({field['name']: field['value'] for field in form['inputs']})}"
+            request = self._next(reached, person)
         raise AssertionError(f"never arrived at {callback}")
+
+    def let_in(self, url, person):
+        """From a device's link to the answer that the device may go on."""
+        page = self._open(requests.Request("GET", url))
+        request = self._submit(page, page.forms[0], {})
+        for _ in range(MOST_STEPS):
+            page = self._open(request)
+            asked = any(button.get("name") == "decision" for form in page.forms for button in form["buttons"])
+            request = self._next(page, person)
+            if asked:
+                return self._open(request)
+        raise AssertionError("nobody was asked about the device")
+
+    def _open(self, request, callback=None):
+        """The page at the end of the redirects, or the address of the app that they lead to."""
+        for _ in range(MOST_STEPS):
+            response = self._session.send(self._session.prepare_request(request), allow_redirects=False, timeout=30)
+            if not response.is_redirect:
+                return Page(response)
+            location = urljoin(response.url, response.headers["Location"])
+            if callback and location.startswith(callback):
+                return location
+            # A redirect is followed in the name of the page that it began at.
+            referrer = {name: value for name, value in request.headers.items() if name == "Referer"}
+            request = requests.Request("GET", location, headers=referrer)
+        raise AssertionError(f"too many redirects, the last to {request.url}")
 
     def _next(self, page, person):
         for link in page.links:

@@ -8,10 +8,13 @@ STAND = pathlib.Path(__file__).parent.parent / "web" / "stand.js"
 
 
 class Stand:
-    """Runs from ``start`` to ``stop``; ``facts`` says where everything is."""
+    """Runs from ``start`` to ``stop``; ``facts`` says where everything is. ``options`` are the script's."""
+
+    def __init__(self, *options):
+        self._command = ["node", str(STAND), *options]
 
     def start(self):
-        self._process = subprocess.Popen(["node", str(STAND)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self._process.stdout.readline()
         if not line:
             self.stop()

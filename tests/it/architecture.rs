@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 19] = [
+const ROOMS: [(&str, &str); 20] = [
     ("protocol", ""),
     ("clock", ""),
     ("model", "protocol clock"),
@@ -37,6 +37,10 @@ const ROOMS: [(&str, &str); 19] = [
     (
         "gateway",
         "protocol clock model passwords keys store upstream fetch recheck tokens telemetry vault",
+    ),
+    (
+        "backchannel",
+        "protocol clock model keys store fetch tokens telemetry",
     ),
     (
         "registrar",

@@ -8,6 +8,7 @@ mod check_tls;
 mod client_registration;
 mod commands;
 mod serve;
+mod session;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;

@@ -281,7 +281,7 @@ async fn what_the_profile_forbids_is_refused() {
             Some(party.proof()),
         )
         .await;
-    assert_eq!(refused.status, 400, "{refused:?}");
+    refused.assert_error(400, "unsupported_grant_type");
 }
 
 /// Section 5.3.2.1: who the client is.

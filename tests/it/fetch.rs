@@ -129,7 +129,7 @@ async fn an_answer_that_is_not_plain_is_none() {
             .await
             .is_err()
     );
-    assert!(start.elapsed().as_secs() < 30, "somebody gave up at last");
+    assert!(start.elapsed().as_secs() < 10, "it was given up in time");
 }
 
 /// T38.

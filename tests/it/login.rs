@@ -468,3 +468,37 @@ async fn a_borrowed_address_gives_no_more_attempts() {
     });
     assert_eq!(tried.count(), 3);
 }
+
+/// OpenID Connect Core section 3.1.2.6: whoever turns back is no dead end for the app; a session that there is goes on.
+#[tokio::test]
+async fn the_app_is_told_that_the_person_turned_back() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    browser
+        .log_in_as(server.authorize_url("web", &[]), JO_SMITH)
+        .await;
+    let url = server.authorize_url("spa", &[("prompt", "login")]);
+    let page = browser.open(url).await;
+    let cancel = "form:has(button[value=cancel])";
+    let fields = [("action", "cancel")];
+    let foreign = browser
+        .submit_only(&page, cancel, &[("action", "cancel"), ("form_token", "x")])
+        .await;
+    assert_eq!(foreign.status, 400);
+    let answered = browser.submit_only(&page, cancel, &fields).await;
+    assert_eq!(answered.status, 303);
+    let answer = answered.answer();
+    assert_eq!(answer["error"], "access_denied");
+    assert_eq!(answer["state"], "the-state");
+    assert_eq!(answer["iss"], server.issuer);
+    assert!(!answer.contains_key("code"));
+    let again = browser.submit_only(&page, cancel, &fields).await;
+    assert_ne!(again.status, 303, "it is answered once");
+    let silent = browser
+        .get(server.authorize_url("web", &[("prompt", "none")]))
+        .await;
+    assert!(silent.answer().contains_key("code"));
+    // Nobody waits for a login at the account page.
+    let page = Browser::new().open(server.url("/account")).await;
+    assert!(page.attribute("button[value=cancel]", "value").is_none());
+}

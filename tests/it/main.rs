@@ -11,6 +11,8 @@ mod authorization_code;
 #[cfg(test)]
 mod authorize_requests;
 #[cfg(test)]
+mod backchannel_logout;
+#[cfg(test)]
 mod before_login;
 #[cfg(test)]
 mod breaker;
@@ -55,6 +57,8 @@ mod fetch;
 #[cfg(test)]
 mod forged_tokens;
 #[cfg(test)]
+mod frontchannel_logout;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;
@@ -77,6 +81,8 @@ mod login;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod oracles;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod pages;
@@ -88,6 +94,8 @@ mod par;
 mod pkce;
 #[cfg(test)]
 mod prompt;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portico::simulator::Fault;
 use portico::simulator::people::JO_SMITH;
 
+use crate::backchannel_logout::{failed, log_out, told_at};
 use crate::gateway::{apis, get, member};
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::server::TestServer;
@@ -53,8 +54,17 @@ async fn busy() -> TestServer {
             hash.unwrap()
         );
         setup.upstreams.push_str(&local);
+        // Behind the firewall, so that the first attempt fails.
+        let uri = "backchannel_logout_uri = \"https://127.0.0.1:1/out\"";
+        setup.clients.push_str(&told_at("told", uri));
     })
     .await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("told", &[]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let tokens = server.redeem("told", &page.answer()["code"], &[]).await;
+    log_out(&server, &mut browser, &tokens).await;
+    failed(&server, "told").await;
     let code = server.code("spa", &[]).await;
     assert_eq!(server.redeem("spa", &code, &[]).await.status, 200);
     server
@@ -123,11 +133,11 @@ async fn no_label_holds_what_somebody_sent_or_who_they_are() {
         assert!(!text.contains(personal), "{personal}: {text}");
     }
     for counted in [
-        "portico_token_requests_total{grant=\"authorization_code\",outcome=\"issued\"} 3\n",
+        "portico_token_requests_total{grant=\"authorization_code\",outcome=\"issued\"} 4\n",
         "portico_token_requests_total{grant=\"authorization_code\",outcome=\"invalid_grant\"} 1\n",
         "portico_token_requests_total{grant=\"unknown\",outcome=\"invalid_client\"} 1\n",
         "portico_token_requests_total{grant=\"unknown\",outcome=\"unsupported_grant_type\"} 1\n",
-        "portico_logins_total{upstream=\"members\",method=\"password\",outcome=\"accepted\"} 1\n",
+        "portico_logins_total{upstream=\"members\",method=\"password\",outcome=\"accepted\"} 2\n",
         "portico_logins_total{upstream=\"members\",method=\"password\",outcome=\"refused\"} 1\n",
         "portico_logins_total{upstream=\"members\",method=\"password\",outcome=\"throttled\"} 1\n",
         "portico_throttled_total{what=\"password\"} 1\n",
@@ -138,7 +148,8 @@ async fn no_label_holds_what_somebody_sent_or_who_they_are() {
         "portico_gateway_calls_total{upstream=\"members\",outcome=\"refused\"} 1\n",
         "portico_gateway_calls_total{upstream=\"members\",outcome=\"denied\"} 1\n",
         "portico_vault_renewals_total{upstream=\"members\",outcome=\"renewed\"} 1\n",
-        "portico_clients 11\n",
+        "portico_logout_notices_total{outcome=\"failed\"} 1\n",
+        "portico_clients 12\n",
         "portico_database_up 1\n",
     ] {
         assert!(text.contains(counted), "{counted}: {text}");

@@ -200,6 +200,49 @@ async fn privileged_keys_are_neither_taken_nor_told() {
     refused.assert_error(400, "unauthorized_client");
 }
 
+/// OpenID Connect Back-Channel Logout 1.0 section 2.2, Front-Channel Logout 1.0 section 2; within the hosts that are allowed.
+#[tokio::test]
+async fn logout_addresses_are_registered_and_told() {
+    let server = open("redirect_hosts = [\"example.org\"]").await;
+    let sent = json!({
+        "redirect_uris": [CALLBACK],
+        "backchannel_logout_uri": "https://back.example.org/out",
+        "backchannel_logout_session_required": true,
+        "frontchannel_logout_uri": "https://new.example.org/out",
+        "frontchannel_logout_session_required": true,
+    });
+    let registered = register(&server, sent.clone()).await;
+    for (name, value) in sent.as_object().unwrap() {
+        assert_eq!(&registered.body[name], value);
+    }
+    let plain = register(&server, minimal()).await;
+    assert!(
+        !plain
+            .body
+            .as_object()
+            .unwrap()
+            .keys()
+            .any(|name| name.contains("channel"))
+    );
+    for (name, wrong) in [
+        (
+            "backchannel_logout_uri",
+            "https://elsewhere.example.com/out",
+        ),
+        ("backchannel_logout_uri", "http://back.example.org/out"),
+        ("frontchannel_logout_uri", "https://back.example.org/out"),
+    ] {
+        let mut sent = sent.clone();
+        sent[name] = wrong.into();
+        let refused = answer(post(&server, &sent)).await;
+        refused.assert_error(400, "invalid_client_metadata");
+        assert!(
+            refused.text("error_description").contains(name),
+            "{refused:?}"
+        );
+    }
+}
+
 /// RFC 7591 section 3.2.2: one code, that of the first fault, and every fault in the words beside it.
 #[tokio::test]
 async fn every_fault_is_told_and_the_first_names_the_error() {

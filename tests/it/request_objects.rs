@@ -294,9 +294,11 @@ async fn each_client_sends_what_it_registered_and_nothing_else() {
             vec![("request", signed("spa"))],
             Some("request_not_supported"),
         ),
+        // Without keys, too; what nobody could verify is told aloud.
+        ("spa", vec![("request", none("spa"))], None),
         (
             "spa",
-            vec![("request", none("spa"))],
+            vec![("request", signed("spa"))],
             Some("request_not_supported"),
         ),
         (
@@ -323,6 +325,19 @@ async fn each_client_sends_what_it_registered_and_nothing_else() {
             None => assert_eq!(page.url.path(), "/login", "{client}: {page:?}"),
         }
     }
+    // Core section 6.1: what stands in the object counts, and not a foreign address beside it.
+    let object = none("spa");
+    let page = open(
+        &server,
+        &[
+            ("client_id", "spa"),
+            ("response_type", "code"),
+            ("redirect_uri", "https://elsewhere.example.org/callback"),
+            ("request", &object),
+        ],
+    )
+    .await;
+    assert_eq!(page.url.path(), "/login", "{page:?}");
     // Twice is never once (T8).
     let object = signed("strict");
     let page = open(

@@ -17,6 +17,12 @@ use crate::harness::server::{Setup, TestServer};
 
 const PAGE: &str = include_str!("../../docs/specifications.md");
 
+/// More pages whose tables name tests, and the first column of theirs that does.
+const MORE_PAGES: [(&str, usize); 2] = [
+    (include_str!("../../docs/parsers.md"), 2),
+    (include_str!("../../docs/relying-parties.md"), 1),
+];
+
 /// The heading of the table that is held against the metadata of a running server.
 const DISCOVERY: &str = "What discovery says";
 
@@ -56,7 +62,13 @@ const SPECIFICATIONS: [&str; 32] = [
     "RFC 9470",
 ];
 /// The rest of them: an array's length is counted by hand, and three short ones are easier to count.
-const MORE_SPECIFICATIONS: [&str; 3] = ["RFC 9700", "RFC 9701", "FAPI 2.0 Security Profile"];
+const MORE_SPECIFICATIONS: [&str; 5] = [
+    "RFC 9700",
+    "RFC 9701",
+    "FAPI 2.0 Security Profile",
+    "OpenID Connect Back-Channel Logout 1.0",
+    "OpenID Connect Front-Channel Logout 1.0",
+];
 
 /// A table of the page, under its heading.
 struct Table<'a> {
@@ -120,9 +132,13 @@ impl Tests {
         }
         for file in files(root, &["tests/web"], "js") {
             let text = fs::read_to_string(&file).unwrap();
-            let titles = text.split("test(\"").skip(1);
-            let titles = titles.map(|rest| rest.split('"').next().unwrap().to_owned());
-            tests.web.extend(titles);
+            // A title that is made of parts is named as it stands in the file.
+            for quote in ['"', '`'] {
+                let opening = format!("test({quote}");
+                let titles = text.split(&opening).skip(1);
+                let titles = titles.map(|rest| rest.split(quote).next().unwrap().to_owned());
+                tests.web.extend(titles);
+            }
         }
         for file in files(root, &["tests/authlib"], "py") {
             let text = fs::read_to_string(&file).unwrap();
@@ -263,6 +279,19 @@ fn every_row_is_whole_and_its_tests_exist() {
 }
 
 #[test]
+fn tests_that_other_pages_name_exist() {
+    let tests = Tests::find();
+    for (page, first) in MORE_PAGES {
+        let rows = page.lines().filter(|line| line.starts_with("| "));
+        let cells = rows.flat_map(|row| row.trim_matches('|').split('|').skip(first));
+        let named: Vec<&str> = cells.flat_map(quoted).collect();
+        assert!(named.len() > 20, "{} names {}", &page[..40], named.len());
+        let missing: Vec<_> = named.into_iter().filter(|name| !tests.have(name)).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+    }
+}
+
+#[test]
 fn every_specification_has_its_table() {
     let titles: Vec<&str> = tables().iter().map(|table| table.title).collect();
     for wanted in SPECIFICATIONS.iter().chain(&MORE_SPECIFICATIONS) {
@@ -315,7 +344,7 @@ redirect_uris = ["https://hybrid.example.org/callback"]
 response_types = ["code", "code id_token", "code token", "code id_token token", "id_token", "id_token token", "none"]
 scope = "openid profile email address phone groups membership training upstream:members"
 upstream_tokens = ["members"]
-grant_types = ["authorization_code", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange"]
+grant_types = ["authorization_code", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:device_code"]
 "#,
     );
 }

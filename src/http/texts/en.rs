@@ -60,6 +60,7 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("see your “{claim}”"),
     allow: "Allow",
     deny: "Do not allow",
+    cancel: "Cancel",
     app_policy: |host| format!("Privacy policy of the app ({host})"),
     app_terms: |host| format!("Terms of the app ({host})"),
     registered_itself: |host| {

@@ -64,6 +64,7 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("voir votre « {claim} »"),
     allow: "Autoriser",
     deny: "Ne pas autoriser",
+    cancel: "Annuler",
     app_policy: |host| format!("Politique de confidentialité de l’application ({host})"),
     app_terms: |host| format!("Conditions d’utilisation de l’application ({host})"),
     registered_itself: |host| {

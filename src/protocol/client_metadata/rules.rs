@@ -107,6 +107,9 @@ pub enum Rule {
         "must be an https:// address without user name and fragment (http:// for localhost alone, if outbound.allow_hosts names it)"
     )]
     NotFetched,
+    /// A client cannot make browsers load pages of others (OpenID Connect Front-Channel Logout 1.0 section 2).
+    #[error("must have the scheme, host and port of one of the redirect_uris")]
+    NotAtRedirectUri,
     /// An algorithm without a key.
     #[error("is an algorithm that none of the client's keys is for")]
     AlgorithmWithoutKey,
@@ -481,6 +484,33 @@ pub fn is_fetched(uri: &str) -> bool {
     uri.len() <= 2048 && Url::parse(uri).is_ok_and(|url| good(&url))
 }
 
+/// What is wrong with the addresses of a client's logouts: the one that we post to (OpenID Connect Back-Channel Logout 1.0
+/// section 2.2), and the one that browsers load (Front-Channel Logout 1.0 section 2).
+pub fn logout(
+    backchannel: Option<&str>,
+    frontchannel: Option<&str>,
+    redirect_uris: &[RedirectUri],
+    faults: &mut Vec<Fault>,
+) {
+    if backchannel.is_some_and(|uri| !is_fetched(uri)) {
+        faults.push(Fault::new("backchannel_logout_uri", Rule::NotFetched));
+    }
+    if let Some(uri) = frontchannel {
+        let before = faults.len();
+        page("frontchannel_logout_uri", uri, faults);
+        let origin = RedirectUri::register(uri)
+            .ok()
+            .and_then(|uri| uri.web_origin());
+        let mut origins = redirect_uris.iter().map(RedirectUri::web_origin);
+        if faults.len() == before && !origins.any(|each| each == origin) {
+            faults.push(Fault::new(
+                "frontchannel_logout_uri",
+                Rule::NotAtRedirectUri,
+            ));
+        }
+    }
+}
+
 /// The addresses of `field` that may be registered, each once.
 pub fn uris(field: &str, written: &[String], faults: &mut Vec<Fault>) -> Vec<RedirectUri> {
     let mut good: Vec<RedirectUri> = Vec::new();
@@ -623,6 +653,62 @@ pub fn owner(uri: &RedirectUri) -> Option<String> {
             let mut words: Vec<&str> = scheme.split('.').collect();
             words.reverse();
             Some(words.join("."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OpenID Connect Back-Channel Logout 1.0 section 2.2, Front-Channel Logout 1.0 section 2 (T4, T36).
+    #[test]
+    fn logout_addresses_are_ones_that_can_be_told() {
+        let redirect_uris = ["https://app.example.org/cb", "com.example.app:/cb"]
+            .map(|uri| RedirectUri::register(uri).unwrap());
+        let told = |backchannel, frontchannel| {
+            let mut faults = Vec::new();
+            logout(backchannel, frontchannel, &redirect_uris, &mut faults);
+            faults
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(told(None, None), "");
+        assert_eq!(
+            told(
+                Some("https://server.example.org/out?x=1"),
+                Some("https://app.example.org/out?x=1")
+            ),
+            ""
+        );
+        for uri in [
+            "http://app.example.org/out",
+            "https://app.example.org/out#x",
+            "https://jo@app.example.org/out",
+            "com.example.app:/out",
+            "/out",
+            "",
+        ] {
+            assert!(
+                told(Some(uri), None).starts_with("backchannel_logout_uri "),
+                "{uri}"
+            );
+        }
+        for uri in [
+            "https://other.example.org/out",
+            "https://app.example.org:8443/out",
+            "http://app.example.org/out",
+            "https://app.example.org/out#x",
+            "com.example.app:/out",
+            "javascript:alert(1)",
+            "",
+        ] {
+            assert!(
+                told(None, Some(uri)).starts_with("frontchannel_logout_uri "),
+                "{uri}"
+            );
         }
     }
 }

@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -15,7 +14,7 @@ fn what_is_not_known_is_ignored() {
     let (read, faults) = read(&json!({
         "client_id": "mine", "client_secret": "mine", "software_statement": "e30.e30.e30", "whatever": [{"a": 1}],
         "consent": "none", "audience": ["https://api.example.org"], "grant_types": null, "scope": null,
-        "backchannel_logout_uri": "https://app.example.org/out", "tls_client_certificate_bound_access_tokens": false,
+        "tls_client_certificate_bound_access_tokens": false,
     }));
     assert_eq!(read, ClientMetadata::default());
     assert!(faults.is_empty(), "{faults:?}");
@@ -144,77 +143,5 @@ fn texts_come_in_several_languages() {
         let (metadata, faults) = read(&json!({format!("client_name#{tag}"): "x"}));
         assert_eq!(faults.len(), 1, "{tag}");
         assert!(metadata.texts.is_empty(), "{tag}");
-    }
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        ".{0,12}".prop_map(Value::from),
-        Just(Value::from("authorization_code")),
-        Just(Value::from("code id_token")),
-        Just(Value::from("https://app.example.org/cb")),
-        Just(Value::from("https://app.example.org/cb#x")),
-        Just(Value::from("com.example.app:/cb")),
-        Just(Value::from("openid profile upstream:members")),
-    ];
-    leaf.prop_recursive(2, 8, 4, |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map(".{0,6}", inner, 0..3)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-/// Any names, ours more often than others.
-pub(crate) fn metadata() -> impl Strategy<Value = Map<String, Value>> {
-    let name = prop_oneof![
-        proptest::sample::select(vec![
-            "redirect_uris",
-            "grant_types",
-            "response_types",
-            "application_type",
-            "token_endpoint_auth_method",
-            "scope",
-            "client_name",
-            "client_name#fr",
-            "logo_uri",
-            "contacts",
-            "subject_type",
-            "sector_identifier_uri",
-            "default_max_age",
-            "post_logout_redirect_uris",
-            "initiate_login_uri",
-            "id_token_signed_response_alg",
-            "consent",
-            "upstreams",
-            "audience",
-            "registered",
-        ])
-        .prop_map(ToOwned::to_owned),
-        ".{0,16}",
-    ];
-    proptest::collection::btree_map(name, value(), 0..12).prop_map(|map| map.into_iter().collect())
-}
-
-proptest! {
-    /// Whatever is sent: no panic, and a text that was sent is either taken as it is or told.
-    #[test]
-    fn nothing_is_lost_silently(sent in metadata()) {
-        let mut faults = Vec::new();
-        let read = ClientMetadata::read(&sent, &mut faults);
-        let told = |name: &str| faults.iter().any(|fault| fault.field == name);
-        for (name, value) in &sent {
-            if LOCALIZED.contains(&name.as_str()) && !value.is_null() {
-                prop_assert!(told(name) || read.texts.get(name).map(String::as_str) == value.as_str());
-            }
-        }
-        if let Some(uris) = sent.get("redirect_uris").filter(|uris| !uris.is_null()) {
-            prop_assert!(told("redirect_uris") || serde_json::to_value(&read.redirect_uris).unwrap() == *uris);
-        }
     }
 }

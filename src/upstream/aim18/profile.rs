@@ -389,6 +389,7 @@ fn entity_number(value: &Value) -> Option<Number> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -450,6 +451,29 @@ mod tests {
             let read = read_groups(&groups("code", Some("userrole")), &in_table);
             assert_eq!(read, ["Sales", "Finance"]);
             assert!(read_groups(&groups("code", Some("other")), &in_table).is_empty());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_a_tag_or_nothing(text in "[A-Za-z0-9é_-]{0,12}", number in any::<u64>()) {
+            if let Some(tag) = language_tag(&text) {
+                prop_assert_eq!(tag.to_ascii_lowercase(), text.to_ascii_lowercase().replace('_', "-"));
+                prop_assert_eq!(language_tag(&tag), Some(tag.clone()));
+            }
+            for value in [json!(number), json!(number.to_string())] {
+                prop_assert_eq!(entity_number(&value), (number != 0).then(|| number.into()));
+            }
+            prop_assert!(entity_number(&json!(text)).is_none_or(|number| number.as_u64() != Some(0)));
+        }
+
+        /// Whatever an answer holds, a row is that of the record that was asked for.
+        #[test]
+        fn a_row_is_of_the_record_that_was_asked_for(uids in prop::collection::vec(0u64..4, 0..4), uid in 1u64..4, quoted in any::<bool>()) {
+            let rows: Vec<Value> = uids.iter().map(|uid| if quoted { json!({ "id": uid.to_string() }) } else { json!({ "id": uid }) }).collect();
+            for answer in [json!({ "values": rows }), json!({ "data": { "m": rows } }), json!(rows), json!({ "m": { "values": rows } })] {
+                prop_assert!(find(&answer, "m", uid).is_none_or(|row| is_row_of(row, uid)));
+            }
         }
     }
 }

@@ -322,6 +322,7 @@ fn uid(body: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -354,5 +355,18 @@ mod tests {
             assert_eq!(uid(&json!({ "uid": written })), read, "{written}");
         }
         assert_eq!(uid(&json!({})), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_uid_is_a_number_and_nobodys_is_none(number in any::<u64>(), text in "[ +0-9a-f.-]{0,22}", float in any::<f64>()) {
+            for value in [json!(number), json!(number.to_string())] {
+                prop_assert_eq!(uid(&json!({ "uid": value })), (number != 0).then_some(number));
+            }
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let read = [json!(text), json!(float)].map(|value| uid(&json!({ "uid": value })));
+            prop_assert!(digits || read[0].is_none());
+            prop_assert_eq!(read[1], None);
+        }
     }
 }

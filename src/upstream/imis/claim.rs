@@ -80,10 +80,23 @@ pub(super) fn day(value: &Value) -> Option<String> {
         day.get(range)
             .and_then(|part: &str| part.parse::<u32>().ok())
     };
-    let exists = (1..=12).contains(&part(5..7)?) && (1..=31).contains(&part(8..10)?);
+    let (year, month, of_month) = (part(0..4)?, part(5..7)?, part(8..10)?);
+    let exists = (1..=days_in(year, month)).contains(&of_month);
     // What .NET writes for a date that nobody set.
     let set = !day.starts_with("0001-");
     (shaped && ends && exists && set).then(|| day.to_owned())
+}
+
+/// The days of a month; none of a month that is none.
+const fn days_in(year: u32, month: u32) -> u32 {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    }
 }
 
 /// A list: of texts, or one text with semicolons or commas.
@@ -149,6 +162,9 @@ pub(super) fn today(now: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cookie::time::Date;
+    use proptest::prelude::any as arbitrary;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -174,6 +190,8 @@ mod tests {
                 json!("2019-05-01"),
             ),
             ("member_since", json!("2019-05-01"), json!("2019-05-01")),
+            ("member_since", json!("2020-02-29"), json!("2020-02-29")),
+            ("member_since", json!("2000-02-29"), json!("2000-02-29")),
             ("member_id", json!(20457), json!("20457")),
             ("name", json!(" Jo "), json!("Jo")),
             ("groups", json!("A, b;c"), json!(["A, b", "c"])),
@@ -199,6 +217,9 @@ mod tests {
             ("is_member", json!("perhaps")),
             ("member_since", json!("1 May 2019")),
             ("member_since", json!("2019-13-01")),
+            ("member_since", json!("2019-04-31")),
+            ("member_since", json!("2019-02-29")),
+            ("member_since", json!("1900-02-29")),
             ("member_since", json!("0001-01-01T00:00:00")),
             ("email", json!("nonsense")),
             ("updated_at", json!("2019-05-01")),
@@ -220,6 +241,54 @@ mod tests {
             (1_770_112_800, "2026-02-03"),
         ] {
             assert_eq!(today(now), day);
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            arbitrary::<String>().prop_map(Value::from),
+            arbitrary::<i64>().prop_map(Value::from),
+            arbitrary::<f64>().prop_map(Value::from),
+            arbitrary::<bool>().prop_map(Value::from),
+            Just(Value::Null),
+            "(19|20)[0-9]{2}-[01][0-9]-[0-3][0-9](T00:00:00(Z|\\+01:00)?| 12:00| )?"
+                .prop_map(Value::from),
+            "[a-c@;, ]{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 8, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|values| json!({ "$values": values })),
+                inner.clone().prop_map(|value| json!({ "$value": value })),
+                inner.prop_map(|value| json!({ "$type": "System.Boolean", "$value": value })),
+            ]
+        })
+    }
+
+    proptest! {
+        /// OpenID Connect Core section 5.1, whatever a record holds.
+        #[test]
+        fn a_claim_has_its_type_or_is_absent(value in any_value()) {
+            let mut profile = Profile::default();
+            for claim in ["name", "email", "email_verified", "groups", "is_member", "birthdate", "updated_at", "member_id", "points"] {
+                put(&mut profile, claim, &value);
+            }
+            let fit = |text: &str| text.len() <= MAX_CLAIM_BYTES && !text.chars().any(char::is_control);
+            prop_assert!(profile.name.as_deref().is_none_or(fit));
+            prop_assert!(profile.email.as_deref().is_none_or(|email| fit(email) && email.contains('@')));
+            prop_assert!(profile.groups.len() <= MAX_GROUPS && profile.groups.iter().all(|group| fit(group)));
+            let more = |claim: &str| profile.more.get(claim);
+            prop_assert!(more("is_member").is_none_or(Value::is_boolean));
+            prop_assert!(more("updated_at").is_none_or(Value::is_i64));
+            prop_assert!(more("member_id").is_none_or(|id| id.as_str().is_some_and(fit)));
+            prop_assert!(more("points").is_none_or(|points| points.is_boolean() || points.is_number() || points.as_str().is_some_and(fit)));
+            if let Some(day) = more("birthdate") {
+                let parts: Vec<i32> = day.as_str().unwrap().split('-').map(|part| part.parse().unwrap()).collect();
+                let month = u8::try_from(parts[1]).unwrap().try_into().unwrap();
+                let exists = Date::from_calendar_date(parts[0], month, u8::try_from(parts[2]).unwrap());
+                prop_assert!(exists.is_ok(), "{} is no day", day);
+            }
         }
     }
 }

@@ -327,6 +327,7 @@ fn same(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -340,5 +341,20 @@ mod tests {
         assert_eq!(read("00000000-0000-0000-0000-000000000000").unwrap(), None);
         assert_eq!(read("").unwrap(), None);
         assert!(read("8d0f3a5211114222-8333-9c00-00000000000a").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_guid_is_one_or_none_whatever_is_written(
+            written in "[{]?[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-fg]{11,12}[}]?", any in any::<String>(), number in any::<i64>(),
+        ) {
+            for value in [json!(written), json!(any), json!(number), json!({ "$value": written }), json!([written])] {
+                if let Ok(Some(read)) = guid(&json!({ "UniformId": value })) {
+                    prop_assert_eq!(read.len(), EMPTY_GUID.len());
+                    prop_assert_eq!(guid(&json!({ "UniformId": read })).unwrap(), Some(read.clone()));
+                    prop_assert!(written.to_lowercase().contains(&read) || any.to_lowercase().contains(&read));
+                }
+            }
+        }
     }
 }

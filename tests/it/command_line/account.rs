@@ -9,7 +9,7 @@ use portico::store::{NewAccount, Store};
 
 use super::Site;
 
-fn login(upstream: &str, subject: &str) -> UpstreamSubject {
+pub(super) fn login(upstream: &str, subject: &str) -> UpstreamSubject {
     UpstreamSubject {
         upstream: UpstreamId::new(upstream),
         subject: subject.to_owned(),
@@ -17,7 +17,11 @@ fn login(upstream: &str, subject: &str) -> UpstreamSubject {
 }
 
 /// Somebody who has logged in, and still is.
-async fn person(store: &Store, login: &UpstreamSubject, username: &str) -> (Account, Session) {
+pub(super) async fn person(
+    store: &Store,
+    login: &UpstreamSubject,
+    username: &str,
+) -> (Account, Session) {
     let now = Clock::system().now();
     let profile = Profile {
         name: Some(format!("Name of {username}")),

@@ -2,22 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::Folder;
+use crate::oracles::config::holds;
 
 const EXAMPLE: &str = include_str!("../../../config/portico.example.toml");
-
-/// Loads, and prints what came of it.
-fn answers(text: &[u8]) {
-    let folder = Folder::new("");
-    folder.write("portico.toml", text);
-    match folder.load(&[("SECRET", "example-secret-of-length")]) {
-        Ok(config) => drop(config.effective()),
-        Err(problems) => {
-            assert!(!problems.is_empty(), "refused without a reason");
-            drop(problems.to_string());
-        }
-    }
-}
 
 fn pieces() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
@@ -92,12 +79,12 @@ proptest! {
 
     #[test]
     fn arbitrary_text_is_answered(text in any::<Vec<u8>>()) {
-        answers(&text);
+        holds(&text);
     }
 
     #[test]
     fn arbitrary_toml_like_text_is_answered(pieces in prop::collection::vec(pieces(), 0..60)) {
-        answers(pieces.concat().as_bytes());
+        holds(pieces.concat().as_bytes());
     }
 
     #[test]
@@ -105,7 +92,7 @@ proptest! {
         let mut bytes = EXAMPLE.as_bytes().to_vec();
         let end = (at + length).min(bytes.len());
         bytes.splice(at..end, piece.bytes());
-        answers(&bytes);
+        holds(&bytes);
     }
 
     #[test]
@@ -119,6 +106,6 @@ proptest! {
             let key = line.split(" = ").next().unwrap().trim_start_matches('#').to_owned();
             *line = format!("{key} = {value}");
         }
-        answers(lines.join("\n").as_bytes());
+        holds(lines.join("\n").as_bytes());
     }
 }

@@ -366,11 +366,16 @@ impl Page {
 
     /// The values of all inputs that `css` names, as they stand in the page.
     pub(crate) fn values(&self, css: &str) -> Vec<String> {
+        self.attributes(css, "value")
+    }
+
+    /// An attribute of all elements that `css` names, as they stand in the page.
+    pub(crate) fn attributes(&self, css: &str, name: &str) -> Vec<String> {
         let document = Html::parse_document(&self.body);
-        let inputs = Selector::parse(css).unwrap();
-        let values = document.select(&inputs);
-        values
-            .filter_map(|input| input.attr("value").map(ToOwned::to_owned))
+        let selector = Selector::parse(css).unwrap();
+        let found = document.select(&selector);
+        found
+            .filter_map(|element| element.attr(name).map(ToOwned::to_owned))
             .collect()
     }
 

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What a path answers.
@@ -29,7 +31,14 @@ pub(crate) struct Site {
     task: JoinHandle<()>,
 }
 
-type Shared = Arc<Mutex<BTreeMap<String, (Option<Page>, usize)>>>;
+type Shared = Arc<(Mutex<BTreeMap<String, Place>>, Notify)>;
+
+/// A path: what it answers, and the body of each request that came.
+#[derive(Default)]
+struct Place {
+    page: Option<Page>,
+    requests: Vec<String>,
+}
 
 impl Site {
     pub(crate) async fn start() -> Self {
@@ -43,8 +52,8 @@ impl Site {
 
     /// From now on `path` answers so.
     pub(crate) fn set(&self, path: &str, page: Page) {
-        let mut state = self.state.lock().unwrap();
-        state.entry(path.to_owned()).or_default().0 = Some(page);
+        let mut state = self.state.0.lock().unwrap();
+        state.entry(path.to_owned()).or_default().page = Some(page);
     }
 
     /// From now on `path` answers with this JSON.
@@ -54,14 +63,33 @@ impl Site {
 
     /// From now on `path` is not there.
     pub(crate) fn remove(&self, path: &str) {
-        let mut state = self.state.lock().unwrap();
-        state.entry(path.to_owned()).or_default().0 = None;
+        let mut state = self.state.0.lock().unwrap();
+        state.entry(path.to_owned()).or_default().page = None;
     }
 
     /// How often `path` was asked for.
     pub(crate) fn hits(&self, path: &str) -> usize {
-        let state = self.state.lock().unwrap();
-        state.get(path).map_or(0, |(_, hits)| *hits)
+        let state = self.state.0.lock().unwrap();
+        state.get(path).map_or(0, |place| place.requests.len())
+    }
+
+    /// The bodies of the requests for `path`, once there are `count` of them.
+    pub(crate) async fn requests(&self, path: &str, count: usize) -> Vec<String> {
+        let arrived = async {
+            loop {
+                let next = self.state.1.notified();
+                let requests = {
+                    let state = self.state.0.lock().unwrap();
+                    state.get(path).map(|place| place.requests.clone())
+                };
+                match requests {
+                    Some(requests) if requests.len() >= count => return requests,
+                    _ => next.await,
+                }
+            }
+        };
+        let arrived = tokio::time::timeout(Duration::from_secs(20), arrived).await;
+        arrived.unwrap_or_else(|_| panic!("{path} had {} requests, not {count}", self.hits(path)))
     }
 }
 
@@ -71,13 +99,16 @@ impl Drop for Site {
     }
 }
 
-async fn serve(State(state): State<Shared>, uri: Uri) -> Response {
+async fn serve(State(state): State<Shared>, uri: Uri, body: Bytes) -> Response {
     let page = {
-        let mut state = state.lock().unwrap();
-        let (page, hits) = state.entry(uri.path().to_owned()).or_default();
-        *hits += 1;
-        page.clone()
+        let mut places = state.0.lock().unwrap();
+        let place = places.entry(uri.path().to_owned()).or_default();
+        place
+            .requests
+            .push(String::from_utf8_lossy(&body).into_owned());
+        place.page.clone()
     };
+    state.1.notify_waiters();
     match page {
         None => StatusCode::NOT_FOUND.into_response(),
         Some(Page::Body(kind, body)) => ([("content-type", kind)], body).into_response(),

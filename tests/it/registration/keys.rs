@@ -7,7 +7,7 @@ use super::{CALLBACK, minimal, post, register};
 use crate::harness::browser::http_client;
 use crate::harness::relying_party::{Answer, answer};
 use crate::harness::server::TestServer;
-use crate::harness::signing::{ASSERTION_TYPE, ClientKey, jwks};
+use crate::harness::signing::{ASSERTION_TYPE, ClientKey, assertion_claims, jwks};
 use crate::harness::site::{Page, Site};
 
 /// A server at which servers may register, and which fetches from this machine.
@@ -39,6 +39,44 @@ async fn ask(server: &TestServer, client: &Answer, key: &ClientKey) -> Answer {
     answer(http_client().post(server.url("/token")).form(&form)).await
 }
 
+/// T42: the issuer alone, unless the administrator takes what older software writes (OpenID Connect Core section 9).
+#[tokio::test]
+async fn an_assertion_for_the_token_endpoint_is_taken_where_the_policy_says_so() {
+    for (policy, status) in [("", 401), ("allow_token_endpoint_audience = true\n", 200)] {
+        let server = TestServer::start_with(|setup| {
+            setup.sections.push_str("[registration]\nmode = \"open\"\n");
+            setup
+                .sections
+                .push_str("grant_types = [\"client_credentials\"]\n");
+            setup.sections.push_str(policy);
+        })
+        .await;
+        let key = ClientKey::new("ES256", "mine");
+        let sent = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(&[&key])});
+        let client = register(&server, service(&sent)).await;
+        let id = client.text("client_id");
+        let ask = async |audience: Value| {
+            let mut claims = assertion_claims(&server, id);
+            claims["aud"] = audience;
+            let assertion = key.jwt(&claims);
+            let form = [
+                ("grant_type", "client_credentials"),
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", assertion.as_str()),
+            ];
+            answer(http_client().post(server.url("/token")).form(&form))
+                .await
+                .status
+        };
+        let endpoint = server.url("/token");
+        assert_eq!(ask(json!(endpoint)).await, status);
+        // One text either way, and no other address.
+        assert_eq!(ask(json!(server.issuer)).await, 200);
+        assert_eq!(ask(json!([endpoint])).await, 401);
+        assert_eq!(ask(json!(server.url("/par"))).await, 401);
+    }
+}
+
 /// OpenID Connect Dynamic Registration section 2, `jwks` and `jwks_uri`.
 #[tokio::test]
 async fn a_registered_client_signs_with_its_keys() {
@@ -62,6 +100,16 @@ async fn a_registered_client_signs_with_its_keys() {
         let refused = ask(&server, &client, &other).await;
         refused.assert_error(401, "invalid_client");
     }
+    // By either name that discovery has for it (RFC 9864 section 2.2).
+    let key = ClientKey::new("EdDSA", "ed");
+    let by_name = json!({
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(&[&key]),
+        "token_endpoint_auth_signing_alg": "Ed25519", "request_object_signing_alg": "Ed25519",
+    });
+    let client = register(&server, service(&by_name)).await;
+    assert_eq!(client.body["token_endpoint_auth_signing_alg"], "EdDSA");
+    assert_eq!(client.body["request_object_signing_alg"], "EdDSA");
+    assert_eq!(ask(&server, &client, &key).await.status, 200);
     let both = json!({
         "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(&[&key]), "jwks_uri": "https://new.example.org/jwks",
     });

@@ -8,6 +8,7 @@ mod consents;
 mod device_codes;
 mod families;
 mod linking;
+mod logout_notices;
 mod pending_requests;
 mod pushed_requests;
 mod registrations;

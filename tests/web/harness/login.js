@@ -23,6 +23,18 @@ export async function logIn(agent, authorizationUrl, person, { decision = "allow
   return page;
 }
 
+// From a device's `verification_uri_complete` to the page that says that the device may go on.
+export async function letIn(agent, address, person) {
+  const asked = await agent.open(address);
+  let page = await agent.submit(asked.forms.find((form) => form.inputs.some(({ name }) => name === "user_code")));
+  for (let count = 0; count < MOST_PAGES; count += 1) {
+    const decides = page.forms.some((form) => form.buttons.some(({ name }) => name === "decision"));
+    page = await next(agent, page, person, "allow");
+    if (decides) return page;
+  }
+  throw new Error(`nobody was asked about the device; the last page was ${page.url}`);
+}
+
 async function next(agent, page, person, decision) {
   const [only] = page.forms;
   // A response by form_post is sent on by script, or by the button it has for those without.

@@ -20,7 +20,7 @@ export async function startNeighborhood({ pages, members } = {}) {
       token_endpoint_auth_method: "client_secret_basic",
       client_secret: "a secret of the notes app, number 4",
     });
-    const shopApp = browserApp("shop", `http://127.0.0.1:${shop}`);
+    const shopApp = browserApp("shop", `http://127.0.0.1:${shop}`, { frontchannel_logout_uri: `http://127.0.0.1:${shop}/frontchannel` });
     const boardApp = browserApp("board", `http://127.0.0.1:${board}`, { require_groups: ["Board"] });
     const sampleAddress = `http://localhost:${sample}/`;
     const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });

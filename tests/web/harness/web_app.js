@@ -21,6 +21,8 @@ class WebApp {
     Object.assign(this, { issuer, registration, address, home });
     this.pending = new Map();
     this.sessions = new Map();
+    // What a frame of Portico's page has told it.
+    this.heard = [];
     this.cookie = `session-of-${registration.client_id}`;
   }
 
@@ -44,6 +46,9 @@ class WebApp {
         return this.callback(request, url, redirect, show);
       case "/logout":
         return redirect(await this.logout(session));
+      case "/frontchannel":
+        this.heard.push(Object.fromEntries(url.searchParams));
+        return show(200, "Heard");
       case "/":
         return session
           ? show(200, `Signed in as ${session.claims.name ?? session.claims.sub}`, '<p><a href="/logout">Sign out</a></p>')
@@ -107,6 +112,7 @@ export async function startWebApp({ issuer, registration, address, home = "/" })
   return {
     address,
     claims: () => [...app.sessions.values()].at(-1)?.claims,
+    heard: () => app.heard,
     stop: async () => {
       server.closeAllConnections();
       await new Promise((done) => server.close(done));

@@ -1,0 +1,731 @@
+//! A soak of refresh tokens: many apps refresh for minutes against real servers that are killed and started again, over a
+//! network that loses answers, with tabs that refresh at the same moment, and now and then a thief with an old token. Nobody
+//! may be signed out, no family may have two ends, and every thief must be caught.
+//!
+//! `cargo bench --bench soak -- --seconds 120 --clients 1000`; on PostgreSQL, with two nodes, where `TEST_DATABASE_URL` names an
+//! administrator's connection (`make soak` does both). Prints figures, and fails where one of them is not what it must be.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Parser;
+use portico::clock::{Clock, random_bytes, random_token};
+use portico::simulator::imis::Imis;
+use portico::simulator::people::{self, JO_SMITH};
+use reqwest::{Client, StatusCode, header, redirect};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Executor as _};
+use tokio::task::JoinSet;
+use url::Url;
+
+/// Each of these has its share of the apps: one person may have so many families with one client.
+const CLIENTS: [&str; 4] = ["soak-1", "soak-2", "soak-3", "soak-4"];
+const FAMILIES_PER_CLIENT: u64 = 1000;
+const REDIRECT_URI: &str = "https://soak.example.org/callback";
+/// What an app does next, in percent: its answer is lost; another tab refreshes at the same moment; a thief comes first.
+const LOST: u64 = 20;
+const TABS: u64 = 20;
+const THIEF: u64 = 1;
+/// How long an app waits between refreshes, at the most.
+const THINK: Duration = Duration::from_secs(4);
+/// For so long the token before the last one is a lost answer.
+const RETRY_WINDOW: Duration =
+    Duration::from_secs(portico::model::family::RETRY_WINDOW.unsigned_abs());
+/// How soon an app asks again that got no answer.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How long, and how many.
+#[derive(Parser)]
+struct Options {
+    /// How long the apps refresh.
+    #[arg(long, default_value_t = 120)]
+    seconds: u64,
+    /// How many apps.
+    #[arg(long, default_value_t = 1000)]
+    clients: u64,
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What happened.
+#[derive(Default)]
+struct Figures {
+    refreshes: AtomicU64,
+    lost: AtomicU64,
+    unreachable: AtomicU64,
+    pairs: AtomicU64,
+    different_ends: AtomicU64,
+    signed_out: AtomicU64,
+    out_of_time: AtomicU64,
+    thieves: AtomicU64,
+    thieves_let_in: AtomicU64,
+    victims_left_in: AtomicU64,
+    kills: AtomicU64,
+}
+
+fn count(figure: &AtomicU64) {
+    figure.fetch_add(1, Ordering::Relaxed);
+}
+
+fn below(limit: u64) -> u64 {
+    u64::from_ne_bytes(random_bytes()) % limit.max(1)
+}
+
+fn up_to(longest: Duration) -> Duration {
+    let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(below(millis))
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    sqlx::any::install_default_drivers();
+    let folder = tempfile::tempdir()?;
+    let database = Database::fresh(folder.path()).await?;
+    let outcome = async {
+        let soak = Soak::start(folder.path(), &database).await?;
+        soak.run(&options, database.url()).await
+    };
+    let outcome = outcome.await;
+    database.remove().await?;
+    outcome
+}
+
+/// The database that the nodes share.
+enum Database {
+    Sqlite(String),
+    Postgres { admin: Url, name: String, url: Url },
+}
+
+impl Database {
+    async fn fresh(folder: &Path) -> anyhow::Result<Self> {
+        let Ok(admin) = std::env::var("TEST_DATABASE_URL") else {
+            return Ok(Self::Sqlite(format!(
+                "sqlite:{}",
+                folder.join("portico.db").display()
+            )));
+        };
+        let admin = Url::parse(&admin)?;
+        let name = format!("portico_soak_{:016x}", below(u64::MAX));
+        administer(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
+        let mut url = admin.clone();
+        url.set_path(&name);
+        Ok(Self::Postgres { admin, name, url })
+    }
+
+    fn url(&self) -> &str {
+        match self {
+            Self::Sqlite(url) => url,
+            Self::Postgres { url, .. } => url.as_str(),
+        }
+    }
+
+    const fn nodes(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => 1,
+            Self::Postgres { .. } => 2,
+        }
+    }
+
+    async fn remove(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres { admin, name, .. } => {
+                administer(admin, format!("DROP DATABASE {name} WITH (FORCE)")).await
+            }
+        }
+    }
+}
+
+async fn administer(admin: &Url, statement: String) -> anyhow::Result<()> {
+    let mut connection = sqlx::AnyConnection::connect(admin.as_str()).await?;
+    connection.execute(AssertSqlSafe(statement)).await?;
+    Ok(connection.close().await?)
+}
+
+/// A server as an administrator runs it.
+struct Node {
+    config: PathBuf,
+    database: String,
+    url: String,
+    health: String,
+    child: Child,
+}
+
+impl Node {
+    async fn start(
+        config: PathBuf,
+        database: String,
+        url: String,
+        health: String,
+    ) -> anyhow::Result<Self> {
+        let child = spawn(&config, &database)?;
+        let node = Self {
+            config,
+            database,
+            url,
+            health,
+            child,
+        };
+        node.ready().await?;
+        Ok(node)
+    }
+
+    async fn ready(&self) -> anyhow::Result<()> {
+        let http = http_client()?;
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(30) {
+            let answer = http.get(&self.health).send().await;
+            if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("a node did not become ready within 30 seconds")
+    }
+
+    /// As a machine that loses its power, and comes back.
+    async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        tokio::time::sleep(up_to(Duration::from_millis(500))).await;
+        self.child = spawn(&self.config, &self.database)?;
+        self.ready().await
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(config: &Path, database: &str) -> anyhow::Result<Child> {
+    Command::new(env!("CARGO_BIN_EXE_portico"))
+        .args(["serve", "--config"])
+        .arg(config)
+        .env("SOAK_DATABASE", database)
+        .env(
+            "SOAK_MASTER_KEY",
+            "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=",
+        )
+        .env("SOAK_SERVICE", people::SERVICE.password)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("portico could not be started")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the apps' side: what guards ours has no place here"
+)]
+fn http_client() -> reqwest::Result<Client> {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .timeout(Duration::from_secs(20))
+        .build()
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
+}
+
+struct Soak {
+    nodes: Vec<Node>,
+    /// Where the nodes answer.
+    urls: Vec<String>,
+    http: Client,
+    /// The cookies of a browser in which Jo Smith is signed in.
+    session: String,
+    _imis: portico::simulator::Running,
+}
+
+impl Soak {
+    async fn start(folder: &Path, database: &Database) -> anyhow::Result<Self> {
+        let imis = Imis::new(Clock::system());
+        let imis = imis
+            .serve(tokio::net::TcpListener::bind("127.0.0.1:0").await?)
+            .await?;
+        let mut nodes = Vec::new();
+        let mut issuer = None;
+        for number in 0..database.nodes() {
+            let (port, internal) = (free_port()?, free_port()?);
+            let url = format!("http://127.0.0.1:{port}");
+            let issuer = issuer.get_or_insert_with(|| url.clone());
+            let config = folder.join(format!("node-{number}.toml"));
+            let text = configuration(issuer, port, internal, imis.url());
+            std::fs::write(&config, text)?;
+            let health = format!("http://127.0.0.1:{internal}/health/ready");
+            nodes.push(Node::start(config, database.url().to_owned(), url, health).await?);
+        }
+        let http = http_client()?;
+        let urls: Vec<String> = nodes.iter().map(|node| node.url.clone()).collect();
+        let first = urls.first().context("no node")?;
+        let session = sign_in(&http, first).await?;
+        Ok(Self {
+            nodes,
+            urls,
+            http,
+            session,
+            _imis: imis,
+        })
+    }
+
+    async fn run(mut self, options: &Options, database: &str) -> anyhow::Result<()> {
+        let world = Arc::new(World {
+            urls: self.urls.clone(),
+            http: self.http.clone(),
+            session: self.session.clone(),
+            until: Instant::now() + Duration::from_secs(options.seconds),
+            figures: Figures::default(),
+        });
+        let mut apps = JoinSet::new();
+        for client in CLIENTS
+            .iter()
+            .cycle()
+            .take(usize::try_from(options.clients)?)
+        {
+            let world = Arc::clone(&world);
+            apps.spawn(async move { world.app(client).await });
+        }
+        let kills = async {
+            while Instant::now() + Duration::from_secs(2) < world.until {
+                tokio::time::sleep(Duration::from_secs(2) + up_to(Duration::from_secs(4))).await;
+                let chosen = usize::try_from(below(u64::try_from(self.nodes.len())?))?;
+                if let Some(node) = self.nodes.get_mut(chosen) {
+                    node.kill().await?;
+                    count(&world.figures.kills);
+                }
+            }
+            anyhow::Ok(())
+        };
+        let finished = async {
+            let mut live = 0;
+            while let Some(app) = apps.join_next().await {
+                live += i64::from(app??);
+            }
+            anyhow::Ok(live)
+        };
+        let (live, ()) = tokio::try_join!(finished, kills)?;
+        let families = live_families(database).await?;
+        world
+            .figures
+            .report(self.nodes.len(), options, live, families)
+    }
+}
+
+/// The families with a live end, as the database counts them.
+async fn live_families(database: &str) -> anyhow::Result<i64> {
+    let pool = AnyPool::connect(database).await?;
+    let live = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM token_family WHERE generation IS NOT NULL AND revoked_at IS NULL",
+    )
+    .fetch_one(&pool)
+    .await?;
+    pool.close().await;
+    Ok(live)
+}
+
+impl Figures {
+    #[expect(clippy::print_stdout, reason = "this is what the program is for")]
+    fn report(
+        &self,
+        nodes: usize,
+        options: &Options,
+        apps: i64,
+        families: i64,
+    ) -> anyhow::Result<()> {
+        let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let kind = if nodes > 1 { "PostgreSQL" } else { "SQLite" };
+        println!(
+            "soak: {kind}, {nodes} node(s), {} apps, {} s",
+            options.clients, options.seconds
+        );
+        println!("{:>8}  refreshes that were answered", of(&self.refreshes));
+        println!("{:>8}  answers lost on their way", of(&self.lost));
+        println!(
+            "{:>8}  requests without a server to answer them",
+            of(&self.unreachable)
+        );
+        println!(
+            "{:>8}  pairs of tabs that refreshed at the same moment",
+            of(&self.pairs)
+        );
+        println!(
+            "{:>8}  times a node was killed and started again",
+            of(&self.kills)
+        );
+        println!("{:>8}  thieves with an old token", of(&self.thieves));
+        println!("{families:>8}  families with a live end, for {apps} apps (must be the same)");
+        let wrong = [
+            (of(&self.signed_out), "apps signed out without a thief"),
+            (
+                of(&self.out_of_time),
+                "apps that had no answer for 30 s: this machine is too slow for so many",
+            ),
+            (of(&self.different_ends), "families with two live ends"),
+            (of(&self.thieves_let_in), "thieves that were let in"),
+            (
+                of(&self.victims_left_in),
+                "families that lived on beside a thief",
+            ),
+        ];
+        for (figure, what) in wrong {
+            println!("{figure:>8}  {what} (must be 0)");
+        }
+        ensure!(
+            wrong.iter().all(|(figure, _)| *figure == 0),
+            "the soak found a fault"
+        );
+        ensure!(
+            families == apps,
+            "the database has another number of live families"
+        );
+        ensure!(
+            of(&self.kills) > 0 && of(&self.refreshes) > 0,
+            "nothing was soaked"
+        );
+        Ok(())
+    }
+}
+
+/// What every app needs.
+struct World {
+    urls: Vec<String>,
+    http: Client,
+    session: String,
+    until: Instant,
+    figures: Figures,
+}
+
+/// What the token endpoint said.
+enum Answer {
+    Token(String),
+    Refused(String),
+}
+
+impl World {
+    fn node(&self) -> anyhow::Result<&str> {
+        let chosen = usize::try_from(below(u64::try_from(self.urls.len())?))?;
+        self.urls.get(chosen).map(String::as_str).context("no node")
+    }
+
+    /// An app, from its login to the end; whether it is still signed in.
+    async fn app(&self, client: &str) -> anyhow::Result<bool> {
+        let mut tokens = vec![self.log_in(client).await?];
+        while Instant::now() < self.until {
+            tokio::time::sleep(up_to(THINK)).await;
+            let Some(token) = tokens.last().cloned() else {
+                bail!("an app without a token");
+            };
+            let since = Instant::now();
+            let dice = below(100);
+            if dice < THIEF && tokens.len() > 2 {
+                self.steal(client, &tokens, &token).await?;
+                tokens = vec![self.log_in(client).await?];
+                continue;
+            }
+            let next = if dice < THIEF + TABS {
+                self.refresh_in_two_tabs(client, &token).await?
+            } else {
+                if dice < THIEF + TABS + LOST {
+                    self.lose_an_answer(client, &token).await?;
+                }
+                self.refresh(client, &token).await?
+            };
+            match next {
+                Answer::Token(next) => tokens.push(next),
+                Answer::Refused(why) => {
+                    self.tell_signed_out(&why, since);
+                    tokens = vec![self.log_in(client).await?];
+                }
+            }
+        }
+        // The last word: it must still be good.
+        let last = tokens.last().context("an app without a token")?;
+        let since = Instant::now();
+        match self.refresh(client, last).await? {
+            Answer::Token(_) => Ok(true),
+            Answer::Refused(why) => {
+                self.tell_signed_out(&why, since);
+                Ok(false)
+            }
+        }
+    }
+
+    #[expect(
+        clippy::print_stderr,
+        reason = "whoever runs this wants to know at once"
+    )]
+    fn tell_signed_out(&self, why: &str, since: Instant) {
+        // Whoever gets no answer for longer than a retry may take is a thief for all that the server knows.
+        let in_time = since.elapsed() < RETRY_WINDOW;
+        count(if in_time {
+            &self.figures.signed_out
+        } else {
+            &self.figures.out_of_time
+        });
+        let seconds = since.elapsed().as_secs_f32();
+        eprintln!("an app was signed out, {seconds:.1} s after it had asked first: {why}");
+    }
+
+    /// Two generations back is no lost answer: the thief is refused, and what they stole from is over.
+    async fn steal(&self, client: &str, tokens: &[String], current: &str) -> anyhow::Result<()> {
+        let old = tokens
+            .len()
+            .checked_sub(3)
+            .and_then(|place| tokens.get(place));
+        count(&self.figures.thieves);
+        if let Answer::Token(_) = self.refresh(client, old.context("no old token")?).await? {
+            count(&self.figures.thieves_let_in);
+        }
+        if let Answer::Token(_) = self.refresh(client, current).await? {
+            count(&self.figures.victims_left_in);
+        }
+        Ok(())
+    }
+
+    /// Both tabs go on with the same token.
+    async fn refresh_in_two_tabs(&self, client: &str, token: &str) -> anyhow::Result<Answer> {
+        count(&self.figures.pairs);
+        let (one, other) =
+            tokio::try_join!(self.refresh(client, token), self.refresh(client, token))?;
+        Ok(match (one, other) {
+            (Answer::Token(one), Answer::Token(other)) => {
+                if one != other {
+                    count(&self.figures.different_ends);
+                }
+                Answer::Token(one)
+            }
+            (refused @ Answer::Refused(_), _) | (_, refused) => refused,
+        })
+    }
+
+    /// A request whose answer the app never sees: it gave up before, or the network ate it.
+    async fn lose_an_answer(&self, client: &str, token: &str) -> anyhow::Result<()> {
+        count(&self.figures.lost);
+        let request = self.request(client, token)?;
+        if below(2) == 0 {
+            let patience = up_to(Duration::from_millis(30));
+            let _ = tokio::time::timeout(patience, request.send()).await;
+        } else {
+            let _ = request.send().await;
+        }
+        tokio::time::sleep(up_to(Duration::from_secs(3))).await;
+        Ok(())
+    }
+
+    fn request(&self, client: &str, token: &str) -> anyhow::Result<reqwest::RequestBuilder> {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token),
+            ("client_id", client),
+        ];
+        Ok(self
+            .http
+            .post(format!("{}/token", self.node()?))
+            .form(&form))
+    }
+
+    /// Refreshes, again and again until a server answers.
+    async fn refresh(&self, client: &str, token: &str) -> anyhow::Result<Answer> {
+        loop {
+            if let Some(answer) = self.ask(self.request(client, token)?).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// `None` where no server answered, or one that could not.
+    async fn ask(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Option<Answer>> {
+        let answer = match request.send().await {
+            Ok(answer) => {
+                let status = answer.status();
+                answer.json::<Value>().await.ok().map(|body| (status, body))
+            }
+            Err(_) => None,
+        };
+        match answer {
+            Some((StatusCode::OK, body)) => {
+                count(&self.figures.refreshes);
+                let token = body.get("refresh_token").and_then(Value::as_str);
+                let token = token.context("an answer without a refresh token")?;
+                Ok(Some(Answer::Token(token.to_owned())))
+            }
+            Some((StatusCode::BAD_REQUEST, body)) => Ok(Some(Answer::Refused(body.to_string()))),
+            Some((status, body)) if !status.is_server_error() => {
+                bail!("the token endpoint said {status}: {body}")
+            }
+            _ => {
+                count(&self.figures.unreachable);
+                tokio::time::sleep(AGAIN).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A code by the session of the browser, and its refresh token. Where the answer got lost, the code is tried again:
+    /// redeemed already, it ends what nobody has received.
+    async fn log_in(&self, client: &str) -> anyhow::Result<String> {
+        loop {
+            let verifier = random_token();
+            let Some(code) = self.code(client, &verifier).await? else {
+                count(&self.figures.unreachable);
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            };
+            let form = [
+                ("grant_type", "authorization_code"),
+                ("code", &code),
+                ("redirect_uri", REDIRECT_URI),
+                ("code_verifier", &verifier),
+                ("client_id", client),
+            ];
+            let answer = loop {
+                let request = self.http.post(format!("{}/token", self.node()?));
+                if let Some(answer) = self.ask(request.form(&form)).await? {
+                    break answer;
+                }
+            };
+            if let Answer::Token(token) = answer {
+                return Ok(token);
+            }
+        }
+    }
+
+    async fn code(&self, client: &str, verifier: &str) -> anyhow::Result<Option<String>> {
+        let url = authorize_url(self.node()?, client, verifier)?;
+        let request = self.http.get(url).header(header::COOKIE, &self.session);
+        let Ok(answer) = request.send().await else {
+            return Ok(None);
+        };
+        if answer.status().is_server_error() {
+            return Ok(None);
+        }
+        let location = location(&answer)?;
+        let mut pairs = location.query_pairs();
+        let code = pairs.find(|(name, _)| name == "code");
+        let code = code.with_context(|| format!("no code at {location}"))?;
+        Ok(Some(code.1.into_owned()))
+    }
+}
+
+fn authorize_url(node: &str, client: &str, verifier: &str) -> anyhow::Result<Url> {
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+    let parameters = [
+        ("client_id", client),
+        ("response_type", "code"),
+        ("scope", "openid offline_access"),
+        ("redirect_uri", REDIRECT_URI),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    Ok(Url::parse_with_params(
+        &format!("{node}/authorize"),
+        parameters,
+    )?)
+}
+
+fn location(answer: &reqwest::Response) -> anyhow::Result<Url> {
+    let location = answer.headers().get(header::LOCATION);
+    let location = location.with_context(|| format!("no redirect but {}", answer.status()))?;
+    Ok(answer.url().join(location.to_str()?)?)
+}
+
+/// The cookies of an answer, as the browser sends them back.
+fn cookies(answer: &reqwest::Response) -> String {
+    let set = answer.headers().get_all(header::SET_COOKIE).iter();
+    let pairs = set.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+    pairs.collect::<Vec<_>>().join("; ")
+}
+
+/// Signs Jo Smith in, by the login page's form; the cookie of the session.
+async fn sign_in(http: &Client, node: &str) -> anyhow::Result<String> {
+    let answer = http
+        .get(authorize_url(node, CLIENTS[0], &random_token())?)
+        .send()
+        .await?;
+    let flow_cookie = cookies(&answer);
+    let page = http
+        .get(location(&answer)?)
+        .header(header::COOKIE, &flow_cookie);
+    let page = page.send().await?.text().await?;
+    let field = |name: &str| -> anyhow::Result<String> {
+        let (_, rest) = page
+            .split_once(&format!("name=\"{name}\" value=\""))
+            .with_context(|| format!("the login page has no {name}"))?;
+        Ok(rest.split('"').next().unwrap_or_default().to_owned())
+    };
+    let form = [
+        ("flow", field("flow")?),
+        ("form_token", field("form_token")?),
+        ("upstream", "members".to_owned()),
+        ("username", JO_SMITH.username.to_owned()),
+        ("password", JO_SMITH.password.to_owned()),
+    ];
+    let answer = http.post(format!("{node}/login"));
+    let answer = answer
+        .header(header::COOKIE, &flow_cookie)
+        .form(&form)
+        .send()
+        .await?;
+    ensure!(
+        answer.status() == StatusCode::SEE_OTHER,
+        "the login was refused"
+    );
+    Ok(cookies(&answer))
+}
+
+fn configuration(issuer: &str, port: u16, internal: u16, imis: &str) -> String {
+    let service = people::SERVICE.username;
+    let client = |client: &str| {
+        format!(
+            r#"
+[[clients]]
+client_id = "{client}"
+token_endpoint_auth_method = "none"
+redirect_uris = ["{REDIRECT_URI}"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid offline_access"
+"#
+        )
+    };
+    let clients = CLIENTS.map(client).concat();
+    format!(
+        r#"issuer = "{issuer}"
+
+[server]
+listen = "127.0.0.1:{port}"
+internal_listen = "127.0.0.1:{internal}"
+
+[database]
+url = {{ env = "SOAK_DATABASE" }}
+
+[keys]
+master_key = {{ env = "SOAK_MASTER_KEY" }}
+
+[lifetimes]
+families_per_client = {FAMILIES_PER_CLIENT}
+
+[[upstreams]]
+id = "members"
+kind = "imis"
+label = "Member login"
+login = ["password"]
+base_url = "{imis}"
+service_account = {{ username = "{service}", password = {{ env = "SOAK_SERVICE" }} }}
+{clients}"#
+    )
+}

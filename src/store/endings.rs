@@ -1,0 +1,201 @@
+//! Ending many sessions at once: those of an upstream, of a client, or all. Batch by batch, each in a transaction of its own,
+//! so that nobody else waits long; what begins meanwhile is not ended.
+
+use super::sessions::end;
+use super::{Store, StoreError, logout_notices, retrying};
+use crate::clock::UnixTime;
+use crate::model::session::Session;
+use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
+
+/// Rows of one transaction.
+const BATCH: i64 = 200;
+
+/// Whose sessions and families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// Of people who logged in there.
+    Upstream(&'a UpstreamId),
+    /// Everybody's.
+    All,
+}
+
+/// How much was ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Endings {
+    /// Sessions.
+    pub sessions: u64,
+    /// Token families.
+    pub families: u64,
+}
+
+impl Store {
+    /// The sessions that have not been ended and not passed their last moment, the last used first.
+    pub async fn list_all_sessions(
+        &self,
+        whose: Whose<'_>,
+        now: UnixTime,
+        limit: i64,
+    ) -> Result<Vec<Session>, StoreError> {
+        let query = match whose {
+            Whose::All => sqlx::query(
+                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+                 FROM session WHERE ended_at IS NULL AND expires_at > $1 ORDER BY last_seen_at DESC, id LIMIT $2",
+            )
+            .bind(now)
+            .bind(limit),
+            Whose::Upstream(upstream) => sqlx::query(
+                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+                 FROM session WHERE ended_at IS NULL AND expires_at > $1 AND upstream = $3
+                 ORDER BY last_seen_at DESC, id LIMIT $2",
+            )
+            .bind(now)
+            .bind(limit)
+            .bind(upstream.as_str()),
+        };
+        let rows = query.fetch_all(&self.reads).await?;
+        rows.iter().map(super::sessions::session).collect()
+    }
+
+    /// Ends every session and every family of theirs, those with `offline_access` too, and has their clients told.
+    pub async fn end_everything_of(
+        &self,
+        whose: Whose<'_>,
+        now: UnixTime,
+    ) -> Result<Endings, StoreError> {
+        let mut endings = Endings::default();
+        let mut after = String::new();
+        loop {
+            let ids = self.session_ids_after(whose, &after).await?;
+            let Some(last) = ids.last() else { break };
+            after.clone_from(last);
+            endings.sessions += retrying(|| self.end_sessions(&ids, now)).await?;
+        }
+        let mut after = String::new();
+        loop {
+            let families = self.families_after(whose, &after).await?;
+            let Some((last, ..)) = families.last() else {
+                break;
+            };
+            after.clone_from(last);
+            endings.families += retrying(|| self.end_families(&families, now)).await?;
+        }
+        Ok(endings)
+    }
+
+    /// Ends every family of a client, for everybody, takes back the codes that it has not redeemed, and has it told. The
+    /// sessions of browsers go on, and so do consents.
+    pub async fn end_everything_of_client(
+        &self,
+        client: &ClientId,
+        now: UnixTime,
+    ) -> Result<Endings, StoreError> {
+        for statement in [
+            "DELETE FROM authorization_code WHERE client_id = $1 AND redeemed_at IS NULL",
+            "DELETE FROM device_code WHERE client_id = $1 AND redeemed_at IS NULL",
+        ] {
+            sqlx::query(statement)
+                .bind(client.as_str())
+                .execute(&self.writes)
+                .await?;
+        }
+        let mut endings = Endings::default();
+        let mut after = String::new();
+        loop {
+            let families: Vec<(String, String, String)> = sqlx::query_as(
+                "SELECT id, client_id, account_id FROM token_family
+                 WHERE client_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id LIMIT $3",
+            )
+            .bind(client.as_str())
+            .bind(&after)
+            .bind(BATCH)
+            .fetch_all(&self.reads)
+            .await?;
+            let Some((last, ..)) = families.last() else {
+                break;
+            };
+            after.clone_from(last);
+            endings.families += retrying(|| self.end_families(&families, now)).await?;
+        }
+        Ok(endings)
+    }
+
+    async fn session_ids_after(
+        &self,
+        whose: Whose<'_>,
+        after: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let query = match whose {
+            Whose::All => sqlx::query_scalar(
+                "SELECT id FROM session WHERE id > $1 AND ended_at IS NULL ORDER BY id LIMIT $2",
+            )
+            .bind(after)
+            .bind(BATCH),
+            Whose::Upstream(upstream) => sqlx::query_scalar(
+                "SELECT id FROM session WHERE id > $1 AND ended_at IS NULL AND upstream = $3 ORDER BY id LIMIT $2",
+            )
+            .bind(after)
+            .bind(BATCH)
+            .bind(upstream.as_str()),
+        };
+        Ok(query.fetch_all(&self.reads).await?)
+    }
+
+    async fn families_after(
+        &self,
+        whose: Whose<'_>,
+        after: &str,
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
+        let query = match whose {
+            Whose::All => sqlx::query_as(
+                "SELECT id, client_id, account_id FROM token_family
+                 WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2",
+            )
+            .bind(after)
+            .bind(BATCH),
+            Whose::Upstream(upstream) => sqlx::query_as(
+                "SELECT id, client_id, account_id FROM token_family
+                 WHERE id > $1 AND revoked_at IS NULL AND upstream = $3 ORDER BY id LIMIT $2",
+            )
+            .bind(after)
+            .bind(BATCH)
+            .bind(upstream.as_str()),
+        };
+        Ok(query.fetch_all(&self.reads).await?)
+    }
+
+    async fn end_sessions(&self, ids: &[String], now: UnixTime) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let mut ended = 0;
+        for id in ids {
+            let was_live = end(&mut transaction, &SessionId::new(id), now).await?;
+            ended += u64::from(was_live);
+        }
+        transaction.commit().await?;
+        Ok(ended)
+    }
+
+    async fn end_families(
+        &self,
+        families: &[(String, String, String)],
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let mut ended = 0;
+        for (id, client, account) in families {
+            let revoked = sqlx::query(
+                "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
+            )
+            .bind(id)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+            if revoked.rows_affected() == 1 {
+                ended += 1;
+                let (client, account) = (ClientId::new(client), AccountId::new(account));
+                logout_notices::insert(&mut transaction, &client, &account, None, now).await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(ended)
+    }
+}

@@ -1,0 +1,67 @@
+//! Which clients a session has logged somebody in to, of those that want to hear of its end.
+
+use super::{Store, StoreError, retrying};
+use crate::protocol::ids::{ClientId, SessionId};
+
+impl Store {
+    /// Notes that `session` is about to log somebody in to `client`. `false` when it has ended: whoever ends it holds its
+    /// row, and either finds this note or is seen here.
+    pub async fn note_session_client(
+        &self,
+        session: &SessionId,
+        client: &ClientId,
+    ) -> Result<bool, StoreError> {
+        // After the first login there is nothing to write.
+        let noted: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM session_client WHERE session_id = $1 AND client_id = $2",
+        )
+        .bind(session.as_str())
+        .bind(client.as_str())
+        .fetch_one(&self.reads)
+        .await?;
+        if noted > 0 {
+            return Ok(true);
+        }
+        retrying(|| self.try_note_session_client(session, client)).await
+    }
+
+    async fn try_note_session_client(
+        &self,
+        session: &SessionId,
+        client: &ClientId,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let held = sqlx::query(
+            "UPDATE session SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL",
+        )
+        .bind(session.as_str())
+        .execute(&mut *transaction)
+        .await?;
+        if held.rows_affected() == 1 {
+            sqlx::query(
+                "INSERT INTO session_client (session_id, client_id) VALUES ($1, $2)
+                 ON CONFLICT (session_id, client_id) DO NOTHING",
+            )
+            .bind(session.as_str())
+            .bind(client.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(held.rows_affected() == 1)
+    }
+
+    /// The clients that `session` has logged somebody in to, and that want to hear of its end.
+    pub async fn list_session_clients(
+        &self,
+        session: &SessionId,
+    ) -> Result<Vec<ClientId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT client_id FROM session_client WHERE session_id = $1 ORDER BY client_id",
+        )
+        .bind(session.as_str())
+        .fetch_all(&self.reads)
+        .await?;
+        Ok(ids.into_iter().map(ClientId::new).collect())
+    }
+}

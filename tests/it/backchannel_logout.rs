@@ -1,0 +1,452 @@
+//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0; T35, T36, T41): who is told what, how often, and by which node.
+
+use std::collections::BTreeMap;
+
+use jsonwebtoken::Algorithm;
+use portico::model::logout_notice::{LogoutNotice, NoticeState};
+use portico::protocol::ids::ClientId;
+use portico::simulator::people::{JO_SMITH, ZOE};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::harness::browser::{Browser, http_client};
+use crate::harness::relying_party::{Answer, claims, header};
+use crate::harness::server::TestServer;
+use crate::harness::site::{Page, Site};
+use crate::tokens::verified;
+
+const OPEN: &str = "[outbound]\nallow_hosts = [\"127.0.0.1\"]\n";
+
+/// A client that somebody can log in to, with `more` keys.
+pub(crate) fn told_at(client_id: &str, more: &str) -> String {
+    format!(
+        r#"
+[[clients]]
+client_id = "{client_id}"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://{client_id}.example.org/callback"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid offline_access"
+{more}
+"#
+    )
+}
+
+/// A server with the clients `first`, `second` and `third`, told at the path of their name.
+async fn start() -> (TestServer, Site) {
+    let site = Site::start().await;
+    let at = |name: &str, more: &str| {
+        told_at(
+            name,
+            &format!("backchannel_logout_uri = \"{}/{name}\"\n{more}", site.url),
+        )
+    };
+    let server = TestServer::start_with(|setup| {
+        setup.sections += OPEN;
+        let pairwise = "subject_type = \"pairwise\"\nid_token_signed_response_alg = \"ES256\"";
+        setup.clients = at("first", "") + &at("second", pairwise) + &at("third", "");
+    })
+    .await;
+    for path in ["/first", "/second", "/third"] {
+        site.set(path, Page::Body("text/plain", String::new()));
+    }
+    (server, site)
+}
+
+/// Logs the browser in to `client_id`; its tokens.
+async fn sign_in(
+    server: &TestServer,
+    browser: &mut Browser,
+    client_id: &str,
+    scope: &str,
+) -> Answer {
+    let url = server.authorize_url(client_id, &[("scope", scope), ("prompt", "")]);
+    let mut page = browser.open(url).await;
+    if page.is_login() {
+        page = browser.sign_in_as(&page, JO_SMITH).await;
+    }
+    let tokens = server.redeem(client_id, &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    tokens
+}
+
+pub(crate) async fn log_out(server: &TestServer, browser: &mut Browser, tokens: &Answer) {
+    let url = format!(
+        "{}?id_token_hint={}",
+        server.url("/end_session"),
+        tokens.text("id_token")
+    );
+    let page = browser.get(url).await;
+    assert!(page.body.contains("You are signed out"), "{}", page.body);
+}
+
+/// The logout token of a request, its signature verified by the published keys as a client would.
+async fn logout_token(server: &TestServer, body: &str, algorithm: Algorithm) -> (String, Value) {
+    let form: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
+    assert_eq!(form.len(), 1, "{body}");
+    let token = form["logout_token"].clone();
+    let claims = verified(server, &token, algorithm).await;
+    (token, claims)
+}
+
+async fn notices(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
+    let client = ClientId::new(client);
+    server
+        .store
+        .list_logout_notices(Some(&client), 100)
+        .await
+        .unwrap()
+}
+
+/// Once every notice to `client` has an end.
+async fn settled(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
+    for _ in 0..200 {
+        let found = notices(server, client).await;
+        if found
+            .iter()
+            .all(|notice| notice.state() != NoticeState::Waiting)
+        {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", notices(server, client).await);
+}
+
+/// Section 2.4: exactly these claims, for each client in its own terms; clients that nobody logged in to in this browser hear
+/// nothing. T35.
+#[tokio::test]
+async fn a_logout_is_told_to_the_clients_of_the_session_and_to_no_other() {
+    let (server, site) = start().await;
+    let mut browser = Browser::new();
+    let first = sign_in(&server, &mut browser, "first", "openid").await;
+    let second = sign_in(&server, &mut browser, "second", "openid").await;
+    // Again: it is told once all the same.
+    sign_in(&server, &mut browser, "first", "openid").await;
+    // Somebody else, and the same person elsewhere.
+    let mut other = Browser::new();
+    let url = server.authorize_url("third", &[]);
+    other.log_in_as(url, ZOE).await;
+    sign_in(&server, &mut Browser::new(), "third", "openid").await;
+    log_out(&server, &mut browser, &first).await;
+    for (name, tokens, algorithm) in [
+        ("first", &first, Algorithm::RS256),
+        ("second", &second, Algorithm::ES256),
+    ] {
+        let requests = site.requests(&format!("/{name}"), 1).await;
+        let (token, told) = logout_token(&server, &requests[0], algorithm).await;
+        assert_eq!(header(&token)["typ"], "logout+jwt");
+        let id_token = claims(tokens.text("id_token"));
+        let now = server.clock.now();
+        let jti = told["jti"].clone();
+        assert!(jti.as_str().unwrap().len() >= 20, "{told}");
+        let expected = json!({
+            "iss": server.issuer,
+            "sub": id_token["sub"],
+            "aud": name,
+            "iat": now,
+            "exp": now + 120,
+            "jti": jti,
+            "sid": id_token["sid"],
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        assert_eq!(told, expected);
+        let settled = settled(&server, name).await;
+        assert_eq!(settled.len(), 1);
+        assert_eq!(settled[0].state(), NoticeState::Told);
+        assert_eq!(
+            (settled[0].attempts, site.hits(&format!("/{name}"))),
+            (1, 1)
+        );
+    }
+    assert_ne!(
+        claims(first.text("id_token"))["sub"],
+        claims(second.text("id_token"))["sub"]
+    );
+    assert!(notices(&server, "third").await.is_empty());
+    assert_eq!(site.hits("/third"), 0);
+}
+
+/// The client was away for an hour: it hears of it when it is back, by a token that is good then; and in between it was
+/// left alone longer and longer.
+#[tokio::test]
+async fn a_client_that_comes_back_after_an_hour_is_told_then() {
+    let (mut server, site) = start().await;
+    site.remove("/first");
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+    log_out(&server, &mut browser, &tokens).await;
+    let mut attempts = 1;
+    site.requests("/first", attempts).await;
+    for wait in [10, 30, 90, 270, 600, 600, 600, 600, 600, 600] {
+        waiting(&server, attempts).await;
+        server.clock.advance(wait - 1);
+        // The server asks the database every second; what is due now was due before.
+        server.clock.advance(1);
+        attempts += 1;
+        site.requests("/first", attempts).await;
+    }
+    waiting(&server, attempts).await;
+    let trouble = notices(&server, "first").await[0].trouble.clone().unwrap();
+    assert!(trouble.contains("HTTP 404"), "{trouble}");
+    site.set("/first", Page::Body("text/plain", String::new()));
+    // A restart forgets nothing.
+    server.restart().await;
+    server.clock.advance(600);
+    let requests = site.requests("/first", attempts + 1).await;
+    let (_, told) = logout_token(&server, requests.last().unwrap(), Algorithm::RS256).await;
+    assert_eq!(told["iat"], server.clock.now());
+    let (_, before) = logout_token(&server, &requests[0], Algorithm::RS256).await;
+    assert_ne!(told["jti"], before["jti"]);
+    let settled = settled(&server, "first").await;
+    assert_eq!(settled[0].state(), NoticeState::Told);
+    assert_eq!(settled[0].trouble, None);
+}
+
+/// Until the outcome of attempt `attempts` is written down.
+async fn waiting(server: &TestServer, attempts: usize) {
+    attempted(server, "first", i64::try_from(attempts).unwrap()).await;
+}
+
+/// Until the first attempt to tell `client` has failed.
+pub(crate) async fn failed(server: &TestServer, client: &str) {
+    attempted(server, client, 1).await;
+}
+
+async fn attempted(server: &TestServer, client: &str, attempts: i64) {
+    for _ in 0..200 {
+        let found = notices(server, client).await;
+        let [notice] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        if notice.attempts == attempts && notice.trouble.is_some() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{:?}", notices(server, client).await);
+}
+
+/// `lifetimes.logout_notice`: at last it is given up, and that is seen.
+#[tokio::test]
+async fn a_client_that_never_answers_is_given_up_in_the_end() {
+    let site = Site::start().await;
+    let uri = format!("backchannel_logout_uri = \"{}/first\"", site.url);
+    let server = TestServer::start_with(|setup| {
+        setup.sections += OPEN;
+        setup.sections += "[lifetimes]\nlogout_notice = \"1m\"\n";
+        setup.clients = told_at("first", &uri);
+    })
+    .await;
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+    log_out(&server, &mut browser, &tokens).await;
+    for (attempts, wait) in [(1, 10), (2, 30), (3, 90)] {
+        site.requests("/first", attempts).await;
+        if attempts < 3 {
+            waiting(&server, attempts).await;
+        }
+        server.clock.advance(wait);
+    }
+    let settled = settled(&server, "first").await;
+    assert_eq!(settled[0].state(), NoticeState::GivenUp);
+    assert_eq!(settled[0].attempts, 3);
+    assert!(settled[0].trouble.as_deref().unwrap().contains("404"));
+}
+
+/// Many nodes: each client hears each logout once.
+#[tokio::test]
+async fn of_several_nodes_one_tells_each_client() {
+    let (mut server, site) = start().await;
+    server.add_node().await;
+    server.add_node().await;
+    let mut ended = Vec::new();
+    for _ in 0..6 {
+        let mut browser = Browser::new();
+        let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+        sign_in(&server, &mut browser, "second", "openid").await;
+        ended.push((browser, tokens));
+    }
+    for (browser, tokens) in &mut ended {
+        log_out(&server, browser, tokens).await;
+    }
+    for name in ["first", "second"] {
+        site.requests(&format!("/{name}"), 6).await;
+        let settled = settled(&server, name).await;
+        assert_eq!(settled.len(), 6);
+        assert!(
+            settled
+                .iter()
+                .all(|notice| notice.attempts == 1 && notice.state() == NoticeState::Told)
+        );
+        assert_eq!(site.hits(&format!("/{name}")), 6);
+    }
+}
+
+/// One that is down holds up nobody else, however much it is to be told.
+#[tokio::test]
+async fn a_client_that_is_down_holds_up_no_other() {
+    let (server, site) = start().await;
+    site.set("/first", Page::Silence);
+    let mut ended = Vec::new();
+    for _ in 0..20 {
+        let mut browser = Browser::new();
+        let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+        ended.push((browser, tokens));
+    }
+    for (browser, tokens) in &mut ended {
+        log_out(&server, browser, tokens).await;
+    }
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "second", "openid").await;
+    log_out(&server, &mut browser, &tokens).await;
+    site.requests("/second", 1).await;
+    assert!(site.hits("/first") <= 32, "{}", site.hits("/first"));
+}
+
+/// T36: where a client has us post is guarded as what it has us fetch; the administrator reads what to do.
+#[tokio::test]
+async fn a_logout_token_goes_to_no_address_behind_our_firewall_and_follows_no_redirect() {
+    let site = Site::start().await;
+    let uri = format!("backchannel_logout_uri = \"{}/first\"", site.url);
+    let server = TestServer::start_with(|setup| setup.clients = told_at("first", &uri)).await;
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+    log_out(&server, &mut browser, &tokens).await;
+    waiting(&server, 1).await;
+    let trouble = notices(&server, "first").await[0].trouble.clone().unwrap();
+    assert!(trouble.contains("only https addresses"), "{trouble}");
+    assert_eq!(site.hits("/first"), 0);
+
+    let (server, site) = start().await;
+    site.set("/first", Page::Redirect(format!("{}/elsewhere", site.url)));
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+    log_out(&server, &mut browser, &tokens).await;
+    waiting(&server, 1).await;
+    let trouble = notices(&server, "first").await[0].trouble.clone().unwrap();
+    assert!(trouble.contains("redirects are not followed"), "{trouble}");
+    assert_eq!(site.hits("/elsewhere"), 0);
+}
+
+/// T41: a logout token is nothing else.
+#[tokio::test]
+async fn a_logout_token_opens_nothing() {
+    let (server, site) = start().await;
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+    log_out(&server, &mut browser, &tokens).await;
+    let requests = site.requests("/first", 1).await;
+    let (token, _) = logout_token(&server, &requests[0], Algorithm::RS256).await;
+    assert_eq!(server.userinfo(&token).await.status, 401);
+    let hint = format!("{}?id_token_hint={token}", server.url("/end_session"));
+    let page = Browser::new().get(hint).await;
+    assert_eq!(page.status, 400);
+    let request = http_client().post(server.url("/introspect"));
+    let told = server.send_as(request, "web", &[("token", &token)]).await;
+    assert_eq!(told.body, json!({ "active": false }));
+    server
+        .refresh("first", &token)
+        .await
+        .assert_error(400, "invalid_grant");
+}
+
+/// However a session ends.
+#[tokio::test]
+async fn every_end_of_a_session_is_told() {
+    let (server, site) = start().await;
+    let mut told = 0;
+    let now = || server.clock.now();
+    // By somebody else's login in the same browser.
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser, "first", "openid").await;
+    let page = browser
+        .open(server.authorize_url("web", &[("prompt", "login")]))
+        .await;
+    browser.sign_in_as(&page, ZOE).await;
+    told += 1;
+    site.requests("/first", told).await;
+    // By an administrator, who closes the account; another one's end is told too.
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+    let sub = claims(tokens.text("id_token"))["sub"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let subject = portico::protocol::ids::AccountSubject::new(sub);
+    let account = server
+        .store
+        .find_account_by_subject(&subject)
+        .await
+        .unwrap()
+        .unwrap();
+    server
+        .store
+        .disable_account(&account.id, now())
+        .await
+        .unwrap();
+    told += 1;
+    site.requests("/first", told).await;
+    server.store.enable_account(&account.id).await.unwrap();
+    // By the person, everywhere: this browser by its sid; an app whose session is over, and that acts on, by the subject alone.
+    let mut before = Browser::new();
+    let offline = sign_in(&server, &mut before, "second", "openid offline_access").await;
+    log_out(&server, &mut before, &offline).await;
+    let requests = site.requests("/second", 1).await;
+    let (_, one) = logout_token(&server, &requests[0], Algorithm::ES256).await;
+    assert_eq!(one["sid"], claims(offline.text("id_token"))["sid"]);
+    let answer = server
+        .refresh("second", offline.text("refresh_token"))
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser, "first", "openid").await;
+    server.clock.advance(1);
+    server.store.end_all_of(&account.id, now()).await.unwrap();
+    told += 1;
+    site.requests("/first", told).await;
+    let requests = site.requests("/second", 2).await;
+    let (_, all) = logout_token(&server, &requests[1], Algorithm::ES256).await;
+    assert_eq!((all.get("sid"), &all["sub"]), (None, &one["sub"]));
+    // By the person, one app alone.
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser, "first", "openid").await;
+    let first = ClientId::new("first");
+    server
+        .store
+        .end_client_of(&account.id, &first, now())
+        .await
+        .unwrap();
+    told += 1;
+    let requests = site.requests("/first", told).await;
+    let (_, one) = logout_token(&server, requests.last().unwrap(), Algorithm::RS256).await;
+    assert_eq!(one.get("sid"), None);
+    settled(&server, "first").await;
+    assert_eq!(site.hits("/first"), told);
+}
+
+/// A client that wants to hear nothing more is not told what was still to be told.
+#[tokio::test]
+async fn a_client_without_an_address_any_more_is_told_nothing() {
+    let (mut server, site) = start().await;
+    site.remove("/first");
+    let mut browser = Browser::new();
+    let tokens = sign_in(&server, &mut browser, "first", "openid").await;
+    log_out(&server, &mut browser, &tokens).await;
+    site.requests("/first", 1).await;
+    waiting(&server, 1).await;
+    let line = format!("backchannel_logout_uri = \"{}/first\"", site.url);
+    server.edit_config(&line, "");
+    server.restart().await;
+    server.clock.advance(10);
+    for _ in 0..200 {
+        if notices(&server, "first").await.is_empty() {
+            assert_eq!(site.hits("/first"), 1);
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", notices(&server, "first").await);
+}
