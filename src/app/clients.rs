@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::keys::{Purpose, Secrets};
+use crate::model::audit::Event;
 use crate::model::client::{Client, ClientSecretHash, is_made_secret, made_secret};
 use crate::model::registration::RegistrationPolicy;
 use crate::passwords::{PasswordHash, Passwords, hash_password};
@@ -12,6 +13,7 @@ use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::secret::Secret;
 use crate::store::{Replaced, Store, StoredClient};
+use crate::telemetry::{Audit, Entry};
 
 use super::AppError;
 
@@ -28,6 +30,7 @@ pub(super) async fn reconcile(
     secrets: &Secrets,
     passwords: &Passwords,
     config: &Config,
+    audit: &Audit,
     now: UnixTime,
 ) -> Result<(), AppError> {
     let clients = &config.clients;
@@ -57,6 +60,16 @@ pub(super) async fn reconcile(
         });
     }
     let reconciled = store.reconcile_clients(&wanted, now).await?;
+    let changes = [
+        (Event::ClientAdded, &reconciled.added),
+        (Event::ClientChanged, &reconciled.changed),
+        (Event::ClientRemoved, &reconciled.removed),
+    ];
+    for (event, ids) in changes {
+        for id in ids {
+            audit.record(Entry::new(event).client(id).with("by", "configuration"));
+        }
+    }
     let names = |ids: &[ClientId]| {
         ids.iter()
             .map(ToString::to_string)
@@ -78,13 +91,15 @@ pub(super) async fn reconcile(
 pub(super) async fn hold_registered(
     store: &Store,
     policy: &RegistrationPolicy,
+    audit: &Audit,
     now: UnixTime,
 ) -> Result<(), AppError> {
     for registration in store.list_registrations().await? {
         let id = &registration.client_id;
         let mut version = Some(registration.version);
         while let Some(read) = version {
-            if hold_one(store, policy, (id, read), now).await? != Replaced::Changed {
+            let held = hold_one(store, policy, audit, (id, read), now);
+            if held.await? != Replaced::Changed {
                 break;
             }
             let again = store.find_registration(id).await?;
@@ -98,6 +113,7 @@ pub(super) async fn hold_registered(
 async fn hold_one(
     store: &Store,
     policy: &RegistrationPolicy,
+    audit: &Audit,
     (id, version): (&ClientId, i64),
     now: UnixTime,
 ) -> Result<Replaced, AppError> {
@@ -111,7 +127,9 @@ async fn hold_one(
     let held = StoredClient { client, ..stored };
     let replaced = store.replace_registered_client(&held, version, now).await?;
     if replaced == Replaced::Done {
-        tracing::info!(client_id = %id, "a registered client was held against the policy of [registration]");
+        let entry = Entry::new(Event::ClientRegistrationChanged).client(id);
+        let reason = "it was held against the policy of [registration]";
+        audit.record(entry.with("by", "configuration").with("reason", reason));
     }
     Ok(replaced)
 }

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::keys::{KeyRing, Secrets};
 use crate::protocol::error::chain;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Audit;
 
 use super::keys::{self, KeyPolicy};
 
@@ -22,6 +23,7 @@ pub(super) struct Housekeeping {
     pub(super) ring: KeyRing,
     pub(super) clock: Clock,
     pub(super) key_policy: KeyPolicy,
+    pub(super) audit: Audit,
     /// Seconds that what happened is kept.
     pub(super) audit_kept: i64,
 }
@@ -43,7 +45,8 @@ impl Housekeeping {
     /// Brings the keys in the database to where they have to be, then takes over what all nodes have made of them.
     pub(super) async fn tend_keys(&self) {
         let now = self.clock.now();
-        if let Err(error) = keys::keep(&self.store, &self.secrets, &self.key_policy, now).await {
+        let (secrets, policy) = (&self.secrets, &self.key_policy);
+        if let Err(error) = keys::keep(&self.store, secrets, policy, &self.audit, now).await {
             let error = chain(&error);
             tracing::error!(error, "the signing keys could not be kept in order");
         }
@@ -106,14 +109,18 @@ mod tests {
         store.migrate().await.unwrap();
         let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
         let key_policy = KeyPolicy::every(None, &[algorithm]);
-        let ring = open_ring(&store, &secrets, &key_policy, 0).await.unwrap();
         let clock = Clock::manual(100);
+        let audit = Audit::log_alone(clock.clone());
+        let ring = open_ring(&store, &secrets, &key_policy, &audit, 0)
+            .await
+            .unwrap();
         let node = Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock,
             key_policy,
+            audit,
             audit_kept: 1,
         };
         let successor = new_key(algorithm, &secrets, 100, 4000).unwrap();

@@ -7,10 +7,12 @@ use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::keys::ring::new_key;
 use crate::keys::{KeyError, KeyRing, MasterKey, Secrets};
+use crate::model::audit::Event;
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::ids::KeyId;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::store::Store;
+use crate::telemetry::{Audit, Entry};
 
 use super::AppError;
 
@@ -95,9 +97,10 @@ pub(super) async fn open_ring(
     store: &Store,
     secrets: &Secrets,
     policy: &KeyPolicy,
+    audit: &Audit,
     now: UnixTime,
 ) -> Result<KeyRing, AppError> {
-    keep(store, secrets, policy, now).await?;
+    keep(store, secrets, policy, audit, now).await?;
     Ok(KeyRing::load(store.list_signing_keys().await?, secrets)?)
 }
 
@@ -108,6 +111,7 @@ pub(super) async fn keep(
     store: &Store,
     secrets: &Secrets,
     policy: &KeyPolicy,
+    audit: &Audit,
     now: UnixTime,
 ) -> Result<(), AppError> {
     let known = store.list_signing_keys().await?;
@@ -121,7 +125,7 @@ pub(super) async fn keep(
         let lasting = own.clone().filter(|key| key.retired_at.is_none());
         if let Some(newest) = lasting.max_by_key(|key| key.active_at) {
             if newest.state(now) == KeyState::Active && policy.is_due(newest, now) {
-                announce(store, secrets, policy, *algorithm, now).await?;
+                announce(store, secrets, policy, audit, *algorithm, now).await?;
             }
             continue;
         }
@@ -130,12 +134,20 @@ pub(super) async fn keep(
             // Its algorithm was no longer named, and now is again.
             store.keep_signing_key(&key.kid, now).await?;
         } else if own.count() == 0 {
-            begin(store, secrets, policy, *algorithm, first_start, now).await?;
+            begin(
+                store,
+                secrets,
+                policy,
+                audit,
+                (*algorithm, first_start),
+                now,
+            )
+            .await?;
         } else {
-            announce(store, secrets, policy, *algorithm, now).await?;
+            announce(store, secrets, policy, audit, *algorithm, now).await?;
         }
     }
-    end_unnamed(store, policy, &known, now).await
+    end_unnamed(store, policy, audit, &known, now).await
 }
 
 /// Makes the first key of an algorithm. At the first start of all it is active at once, for nobody can have cached a JWKS
@@ -145,8 +157,8 @@ async fn begin(
     store: &Store,
     secrets: &Secrets,
     policy: &KeyPolicy,
-    algorithm: SigningAlgorithm,
-    first_start: bool,
+    audit: &Audit,
+    (algorithm, first_start): (SigningAlgorithm, bool),
     now: UnixTime,
 ) -> Result<(), AppError> {
     let active_at = if first_start {
@@ -156,7 +168,7 @@ async fn begin(
     };
     let key = new_key(algorithm, secrets, now, active_at)?;
     if store.insert_first_signing_key(&key).await? {
-        tracing::info!(kid = %key.kid, algorithm = algorithm.as_str(), active_at, "made a signing key");
+        audit.record(entry(Event::SigningKeyMade, &key).with("active_at", active_at));
     }
     Ok(())
 }
@@ -166,6 +178,7 @@ async fn announce(
     store: &Store,
     secrets: &Secrets,
     policy: &KeyPolicy,
+    audit: &Audit,
     algorithm: SigningAlgorithm,
     now: UnixTime,
 ) -> Result<(), AppError> {
@@ -175,9 +188,8 @@ async fn announce(
         .rotate_signing_key(&successor, active_at + policy.kept)
         .await?
     {
-        tracing::info!(
-            kid = %successor.kid, algorithm = algorithm.as_str(), active_at, "announced a signing key"
-        );
+        let entry = entry(Event::SigningKeyAnnounced, &successor);
+        audit.record(entry.with("active_at", active_at));
     }
     Ok(())
 }
@@ -187,6 +199,7 @@ async fn announce(
 async fn end_unnamed(
     store: &Store,
     policy: &KeyPolicy,
+    audit: &Audit,
     known: &[SigningKeyRecord],
     now: UnixTime,
 ) -> Result<(), AppError> {
@@ -205,13 +218,18 @@ async fn end_unnamed(
             .retire_signing_key(&key.kid, retired_at, expires_at)
             .await?
         {
-            tracing::info!(
-                kid = %key.kid, algorithm = key.algorithm.as_str(), retired_at,
-                "a signing key retires: keys.algorithms does not name its algorithm any more"
-            );
+            let entry = entry(Event::SigningKeyRetired, key);
+            audit.record(entry.with("retired_at", retired_at));
         }
     }
     Ok(())
+}
+
+/// What is recorded of a key.
+fn entry(event: Event, key: &SigningKeyRecord) -> Entry {
+    Entry::new(event)
+        .with("kid", key.kid.as_str())
+        .with("algorithm", key.algorithm.as_str())
 }
 
 /// Announces a successor to the key of `algorithm`; it signs after `keys.announce`. With `at_once`, for a key that has

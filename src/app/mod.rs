@@ -30,6 +30,7 @@ use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::logins::{Logins, RefusalFloor};
 use crate::model::account::RecheckPolicy;
 use crate::model::acr::AcrPolicies;
+use crate::model::audit::Event;
 use crate::model::resource::Resources;
 use crate::model::scopes::Scopes;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
@@ -43,7 +44,7 @@ use crate::protocol::token::GrantType;
 use crate::recheck::{RecheckParts, Rechecks};
 use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Audit, Metrics};
+use crate::telemetry::{Audit, Entry, Metrics};
 use crate::tokens::possession::{Possession, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
@@ -174,14 +175,22 @@ impl App {
         let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
         let passwords = Passwords::default();
         let key_policy = keys::KeyPolicy::of(&config);
-        let (secrets, ring) =
-            take_over(&config, &key_policy, &store, &passwords, clock.now()).await?;
+        let (secrets, ring) = take_over(
+            &config,
+            &key_policy,
+            &store,
+            &passwords,
+            &audit,
+            clock.now(),
+        )
+        .await?;
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock: clock.clone(),
             key_policy,
+            audit: audit.clone(),
             audit_kept: config.audit.keep,
         };
         let mint = mint(&config, &store, ring, &secrets, &clock);
@@ -253,12 +262,15 @@ async fn take_over(
     key_policy: &keys::KeyPolicy,
     store: &Store,
     passwords: &Passwords,
+    audit: &Audit,
     now: UnixTime,
 ) -> Result<(Secrets, KeyRing), AppError> {
+    let started = Entry::new(Event::ServerStarted);
+    audit.record(started.with("version", env!("CARGO_PKG_VERSION")));
     let secrets = keys::open_or_make_secrets(config, store).await?;
-    clients::reconcile(store, &secrets, passwords, config, now).await?;
-    clients::hold_registered(store, &config.registration, now).await?;
-    let ring = keys::open_ring(store, &secrets, key_policy, now).await?;
+    clients::reconcile(store, &secrets, passwords, config, audit, now).await?;
+    clients::hold_registered(store, &config.registration, audit, now).await?;
+    let ring = keys::open_ring(store, &secrets, key_policy, audit, now).await?;
     Ok((secrets, ring))
 }
 
@@ -430,6 +442,7 @@ fn possession(config: &Config, flow: &Flow) -> Possession {
             window: config.dpop.window,
         },
         metrics: flow.metrics.clone(),
+        audit: flow.audit.clone(),
     }
 }
 

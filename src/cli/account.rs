@@ -12,7 +12,7 @@ use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::telemetry::Audit;
 
 use super::database::Recorder;
-use super::{ConfigFile, database, output, serve};
+use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -165,8 +165,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     | Command::Disable { file, .. }
     | Command::Enable { file, .. }) = &command;
     let config = file.load()?;
-    // For the audit lines.
-    serve::start_log(&config);
     let store = database::open(&config).await?;
     let recorder = Recorder::open(&config, &store);
     let outcome = execute(&command, &config, &store, &recorder.audit).await;

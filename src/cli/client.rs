@@ -8,11 +8,14 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
 use crate::clock::Clock;
+use crate::model::audit::Event;
 use crate::model::client::{Client, made_secret};
 use crate::model::registration::{Registration, metadata_of};
 use crate::protocol::ids::ClientId;
 use crate::store::Store;
+use crate::telemetry::{Audit, Entry};
 
+use super::database::Recorder;
 use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
@@ -57,8 +60,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             outcome
         }
         Command::Delete { file, client_id } => {
-            let store = database::open(&file.load()?).await?;
-            let outcome = delete(&store, &ClientId::new(client_id)).await;
+            let config = file.load()?;
+            let store = database::open(&config).await?;
+            let recorder = Recorder::open(&config, &store);
+            let outcome = delete(&store, &recorder.audit, &ClientId::new(client_id)).await;
+            let outcome = recorder.finish(outcome).await;
             store.close().await;
             outcome
         }
@@ -166,9 +172,11 @@ async fn show(store: &Store, id: &ClientId) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn delete(store: &Store, id: &ClientId) -> anyhow::Result<()> {
+async fn delete(store: &Store, audit: &Audit, id: &ClientId) -> anyhow::Result<()> {
     let now = Clock::system().now();
     if store.remove_registered_client(id, now).await? {
+        let entry = Entry::new(Event::ClientDeregistered).client(id);
+        audit.record(entry.with("by", "administrator"));
         output::line(format!("{id} is removed"));
         return Ok(());
     }

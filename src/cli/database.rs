@@ -8,6 +8,8 @@ use crate::config::Config;
 use crate::store::Store;
 use crate::telemetry::Audit;
 
+use super::serve;
+
 /// Opens a database that is there and has our schema.
 pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
     if let Some(file) = config.database.sqlite_file() {
@@ -34,6 +36,8 @@ pub(super) struct Recorder {
 impl Recorder {
     /// One that writes to the database, as the config says.
     pub(super) fn open(config: &Config, store: &Store) -> Self {
+        // For the line that goes with each record.
+        serve::start_log(config);
         let (audit, writer) = open_audit(config.audit.database, store, &Clock::system());
         Self { audit, writer }
     }
@@ -41,6 +45,7 @@ impl Recorder {
     /// The outcome of the command, once what it did is written. Something was done without a record of it, if that fails.
     pub(super) async fn finish<T>(mut self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         let written = self.writer.finish().await;
+        // Of several things that were to be done, some may have been.
         let outcome = outcome?;
         written.context("it is done, but could not be recorded in the database; the log has it")?;
         Ok(outcome)

@@ -6,9 +6,12 @@ use clap::Subcommand;
 use crate::app;
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
+use crate::model::audit::Event;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::store::Store;
+use crate::telemetry::{Audit, Entry};
 
+use super::database::Recorder;
 use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
@@ -82,7 +85,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 None => config.keys.algorithms.clone(),
             };
             let store = database::open(&config).await?;
-            let outcome = rotate(&config, &store, &algorithms, at_once, now).await;
+            let recorder = Recorder::open(&config, &store);
+            let how = (algorithms.as_slice(), at_once);
+            let outcome = rotate(&config, &store, &recorder.audit, how, now).await;
+            let outcome = recorder.finish(outcome).await;
             store.close().await;
             outcome?;
         }
@@ -94,8 +100,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 async fn rotate(
     config: &Config,
     store: &Store,
-    algorithms: &[SigningAlgorithm],
-    at_once: bool,
+    audit: &Audit,
+    (algorithms, at_once): (&[SigningAlgorithm], bool),
     now: UnixTime,
 ) -> anyhow::Result<()> {
     let mut refused = Vec::new();
@@ -103,6 +109,13 @@ async fn rotate(
         let name = algorithm.as_str();
         match app::rotate(config, store, *algorithm, at_once, now).await? {
             Some((kid, active_at)) => {
+                let entry = Entry::new(Event::SigningKeyAnnounced)
+                    .with("by", "administrator")
+                    .with("kid", kid.as_str())
+                    .with("algorithm", name)
+                    .with("active_at", active_at)
+                    .with("at_once", at_once);
+                audit.record(entry);
                 let word = if at_once { "active" } else { "announced" };
                 let from = output::date(active_at);
                 output::line(format!("{name}: {kid} is {word} and signs from {from}"));

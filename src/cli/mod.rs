@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod database;
 mod demo;
+mod explain;
 mod health;
 mod key;
 mod migrate;
@@ -53,6 +54,8 @@ enum Command {
     Session(session::Command),
     /// Search what happened: logins, tokens, consents, logouts, and what administrators did.
     Audit(audit::Options),
+    /// Tell the story behind the number of an error page, and what can be done.
+    Explain(explain::Options),
     /// Look at signing keys, rotate them.
     #[command(subcommand)]
     Key(key::Command),
@@ -123,6 +126,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Account(command) => account::run(command).await?,
         Command::Session(command) => session::run(command).await?,
         Command::Audit(options) => audit::run(options).await?,
+        Command::Explain(options) => explain::run(options).await?,
         Command::Key(command) => key::run(command).await?,
         Command::User(command) => user::run(command)?,
         Command::Simulate(command) => simulate::run(command).await?,

@@ -13,7 +13,7 @@ use crate::model::api_rule::{ActsAs, ApiRule};
 use crate::model::audit::Event;
 use crate::model::client::Client;
 use crate::model::vault_entry::VaultPlace;
-use crate::protocol::error::{BoxError, ErrorCode, OAuthError};
+use crate::protocol::error::{BoxError, ErrorCode, OAuthError, chain};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::scope::Scope;
 use crate::protocol::secret::Secret;
@@ -95,6 +95,21 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
+    /// As it is recorded.
+    fn reason(&self) -> String {
+        match self {
+            Self::NoToken => "no access token came".to_owned(),
+            Self::NotFound => "there is no such API".to_owned(),
+            Self::Method => "no upstream is asked by this method".to_owned(),
+            Self::TooLarge => "the body is too large".to_owned(),
+            Self::Refused(error) => error.to_string(),
+            Self::Scope(scopes) => {
+                format!("the access token lacks the scope {}", scopes.join(" or "))
+            }
+            Self::Upstream(error) => chain(error),
+        }
+    }
+
     /// As it is counted.
     fn outcome(&self) -> &'static str {
         match self {
@@ -135,6 +150,11 @@ impl Gateway {
             Err(error) => error.outcome(),
         };
         self.0.metrics.gateway_called(&upstream.id, counted);
+        if let Err(error) = &outcome {
+            let entry = caller.entry(Event::UpstreamApiRefused, upstream);
+            let entry = entry.with("method", call.method.as_str());
+            self.0.audit.record(entry.with("reason", error.reason()));
+        }
         outcome
     }
 

@@ -15,7 +15,7 @@ use crate::protocol::secret::Secret;
 use crate::store::Redemption;
 
 use super::Grants;
-use super::family::{Agreed, family_entry};
+use super::family::Agreed;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -91,8 +91,7 @@ impl AuthorizationCodeRequest {
             Redemption::Redeemed => {}
             Redemption::Replayed => {
                 grants.metrics.replayed("authorization_code");
-                let replayed = family_entry(Event::CodeReplayed, &family);
-                grants.audit.record(replayed);
+                grants.record_replay(Event::CodeReplayed, &family).await;
                 return Err(code::unknown());
             }
             Redemption::Gone => return Err(code::unknown()),

@@ -2,6 +2,7 @@
 //! `private_key_jwt` and `client_secret_jwt`.
 
 use crate::keys::Purpose;
+use crate::model::audit::Event;
 use crate::model::client::{Client, ClientSecretHash};
 use crate::model::spent_id::{SpentId, SpentKind};
 use crate::protocol::client_assertion::{AHEAD, Assertion, AssertionAlgorithm};
@@ -12,6 +13,7 @@ use crate::protocol::foreign_jwt::{Claims, ForeignJwt, JwtProblem};
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::secret::Secret;
 use crate::store::StoredClient;
+use crate::telemetry::Entry;
 
 use super::Grants;
 
@@ -46,6 +48,8 @@ impl Grants {
         // The last step: what is refused for another reason is not spent, so that nobody can use up a stranger's ids.
         if !self.store.spend_id(spent, now).await? {
             self.metrics.replayed("client_assertion");
+            let entry = Entry::new(Event::ClientAssertionReplayed).client(&client.client_id);
+            self.audit.record(entry);
             return Err(refused("the client's assertion was used before (jti)"));
         }
         Ok(stored.client)

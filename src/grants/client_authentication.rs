@@ -10,6 +10,7 @@ use crate::protocol::client_auth::{ClientAuthMethod, ClientCredentials, Proof, r
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::secret::Secret;
 use crate::store::StoredClient;
+use crate::telemetry::note_client;
 
 use super::Grants;
 
@@ -22,6 +23,9 @@ impl Grants {
         address: &str,
     ) -> Result<Client, OAuthError> {
         let stored = self.store.find_client(&credentials.client_id).await?;
+        if let Some(stored) = &stored {
+            note_client(&stored.client.client_id);
+        }
         let (method, fits) = match &credentials.proof {
             Proof::Assertion(assertion) => {
                 let stored = stored.ok_or_else(|| refused("no such client"))?;

@@ -22,7 +22,7 @@ use crate::protocol::token::GrantType;
 use crate::store::Redemption;
 
 use super::Grants;
-use super::family::{Agreed, family_entry};
+use super::family::Agreed;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -169,8 +169,9 @@ impl DeviceCodeRequest {
             }
             Redemption::Replayed => {
                 grants.metrics.replayed("device_code");
-                let replayed = family_entry(Event::DeviceCodeReplayed, &family);
-                grants.audit.record(replayed);
+                grants
+                    .record_replay(Event::DeviceCodeReplayed, &family)
+                    .await;
                 Err(device_code::unknown())
             }
             Redemption::Gone => Err(device_code::unknown()),

@@ -1,7 +1,7 @@
 //! What all grants share that begin with a login: the family that they make, and what it entitles to.
 
 use crate::model::account::Account;
-use crate::model::audit::Event;
+use crate::model::audit::{AuditFilter, Event};
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
@@ -74,6 +74,24 @@ impl Grants {
                 .flatten(),
         };
         Ok((family, account))
+    }
+
+    /// Records that what is good once was used again, and beside who did, who was given tokens of the family last: one of
+    /// the two is a thief.
+    pub(super) async fn record_replay(&self, event: Event, family: &TokenFamily) {
+        let given = AuditFilter {
+            family: Some(family.id.clone()),
+            event: Some(Event::TokensIssued.as_str().to_owned()),
+            ..AuditFilter::default()
+        };
+        // The replay is acted on, and told, whatever becomes of this.
+        let last = self.store.search_audit(&given, 1).await.unwrap_or_default();
+        let last = last.into_iter().next();
+        let (address, user_agent) = last.map(|last| (last.address, last.user_agent)).unzip();
+        let entry = family_entry(event, family)
+            .with("last_address", address.flatten())
+            .with("last_user_agent", user_agent.flatten());
+        self.audit.record(entry);
     }
 
     /// What a family that has just begun entitles its client to.

@@ -17,7 +17,6 @@ use crate::protocol::secret::Secret;
 use crate::tokens::{refresh_token, subject};
 
 use super::Grants;
-use super::family::family_entry;
 
 /// What the token request says.
 #[derive(Debug)]
@@ -200,8 +199,8 @@ impl Grants {
             Spend::Replay => {
                 self.store.revoke_family(&family.id, now).await?;
                 self.metrics.replayed("refresh_token");
-                let replayed = family_entry(Event::RefreshTokenReplayed, family);
-                self.audit.record(replayed);
+                self.record_replay(Event::RefreshTokenReplayed, family)
+                    .await;
             }
             Spend::Ended => {}
         }

@@ -24,6 +24,7 @@ use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
 use crate::protocol::pushed::{self, PushedReference};
 use crate::store::Store;
+use crate::telemetry::note_client;
 use crate::tokens::Mint;
 
 use super::client_address::ClientAddress;
@@ -236,6 +237,7 @@ impl Endpoint {
                 "client_id is not registered here",
             ))
         })?;
+        note_client(&stored.client.client_id);
         Ok(stored.client)
     }
 

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use crate::clock::random_id;
 use crate::protocol::locale::Locale;
-use crate::telemetry::AuditedRequest;
+use crate::telemetry::{Audit, AuditedRequest, Entry};
 
 use super::brand::BrandPages;
 use super::client_address::ClientAddress;
@@ -32,6 +32,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 struct Context {
     id: String,
     brand: Arc<BrandPages>,
+    audit: Audit,
     locale: Cell<Locale>,
     /// Whether the person has chosen it, so that nobody else does.
     chosen: bool,
@@ -54,6 +55,12 @@ pub(super) fn brand() -> Arc<BrandPages> {
     CONTEXT
         .try_with(|context| Arc::clone(&context.brand))
         .unwrap_or_default()
+}
+
+/// Records what happened in the request under way, where nobody has a handle.
+pub(super) fn record(entry: Entry) {
+    // Every request has a context.
+    let _ = CONTEXT.try_with(|context| context.audit.record(entry));
 }
 
 /// The language of the answer.
@@ -91,6 +98,7 @@ pub(super) async fn provide(
     let context = Context {
         id: random_id(),
         brand: state.brand(),
+        audit: state.audit().clone(),
         locale: Cell::new(chosen.unwrap_or_else(|| accepted_language(request.headers()))),
         chosen: chosen.is_some(),
         address: language::address(request.method(), request.uri()),
@@ -141,7 +149,8 @@ fn audited(state: &HttpState, id: &str, request: &Request) -> AuditedRequest {
     let ClientAddress(address) = ClientAddress::of(extensions, headers, &settings);
     let user_agent = headers.get(USER_AGENT);
     let user_agent = user_agent.and_then(|value| value.to_str().ok());
-    AuditedRequest::new(id.to_owned(), address, user_agent)
+    let endpoint = format!("{} {}", request.method(), logged(request.uri().path()));
+    AuditedRequest::new(id.to_owned(), endpoint, address, user_agent)
 }
 
 /// Below the gateway the path says of whom an app asks, which is no more the log's than a query is (T60).

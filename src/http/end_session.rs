@@ -22,6 +22,7 @@ use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
 use crate::protocol::{jws, redirect_uri};
 use crate::store::Store;
+use crate::telemetry::note_client;
 use crate::tokens::Mint;
 
 use super::cookies::{self, CookieNames};
@@ -101,6 +102,9 @@ impl Logout {
             Some(client_id) => Store::from_ref(state).find_client(&client_id).await?,
             None => None,
         };
+        if let Some(stored) = &client {
+            note_client(&stored.client.client_id);
+        }
         let requested = params.get_capped("post_logout_redirect_uri", redirect_uri::MAX_BYTES)?;
         let destination =
             logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;

@@ -1,5 +1,5 @@
 //! One vocabulary of errors, three renderers: a page, JSON, and a `WWW-Authenticate` header. The type that a handler
-//! returns says which, so that a wrong one cannot compile. Each error is logged here, once.
+//! returns says which, so that a wrong one cannot compile. Each error is recorded here, once.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -13,14 +13,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::model::audit::Event;
 use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError, chain};
 
+use crate::protocol::locale::Locale;
 use crate::protocol::params::MAX_ENCODED_BYTES;
+use crate::telemetry::Entry;
 
 use super::page::{FormTargets, Page};
 use super::texts::Texts;
-use super::{NO_STORE, page};
+use super::{NO_STORE, context, page};
 
 /// An error of the token endpoint: JSON (RFC 6749 section 5.2).
 pub struct TokenError(pub OAuthError);
@@ -84,6 +87,52 @@ struct ErrorPage<'a> {
 }
 
 impl Trouble {
+    /// All of them, as they are recorded.
+    const ALL: [Self; 12] = [
+        Self::Request,
+        Self::Expired,
+        Self::Done,
+        Self::Form,
+        Self::Away,
+        Self::Anonymous,
+        Self::Arrival(StatusCode::FORBIDDEN),
+        Self::Closed,
+        Self::Link,
+        Self::Device,
+        Self::Server,
+        Self::NotFound,
+    ];
+
+    /// The word for it in the audit.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Expired => "expired",
+            Self::Done => "done",
+            Self::Form => "form",
+            Self::Away => "away",
+            Self::Anonymous => "anonymous",
+            Self::Arrival(_) => "arrival",
+            Self::Closed => "closed",
+            Self::Link => "link",
+            Self::Device => "device",
+            Self::Server => "server",
+            Self::NotFound => "not_found",
+        }
+    }
+
+    /// The trouble of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|trouble| trouble.as_str() == word)
+    }
+
+    /// What the person read, in English: what happened, and what to do.
+    pub fn told(self) -> (&'static str, &'static str) {
+        self.texts(Texts::of(Locale::default()))
+    }
+
     const fn status(self) -> StatusCode {
         match self {
             Self::Request | Self::Expired | Self::Form | Self::Away => StatusCode::BAD_REQUEST,
@@ -160,11 +209,7 @@ impl From<OAuthError> for PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        if let Some(cause) = &self.cause {
-            log(cause);
-        } else {
-            tracing::info!(trouble = ?self.kind, "an error page was shown");
-        }
+        record_page(self.kind, self.cause.as_ref());
         let page = Page::current();
         let (happened, what_to_do) = self.kind.texts(page.texts);
         let (title, happened) = match self.kind {
@@ -190,7 +235,7 @@ impl IntoResponse for PageError {
 
 impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
-        log(&self.0);
+        record(Seen::Json, &self.0);
         let status = match self.0.code {
             ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
             ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -227,7 +272,7 @@ impl IntoResponse for BearerError {
             let challenge = [(WWW_AUTHENTICATE, "Bearer realm=\"portico\"")];
             return (StatusCode::UNAUTHORIZED, challenge).into_response();
         };
-        log(&error);
+        record(Seen::Json, &error);
         let status = match error.code {
             ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
             ErrorCode::InsufficientScope | ErrorCode::AccessDenied => StatusCode::FORBIDDEN,
@@ -254,17 +299,61 @@ impl From<OAuthError> for BearerError {
     }
 }
 
-/// Refusals are expected; what is ours to mend is not.
-pub(super) fn log(error: &OAuthError) {
-    let source = error.source.as_ref().map(|source| chain(source.as_ref()));
+/// How an error is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// To a person.
+    Page,
+    /// To a client, directly.
+    Json,
+    /// To a client, by way of the browser.
+    Redirect,
+}
+
+impl Seen {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Json => "json",
+            Self::Redirect => "redirect",
+        }
+    }
+}
+
+/// Records an error that a client is told.
+pub(super) fn record(seen: Seen, error: &OAuthError) {
     if matches!(
         error.code,
-        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable
+        ErrorCode::AuthorizationPending | ErrorCode::SlowDown | ErrorCode::UseDpopNonce
     ) {
-        tracing::error!(code = %error.code, description = %error.description, source, "failed");
-    } else {
-        tracing::info!(code = %error.code, description = %error.description, source, "refused");
+        // No error at all, but how those protocols go on.
+        tracing::info!(code = %error.code, description = %error.description, "refused");
+        return;
     }
+    context::record(entry(seen, Event::RequestRefused, error));
+}
+
+fn record_page(trouble: Trouble, cause: Option<&OAuthError>) {
+    let shown = Event::ErrorPageShown;
+    let entry = match cause {
+        Some(cause) => entry(Seen::Page, shown, cause),
+        None => Entry::new(shown).with("seen", Seen::Page.as_str()),
+    };
+    context::record(entry.with("trouble", trouble.as_str()));
+}
+
+/// Refusals are expected; what is ours to mend is not.
+fn entry(seen: Seen, refused: Event, error: &OAuthError) -> Entry {
+    let event = match error.code {
+        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => Event::RequestFailed,
+        _ => refused,
+    };
+    let source = error.source.as_ref().map(|source| chain(source.as_ref()));
+    Entry::new(event)
+        .with("seen", seen.as_str())
+        .with("code", error.code.as_str())
+        .with("description", error.description.as_ref())
+        .with("source", source)
 }
 
 /// Any path that is none of ours.
@@ -306,8 +395,8 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
 
 /// A request that took too long.
 pub(super) fn timed_out() -> Response {
-    tracing::error!("a request took too long and was given up");
-    let mut response = PageError::new(Trouble::Server).into_response();
+    let cause = OAuthError::server_error("the request took too long and was given up");
+    let mut response = PageError::from(cause).into_response();
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }
@@ -323,6 +412,8 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    tracing::error!(panic = said, "a request panicked");
-    PageError::new(Trouble::Server).into_response()
+    PageError::from(OAuthError::server_error(format!(
+        "the request panicked: {said}"
+    )))
+    .into_response()
 }

@@ -24,7 +24,7 @@ use crate::upstream::{ApiAnswer, ApiCall, LoginError};
 use super::NO_STORE;
 use super::access_token::{AccessTokenReader, Sent, invalid_token};
 use super::dpop;
-use super::error::{BearerError, log};
+use super::error::{BearerError, Seen, record};
 use super::state::HttpState;
 
 /// The most bytes of a call's body (T48).
@@ -288,7 +288,7 @@ fn upstream_failed(error: LoginError) -> Response {
 
 /// An error that is not about the access token.
 fn told(status: StatusCode, error: &OAuthError) -> Response {
-    log(error);
+    record(Seen::Json, error);
     let body = json!({ "error": error.code.as_str(), "error_description": error.description });
     (status, Json(body)).into_response()
 }

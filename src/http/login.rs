@@ -14,7 +14,7 @@ use crate::model::audit::Event;
 use crate::model::authorization::{self, Errand};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
-use crate::telemetry::Entry;
+use crate::telemetry::{Entry, note_upstream};
 use crate::upstream::{
     Credentials, Identity, LoginError, LoginMethod, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES,
     Upstream,
@@ -222,8 +222,15 @@ fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
     let session = &open.logged_in.as_ref()?.session;
     let upstreams = Upstreams::from_ref(state);
     let upstream = upstreams.find(session.upstream.as_str())?;
-    (open.pending.unconfirmed.as_ref() == Some(&session.id))
-        .then(|| Notice::Unconfirmed(upstream.label.clone()))
+    if open.pending.unconfirmed.as_ref() != Some(&session.id) {
+        return None;
+    }
+    let entry = Entry::new(Event::LoginUnconfirmed)
+        .upstream(&upstream.id)
+        .account(&session.account_id)
+        .session(&session.id);
+    open.flow.audit.record(entry);
+    Some(Notice::Unconfirmed(upstream.label.clone()))
 }
 
 /// Where the page is shown again, without what was typed.
@@ -383,6 +390,7 @@ async fn submit(
     let Some((upstream, login)) = found else {
         return Err(PageError::new(Trouble::Form));
     };
+    note_upstream(&upstream.id);
     let username = form
         .optional("username")?
         .unwrap_or_default()

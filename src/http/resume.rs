@@ -20,7 +20,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::pushed;
 use crate::store::Store;
-use crate::telemetry::note_flow;
+use crate::telemetry::{note_client, note_flow, note_session};
 use crate::tokens::subject;
 
 use super::account;
@@ -36,6 +36,9 @@ use super::state::{HttpState, Settings};
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route("/authorize/resume", get(resume))
 }
+
+/// The length of a flow's handle ([`crate::clock::random_id`]).
+const HANDLE_LENGTH: usize = 22;
 
 /// The resume URL of a flow.
 pub(super) fn url(handle: &str) -> String {
@@ -57,7 +60,13 @@ where
         let name = CookieNames::from_ref(&state).session();
         let Ok(cookies) = RequestCookies::from_request_parts(parts, &state).await;
         match cookies.get(&name) {
-            Some(secret) => Ok(Self(Flow::from_ref(&state).find_logged_in(secret).await?)),
+            Some(secret) => {
+                let logged_in = Flow::from_ref(&state).find_logged_in(secret).await?;
+                if let Some(who) = &logged_in {
+                    note_session(&who.account.id, &who.session.id);
+                }
+                Ok(Self(logged_in))
+            }
             None => Ok(Self(None)),
         }
     }
@@ -86,6 +95,10 @@ impl OpenFlow {
         let flow = Flow::from_ref(state);
         let store = Store::from_ref(state);
         let now = flow.clock.now();
+        // What was never a handle of ours is anything.
+        if handle.len() == HANDLE_LENGTH && handle.is_ascii() {
+            note_flow(handle);
+        }
         let mut pending = match cookies.find(handle, now).await? {
             Found::Pending(pending) => *pending,
             Found::Done(client_id) => {
@@ -93,9 +106,9 @@ impl OpenFlow {
             }
             Found::Nothing => return Err(PageError::new(Trouble::Expired)),
         };
-        note_flow(handle);
         context::prefer(pending.request.locale);
         let client = client_of(state, &store, &pending).await?;
+        note_client(&client.client_id);
         pending.request.scope = pending.request.scope.narrowed_to(&client.scope);
         let lifetime = <std::sync::Arc<Settings>>::from_ref(state).flow_lifetime;
         let restarted = !(-SKEW..lifetime).contains(&(now - pending.started_at));

@@ -11,6 +11,7 @@ use crate::model::client::ReturnTo;
 use crate::protocol::error::OAuthError;
 use crate::protocol::response::ResponseMode;
 
+use super::error::Seen;
 use super::page::{FormTargets, Page};
 use super::{error, page};
 
@@ -29,7 +30,7 @@ struct FormPostPage {
 
 /// Sends an error (RFC 6749 section 4.1.2.1).
 pub(super) fn refuse(return_to: &ReturnTo, refusal: &OAuthError) -> Response {
-    error::log(refusal);
+    error::record(Seen::Redirect, refusal);
     send(
         return_to,
         vec![

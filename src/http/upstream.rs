@@ -28,6 +28,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
+use crate::telemetry::note_upstream;
 use crate::upstream::{CallbackLogin, Return, Trip, Upstream};
 
 use super::arrival::{Arrival, Who};
@@ -65,10 +66,12 @@ pub(super) fn find<'a, T: ?Sized>(
     id: &str,
     ability: impl Fn(&'a Upstream) -> Option<&'a T>,
 ) -> Result<(&'a Upstream, &'a T), PageError> {
-    upstreams
+    let found = upstreams
         .find(id)
         .and_then(|upstream| Some((upstream, ability(upstream)?)))
-        .ok_or_else(|| PageError::new(Trouble::NotFound))
+        .ok_or_else(|| PageError::new(Trouble::NotFound))?;
+    note_upstream(&found.0.id);
+    Ok(found)
 }
 
 async fn start(

@@ -64,6 +64,8 @@ events! {
     LoginFailed = "login_failed", Error, "a login failed, for the upstream could not be asked";
     /// There were too many attempts; the upstream was not asked.
     LoginThrottled = "login_throttled", Warning, "too many attempts; not forwarded";
+    /// The upstream could not be asked whether the person of a session is still who they were.
+    LoginUnconfirmed = "login_unconfirmed", Warning, "a login could not be confirmed, for the upstream could not be asked";
     /// A person may not use a client.
     NotAdmitted = "not_admitted", Info, "a person may not use a client";
     /// A session ended.
@@ -98,6 +100,12 @@ events! {
     UpstreamTokenReleased = "upstream_token_released", Info, "an upstream's token was handed out";
     /// A client called the API of an upstream.
     UpstreamApiCalled = "upstream_api_called", Info, "called an upstream's API";
+    /// A client was not let at the API of an upstream, or got no answer from there.
+    UpstreamApiRefused = "upstream_api_refused", Info, "a call of an upstream's API was not made, or not answered";
+    /// An assertion that a client signed came a second time.
+    ClientAssertionReplayed = "client_assertion_replayed", Warning, "a client's assertion was used twice";
+    /// A proof of possession came a second time.
+    DpopProofReplayed = "dpop_proof_replayed", Warning, "a DPoP proof was used twice";
     /// A code was redeemed a second time.
     CodeReplayed = "code_replayed", Warning, "an authorization code was used twice; its tokens are revoked";
     /// A refresh token was used again after its successor.
@@ -128,9 +136,70 @@ events! {
     ClientRegistrationChanged = "client_registration_changed", Info, "the registration of a client changed";
     /// A registration ended.
     ClientDeregistered = "client_deregistered", Info, "the registration of a client ended";
+    /// The configuration has a client that it had not.
+    ClientAdded = "client_added", Info, "the configuration has a new client";
+    /// The configuration has a client in another form.
+    ClientChanged = "client_changed", Info, "the configuration has a client in another form";
+    /// The configuration has a client no more, whose tokens have ended.
+    ClientRemoved = "client_removed", Info, "the configuration has a client no more; its tokens have ended";
+    /// An administrator made a token with which clients register themselves.
+    InitialAccessTokenCreated = "initial_access_token_created", Info, "an initial access token was made";
+    /// An administrator revoked one.
+    InitialAccessTokenRevoked = "initial_access_token_revoked", Info, "an initial access token was revoked";
+    /// The first signing key of an algorithm was made.
+    SigningKeyMade = "signing_key_made", Info, "a signing key was made";
+    /// A signing key was made that will take another's place.
+    SigningKeyAnnounced = "signing_key_announced", Info, "a signing key was announced";
+    /// A signing key retires, for its algorithm is not wanted any more.
+    SigningKeyRetired = "signing_key_retired", Info, "a signing key retires: keys.algorithms does not name its algorithm any more";
+    /// A node started.
+    ServerStarted = "server_started", Info, "a server started";
+    /// A person saw an error page.
+    ErrorPageShown = "error_page_shown", Info, "an error page was shown";
+    /// A client was told an error, which is its own.
+    RequestRefused = "request_refused", Info, "a request was refused";
+    /// A request failed, and that is not whose it was to mend.
+    RequestFailed = "request_failed", Error, "a request failed";
+}
+
+/// Who can bring an event about, over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProvokedBy {
+    /// Nobody without having proven who they are, or without an upstream having been asked.
+    Few,
+    /// Whoever holds something that was good once.
+    Holders,
+    /// Anybody.
+    Anybody,
 }
 
 impl Event {
+    /// Who can bring it about, over and over: what strangers can fill a database with.
+    pub const fn provoked_by(self) -> ProvokedBy {
+        match self {
+            Self::LoginThrottled
+            | Self::UserCodeThrottled
+            | Self::DpopProofReplayed
+            | Self::DeviceCodeIssued
+            | Self::ErrorPageShown
+            | Self::RequestRefused
+            | Self::RequestFailed => ProvokedBy::Anybody,
+            Self::CodeReplayed
+            | Self::RefreshTokenReplayed
+            | Self::DeviceCodeReplayed
+            | Self::ClientAssertionReplayed => ProvokedBy::Holders,
+            _ => ProvokedBy::Few,
+        }
+    }
+
+    /// Whether it is an error that somebody was told, and so about all that is known of the request.
+    pub const fn is_error(self) -> bool {
+        matches!(
+            self,
+            Self::ErrorPageShown | Self::RequestRefused | Self::RequestFailed
+        )
+    }
+
     /// The event of that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL

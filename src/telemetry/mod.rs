@@ -9,7 +9,10 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-pub use audit::{Audit, AuditQueue, AuditedRequest, Entry, in_this_request, note_flow};
+pub use audit::{
+    Audit, AuditQueue, AuditedRequest, Entry, in_this_request, note_client, note_flow,
+    note_session, note_upstream,
+};
 pub use metrics::{CONTENT_TYPE, Metrics};
 
 /// How lines look.

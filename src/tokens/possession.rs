@@ -3,12 +3,13 @@
 
 use crate::clock::{Clock, SKEW, UnixTime};
 use crate::keys::{KeyError, Purpose, Secrets};
+use crate::model::audit::Event;
 use crate::model::spent_id::{SpentId, SpentKind};
 use crate::protocol::dpop::{About, Proof, Thumbprint, invalid};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::issuer::Issuer;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Entry, Metrics};
 
 /// Seconds in which the same nonce is given; it is good for as long again.
 const NONCE_SECONDS: i64 = 120;
@@ -37,6 +38,8 @@ pub struct Possession {
     pub policy: ProofPolicy,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is recorded.
+    pub audit: Audit,
 }
 
 impl Possession {
@@ -82,6 +85,7 @@ impl Possession {
 
     fn replayed(&self) -> OAuthError {
         self.metrics.replayed("dpop_proof");
+        self.audit.record(Entry::new(Event::DpopProofReplayed));
         invalid("the DPoP proof was used before; make one for each request")
     }
 

@@ -10,6 +10,7 @@ use crate::model::session::{Session, SessionLifetime};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
 use crate::store::{Store, StoreError};
+use crate::telemetry::{note_client, note_session};
 
 use super::subject;
 
@@ -89,6 +90,7 @@ impl AccessTokens {
     pub async fn behind(&self, claims: &AccessTokenClaims) -> Result<Behind, Ended> {
         let stored = self.store.find_client(&claims.client_id).await?;
         let client = stored.ok_or(Ended::Client)?.client;
+        note_client(&client.client_id);
         let person = self.person(&client, claims).await?;
         Ok(Behind { client, person })
     }
@@ -107,6 +109,7 @@ impl AccessTokens {
             family.client_id == *claims.family_client() && claims.client_id == client.client_id
         };
         let family = family.filter(ours).ok_or(Ended::Family)?;
+        note_session(&family.account_id, &family.authentication.session_id);
         let person = self.person_of(family).await?;
         if subject::for_client(&self.secrets, client, &person.account)?.as_str() != claims.sub {
             return Err(Ended::Subject);

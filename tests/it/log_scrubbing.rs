@@ -794,13 +794,21 @@ async fn no_secret_of_a_whole_run_is_in_the_log_the_metrics_the_database_or_on_a
         metrics.contains("portico_upstream_requests_total{"),
         "{metrics}"
     );
+    run.server.stop().await;
+    inner.stop().await;
+    // Now: the audit is written to its end.
     let stored = run.stored().await;
     assert!(
         stored.contains("sealed") || stored.contains(SERVICE.username),
         "nothing was read"
     );
-    run.server.stop().await;
-    inner.stop().await;
+    for event in [
+        "refresh_token_replayed",
+        "request_failed",
+        "error_page_shown",
+    ] {
+        assert!(stored.contains(event), "{event} is not in the database");
+    }
     let text = log.text();
     for event in [
         "logged_in",

@@ -44,9 +44,10 @@ impl World {
         let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
         let clock = Clock::manual(START);
         let ahead = Clock::manual(START + SKEW);
+        let audit = Audit::log_alone(clock.clone());
         let mut nodes = Vec::new();
         for clock in [clock.clone(), ahead] {
-            let ring = open_ring(&store, &secrets, policy, clock.now())
+            let ring = open_ring(&store, &secrets, policy, &audit, clock.now())
                 .await
                 .unwrap();
             nodes.push(Housekeeping {
@@ -54,6 +55,7 @@ impl World {
                 secrets: secrets.clone(),
                 ring,
                 clock,
+                audit: audit.clone(),
                 audit_kept: 1,
                 key_policy: policy.clone(),
             });
@@ -303,7 +305,8 @@ async fn a_node_with_another_master_key_makes_no_keys() {
     let world = World::open(&policy).await;
     world.advance(DAY);
     let foreign = Secrets::derive(&MasterKey::new([2; 32])).unwrap();
-    let refused = keep(&world.store, &foreign, &policy, world.clock.now()).await;
+    let audit = Audit::log_alone(world.clock.clone());
+    let refused = keep(&world.store, &foreign, &policy, &audit, world.clock.now()).await;
     assert!(matches!(
         refused,
         Err(AppError::Key(KeyError::Sealed { .. }))

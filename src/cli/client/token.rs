@@ -8,8 +8,11 @@ use clap::Subcommand;
 use crate::app;
 use crate::clock::{Clock, random_id, random_token};
 use crate::keys::Purpose;
+use crate::model::audit::Event;
 use crate::model::registration::{INITIAL_TOKEN_PREFIX, InitialAccessToken, RegistrationMode};
+use crate::telemetry::Entry;
 
+use super::super::database::Recorder;
 use super::super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
@@ -75,7 +78,16 @@ pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
             };
             let store = database::open(&config).await?;
             let hash = secrets.hash(Purpose::InitialAccessToken, &value)?;
+            let recorder = Recorder::open(&config, &store);
             let kept = store.insert_initial_access_token(&token, &hash).await;
+            if kept.is_ok() {
+                let entry = entry(Event::InitialAccessTokenCreated, &token.id)
+                    .with("label", token.label.as_str())
+                    .with("uses", token.uses_left)
+                    .with("expires_at", token.expires_at);
+                recorder.audit.record(entry);
+            }
+            let kept = recorder.finish(kept.map_err(Into::into)).await;
             store.close().await;
             kept?;
             output::line(value);
@@ -116,8 +128,15 @@ pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Revoke { file, id } => {
-            let store = database::open(&file.load()?).await?;
+            let config = file.load()?;
+            let store = database::open(&config).await?;
+            let recorder = Recorder::open(&config, &store);
             let revoked = store.revoke_initial_access_token(&id, now).await;
+            if matches!(revoked, Ok(true)) {
+                let revoked = entry(Event::InitialAccessTokenRevoked, &id);
+                recorder.audit.record(revoked);
+            }
+            let revoked = recorder.finish(revoked.map_err(Into::into)).await;
             store.close().await;
             if !revoked? {
                 bail!("there is no token {id} that is not revoked already");
@@ -126,4 +145,10 @@ pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+fn entry(event: Event, id: &str) -> Entry {
+    Entry::new(event)
+        .with("by", "administrator")
+        .with("initial_access_token", id)
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::audit::Event;
+use super::request::{About, AuditedRequest};
+use crate::model::audit::{AuditRecord, Event};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 
 /// The most characters of one detail: some of them come from outside.
@@ -83,5 +84,44 @@ impl Entry {
         };
         self.details.insert(name.to_owned(), value);
         self
+    }
+
+    /// Adds what is known of the request: the client; of an error everything. Who tries to log in is not who is logged in.
+    pub(super) fn complete(&mut self, about: &About) {
+        let fill = |own: &mut Option<_>, known: &Option<_>| {
+            if own.is_none() {
+                own.clone_from(known);
+            }
+        };
+        fill(&mut self.client_id, &about.client_id);
+        if self.event.is_error() {
+            self.account.clone_from(&about.account);
+            self.session.clone_from(&about.session);
+            self.upstream.clone_from(&about.upstream);
+        }
+    }
+
+    /// What is kept, but for its id and its time.
+    pub(super) fn into_record(self, request: Option<&AuditedRequest>) -> AuditRecord {
+        let mut details = self.details;
+        if let Some(request) = request {
+            details.insert("endpoint".to_owned(), request.endpoint().into());
+        }
+        AuditRecord {
+            id: String::new(),
+            at: 0,
+            event: self.event.as_str().to_owned(),
+            account: self.account,
+            client_id: self.client_id,
+            upstream: self.upstream,
+            session: self.session,
+            family: self.family,
+            request: request.map(|request| request.id().to_owned()),
+            flow: request.and_then(|request| request.about().flow.clone()),
+            address: request.map(|request| request.address().to_owned()),
+            user_agent: request.and_then(|request| request.user_agent().map(ToOwned::to_owned)),
+            name_hash: self.name_hash,
+            details,
+        }
     }
 }

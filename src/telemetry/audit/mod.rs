@@ -2,6 +2,7 @@
 //! kept a moment later (`app::audit`). A handle for each server: nothing is global.
 
 mod entry;
+mod limit;
 mod line;
 mod queue;
 mod request;
@@ -15,8 +16,11 @@ use crate::model::audit::AuditRecord;
 
 pub use entry::Entry;
 pub use queue::AuditQueue;
-pub use request::{AuditedRequest, in_this_request, note_flow};
+pub use request::{
+    AuditedRequest, in_this_request, note_client, note_flow, note_session, note_upstream,
+};
 
+use limit::Limit;
 use queue::Queue;
 
 /// The longest that a request waits for room: an upstream was waited for already, perhaps.
@@ -32,6 +36,7 @@ struct Inner {
     /// Names this process, so that no two of them make the same id.
     node: String,
     made: AtomicU64,
+    limit: Limit,
     /// `None`: the log alone.
     queue: Option<Arc<Queue>>,
 }
@@ -54,37 +59,34 @@ impl Audit {
             clock,
             node: random_id(),
             made: AtomicU64::new(0),
+            limit: Limit::default(),
             queue,
         }))
     }
 
     /// Records what happened. Waits for nothing: [`Audit::settle`] does, at a request's end.
-    pub fn record(&self, entry: Entry) {
+    pub fn record(&self, mut entry: Entry) {
         let request = request::current();
+        if let Some(request) = &request {
+            entry.complete(&request.about());
+        }
         line::write(&entry, request.as_deref());
         let Some(queue) = &self.0.queue else {
             return;
         };
+        let now = self.0.clock.now();
+        let address = request.as_deref().map(AuditedRequest::address);
+        if !self.0.limit.admits(entry.event, address, now) {
+            return;
+        }
         if let Some(request) = &request {
             request.note_record();
         }
         let number = self.0.made.fetch_add(1, Ordering::Relaxed);
-        let request = request.as_deref();
         queue.put(AuditRecord {
             id: format!("{number:016x}-{}", self.0.node),
-            at: self.0.clock.now(),
-            event: entry.event.as_str().to_owned(),
-            account: entry.account,
-            client_id: entry.client_id,
-            upstream: entry.upstream,
-            session: entry.session,
-            family: entry.family,
-            request: request.map(|request| request.id().to_owned()),
-            flow: request.and_then(AuditedRequest::flow),
-            address: request.map(|request| request.address().to_owned()),
-            user_agent: request.and_then(|request| request.user_agent().map(ToOwned::to_owned)),
-            name_hash: entry.name_hash,
-            details: entry.details,
+            at: now,
+            ..entry.into_record(request.as_deref())
         });
     }
 

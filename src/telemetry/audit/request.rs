@@ -1,9 +1,10 @@
 //! The request in which something happens: whatever is recorded while it is answered bears its number and its address,
 //! without every function on the way being told.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
 
 /// The most characters that are kept of what a browser says it is.
 const MAX_USER_AGENT_CHARS: usize = 256;
@@ -12,10 +13,21 @@ const MAX_USER_AGENT_CHARS: usize = 256;
 #[derive(Debug)]
 pub struct AuditedRequest {
     id: String,
+    endpoint: String,
     address: String,
     user_agent: Option<String>,
-    flow: OnceLock<String>,
+    about: Mutex<About>,
     recorded: AtomicBool,
+}
+
+/// Whom a request is about, as far as that is known by now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    pub(super) flow: Option<String>,
+    pub(super) client_id: Option<ClientId>,
+    pub(super) account: Option<AccountId>,
+    pub(super) session: Option<SessionId>,
+    pub(super) upstream: Option<UpstreamId>,
 }
 
 tokio::task_local! {
@@ -23,17 +35,19 @@ tokio::task_local! {
 }
 
 impl AuditedRequest {
-    /// The request of that number, from `address`, with a program that calls itself `user_agent`.
-    pub fn new(id: String, address: String, user_agent: Option<&str>) -> Self {
+    /// The request of that number to `endpoint`, a method and a path, from `address`, with a program that calls itself
+    /// `user_agent`.
+    pub fn new(id: String, endpoint: String, address: String, user_agent: Option<&str>) -> Self {
         let printable = |text: &str| -> String {
             let shown = text.chars().filter(|c| !c.is_control());
             shown.take(MAX_USER_AGENT_CHARS).collect()
         };
         Self {
             id,
+            endpoint,
             address,
             user_agent: user_agent.map(printable),
-            flow: OnceLock::new(),
+            about: Mutex::default(),
             recorded: AtomicBool::new(false),
         }
     }
@@ -59,8 +73,12 @@ impl AuditedRequest {
         self.user_agent.as_deref()
     }
 
-    pub(super) fn flow(&self) -> Option<String> {
-        self.flow.get().cloned()
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(super) fn about(&self) -> MutexGuard<'_, About> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn note_record(&self) {
@@ -73,12 +91,33 @@ pub(super) fn current() -> Option<Arc<AuditedRequest>> {
     REQUEST.try_with(Arc::clone).ok()
 }
 
-/// Notes which flow the request belongs to, once that is known.
-pub fn note_flow(handle: &str) {
+fn note(change: impl FnOnce(&mut About)) {
     if let Some(request) = current() {
-        // One request is about one flow.
-        let _ = request.flow.set(handle.to_owned());
+        change(&mut request.about());
     }
+}
+
+/// Notes which flow the request under way belongs to.
+pub fn note_flow(handle: &str) {
+    note(|about| about.flow = Some(handle.to_owned()));
+}
+
+/// Notes which client it is about: one that is registered, proven or not.
+pub fn note_client(id: &ClientId) {
+    note(|about| about.client_id = Some(id.clone()));
+}
+
+/// Notes whose session it came with.
+pub fn note_session(account: &AccountId, session: &SessionId) {
+    note(|about| {
+        about.account = Some(account.clone());
+        about.session = Some(session.clone());
+    });
+}
+
+/// Notes which upstream it is about.
+pub fn note_upstream(id: &UpstreamId) {
+    note(|about| about.upstream = Some(id.clone()));
 }
 
 /// For work that goes on in a task of its own: it belongs to the request that begins it.

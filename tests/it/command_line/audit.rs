@@ -9,9 +9,12 @@ use portico::simulator::people::JO_SMITH;
 use serde_json::Value;
 
 use super::{Site, portico_of, run};
-use crate::harness::browser::Browser;
-use crate::harness::relying_party::Answer;
+use crate::harness::browser::{Browser, http_client};
+use crate::harness::dpop::ProofKey;
+use crate::harness::relying_party::{Answer, VERIFIER, answer, redirect_uri};
 use crate::harness::server::{START, TestServer};
+use crate::harness::signing::{ASSERTION_TYPE, ClientKey};
+use crate::{gateway, token_exchange};
 
 /// What `portico audit --json` finds.
 pub(crate) async fn audit(server: &TestServer, arguments: &[&str]) -> Vec<Value> {
@@ -164,7 +167,8 @@ async fn a_login_from_its_beginning_to_the_logout_is_found_by_all_that_belongs_t
         assert_eq!(names(&audit(&server, filter).await), events, "{filter:?}");
     }
     let said = run(portico_of(&server, &["audit", "--event", "logged_in"]), "").await;
-    let line = format!("2023-11-14T22:13:20Z logged_in account={account} upstream=members");
+    let line =
+        format!("2023-11-14T22:13:20Z logged_in account={account} client=web upstream=members");
     said.assert(0, &[&line]);
 }
 
@@ -173,6 +177,377 @@ fn names(records: &[Value]) -> Vec<&str> {
         .iter()
         .map(|record| record["event"].as_str().unwrap());
     names.collect()
+}
+
+/// All records of a server, once it has stopped.
+async fn all_of(server: &mut TestServer) -> Vec<Value> {
+    server.stop().await;
+    audit(server, &["--limit", "1000"]).await
+}
+
+/// Redeems or refreshes for `spa` as from `address`.
+async fn token_from(server: &TestServer, address: &str, form: &[(&str, &str)]) -> Answer {
+    let request = http_client().post(server.url("/token"));
+    let request = request.header("x-forwarded-for", address);
+    server.send_as(request, "spa", form).await
+}
+
+/// Who is the thief is for people to tell: both are named.
+#[tokio::test]
+async fn a_replay_names_who_had_the_tokens_and_who_came_with_the_old_one() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.server = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+    })
+    .await;
+    let scope = "openid offline_access";
+    let code = server.code("spa", &[("scope", scope)]).await;
+    let redirect_uri = redirect_uri("spa");
+    let redeem = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", &redirect_uri),
+        ("code_verifier", VERIFIER),
+    ];
+    let first = token_from(&server, "192.0.2.1", &redeem).await;
+    let refresh = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", first.text("refresh_token")),
+    ];
+    assert_eq!(token_from(&server, "192.0.2.2", &refresh).await.status, 200);
+    // A moment later, for the last record has to be written.
+    server.restart().await;
+    server.clock.advance(31);
+    let thief = token_from(&server, "203.0.113.9", &refresh).await;
+    thief.assert_error(400, "invalid_grant");
+    let again = token_from(&server, "203.0.113.8", &redeem).await;
+    again.assert_error(400, "invalid_grant");
+    let found = all_of(&mut server).await;
+    let replayed = one(&found, Event::RefreshTokenReplayed);
+    says(
+        replayed,
+        &[
+            ("/client_id", "spa"),
+            ("/address", "203.0.113.9"),
+            ("/details/last_address", "192.0.2.2"),
+        ],
+    );
+    assert!(replayed["account"].is_string() && replayed["session"].is_string());
+    let replayed = one(&found, Event::CodeReplayed);
+    says(
+        replayed,
+        &[
+            ("/address", "203.0.113.8"),
+            ("/details/last_address", "192.0.2.2"),
+        ],
+    );
+    let id = thief.headers["x-request-id"].to_str().unwrap();
+    let said = run(portico_of(&server, &["explain", id]), "").await;
+    said.assert(
+        0,
+        &[
+            "Beware",
+            "were given to 192.0.2.2 before; now it came from 203.0.113.9",
+            "told the error invalid_grant",
+        ],
+    );
+}
+
+/// What an app signs anew each time.
+#[tokio::test]
+async fn assertions_and_proofs_that_come_twice_are_recorded() {
+    let mut server = TestServer::start().await;
+    let assertion = ClientKey::of_signed().assertion(&server, "signed");
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", &assertion),
+    ];
+    for status in [200, 401] {
+        let request = http_client().post(server.url("/token")).form(&form);
+        assert_eq!(answer(request).await.status, status);
+    }
+    let proof = ProofKey::new().for_token(&server);
+    for _ in 0..2 {
+        let request = http_client()
+            .post(server.url("/token"))
+            .header("DPoP", &proof);
+        let refresh = [("grant_type", "refresh_token"), ("refresh_token", "none")];
+        assert_eq!(server.send_as(request, "spa", &refresh).await.status, 400);
+    }
+    let found = all_of(&mut server).await;
+    says(
+        one(&found, Event::ClientAssertionReplayed),
+        &[("/client_id", "signed")],
+    );
+    says(
+        one(&found, Event::DpopProofReplayed),
+        &[("/client_id", "spa")],
+    );
+    let given = found
+        .iter()
+        .find(|record| record["event"] == "tokens_issued");
+    says(
+        given.unwrap(),
+        &[
+            ("/details/grant", "client_credentials"),
+            ("/client_id", "signed"),
+        ],
+    );
+}
+
+/// Upstream tokens that are given, and calls of an upstream's API that are made and refused.
+#[tokio::test]
+async fn what_apps_get_of_upstreams_is_recorded() {
+    let mut server = TestServer::start_with(|setup| {
+        token_exchange::callers(setup);
+        gateway::apis(setup);
+    })
+    .await;
+    let tokens = gateway::member(&server, &mut Browser::new(), "openid members:read").await;
+    for (path, status) in [
+        ("/api/members/Party/20457", 200),
+        ("/api/members/Nothing", 403),
+    ] {
+        assert_eq!(gateway::get(&server, path, &tokens).await.status, status);
+    }
+    let member = token_exchange::by_page(&server, &mut Browser::new(), token_exchange::SCOPE).await;
+    let given = token_exchange::exchange(&server, &member, "members").await;
+    assert_eq!(given.status, 200, "{given:?}");
+    let found = all_of(&mut server).await;
+    let of_app = [
+        ("/client_id", "gateway-app"),
+        ("/upstream", "members"),
+        ("/details/method", "GET"),
+    ];
+    says(one(&found, Event::UpstreamApiCalled), &of_app);
+    let refused = one(&found, Event::UpstreamApiRefused);
+    says(refused, &of_app);
+    assert!(
+        refused["details"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("no rule of this server")
+    );
+    assert!(refused["account"].is_string());
+    let released = one(&found, Event::UpstreamTokenReleased);
+    says(
+        released,
+        &[("/upstream", "members"), ("/details/kind", "person")],
+    );
+    let all = format!("{found:?}");
+    assert!(!all.contains(given.text("access_token")));
+}
+
+/// Consent, and how it is taken back; what is too much; what a device asks for.
+#[tokio::test]
+async fn what_people_decide_is_recorded() {
+    let mut server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = browser
+        .log_in_as(server.authorize_url("asking", &[]), JO_SMITH)
+        .await;
+    let agreed = browser
+        .submit(&page, "form", &[("decision", "allow")])
+        .await;
+    assert!(agreed.answer().contains_key("code"), "{agreed:?}");
+    let page = browser.open(server.url("/account")).await;
+    let fields = [("action", "end_app"), ("client_id", "asking")];
+    let form = "form:has(button[value=end_app])";
+    let page = browser.submit(&page, form, &fields).await;
+    let form = "form:has(button[value=end_all])";
+    browser.submit(&page, form, &[("action", "end_all")]).await;
+    // A password in the wrong field.
+    let page = browser.open(server.authorize_url("spa", &[])).await;
+    for _ in 0..5 {
+        browser
+            .sign_in(&page, "members", (JO_SMITH.password, "x"))
+            .await;
+    }
+    let found = all_of(&mut server).await;
+    let asking = [("/client_id", "asking")];
+    says(one(&found, Event::Consented), &asking);
+    says(one(&found, Event::AppEnded), &asking);
+    says(one(&found, Event::AppEnded), &[("/details/by", "person")]);
+    says(
+        one(&found, Event::LoggedOutEverywhere),
+        &[("/details/by", "person")],
+    );
+    let refused = found
+        .iter()
+        .filter(|record| record["event"] == "login_refused");
+    assert_eq!(refused.count(), 4);
+    let throttled = one(&found, Event::LoginThrottled);
+    says(
+        throttled,
+        &[
+            ("/upstream", "members"),
+            ("/client_id", "spa"),
+            ("/details/method", "password"),
+        ],
+    );
+    assert!(!format!("{found:?}").contains(JO_SMITH.password));
+    // Those who typed it find it.
+    let tried = audit(&server, &["--user", JO_SMITH.password]).await;
+    assert_eq!(tried.len(), 5, "{tried:#?}");
+}
+
+/// Of two nodes, the one that changed something tells it.
+#[tokio::test]
+async fn what_the_configuration_changes_is_recorded_once() {
+    let mut server = TestServer::start().await;
+    server.add_node().await;
+    server.edit_config("client_id = \"asking\"", "client_id = \"curious\"");
+    server.edit_config("client_name = \"Web app\"", "client_name = \"Web\"");
+    server.restart().await;
+    let found = all_of(&mut server).await;
+    let of = |event: Event| -> Vec<&str> {
+        let fitting = found
+            .iter()
+            .filter(|record| record["event"] == event.as_str());
+        fitting
+            .map(|record| record["client_id"].as_str().unwrap_or_default())
+            .collect()
+    };
+    let added = of(Event::ClientAdded);
+    for id in ["spa", "web", "asking", "curious"] {
+        assert_eq!(
+            added.iter().filter(|added| **added == id).count(),
+            1,
+            "{id}"
+        );
+    }
+    assert_eq!(of(Event::ClientChanged), ["web"]);
+    assert_eq!(of(Event::ClientRemoved), ["asking"]);
+    assert_eq!(of(Event::ServerStarted).len(), 3);
+    assert_eq!(of(Event::SigningKeyMade).len(), 2, "one an algorithm");
+}
+
+#[tokio::test]
+async fn what_administrators_do_is_recorded() {
+    let mut server = TestServer::start().await;
+    member(&server).await;
+    server.stop().await;
+    for command in [
+        ["account", "disable", "--name", "jsmith"].as_slice(),
+        &["account", "enable", "--name", "jsmith"],
+        &["key", "rotate", "--algorithm", "ES256"],
+        &["client", "token", "create", "--label", "for the web team"],
+    ] {
+        let said = run(portico_of(&server, command), "").await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        if command[1] == "token" {
+            assert!(!format!("{:?}", audit(&server, &[]).await).contains(said.out.trim()));
+        }
+    }
+    let found = audit(&server, &["--limit", "1000"]).await;
+    for (event, pointer, text) in [
+        (Event::AccountDisabled, "/event", "account_disabled"),
+        (Event::AccountEnabled, "/event", "account_enabled"),
+        (Event::SigningKeyAnnounced, "/details/algorithm", "ES256"),
+        (
+            Event::InitialAccessTokenCreated,
+            "/details/label",
+            "for the web team",
+        ),
+    ] {
+        let record = one(&found, event);
+        says(record, &[(pointer, text), ("/details/by", "administrator")]);
+    }
+    let token = one(&found, Event::InitialAccessTokenCreated);
+    let id = token["details"]["initial_access_token"].as_str().unwrap();
+    let said = run(portico_of(&server, &["client", "token", "revoke", id]), "").await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let found = audit(&server, &["--event", "initial_access_token_revoked"]).await;
+    says(
+        one(&found, Event::InitialAccessTokenRevoked),
+        &[
+            ("/details/by", "administrator"),
+            ("/details/initial_access_token", id),
+        ],
+    );
+}
+
+/// The number of an error page, of an error for an app, of a refused login; and one that is nobody's.
+#[tokio::test]
+async fn the_story_behind_an_error_is_told() {
+    let mut server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let wrong = server.authorize_url("spa", &[("redirect_uri", "https://evil.example/")]);
+    let page = browser.open(wrong).await;
+    assert_eq!(page.status, 400);
+    let of_page = page.header("x-request-id").to_owned();
+    assert!(page.text(".id").unwrap().contains(&of_page));
+    let login = browser.open(server.authorize_url("web", &[])).await;
+    let refused = browser
+        .sign_in(&login, "members", ("JSMITH", "wrong"))
+        .await;
+    let of_login = refused.header("x-request-id").to_owned();
+    browser.sign_in_as(&refused, JO_SMITH).await;
+    let lost = browser
+        .get(server.url("/login?flow=AAAAAAAAAAAAAAAAAAAAAA"))
+        .await;
+    let of_lost = lost.header("x-request-id").to_owned();
+    let request = http_client().post(server.url("/token"));
+    let request = request.basic_auth("web", Some("not-the-secret"));
+    let form = [("grant_type", "authorization_code"), ("code", "x")];
+    let told = answer(request.form(&form)).await;
+    told.assert_error(401, "invalid_client");
+    let of_app = told.headers["x-request-id"].to_str().unwrap().to_owned();
+    server.stop().await;
+    for (id, texts) in [
+        (
+            &of_page,
+            [
+                "an error page was shown (2023-11-14T22:13:20Z), by GET /authorize",
+                "It concerns the client spa. The request came from 127.0.0.1",
+                "The person read:",
+                "redirect_uri",
+                "its developer has to change it",
+            ],
+        ),
+        (
+            &of_login,
+            [
+                "a login was refused",
+                "the client web, the upstream members",
+                "portico audit --user",
+                "Before and after, in the same browser or session",
+                "logged_in",
+            ],
+        ),
+        (
+            &of_lost,
+            [
+                "by GET /login",
+                "the account",
+                "(Jo Smith)",
+                "The person read:",
+                "begins again at the app",
+            ],
+        ),
+        (
+            &of_app,
+            [
+                "a request was refused",
+                "by POST /token",
+                "It concerns the client web.",
+                "was told the error invalid_client",
+                "wrong secret",
+            ],
+        ),
+    ] {
+        let said = run(portico_of(&server, &["explain", id]), "").await;
+        said.assert(0, &texts);
+    }
+    let said = run(
+        portico_of(&server, &["explain", "AAAAAAAAAAAAAAAAAAAAAA"]),
+        "",
+    )
+    .await;
+    said.assert(
+        1,
+        &["nothing is recorded of AAAAAAAAAAAAAAAAAAAAAA", "search it"],
+    );
 }
 
 #[tokio::test]
@@ -228,13 +603,14 @@ async fn records_are_kept_as_long_as_they_are_wanted() {
         server.store.insert_audit(&records).await.unwrap();
     }
     assert_eq!(server.store.sweep_audit(100, 1).await.unwrap(), 1);
-    let left = server
-        .store
-        .search_audit(&AuditFilter::default(), 10)
-        .await
-        .unwrap();
+    // Not what the server itself has recorded at its start.
+    let ours = AuditFilter {
+        until: Some(200),
+        ..AuditFilter::default()
+    };
+    let left = server.store.search_audit(&ours, 10).await.unwrap();
     let left: Vec<&str> = left.iter().map(|record| record.id.as_str()).collect();
-    assert!(left.ends_with(&["c", "b"]), "{left:?}");
+    assert_eq!(left, ["c", "b"]);
 }
 
 /// What is recorded never changes: the source has three statements about the table, and none of them changes a row.
