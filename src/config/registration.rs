@@ -154,6 +154,8 @@ fn check_scope(written: Option<&str>, at: &Place, report: &mut Report) -> Scope 
         scope::OPENID,
         scope::PROFILE,
         scope::EMAIL,
+        scope::ADDRESS,
+        scope::PHONE,
         scope::OFFLINE_ACCESS,
     ]
     .join(" ");

@@ -71,19 +71,22 @@ impl RequestUris {
     }
 }
 
-/// Makes room at the expense of whoever has too much: of the client itself, or of the one that has most.
+/// Makes room at the expense of whoever has too much, of the client itself, or of the one that has most; then keeps the object.
 fn keep(kept: &mut Kept, client_id: &str, uri: &str, object: (UnixTime, String)) {
+    let total: usize = kept.values().map(HashMap::len).sum();
+    let own = kept.get(client_id).map_or(0, HashMap::len);
+    let full = if own >= MAX_OF_CLIENT {
+        kept.get_mut(client_id)
+    } else if total >= MAX_OF_ALL {
+        kept.values_mut().max_by_key(|objects| objects.len())
+    } else {
+        None
+    };
+    if let Some(full) = full {
+        drop_oldest(full);
+    }
     let own = kept.entry(client_id.to_owned()).or_default();
     own.insert(uri.to_owned(), object);
-    if own.len() > MAX_OF_CLIENT {
-        drop_oldest(own);
-    }
-    let total: usize = kept.values().map(HashMap::len).sum();
-    if total > MAX_OF_ALL
-        && let Some(most) = kept.values_mut().max_by_key(|objects| objects.len())
-    {
-        drop_oldest(most);
-    }
     kept.retain(|_, objects| !objects.is_empty());
 }
 

@@ -49,13 +49,14 @@ impl Flow {
             format!("user code\n{}", throttle::place(address)),
             self.address_throttle,
         )];
-        if let Some(who) = logged_in {
-            buckets.push((
+        // Whoever is signed in is known, and has few tries; strangers, who fill the count of all, must not close the entry to them.
+        buckets.push(match logged_in {
+            Some(who) => (
                 format!("user code\nsession\n{}", who.session.id),
                 with(PER_SESSION),
-            ));
-        }
-        buckets.push(("user code".to_owned(), with(IN_ALL)));
+            ),
+            None => ("user code".to_owned(), with(IN_ALL)),
+        });
         for (bucket, policy) in &buckets {
             if !self.store.reserve_attempt(bucket, *policy, now).await? {
                 self.metrics.throttled("user_code");

@@ -10,7 +10,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::introspection::Introspection;
 use crate::protocol::scope;
 use crate::protocol::token::GrantType;
-use crate::tokens::standing::{Ended, Person};
+use crate::tokens::standing::Ended;
 use crate::tokens::{refresh_token, subject};
 
 use super::{Grants, PresentedToken};
@@ -69,12 +69,10 @@ impl Grants {
         if person.is_none() && !client.grant_types.contains(&GrantType::ClientCredentials) {
             return Ok(None);
         }
-        // T15, as known now; the upstream is not asked.
-        let out = |person: &Person| {
-            !client.allows_upstream(&person.family.authentication.upstream)
-                || client.lacking(&person.account.profile).is_some()
-        };
-        if person.as_ref().is_some_and(out) {
+        if person
+            .as_ref()
+            .is_some_and(|person| !person.may_use(&client))
+        {
             return Ok(None);
         }
         // What was withdrawn from the client since does not count any more (T17).

@@ -2,11 +2,13 @@
 //! and that nobody here has vouched for it, if it registered itself. Its logo is not shown: a picture of a stranger's choosing
 //! on our login page would be a phisher's best tool, and its host would learn who logs in when.
 
+use crate::model::authorization::Errand;
 use crate::model::client::Client;
 use crate::model::client_about::AppPage;
 
 use super::context;
 use super::error::Link;
+use super::resume::OpenFlow;
 use super::texts::{Texts, With};
 
 /// For `components/app_pages.html`.
@@ -20,17 +22,28 @@ pub struct AppPages {
 }
 
 impl AppPages {
-    /// Of `client`, whose answer goes to `redirect_uri`.
-    pub(super) fn of(client: &Client, redirect_uri: &str, texts: &Texts) -> Self {
+    /// Of the client of a flow: its answer goes to its redirect URI, or to the device that shows the code.
+    pub(super) fn of_flow(open: &OpenFlow, texts: &Texts) -> Self {
+        let redirect_uri = open.pending.return_to.redirect_uri();
+        let for_device = open
+            .pending
+            .errand
+            .as_ref()
+            .is_some_and(Errand::is_for_device);
+        Self::of(&open.client, (!for_device).then_some(redirect_uri), texts)
+    }
+
+    fn of(client: &Client, redirect_uri: Option<&str>, texts: &Texts) -> Self {
         let locale = context::locale();
         let link = |page: AppPage, text: With| Link {
             text: text(&page.host),
             href: page.href,
         };
         Self {
-            caution: client
-                .registered
-                .then(|| (texts.registered_itself)(&destination(redirect_uri))),
+            caution: client.registered.then(|| match redirect_uri {
+                Some(uri) => (texts.registered_itself)(&destination(uri)),
+                None => texts.registered_itself_device.to_owned(),
+            }),
             policy: client
                 .policy_page(locale)
                 .map(|page| link(page, texts.app_policy)),

@@ -84,7 +84,7 @@ async fn show(
             .collect(),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
-        app: AppPages::of(&open.client, redirect_uri, texts),
+        app: AppPages::of_flow(&open, texts),
         flow: handle,
         page,
     };

@@ -20,6 +20,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::store::Store;
 
+use super::app_pages::AppPages;
 use super::client_address::ClientAddress;
 use super::consent;
 use super::cookies;
@@ -66,6 +67,7 @@ struct ConfirmPage {
     scopes: Vec<String>,
     flow: String,
     form_token: String,
+    app: AppPages,
 }
 
 #[derive(Template)]
@@ -213,6 +215,7 @@ async fn ask(
         ),
         form_token: form::token(&Secrets::from_ref(&state), &about)?,
         flow: handle.clone(),
+        app: AppPages::of_flow(&open, texts),
         page,
     };
     Ok(page::render(

@@ -322,7 +322,7 @@ pub(super) async fn page(
         password_form,
         several: offered.len() > 1,
         ways,
-        app: AppPages::of(&open.client, open.pending.return_to.redirect_uri(), texts),
+        app: AppPages::of_flow(open, texts),
         page,
     };
     let sites = allowed

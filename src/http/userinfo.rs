@@ -83,6 +83,11 @@ async fn userinfo(
     let Some(person) = behind.person else {
         return Err(invalid_token("there is no person behind it"));
     };
+    // As on every grant (T15); and what was withdrawn from the client opens nothing any more (T17).
+    if !person.may_use(&behind.client) {
+        return Err(invalid_token("the person may not use this client any more"));
+    }
+    let granted = granted.narrowed_to(&behind.client.scope);
     let subject = Subject::new(claims.sub);
     let disclosure = Disclosure {
         client: &behind.client,

@@ -47,6 +47,14 @@ pub struct Person {
     pub session: Option<Session>,
 }
 
+impl Person {
+    /// Whether `client` is for them, as they are known now; the upstream is not asked (T15).
+    pub fn may_use(&self, client: &Client) -> bool {
+        client.allows_upstream(&self.family.authentication.upstream)
+            && client.lacking(&self.account.profile).is_none()
+    }
+}
+
 /// What has ended behind a token that was good once.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {

@@ -622,6 +622,13 @@ async fn codes_cannot_be_guessed_from_many_places_either() {
     let refused = enter(&server, &mut Browser::new(), codes.text("user_code")).await;
     assert_eq!(refused.status, 422);
     assert!(refused.body.contains("Too many codes"));
+    // Whoever is signed in has a count of their own, which strangers cannot fill.
+    let mut browser = Browser::new();
+    browser
+        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
+        .await;
+    let asked = enter(&server, &mut browser, codes.text("user_code")).await;
+    assert_eq!(asked.url.path(), "/device/confirm");
 }
 
 /// Anybody may ask in the name of a public client, and only so often.

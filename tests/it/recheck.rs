@@ -219,6 +219,13 @@ async fn an_app_that_requires_a_claim_is_closed_to_those_who_lose_it() {
     let userinfo = server.userinfo(open.text("access_token")).await;
     assert_eq!(userinfo.body["email_verified"], false);
 
+    // What it got before is worth nothing here either, as soon as somebody has told us.
+    let token = vip.text("access_token");
+    assert_eq!(server.userinfo(token).await.status, 401);
+    let request = http_client().post(server.url("/introspect"));
+    let told = server.send_as(request, "vip", &[("token", token)]).await;
+    assert_ne!(told.body["active"], true, "{told:?}");
+
     let silent = server.authorize_url("vip", &[("prompt", "none")]);
     let page = browser.get(silent).await;
     assert_eq!(page.answer()["error"], "access_denied");

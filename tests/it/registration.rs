@@ -102,7 +102,7 @@ async fn a_client_registers_and_logs_somebody_in() {
         ("application_type", json!("web")),
         ("subject_type", json!("public")),
         ("id_token_signed_response_alg", json!("RS256")),
-        ("scope", json!("email openid profile")),
+        ("scope", json!("address email openid phone profile")),
     ];
     for (name, value) in registered {
         assert_eq!(client.body[name], value, "{name}");
@@ -593,4 +593,40 @@ async fn a_public_client_gets_no_secret() {
     );
     let refused = browser.get(without).await;
     assert_eq!(refused.answer()["error"], "invalid_request");
+}
+
+/// The page that phishers use: whose device it is nobody knows, and the answer goes to no page of ours (T16).
+#[tokio::test]
+async fn a_registered_clients_device_is_said_to_be_nobodys() {
+    let device = portico::protocol::token::GrantType::DeviceCode.as_str();
+    let server = open(&format!("grant_types = [\"{device}\"]")).await;
+    let sent = json!({"grant_types": [device], "token_endpoint_auth_method": "none", "client_name": "Members App", "scope": "openid"});
+    let client = register(&server, sent).await;
+    let id = client.text("client_id");
+    let form = [("client_id", id), ("scope", "openid")];
+    let codes = answer(
+        http_client()
+            .post(server.url("/device_authorization"))
+            .form(&form),
+    )
+    .await;
+    assert_eq!(codes.status, 200, "{codes:?}");
+    let mut browser = Browser::new();
+    let page = browser.open(server.url("/device")).await;
+    let fields = [("user_code", codes.text("user_code"))];
+    let page = browser
+        .submit(&page, "form:has(input[name=user_code])", &fields)
+        .await;
+    assert!(page.is_login(), "{page:?}");
+    let caution =
+        "nobody has checked who is behind it. What it asks for goes to whoever runs the device";
+    assert!(page.body.contains(caution), "{}", page.body);
+    assert!(
+        !page.text("main").unwrap().contains("127.0.0.1"),
+        "{}",
+        page.body
+    );
+    let page = browser.sign_in_as(&page, JO_SMITH).await;
+    assert_eq!(page.url.path(), "/device/confirm");
+    assert!(page.body.contains(caution), "{}", page.body);
 }

@@ -65,6 +65,7 @@ pub(super) const TEXTS: Texts = Texts {
     cancel: "Cancel",
     app_policy: |host| format!("Privacy policy of the app ({host})"),
     app_terms: |host| format!("Terms of the app ({host})"),
+    registered_itself_device: "This app registered itself here; nobody has checked who is behind it. What it asks for goes to whoever runs the device that shows this code.",
     registered_itself: |host| {
         format!(
             "This app registered itself here; nobody has checked who is behind it. What it asks for goes to {host}."

@@ -69,6 +69,7 @@ pub(super) const TEXTS: Texts = Texts {
     cancel: "Annuler",
     app_policy: |host| format!("Politique de confidentialité de l’application ({host})"),
     app_terms: |host| format!("Conditions d’utilisation de l’application ({host})"),
+    registered_itself_device: "Cette application s’est inscrite elle-même ; personne n’a vérifié qui se trouve derrière. Ce qu’elle demande est envoyé à la personne qui utilise l’appareil affichant ce code.",
     registered_itself: |host| {
         format!(
             "Cette application s’est inscrite elle-même ; personne n’a vérifié qui se trouve derrière. Ce qu’elle demande est envoyé à {host}."

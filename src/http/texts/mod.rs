@@ -68,6 +68,7 @@ pub struct Texts {
     pub app_policy: With,
     pub app_terms: With,
     pub registered_itself: With,
+    pub registered_itself_device: &'static str,
 
     pub arrived_as: WithTwo,
     pub not_you: &'static str,

@@ -196,7 +196,7 @@ fn the_policy_of_registration_is_checked() {
     assert_eq!(plain.consent, ConsentPolicy::Once);
     assert_eq!(
         plain.scope.to_string(),
-        "email offline_access openid profile"
+        "address email offline_access openid phone profile"
     );
     assert_eq!((plain.max_clients, plain.max_per_address), (1000, 20));
     assert_eq!(plain.unused, Some(30 * 24 * 60 * 60));
