@@ -16,6 +16,8 @@ use crate::harness::relying_party::{
 };
 use crate::harness::server::TestServer;
 
+/// As long as section 5.3.2.3 wants one to be taken.
+const NONCE: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const ID: &str = "fapi-app";
 
 /// The client: the key that it authenticates with, and the one that its tokens are bound to.
@@ -98,7 +100,7 @@ impl Party {
             ("scope", "openid email offline_access"),
             ("redirect_uri", redirect_uri.as_str()),
             ("state", "the-state"),
-            ("nonce", "the-nonce"),
+            ("nonce", NONCE),
             ("code_challenge", CHALLENGE),
             ("code_challenge_method", "S256"),
         ]);
@@ -180,7 +182,7 @@ async fn a_client_of_the_profile_logs_a_person_in_and_calls_with_its_key() {
     for token in [access_token, tokens.text("id_token")] {
         assert_eq!(header(token)["alg"], "ES256", "section 5.4.1");
     }
-    assert_eq!(claims(tokens.text("id_token"))["nonce"], "the-nonce");
+    assert_eq!(claims(tokens.text("id_token"))["nonce"], NONCE);
     let proof = |token: &str| party.proofs.with_token(server, ("GET", "/userinfo"), token);
     let userinfo = |token: &str| {
         http_client()
