@@ -11,7 +11,6 @@ use crate::protocol::ids::{AccountSubject, UpstreamId};
 use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::telemetry::Audit;
 
-use super::database::Recorder;
 use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
@@ -113,19 +112,37 @@ fn subject(text: &str) -> Result<AccountSubject, std::convert::Infallible> {
 
 impl LoginName {
     fn of(&self, config: &Config) -> anyhow::Result<UpstreamSubject> {
-        let known = config.upstreams.iter().map(|upstream| upstream.id.as_str());
-        let known: Vec<&str> = known.collect();
-        ensure!(
-            known.contains(&self.upstream.as_str()),
-            "there is no upstream {}; the config has {}",
-            self.upstream,
-            known.join(", ")
-        );
         Ok(UpstreamSubject {
-            upstream: UpstreamId::new(self.upstream.as_str()),
+            upstream: known_upstream(config, &self.upstream)?,
             subject: self.id.clone(),
         })
     }
+}
+
+/// The upstream of that name, which the config must have.
+pub(super) fn known_upstream(config: &Config, name: &str) -> anyhow::Result<UpstreamId> {
+    let known = config.upstreams.iter().map(|upstream| upstream.id.as_str());
+    let known: Vec<&str> = known.collect();
+    ensure!(
+        known.contains(&name),
+        "there is no upstream {name}; the config has {}",
+        known.join(", ")
+    );
+    Ok(UpstreamId::new(name))
+}
+
+/// The account that alone has that user name, if any has. `instead` says how to name one of several.
+pub(super) async fn find_by_username(
+    store: &Store,
+    name: &str,
+    instead: &str,
+) -> anyhow::Result<Option<Account>> {
+    let mut found = store.find_accounts_by_username(name).await?;
+    ensure!(
+        found.len() < 2,
+        "several accounts have the user name {name}; {instead}"
+    );
+    Ok(found.pop())
 }
 
 impl Which {
@@ -143,13 +160,8 @@ impl Which {
                 }
             }
             (.., Some(name)) => {
-                let mut found = store.find_accounts_by_username(name).await?;
-                ensure!(
-                    found.len() < 2,
-                    "several accounts have the user name {name}; `portico account list --name` shows them, and --subject \
-                     chooses one"
-                );
-                found.pop()
+                let instead = "`portico account list --name` shows them, and --subject chooses one";
+                find_by_username(store, name, instead).await?
             }
             _ => bail!("say which account: --subject, --upstream with --id, or --name"),
         };
@@ -165,12 +177,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     | Command::Disable { file, .. }
     | Command::Enable { file, .. }) = &command;
     let config = file.load()?;
-    let store = database::open(&config).await?;
-    let recorder = Recorder::open(&config, &store);
-    let outcome = execute(&command, &config, &store, &recorder.audit).await;
-    let outcome = recorder.finish(outcome).await;
-    store.close().await;
-    outcome
+    database::recorded(&config, async |store, audit| {
+        execute(&command, &config, store, audit).await
+    })
+    .await
 }
 
 async fn execute(

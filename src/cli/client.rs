@@ -15,7 +15,6 @@ use crate::protocol::ids::ClientId;
 use crate::store::Store;
 use crate::telemetry::{Audit, Entry};
 
-use super::database::Recorder;
 use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
@@ -61,12 +60,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Delete { file, client_id } => {
             let config = file.load()?;
-            let store = database::open(&config).await?;
-            let recorder = Recorder::open(&config, &store);
-            let outcome = delete(&store, &recorder.audit, &ClientId::new(client_id)).await;
-            let outcome = recorder.finish(outcome).await;
-            store.close().await;
-            outcome
+            let id = ClientId::new(client_id);
+            database::recorded(&config, async |store, audit| {
+                delete(store, audit, &id).await
+            })
+            .await
         }
         Command::Secret => {
             output::line(made_secret().expose());

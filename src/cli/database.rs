@@ -27,15 +27,28 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
     Ok(store)
 }
 
+/// Runs what changes something in a database that is there: with an audit, whose records are written before it is closed.
+pub(super) async fn recorded<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Store, &Audit) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let store = open(config).await?;
+    let recorder = Recorder::open(config, &store);
+    let outcome = work(&store, &recorder.audit).await;
+    let outcome = recorder.finish(outcome).await;
+    store.close().await;
+    outcome
+}
+
 /// Records what a command does.
-pub(super) struct Recorder {
-    pub(super) audit: Audit,
+struct Recorder {
+    audit: Audit,
     writer: AuditWriter,
 }
 
 impl Recorder {
     /// One that writes to the database, as the config says.
-    pub(super) fn open(config: &Config, store: &Store) -> Self {
+    fn open(config: &Config, store: &Store) -> Self {
         // For the line that goes with each record.
         serve::start_log(config);
         let (audit, writer) = open_audit(config.audit.database, store, &Clock::system());
@@ -43,7 +56,7 @@ impl Recorder {
     }
 
     /// The outcome of the command, once what it did is written. Something was done without a record of it, if that fails.
-    pub(super) async fn finish<T>(mut self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+    async fn finish<T>(mut self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         let written = self.writer.finish().await;
         // Of several things that were to be done, some may have been.
         let outcome = outcome?;

@@ -11,7 +11,6 @@ use crate::protocol::jws::SigningAlgorithm;
 use crate::store::Store;
 use crate::telemetry::{Audit, Entry};
 
-use super::database::Recorder;
 use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
@@ -84,13 +83,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 Some(one) => vec![one],
                 None => config.keys.algorithms.clone(),
             };
-            let store = database::open(&config).await?;
-            let recorder = Recorder::open(&config, &store);
             let how = (algorithms.as_slice(), at_once);
-            let outcome = rotate(&config, &store, &recorder.audit, how, now).await;
-            let outcome = recorder.finish(outcome).await;
-            store.close().await;
-            outcome?;
+            database::recorded(&config, async |store, audit| {
+                rotate(&config, store, audit, how, now).await
+            })
+            .await?;
         }
     }
     Ok(())

@@ -8,12 +8,12 @@ use crate::config::Config;
 use crate::flow::accounts::{Accounts, By};
 use crate::model::account::Account;
 use crate::model::session::Session;
-use crate::protocol::ids::{AccountSubject, ClientId, SessionId, UpstreamId};
+use crate::protocol::ids::{AccountSubject, ClientId, SessionId};
 use crate::store::{Store, Whose};
 use crate::telemetry::Audit;
 
-use super::database::Recorder;
-use super::{ConfigFile, database, output, serve};
+use super::account::{find_by_username, known_upstream};
+use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -81,14 +81,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let (Command::List { file, .. } | Command::End { file, .. } | Command::Notices { file, .. }) =
         &command;
     let config = file.load()?;
-    // For the audit lines.
-    serve::start_log(&config);
-    let store = database::open(&config).await?;
-    let recorder = Recorder::open(&config, &store);
-    let outcome = execute(&command, &config, &store, &recorder.audit).await;
-    let outcome = recorder.finish(outcome).await;
-    store.close().await;
-    outcome
+    database::recorded(&config, async |store, audit| {
+        execute(&command, &config, store, audit).await
+    })
+    .await
 }
 
 async fn execute(
@@ -143,28 +139,10 @@ async fn find_account(store: &Store, who: &str) -> anyhow::Result<Account> {
     if let Some(account) = store.find_account_by_subject(&subject).await? {
         return Ok(account);
     }
-    let mut found = store.find_accounts_by_username(who).await?;
-    ensure!(
-        found.len() < 2,
-        "several accounts have the user name {who}; `portico account list --name` shows their subjects"
-    );
-    found
-        .pop()
+    let instead = "`portico account list --name` shows their subjects";
+    find_by_username(store, who, instead)
+        .await?
         .with_context(|| format!("there is no account with the subject or the user name {who}"))
-}
-
-fn known_upstream(config: &Config, id: &str) -> anyhow::Result<UpstreamId> {
-    let known: Vec<&str> = config
-        .upstreams
-        .iter()
-        .map(|each| each.id.as_str())
-        .collect();
-    ensure!(
-        known.contains(&id),
-        "there is no upstream {id}; the config has {}",
-        known.join(", ")
-    );
-    Ok(UpstreamId::new(id))
 }
 
 async fn list(store: &Store, sessions: &[&Session]) -> anyhow::Result<()> {

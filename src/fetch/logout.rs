@@ -8,8 +8,8 @@ use crate::protocol::error::chain;
 use super::{FetchError, Fetcher};
 
 impl Fetcher {
-    /// Posts a logout token to `url`, which `client` has named (OpenID Connect Back-Channel Logout 1.0 section 2.5). It was heard where the answer is a
-    /// success: section 2.8 wants 200, and some frameworks can say nothing but 204.
+    /// Posts a logout token to `url`, which `client` has named (OpenID Connect Back-Channel Logout 1.0 section 2.5). It was
+    /// heard where the answer is a success: section 2.8 wants 200, and some frameworks can say nothing but 204.
     pub async fn post_logout_token(
         &self,
         client: &Client,

@@ -36,7 +36,6 @@ pub struct PasswordRequest {
 
 impl PasswordRequest {
     pub(super) fn parse(params: &Params) -> Result<Self, OAuthError> {
-        // A text without end is a guess like any other, and must not be told from one (T32, T48).
         let missing = |name: &str| OAuthError::invalid_request(format!("{name} is missing"));
         let username = params.get_capped("username", MAX_USERNAME_BYTES)?;
         let username = username.ok_or_else(|| missing("username"))?.trim();

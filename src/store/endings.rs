@@ -19,6 +19,13 @@ pub enum Whose<'a> {
     All,
 }
 
+/// Whose families: those of people, or everybody's at one client.
+#[derive(Clone, Copy)]
+enum Families<'a> {
+    Of(Whose<'a>),
+    OfClient(&'a ClientId),
+}
+
 /// How much was ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Endings {
@@ -70,15 +77,7 @@ impl Store {
             after.clone_from(last);
             endings.sessions += retrying(|| self.end_sessions(&ids, now)).await?;
         }
-        let mut after = String::new();
-        loop {
-            let families = self.families_after(whose, &after).await?;
-            let Some((last, ..)) = families.last() else {
-                break;
-            };
-            after.clone_from(last);
-            endings.families += retrying(|| self.end_families(&families, now)).await?;
-        }
+        endings.families = self.end_all_families(Families::Of(whose), now).await?;
         Ok(endings)
     }
 
@@ -98,25 +97,29 @@ impl Store {
                 .execute(&self.writes)
                 .await?;
         }
-        let mut endings = Endings::default();
+        Ok(Endings {
+            sessions: 0,
+            families: self
+                .end_all_families(Families::OfClient(client), now)
+                .await?,
+        })
+    }
+
+    async fn end_all_families(
+        &self,
+        whose: Families<'_>,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
+        let mut ended = 0;
         let mut after = String::new();
         loop {
-            let families: Vec<(String, String, String)> = sqlx::query_as(
-                "SELECT id, client_id, account_id FROM token_family
-                 WHERE client_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id LIMIT $3",
-            )
-            .bind(client.as_str())
-            .bind(&after)
-            .bind(BATCH)
-            .fetch_all(&self.reads)
-            .await?;
+            let families = self.families_after(whose, &after).await?;
             let Some((last, ..)) = families.last() else {
-                break;
+                return Ok(ended);
             };
             after.clone_from(last);
-            endings.families += retrying(|| self.end_families(&families, now)).await?;
+            ended += retrying(|| self.end_families(&families, now)).await?;
         }
-        Ok(endings)
     }
 
     async fn session_ids_after(
@@ -142,23 +145,30 @@ impl Store {
 
     async fn families_after(
         &self,
-        whose: Whose<'_>,
+        whose: Families<'_>,
         after: &str,
     ) -> Result<Vec<(String, String, String)>, StoreError> {
         let query = match whose {
-            Whose::All => sqlx::query_as(
+            Families::Of(Whose::All) => sqlx::query_as(
                 "SELECT id, client_id, account_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH),
-            Whose::Upstream(upstream) => sqlx::query_as(
+            Families::Of(Whose::Upstream(upstream)) => sqlx::query_as(
                 "SELECT id, client_id, account_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL AND upstream = $3 ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH)
             .bind(upstream.as_str()),
+            Families::OfClient(client) => sqlx::query_as(
+                "SELECT id, client_id, account_id FROM token_family
+                 WHERE id > $1 AND revoked_at IS NULL AND client_id = $3 ORDER BY id LIMIT $2",
+            )
+            .bind(after)
+            .bind(BATCH)
+            .bind(client.as_str()),
         };
         Ok(query.fetch_all(&self.reads).await?)
     }

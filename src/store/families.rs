@@ -49,15 +49,7 @@ impl Store {
     /// Begins a family at the authorization endpoint, for an access token that the browser carries: without refresh tokens,
     /// until a code of the same answer is redeemed and takes it over. `false` when the session or the account has ended.
     pub async fn begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
-        retrying(|| self.try_begin_family(family)).await
-    }
-
-    async fn try_begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let begun = hold_login(&mut transaction, family).await?
-            && insert_family(&mut transaction, family).await?;
-        transaction.commit().await?;
-        Ok(begun)
+        retrying(|| self.try_begin_family(family, None)).await
     }
 
     /// The same with refresh tokens; the oldest such families of the same person and client beyond `cap` end (T22).
@@ -67,19 +59,18 @@ impl Store {
         cap: i64,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        retrying(|| self.try_begin_capped_family(family, cap, now)).await
+        retrying(|| self.try_begin_family(family, Some((cap, now)))).await
     }
 
-    async fn try_begin_capped_family(
+    async fn try_begin_family(
         &self,
         family: &TokenFamily,
-        cap: i64,
-        now: UnixTime,
+        capped: Option<(i64, UnixTime)>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let begun = hold_login(&mut transaction, family).await?
             && insert_family(&mut transaction, family).await?;
-        if begun {
+        if begun && let Some((cap, now)) = capped {
             revoke_beyond_cap(&mut transaction, family, cap, now).await?;
         }
         transaction.commit().await?;

@@ -4,6 +4,8 @@ import json
 import pathlib
 import subprocess
 
+import requests
+
 STAND = pathlib.Path(__file__).parent.parent / "web" / "stand.js"
 
 
@@ -26,3 +28,10 @@ class Stand:
         self._process.stdout.close()
         if self._process.wait(timeout=60) != 0:
             raise RuntimeError("the stand did not end well; what it said is above")
+
+
+def fetch(url):
+    """The JSON that stands at ``url``."""
+    response = requests.get(url, timeout=30)
+    response.raise_for_status()
+    return response.json()

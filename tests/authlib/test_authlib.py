@@ -2,7 +2,6 @@
 
 import unittest
 
-import requests
 from authlib.common.security import generate_token
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
@@ -16,23 +15,11 @@ from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
 
 from browser import Browser
-from stand import Stand
+from stand import Stand, fetch
 
 stand = Stand()
-
-
-def setUpModule():
-    stand.start()
-
-
-def tearDownModule():
-    stand.stop()
-
-
-def fetch(url):
-    response = requests.get(url, timeout=30)
-    response.raise_for_status()
-    return response.json()
+setUpModule = stand.start
+tearDownModule = stand.stop
 
 
 class AuthlibTest(unittest.TestCase):

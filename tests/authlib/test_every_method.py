@@ -24,7 +24,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, import_key
 
 from browser import Browser
-from stand import Stand
+from stand import Stand, fetch
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -32,20 +32,8 @@ ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 SCOPE = "openid profile email offline_access"
 
 stand = Stand("methods")
-
-
-def setUpModule():
-    stand.start()
-
-
-def tearDownModule():
-    stand.stop()
-
-
-def fetch(url):
-    response = requests.get(url, timeout=30)
-    response.raise_for_status()
-    return response.json()
+setUpModule = stand.start
+tearDownModule = stand.stop
 
 
 class Assertion:

@@ -54,7 +54,7 @@ async fn start() -> (TestServer, Site) {
 }
 
 /// Logs the browser in to `client_id`; its tokens.
-async fn sign_in(
+pub(crate) async fn sign_in(
     server: &TestServer,
     browser: &mut Browser,
     client_id: &str,

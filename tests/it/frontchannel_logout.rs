@@ -1,9 +1,9 @@
 //! Front-channel logout (OpenID Connect Front-Channel Logout 1.0; T52): what the page loads, and where it goes on.
 
+use crate::backchannel_logout::sign_in;
 use crate::harness::browser::{Browser, Page};
-use crate::harness::relying_party::{Answer, claims};
+use crate::harness::relying_party::claims;
 use crate::harness::server::TestServer;
-use portico::simulator::people::JO_SMITH;
 
 const CLIENTS: &str = r#"
 [[clients]]
@@ -27,14 +27,6 @@ async fn start() -> TestServer {
     TestServer::start_with(|setup| setup.clients = CLIENTS.to_owned()).await
 }
 
-async fn sign_in(server: &TestServer, browser: &mut Browser, client_id: &str) -> Answer {
-    let mut page = browser.open(server.authorize_url(client_id, &[])).await;
-    if page.is_login() {
-        page = browser.sign_in_as(&page, JO_SMITH).await;
-    }
-    server.redeem(client_id, &page.answer()["code"], &[]).await
-}
-
 async fn log_out(server: &TestServer, browser: &mut Browser, parameters: &[(&str, &str)]) -> Page {
     let mut url = url::Url::parse(&server.url("/end_session")).unwrap();
     url.query_pairs_mut().extend_pairs(parameters);
@@ -54,9 +46,9 @@ fn frame_policy(page: &Page) -> String {
 async fn the_apps_of_the_session_are_loaded_and_then_the_browser_goes_on() {
     let server = start().await;
     let mut browser = Browser::new();
-    let tokens = sign_in(&server, &mut browser, "framed").await;
-    sign_in(&server, &mut browser, "other").await;
-    sign_in(&server, &mut browser, "spa").await;
+    let tokens = sign_in(&server, &mut browser, "framed", "openid").await;
+    sign_in(&server, &mut browser, "other", "openid").await;
+    sign_in(&server, &mut browser, "spa", "openid").await;
     let parameters = [
         ("id_token_hint", tokens.text("id_token")),
         ("post_logout_redirect_uri", "https://framed.example.org/bye"),
@@ -97,34 +89,21 @@ async fn the_apps_of_the_session_are_loaded_and_then_the_browser_goes_on() {
 async fn without_such_apps_nothing_is_loaded() {
     let server = start().await;
     let mut browser = Browser::new();
-    let tokens = sign_in(&server, &mut browser, "other").await;
-    let page = log_out(
-        &server,
-        &mut browser,
-        &[("id_token_hint", tokens.text("id_token"))],
-    )
-    .await;
+    let tokens = sign_in(&server, &mut browser, "other", "openid").await;
+    let hint = ("id_token_hint", tokens.text("id_token"));
+    let page = log_out(&server, &mut browser, &[hint]).await;
     assert!(page.body.contains("You are signed out"));
     assert_eq!(page.attributes("iframe", "src").len(), 1);
     assert_eq!(page.attribute("a[data-goes-on]", "href"), None);
     assert!(!page.body.contains("http-equiv"));
 
     let mut browser = Browser::new();
-    let tokens = sign_in(&server, &mut browser, "spa").await;
-    let page = log_out(
-        &server,
-        &mut browser,
-        &[("id_token_hint", tokens.text("id_token"))],
-    )
-    .await;
+    let tokens = sign_in(&server, &mut browser, "spa", "openid").await;
+    let hint = ("id_token_hint", tokens.text("id_token"));
+    let page = log_out(&server, &mut browser, &[hint]).await;
     assert!(page.attributes("iframe", "src").is_empty());
     assert_eq!(frame_policy(&page), "frame-src 'none'");
     // Nobody is signed in any more: nothing is told twice.
-    let page = log_out(
-        &server,
-        &mut browser,
-        &[("id_token_hint", tokens.text("id_token"))],
-    )
-    .await;
+    let page = log_out(&server, &mut browser, &[hint]).await;
     assert!(page.attributes("iframe", "src").is_empty());
 }

@@ -12,7 +12,6 @@ use crate::model::audit::Event;
 use crate::model::registration::{INITIAL_TOKEN_PREFIX, InitialAccessToken, RegistrationMode};
 use crate::telemetry::Entry;
 
-use super::super::database::Recorder;
 use super::super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
@@ -76,20 +75,17 @@ pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
                 uses_left: uses,
                 revoked_at: None,
             };
-            let store = database::open(&config).await?;
             let hash = secrets.hash(Purpose::InitialAccessToken, &value)?;
-            let recorder = Recorder::open(&config, &store);
-            let kept = store.insert_initial_access_token(&token, &hash).await;
-            if kept.is_ok() {
+            database::recorded(&config, async |store, audit| {
+                store.insert_initial_access_token(&token, &hash).await?;
                 let entry = entry(Event::InitialAccessTokenCreated, &token.id)
                     .with("label", token.label.as_str())
                     .with("uses", token.uses_left)
                     .with("expires_at", token.expires_at);
-                recorder.audit.record(entry);
-            }
-            let kept = recorder.finish(kept.map_err(Into::into)).await;
-            store.close().await;
-            kept?;
+                audit.record(entry);
+                Ok(())
+            })
+            .await?;
             output::line(value);
             if config.registration.mode != RegistrationMode::InitialAccessToken {
                 output::note(
@@ -129,18 +125,14 @@ pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Revoke { file, id } => {
             let config = file.load()?;
-            let store = database::open(&config).await?;
-            let recorder = Recorder::open(&config, &store);
-            let revoked = store.revoke_initial_access_token(&id, now).await;
-            if matches!(revoked, Ok(true)) {
-                let revoked = entry(Event::InitialAccessTokenRevoked, &id);
-                recorder.audit.record(revoked);
-            }
-            let revoked = recorder.finish(revoked.map_err(Into::into)).await;
-            store.close().await;
-            if !revoked? {
-                bail!("there is no token {id} that is not revoked already");
-            }
+            database::recorded(&config, async |store, audit| {
+                if !store.revoke_initial_access_token(&id, now).await? {
+                    bail!("there is no token {id} that is not revoked already");
+                }
+                audit.record(entry(Event::InitialAccessTokenRevoked, &id));
+                Ok(())
+            })
+            .await?;
             output::line(format!("{id} is revoked"));
             Ok(())
         }
