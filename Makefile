@@ -100,9 +100,13 @@ soak: ## A thousand apps for two minutes, on SQLite and on two nodes with Postgr
 test-web: build-tests $(WEB) ## Relying parties from npm and Chromium, on SQLite
 	cd tests/web && env -u TEST_DATABASE_URL PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=sqlite npm test --silent
 
+# Once is enough for what looks at pages and not at what is kept: how they look, in which language, and the demo, which runs on SQLite.
+ON_ANY_DATABASE := browser_brand.test.js browser_demo.test.js browser_fragment.test.js browser_pages.test.js
+ON_EACH_DATABASE = $(filter-out $(ON_ANY_DATABASE),$(notdir $(wildcard tests/web/*.test.js)))
+
 .PHONY: test-web-postgres
-test-web-postgres: build-tests $(WEB) ## The same on PostgreSQL
-	cd tests/web && PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres npm test --silent
+test-web-postgres: build-tests $(WEB) ## The same on PostgreSQL, without what looks at pages alone
+	cd tests/web && TEST_FILES='$(ON_EACH_DATABASE)' PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres npm test --silent
 
 .PHONY: test-authlib
 test-authlib: build-tests $(WEB) $(AUTHLIB) ## Authlib from PyPI, on SQLite

@@ -236,10 +236,15 @@ fn http_client() -> reqwest::Result<Client> {
         .build()
 }
 
+/// A port that stays free while a node is down: systems hand out none from below 32768 to connections or for `port 0`.
 fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port())
+    for _ in 0..1000 {
+        let port = 10_240 + u16::try_from(below(20_000))?;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port is free")
 }
 
 struct Soak {
