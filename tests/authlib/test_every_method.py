@@ -167,6 +167,22 @@ class Grants(EveryMethodTest):
                 self.id_token(token["id_token"], session.client_id, access_token=token["access_token"])
                 self.assertIn("refresh_token", token)
 
+    def test_every_method_logs_a_person_in_by_password(self):
+        jo = stand.facts["people"]["jo"]
+        for name, registration in self.methods(public=False):
+            with self.subTest(name):
+                session = self.session(registration, "openid offline_access")
+                ask = lambda password: session.fetch_token(
+                    self.metadata["token_endpoint"], grant_type="password", username=jo["username"], password=password
+                )
+                token = ask(jo["password"])
+                claims = self.id_token(token["id_token"], session.client_id, access_token=token["access_token"])
+                renewed = session.refresh_token(self.metadata["token_endpoint"], refresh_token=token["refresh_token"])
+                self.assertEqual(self.id_token(renewed["id_token"], session.client_id)["sub"], claims["sub"])
+                with self.assertRaises(OAuthError) as refused:
+                    ask("not " + jo["password"])
+                self.assertEqual(refused.exception.error, "invalid_grant")
+
     def test_every_method_exchanges_the_token_of_somebody_who_called(self):
         for name, registration in self.methods(public=False):
             with self.subTest(name):

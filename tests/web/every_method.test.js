@@ -167,6 +167,19 @@ for (const name of METHODS) {
       assert.equal(others.refresh_token, undefined);
     });
 
+    test("openid-client and oauth4webapi: log a person in by the password that they were told", async () => {
+      const asked = { username: JO.username, password: JO.password, scope: "openid email" };
+      const tokens = await client.genericGrantRequest(config, "password", asked);
+      assert.equal((await client.fetchUserInfo(config, tokens.access_token, tokens.claims().sub)).email, JO.email);
+      const request = (more) => oauth.genericTokenEndpointRequest(server, registration, method.oauth, "password", { ...asked, ...more }, INSECURE);
+      const others = await oauth.processGenericTokenEndpointResponse(server, registration, await request());
+      assert.equal(oauth.getValidatedIdTokenClaims(others).sub, tokens.claims().sub);
+      await assert.rejects(
+        async () => oauth.processGenericTokenEndpointResponse(server, registration, await request({ password: `not ${JO.password}` })),
+        { error: "invalid_grant" },
+      );
+    });
+
     test("openid-client and oauth4webapi: exchange the token of somebody who called", async () => {
       const subject = await subjectToken();
       const tokens = await client.genericGrantRequest(config, TOKEN_EXCHANGE, exchangeOf(subject));

@@ -37,7 +37,7 @@ function registration(method, more) {
   return {
     client_id: `by-${method.replaceAll("_", "-").replaceAll(" ", "-").toLowerCase()}`,
     token_endpoint_auth_method: method.split(" ")[0],
-    grant_types: isPublic ? grants : [...grants, "client_credentials", TOKEN_EXCHANGE],
+    grant_types: isPublic ? grants : [...grants, "client_credentials", "password", TOKEN_EXCHANGE],
     scope: "openid profile email offline_access reports:read",
     redirect_uris: [CALLBACK],
     ...(!isPublic && { exchange: { audiences: [NEXT_API], own_audiences: [API], from_clients: [FRONT.client_id], impersonation: true } }),
