@@ -35,6 +35,8 @@ mod command_line;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod consent;
 #[cfg(test)]
 mod cookies;

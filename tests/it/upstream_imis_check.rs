@@ -243,7 +243,7 @@ async fn what_is_wrong_with_a_profile_query_is_told() {
             json!({ "columns": { "email": "mail", "chapter": "chapter" } }),
             &[
                 "has no column chapter, mail",
-                "it has committees",
+                "it has birthdate",
                 "username",
             ],
         ),

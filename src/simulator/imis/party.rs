@@ -122,8 +122,8 @@ pub(super) fn person(switches: &Switches, person: &ImisPerson) -> Value {
         },
         "PrimaryOrganization": organization(switches, person),
         "Emails": collection(switches, "EmailData", &emails(switches, person)),
-        "Phones": collection(switches, "PhoneData", &[]),
-        "Addresses": collection(switches, "FullAddressData", &[]),
+        "Phones": collection(switches, "PhoneData", &phones(switches, person)),
+        "Addresses": collection(switches, "FullAddressData", &addresses(switches, person)),
         "AlternateIds": collection(switches, "AlternateIdData", &[json!({
             "$type": nested("AlternateIdData"), "Id": person.id, "IdType": "Id",
         })]),
@@ -184,6 +184,61 @@ fn emails(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
     vec![
         email(&old, "Personal", false),
         email(person.email, "Address", true),
+    ]
+}
+
+/// Of members, at work and their own; as with emails, the primary one comes last.
+fn phones(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    if !person.is_member {
+        return Vec::new();
+    }
+    let phone = |number: &str, kind: &str, is_primary: bool| {
+        json!({
+            "$type": type_of(switches, "PhoneData"),
+            "Number": number,
+            "PhoneType": kind,
+            "IsPrimary": is_primary,
+        })
+    };
+    vec![
+        phone("+33 1 70 18 99 00", "Work", false),
+        phone("+33 1 70 18 99 42", "Mobile", true),
+    ]
+}
+
+/// Of members: where they work, and where their letters go.
+fn addresses(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    if !person.is_member {
+        return Vec::new();
+    }
+    let address = |purpose: &str, lines: &[&str], reasons: &[&str]| {
+        let reasons: Vec<Value> = reasons
+            .iter()
+            .map(|reason| {
+                json!({
+                    "$type": type_of(switches, "CommunicationPreferenceData"),
+                    "Reason": reason,
+                })
+            })
+            .collect();
+        json!({
+            "$type": type_of(switches, "FullAddressData"),
+            "AddressPurpose": purpose,
+            "Address": {
+                "$type": type_of(switches, "AddressData"),
+                "AddressLines": collection(switches, "AddressLineDataCollection", &lines.iter().map(|line| json!(line)).collect::<Vec<_>>()),
+                "CityName": "Lyon",
+                "PostalCode": "69001",
+                "CountryCode": "FR",
+                "CountryName": "France",
+                "FullAddress": format!("{}\r\n69001 Lyon\r\nFrance", lines.join("\r\n")),
+            },
+            "CommunicationPreferences": collection(switches, "CommunicationPreferenceData", &reasons),
+        })
+    };
+    vec![
+        address("Work", &["Example Clinic", "1 Rue de l'Exemple"], &[]),
+        address("Home", &["12 Rue de la Fiction"], &["default", "mail"]),
     ]
 }
 

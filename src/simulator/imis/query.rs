@@ -153,8 +153,10 @@ fn cells(empty: QueryEmpty, columns: &Columns) -> Vec<(&'static str, Value)> {
         .collect()
 }
 
-/// The aliases are whatever the author of a query likes; these are the names that OpenID Connect has, and a few more.
-fn columns(person: &ImisPerson) -> [(&'static str, String); 14] {
+/// The aliases are whatever the author of a query likes; these are the names that OpenID Connect has, and a few more. What the
+/// records of the simulator do not hold is made of what they do, so that somebody who wants every claim there is has a query for it.
+fn columns(person: &ImisPerson) -> [(&'static str, String); 25] {
+    let page = format!("https://members.example.org/people/{}", person.id);
     [
         ("sub", person.uniform_id.to_owned()),
         ("id", person.id.to_owned()),
@@ -163,7 +165,18 @@ fn columns(person: &ImisPerson) -> [(&'static str, String); 14] {
         ("name", person.full_name()),
         ("given_name", person.given_name.to_owned()),
         ("family_name", person.family_name.to_owned()),
+        ("middle_name", "Robin".to_owned()),
+        ("nickname", person.given_name.to_lowercase()),
+        ("profile", page.clone()),
+        ("picture", format!("{page}/picture.png")),
+        ("website", format!("https://{}.example.org/", person.id)),
+        ("gender", "unknown".to_owned()),
+        ("birthdate", "1980-02-29T00:00:00".to_owned()),
+        ("zoneinfo", "Europe/Paris".to_owned()),
+        ("locale", "fr-FR".to_owned()),
+        ("updated_at", "2023-06-01T08:30:00".to_owned()),
         ("email", person.email.to_owned()),
+        ("phone_verified", "Y".to_owned()),
         ("customer_type", person.customer_type.0.to_owned()),
         ("member_type", person.customer_type.1.to_owned()),
         ("status", person.status.to_owned()),

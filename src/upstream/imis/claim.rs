@@ -26,7 +26,7 @@ pub(super) fn put(profile: &mut Profile, claim: &str, value: &Value) {
             let typed = match claim {
                 "is_member" | "phone_number_verified" => flag(value).map(Value::from),
                 "member_since" | "paid_through" | "birthdate" => day(value).map(Value::from),
-                "updated_at" => bare(value).as_i64().map(Value::from),
+                "updated_at" => seconds(value).map(Value::from),
                 "membership_type" | "membership_status" | "member_id" => {
                     text(value).map(Value::from)
                 }
@@ -64,6 +64,19 @@ fn flag(value: &Value) -> Option<bool> {
         "false" | "0" | "no" | "n" => Some(false),
         _ => None,
     }
+}
+
+/// Seconds since 1970, or the time that a column of dates holds. It has no zone: UTC stands in, which is hours wrong at most.
+fn seconds(value: &Value) -> Option<UnixTime> {
+    if let Some(seconds) = bare(value).as_i64() {
+        return Some(seconds);
+    }
+    let text = plain(value)?;
+    text.parse().ok().or_else(|| {
+        let time = humantime::parse_rfc3339_weak(&text).ok()?;
+        let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_secs()).ok()
+    })
 }
 
 /// A date, of which iMIS tells a time without a zone: the day is all that is meant.
@@ -210,6 +223,17 @@ mod tests {
                 json!("2019-05-01T10:00:00"),
             ),
             ("updated_at", json!(1_770_112_800), json!(1_770_112_800)),
+            ("updated_at", json!("1770112800"), json!(1_770_112_800)),
+            (
+                "updated_at",
+                json!("2023-06-01T08:30:00"),
+                json!(1_685_608_200),
+            ),
+            (
+                "updated_at",
+                json!("2023-06-01T08:30:00.123Z"),
+                json!(1_685_608_200),
+            ),
         ] {
             assert_eq!(put_one(claim, value), json!({ claim: told }));
         }
@@ -223,6 +247,8 @@ mod tests {
             ("member_since", json!("0001-01-01T00:00:00")),
             ("email", json!("nonsense")),
             ("updated_at", json!("2019-05-01")),
+            ("updated_at", json!("2019-05-01T25:00:00")),
+            ("updated_at", json!("1960-05-01T00:00:00")),
             ("chapter", json!("x".repeat(513))),
             ("chapter", json!("a\u{0}b")),
             ("chapter", json!({ "a": 1 })),

@@ -40,6 +40,8 @@ const IMIS_SSO_SECRET: &str = "sso-demo-secret";
 pub(crate) struct Setup {
     /// The issuer; `{port}` stands for the port.
     pub(crate) issuer: String,
+    /// The whole configuration instead of the usual one; `{issuer}` stands for the issuer, `{imis}` for the address of the simulated iMIS.
+    pub(crate) config: Option<String>,
     /// The text of `[server]`, after its addresses.
     pub(crate) server: String,
     /// Whole sections: `[lifetimes]`, `[login]`, …
@@ -60,6 +62,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             issuer: "http://127.0.0.1:{port}".to_owned(),
+            config: None,
             server: String::new(),
             // Refusals must not take half a second each in tests.
             sections: "[login]\nrefusal_floor = \"0s\"\n".to_owned(),
@@ -293,6 +296,9 @@ async fn loopback() -> tokio::net::TcpListener {
     reason = "a file as an administrator writes it"
 )]
 fn config_text(setup: &Setup, issuer: &str, imis: &str, aim18: &str) -> String {
+    if let Some(config) = &setup.config {
+        return config.replace("{issuer}", issuer).replace("{imis}", imis);
+    }
     let Setup {
         server,
         sections,
