@@ -15,15 +15,19 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Parser;
-use portico::clock::{Clock, random_bytes, random_token};
+use portico::clock::{Clock, random_token};
 use portico::simulator::imis::Imis;
-use portico::simulator::people::{self, JO_SMITH};
+use portico::simulator::people::JO_SMITH;
 use reqwest::{Client, StatusCode, header, redirect};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::AnyPool;
 use tokio::task::JoinSet;
 use url::Url;
+
+mod support;
+
+use support::{Database, PORTICO, beginning, below, field, free_port, members, serve};
 
 /// Each of these has its share of the apps: one person may have so many families with one client.
 const CLIENTS: [&str; 4] = ["soak-1", "soak-2", "soak-3", "soak-4"];
@@ -75,10 +79,6 @@ fn count(figure: &AtomicU64) {
     figure.fetch_add(1, Ordering::Relaxed);
 }
 
-fn below(limit: u64) -> u64 {
-    u64::from_ne_bytes(random_bytes()) % limit.max(1)
-}
-
 fn up_to(longest: Duration) -> Duration {
     let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(below(millis))
@@ -99,56 +99,11 @@ async fn main() -> anyhow::Result<()> {
     outcome
 }
 
-/// The database that the nodes share.
-enum Database {
-    Sqlite(String),
-    Postgres { admin: Url, name: String, url: Url },
-}
-
-impl Database {
-    async fn fresh(folder: &Path) -> anyhow::Result<Self> {
-        let Ok(admin) = std::env::var("TEST_DATABASE_URL") else {
-            return Ok(Self::Sqlite(format!(
-                "sqlite:{}",
-                folder.join("portico.db").display()
-            )));
-        };
-        let admin = Url::parse(&admin)?;
-        let name = format!("portico_soak_{:016x}", below(u64::MAX));
-        administer(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
-        let mut url = admin.clone();
-        url.set_path(&name);
-        Ok(Self::Postgres { admin, name, url })
+const fn number_of_nodes(database: &Database) -> usize {
+    match database {
+        Database::Sqlite(_) => 1,
+        Database::Postgres { .. } => 2,
     }
-
-    fn url(&self) -> &str {
-        match self {
-            Self::Sqlite(url) => url,
-            Self::Postgres { url, .. } => url.as_str(),
-        }
-    }
-
-    const fn nodes(&self) -> usize {
-        match self {
-            Self::Sqlite(_) => 1,
-            Self::Postgres { .. } => 2,
-        }
-    }
-
-    async fn remove(&self) -> anyhow::Result<()> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres { admin, name, .. } => {
-                administer(admin, format!("DROP DATABASE {name} WITH (FORCE)")).await
-            }
-        }
-    }
-}
-
-async fn administer(admin: &Url, statement: String) -> anyhow::Result<()> {
-    let mut connection = sqlx::AnyConnection::connect(admin.as_str()).await?;
-    connection.execute(AssertSqlSafe(statement)).await?;
-    Ok(connection.close().await?)
 }
 
 /// A server as an administrator runs it.
@@ -210,15 +165,7 @@ impl Drop for Node {
 }
 
 fn spawn(config: &Path, database: &str) -> anyhow::Result<Child> {
-    Command::new(env!("CARGO_BIN_EXE_portico"))
-        .args(["serve", "--config"])
-        .arg(config)
-        .env("SOAK_DATABASE", database)
-        .env(
-            "SOAK_MASTER_KEY",
-            "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=",
-        )
-        .env("SOAK_SERVICE", people::SERVICE.password)
+    serve(&mut Command::new(PORTICO), config, database)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -234,17 +181,6 @@ fn http_client() -> reqwest::Result<Client> {
         .redirect(redirect::Policy::none())
         .timeout(Duration::from_secs(20))
         .build()
-}
-
-/// A port that stays free while a node is down: systems hand out none from below 32768 to connections or for `port 0`.
-fn free_port() -> anyhow::Result<u16> {
-    for _ in 0..1000 {
-        let port = 10_240 + u16::try_from(below(20_000))?;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    anyhow::bail!("no port is free")
 }
 
 struct Soak {
@@ -265,7 +201,7 @@ impl Soak {
             .await?;
         let mut nodes = Vec::new();
         let mut issuer = None;
-        for number in 0..database.nodes() {
+        for number in 0..number_of_nodes(database) {
             let (port, internal) = (free_port()?, free_port()?);
             let url = format!("http://127.0.0.1:{port}");
             let issuer = issuer.get_or_insert_with(|| url.clone());
@@ -667,15 +603,9 @@ async fn sign_in(http: &Client, node: &str) -> anyhow::Result<String> {
         .get(location(&answer)?)
         .header(header::COOKIE, &flow_cookie);
     let page = page.send().await?.text().await?;
-    let field = |name: &str| -> anyhow::Result<String> {
-        let (_, rest) = page
-            .split_once(&format!("name=\"{name}\" value=\""))
-            .with_context(|| format!("the login page has no {name}"))?;
-        Ok(rest.split('"').next().unwrap_or_default().to_owned())
-    };
     let form = [
-        ("flow", field("flow")?),
-        ("form_token", field("form_token")?),
+        ("flow", field(&page, "flow")?),
+        ("form_token", field(&page, "form_token")?),
         ("upstream", "members".to_owned()),
         ("username", JO_SMITH.username.to_owned()),
         ("password", JO_SMITH.password.to_owned()),
@@ -694,7 +624,6 @@ async fn sign_in(http: &Client, node: &str) -> anyhow::Result<String> {
 }
 
 fn configuration(issuer: &str, port: u16, internal: u16, imis: &str) -> String {
-    let service = people::SERVICE.username;
     let client = |client: &str| {
         format!(
             r#"
@@ -708,29 +637,8 @@ scope = "openid offline_access"
         )
     };
     let clients = CLIENTS.map(client).concat();
+    let (beginning, members) = (beginning(issuer, port, internal), members(imis));
     format!(
-        r#"issuer = "{issuer}"
-
-[server]
-listen = "127.0.0.1:{port}"
-internal_listen = "127.0.0.1:{internal}"
-
-[database]
-url = {{ env = "SOAK_DATABASE" }}
-
-[keys]
-master_key = {{ env = "SOAK_MASTER_KEY" }}
-
-[lifetimes]
-families_per_client = {FAMILIES_PER_CLIENT}
-
-[[upstreams]]
-id = "members"
-kind = "imis"
-label = "Member login"
-login = ["password"]
-base_url = "{imis}"
-service_account = {{ username = "{service}", password = {{ env = "SOAK_SERVICE" }} }}
-{clients}"#
+        "{beginning}\n[lifetimes]\nfamilies_per_client = {FAMILIES_PER_CLIENT}\n{members}{clients}"
     )
 }

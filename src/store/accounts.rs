@@ -112,7 +112,7 @@ impl Store {
     pub async fn list_accounts(&self, most: i64) -> Result<Vec<Account>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account
-             ORDER BY created_at DESC, id LIMIT $1",
+             ORDER BY created_at DESC, id DESC LIMIT $1",
         )
         .bind(most)
         .fetch_all(&self.reads)

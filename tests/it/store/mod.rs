@@ -10,6 +10,7 @@ mod families;
 mod linking;
 mod logout_notices;
 mod pending_requests;
+mod plans;
 mod pushed_requests;
 mod registrations;
 mod schema;

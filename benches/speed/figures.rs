@@ -1,0 +1,242 @@
+//! What is measured of the server: each figure is something that connections do again and again.
+
+use anyhow::{Context as _, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use portico::clock::random_token;
+use portico::simulator::people::JO_SMITH;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::support::field;
+use super::wire::{Answer, Connection};
+
+pub(crate) const CALLBACK: &str = "https://app.example.org/callback";
+/// In the form that `portico client secret` makes, so no Argon2id is in the way.
+pub(crate) const SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What a token is signed with, if at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Rs256,
+    Es256,
+    EdDsa,
+    Opaque,
+}
+
+impl Form {
+    pub(crate) const ALL: [Self; 4] = [Self::Rs256, Self::Es256, Self::EdDsa, Self::Opaque];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Opaque => "opaque",
+        }
+    }
+
+    /// The client whose tokens are of this form.
+    pub(crate) fn client(self) -> String {
+        format!("of-{}", self.name().to_lowercase())
+    }
+}
+
+/// What a connection does over and over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Figure {
+    Empty,
+    Discovery,
+    Jwks,
+    ClientCredentials(Form),
+    Login(Form),
+    Refresh(Form),
+    Introspection(Form),
+    Userinfo(Form),
+}
+
+impl Figure {
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Empty => "an empty handler".to_owned(),
+            Self::Discovery => "discovery".to_owned(),
+            Self::Jwks => "JWKS".to_owned(),
+            Self::ClientCredentials(form) => format!("client credentials, {}", form.name()),
+            Self::Login(form) => format!("login, {}", form.name()),
+            Self::Refresh(form) => format!("refresh, {}", form.name()),
+            Self::Introspection(form) => format!("introspection, {}", form.name()),
+            Self::Userinfo(form) => format!("userinfo, {}", form.name()),
+        }
+    }
+}
+
+/// A connection that does one thing over and over.
+pub(crate) struct Actor {
+    pub(crate) connection: Connection,
+    figure: Figure,
+    /// The token that it asks about, or renews.
+    token: String,
+    /// How many of its answers held a JWT.
+    pub(crate) signatures: u64,
+}
+
+impl Actor {
+    /// Prepared: with the token that the figure needs.
+    pub(crate) async fn new(mut connection: Connection, figure: Figure) -> anyhow::Result<Self> {
+        let token = match figure {
+            Figure::Introspection(form) | Figure::Userinfo(form) => {
+                log_in(&mut connection, form, "openid")
+                    .await?
+                    .text("access_token")?
+            }
+            Figure::Refresh(form) => log_in(&mut connection, form, "openid offline_access")
+                .await?
+                .text("refresh_token")?,
+            _ => String::new(),
+        };
+        connection.forget();
+        Ok(Self {
+            connection,
+            figure,
+            token,
+            signatures: 0,
+        })
+    }
+
+    /// Once.
+    pub(crate) async fn act(&mut self) -> anyhow::Result<()> {
+        let Self {
+            connection, token, ..
+        } = self;
+        match self.figure {
+            Figure::Empty => {
+                let answer = connection.get("/", "").await?;
+                ensure!(answer.body == "ok", "{}", answer.status);
+            }
+            Figure::Discovery => {
+                let answer = connection
+                    .get("/.well-known/openid-configuration", "")
+                    .await?;
+                ensure!(answer.status == 200, "{}", answer.status);
+            }
+            Figure::Jwks => {
+                let answer = connection.get("/jwks", "").await?;
+                ensure!(answer.status == 200, "{}", answer.status);
+            }
+            Figure::ClientCredentials(form) => {
+                let fields = [
+                    ("grant_type", "client_credentials"),
+                    ("scope", "reports:read"),
+                ];
+                let answer = connection
+                    .post("/token", &basic(&form.client()), &fields)
+                    .await?;
+                self.signatures += signatures(&answer)?;
+            }
+            Figure::Login(form) => {
+                connection.forget();
+                let tokens = log_in(connection, form, "openid profile").await?;
+                self.signatures += signatures(&tokens)?;
+                let told = userinfo(connection, &tokens.text("access_token")?).await?;
+                ensure!(told.json()?.get("name").is_some(), "{}", told.body);
+            }
+            Figure::Refresh(form) => {
+                let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+                let answer = connection
+                    .post("/token", &basic(&form.client()), &fields)
+                    .await?;
+                self.signatures += signatures(&answer)?;
+                *token = answer.text("refresh_token")?;
+            }
+            Figure::Introspection(form) => {
+                let fields = [("token", token.as_str())];
+                let answer = connection
+                    .post("/introspect", &basic(&form.client()), &fields)
+                    .await?;
+                ensure!(answer.body.contains("\"active\":true"), "{}", answer.body);
+            }
+            Figure::Userinfo(_) => {
+                let answer = userinfo(connection, token).await?;
+                ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn basic(client: &str) -> String {
+    let credentials = STANDARD.encode(format!("{client}:{SECRET}"));
+    format!("authorization: Basic {credentials}\r\n")
+}
+
+async fn userinfo(connection: &mut Connection, token: &str) -> anyhow::Result<Answer> {
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    connection.get("/userinfo", &bearer).await
+}
+
+fn signatures(answer: &Answer) -> anyhow::Result<u64> {
+    let json = answer.json()?;
+    let members = json.as_object().context("no object")?.values();
+    let signed = members.filter(|value| value.as_str().is_some_and(|text| text.starts_with("eyJ")));
+    Ok(u64::try_from(signed.count())?)
+}
+
+/// From the request to the tokens, by the login page's form and with PKCE.
+async fn log_in(connection: &mut Connection, form: Form, scope: &str) -> anyhow::Result<Answer> {
+    let (client, verifier) = (form.client(), random_token());
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([
+            ("client_id", client.as_str()),
+            ("response_type", "code"),
+            ("redirect_uri", CALLBACK),
+            ("scope", scope),
+            ("state", "of-the-bench"),
+            ("nonce", "of-the-bench"),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ])
+        .finish();
+    let answer = connection.get(&format!("/authorize?{query}"), "").await?;
+    let page = connection.get(&path(&answer)?, "").await?;
+    ensure!(page.status == 200, "{} {}", page.status, page.body);
+    let fields = [
+        ("flow", field(&page.body, "flow")?),
+        ("form_token", field(&page.body, "form_token")?),
+        ("upstream", "members".to_owned()),
+        ("username", JO_SMITH.username.to_owned()),
+        ("password", JO_SMITH.password.to_owned()),
+    ];
+    let fields = fields
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let answer = connection.post("/login", "", &fields).await?;
+    let location = answer.header("location");
+    let location = Url::parse(location.with_context(|| format!("no redirect: {}", answer.body))?)?;
+    ensure!(location.as_str().starts_with(CALLBACK), "{location}");
+    let code = location.query_pairs().find(|(name, _)| name == "code");
+    let (_, code) = code.with_context(|| format!("no code: {location}"))?;
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", &verifier),
+    ];
+    let tokens = connection.post("/token", &basic(&client), &fields).await?;
+    ensure!(tokens.status == 200, "{} {}", tokens.status, tokens.body);
+    Ok(tokens)
+}
+
+/// Where an answer sends the browser on this server.
+fn path(answer: &Answer) -> anyhow::Result<String> {
+    let location = answer.header("location");
+    let location = location.with_context(|| format!("no redirect: {}", answer.body))?;
+    match Url::parse(location) {
+        Ok(url) => Ok(format!(
+            "{}?{}",
+            url.path(),
+            url.query().unwrap_or_default()
+        )),
+        Err(_) => Ok(location.to_owned()),
+    }
+}

@@ -1,0 +1,157 @@
+//! Every statement of the store finds its rows by an index, on both databases: what reads a whole table is quick in a test and
+//! slow in the tenth year.
+
+use std::path::Path;
+
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
+
+use crate::harness::database::TestDatabase;
+
+/// Statements that may read a whole table, by words of theirs.
+const WHOLE: [&str; 6] = [
+    // A few keys, of which all are wanted.
+    "FROM signing_key",
+    // Those that an administrator has made, all of which are listed.
+    "FROM initial_access_token ORDER BY",
+    // Another policy is held against everybody that registered.
+    "UPDATE client_registration SET expires_at = $1 WHERE expires_at IS NULL",
+    // `portico user find`: a part of a name, anywhere in it.
+    "LIKE $1 ESCAPE",
+    // `portico session list`, by the last use: an index of that would be written with each use.
+    "FROM session WHERE ended_at IS NULL AND expires_at > $1 ORDER BY last_seen_at",
+    "FROM session WHERE ended_at IS NULL AND expires_at > $1 AND upstream = $3",
+];
+
+/// The statements of the store: every text in its sources that begins as one.
+fn statements() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let code: Vec<&str> = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
+        let code = code.join("\n");
+        let mut found = texts(&code).into_iter();
+        while let Some(text) = found.next() {
+            if text.ends_with(" WHERE") {
+                // The audit's search: its first condition is put in between.
+                let rest = found.next().unwrap();
+                let firsts = code.split("search!(\"").skip(1);
+                let firsts = firsts.map(|after| after.split('"').next().unwrap());
+                all.extend(firsts.map(|first| format!("{text} {first} {rest}")));
+            } else if is_statement(&text) {
+                all.push(text);
+            }
+        }
+    }
+    all
+}
+
+fn is_statement(text: &str) -> bool {
+    let words = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+    words.iter().any(|word| text.starts_with(word))
+}
+
+/// What stands between quotation marks, with its escapes taken back.
+fn texts(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = code;
+    while let Some((_, after)) = rest.split_once('"') {
+        let mut text = String::new();
+        let mut chars = after.char_indices();
+        let mut end = after.len();
+        while let Some((at, char)) = chars.next() {
+            match char {
+                '"' => {
+                    end = at + 1;
+                    break;
+                }
+                '\\' => match chars.next() {
+                    // The line goes on.
+                    Some((_, '\n')) => text.push(' '),
+                    Some((_, escaped)) => text.push(escaped),
+                    None => break,
+                },
+                char => text.push(char),
+            }
+        }
+        found.push(text.trim().to_owned());
+        rest = &after[end..];
+    }
+    found
+}
+
+fn highest_parameter(statement: &str) -> usize {
+    let numbers = statement.split('$').skip(1).filter_map(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    numbers.max().unwrap_or(0)
+}
+
+/// The lines of a plan that read a whole table.
+async fn faults(connection: &mut AnyConnection, statement: &str, postgres: bool) -> Vec<String> {
+    if !postgres {
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        let rows = connection.fetch_all(AssertSqlSafe(explain)).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{error}: {statement}"));
+        let lines = rows.iter().map(|row| row.get::<String, _>("detail"));
+        // A whole index, in its order, is for statements that stop after a few rows.
+        return lines
+            .filter(|line| {
+                line.starts_with("SCAN ")
+                    && !line.contains(" USING ")
+                    && line != "SCAN CONSTANT ROW"
+            })
+            .collect();
+    }
+    let prepare = format!("PREPARE looked_at AS {statement}");
+    let prepared = connection.execute(AssertSqlSafe(prepare)).await;
+    prepared.unwrap_or_else(|error| panic!("{error}: {statement}"));
+    let nulls = vec!["NULL"; highest_parameter(statement)].join(", ");
+    let nulls = if nulls.is_empty() {
+        nulls
+    } else {
+        format!("({nulls})")
+    };
+    let rows = connection
+        .fetch_all(AssertSqlSafe(format!("EXPLAIN EXECUTE looked_at {nulls}")))
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {statement}"));
+    connection.execute("DEALLOCATE looked_at").await.unwrap();
+    let lines = rows.iter().map(|row| row.get::<String, _>(0));
+    lines.filter(|line| line.contains("Seq Scan")).collect()
+}
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index() {
+    let database = TestDatabase::fresh().await;
+    drop(database.store().await);
+    let url = database.url().expose();
+    let postgres = url.starts_with("postgres");
+    let mut connection = AnyConnection::connect(url).await.unwrap();
+    if postgres {
+        // The plan for whatever the parameters are; and a whole table only where there is no other way, however small it is.
+        connection
+            .execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+            .await
+            .unwrap();
+    }
+    let statements = statements();
+    assert!(statements.len() > 150, "{}", statements.len());
+    let mut wrong = Vec::new();
+    for whole in WHOLE {
+        let known = statements.iter().any(|statement| statement.contains(whole));
+        assert!(known, "no statement has {whole}");
+    }
+    let allowed = |statement: &String| WHOLE.iter().any(|whole| statement.contains(whole));
+    for statement in statements.iter().filter(|each| !allowed(each)) {
+        let found = faults(&mut connection, statement, postgres).await;
+        if !found.is_empty() {
+            wrong.push(format!("{statement}\n    {}", found.join("\n    ")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), wrong.len());
+}
