@@ -91,6 +91,11 @@ test-soak: ## Apps that refresh while servers are killed and answers are lost, f
 test-soak-postgres: ## The same on two nodes with PostgreSQL
 	scripts/with-postgres $(SOAK_SHORT)
 
+.PHONY: bench
+bench: ## The release binary's speed beside this machine's bounds, on SQLite and on PostgreSQL; prints a table of each (docs/performance.md)
+	env -u TEST_DATABASE_URL cargo bench --locked --bench speed -- --json target/bench-sqlite.json
+	scripts/with-postgres cargo bench --locked --bench speed -- --json target/bench-postgres.json
+
 .PHONY: soak
 soak: ## A thousand apps for two minutes, on SQLite and on two nodes with PostgreSQL; prints figures
 	env -u TEST_DATABASE_URL cargo bench --locked --bench soak
