@@ -368,6 +368,6 @@ scope = "openid profile offline_access reports:read"
     let beginning = beginning(&format!("http://127.0.0.1:{port}"), port, internal);
     let members = members(imis);
     format!(
-        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nlevel = \"warn\"\n{members}{clients}"
+        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nfilter = \"warn\"\n{members}{clients}"
     )
 }
