@@ -48,9 +48,12 @@ pub fn begin_for_device(
     now: UnixTime,
 ) -> Result<(Client, PendingAuthorization), OAuthError> {
     let scope = code.scope.narrowed_to(&client.scope);
+    let mut resources = code.resources.clone();
+    resources.retain(|each| client.may_ask_for(each, issuer));
     let client = client.at_device_page(issuer)?;
     let mut pending = pending_for(issuer, &client, now)?;
     pending.request.scope = scope;
+    pending.request.resources = resources;
     pending.errand = Some(Errand::Device {
         user_code: Some(user_code),
     });

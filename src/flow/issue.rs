@@ -54,6 +54,9 @@ impl Flow {
             .returns_access_token()
             .then(|| person.family_id.clone());
         let authorization = Authorization {
+            // A code beside it may make the family one with `offline_access`; that is for the app's tokens, and no reason
+            // for what the browser holds to outlive a logout there.
+            within_session: true,
             exchanged: None,
             client_id: client.client_id.clone(),
             scope: scope.clone(),

@@ -50,6 +50,7 @@ impl ClientCredentialsRequest {
         let granted = client.narrow_scope(&self.scope)?;
         let scope = PERSONAL.into_iter().fold(granted, Scope::without);
         Ok(Authorization {
+            within_session: false,
             client_id: client.client_id.clone(),
             person: None,
             exchanged: None,

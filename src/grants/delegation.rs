@@ -89,6 +89,7 @@ impl Grants {
             .with("delegated", actor.is_some());
         self.audit.record(entry);
         Ok(Authorization {
+            within_session: claims.within_session,
             client_id: client.client_id.clone(),
             scope,
             aim: Aim::Exactly(vec![wanted.audience]),

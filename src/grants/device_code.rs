@@ -16,6 +16,7 @@ use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::FamilyId;
 use crate::protocol::params::Params;
+use crate::protocol::resource;
 use crate::protocol::scope::Scope;
 use crate::protocol::secret::Secret;
 use crate::protocol::token::GrantType;
@@ -28,6 +29,7 @@ use super::family::Agreed;
 #[derive(Debug)]
 pub struct DeviceCodeRequest {
     device_code: Secret,
+    resources: Vec<String>,
 }
 
 /// Two codes that were just made.
@@ -41,7 +43,8 @@ pub struct NewDeviceCode {
 }
 
 impl Grants {
-    /// Answers a device authorization request (section 3.1) of an authenticated client.
+    /// Answers a device authorization request (section 3.1) of an authenticated client. It stands for an authorization
+    /// request, so it may name resources, too (RFC 8707 section 2.1).
     pub async fn authorize_device(
         &self,
         client: &Client,
@@ -53,6 +56,10 @@ impl Grants {
         client.require_grant(GrantType::DeviceCode)?;
         let asked = params.get("scope")?.unwrap_or_default();
         let scope = client.grant_scope(&Scope::parse(asked).map_err(invalid_scope)?)?;
+        let resources = resource::read(params)?;
+        client.require_resources(&resources, self.mint.issuer())?;
+        // What could never be had is told now, and not when the person has said yes.
+        self.mint.target(client, &scope, &Aim::named(&resources))?;
         if client.is_anybodys() {
             self.reserve_row(address).await?;
         }
@@ -63,6 +70,7 @@ impl Grants {
             family_id: FamilyId::new(random_id()),
             client_id: client.client_id.clone(),
             scope,
+            resources,
             created_at: now,
             expires_at: now + self.device_code_lifetime,
             approval: None,
@@ -110,6 +118,7 @@ impl DeviceCodeRequest {
             .ok_or_else(|| OAuthError::invalid_request("device_code is missing"))?;
         Ok(Self {
             device_code: Secret::new(device_code),
+            resources: resource::read(params)?,
         })
     }
 
@@ -151,22 +160,20 @@ impl DeviceCodeRequest {
                     authentication: approval.authentication.clone(),
                     scope: &code.scope,
                     claims: ClaimsRequest::default(),
-                    resources: Vec::new(),
+                    resources: code.resources.clone(),
                 },
             )
             .await?;
-        grants
-            .mint
-            .target(client, &family.scope, &Aim::Registered)?;
+        let issuer = grants.mint.issuer();
+        let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
+        grants.mint.target(client, &family.scope, &aim)?;
         let cap = grants.families_per_client;
         match grants
             .store
             .redeem_device_code(&hash, &family, cap, now)
             .await?
         {
-            Redemption::Redeemed => {
-                grants.authorization(client, family, account, None, Aim::Registered)
-            }
+            Redemption::Redeemed => grants.authorization(client, family, account, None, aim),
             Redemption::Replayed => {
                 grants.metrics.replayed("device_code");
                 grants

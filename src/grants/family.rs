@@ -114,6 +114,7 @@ impl Grants {
         }
         .in_id_token();
         Ok(Authorization {
+            within_session: false,
             client_id: family.client_id,
             scope: family.scope,
             aim,

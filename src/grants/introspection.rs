@@ -103,9 +103,16 @@ impl Grants {
         let Some(person) = Ended::or_error(self.access_tokens.person_of(family).await)? else {
             return Ok(None);
         };
+        // What a refresh would refuse now is no good token, and tells nothing about the person (T15, T17).
+        let scope = person.family.scope.narrowed_to(&asking.scope);
+        let withdrawn = !asking.gets_refresh_token()
+            || (scope.is_empty() && !person.family.scope.is_empty())
+            || (person.family.offline && !scope.contains(scope::OFFLINE_ACCESS));
+        if withdrawn || !person.may_use(asking) {
+            return Ok(None);
+        }
         let (account, family) = (person.account, person.family);
         let sub = subject::for_client(&self.secrets, asking, &account)?;
-        let scope = family.scope.narrowed_to(&asking.scope);
         let ends = family
             .expires_at
             .min(family.rotated_at + self.family_lifetime.idle);

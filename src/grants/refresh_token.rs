@@ -88,6 +88,7 @@ impl RefreshTokenRequest {
         }
         .in_id_token();
         Ok(Authorization {
+            within_session: false,
             client_id: client.client_id.clone(),
             scope: granted,
             aim,

@@ -77,11 +77,7 @@ async fn show(
         signed_in_as: (texts.signed_in_as)(display_name(who)),
         intro: (texts.consent_intro)(app),
         scopes,
-        resources: request
-            .resources
-            .iter()
-            .map(|resource| resource_name(&Mint::from_ref(&state), resource))
-            .collect(),
+        resources: resource_names(&Mint::from_ref(&state), &request.resources),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
         app: AppPages::of_flow(&open, texts),
@@ -92,11 +88,14 @@ async fn show(
     Ok(page::render(StatusCode::OK, &template, &targets))
 }
 
-/// What people call an API.
-fn resource_name(mint: &Mint, identifier: &str) -> String {
-    let described = mint.resources().find(identifier);
-    let name = described.and_then(|resource| resource.name.clone());
-    name.unwrap_or_else(|| identifier.to_owned())
+/// What people call these APIs.
+pub(super) fn resource_names(mint: &Mint, identifiers: &[String]) -> Vec<String> {
+    let name = |identifier: &String| {
+        let described = mint.resources().find(identifier);
+        let name = described.and_then(|resource| resource.name.clone());
+        name.unwrap_or_else(|| identifier.clone())
+    };
+    identifiers.iter().map(name).collect()
 }
 
 /// What an app asks for, a line each.

@@ -19,10 +19,12 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::store::Store;
+use crate::tokens::Mint;
 
 use super::app_pages::AppPages;
 use super::client_address::ClientAddress;
 use super::consent;
+use super::context;
 use super::cookies;
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -65,6 +67,7 @@ struct ConfirmPage {
     signed_in_as: String,
     intro: String,
     scopes: Vec<String>,
+    resources: Vec<String>,
     flow: String,
     form_token: String,
     app: AppPages,
@@ -200,7 +203,7 @@ async fn ask(
     };
     let page = Page::current().shown_at(&resume::url(&handle));
     let texts = page.texts;
-    let app = open.client.display_name();
+    let app = open.client.display_name_in(context::locale());
     let about = token_about(&handle, user_code, who);
     let template = ConfirmPage {
         title: (texts.device_confirm_title)(app),
@@ -212,6 +215,10 @@ async fn ask(
             &Upstreams::from_ref(&state),
             &open.flow.scopes,
             &open.pending.request.scope,
+        ),
+        resources: consent::resource_names(
+            &Mint::from_ref(&state),
+            &open.pending.request.resources,
         ),
         form_token: form::token(&Secrets::from_ref(&state), &about)?,
         flow: handle.clone(),

@@ -186,6 +186,8 @@ pub struct Authorization {
     pub scope: Scope,
     /// Which APIs the access token is for.
     pub aim: Aim,
+    /// Whether the access token ends with the session, also where its family outlives that.
+    pub within_session: bool,
     /// Where another access token stands behind it (RFC 8693).
     pub exchanged: Option<Exchanged>,
 }

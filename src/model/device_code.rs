@@ -16,6 +16,8 @@ pub struct DeviceCode {
     pub client_id: ClientId,
     /// What is asked for.
     pub scope: Scope,
+    /// The resources that it named.
+    pub resources: Vec<String>,
     /// When it was made.
     pub created_at: UnixTime,
     /// When it ends.

@@ -328,6 +328,9 @@ pub struct AccessTokenClaims {
     /// Ours: the family it was given with, so that revoking the family closes our own endpoints to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family: Option<FamilyId>,
+    /// Ours: it came through the browser, and ends with the session there, whatever becomes of the family.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within_session: bool,
     /// The key that whoever sends it has to prove (RFC 9449 section 6.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,

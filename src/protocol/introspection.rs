@@ -36,7 +36,7 @@ impl Introspection {
         if let Ok(Value::Object(claims)) = serde_json::to_value(claims) {
             all.0.extend(claims);
         }
-        for name in ["family", "family_client", "scope"] {
+        for name in ["family", "family_client", "within_session", "scope"] {
             all.0.remove(name);
         }
         if !scope.is_empty() {

@@ -5,7 +5,7 @@ use sqlx::{Any, Transaction};
 
 use super::codes::{Redemption, revoke_replayed};
 use super::families::{hold_login, insert_family, revoke_beyond_cap};
-use super::record::{Record, to_json};
+use super::record::{Record, to_json, to_json_unless};
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::device_code::{Approval, DeviceCode};
@@ -24,8 +24,8 @@ impl Store {
         // The first question may come at once.
         let inserted = sqlx::query(
             "INSERT INTO device_code (device_code_hash, user_code_hash, family_id, client_id, scope, created_at,
-                                      expires_at, poll_interval, next_poll_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $6)
+                                      expires_at, poll_interval, next_poll_at, resources)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $6, $9)
              ON CONFLICT (user_code_hash) DO NOTHING",
         )
         .bind(code_hash)
@@ -36,6 +36,7 @@ impl Store {
         .bind(code.created_at)
         .bind(code.expires_at)
         .bind(INTERVAL)
+        .bind(to_json_unless(code.resources.is_empty(), &code.resources)?)
         .execute(&self.writes)
         .await?;
         Ok(inserted.rows_affected() == 1)
@@ -48,7 +49,7 @@ impl Store {
     ) -> Result<Option<DeviceCode>, StoreError> {
         let row = sqlx::query(
             "SELECT device_code_hash, family_id, client_id, scope, created_at, expires_at, account_id, authentication,
-                    denied_at, redeemed_at
+                    denied_at, redeemed_at, resources
              FROM device_code WHERE device_code_hash = $1",
         )
         .bind(code_hash)
@@ -64,7 +65,7 @@ impl Store {
     ) -> Result<Option<DeviceCode>, StoreError> {
         let row = sqlx::query(
             "SELECT device_code_hash, family_id, client_id, scope, created_at, expires_at, account_id, authentication,
-                    denied_at, redeemed_at
+                    denied_at, redeemed_at, resources
              FROM device_code WHERE user_code_hash = $1",
         )
         .bind(user_code_hash)
@@ -208,6 +209,7 @@ fn device_code(row: &AnyRow) -> Result<DeviceCode, StoreError> {
         family_id: FamilyId::new(record.text("family_id")?),
         client_id: ClientId::new(record.text("client_id")?),
         scope: record.scope("scope")?,
+        resources: record.optional_json("resources")?.unwrap_or_default(),
         created_at: record.int("created_at")?,
         expires_at: record.int("expires_at")?,
         approval,

@@ -40,6 +40,7 @@ impl Mint {
             acr: person.and_then(|person| person.authentication.acr.clone()),
             sid: person.map(|person| person.authentication.session_id.clone()),
             family: person.map(|person| person.family_id.clone()),
+            within_session: authorization.within_session,
             cnf: key.map(|key| Confirmation { jkt: key.clone() }),
             family_client: exchanged.map(|exchanged| exchanged.family_client.clone()),
             act: exchanged.and_then(|exchanged| exchanged.actor.clone()),

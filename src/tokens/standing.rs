@@ -119,6 +119,9 @@ impl AccessTokens {
         let family = family.filter(ours).ok_or(Ended::Family)?;
         note_session(&family.account_id, &family.authentication.session_id);
         let person = self.person_of(family).await?;
+        if claims.within_session && person.session.is_none() {
+            return Err(Ended::Session);
+        }
         if subject::for_client(&self.secrets, client, &person.account)?.as_str() != claims.sub {
             return Err(Ended::Subject);
         }

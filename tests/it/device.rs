@@ -84,14 +84,18 @@ async fn enter(server: &TestServer, browser: &mut Browser, user_code: &str) -> P
 }
 
 /// The question, with Jo Smith logged in.
-async fn at_question(server: &TestServer, browser: &mut Browser, user_code: &str) -> Page {
+pub(crate) async fn at_question(
+    server: &TestServer,
+    browser: &mut Browser,
+    user_code: &str,
+) -> Page {
     let page = enter(server, browser, user_code).await;
     let page = browser.sign_in_as(&page, JO_SMITH).await;
     assert_eq!(page.url.path(), "/device/confirm", "{}", page.body);
     page
 }
 
-async fn decide(browser: &mut Browser, page: &Page, decision: &str) -> Page {
+pub(crate) async fn decide(browser: &mut Browser, page: &Page, decision: &str) -> Page {
     browser
         .submit(page, CONFIRM, &[("decision", decision)])
         .await

@@ -293,6 +293,72 @@ async fn a_scope_that_was_withdrawn_does_not_count() {
     );
 }
 
+/// T15, T17: what the token endpoint would refuse is not active, and the person behind it nobody's business any more. It is a
+/// look alone: where the limit is lifted, the token is as good as before.
+#[tokio::test]
+async fn a_refresh_token_that_would_be_refused_is_not_active() {
+    let mut server = TestServer::start().await;
+    let tokens = server.tokens("web", "openid offline_access").await;
+    let token = tokens.text("refresh_token");
+    let name = "client_name = \"Web app\"\n";
+    let grants = "bye?from=portico\"]\ngrant_types = [\"authorization_code\", \"refresh_token\"]\nscope = \"openid profile email offline_access\"";
+    for (from, to, refused) in [
+        (
+            name,
+            "client_name = \"Web app\"\nupstreams = [\"staff\"]\n",
+            "invalid_grant",
+        ),
+        (
+            name,
+            "client_name = \"Web app\"\nrequire_groups = [\"Nobody\"]\n",
+            "invalid_grant",
+        ),
+        (
+            grants,
+            "bye?from=portico\"]\ngrant_types = [\"authorization_code\", \"refresh_token\"]\nscope = \"openid profile\"",
+            "invalid_grant",
+        ),
+        (
+            grants,
+            "bye?from=portico\"]\ngrant_types = [\"authorization_code\"]\nscope = \"openid profile\"",
+            "unauthorized_client",
+        ),
+    ] {
+        assert_eq!(server.introspect("web", token).await.body["active"], true);
+        server.edit_config(from, to);
+        server.restart().await;
+        server.assert_inactive("web", token).await;
+        let answer = server.refresh("web", token).await;
+        assert_eq!(answer.body["error"], refused, "{to}: {answer:?}");
+        server.edit_config(to, from);
+        server.restart().await;
+    }
+    assert_eq!(server.introspect("web", token).await.body["active"], true);
+    assert_eq!(server.refresh("web", token).await.status, 200);
+}
+
+/// Section 4, T15: a refresh token is its client's alone: not even an API that its access tokens are for may look at it, and a
+/// client that cannot prove who it is asks about none, its own included.
+#[tokio::test]
+async fn a_refresh_token_is_looked_at_by_its_own_client_alone() {
+    let server = TestServer::start_with(opaque_clients).await;
+    let mine = server.tokens("web", "openid profile offline_access").await;
+    let mine = mine.text("refresh_token");
+    for client in ["service", "plain"] {
+        server.assert_inactive(client, mine).await;
+        let hinted = [("token", mine), ("token_type_hint", "refresh_token")];
+        let seen = server.show("/introspect", client, &hinted).await;
+        assert_eq!(seen.body, json!({"active": false}), "{client}");
+    }
+    let theirs = server.tokens("spa", "openid offline_access").await;
+    let theirs = theirs.text("refresh_token");
+    let refused = server
+        .show("/introspect", "spa", &[("token", theirs)])
+        .await;
+    refused.assert_error(401, "invalid_client");
+    assert_eq!(server.introspect("web", mine).await.body["active"], true);
+}
+
 /// T41: no other kind of token is an access or refresh token, however well it is signed.
 #[tokio::test]
 async fn only_access_and_refresh_tokens_are_looked_at() {

@@ -3,8 +3,11 @@
 use portico::simulator::people;
 use serde_json::{Value, json};
 
+use crate::device::{at_question, decide};
 use crate::harness::browser::{Browser, http_client};
-use crate::harness::relying_party::{Answer, CHALLENGE, VERIFIER, claims, header, redirect_uri};
+use crate::harness::relying_party::{
+    Answer, CHALLENGE, VERIFIER, answer, claims, header, redirect_uri,
+};
 use crate::harness::server::{Setup, TestServer};
 use crate::harness::signing::{ClientKey, jwks_line};
 
@@ -44,6 +47,14 @@ token_endpoint_auth_method = "none"
 redirect_uris = ["https://careful.example.org/callback"]
 scope = "openid a:read"
 resources = ["https://a.example.org", "https://c.example.org"]
+consent = "once"
+
+[[clients]]
+client_id = "tv"
+token_endpoint_auth_method = "none"
+grant_types = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
+scope = "openid offline_access a:read b:read"
+resources = ["https://a.example.org", "https://b.example.org", "https://c.example.org"]
 consent = "once"
 
 [[clients]]
@@ -222,6 +233,112 @@ async fn a_resource_that_cannot_be_had_is_refused() {
         tokens.status, 200,
         "an opaque token has no algorithm: {tokens:?}"
     );
+}
+
+impl TestServer {
+    /// A device authorization request that names `resources`.
+    async fn begin_device_for(&self, resources: &[&str]) -> Answer {
+        let mut form = vec![
+            ("client_id", "tv"),
+            ("scope", "openid offline_access a:read"),
+        ];
+        form.extend(resources.iter().map(|resource| ("resource", *resource)));
+        let request = http_client().post(self.url("/device_authorization"));
+        answer(request.form(&form)).await
+    }
+
+    async fn ask_device_for(&self, codes: &Answer, resources: &[&str]) -> Answer {
+        let device_code = codes.text("device_code");
+        let mut form = vec![
+            ("grant_type", crate::device::GRANT),
+            ("device_code", device_code),
+        ];
+        form.extend(resources.iter().map(|resource| ("resource", *resource)));
+        self.token("tv", &form).await
+    }
+}
+
+/// Somebody lets the device in; the page that asked them.
+async fn let_in(server: &TestServer, browser: &mut Browser, codes: &Answer) -> String {
+    let page = at_question(server, browser, codes.text("user_code")).await;
+    let done = decide(browser, &page, "allow").await;
+    assert_eq!(done.url.path(), "/device/done");
+    page.text("main").unwrap()
+}
+
+/// Sections 2.1 and 2.2, RFC 8628 section 3.1: a device names its resources when it asks for its codes; the person is shown
+/// them; the device may ask for fewer with its code, and for no other.
+#[tokio::test]
+async fn a_device_asks_for_resources_as_an_app_does() {
+    let server = TestServer::start_with(apis).await;
+    let issuer = server.issuer.as_str();
+    for wrong in [
+        "https://d.example.org",
+        "https://a.example.org#fragment",
+        "nonsense",
+    ] {
+        let refused = server.begin_device_for(&[A, wrong]).await;
+        refused.assert_error(400, "invalid_target");
+    }
+
+    let codes = server.begin_device_for(&[A, C]).await;
+    assert_eq!(codes.status, 200, "{codes:?}");
+    let shown = let_in(&server, &mut Browser::new(), &codes).await;
+    assert!(
+        shown.contains("The archive") && shown.contains(C),
+        "{shown}"
+    );
+    // Nothing is spent by a refusal.
+    for stranger in [&[B][..], &[A, B], &["https://d.example.org"]] {
+        let refused = server.ask_device_for(&codes, stranger).await;
+        refused.assert_error(400, "invalid_target");
+    }
+    let tokens = server.ask_device_for(&codes, &[A]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    assert_eq!(audience(tokens.text("access_token")), [A]);
+    assert_eq!(tokens.text("scope"), "a:read");
+    // Narrowed for this token alone, and never beyond what was asked for at first.
+    let refresh_token = tokens.text("refresh_token");
+    let refused = server.refresh_for("tv", refresh_token, &[B]).await;
+    refused.assert_error(400, "invalid_target");
+    let all = server.refresh_for("tv", refresh_token, &[]).await;
+    assert_eq!(audience(all.text("access_token")), [A, C, issuer]);
+
+    let codes = server.begin_device_for(&[A, C]).await;
+    let_in(&server, &mut Browser::new(), &codes).await;
+    let tokens = server.ask_device_for(&codes, &[]).await;
+    assert_eq!(audience(tokens.text("access_token")), [A, C, issuer]);
+    // Without any, as before: its own audience, which is none, and so we.
+    let codes = server.begin_device_for(&[]).await;
+    let shown = let_in(&server, &mut Browser::new(), &codes).await;
+    assert!(!shown.contains("The archive"), "{shown}");
+    let refused = server.ask_device_for(&codes, &[A]).await;
+    refused.assert_error(400, "invalid_target");
+    let tokens = server.ask_device_for(&codes, &[]).await;
+    assert_eq!(audience(tokens.text("access_token")), [issuer]);
+}
+
+/// T17: as with an app.
+#[tokio::test]
+async fn a_resource_that_was_withdrawn_from_a_device_is_not_given() {
+    let mut server = TestServer::start_with(apis).await;
+    let some = server.begin_device_for(&[A, C]).await;
+    let none = server.begin_device_for(&[A]).await;
+    let_in(&server, &mut Browser::new(), &none).await;
+    server.edit_config(
+        "resources = [\"https://a.example.org\", \"https://b.example.org\", \"https://c.example.org\"]\nconsent",
+        "resources = [\"https://c.example.org\"]\nconsent",
+    );
+    server.restart().await;
+    let shown = let_in(&server, &mut Browser::new(), &some).await;
+    assert!(
+        !shown.contains("The archive") && shown.contains(C),
+        "{shown}"
+    );
+    let tokens = server.ask_device_for(&some, &[]).await;
+    assert_eq!(audience(tokens.text("access_token")), [C, &server.issuer]);
+    let gone = server.ask_device_for(&none, &[]).await;
+    gone.assert_error(400, "invalid_target");
 }
 
 /// A service names what it wants at the token endpoint.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::harness::browser::{Browser, Page, http_client};
-use crate::harness::relying_party::{answer, claims, header};
+use crate::harness::relying_party::{Answer, answer, claims, header};
 use crate::harness::server::{Setup, TestServer};
 
 const CLIENTS: &str = r#"
@@ -390,6 +390,99 @@ async fn a_replayed_code_ends_the_access_token_beside_it() {
         refused.assert_error(400, "invalid_grant");
         assert_eq!(server.userinfo(&other["access_token"]).await.status, 200);
     }
+}
+
+/// Core section 11, T35: `offline_access` is for the app's own tokens. What came through the browser ends with the session
+/// there, and so does what was exchanged for it, at every endpoint of ours; what the code gave goes on.
+#[tokio::test]
+async fn an_access_token_of_the_browser_ends_with_the_session_though_its_code_outlives_it() {
+    let server = TestServer::start_with(|setup| {
+        crate::gateway::apis(setup);
+        setup.clients = ["both", "plain"].map(offline_hybrid).concat();
+    })
+    .await;
+    for client in ["both", "plain"] {
+        for response_type in ["code token", "code id_token token"] {
+            let scope = ("scope", "openid offline_access members:read");
+            let url = server.authorize_url(client, &[("response_type", response_type), scope]);
+            let mut browser = Browser::new();
+            let front = browser.log_in_as(url, people::JO_SMITH).await.answer();
+            let tokens = server.redeem(client, &front["code"], &[]).await;
+            assert_eq!(tokens.status, 200, "{tokens:?}");
+            let front = front["access_token"].as_str();
+            assert_eq!(front.contains('.'), client == "both", "JWT or opaque");
+            let exchanged = exchanged(&server, client, front).await;
+            assert_eq!(exchanged.status, 200, "{exchanged:?}");
+            let exchanged = exchanged.text("access_token");
+            let seen = server.introspect(client, front).await.body;
+            assert_eq!(seen["active"], true);
+            assert!(seen.get("within_session").is_none(), "{seen}");
+            assert_eq!(server.userinfo(front).await.status, 200);
+            assert_eq!(at_gateway(&server, front).await, 200);
+            assert_eq!(
+                server.introspect(client, exchanged).await.body["active"],
+                true
+            );
+
+            let page = browser.get(server.url("/end_session")).await;
+            browser.submit(&page, "form", &[]).await;
+            assert_eq!(server.userinfo(front).await.status, 401, "{client}");
+            assert_eq!(at_gateway(&server, front).await, 401);
+            server.assert_inactive(client, front).await;
+            server.assert_inactive(client, exchanged).await;
+            let refused = self::exchanged(&server, client, front).await;
+            refused.assert_error(400, "invalid_grant");
+
+            let back = tokens.text("access_token");
+            assert_eq!(server.userinfo(back).await.status, 200, "offline");
+            assert_eq!(server.introspect(client, back).await.body["active"], true);
+            let refreshed = server.refresh(client, tokens.text("refresh_token")).await;
+            assert_eq!(refreshed.status, 200, "{refreshed:?}");
+        }
+    }
+}
+
+/// A client of the hybrid flow with `offline_access`, that may call iMIS and exchange its tokens; `plain` has opaque ones.
+fn offline_hybrid(client_id: &str) -> String {
+    let format = if client_id == "plain" {
+        "opaque"
+    } else {
+        "jwt"
+    };
+    let grant = crate::token_exchange::GRANT;
+    format!(
+        r#"
+[[clients]]
+client_id = "{client_id}"
+client_secret = {{ env = "SERVICE_SECRET" }}
+redirect_uris = ["https://{client_id}.example.org/callback"]
+grant_types = ["authorization_code", "implicit", "refresh_token", "{grant}"]
+response_types = ["code token", "code id_token token"]
+scope = "openid offline_access members:read"
+access_token_format = "{format}"
+upstream_apis = ["members"]
+exchange = {{ audiences = ["https://stock.example.org"], from_clients = ["{client_id}"], impersonation = true }}
+"#
+    )
+}
+
+async fn exchanged(server: &TestServer, client: &str, token: &str) -> Answer {
+    let form = [
+        ("grant_type", crate::token_exchange::GRANT),
+        ("subject_token", token),
+        (
+            "subject_token_type",
+            "urn:ietf:params:oauth:token-type:access_token",
+        ),
+        ("audience", "https://stock.example.org"),
+    ];
+    server.token(client, &form).await
+}
+
+async fn at_gateway(server: &TestServer, token: &str) -> u16 {
+    let url = server.url("/api/members/Party/20457");
+    let request = http_client().get(url).bearer_auth(token);
+    request.send().await.unwrap().status().as_u16()
 }
 
 /// Core section 5.4: what scopes open is told at userinfo; in the ID token only where nothing leads to userinfo.

@@ -17,6 +17,7 @@ impl World {
             family_id: FamilyId::new(portico::clock::random_id()),
             client_id: self.client.client_id.clone(),
             scope: "openid profile".to_owned().try_into().unwrap(),
+            resources: vec!["https://api.example.org".to_owned()],
             created_at: NOW,
             expires_at: NOW + LIFE,
             approval: None,
