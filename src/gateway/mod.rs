@@ -287,7 +287,7 @@ async fn ask(
     let answer = answer.map_err(GatewayError::Upstream)?;
     let token = tokens.access.expose();
     let mut headers = answer.headers.iter();
-    if holds(&answer.body, token) || headers.any(|(_, value)| value.contains(token)) {
+    if holds(&answer.body, token) || headers.any(|(_, value)| holds(value, token)) {
         return Err(GatewayError::Upstream(LoginError::Protocol(
             "the answer holds the very token that was sent, and was not passed on".into(),
         )));

@@ -171,7 +171,7 @@ fn pass_back(answer: ApiAnswer) -> Response {
     headers.clear();
     for (name, value) in answer.headers {
         let name = PASSED_BACK.iter().find(|known| **known == name);
-        if let (Some(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+        if let (Some(name), Ok(value)) = (name, HeaderValue::from_bytes(&value)) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }

@@ -518,8 +518,8 @@ pub struct ApiCall {
 pub struct ApiAnswer {
     /// Its status.
     pub status: u16,
-    /// Its headers, lower case, without cookies and hop-by-hop ones.
-    pub headers: Vec<(String, String)>,
+    /// Its headers, lower case, without cookies and hop-by-hop ones; the bytes are as they came, in whatever encoding.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// Its body.
     pub body: Vec<u8>,
     /// The upstream took the token for no good: whoever has a newer one tries again, once.

@@ -96,10 +96,7 @@ pub(super) fn pass_on(answer: &Answer, token_refused: bool) -> ApiAnswer {
         .iter()
         .filter(|(name, _)| !stays_behind(name.as_str()))
         .filter(|(name, _)| !named.iter().any(|named| named == name.as_str()))
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), value)
-        })
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
         .collect();
     ApiAnswer {
         status: answer.status.as_u16(),

@@ -259,6 +259,21 @@ async fn an_employee_calls_the_api_of_aim18() {
     }
 }
 
+/// Its encoding is between the app and aiM18: here the last byte of a character is that of a backslash.
+#[tokio::test]
+async fn what_aim18_says_is_wrong_comes_back_byte_for_byte() {
+    let server = server().await;
+    server.aim18.set("api_errors", "header").unwrap();
+    server.aim18.set("error_info_in", "big5").unwrap();
+    let tokens = employee(&server, ANN_LEE, SCOPE).await;
+    let order = "/api/staff/root/api/read/po?menuCode=po&id=1";
+    let called = get(&server, order, &tokens).await;
+    assert_eq!(called.status, 400, "{called:?}");
+    let told = called.headers["error_info"].as_bytes();
+    let spelt = b" \xbe\xde\xa7@\xa5\xbc\xa6\xa8\xa5\\\"";
+    assert!(told.windows(spelt.len()).any(|part| part == spelt));
+}
+
 /// T61: a server without a user acts as the service account; its own audience does not keep its token from the gateway.
 #[tokio::test]
 async fn a_server_calls_as_the_service_account() {

@@ -342,7 +342,8 @@ async fn a_check_message_about_the_token_is_understood_in_every_place() {
         assert_eq!(answer.token_refused, refused, "{place}");
         if place == "header" {
             let told = answer.headers.iter().find(|(name, _)| name == "error_info");
-            assert!(told.unwrap().1.contains("過期"));
+            let told = String::from_utf8(told.unwrap().1.clone()).unwrap();
+            assert!(told.contains("過期"));
         }
     }
     server.abort();

@@ -772,7 +772,7 @@ async fn what_goes_wrong_with_a_call_is_told() {
         assert_eq!(answer.status, expected);
         assert!(!answer.token_refused);
         if expected == 429 {
-            let wait = ("retry-after".to_owned(), "7".to_owned());
+            let wait = ("retry-after".to_owned(), b"7".to_vec());
             assert!(answer.headers.contains(&wait));
         }
     }

@@ -273,6 +273,7 @@ pub(crate) const AIM18: Expected = &[
     ("entry_errors", "page", ""),
     ("entry_errors", "redirect", ""),
     ("entry_errors", "unauthorized", ""),
+    ("error_info_in", "big5", ""),
     ("error_info_in", "json-escapes", ""),
     ("error_info_in", "latin-1", ""),
     ("error_info_in", "utf-8", ""),

@@ -16,7 +16,7 @@ pub(super) fn check_message(key: &str, info: &str) -> Value {
         "id": 0,
         "key": key,
         "info": info,
-        "info_desc": format!("{info} 操作失敗"),
+        "info_desc": format!("{info} 操作未成功"),
         "trace": ["com.example.simulated.Service.check"],
         "exception": "",
         "jsonStr": "",
@@ -35,10 +35,28 @@ fn in_header(encoding: ErrorInfo, message: &Value) -> Reply {
             let byte = |character| u8::try_from(u32::from(character)).unwrap_or(b'\xbf');
             text.chars().map(byte).collect()
         }
+        ErrorInfo::Big5 => text.chars().flat_map(big5).collect(),
     };
     Reply::empty(400)
         .with("error_info", text)
         .with("error_id", "1")
+}
+
+/// The characters of [`check_message`] in Big5. The last one ends in a backslash, as some hundred of the common ones do.
+fn big5(character: char) -> Vec<u8> {
+    match character {
+        '操' => b"\xbe\xde".to_vec(),
+        '作' => b"\xa7\x40".to_vec(),
+        '未' => b"\xa5\xbc".to_vec(),
+        '成' => b"\xa6\xa8".to_vec(),
+        '功' => b"\xa5\x5c".to_vec(),
+        other => vec![
+            u8::try_from(other)
+                .ok()
+                .filter(u8::is_ascii)
+                .unwrap_or(b'?'),
+        ],
+    }
 }
 
 /// JSON in ASCII.

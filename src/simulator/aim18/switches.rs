@@ -303,6 +303,8 @@ words! {
         Escapes = "json-escapes",
         /// In bytes that are no UTF-8; what Latin-1 does not have is an inverted question mark.
         Latin1 = "latin-1",
+        /// In Big5, where the second byte of a character may be that of a backslash; what it does not have is a question mark.
+        Big5 = "big5",
     }
 }
 

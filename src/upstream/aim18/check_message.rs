@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::upstream::outbound::{Answer, excerpt};
@@ -24,10 +25,38 @@ pub(super) fn complaint(answer: &Answer, secrets: &[&str]) -> Option<String> {
     (!told.is_empty()).then(|| excerpt(&told.join("; "), secrets))
 }
 
-/// The headers `error_info`. Their encoding is not documented; what is not UTF-8 is replaced.
+/// The headers `error_info`.
 fn error_infos(answer: &Answer) -> impl Iterator<Item = Cow<'_, str>> {
     let headers = answer.headers.get_all("error_info").into_iter();
-    headers.map(|header| String::from_utf8_lossy(header.as_bytes()))
+    headers.map(|header| legible(header.as_bytes()))
+}
+
+/// What a header says whose encoding is not documented; what is not UTF-8 is replaced. In Big5 and GBK the second byte of a character
+/// may be that of a backslash, which would undo the JSON around it: what is no JSON byte by byte is read in pairs.
+fn legible(bytes: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if matches!(text, Cow::Borrowed(_)) || is_json(&text) {
+        return text;
+    }
+    Some(in_pairs(bytes))
+        .filter(|paired| is_json(paired))
+        .map_or(text, Cow::Owned)
+}
+
+/// Characters of two bytes, replaced as one; the ranges are those of Big5 and GBK together.
+fn in_pairs(bytes: &[u8]) -> String {
+    let mut bytes = bytes.iter().copied().peekable();
+    let mut text = String::new();
+    while let Some(byte) = bytes.next() {
+        if byte.is_ascii() {
+            text.push(char::from(byte));
+        } else {
+            bytes.next_if(|second| matches!(second, 0x40..=0x7e | 0x80..=0xfe));
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
 }
 
 /// Whether an answer says `status: false`, which aiM18 does under HTTP 200, too.
@@ -128,5 +157,49 @@ fn gather(value: &Value, told: &mut Vec<String>, secrets: &[&str]) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::StatusCode;
+    use reqwest::header::{HeaderMap, HeaderValue};
+
+    fn refusal(error_info: &[u8]) -> Answer {
+        let header = HeaderValue::from_bytes(error_info).unwrap();
+        Answer {
+            status: StatusCode::BAD_REQUEST,
+            headers: HeaderMap::from_iter([("error_info".parse().unwrap(), header)]),
+            body: Vec::new().into(),
+        }
+    }
+
+    /// In Big5 the last character, and in GBK the first, ends in the byte of a backslash.
+    #[test]
+    fn a_backslash_that_is_half_a_character_undoes_no_message() {
+        let spelt = [
+            "操作未成功".as_bytes(),
+            b"\xbe\xde\xa7@\xa5\xbc\xa6\xa8\xa5\\",
+            b"\x81\\\xb2\xd9\xd7\xf7",
+            b"d\xe9j\xe0 \\\"vu\\\"",
+            b"caf\xe9\\n",
+        ];
+        for text in spelt {
+            let key = br#"[{"pass":false,"key":"core_token_401","info_desc":""#;
+            let end = br#"","info":"No such token","trace":["com.example.Service"]}]"#;
+            let answer = refusal(&[key, text, end].concat());
+            let told = complaint(&answer, &[]);
+            let text = text.escape_ascii();
+            assert_eq!(told.unwrap(), "core_token_401: No such token", "{text}");
+            assert!(refuses_token(&answer), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_in_any_reading_is_told_as_it_is() {
+        let answer = refusal(b"caf\xe9 \xa5\\");
+        assert_eq!(complaint(&answer, &[]).unwrap(), "caf\u{fffd} \u{fffd}\\");
+        assert!(!refuses_token(&answer));
     }
 }

@@ -403,7 +403,7 @@ async fn a_refused_token_looks_as_switched() {
         .await
         .unwrap();
     let header = response.headers()["error_info"].as_bytes();
-    assert!(String::from_utf8_lossy(header).contains("操作失敗"));
+    assert!(String::from_utf8_lossy(header).contains("操作未成功"));
 }
 
 #[tokio::test]

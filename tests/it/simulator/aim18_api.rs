@@ -345,7 +345,7 @@ async fn a_token_works_only_with_its_own_client_id_unless_switched() {
 }
 
 #[tokio::test]
-async fn messages_in_the_header_are_utf8_or_escaped_or_neither() {
+async fn messages_in_the_header_are_utf8_or_escaped_or_in_another_encoding() {
     let site = Aim18Site::start().await;
     let token = site.access_token(&ANN_LEE).await;
     site.aim18.switch(|s| s.api_errors = ApiErrors::Header);
@@ -364,7 +364,16 @@ async fn messages_in_the_header_are_utf8_or_escaped_or_neither() {
     let [plain, escaped] =
         [plain, escaped].map(|text| serde_json::from_slice::<Value>(&text).unwrap());
     assert_eq!(plain, escaped);
-    assert!(plain[0]["info_desc"].as_str().unwrap().contains("操作失敗"));
+    assert!(
+        plain[0]["info_desc"]
+            .as_str()
+            .unwrap()
+            .contains("操作未成功")
+    );
     site.aim18.switch(|s| s.error_info_in = ErrorInfo::Latin1);
     assert!(String::from_utf8(info().await).is_err());
+    site.aim18.switch(|s| s.error_info_in = ErrorInfo::Big5);
+    let big5 = info().await;
+    let spelt = b" \xbe\xde\xa7@\xa5\xbc\xa6\xa8\xa5\\\"";
+    assert!(big5.windows(spelt.len()).any(|part| part == spelt));
 }
