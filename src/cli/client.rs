@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::model::audit::Event;
@@ -161,10 +162,24 @@ async fn show(store: &Store, id: &ClientId) -> anyhow::Result<()> {
     let upstreams = stored.client.upstreams.iter().flatten();
     let upstreams = upstreams.map(ToString::to_string).collect::<Vec<_>>();
     tell("upstreams", &upstreams.join(" "));
-    for (name, value) in metadata_of(&stored.client) {
-        match value.as_str() {
-            Some(text) => tell(&name, text),
-            None => tell(&name, &value.to_string()),
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), ToOwned::to_owned)
+    };
+    let told = metadata_of(&stored.client);
+    for (name, value) in &told {
+        tell(name, &text(value));
+    }
+    if let Some(withheld) = &stored.client.withheld {
+        // What the policy of [registration] takes, each as it was registered.
+        for (name, value) in metadata_of(&withheld.registered) {
+            if told.get(&name) != Some(&value) {
+                tell(&format!("{name}, as registered"), &text(&value));
+            }
+        }
+        if withheld.auth_method {
+            tell("token_endpoint_auth_method", "no longer allowed");
         }
     }
     Ok(())

@@ -279,6 +279,7 @@ impl ClientConfig {
                 report,
             ),
             registered: false,
+            withheld: None,
             logout,
             about: ClientAbout {
                 application_type: raw.application_type,

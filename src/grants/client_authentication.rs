@@ -29,6 +29,7 @@ impl Grants {
         let (method, fits) = match &credentials.proof {
             Proof::Assertion(assertion) => {
                 let stored = stored.ok_or_else(|| refused("no such client"))?;
+                require_allowed_method(&stored.client)?;
                 return self.check_assertion(stored, assertion).await;
             }
             Proof::Nothing => (ClientAuthMethod::None, true),
@@ -49,6 +50,7 @@ impl Grants {
         if stored.client.token_endpoint_auth_method != method {
             return Err(refused("the client is registered for another method"));
         }
+        require_allowed_method(&stored.client)?;
         if !fits {
             return Err(refused("wrong secret"));
         }
@@ -110,6 +112,16 @@ impl Grants {
             "too many wrong secrets from this address; try again later",
         ))
     }
+}
+
+/// Of a client that registered itself under a policy that allowed more.
+fn require_allowed_method(client: &Client) -> Result<(), OAuthError> {
+    if client.lacks_auth_method() {
+        return Err(refused(
+            "the client's method is no longer one of registration.token_endpoint_auth_methods",
+        ));
+    }
+    Ok(())
 }
 
 /// The count is the client's at that address, so that a guesser elsewhere, or another client behind the same proxy, does

@@ -31,6 +31,7 @@ use super::client_claims::{About, ClientClaims};
 use super::client_logout::ClientLogout;
 use super::exchange::ExchangePolicy;
 use super::session::Authentication;
+use super::withheld::Withheld;
 
 /// When a client's users are asked for consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +158,9 @@ pub struct Client {
     /// Whether it registered itself: what it says of itself is nobody's word but its own. Ours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub registered: bool,
+    /// What it registered and has no more, for the policy is stricter now. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Withheld>,
     /// How it hears that somebody has logged out.
     #[serde(default, skip_serializing_if = "ClientLogout::is_empty")]
     pub logout: ClientLogout,
@@ -336,6 +340,7 @@ impl Client {
             require_claims: BTreeMap::new(),
             upstream_outage: OutagePolicy::default(),
             registered: false,
+            withheld: None,
             logout: ClientLogout::default(),
             about: ClientAbout::default(),
         }
@@ -459,6 +464,13 @@ impl Client {
     ) -> Result<ReturnTo, OAuthError> {
         let redirect_uri = match (request.redirect_uri, self.redirect_uris.as_slice()) {
             (Some(requested), registered) => {
+                if self.is_withheld_redirect_uri(requested)
+                    && !registered.iter().any(|uri| uri.matches(requested))
+                {
+                    return Err(OAuthError::invalid_request(
+                        "redirect_uri is at a host that the administrator no longer allows for apps that register themselves",
+                    ));
+                }
                 if !registered.iter().any(|uri| uri.matches(requested)) {
                     return Err(OAuthError::invalid_request(
                         "redirect_uri is not registered for this client",
@@ -507,6 +519,12 @@ impl Client {
         response_type: ResponseType,
         granted: &Scope,
     ) -> Result<(), OAuthError> {
+        if self.lacks_auth_method() {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "this client's token_endpoint_auth_method is no longer allowed; what it asks for it could not redeem",
+            ));
+        }
         if !self.response_types.contains(&response_type) {
             return Err(OAuthError::new(
                 ErrorCode::UnauthorizedClient,

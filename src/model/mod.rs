@@ -28,3 +28,4 @@ pub mod signing_key;
 pub mod spent_id;
 pub mod throttle;
 pub mod vault_entry;
+pub mod withheld;

@@ -142,6 +142,8 @@ impl RegistrationPolicy {
             faults,
         );
         check_texts(&metadata, faults);
+        let initiated = metadata.initiate_login_uri.as_deref();
+        self.refuse_hosts("initiate_login_uri", initiated, faults);
         self.refuse_algorithms(&metadata, faults);
         let algorithm = self.id_token_algorithm(&metadata);
         let subject_type = subject_type(&metadata, &redirect_uris, &grant_types, faults);
@@ -198,18 +200,6 @@ impl RegistrationPolicy {
         }
     }
 
-    /// The client, with what is ours to say as this policy says it now, and no scope that it allows no more.
-    #[must_use]
-    pub fn hold(&self, client: &Client) -> Client {
-        Client {
-            upstreams: Some(self.upstreams.clone()),
-            consent: self.consent,
-            allow_token_endpoint_audience: self.allow_token_endpoint_audience,
-            scope: client.scope.narrowed_to(&self.scope),
-            ..client.clone()
-        }
-    }
-
     fn refuse_grants(
         &self,
         grants: &BTreeSet<GrantType>,
@@ -238,7 +228,11 @@ impl RegistrationPolicy {
             .iter()
             .any(|each| rules::comes_by_the_browser(*each));
         rules::application_type(kind, in_the_browser, &metadata.redirect_uris, faults);
-        self.refuse_hosts("redirect_uris", &uris, faults);
+        self.refuse_hosts(
+            "redirect_uris",
+            uris.iter().map(RedirectUri::as_str),
+            faults,
+        );
         uris
     }
 
@@ -252,7 +246,7 @@ impl RegistrationPolicy {
             &metadata.post_logout_redirect_uris,
         );
         let uris = rules::uris(field, written, faults);
-        self.refuse_hosts(field, &uris, faults);
+        self.refuse_hosts(field, uris.iter().map(RedirectUri::as_str), faults);
         uris
     }
 
@@ -266,28 +260,19 @@ impl RegistrationPolicy {
         let frontchannel = metadata.frontchannel_logout_uri.as_deref();
         rules::logout(backchannel, frontchannel, redirect_uris, faults);
         // The browser's has the host of an address that was looked at already.
-        if let Some(uri) = backchannel.and_then(|uri| RedirectUri::register(uri).ok()) {
-            self.refuse_hosts("backchannel_logout_uri", &[uri], faults);
-        }
+        self.refuse_hosts("backchannel_logout_uri", backchannel, faults);
     }
 
-    fn refuse_hosts(&self, field: &str, uris: &[RedirectUri], faults: &mut Vec<Fault>) {
-        if self.redirect_hosts.is_empty() {
-            return;
-        }
-        for uri in uris {
+    fn refuse_hosts<'a>(
+        &self,
+        field: &str,
+        uris: impl IntoIterator<Item = &'a str>,
+        faults: &mut Vec<Fault>,
+    ) {
+        for uri in uris.into_iter().filter(|uri| !self.allows_host(uri)) {
             let owner = rules::owner(uri).unwrap_or_default();
-            let within = |host: &String| {
-                owner
-                    .strip_suffix(host.as_str())
-                    .is_some_and(|above| above.is_empty() || above.ends_with('.'))
-            };
-            if !self.redirect_hosts.iter().any(within) {
-                faults.push(Fault::new(
-                    field,
-                    Rule::NotAllowed(format!("the host {owner}")),
-                ));
-            }
+            let rule = Rule::NotAllowed(format!("the host {owner}"));
+            faults.push(Fault::new(field, rule));
         }
     }
 
@@ -420,10 +405,10 @@ fn subject_type(
     SubjectType::Pairwise { sector }
 }
 
-/// What is registered, as RFC 7591 section 3.2.1 has it told: all of it, what the server chose included.
+/// What is registered, as RFC 7591 section 3.2.1 has it told: all of it, what the server chose included. Of what a policy
+/// withholds nothing: it is not so any more (RFC 7592 section 3).
 pub fn metadata_of(client: &Client) -> Map<String, Value> {
     let about = &client.about;
-    let words = |words: Vec<&str>| json!(words);
     let uris = |uris: &[RedirectUri]| json!(uris);
     let mut told = Map::new();
     let mut tell = |name: &str, value: Value| {
@@ -475,7 +460,7 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
         tell(name, value);
     }
     let grants = client.grant_types.iter().map(|grant| grant.as_str());
-    tell("grant_types", words(grants.collect()));
+    let grants: Vec<&str> = grants.collect();
     let types = client.response_types.iter().map(|each| each.as_str());
     let types: Vec<&str> = types.collect();
     if !client.scope.is_empty() {
@@ -511,7 +496,8 @@ pub fn metadata_of(client: &Client) -> Map<String, Value> {
     tell("sector_identifier_uri", json!(about.sector_identifier_uri));
     tell("software_id", json!(about.software_id));
     tell("software_version", json!(about.software_version));
-    // Said though it be empty: what is left out means `code` (RFC 7591 section 2).
+    // Said though they be empty: what is left out means `authorization_code` and `code` (RFC 7591 section 2).
+    told.insert("grant_types".to_owned(), json!(grants));
     told.insert("response_types".to_owned(), json!(types));
     told
 }
@@ -607,6 +593,8 @@ pub const INITIAL_TOKEN_PREFIX: &str = "portico_initial_";
 
 /// How often that a client was used is written down.
 pub const USED_EVERY: i64 = 60 * 60;
+
+mod held;
 
 #[cfg(test)]
 mod tests;

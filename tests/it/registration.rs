@@ -4,6 +4,7 @@
 mod keys;
 mod limits;
 mod management;
+mod policy;
 mod tokens;
 
 use std::fmt::Write as _;

@@ -330,6 +330,10 @@ fn a_policy_keeps_out_what_it_does_not_name() {
         faults[0].starts_with("post_logout_redirect_uris "),
         "{faults:?}"
     );
+    let mut elsewhere = public(&["https://example.org/cb"]);
+    elsewhere["initiate_login_uri"] = json!("https://evil.example/");
+    let faults = admit(&narrow, &elsewhere).unwrap_err();
+    assert!(faults[0].starts_with("initiate_login_uri "), "{faults:?}");
     let faults = admit(
         &narrow,
         &with(&json!({"grant_types": ["authorization_code", "refresh_token"]})),
@@ -359,6 +363,79 @@ fn a_policy_holds_for_those_that_are_registered() {
     assert_eq!(held.consent, ConsentPolicy::Always);
     assert_eq!(held.scope.to_string(), "openid");
     assert_eq!(held.redirect_uris, client.redirect_uris);
+}
+
+/// What a client that registered itself has no more, and gets back.
+#[test]
+fn what_a_policy_withholds_the_next_gives_back() {
+    let sent = with(&json!({
+        "redirect_uris": ["https://app.example.org/cb", "https://other.example.com/cb"],
+        "post_logout_redirect_uris": ["https://other.example.com/bye"],
+        "backchannel_logout_uri": "https://other.example.com/out",
+        "frontchannel_logout_uri": "https://app.example.org/frame",
+        "initiate_login_uri": "https://other.example.com/login",
+        "token_endpoint_auth_method": "client_secret_post",
+        "grant_types": ["authorization_code", "implicit", "refresh_token"],
+        "response_types": ["code", "code id_token", "id_token"],
+        "scope": "openid email",
+    }));
+    let loose = RegistrationPolicy {
+        grant_types: [
+            GrantType::AuthorizationCode,
+            GrantType::Implicit,
+            GrantType::RefreshToken,
+        ]
+        .into(),
+        ..policy()
+    };
+    let client = admit(&loose, &sent).unwrap();
+    let stricter = RegistrationPolicy {
+        redirect_hosts: vec!["example.org".to_owned()],
+        grant_types: [GrantType::AuthorizationCode].into(),
+        token_endpoint_auth_methods: vec![ClientAuthMethod::PrivateKeyJwt],
+        scope: Scope::parse("openid").unwrap(),
+        ..policy()
+    };
+    let held = stricter.hold(&client);
+    let told = Value::Object(metadata_of(&held));
+    for (name, left) in [
+        ("redirect_uris", json!(["https://app.example.org/cb"])),
+        ("post_logout_redirect_uris", Value::Null),
+        ("backchannel_logout_uri", Value::Null),
+        (
+            "frontchannel_logout_uri",
+            json!("https://app.example.org/frame"),
+        ),
+        ("initiate_login_uri", Value::Null),
+        ("token_endpoint_auth_method", json!("client_secret_post")),
+        ("grant_types", json!(["authorization_code"])),
+        ("response_types", json!(["code", "code id_token"])),
+        ("scope", json!("openid")),
+    ] {
+        assert_eq!(told[name], left, "{name}");
+    }
+    assert!(held.lacks_auth_method());
+    assert!(held.is_withheld_redirect_uri("https://other.example.com/cb"));
+    // As the store keeps it, and held again.
+    let kept: Client = serde_json::from_value(serde_json::to_value(&held).unwrap()).unwrap();
+    assert_eq!(stricter.hold(&kept), held);
+    let otherwise = RegistrationPolicy {
+        grant_types: [GrantType::Implicit].into(),
+        redirect_hosts: vec!["example.com".to_owned()],
+        ..policy()
+    };
+    let between = otherwise.hold(&kept);
+    assert_eq!(between.grant_types, [GrantType::Implicit].into());
+    assert_eq!(between.redirect_uris, [client.redirect_uris[1].clone()]);
+    assert!(!between.lacks_auth_method());
+    assert_eq!(loose.hold(&between), client);
+    let nothing = RegistrationPolicy {
+        grant_types: [GrantType::ClientCredentials].into(),
+        ..policy()
+    };
+    let told = metadata_of(&nothing.hold(&client));
+    assert_eq!(told["grant_types"], json!([]));
+    assert_eq!(told["response_types"], json!([]));
 }
 
 /// T18, by hand: what is not the client's to say.

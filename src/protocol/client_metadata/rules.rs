@@ -652,8 +652,8 @@ pub fn web_host(uri: &str) -> Option<String> {
 
 /// The host that an address belongs to: its own, or the one that an app's scheme is turned around from (RFC 8252 section
 /// 7.1: `com.example.app` is of `app.example.com`).
-pub fn owner(uri: &RedirectUri) -> Option<String> {
-    let url = Url::parse(uri.as_str()).ok()?;
+pub fn owner(uri: &str) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
     match url.scheme() {
         "http" | "https" => match url.host()? {
             Host::Domain(name) => Some(name.to_owned()),
