@@ -210,10 +210,15 @@ async fn log_in(connection: &mut Connection, form: Form, scope: &str) -> anyhow:
     let fields = fields
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    let answer = connection.post("/login", "", &fields).await?;
-    let location = answer.header("location");
-    let location = Url::parse(location.with_context(|| format!("no redirect: {}", answer.body))?)?;
-    ensure!(location.as_str().starts_with(CALLBACK), "{location}");
+    let mut answer = connection.post("/login", "", &fields).await?;
+    let location = loop {
+        let location = answer.header("location");
+        let location = location.with_context(|| format!("no redirect: {}", answer.body))?;
+        if location.starts_with(CALLBACK) {
+            break Url::parse(location)?;
+        }
+        answer = connection.get(&path(&answer)?, "").await?;
+    };
     let code = location.query_pairs().find(|(name, _)| name == "code");
     let (_, code) = code.with_context(|| format!("no code: {location}"))?;
     let fields = [

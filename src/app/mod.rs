@@ -3,6 +3,7 @@
 mod audit;
 mod certificate;
 mod clients;
+mod configuration;
 mod housekeeping;
 mod keys;
 mod serve;
@@ -172,7 +173,7 @@ impl App {
             tracing::warn!("{warning}");
         }
         let store = open_database(&config).await?;
-        let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
+        let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock, None);
         let passwords = Passwords::default();
         let key_policy = keys::KeyPolicy::of(&config);
         let (secrets, ring) = take_over(
@@ -267,6 +268,7 @@ async fn take_over(
 ) -> Result<(Secrets, KeyRing), AppError> {
     let started = Entry::new(Event::ServerStarted);
     audit.record(started.with("version", env!("CARGO_PKG_VERSION")));
+    configuration::note_changes(store, config, audit, now).await?;
     let secrets = keys::open_or_make_secrets(config, store).await?;
     clients::reconcile(store, &secrets, passwords, config, audit, now).await?;
     clients::hold_registered(store, &config.registration, audit, now).await?;

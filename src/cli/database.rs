@@ -40,6 +40,20 @@ pub(super) async fn recorded<T>(
     outcome
 }
 
+/// Who runs this command, and where, as the environment has it: a name for whoever reads the audit, and no proof, which whoever may
+/// write to the database could forge in any case.
+fn operator() -> Option<String> {
+    let names = ["SUDO_USER", "LOGNAME", "USER"].into_iter();
+    let mut names = names.filter_map(|name| std::env::var(name).ok());
+    let name = names.find(|name| !name.is_empty());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let host = host.ok().map(|host| host.trim().to_owned());
+    match (name, host) {
+        (Some(name), Some(host)) => Some(format!("{name}@{host}")),
+        (name, host) => name.or(host),
+    }
+}
+
 /// Records what a command does.
 struct Recorder {
     audit: Audit,
@@ -51,7 +65,8 @@ impl Recorder {
     fn open(config: &Config, store: &Store) -> Self {
         // For the line that goes with each record.
         serve::start_log(config);
-        let (audit, writer) = open_audit(config.audit.database, store, &Clock::system());
+        let (audit, writer) =
+            open_audit(config.audit.database, store, &Clock::system(), operator());
         Self { audit, writer }
     }
 

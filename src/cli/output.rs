@@ -1,6 +1,7 @@
 //! What commands print: answers on standard output, errors on standard error.
 
 use crate::protocol::error::chain;
+use crate::protocol::printable::Printable;
 
 /// A line of the answer.
 #[expect(clippy::print_stdout, reason = "this is the command line's answer")]
@@ -20,10 +21,14 @@ pub(super) fn note(text: &str) {
     eprintln!("portico: {text}");
 }
 
-/// Rows in columns as wide as their widest cell.
+/// Rows in columns as wide as their widest cell. What people and upstreams wrote is in them.
 pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
+    let rows: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| printable(cell)))
+        .collect();
     let mut widths = heads.map(|head| head.chars().count());
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -36,16 +41,14 @@ pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
         line(padded.collect::<Vec<_>>().join("  ").trim_end());
     };
     write(heads);
-    for row in rows {
+    for row in &rows {
         write(row.each_ref().map(String::as_str));
     }
 }
 
 /// What a stranger wrote, as a terminal shows it and does not obey it.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    Printable(text).to_string()
 }
 
 /// Unix seconds as a date, in UTC.

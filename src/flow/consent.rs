@@ -26,8 +26,9 @@ impl Flow {
         }
     }
 
-    /// Remembers a yes: to the scope, and to the single claims that were asked for besides.
-    pub async fn remember_consent(
+    /// Records a yes, and remembers it where the client's policy is to ask once: to the scope, and to the single claims that were
+    /// asked for besides.
+    pub async fn agreed(
         &self,
         client: &Client,
         pending: &PendingAuthorization,
@@ -45,13 +46,17 @@ impl Flow {
                 self.clock.now(),
             )
         };
-        self.store.widen_consent(&consent).await?;
+        let remembered = client.consent == ConsentPolicy::Once;
+        if remembered {
+            self.store.widen_consent(&consent).await?;
+        }
         let entry = Entry::new(Event::Consented)
             .client(&consent.client_id)
             .account(&consent.account_id)
             .session(&who.session.id)
             .with("scope", request.scope.to_string())
-            .with("resources", request.resources.join(" "));
+            .with("resources", request.resources.join(" "))
+            .with("remembered", remembered);
         self.audit.record(entry);
         Ok(())
     }

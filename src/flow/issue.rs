@@ -13,7 +13,7 @@ use crate::model::session::Authentication;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::FamilyId;
 
-use crate::telemetry::Entry;
+use crate::telemetry::{self, Entry};
 use crate::tokens::subject;
 
 use super::{Flow, LoggedIn};
@@ -148,6 +148,7 @@ impl Flow {
             revoked_at: None,
             // A proof of a key comes with the code beside it.
             jkt: None,
+            recipient: telemetry::recipient(),
         };
         if self.store.begin_family(&family).await? {
             return Ok(());

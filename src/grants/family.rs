@@ -1,7 +1,7 @@
 //! What all grants share that begin with a login: the family that they make, and what it entitles to.
 
 use crate::model::account::Account;
-use crate::model::audit::{AuditFilter, Event};
+use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
@@ -13,7 +13,7 @@ use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, FamilyId};
 use crate::protocol::scope::Scope;
-use crate::telemetry::Entry;
+use crate::telemetry::{self, Entry};
 use crate::tokens::subject;
 
 use super::Grants;
@@ -72,6 +72,7 @@ impl Grants {
                 .binds_refresh_tokens()
                 .then(|| key.cloned())
                 .flatten(),
+            recipient: telemetry::recipient(),
         };
         Ok((family, account))
     }
@@ -79,18 +80,13 @@ impl Grants {
     /// Records that what is good once was used again, and beside who did, who was given tokens of the family last: one of
     /// the two is a thief.
     pub(super) async fn record_replay(&self, event: Event, family: &TokenFamily) {
-        let given = AuditFilter {
-            family: Some(family.id.clone()),
-            event: Some(Event::TokensIssued.as_str().to_owned()),
-            ..AuditFilter::default()
-        };
-        // The replay is acted on, and told, whatever becomes of this.
-        let last = self.store.search_audit(&given, 1).await.unwrap_or_default();
-        let last = last.into_iter().next();
-        let (address, user_agent) = last.map(|last| (last.address, last.user_agent)).unzip();
+        // As it is kept: `family` may be the one that the replay would have begun. The replay is acted on, and told, whatever
+        // becomes of this.
+        let kept = self.store.find_family(&family.id).await.ok().flatten();
+        let last = kept.map(|kept| kept.recipient).unwrap_or_default();
         let entry = family_entry(event, family)
-            .with("last_address", address.flatten())
-            .with("last_user_agent", user_agent.flatten());
+            .with("last_address", last.address)
+            .with("last_user_agent", last.user_agent);
         self.audit.record(entry);
     }
 

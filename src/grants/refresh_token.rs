@@ -14,6 +14,7 @@ use crate::protocol::params::Params;
 use crate::protocol::resource;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
+use crate::telemetry;
 use crate::tokens::{refresh_token, subject};
 
 use super::Grants;
@@ -182,7 +183,14 @@ impl Grants {
                 let newest = family.generation.unwrap_or(generation);
                 let won = self
                     .store
-                    .advance_family(&family.id, newest, successor, &family.scope, now)
+                    .advance_family(
+                        &family.id,
+                        newest,
+                        successor,
+                        &family.scope,
+                        &telemetry::recipient(),
+                        now,
+                    )
                     .await?;
                 if won {
                     return Ok(successor);

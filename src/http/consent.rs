@@ -10,7 +10,6 @@ use axum::routing::get;
 use crate::flow::Step;
 use crate::keys::Secrets;
 use crate::model::authorization;
-use crate::model::client::ConsentPolicy;
 use crate::model::disclosure;
 use crate::model::scopes::Scopes;
 use crate::protocol::scope::{self, Scope};
@@ -165,10 +164,8 @@ async fn decide(
     form.require_token(&Secrets::from_ref(&state), &about)?;
     match form.field("decision")? {
         "allow" => {
-            if open.client.consent == ConsentPolicy::Once {
-                let (client, pending) = (&open.client, &open.pending);
-                open.flow.remember_consent(client, pending, &who).await?;
-            }
+            let (client, pending) = (&open.client, &open.pending);
+            open.flow.agreed(client, pending, &who).await?;
             open.pending.consented = Some(who.session.id);
             open.resume().await
         }

@@ -256,7 +256,7 @@ async fn answered(
         .await?;
     if yes && in_time && open.client.consent == ConsentPolicy::Once {
         let (client, pending) = (&open.client, &open.pending);
-        open.flow.remember_consent(client, pending, who).await?;
+        open.flow.agreed(client, pending, who).await?;
     }
     let answer = match (yes, in_time) {
         (true, true) => see_other(DONE_PATH),

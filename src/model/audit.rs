@@ -142,6 +142,8 @@ events! {
     ClientChanged = "client_changed", Info, "the configuration has a client in another form";
     /// The configuration has a client no more, whose tokens have ended.
     ClientRemoved = "client_removed", Info, "the configuration has a client no more; its tokens have ended";
+    /// The configuration says otherwise than at the last start.
+    ConfigurationChanged = "configuration_changed", Info, "the configuration has changed";
     /// An administrator made a token with which clients register themselves.
     InitialAccessTokenCreated = "initial_access_token_created", Info, "an initial access token was made";
     /// An administrator revoked one.

@@ -52,6 +52,17 @@ pub struct TokenFamily {
     pub revoked_at: Option<UnixTime>,
     /// The key that whoever spends a refresh token of a public client has to prove (RFC 9449 section 5).
     pub jkt: Option<Thumbprint>,
+    /// Whom its tokens went to last.
+    pub recipient: Recipient,
+}
+
+/// Whom tokens were given to, as far as it is known: when one of them is used twice, one of two such is a thief.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipient {
+    /// From where it asked.
+    pub address: Option<String>,
+    /// The program, as it calls itself.
+    pub user_agent: Option<String>,
 }
 
 /// What to do with a refresh token of a family. Which of two racers advances is decided by the store.
@@ -125,6 +136,7 @@ mod tests {
             expires_at: 5000,
             revoked_at: None,
             jkt: None,
+            recipient: Recipient::default(),
         }
     }
 

@@ -22,6 +22,7 @@ pub mod key_bytes;
 pub mod locale;
 pub mod params;
 pub mod pkce;
+pub mod printable;
 pub mod prompt;
 pub mod pushed;
 pub mod redirect_uri;

@@ -6,7 +6,7 @@ use sqlx::{Any, Transaction};
 use super::record::{Record, to_json, to_json_unless};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
-use crate::model::family::TokenFamily;
+use crate::model::family::{Recipient, TokenFamily};
 use crate::model::session::Authentication;
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
@@ -17,7 +17,8 @@ impl Store {
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
         let row = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources,
+                    last_address, last_user_agent
              FROM token_family WHERE id = $1",
         )
         .bind(id.as_str())
@@ -34,7 +35,8 @@ impl Store {
     ) -> Result<Vec<TokenFamily>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources,
+                    last_address, last_user_agent
              FROM token_family
              WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
              ORDER BY created_at DESC, id",
@@ -85,10 +87,11 @@ impl Store {
         from: i64,
         to: i64,
         scope: &Scope,
+        recipient: &Recipient,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let advanced = sqlx::query(
-            "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5
+            "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5, last_address = $6, last_user_agent = $7
              WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > $5",
         )
         .bind(id.as_str())
@@ -96,6 +99,8 @@ impl Store {
         .bind(to)
         .bind(scope.to_string())
         .bind(now)
+        .bind(recipient.address.as_deref())
+        .bind(recipient.user_agent.as_deref())
         .execute(&self.writes)
         .await?;
         Ok(advanced.rows_affected() == 1)
@@ -159,11 +164,13 @@ pub(super) async fn insert_family(
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
-                                   generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt, resources)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                                   generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt, resources,
+                                   last_address, last_user_agent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
          ON CONFLICT (id) DO UPDATE SET scope = excluded.scope, offline = excluded.offline,
              generation = excluded.generation, rotated_at = excluded.rotated_at, expires_at = excluded.expires_at,
-             jkt = excluded.jkt, resources = excluded.resources
+             jkt = excluded.jkt, resources = excluded.resources,
+             last_address = excluded.last_address, last_user_agent = excluded.last_user_agent
          WHERE token_family.revoked_at IS NULL AND token_family.generation IS NULL
            AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id",
     )
@@ -185,6 +192,8 @@ pub(super) async fn insert_family(
     .bind(to_json_unless(family.claims.is_empty(), &family.claims)?)
     .bind(family.jkt.as_ref().map(Thumbprint::as_str))
     .bind(to_json_unless(family.resources.is_empty(), &family.resources)?)
+    .bind(family.recipient.address.as_deref())
+    .bind(family.recipient.user_agent.as_deref())
     .execute(&mut **transaction)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -246,6 +255,10 @@ fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
         jkt: match record.optional_text("jkt")? {
             None => None,
             Some(text) => Some(Thumbprint::parse(&text).ok_or_else(|| record.inconsistent("jkt"))?),
+        },
+        recipient: Recipient {
+            address: record.optional_text("last_address")?,
+            user_agent: record.optional_text("last_user_agent")?,
         },
     })
 }

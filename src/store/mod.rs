@@ -11,6 +11,7 @@ mod audit;
 mod checks;
 mod clients;
 mod codes;
+mod configuration;
 mod connect;
 mod consents;
 mod device_codes;

@@ -86,6 +86,13 @@ impl Entry {
         self
     }
 
+    /// What was used again, in an event that is about that.
+    pub(super) fn thing(&self) -> Option<String> {
+        let family = self.family.as_ref().map(|id| format!("family {id}"));
+        let client = || self.client_id.as_ref().map(|id| format!("client {id}"));
+        family.or_else(client)
+    }
+
     /// Adds what is known of the request: the client; of an error everything. Who tries to log in is not who is logged in.
     pub(super) fn complete(&mut self, about: &About) {
         let fill = |own: &mut Option<_>, known: &Option<_>| {

@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::Entry;
 use crate::clock::UnixTime;
-use crate::model::audit::{Event, ProvokedBy};
+use crate::model::audit::ProvokedBy;
 use crate::model::throttle;
 
-/// Records a minute of what one address brings about: a person in trouble makes a few, a broken app some more.
+/// Records a minute of what anybody can bring about, from one address: a person in trouble makes a few, a broken app some more.
 const OF_ONE: u32 = 60;
-/// Records a minute of what anybody can bring about, of all addresses: what an outage at a busy hour makes.
+/// The same of all addresses: what an outage at a busy hour makes.
 const OF_ALL: u32 = 1000;
-/// Addresses that are counted within a minute; those beyond are one.
-const MOST_PLACES: usize = 10_000;
+/// Records a minute of the same thing used again, be it from wherever: the first few tell it all.
+const OF_ONE_THING: u32 = 10;
+/// What is counted within a minute: addresses, and things that are used again. Of those beyond, addresses are one, and things are not
+/// counted: each of them was good once, so that nobody has so many.
+const MOST: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Limit(Mutex<Window>);
@@ -23,31 +27,25 @@ struct Window {
     number: i64,
     of_all: u32,
     of_each: HashMap<String, u32>,
+    of_things: HashMap<String, u32>,
     left_out: u64,
 }
 
 impl Limit {
     /// Whether an event from `address` is recorded in the database.
-    pub(super) fn admits(&self, event: Event, address: Option<&str>, now: UnixTime) -> bool {
-        let provoked_by = event.provoked_by();
-        if provoked_by == ProvokedBy::Few {
-            return true;
-        }
+    pub(super) fn admits(&self, entry: &Entry, address: Option<&str>, now: UnixTime) -> bool {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         window.begin(now.div_euclid(60));
-        let mut place = address.map(throttle::place).unwrap_or_default();
-        if window.of_each.len() >= MOST_PLACES && !window.of_each.contains_key(&place) {
-            place.clear();
-        }
-        let of_place = window.of_each.entry(place).or_default();
-        let admitted = *of_place < OF_ONE;
-        *of_place = of_place.saturating_add(1);
-        // What only a holder of something can do must not be hidden behind what anybody can.
-        let admitted = admitted && (provoked_by == ProvokedBy::Holders || window.of_all < OF_ALL);
+        let place = || address.map(throttle::place).unwrap_or_default();
+        let admitted = match entry.event.provoked_by() {
+            ProvokedBy::Few => return true,
+            // By what they hold, and by nothing that they share with others: a flood of errors, or of another's replays, must not hide
+            // that a token was stolen.
+            ProvokedBy::Holders => window.admits_thing(entry.thing().unwrap_or_else(place)),
+            ProvokedBy::Anybody => window.admits_place(place()),
+        };
         if !admitted {
             window.left_out += 1;
-        } else if provoked_by == ProvokedBy::Anybody {
-            window.of_all += 1;
         }
         admitted
     }
@@ -69,26 +67,75 @@ impl Window {
             ..Self::default()
         };
     }
+
+    fn admits_thing(&mut self, thing: String) -> bool {
+        if self.of_things.len() >= MOST && !self.of_things.contains_key(&thing) {
+            return true;
+        }
+        let count = self.of_things.entry(thing).or_default();
+        *count = count.saturating_add(1);
+        *count <= OF_ONE_THING
+    }
+
+    fn admits_place(&mut self, mut place: String) -> bool {
+        if self.of_each.len() >= MOST && !self.of_each.contains_key(&place) {
+            place.clear();
+        }
+        let count = self.of_each.entry(place).or_default();
+        *count = count.saturating_add(1);
+        let admitted = *count <= OF_ONE && self.of_all < OF_ALL;
+        if admitted {
+            self.of_all += 1;
+        }
+        admitted
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::audit::Event;
+    use crate::protocol::ids::{ClientId, FamilyId};
+
+    fn replay(limit: &Limit, family: &str, place: &str) -> bool {
+        let entry = Entry::new(Event::CodeReplayed)
+            .client(&ClientId::new("web"))
+            .family(&FamilyId::new(family));
+        limit.admits(&entry, Some(place), 120)
+    }
 
     #[test]
     fn what_strangers_bring_about_is_recorded_so_often_a_minute() {
         let limit = Limit::default();
-        let error = |place: &str, now| limit.admits(Event::RequestRefused, Some(place), now);
+        let error =
+            |place: &str, now| limit.admits(&Entry::new(Event::RequestRefused), Some(place), now);
         let admitted = (0..100).filter(|_| error("192.0.2.1", 0)).count();
         assert_eq!(admitted, 60);
         assert!(error("192.0.2.2", 0), "another address has its own");
         assert!(error("192.0.2.1", 60), "and the next minute another count");
-        let everybody = (0..5000).filter(|each| error(&format!("host-{each}"), 120));
+        let everybody = (0..20_000).filter(|each| error(&format!("host-{each}"), 120));
         assert_eq!(everybody.count(), 1000);
-        // What matters more is not hidden behind it.
-        let replay = |place| limit.admits(Event::CodeReplayed, Some(place), 120);
-        assert!(replay("192.0.2.1"));
-        assert_eq!((0..100).filter(|_| replay("192.0.2.3")).count(), 60);
-        assert!(limit.admits(Event::LoggedIn, Some("192.0.2.3"), 120));
+        assert!(limit.admits(&Entry::new(Event::LoggedIn), Some("192.0.2.3"), 120));
+    }
+
+    #[test]
+    fn no_flood_hides_a_replay() {
+        let limit = Limit::default();
+        for each in 0..20_000 {
+            let place = ["192.0.2.1".to_owned(), format!("host-{each}")];
+            for place in &place {
+                limit.admits(&Entry::new(Event::RequestRefused), Some(place), 120);
+            }
+        }
+        assert!(
+            replay(&limit, "f", "192.0.2.1"),
+            "of errors from the same address"
+        );
+        for each in 0..20_000 {
+            replay(&limit, &format!("other-{each}"), "192.0.2.1");
+        }
+        assert!(replay(&limit, "g", "192.0.2.1"), "of other replays");
+        let again = (0..100).filter(|each| replay(&limit, "f", &format!("host-{each}")));
+        assert_eq!(again.count(), 9, "and one that is repeated fills nothing");
     }
 }

@@ -17,7 +17,7 @@ use crate::model::audit::AuditRecord;
 pub use entry::Entry;
 pub use queue::AuditQueue;
 pub use request::{
-    AuditedRequest, in_this_request, note_client, note_flow, note_session, note_upstream,
+    AuditedRequest, in_this_request, note_client, note_flow, note_session, note_upstream, recipient,
 };
 
 use limit::Limit;
@@ -39,28 +39,32 @@ struct Inner {
     limit: Limit,
     /// `None`: the log alone.
     queue: Option<Arc<Queue>>,
+    /// Who runs the command that this is the audit of.
+    operator: Option<String>,
 }
 
 impl Audit {
-    /// An audit in the log and, through the queue that comes with it, in the database.
-    pub fn new(clock: Clock) -> (Self, AuditQueue) {
+    /// An audit in the log and, through the queue that comes with it, in the database; of a server, or of a command that
+    /// `operator` runs.
+    pub fn new(clock: Clock, operator: Option<String>) -> (Self, AuditQueue) {
         let queue = Arc::new(Queue::default());
-        let audit = Self::with(clock, Some(queue.clone()));
+        let audit = Self::with(clock, Some(queue.clone()), operator);
         (audit, AuditQueue::new(queue))
     }
 
     /// An audit in the log alone.
-    pub fn log_alone(clock: Clock) -> Self {
-        Self::with(clock, None)
+    pub fn log_alone(clock: Clock, operator: Option<String>) -> Self {
+        Self::with(clock, None, operator)
     }
 
-    fn with(clock: Clock, queue: Option<Arc<Queue>>) -> Self {
+    fn with(clock: Clock, queue: Option<Arc<Queue>>, operator: Option<String>) -> Self {
         Self(Arc::new(Inner {
             clock,
             node: random_id(),
             made: AtomicU64::new(0),
             limit: Limit::default(),
             queue,
+            operator,
         }))
     }
 
@@ -69,6 +73,8 @@ impl Audit {
         let request = request::current();
         if let Some(request) = &request {
             entry.complete(&request.about());
+        } else if let Some(operator) = &self.0.operator {
+            entry = entry.with("operator", operator.as_str());
         }
         line::write(&entry, request.as_deref());
         let Some(queue) = &self.0.queue else {
@@ -76,7 +82,7 @@ impl Audit {
         };
         let now = self.0.clock.now();
         let address = request.as_deref().map(AuditedRequest::address);
-        if !self.0.limit.admits(entry.event, address, now) {
+        if !self.0.limit.admits(&entry, address, now) {
             return;
         }
         if let Some(request) = &request {

@@ -4,7 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::model::family::Recipient;
 use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
+use crate::protocol::printable::Printable;
 
 /// The most characters that are kept of what a browser says it is.
 const MAX_USER_AGENT_CHARS: usize = 256;
@@ -39,8 +41,8 @@ impl AuditedRequest {
     /// `user_agent`.
     pub fn new(id: String, endpoint: String, address: String, user_agent: Option<&str>) -> Self {
         let printable = |text: &str| -> String {
-            let shown = text.chars().filter(|c| !c.is_control());
-            shown.take(MAX_USER_AGENT_CHARS).collect()
+            let shown = Printable(text).to_string();
+            shown.chars().take(MAX_USER_AGENT_CHARS).collect()
         };
         Self {
             id,
@@ -95,6 +97,14 @@ fn note(change: impl FnOnce(&mut About)) {
     if let Some(request) = current() {
         change(&mut request.about());
     }
+}
+
+/// Whom the request under way is answered: what tokens go to.
+pub fn recipient() -> Recipient {
+    current().map_or_else(Recipient::default, |request| Recipient {
+        address: Some(request.address.clone()),
+        user_agent: request.user_agent.clone(),
+    })
 }
 
 /// Notes which flow the request under way belongs to.

@@ -2,7 +2,7 @@
 
 use portico::clock::{Clock, random_id};
 use portico::model::account::Account;
-use portico::model::family::TokenFamily;
+use portico::model::family::{Recipient, TokenFamily};
 use portico::model::session::{Authentication, Session};
 use portico::protocol::ids::{ClientId, FamilyId};
 use portico::protocol::scope::Scope;
@@ -34,6 +34,7 @@ async fn offline(store: &Store, (account, session): &(Account, Session)) -> Fami
         expires_at: now + 3600,
         revoked_at: None,
         jkt: None,
+        recipient: Recipient::default(),
     };
     assert!(store.begin_family(&family).await.unwrap());
     family.id

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use portico::model::code::AuthorizationCode;
-use portico::model::family::TokenFamily;
+use portico::model::family::{Recipient, TokenFamily};
 use portico::protocol::dpop::{Thumbprint, ath};
 use portico::protocol::ids::FamilyId;
 use portico::protocol::scope::Scope;
@@ -16,10 +16,14 @@ async fn a_family_advances_from_its_generation_alone() {
     let world = World::new().await;
     let family = world.begin(family(&world.code())).await;
     let narrowed = Scope::parse("openid").unwrap();
+    let elsewhere = Recipient {
+        address: Some("192.0.2.7".to_owned()),
+        user_agent: Some("app/2".to_owned()),
+    };
     let advance = |from, to, now| {
         world
             .store
-            .advance_family(&family.id, from, to, &narrowed, now)
+            .advance_family(&family.id, from, to, &narrowed, &elsewhere, now)
     };
     assert!(!advance(2, 3, NOW + 5).await.unwrap());
     assert!(advance(1, 2, NOW + 5).await.unwrap());
@@ -28,6 +32,7 @@ async fn a_family_advances_from_its_generation_alone() {
         generation: Some(2),
         scope: narrowed.clone(),
         rotated_at: NOW + 5,
+        recipient: elsewhere.clone(),
         ..family.clone()
     };
     let found = world.store.find_family(&family.id).await.unwrap();
@@ -41,7 +46,14 @@ async fn an_ended_family_does_not_advance() {
     let expired = world.begin(family(&world.code())).await;
     let advanced = world
         .store
-        .advance_family(&expired.id, 1, 2, &scope, expired.expires_at)
+        .advance_family(
+            &expired.id,
+            1,
+            2,
+            &scope,
+            &Recipient::default(),
+            expired.expires_at,
+        )
         .await;
     assert!(!advanced.unwrap());
 
@@ -49,7 +61,7 @@ async fn an_ended_family_does_not_advance() {
     assert!(world.store.revoke_family(&revoked.id, NOW).await.unwrap());
     let advanced = world
         .store
-        .advance_family(&revoked.id, 1, 2, &scope, NOW)
+        .advance_family(&revoked.id, 1, 2, &scope, &Recipient::default(), NOW)
         .await;
     assert!(!advanced.unwrap());
 
@@ -60,7 +72,7 @@ async fn an_ended_family_does_not_advance() {
     let without = world.begin(without).await;
     let advanced = world
         .store
-        .advance_family(&without.id, 1, 2, &scope, NOW)
+        .advance_family(&without.id, 1, 2, &scope, &Recipient::default(), NOW)
         .await;
     assert!(!advanced.unwrap());
 }
@@ -90,7 +102,12 @@ async fn of_fifty_parallel_refreshes_one_advances() {
     let racers = (0..50).map(|racer| {
         let store = nodes[racer % nodes.len()].clone();
         let (id, scope) = (family.id.clone(), family.scope.clone());
-        async move { store.advance_family(&id, 1, 2, &scope, NOW).await.unwrap() }
+        async move {
+            store
+                .advance_family(&id, 1, 2, &scope, &Recipient::default(), NOW)
+                .await
+                .unwrap()
+        }
     });
     assert_eq!(count(&race(racers).await, &true), 1);
     let found = world.store.find_family(&family.id).await.unwrap().unwrap();

@@ -27,7 +27,7 @@ use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
 use portico::model::client::{Client, ClientSecretHash};
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
-use portico::model::family::TokenFamily;
+use portico::model::family::{Recipient, TokenFamily};
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
 use portico::protocol::claims_request::ClaimsRequest;
@@ -217,6 +217,7 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         expires_at: NOW + 30 * 24 * 3600,
         revoked_at: None,
         jkt: None,
+        recipient: Recipient::default(),
     }
 }
 

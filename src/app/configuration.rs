@@ -1,0 +1,121 @@
+//! What the configuration says otherwise than at the last start, for the audit: by key, and never by value, for a value may be a
+//! person's name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::{Table, Value};
+
+use crate::clock::UnixTime;
+use crate::config::Config;
+use crate::model::audit::Event;
+use crate::store::{Store, StoreError};
+use crate::telemetry::{Audit, Entry};
+
+/// Sections of a node's own, which differ between nodes without any change.
+const OF_A_NODE: [&str; 2] = ["server", "log"];
+/// By what the members of a list are told apart.
+const NAMES: [&str; 4] = ["client_id", "id", "identifier", "name"];
+
+/// Records which keys have changed since a server started last.
+pub(super) async fn note_changes(
+    store: &Store,
+    config: &Config,
+    audit: &Audit,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let effective = config.effective();
+    if let Some(before) = store.replace_configuration(&effective, now).await? {
+        let changed = changed_keys(&before, &effective);
+        if !changed.is_empty() {
+            let entry = Entry::new(Event::ConfigurationChanged);
+            audit.record(entry.with("keys", changed.join(" ")));
+        }
+    }
+    Ok(())
+}
+
+fn changed_keys(before: &str, after: &str) -> Vec<String> {
+    let (before, after) = (keys(before), keys(after));
+    let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let changed = all
+        .into_iter()
+        .filter(|key| before.get(*key) != after.get(*key));
+    changed.cloned().collect()
+}
+
+/// Each key with its value: `lifetimes.session`, `clients[events-app].scope`.
+fn keys(text: &str) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let table: Table = toml::from_str(text).unwrap_or_default();
+    for (name, value) in table {
+        if !OF_A_NODE.contains(&name.as_str()) {
+            collect(name, value, &mut found);
+        }
+    }
+    found
+}
+
+fn collect(path: String, value: Value, found: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Table(table) => {
+            for (name, value) in table {
+                collect(format!("{path}.{name}"), value, found);
+            }
+        }
+        Value::Array(members) if members.iter().any(Value::is_table) => {
+            for (number, member) in members.into_iter().enumerate() {
+                let mut named = NAMES.iter().filter_map(|name| member.get(*name)?.as_str());
+                let name = named
+                    .next()
+                    .map_or_else(|| number.to_string(), ToOwned::to_owned);
+                collect(format!("{path}[{name}]"), member, found);
+            }
+        }
+        value => {
+            found.insert(path, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_and_not_their_values() {
+        let before = r#"
+            issuer = "https://a.example.org"
+            [server]
+            listen = "127.0.0.1:1"
+            [lifetimes]
+            session = "8h"
+            [[clients]]
+            client_id = "one"
+            scope = "openid"
+            [[clients]]
+            client_id = "two"
+            redirect_uris = ["https://two.example.org/"]
+        "#;
+        let after = r#"
+            issuer = "https://a.example.org"
+            [server]
+            listen = "127.0.0.1:2"
+            [lifetimes]
+            session = "9h"
+            [[clients]]
+            client_id = "two"
+            redirect_uris = ["https://two.example.org/", "https://two.example.com/"]
+            [brand]
+            name = "Society"
+        "#;
+        let expected = [
+            "brand.name",
+            "clients[one].client_id",
+            "clients[one].scope",
+            "clients[two].redirect_uris",
+            "lifetimes.session",
+        ];
+        assert_eq!(changed_keys(before, after), expected);
+        assert_eq!(changed_keys(before, before), Vec::<String>::new());
+    }
+}
