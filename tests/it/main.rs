@@ -191,4 +191,6 @@ mod variants;
 #[cfg(test)]
 mod variants_expected;
 #[cfg(test)]
+mod variants_later;
+#[cfg(test)]
 mod vault;
