@@ -413,6 +413,9 @@ impl Subject<'_> {
     }
 }
 
+/// Turns a switch, by its name.
+type Turn<'a> = Box<dyn Fn(&str, &str) + Sync + 'a>;
+
 /// A simulator, as far as trying its variants is concerned.
 pub(crate) struct System<'a> {
     /// The ways in that are tried.
@@ -421,8 +424,7 @@ pub(crate) struct System<'a> {
     pub(crate) variants: Vec<(&'static str, String)>,
     /// Turns every switch back and forgets the tokens.
     pub(crate) reset: Box<dyn Fn() + Sync + 'a>,
-    /// Turns one switch.
-    pub(crate) set: Box<dyn Fn(&str, &str) + Sync + 'a>,
+    pub(crate) set: Turn<'a>,
     /// Makes the person what they were, and forgets the requests.
     pub(crate) restore: Box<dyn Fn() + Sync + 'a>,
     /// The requests since.
