@@ -193,4 +193,6 @@ mod variants;
 #[cfg(test)]
 mod variants_expected;
 #[cfg(test)]
+mod variants_later;
+#[cfg(test)]
 mod vault;

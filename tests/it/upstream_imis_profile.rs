@@ -11,7 +11,7 @@ use portico::simulator::imis::{
 };
 use portico::simulator::people;
 use portico::upstream::imis::Settings;
-use portico::upstream::{Identity, Known, LoginError};
+use portico::upstream::{Identity, Known, LoginError, NoVerdict};
 use serde_json::{Value, json};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -540,6 +540,47 @@ async fn a_second_look_takes_nothing_away_for_a_fault() {
             assert!(told(&now.unwrap_err()).contains("cannot be learned now"));
         }
     }
+}
+
+/// A living token is refused now and then (research, section 1): claims do not come and go with that.
+#[tokio::test]
+async fn a_query_whose_token_is_refused_once_tells_all() {
+    let site = site(|_| {}, &query(&json!({}))).await;
+    site.imis.fail_once("/api/query", Fault::Status(401));
+    let cam = site.log_in(&people::CHAIR).await.unwrap();
+    assert_eq!(cam.profile.more["membership_type"], json!("Fellow"));
+}
+
+/// At a second look, a member's token that the query takes no more says that it is to be renewed; nothing of the person.
+#[tokio::test]
+async fn a_second_look_says_that_the_querys_token_is_refused() {
+    let site = site(|_| {}, &query(&json!({}))).await;
+    let cam = site.log_in(&people::CHAIR).await.unwrap();
+    site.imis.change(people::CHAIR.username, |person| {
+        person.is_member = false;
+    });
+    site.imis.fail("/api/query", Fault::Status(401));
+    let recheck = site.upstream.recheck.as_ref().unwrap();
+    let known = Known {
+        subject: &cam.subject,
+        profile: &cam.profile,
+        tokens: cam.tokens.as_ref(),
+    };
+    let answer = recheck.recheck(&known).await.unwrap_err();
+    let verdict = answer.no_verdict();
+    assert!(
+        matches!(verdict, Some(NoVerdict::TokenRefused(_))),
+        "{answer:?}"
+    );
+    // Whoever is told nothing by the query, as at a login since, is not kept out by it.
+    let cam = site.log_in(&people::CHAIR).await.unwrap();
+    assert_eq!(cam.profile.more.get("membership_type"), None);
+    let known = Known {
+        subject: &cam.subject,
+        profile: &cam.profile,
+        tokens: cam.tokens.as_ref(),
+    };
+    assert!(recheck.recheck(&known).await.is_ok());
 }
 
 #[tokio::test]

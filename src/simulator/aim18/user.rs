@@ -39,6 +39,7 @@ pub(super) fn search(inside: &Inside, caller: &Aim18Person, wanted: &str) -> Vec
                 "st_desc": format!("{} ({})", person.desc(), person.code),
                 "desc__lang": person.desc(),
                 "email": person.email,
+                "locked": person.locked,
             })
         })
         .collect()

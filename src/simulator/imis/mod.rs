@@ -59,7 +59,7 @@ struct Inside {
     tokens: Tokens,
     sessions: Sessions,
     events: Events,
-    /// Calls with a valid token so far, for the switch that refuses some of them.
+    /// Calls with a valid token since the last purge, for the switch that refuses some of them.
     valid_calls: u32,
     log: Log,
     control_hosts: Vec<String>,
@@ -207,7 +207,9 @@ impl Imis {
     /// What an administrator's "Purge System Cache" does: every token dies at once. Who is signed in on the web site
     /// stays so.
     pub fn purge_system_cache(&self) {
-        self.inside().tokens = Tokens::default();
+        let inside = &mut *self.inside();
+        inside.tokens = Tokens::default();
+        inside.valid_calls = 0;
     }
 
     /// Every request received, in order.

@@ -14,6 +14,8 @@ use crate::upstream::LoginError;
 pub(super) enum Miss {
     /// Something is set up wrongly; what it is.
     Gap(String),
+    /// The person's own token is not taken: it has ended, or it opens nothing here.
+    Token(String),
     /// iMIS is away, or what it says must not be passed over.
     Failure(LoginError),
 }
@@ -60,7 +62,7 @@ impl Gaps {
                 Ok(Some(learned))
             }
             Err(Miss::Failure(error)) => Err(error),
-            Err(Miss::Gap(reason)) => {
+            Err(Miss::Gap(reason) | Miss::Token(reason)) => {
                 if self.open_ones().insert(part) {
                     tracing::warn!(part, reason, "iMIS does not tell this part of profiles");
                 }

@@ -185,7 +185,7 @@ impl ImisProbe {
         let rows = match imis.rows(query, by, name).await {
             Ok(rows) => rows,
             Err(Miss::Failure(error)) => return Err(Finding::failure(&error)),
-            Err(Miss::Gap(reason)) => {
+            Err(Miss::Gap(reason) | Miss::Token(reason)) => {
                 let (other, word) = match query.service {
                     QueryService::Query => (QueryService::Iqa, "iqa"),
                     QueryService::Iqa => (QueryService::Query, "query"),
@@ -270,7 +270,7 @@ impl ImisProbe {
 fn told<T>(answer: Result<T, Miss>, fine: &str) -> Result<String, String> {
     match answer {
         Ok(_) => Ok(fine.to_owned()),
-        Err(Miss::Gap(reason)) => Err(reason),
+        Err(Miss::Gap(reason) | Miss::Token(reason)) => Err(reason),
         Err(Miss::Failure(error)) => Err(Finding::failure(&error)),
     }
 }

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::Imis;
-use super::api::{By, list, nonsense, plain, text};
+use super::api::{ApiError, By, list, nonsense, plain, text};
 use super::claim;
 use super::gaps::{self, Miss};
 use super::person::Records;
@@ -30,9 +30,15 @@ impl Imis {
         own: Option<&Secret>,
         before: Option<&Profile>,
     ) -> Result<(), LoginError> {
-        let row = self.row(query, records, own).await;
-        let row = self.gaps.bridge(QUERY, row)?;
-        if row.is_none() && before.is_some_and(|before| gaps::told_any(before, &query.columns)) {
+        let told_before = before.is_some_and(|before| gaps::told_any(before, &query.columns));
+        let row = match self.row(query, records, own).await {
+            // It was taken before: whether it has ended, its renewal tells.
+            Err(Miss::Token(why)) if told_before => {
+                return Err(NoVerdict::TokenRefused(why).into());
+            }
+            row => self.gaps.bridge(QUERY, row)?,
+        };
+        if row.is_none() && told_before {
             return Err(gaps::unknown(QUERY));
         }
         let row = row.unwrap_or_default();
@@ -114,7 +120,18 @@ impl Imis {
         }
         let url = self.api.at(["api", service], &text);
         let renews = !self.gaps.is_open(QUERY);
-        let page = self.api.read(url, by, renews).await;
+        let is_refused = |page: &Result<_, ApiError>| {
+            matches!((page, by), (Err(ApiError::Unauthorized), By::Own(_)))
+        };
+        let mut page = self.api.read(url.clone(), by, renews).await;
+        // A token that lives is refused now and then (research, section 1), and claims must not come and go with that.
+        if renews && is_refused(&page) {
+            page = self.api.read(url, by, false).await;
+        }
+        if is_refused(&page) {
+            let why = format!("the API answers 401 to the person's own token; {ADVICE}");
+            return Err(Miss::Token(why));
+        }
         let page = page
             .map_err(|error| Miss::of(error, ADVICE))?
             .ok_or_else(|| Miss::Gap(format!("the API answers 404; {ADVICE}")))?;

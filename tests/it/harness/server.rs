@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) sections: String,
     /// More keys of the upstream `members`; `{imis}` stands for the address of the simulated iMIS.
     pub(crate) members: String,
+    /// The text of `[upstreams.profile]` of the upstream `staff`.
+    pub(crate) profile: String,
     /// More upstreams.
     pub(crate) upstreams: String,
     /// More clients.
@@ -67,6 +69,8 @@ impl Default for Setup {
             // Refusals must not take half a second each in tests.
             sections: "[login]\nrefusal_floor = \"0s\"\n".to_owned(),
             members: String::new(),
+            profile: "module = \"user\"\nfields = { name = \"desc\", preferred_username = \"code\", email = \"email\" }\n"
+                .to_owned(),
             upstreams: String::new(),
             clients: String::new(),
             files: Vec::new(),
@@ -302,6 +306,7 @@ fn config_text(setup: &Setup, issuer: &str, imis: &str, aim18: &str) -> String {
     let Setup {
         server,
         sections,
+        profile,
         upstreams,
         clients,
         ..
@@ -355,8 +360,7 @@ client_id = "{aim18_client}"
 client_secret = {{ env = "AIM18_CLIENT_SECRET" }}
 
 [upstreams.profile]
-module = "user"
-fields = {{ name = "desc", preferred_username = "code", email = "email" }}
+{profile}
 
 {upstreams}
 
