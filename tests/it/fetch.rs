@@ -11,7 +11,9 @@ use portico::model::client::Client;
 use portico::protocol::ids::ClientId;
 use serde_json::json;
 
+use crate::harness::server::TestServer;
 use crate::harness::site::{Page, Site};
+use crate::log_scrubbing::Log;
 
 fn fetcher(allow_hosts: &[&str]) -> (Fetcher, Clock) {
     let clock = Clock::manual(1000);
@@ -380,4 +382,49 @@ async fn kept_objects_of_one_client_do_not_push_out_anothers() {
     assert_eq!(site.hits("/greedy"), hits);
     get(good, &app).await;
     assert_eq!(site.hits("/app"), 1);
+}
+
+/// `[outbound]` opens the guard, so that a start says for what; without it there is nothing to say.
+#[tokio::test]
+async fn what_the_guard_is_opened_for_is_told_at_the_start() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+
+    for opened in [true, false] {
+        let log = Log::default();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(log.clone())
+            .with_ansi(false);
+        let guard = tracing_subscriber::registry().with(layer).set_default();
+        // As in `log_scrubbing`: with one subscriber alone, another test's thread may be asked in this one's place.
+        let second = tracing::Dispatch::new(tracing_subscriber::registry());
+        let server = TestServer::start_with(|setup| {
+            let authority = rcgen::generate_simple_self_signed(["ca.example.org".to_owned()]).unwrap();
+            setup.files.push(("authority.pem", authority.cert.pem().into_bytes()));
+            if opened {
+                setup.sections += "[outbound]\nallow_hosts = [\"apps.internal.example\", \"10.1.2.3\"]\n\
+                                   extra_ca = [\"authority.pem\"]\n";
+            }
+        })
+        .await;
+        drop((guard, second, server));
+        let text = log.text();
+        let told: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("outbound."))
+            .collect();
+        if !opened {
+            assert!(told.is_empty(), "{told:?}");
+            continue;
+        }
+        let about = |key: &str, value: &str| {
+            told.iter()
+                .any(|line| line.contains("WARN") && line.contains(key) && line.contains(value))
+        };
+        assert!(
+            about("outbound.allow_hosts", "apps.internal.example 10.1.2.3"),
+            "{text}"
+        );
+        assert!(about("outbound.extra_ca", "authority.pem"), "{text}");
+    }
 }

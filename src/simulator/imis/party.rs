@@ -7,7 +7,7 @@ use super::envelope::{bag_date, bag_value, collection, page, type_of};
 use super::filter::filter;
 use super::security::LONGEST_TEXT;
 use super::{Edition, Switches};
-use crate::simulator::people::{ImisPerson, keep};
+use crate::simulator::people::{ImisPerson, PostalAddress, keep};
 use crate::simulator::wire::Reply;
 
 /// `GET /api/Party`: with a staff token and no filter this is everybody.
@@ -122,8 +122,8 @@ pub(super) fn person(switches: &Switches, person: &ImisPerson) -> Value {
         },
         "PrimaryOrganization": organization(switches, person),
         "Emails": collection(switches, "EmailData", &emails(switches, person)),
-        "Phones": collection(switches, "PhoneData", &[]),
-        "Addresses": collection(switches, "FullAddressData", &[]),
+        "Phones": collection(switches, "PhoneData", &phones(switches, person)),
+        "Addresses": collection(switches, "FullAddressData", &addresses(switches, person)),
         "AlternateIds": collection(switches, "AlternateIdData", &[json!({
             "$type": nested("AlternateIdData"), "Id": person.id, "IdType": "Id",
         })]),
@@ -165,6 +165,45 @@ fn organization(switches: &Switches, person: &ImisPerson) -> Value {
         "Name": "Example Clinic",
         "Title": "Nurse",
     })
+}
+
+fn phones(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    let phone = |(number, kind, primary): &(&str, &str, bool)| {
+        json!({
+            "$type": type_of(switches, "PhoneData"),
+            "Number": number,
+            "PhoneType": kind,
+            "IsPrimary": bag_value(switches, json!(primary)),
+        })
+    };
+    person.phones.iter().map(phone).collect()
+}
+
+fn addresses(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    let full = |place: &PostalAddress| {
+        let preferences: Vec<Value> = place.preferred_for.iter().map(|reason| {
+            json!({ "$type": type_of(switches, "CommunicationPreferenceData"), "Reason": reason })
+        }).collect();
+        json!({
+            "$type": type_of(switches, "FullAddressData"),
+            "Address": {
+                "$type": type_of(switches, "AddressData"),
+                "AddressLines": collection(switches, "AddressLine", &place.lines.iter().map(|line| json!(line)).collect::<Vec<_>>()),
+                "CityName": place.city,
+                "CountrySubEntityCode": place.region.0,
+                "CountrySubEntityName": place.region.1,
+                "PostalCode": place.postal_code,
+                "CountryCode": place.country.0,
+                "CountryName": place.country.1,
+                "FullAddress": format!(
+                    "{}\r\n{}, {} {}", place.lines.join("\r\n"), place.city, place.region.0, place.postal_code
+                ),
+            },
+            "AddressPurpose": place.purpose,
+            "CommunicationPreferences": collection(switches, "CommunicationPreferenceData", &preferences),
+        })
+    };
+    person.addresses.iter().map(full).collect()
 }
 
 /// The primary email comes last, so that nobody takes the first one for it.
