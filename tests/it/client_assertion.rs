@@ -175,6 +175,7 @@ async fn a_wrong_assertion_proves_nothing() {
         ("typ", json!("dpop+jwt")),
         ("typ", json!("oauth-authz-req+jwt")),
         ("crit", json!(["exp"])),
+        ("b64", json!(false)),
         ("jwk", attacker.jwk()),
         ("jku", json!("https://attacker.example.org/keys")),
         ("x5u", json!("https://attacker.example.org/cert")),
