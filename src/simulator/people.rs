@@ -111,10 +111,8 @@ pub struct ImisPerson {
     pub join_date: &'static str,
     /// The day to which the membership is paid, without a zone; empty when there is none.
     pub paid_through: &'static str,
-    /// Phone numbers: number, `PhoneType`, and whether it is the primary one.
-    pub phones: &'static [(&'static str, &'static str, bool)],
-    /// Addresses.
-    pub addresses: &'static [PostalAddress],
+    /// Where they can be reached besides.
+    pub contact: &'static Contact,
     /// Role names. `RemoteService` and `SysAdmin` may read everybody.
     pub roles: &'static [&'static str],
     /// Groups and committees.
@@ -127,6 +125,15 @@ pub struct ImisPerson {
     pub is_organization: bool,
     /// Whether the account may log in.
     pub state: AccountState,
+}
+
+/// Where a person at iMIS can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// Phone numbers: number, `PhoneType`, and whether it is the primary one.
+    pub phones: &'static [(&'static str, &'static str, bool)],
+    /// Addresses.
+    pub addresses: &'static [PostalAddress],
 }
 
 /// An address of a person at iMIS.
@@ -186,8 +193,10 @@ const MEMBER: ImisPerson = ImisPerson {
     status: "A",
     join_date: "2019-05-01T00:00:00",
     paid_through: "2027-12-31T00:00:00",
-    phones: &[],
-    addresses: &[],
+    contact: &Contact {
+        phones: &[],
+        addresses: &[],
+    },
     roles: &[],
     groups: &[],
     about: "",

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use portico::protocol::claims::MEMBERSHIP;
-use portico::simulator::people::{self, JO_SMITH, PostalAddress};
+use portico::simulator::people::{self, Contact, JO_SMITH, PostalAddress};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -255,6 +255,15 @@ const PLACES: &[PostalAddress] = &[
     PLACE,
 ];
 
+/// All that iMIS knows of it.
+const CONTACT: &Contact = &Contact {
+    phones: &[
+        ("555-0100", "Home", false),
+        ("+1 613 555 0199", "Mobile", true),
+    ],
+    addresses: PLACES,
+};
+
 /// Core sections 5.1 and 5.1.1: what iMIS has on record of a person's phones and address, from the login to the app: of several
 /// the primary number, and the address that letters go to.
 #[tokio::test]
@@ -271,11 +280,7 @@ scope = "openid address phone"
     })
     .await;
     server.imis.change(JO_SMITH.username, |person| {
-        person.phones = &[
-            ("555-0100", "Home", false),
-            ("+1 613 555 0199", "Mobile", true),
-        ];
-        person.addresses = PLACES;
+        person.contact = CONTACT;
     });
     let address = json!({
         "street_address": "1 Main Street\nSuite 2", "locality": "Ottawa", "region": "Ontario", "postal_code": "K1A 0A1",

@@ -176,7 +176,7 @@ fn phones(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
             "IsPrimary": bag_value(switches, json!(primary)),
         })
     };
-    person.phones.iter().map(phone).collect()
+    person.contact.phones.iter().map(phone).collect()
 }
 
 fn addresses(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
@@ -203,7 +203,7 @@ fn addresses(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
             "CommunicationPreferences": collection(switches, "CommunicationPreferenceData", &preferences),
         })
     };
-    person.addresses.iter().map(full).collect()
+    person.contact.addresses.iter().map(full).collect()
 }
 
 /// The primary email comes last, so that nobody takes the first one for it.
