@@ -5,11 +5,13 @@ use crate::keys::Purpose;
 use crate::model::audit::Event;
 use crate::model::client::{Client, ClientSecretHash};
 use crate::model::spent_id::{SpentId, SpentKind};
+use crate::model::throttle;
 use crate::protocol::client_assertion::{AHEAD, Assertion, AssertionAlgorithm};
 use crate::protocol::client_auth::{ClientAuthMethod, refused};
 use crate::protocol::discovery::path;
-use crate::protocol::error::OAuthError;
+use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::foreign_jwt::{Claims, ForeignJwt, JwtProblem};
+use crate::protocol::ids::ClientId;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::secret::Secret;
 use crate::store::StoredClient;
@@ -45,14 +47,39 @@ impl Grants {
             id: &jti,
             expires_at: exp.saturating_add(AHEAD),
         };
+        if client.registered {
+            // Whoever has seen one must not use up the client's rows by sending it again.
+            if self.store.is_spent(spent, now).await? {
+                return Err(self.replayed_assertion(client));
+            }
+            self.reserve_id(&client.client_id).await?;
+        }
         // The last step: what is refused for another reason is not spent, so that nobody can use up a stranger's ids.
         if !self.store.spend_id(spent, now).await? {
-            self.metrics.replayed("client_assertion");
-            let entry = Entry::new(Event::ClientAssertionReplayed).client(&client.client_id);
-            self.audit.record(entry);
-            return Err(refused("the client's assertion was used before (jti)"));
+            return Err(self.replayed_assertion(client));
         }
         Ok(stored.client)
+    }
+
+    fn replayed_assertion(&self, client: &Client) -> OAuthError {
+        self.metrics.replayed("client_assertion");
+        let entry = Entry::new(Event::ClientAssertionReplayed).client(&client.client_id);
+        self.audit.record(entry);
+        refused("the client's assertion was used before (jti)")
+    }
+
+    /// Anybody can register a client, and must not fill the database with what it signs.
+    async fn reserve_id(&self, client_id: &ClientId) -> Result<(), OAuthError> {
+        let bucket = throttle::registered_assertions(client_id);
+        let (policy, now) = (throttle::REGISTERED_ASSERTIONS, self.clock.now());
+        if self.store.reserve_attempt(&bucket, policy, now).await? {
+            return Ok(());
+        }
+        self.metrics.throttled("client_assertion");
+        Err(OAuthError::new(
+            ErrorCode::TemporarilyUnavailable,
+            "too many assertions of this client; try again later, and keep an access token while it is good",
+        ))
     }
 
     async fn signed_by_key(

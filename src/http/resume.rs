@@ -255,7 +255,8 @@ async fn done(store: &Store, client_id: &ClientId, logged_in: Option<&LoggedIn>)
         Some(to_account())
     } else {
         client.and_then(|stored| {
-            let text = (Page::current().texts.back_to)(stored.client.display_name());
+            let text =
+                (Page::current().texts.back_to)(stored.client.display_name_in(context::locale()));
             stored.client.client_uri.map(|href| Link { href, text })
         })
     };

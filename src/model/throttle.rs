@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::protocol::ids::UpstreamId;
+use crate::protocol::ids::{ClientId, UpstreamId};
 
 /// The limit: `attempts` failures within `window` seconds close the bucket until the window ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,19 @@ pub enum WindowStart {
     /// The last attempt: it opens again after a quiet time, so that two bursts at the seam of two windows never
     /// add up to more than the upstream takes (T34).
     LastAttempt,
+}
+
+/// How often a client that registered itself may prove who it is by something that it signed: each is a row until it ends, and
+/// anybody may register (T48). Two a second all the time are more than such a client has people for.
+pub const REGISTERED_ASSERTIONS: ThrottlePolicy = ThrottlePolicy {
+    attempts: 600,
+    window: 5 * 60,
+    starts_at: WindowStart::FirstAttempt,
+};
+
+/// The name under which these are counted.
+pub fn registered_assertions(client_id: &ClientId) -> String {
+    format!("assertions\n{client_id}")
 }
 
 /// The name under which a user name's failures are counted: every spelling the upstream may take for the same

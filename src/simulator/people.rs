@@ -111,6 +111,8 @@ pub struct ImisPerson {
     pub join_date: &'static str,
     /// The day to which the membership is paid, without a zone; empty when there is none.
     pub paid_through: &'static str,
+    /// Where they can be reached besides.
+    pub contact: &'static Contact,
     /// Role names. `RemoteService` and `SysAdmin` may read everybody.
     pub roles: &'static [&'static str],
     /// Groups and committees.
@@ -123,6 +125,34 @@ pub struct ImisPerson {
     pub is_organization: bool,
     /// Whether the account may log in.
     pub state: AccountState,
+}
+
+/// Where a person at iMIS can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// Phone numbers: number, `PhoneType`, and whether it is the primary one.
+    pub phones: &'static [(&'static str, &'static str, bool)],
+    /// Addresses.
+    pub addresses: &'static [PostalAddress],
+}
+
+/// An address of a person at iMIS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostalAddress {
+    /// `AddressPurpose`.
+    pub purpose: &'static str,
+    /// The lines above the city.
+    pub lines: &'static [&'static str],
+    /// `CityName`.
+    pub city: &'static str,
+    /// `CountrySubEntityCode` and `CountrySubEntityName`.
+    pub region: (&'static str, &'static str),
+    /// `PostalCode`.
+    pub postal_code: &'static str,
+    /// `CountryCode` and `CountryName`.
+    pub country: (&'static str, &'static str),
+    /// What the address is preferred for: `Mail`, `Bill`, `Ship`.
+    pub preferred_for: &'static [&'static str],
 }
 
 impl ImisPerson {
@@ -163,6 +193,10 @@ const MEMBER: ImisPerson = ImisPerson {
     status: "A",
     join_date: "2019-05-01T00:00:00",
     paid_through: "2027-12-31T00:00:00",
+    contact: &Contact {
+        phones: &[],
+        addresses: &[],
+    },
     roles: &[],
     groups: &[],
     about: "",

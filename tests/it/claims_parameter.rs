@@ -93,6 +93,29 @@ async fn a_claim_is_told_where_it_was_asked_for() {
     }
 }
 
+/// Core section 5.2: what upstreams tell has no language, so that a claim with a tag is one that we do not know: ignored, never told
+/// under another name, and no error; the same claim without a tag is told.
+#[tokio::test]
+async fn a_claim_with_a_language_is_one_that_is_not_known() {
+    let (server, mut browser) = started().await;
+    let asked = json!({
+        "id_token": { "name#zh-Hant": { "essential": true }, "given_name#fr": null, "given_name": null },
+        "userinfo": { "name#zh-Hant": null, "family_name#ja-Kana-JP": null, "family_name": null },
+    });
+    let more = [("claims_locales", "zh-Hant fr-CA")];
+    let page = browser.get(ask(&server, "every", &asked, &more)).await;
+    let tokens = server.redeem("every", &page.answer()["code"], &[]).await;
+    let token = claims(tokens.text("id_token"));
+    let userinfo = server.userinfo(tokens.text("access_token")).await.body;
+    assert_eq!(token["given_name"], JO_SMITH.given_name);
+    assert_eq!(userinfo["family_name"], JO_SMITH.family_name);
+    for told in [&token, &userinfo] {
+        assert!(told.get("name").is_none(), "{told}");
+        let names = told.as_object().unwrap().keys();
+        assert!(names.into_iter().all(|name| !name.contains('#')), "{told}");
+    }
+}
+
 /// A registration is the most that a client can be told (T17), whichever way it asks; what it may not have is left out and no error
 /// (Core section 5.5.1).
 #[tokio::test]

@@ -175,6 +175,7 @@ async fn a_wrong_assertion_proves_nothing() {
         ("typ", json!("dpop+jwt")),
         ("typ", json!("oauth-authz-req+jwt")),
         ("crit", json!(["exp"])),
+        ("b64", json!(false)),
         ("jwk", attacker.jwk()),
         ("jku", json!("https://attacker.example.org/keys")),
         ("x5u", json!("https://attacker.example.org/cert")),
@@ -189,6 +190,12 @@ async fn a_wrong_assertion_proves_nothing() {
     ] {
         let mut header = key.header();
         header[name] = value.clone();
+        if name == "jwk" {
+            refused(
+                &ask(&server, &key.sign(&header, &good), &[]).await,
+                "a key comes along, though the true one signed",
+            );
+        }
         let signed = if name == "jwk" { &attacker } else { &key };
         refused(
             &ask(&server, &signed.sign(&header, &good), &[]).await,

@@ -115,3 +115,48 @@ async fn no_script_may_read_a_page() {
         }
     }
 }
+
+/// T55, T18: a script of nobody's registers a client in a visitor's browser, or reads what a registration or a device was given.
+#[tokio::test]
+async fn no_script_registers_clients_or_asks_for_device_codes() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections += "[registration]\nmode = \"open\"\n";
+    })
+    .await;
+    let http = http_client();
+    let sent = serde_json::json!({ "redirect_uris": ["https://spa.example.org/callback"] });
+    let client = http
+        .post(server.url("/register"))
+        .json(&sent)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(client.status(), 201);
+    let client: serde_json::Value = client.json().await.unwrap();
+    let own = client["registration_client_uri"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for url in [
+        server.url("/register"),
+        own,
+        server.url("/device_authorization"),
+    ] {
+        for method in [
+            Method::OPTIONS,
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+        ] {
+            for origin in ["https://spa.example.org", "null"] {
+                let headers = with_origin(&http, (&method, &url), origin).await;
+                let named = headers.keys().map(reqwest::header::HeaderName::as_str);
+                let opened: Vec<&str> = named
+                    .filter(|name| name.starts_with("access-control-"))
+                    .collect();
+                assert!(opened.is_empty(), "{method} {url}: {opened:?}");
+            }
+        }
+    }
+}

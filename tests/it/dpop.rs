@@ -10,6 +10,7 @@ use crate::harness::browser::{Browser, http_client};
 use crate::harness::dpop::ProofKey;
 use crate::harness::relying_party::{Answer, VERIFIER, answer, claims, redirect_uri};
 use crate::harness::server::{Setup, TestServer};
+use crate::harness::signing::ClientKey;
 use crate::revocation::opaque_clients;
 use crate::{gateway, token_exchange};
 
@@ -284,9 +285,21 @@ async fn a_proof_that_does_not_hold_gives_no_token() {
         json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": ProofKey::new().jwk() }),
         json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": private }),
         json!({ "typ": "dpop+jwt", "alg": "ES256" }),
+        // T39, T41: a key from elsewhere beside the one that came along, extensions, and what is signed for other places.
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk(), "jku": "https://evil.example/jwks" }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk(), "x5u": "https://evil.example/cert" }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk(), "x5c": ["AAAA"] }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk(), "crit": ["exp"] }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk(), "b64": false }),
+        json!({ "typ": "client-authentication+jwt", "alg": "ES256", "jwk": key.jwk() }),
+        json!({ "typ": "at+jwt", "alg": "ES256", "jwk": key.jwk() }),
     ] {
         bad.push(key.sign(&header, &good));
     }
+    // The public key as if it were a secret.
+    let x = key.jwk()["x"].as_str().unwrap().to_owned();
+    let symmetric = json!({ "typ": "dpop+jwt", "alg": "HS256", "jwk": key.jwk() });
+    bad.push(ClientKey::shared(x).sign(&symmetric, &good));
     for proof in &bad {
         redeem(&server, "spa", &code, proof)
             .await

@@ -1,7 +1,7 @@
 //! What clients have us fetch: T36, T38.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
@@ -10,8 +10,12 @@ use portico::fetch::{Asker, FetchError, Fetcher, RequestUris, Settings, Wanted};
 use portico::model::client::Client;
 use portico::protocol::ids::ClientId;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinHandle;
 
+use crate::harness::server::TestServer;
 use crate::harness::site::{Page, Site};
+use crate::log_scrubbing::Log;
 
 fn fetcher(allow_hosts: &[&str]) -> (Fetcher, Clock) {
     let clock = Clock::manual(1000);
@@ -380,4 +384,101 @@ async fn kept_objects_of_one_client_do_not_push_out_anothers() {
     assert_eq!(site.hits("/greedy"), hits);
     get(good, &app).await;
     assert_eq!(site.hits("/app"), 1);
+}
+
+/// `[outbound]` opens the guard, so that a start says for what; without it there is nothing to say.
+#[tokio::test]
+async fn what_the_guard_is_opened_for_is_told_at_the_start() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+
+    for opened in [true, false] {
+        let log = Log::default();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(log.clone())
+            .with_ansi(false);
+        let guard = tracing_subscriber::registry().with(layer).set_default();
+        // As in `log_scrubbing`: with one subscriber alone, another test's thread may be asked in this one's place.
+        let second = tracing::Dispatch::new(tracing_subscriber::registry());
+        let server = TestServer::start_with(|setup| {
+            let authority = rcgen::generate_simple_self_signed(["ca.example.org".to_owned()]).unwrap();
+            setup.files.push(("authority.pem", authority.cert.pem().into_bytes()));
+            if opened {
+                setup.sections += "[outbound]\nallow_hosts = [\"apps.internal.example\", \"10.1.2.3\"]\n\
+                                   extra_ca = [\"authority.pem\"]\n";
+            }
+        })
+        .await;
+        drop((guard, second, server));
+        let text = log.text();
+        let told: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("outbound."))
+            .collect();
+        if !opened {
+            assert!(told.is_empty(), "{told:?}");
+            continue;
+        }
+        let about = |key: &str, value: &str| {
+            told.iter()
+                .any(|line| line.contains("WARN") && line.contains(key) && line.contains(value))
+        };
+        assert!(
+            about("outbound.allow_hosts", "apps.internal.example 10.1.2.3"),
+            "{text}"
+        );
+        assert!(about("outbound.extra_ca", "authority.pem"), "{text}");
+    }
+}
+
+/// A site that answers at once and then sends `piece` after `piece`, for as long as somebody listens.
+async fn endless(head: &'static str, piece: Vec<u8>, every: Duration) -> (String, JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let piece = piece.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let mut open = stream.write_all(head.as_bytes()).await;
+                while open.is_ok() {
+                    open = stream.write_all(&piece).await;
+                    tokio::time::sleep(every).await;
+                }
+            });
+        }
+    });
+    (url, task)
+}
+
+/// T36: the time is that of the whole answer, so that a byte now and then does not keep us; and the size is counted as it comes, whatever
+/// the header says of it.
+#[tokio::test]
+async fn an_answer_without_an_end_is_given_up() {
+    const HEAD: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n\"";
+    const LYING: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n\"";
+    let (fetcher, _) = fetcher(&["127.0.0.1"]);
+    let (drip, dripping) = endless(HEAD, vec![b'k'], Duration::from_millis(200)).await;
+    let start = Instant::now();
+    fetch(&fetcher, &drip).await.unwrap_err();
+    let took = start.elapsed();
+    assert!(
+        took >= Duration::from_secs(2) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+    for head in [HEAD, LYING] {
+        let (flood, flooding) = endless(head, vec![b'k'; 8192], Duration::from_millis(1)).await;
+        let start = Instant::now();
+        let told = fetch(&fetcher, &flood).await.unwrap_err().to_string();
+        assert!(told.contains("longer than 65536 bytes"), "{told}");
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "long before the time is up"
+        );
+        flooding.abort();
+    }
+    dripping.abort();
 }

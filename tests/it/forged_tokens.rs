@@ -10,6 +10,7 @@ use portico::keys::{KeyRing, Purpose};
 use portico::model::signing_key::SigningKeyRecord;
 use portico::protocol::ids::KeyId;
 use portico::protocol::jws::{SigningAlgorithm, TokenKind};
+use portico::simulator::people::JO_SMITH;
 use serde_json::{Value, json};
 
 use crate::harness::browser::Browser;
@@ -256,4 +257,83 @@ async fn only_an_id_token_is_a_hint() {
     let changes = [("id_token_hint", id_token), ("prompt", "none")];
     let page = browser.get(server.authorize_url("spa", &changes)).await;
     assert_eq!(page.answer()["error"], "login_required");
+}
+
+/// T29, T39, T41: a hint is an ID token of ours letter by letter: what brings a key along, names one elsewhere, wants an extension, is
+/// of another kind or signed with what everybody can read names nobody, at the login and at the logout.
+#[tokio::test]
+async fn a_hint_with_another_header_names_nobody() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    let id_token = tokens.text("id_token");
+    let (own_header, rest) = id_token.split_once('.').unwrap();
+    let (payload, _) = rest.split_once('.').unwrap();
+    let (_, signer) = stolen(&server, SigningAlgorithm::RS256).await;
+    let kid = header(id_token)["kid"].clone();
+    let evil = generate(SigningAlgorithm::RS256).unwrap();
+    let evil_kid = KeyId::new(kid.as_str().unwrap());
+    let evil = Signer::parse(evil_kid, SigningAlgorithm::RS256, &evil).unwrap();
+    let good = json!({"typ": "JWT", "alg": "RS256", "kid": kid});
+    let mut hints = vec![signed(&evil, &format!("{own_header}.{payload}"))];
+    for (name, value) in [
+        ("jwk", evil.public_jwk().clone()),
+        ("jku", json!("https://evil.example/jwks")),
+        ("x5u", json!("https://evil.example/cert")),
+        ("x5c", json!(["MAA="])),
+        ("crit", json!(["exp"])),
+        ("b64", json!(false)),
+        ("typ", json!("dpop+jwt")),
+        ("typ", json!("client-authentication+jwt")),
+        ("typ", json!("token-introspection+jwt")),
+        ("typ", json!("anything")),
+        ("typ", json!(null)),
+        ("alg", json!("none")),
+        ("alg", json!("PS256")),
+        ("alg", json!("ES256")),
+        ("kid", json!("unknown")),
+    ] {
+        let mut header = good.clone();
+        header[name] = value;
+        let message = format!("{}.{payload}", encode(&header));
+        hints.extend([signed(&signer, &message), signed(&evil, &message)]);
+    }
+    let jwk = jwks(&server.issuer).await;
+    let jwk = jwk.into_iter().find(|key| key["kid"] == kid).unwrap();
+    let mut header = good.clone();
+    header["alg"] = "HS256".into();
+    let message = format!("{}.{payload}", encode(&header));
+    for secret in [
+        jwk["n"].to_string(),
+        jwk["n"].as_str().unwrap().to_owned(),
+        jwk.to_string(),
+    ] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let tag = hmac::sign(&key, message.as_bytes());
+        hints.push(format!(
+            "{message}.{}",
+            URL_SAFE_NO_PAD.encode(tag.as_ref())
+        ));
+    }
+    for hint in &hints {
+        let changes = [("id_token_hint", hint.as_str()), ("prompt", "none")];
+        let page = browser.get(server.authorize_url("spa", &changes)).await;
+        assert_eq!(page.answer()["error"], "invalid_request", "{hint}");
+        let logout = server.url(&format!("/end_session?id_token_hint={hint}"));
+        let page = browser.open(logout).await;
+        assert_eq!(page.status, 400, "{hint}: {}", page.body);
+    }
+    // The session is as it was, and the true one still ends it unasked.
+    assert_eq!(
+        server.userinfo(tokens.text("access_token")).await.status,
+        200
+    );
+    let logout = server.url(&format!("/end_session?id_token_hint={id_token}"));
+    browser.open(logout).await;
+    assert_eq!(
+        server.userinfo(tokens.text("access_token")).await.status,
+        401
+    );
 }

@@ -17,6 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::accounts;
+use crate::device;
 use crate::gateway;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Seen, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer};
@@ -39,12 +40,21 @@ redirect_uris = ["https://hybrid.example.org/callback"]
 response_types = ["code id_token"]
 "#;
 
+/// A device.
+const TELEVISION: &str = r#"
+[[clients]]
+client_id = "tv"
+token_endpoint_auth_method = "none"
+grant_types = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
+scope = "openid offline_access"
+"#;
+
 /// What was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 }
@@ -482,6 +492,45 @@ impl Run {
         }
     }
 
+    /// A device is let in, one is not, and somebody types what is no code. What a device shows stands on the page that asks about it,
+    /// and in the link to that page; what it keeps stands nowhere.
+    async fn devices(&mut self) {
+        for decision in ["allow", "deny"] {
+            let codes = device::begin(&self.server, "tv", "openid offline_access").await;
+            let (kept, shown) = (codes.text("device_code"), codes.text("user_code"));
+            self.secret(format!("device code, {decision}"), kept);
+            self.secret(format!("user code, {decision}"), shown);
+            self.secret(
+                format!("letters of the user code, {decision}"),
+                shown.replace('-', ""),
+            );
+            let waiting = device::ask(&self.server, "tv", kept).await;
+            let early = device::ask(&self.server, "tv", kept).await;
+            let strangers = device::ask(&self.server, "spa", kept).await;
+            let mut browser = Browser::new();
+            let page = browser.open(codes.text("verification_uri_complete")).await;
+            let wrong = [("user_code", "BBBB-BBBB")];
+            browser
+                .submit(&page, "form[action='/device']", &wrong)
+                .await;
+            let page = device::at_question(&self.server, &mut browser, shown).await;
+            device::decide(&mut browser, &page, decision).await;
+            let answer = device::ask(&self.server, "tv", kept).await;
+            let again = device::ask(&self.server, "tv", kept).await;
+            if decision == "allow" {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                self.tokens("a device", &answer);
+            } else {
+                self.refusal(&answer);
+            }
+            for refusal in [waiting, early, strangers, again] {
+                self.refusal(&refusal);
+            }
+            self.browser("one with a device", &browser);
+            self.server.clock.advance(15 * 60);
+        }
+    }
+
     /// Requests that are wrong in themselves, with secrets in them.
     async fn mistakes(&mut self) {
         let url = self.server.url("/token");
@@ -684,6 +733,7 @@ async fn run() -> (Run, TestServer) {
         callers(setup);
         gateway::apis(setup);
         setup.clients.push_str(HYBRID);
+        setup.clients.push_str(TELEVISION);
         let members = format!(
             "timeout = \"1s\"\nroles = true\ncommittees = true\n\
              logout_url = \"{{imis}}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={{return_url}}\"\n\
@@ -786,6 +836,7 @@ async fn no_secret_of_a_whole_run_is_in_the_log_the_metrics_the_database_or_on_a
     run.sign_off().await;
     run.breakdown().await;
     run.linking().await;
+    run.devices().await;
     run.mistakes().await;
     run.upstream_secrets();
     let metrics = http_client().get(format!("http://{}/metrics", run.server.internal));
@@ -839,6 +890,8 @@ impl Run {
         let ours = |seen: &&Seen| seen.url.is_empty() || seen.url.starts_with(&self.server.issuer);
         // A code and an ID token go by the browser, and so do handles and answers of upstreams; by those addresses and forms
         // alone that carry them to whom they are for.
+        // A user code is shown to whoever is to compare it, and typed; the link of a QR code holds it.
+        let shown = |what: &str| what.contains("user code");
         let carried = |what: &str| {
             ["code", "id_token by", "end of the id_token by", "state of"]
                 .iter()
@@ -865,6 +918,9 @@ impl Run {
                             text.lines().nth(line.saturating_sub(1))
                         );
                     }
+                }
+                if shown(what) {
+                    continue;
                 }
                 for (seen, address) in self.seen.iter().filter(ours).zip(&addresses) {
                     assert!(!address.contains(&form), "{what} in {address} of {seen:?}");

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use portico::simulator::people::JO_SMITH;
 use sha2::{Digest as _, Sha256};
 
+use crate::device;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page, http_client};
 use crate::harness::server::TestServer;
 use crate::harness::steps::TO_AIM18;
@@ -66,11 +67,40 @@ pub(crate) async fn every_page(server: &TestServer) -> Vec<(&'static str, Page)>
     pages
 }
 
+/// Every page of a device's authorization, with the client `tv`.
+async fn device_pages(server: &TestServer) -> Vec<(&'static str, Page)> {
+    let codes = device::begin(server, "tv", "openid").await;
+    let mut browser = Browser::new();
+    let enter = browser.open(codes.text("verification_uri_complete")).await;
+    let wrong = [("user_code", HOSTILE)];
+    let wrong = browser
+        .submit(&enter, "form[action='/device']", &wrong)
+        .await;
+    let question = device::at_question(server, &mut browser, codes.text("user_code")).await;
+    assert_eq!(question.url.path(), "/device/confirm");
+    let done = device::decide(&mut browser, &question, "allow").await;
+    let late = browser.open(question.url.as_str()).await;
+    let denied = browser.open(server.url("/device/denied")).await;
+    let linked = server.url("/device?user_code=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
+    let linked = browser.open(linked).await;
+    vec![
+        ("device", enter),
+        ("device, wrong code", wrong),
+        ("device, question", question),
+        ("device, done", done),
+        ("device, answered before", late),
+        ("device, denied", denied),
+        ("device, hostile link", linked),
+    ]
+}
+
 /// T52, T53.
 #[tokio::test]
 async fn every_page_has_the_headers_that_keep_it_ours() {
-    let server = TestServer::start().await;
-    for (what, page) in every_page(&server).await {
+    let server = TestServer::start_with(device::devices).await;
+    let mut pages = every_page(&server).await;
+    pages.extend(device_pages(&server).await);
+    for (what, page) in pages {
         assert_eq!(
             page.header("content-type"),
             "text/html; charset=utf-8",
@@ -125,7 +155,10 @@ async fn foreign_text_never_becomes_markup() {
         setup.clients = format!(
             "[[clients]]\nclient_id = \"hostile\"\nclient_name = '''{HOSTILE}'''\n\
              token_endpoint_auth_method = \"none\"\nscope = \"openid\"\nconsent = \"always\"\n\
-             redirect_uris = [\"https://hostile.example.org/callback\"]\n"
+             redirect_uris = [\"https://hostile.example.org/callback\"]\n\
+             [[clients]]\nclient_id = \"tv\"\nclient_name = '''{HOSTILE}'''\n\
+             token_endpoint_auth_method = \"none\"\nscope = \"openid\"\n\
+             grant_types = [\"urn:ietf:params:oauth:grant-type:device_code\"]\n"
         );
     })
     .await;
@@ -134,6 +167,12 @@ async fn foreign_text_never_becomes_markup() {
         person.family_name = HOSTILE;
     });
     let mut pages = every_page(&server).await;
+    let device = device_pages(&server).await;
+    assert!(
+        device[2].1.text("main").unwrap().contains(HOSTILE),
+        "as text"
+    );
+    pages.extend(device);
     let mut browser = Browser::new();
     let login = browser.open(server.authorize_url("hostile", &[])).await;
     let consent = browser.sign_in_as(&login, JO_SMITH).await;

@@ -458,3 +458,26 @@ async fn a_push_is_given_back_where_it_was_counted() {
     }
     push().await.assert_error(429, "temporarily_unavailable");
 }
+
+/// RFC 9126 section 7.4, T17: what was good when it was pushed is looked at again when it is used, as the client is registered then.
+#[tokio::test]
+async fn a_pushed_request_is_held_to_the_registration_of_the_day() {
+    let mut server = TestServer::start().await;
+    let narrowed = pushed(&server, "post", &[("scope", "openid email")]).await;
+    let moved = pushed(&server, "spa", &[]).await;
+    let same = pushed(&server, "web", &[]).await;
+    server.edit_config("scope = \"openid email\"", "scope = \"openid\"");
+    server.edit_config(
+        "\"https://spa.example.org/callback\"",
+        "\"https://spa.example.org/moved\"",
+    );
+    server.restart().await;
+    let page = Browser::new().get(narrowed).await;
+    let answer = page.answer();
+    assert_eq!(answer["error"], "invalid_scope", "{answer:?}");
+    assert_eq!(answer["state"], "the-state");
+    let page = Browser::new().get(moved).await;
+    assert_dead_end(&page, "redirect_uri");
+    let page = Browser::new().open(same).await;
+    assert!(page.is_login(), "{}", page.body);
+}

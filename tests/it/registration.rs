@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use crate::harness::browser::{Browser, Page, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer, claims};
-use crate::harness::server::TestServer;
+use crate::harness::server::{START, TestServer};
+use crate::step_up::{ONE, TWO, levels, log_in_safely};
 
 /// Where the answers of the clients of these tests go.
 const CALLBACK: &str = "https://new.example.org/callback";
@@ -630,4 +631,107 @@ async fn a_registered_clients_device_is_said_to_be_nobodys() {
     let page = browser.sign_in_as(&page, JO_SMITH).await;
     assert_eq!(page.url.path(), "/device/confirm");
     assert!(page.body.contains(caution), "{}", page.body);
+}
+
+/// Agrees to everything, if there is a question.
+async fn agreed(browser: &mut Browser, page: Page) -> Page {
+    if page.url.path() != "/consent" {
+        return page;
+    }
+    let allow = [("decision", "allow")];
+    browser.submit(&page, "form", &allow).await
+}
+
+/// Dynamic Registration section 2: `default_acr_values` and `default_max_age` do to a login of the client what `acr_values` and `max_age`
+/// would, and give way to them; `auth_time` is there, required or not.
+#[tokio::test]
+async fn the_defaults_of_a_registration_hold_at_a_login() {
+    let server = TestServer::start_with(|setup| {
+        levels(setup);
+        setup.sections += "[registration]\nmode = \"open\"\n";
+    })
+    .await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    browser.log_in_as(url, JO_SMITH).await;
+
+    let mut body = minimal();
+    body["default_acr_values"] = json!([TWO]);
+    body["require_auth_time"] = json!(true);
+    let careful = register(&server, body).await;
+    // What the request says itself counts in its place.
+    let less = authorize_url(&server, &careful, &[("acr_values", ONE)]);
+    let page = browser.open(less).await;
+    let page = agreed(&mut browser, page).await;
+    let tokens = redeem(&server, &careful, &page).await;
+    let token = claims(tokens.text("id_token"));
+    assert_eq!(
+        (&token["acr"], &token["auth_time"]),
+        (&json!(ONE), &json!(START))
+    );
+    // The session is not good enough for what the registration asks for.
+    server.clock.advance(30);
+    let page = browser.open(authorize_url(&server, &careful, &[])).await;
+    assert!(page.is_login(), "{}", page.body);
+    let page = log_in_safely(&mut browser, &page).await;
+    let page = agreed(&mut browser, page).await;
+    let tokens = redeem(&server, &careful, &page).await;
+    let token = claims(tokens.text("id_token"));
+    assert_eq!(
+        (&token["acr"], &token["auth_time"]),
+        (&json!(TWO), &json!(START + 30))
+    );
+    // Now it is.
+    let page = browser.open(authorize_url(&server, &careful, &[])).await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
+
+    let mut body = minimal();
+    body["default_max_age"] = json!(60);
+    let hasty = register(&server, body).await;
+    let page = browser.open(authorize_url(&server, &hasty, &[])).await;
+    let page = agreed(&mut browser, page).await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
+    server.clock.advance(61);
+    for max_age in ["", "3600"] {
+        let url = authorize_url(&server, &hasty, &[("max_age", max_age)]);
+        let page = browser.open(url).await;
+        assert!(page.is_login(), "the longer one does not count: {max_age}");
+    }
+    let silent = authorize_url(&server, &hasty, &[("prompt", "none")]);
+    assert_eq!(
+        browser.get(silent).await.answer()["error"],
+        "login_required"
+    );
+    let page = browser.open(authorize_url(&server, &hasty, &[])).await;
+    let page = log_in_safely(&mut browser, &page).await;
+    let tokens = redeem(&server, &hasty, &page).await;
+    assert_eq!(claims(tokens.text("id_token"))["auth_time"], START + 91);
+}
+
+/// Dynamic Registration section 2.1, Core section 5.2: the pages of a device, too, call the app what it is called in the language that
+/// they speak.
+#[tokio::test]
+async fn a_registered_clients_device_is_called_as_the_page_speaks() {
+    let device = portico::protocol::token::GrantType::DeviceCode.as_str();
+    let server = open(&format!("grant_types = [\"{device}\"]")).await;
+    let sent = json!({
+        "grant_types": [device], "token_endpoint_auth_method": "none", "scope": "openid",
+        "client_name": "Members App", "client_name#fr": "Appli des membres",
+    });
+    let client = register(&server, sent).await;
+    for (language, name) in [("fr", "Appli des membres"), ("en", "Members App")] {
+        let id = client.text("client_id");
+        let codes = crate::device::begin(&server, id, "openid").await;
+        let mut browser = Browser::new();
+        browser.language = Some(language.to_owned());
+        let user_code = codes.text("user_code");
+        let page = crate::device::at_question(&server, &mut browser, user_code).await;
+        assert!(page.text("h1").unwrap().contains(name), "{}", page.body);
+        let other = if language == "fr" {
+            "Members App"
+        } else {
+            "Appli"
+        };
+        assert!(!page.text("main").unwrap().contains(other), "{}", page.body);
+    }
 }

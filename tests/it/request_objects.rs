@@ -178,15 +178,20 @@ async fn a_wrong_object_is_an_error_at_the_client() {
         ("typ", json!("client-authentication+jwt")),
         ("crit", json!(["exp"])),
         ("jwk", attacker.jwk()),
+        ("b64", json!(false)),
         ("jku", json!("https://attacker.example.org/keys")),
+        ("x5u", json!("https://attacker.example.org/cert")),
+        ("x5c", json!(["AAAA"])),
         ("kid", json!("other")),
         ("alg", json!("HS256")),
         ("alg", json!("ES256")),
     ] {
         let mut header = key.header();
         header[name] = value;
-        let by = if name == "jwk" { &attacker } else { &key };
-        objects.push((name, by.sign(&header, &good)));
+        objects.push((name, key.sign(&header, &good)));
+        if name == "jwk" {
+            objects.push((name, attacker.sign(&header, &good)));
+        }
     }
     let whole = key.jwt(&good);
     let (input, _) = whole.rsplit_once('.').unwrap();

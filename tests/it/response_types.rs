@@ -519,6 +519,66 @@ async fn scopes_open_claims_in_the_id_token_where_there_is_no_access_token() {
     assert!(token.get("name").is_none(), "not asked for");
 }
 
+/// `[clients.claims]`: what the configuration gives a client besides its scopes is in every ID token and at userinfo, of every type that
+/// has them, whatever was asked for; in access tokens, which APIs read, and beside the tokens it is never.
+#[tokio::test]
+async fn the_clients_own_claims_are_in_every_id_token_and_at_userinfo() {
+    let server = TestServer::start_with(|setup| {
+        let own = "claims = { member_number = { claim = \"member_id\" }, external = { claim = \"sub\" }, \
+                   at = { upstream = \"members\", value = 7 }, staff = { upstream = \"staff\", value = \"1\" } }\nscope";
+        setup.clients = CLIENTS.replace("scope", own);
+    })
+    .await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    browser.log_in_as(url, people::JO_SMITH).await;
+    let told = |claims: &Value, place: &str| {
+        assert_eq!(claims["member_number"], people::JO_SMITH.id, "{place}");
+        assert_eq!(claims["external"], claims["sub"], "{place}");
+        assert_eq!(claims["at"], 7, "{place}");
+        assert!(claims.get("staff").is_none(), "not this person: {place}");
+    };
+    let silent = |token: &str, place: &str| {
+        let claims = claims(token);
+        for name in ["member_number", "external", "at", "staff"] {
+            assert!(claims.get(name).is_none(), "{name} in {place}");
+        }
+    };
+    for (response_type, client) in TYPES {
+        let page = browser.get(url_for(&server, response_type, &[])).await;
+        let answer = page.answer();
+        assert!(!answer.contains_key("member_number"), "{answer:?}");
+        let mut access_tokens: Vec<String> =
+            answer.get("access_token").cloned().into_iter().collect();
+        if let Some(token) = answer.get("id_token") {
+            told(&claims(token), response_type);
+        }
+        if let Some(code) = answer.get("code") {
+            let mut tokens = server.redeem(client, code, &[]).await;
+            for place in ["the code", "the refresh"] {
+                told(
+                    &claims(tokens.text("id_token")),
+                    &format!("{place} of {response_type}"),
+                );
+                access_tokens.push(tokens.text("access_token").to_owned());
+                tokens = server.refresh(client, tokens.text("refresh_token")).await;
+            }
+        }
+        for token in &access_tokens {
+            silent(token, response_type);
+            let userinfo = server.userinfo(token).await;
+            assert_eq!(userinfo.status, 200, "{userinfo:?}");
+            told(&userinfo.body, response_type);
+        }
+        let expected = match response_type {
+            "code" | "code id_token" | "id_token token" => 1 + usize::from(client == "hybrid"),
+            "code token" | "code id_token token" => 3,
+            _ => 0,
+        };
+        assert_eq!(access_tokens.len(), expected, "{response_type}");
+    }
+}
+
 /// RFC 6749 section 4.2: there is nothing to redeem, so the token endpoint does not know the grant.
 #[tokio::test]
 async fn the_token_endpoint_does_not_know_implicit() {

@@ -8,19 +8,18 @@ use serde_json::{Value, json};
 
 use crate::harness::browser::{Browser, Page, http_client};
 use crate::harness::relying_party::{answer, claims};
-use crate::harness::server::TestServer;
+use crate::harness::server::{Setup, TestServer};
 
-const ONE: &str = "urn:example:one-factor";
-const TWO: &str = "urn:example:two-factors";
+pub(crate) const ONE: &str = "urn:example:one-factor";
+pub(crate) const TWO: &str = "urn:example:two-factors";
 const PASSWORD: &str = "admin-demo-1";
 
 /// Members prove one thing, a second way in two; staff says nothing.
-async fn started() -> TestServer {
-    TestServer::start_with(|setup| {
-        let hash = hash_password(&Secret::new(PASSWORD)).unwrap();
-        setup.members = format!("{}\nacr = \"{ONE}\"", setup.members);
-        setup.upstreams = format!(
-            r#"
+pub(crate) fn levels(setup: &mut Setup) {
+    let hash = hash_password(&Secret::new(PASSWORD)).unwrap();
+    setup.members = format!("{}\nacr = \"{ONE}\"", setup.members);
+    setup.upstreams = format!(
+        r#"
 [[upstreams]]
 id = "safe"
 kind = "users"
@@ -32,12 +31,14 @@ id = "1"
 username = "admin"
 password_hash = "{hash}"
 "#
-        );
-    })
-    .await
+    );
 }
 
-async fn log_in_safely(browser: &mut Browser, page: &Page) -> Page {
+async fn started() -> TestServer {
+    TestServer::start_with(levels).await
+}
+
+pub(crate) async fn log_in_safely(browser: &mut Browser, page: &Page) -> Page {
     browser.sign_in(page, "safe", ("admin", PASSWORD)).await
 }
 

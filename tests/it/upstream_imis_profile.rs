@@ -44,19 +44,6 @@ fn query(more: &Value) -> Value {
     json!({ "profile_query": query })
 }
 
-/// The phone and the address that are marked as those to use, of several.
-const MOBILE: &str = "+33 1 70 18 99 42";
-
-fn home() -> Value {
-    json!({
-        "formatted": "12 Rue de la Fiction\n69001 Lyon\nFrance",
-        "street_address": "12 Rue de la Fiction",
-        "locality": "Lyon",
-        "postal_code": "69001",
-        "country": "France",
-    })
-}
-
 fn claims(profile: &Profile) -> Value {
     serde_json::to_value(profile).unwrap()
 }
@@ -93,8 +80,6 @@ async fn a_record_tells_of_the_membership_however_it_is_written() {
                     "family_name": "Chair",
                     "preferred_username": people::CHAIR.username,
                     "email": "c.chair@example.org",
-                    "phone_number": MOBILE,
-                    "address": home(),
                     "is_member": true,
                     "membership_type": "Fellow",
                     "membership_status": "Active",
@@ -346,8 +331,6 @@ async fn a_saved_query_tells_what_the_columns_say() {
                         "family_name": "Chair",
                         "preferred_username": people::CHAIR.username,
                         "email": "c.chair@example.org",
-                        "phone_number": MOBILE,
-                        "address": home(),
                         "groups": ["Education Committee", "Northern Section", "Finance & Audit Committee"],
                         "is_member": true,
                         "membership_type": "Fellow",

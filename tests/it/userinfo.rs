@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use portico::protocol::claims::MEMBERSHIP;
-use portico::simulator::people;
+use portico::simulator::people::{self, Contact, JO_SMITH, PostalAddress};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, answer, claims};
@@ -232,4 +232,73 @@ async fn groups_and_a_membership_are_opened_by_scopes_of_their_own() {
         assert_eq!(about_people.count(), 0, "{id_token}");
     }
     assert_eq!(seen.len(), 3, "each of them opened something: {seen:?}");
+}
+
+/// Where letters go to.
+const PLACE: PostalAddress = PostalAddress {
+    purpose: "Home",
+    lines: &["1 Main Street", "Suite 2"],
+    city: "Ottawa",
+    region: ("ON", "Ontario"),
+    postal_code: "K1A 0A1",
+    country: ("CA", "Canada"),
+    preferred_for: &["Mail"],
+};
+/// Where the person can be found.
+const PLACES: &[PostalAddress] = &[
+    PostalAddress {
+        purpose: "Work",
+        city: "Toronto",
+        preferred_for: &["Bill"],
+        ..PLACE
+    },
+    PLACE,
+];
+
+/// All that iMIS knows of it.
+const CONTACT: &Contact = &Contact {
+    phones: &[
+        ("555-0100", "Home", false),
+        ("+1 613 555 0199", "Mobile", true),
+    ],
+    addresses: PLACES,
+};
+
+/// Core sections 5.1 and 5.1.1: what iMIS has on record of a person's phones and address, from the login to the app: of several
+/// the primary number, and the address that letters go to.
+#[tokio::test]
+async fn the_phone_and_the_address_on_record_at_imis_are_told() {
+    let server = TestServer::start_with(|setup| {
+        setup.clients = r#"
+[[clients]]
+client_id = "post-app"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://post.example.org/callback"]
+scope = "openid address phone"
+"#
+        .to_owned();
+    })
+    .await;
+    server.imis.change(JO_SMITH.username, |person| {
+        person.contact = CONTACT;
+    });
+    let address = json!({
+        "street_address": "1 Main Street\nSuite 2", "locality": "Ottawa", "region": "Ontario", "postal_code": "K1A 0A1",
+        "country": "Canada", "formatted": "1 Main Street\nSuite 2\nOttawa, ON K1A 0A1",
+    });
+    for (scope, expected) in [
+        ("openid address", json!({ "address": address })),
+        ("openid phone", json!({ "phone_number": "+1 613 555 0199" })),
+        (
+            "openid address phone",
+            json!({ "address": address, "phone_number": "+1 613 555 0199" }),
+        ),
+        ("openid", json!({})),
+    ] {
+        let tokens = server.tokens("post-app", scope).await;
+        let told = server.userinfo(tokens.text("access_token")).await;
+        let mut told = told.body.as_object().unwrap().clone();
+        told.remove("sub").unwrap();
+        assert_eq!(Value::Object(told), expected, "{scope}");
+    }
 }

@@ -136,7 +136,10 @@ fn the_header_says_that_it_is_a_proof_and_brings_a_public_key() {
         ("jwk", json!("x")),
         ("jwk", json!({})),
         ("crit", json!(["exp"])),
+        ("b64", false.into()),
         ("jku", "https://evil.example/jwks".into()),
+        ("x5u", "https://evil.example/cert".into()),
+        ("x5c", json!(["AAAA"])),
     ] {
         assert!(changed(name, value.clone()).is_err(), "{name} {value}");
     }

@@ -7,7 +7,7 @@ use super::envelope::{bag_date, bag_value, collection, page, type_of};
 use super::filter::filter;
 use super::security::LONGEST_TEXT;
 use super::{Edition, Switches};
-use crate::simulator::people::{ImisPerson, keep};
+use crate::simulator::people::{ImisPerson, PostalAddress, keep};
 use crate::simulator::wire::Reply;
 
 /// `GET /api/Party`: with a staff token and no filter this is everybody.
@@ -167,6 +167,45 @@ fn organization(switches: &Switches, person: &ImisPerson) -> Value {
     })
 }
 
+fn phones(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    let phone = |(number, kind, primary): &(&str, &str, bool)| {
+        json!({
+            "$type": type_of(switches, "PhoneData"),
+            "Number": number,
+            "PhoneType": kind,
+            "IsPrimary": bag_value(switches, json!(primary)),
+        })
+    };
+    person.contact.phones.iter().map(phone).collect()
+}
+
+fn addresses(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
+    let full = |place: &PostalAddress| {
+        let preferences: Vec<Value> = place.preferred_for.iter().map(|reason| {
+            json!({ "$type": type_of(switches, "CommunicationPreferenceData"), "Reason": reason })
+        }).collect();
+        json!({
+            "$type": type_of(switches, "FullAddressData"),
+            "Address": {
+                "$type": type_of(switches, "AddressData"),
+                "AddressLines": collection(switches, "AddressLine", &place.lines.iter().map(|line| json!(line)).collect::<Vec<_>>()),
+                "CityName": place.city,
+                "CountrySubEntityCode": place.region.0,
+                "CountrySubEntityName": place.region.1,
+                "PostalCode": place.postal_code,
+                "CountryCode": place.country.0,
+                "CountryName": place.country.1,
+                "FullAddress": format!(
+                    "{}\r\n{}, {} {}", place.lines.join("\r\n"), place.city, place.region.0, place.postal_code
+                ),
+            },
+            "AddressPurpose": place.purpose,
+            "CommunicationPreferences": collection(switches, "CommunicationPreferenceData", &preferences),
+        })
+    };
+    person.contact.addresses.iter().map(full).collect()
+}
+
 /// The primary email comes last, so that nobody takes the first one for it.
 fn emails(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
     if person.email.is_empty() {
@@ -184,61 +223,6 @@ fn emails(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
     vec![
         email(&old, "Personal", false),
         email(person.email, "Address", true),
-    ]
-}
-
-/// Of members, at work and their own; as with emails, the primary one comes last.
-fn phones(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
-    if !person.is_member {
-        return Vec::new();
-    }
-    let phone = |number: &str, kind: &str, is_primary: bool| {
-        json!({
-            "$type": type_of(switches, "PhoneData"),
-            "Number": number,
-            "PhoneType": kind,
-            "IsPrimary": is_primary,
-        })
-    };
-    vec![
-        phone("+33 1 70 18 99 00", "Work", false),
-        phone("+33 1 70 18 99 42", "Mobile", true),
-    ]
-}
-
-/// Of members: where they work, and where their letters go.
-fn addresses(switches: &Switches, person: &ImisPerson) -> Vec<Value> {
-    if !person.is_member {
-        return Vec::new();
-    }
-    let address = |purpose: &str, lines: &[&str], reasons: &[&str]| {
-        let reasons: Vec<Value> = reasons
-            .iter()
-            .map(|reason| {
-                json!({
-                    "$type": type_of(switches, "CommunicationPreferenceData"),
-                    "Reason": reason,
-                })
-            })
-            .collect();
-        json!({
-            "$type": type_of(switches, "FullAddressData"),
-            "AddressPurpose": purpose,
-            "Address": {
-                "$type": type_of(switches, "AddressData"),
-                "AddressLines": collection(switches, "AddressLineDataCollection", &lines.iter().map(|line| json!(line)).collect::<Vec<_>>()),
-                "CityName": "Lyon",
-                "PostalCode": "69001",
-                "CountryCode": "FR",
-                "CountryName": "France",
-                "FullAddress": format!("{}\r\n69001 Lyon\r\nFrance", lines.join("\r\n")),
-            },
-            "CommunicationPreferences": collection(switches, "CommunicationPreferenceData", &reasons),
-        })
-    };
-    vec![
-        address("Work", &["Example Clinic", "1 Rue de l'Exemple"], &[]),
-        address("Home", &["12 Rue de la Fiction"], &["default", "mail"]),
     ]
 }
 

@@ -5,6 +5,7 @@ mod client_claims;
 mod client_keys;
 mod clients;
 mod examples;
+mod exchange;
 mod resources;
 mod robustness;
 mod rules;

@@ -1,5 +1,7 @@
 //! Registered clients with keys of their own, with secrets that they sign with, and with several hosts of one sector.
 
+use portico::model::throttle::{self, REGISTERED_ASSERTIONS};
+use portico::protocol::ids::ClientId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -344,4 +346,57 @@ async fn nothing_of_an_opened_host_is_fetched_for_a_registered_client() {
     for path in ["/good", "/other", "/text", "/jwks"] {
         assert_eq!(site.hits(path), 0, "{path}");
     }
+}
+
+/// T48: each assertion is a row until it ends, and anybody may register a client that signs; what comes twice counts once.
+#[tokio::test]
+async fn a_registered_client_proves_itself_only_so_often() {
+    let server = server().await;
+    let key = ClientKey::new("ES256", "mine");
+    let sent = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(&[&key])});
+    let client = register(&server, service(&sent)).await;
+    let other = register(&server, service(&sent)).await;
+    let again = key.assertion(&server, client.text("client_id"));
+    let send = async |assertion: &str| {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", assertion),
+        ];
+        answer(http_client().post(server.url("/token")).form(&form)).await
+    };
+    assert_eq!(send(&again).await.status, 200);
+    // The others of this window, all but one, as if they had come.
+    let bucket = throttle::registered_assertions(&ClientId::new(client.text("client_id")));
+    let policy = REGISTERED_ASSERTIONS;
+    let now = server.clock.now();
+    for _ in 2..policy.attempts {
+        let free = server.store.reserve_attempt(&bucket, policy, now);
+        assert!(free.await.unwrap());
+    }
+    for _ in 0..3 {
+        send(&again).await.assert_error(401, "invalid_client");
+    }
+    assert_eq!(ask(&server, &client, &key).await.status, 200);
+    let refused = ask(&server, &client, &key).await;
+    refused.assert_error(503, "temporarily_unavailable");
+    assert_eq!(ask(&server, &other, &key).await.status, 200, "its own");
+    server.clock.advance(policy.window);
+    assert_eq!(ask(&server, &client, &key).await.status, 200);
+}
+
+/// What an administrator has written down is not counted.
+#[tokio::test]
+async fn a_client_of_the_configuration_proves_itself_as_often_as_it_likes() {
+    let server = server().await;
+    let bucket = throttle::registered_assertions(&ClientId::new("signed"));
+    let policy = REGISTERED_ASSERTIONS;
+    let now = server.clock.now();
+    for _ in 0..policy.attempts {
+        let free = server.store.reserve_attempt(&bucket, policy, now);
+        assert!(free.await.unwrap());
+    }
+    let form = [("grant_type", "authorization_code"), ("code", "unknown")];
+    let proven = server.token("signed", &form).await;
+    proven.assert_error(400, "invalid_grant");
 }
