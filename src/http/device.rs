@@ -20,6 +20,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::store::Store;
 
+use super::app_logo::AppLogo;
 use super::app_pages::AppPages;
 use super::client_address::ClientAddress;
 use super::consent;
@@ -67,6 +68,7 @@ struct ConfirmPage {
     scopes: Vec<String>,
     flow: String,
     form_token: String,
+    app_logo: Option<AppLogo>,
     app: AppPages,
 }
 
@@ -215,6 +217,7 @@ async fn ask(
         ),
         form_token: form::token(&Secrets::from_ref(&state), &about)?,
         flow: handle.clone(),
+        app_logo: AppLogo::of(&state, &open.client, texts),
         app: AppPages::of_flow(&open, texts),
         page,
     };

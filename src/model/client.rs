@@ -410,6 +410,20 @@ impl Client {
         self.page("tos_uri", self.about.tos_uri.as_ref(), locale)
     }
 
+    /// Where its logo is, for people who read `locale`.
+    pub fn logo_uri(&self, locale: Locale) -> Option<&str> {
+        let variant = self.about.variant("logo_uri", locale);
+        variant.or(self.about.logo_uri.as_deref())
+    }
+
+    /// Where its logos are, in every language.
+    pub fn logo_uris(&self) -> impl Iterator<Item = &str> {
+        let variants = self.about.localized.iter();
+        let variants = variants.filter(|(name, _)| name.split('#').next() == Some("logo_uri"));
+        let variants = variants.map(|(_, uri)| uri.as_str());
+        self.about.logo_uri.as_deref().into_iter().chain(variants)
+    }
+
     /// Whether anybody can speak for it, or for another just like it: limits by address are for these.
     pub fn is_anybodys(&self) -> bool {
         self.is_public() || self.registered

@@ -63,6 +63,7 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "Allow",
     deny: "Do not allow",
     cancel: "Cancel",
+    app_logo: |name| format!("The logo of {name}"),
     app_policy: |host| format!("Privacy policy of the app ({host})"),
     app_terms: |host| format!("Terms of the app ({host})"),
     registered_itself_device: "This app registered itself here; nobody has checked who is behind it. What it asks for goes to whoever runs the device that shows this code.",

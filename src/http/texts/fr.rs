@@ -67,6 +67,7 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "Autoriser",
     deny: "Ne pas autoriser",
     cancel: "Annuler",
+    app_logo: |name| format!("Le logo de {name}"),
     app_policy: |host| format!("Politique de confidentialité de l’application ({host})"),
     app_terms: |host| format!("Conditions d’utilisation de l’application ({host})"),
     registered_itself_device: "Cette application s’est inscrite elle-même ; personne n’a vérifié qui se trouve derrière. Ce qu’elle demande est envoyé à la personne qui utilise l’appareil affichant ce code.",

@@ -65,6 +65,7 @@ pub struct Texts {
     pub allow: &'static str,
     pub deny: &'static str,
     pub cancel: &'static str,
+    pub app_logo: With,
     pub app_policy: With,
     pub app_terms: With,
     pub registered_itself: With,

@@ -55,6 +55,7 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "允许",
     deny: "不允许",
     cancel: "取消",
+    app_logo: |name| format!("{name} 的标志"),
     app_policy: |host| format!("此应用程序的隐私政策（{host}）"),
     app_terms: |host| format!("此应用程序的使用条款（{host}）"),
     registered_itself_device: "此应用程序是自行注册的，无人核实过其背后是谁。它所请求的信息将发送给显示此代码的设备的使用者。",

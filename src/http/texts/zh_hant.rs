@@ -57,6 +57,7 @@ pub(super) const TEXTS: Texts = Texts {
     allow: "允許",
     deny: "不允許",
     cancel: "取消",
+    app_logo: |name| format!("{name} 的標誌"),
     app_policy: |host| format!("此應用程式的私隱政策（{host}）"),
     app_terms: |host| format!("此應用程式的使用條款（{host}）"),
     registered_itself_device: "此應用程式是自行註冊的，未經任何人核實其背後是誰。它所要求的資料會傳送給顯示此代碼的裝置的使用者。",
