@@ -31,6 +31,7 @@ use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::upstream::{Identity, Upstream};
 use crate::vault::place_of;
 
+use super::app_links::AppLink;
 use super::app_logo::AppLogo;
 use super::consent;
 use super::end_session::{self, Ends, Logout};
@@ -66,6 +67,7 @@ struct AccountPage {
     /// Whether there is an upstream without a login of theirs.
     can_link: bool,
     sessions: Vec<ShownSession>,
+    links: Vec<AppLink>,
     apps: Vec<ShownApp>,
 }
 
@@ -183,6 +185,7 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
             .filter(|session| session.is_live(now, flow.session_lifetime))
             .map(|session| shown_session(&upstreams, session, who))
             .collect(),
+        links: AppLink::all(state, page.texts, who).await?,
         apps: apps(state, &flow, page.texts, who).await?,
         logins: logins
             .iter()

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod account;
+pub mod app_links;
 pub mod app_logo;
 pub mod app_pages;
 pub mod arrival;

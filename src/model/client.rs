@@ -580,15 +580,19 @@ impl Client {
         ))
     }
 
-    /// Where to go on to when somebody has logged in without the app having asked: the app begins a login of its own, at
-    /// once answered by the session there is (OpenID Connect Core section 4); or its home page.
+    /// Where the app begins a login of its own, at once answered by the session there is (OpenID Connect Core section 4). `iss`
+    /// alone goes there: the app is to open as it does, and whose session it is the session says.
+    pub fn initiate_login_url(&self, issuer: &Issuer) -> Option<String> {
+        let mut url = url::Url::parse(self.initiate_login_uri.as_ref()?).ok()?;
+        url.query_pairs_mut().append_pair("iss", issuer.as_str());
+        Some(url.into())
+    }
+
+    /// Where to go on to when somebody has logged in without the app having asked: to where it begins a login, or its home
+    /// page.
     pub fn go_on_url(&self, issuer: &Issuer) -> Option<String> {
         match &self.initiate_login_uri {
-            Some(uri) => {
-                let mut url = url::Url::parse(uri).ok()?;
-                url.query_pairs_mut().append_pair("iss", issuer.as_str());
-                Some(url.into())
-            }
+            Some(_) => self.initiate_login_url(issuer),
             None => self.client_uri.clone(),
         }
     }

@@ -1,5 +1,6 @@
 //! The logos of apps on our pages: from our own origin, and only what is a picture (T36, T38, T52).
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use portico::simulator::people::JO_SMITH;
@@ -28,12 +29,10 @@ async fn server(site: &Site, paths: &[&str], registration: &str) -> TestServer {
         setup.sections.push_str("[outbound]\nallow_hosts = [\"127.0.0.1\"]\n");
         setup.sections.push_str(registration);
         for (index, path) in paths.iter().enumerate() {
-            setup.clients.push_str(&format!(
-                "[[clients]]\nclient_id = \"app{index}\"\nclient_name = \"App {index}\"\n\
+            write!(setup.clients, "[[clients]]\nclient_id = \"app{index}\"\nclient_name = \"App {index}\"\n\
                  token_endpoint_auth_method = \"none\"\nconsent = \"once\"\nlogo_uri = \"{}{path}\"\n\
                  redirect_uris = [\"https://app{index}.example.org/callback\"]\n",
-                site.url
-            ));
+                site.url).unwrap();
         }
     })
     .await

@@ -136,6 +136,8 @@ pub(super) const TEXTS: Texts = Texts {
     end_here: "Sign out here",
     end_all: "Sign out everywhere",
     end_all_means: "Ends every session in every browser, and the access of every app.",
+    open_apps: "Your apps",
+    open_app: |name| format!("Open {name}"),
     apps: "Apps that may act for you",
     apps_none: "None at the moment.",
     app_since: "since:",

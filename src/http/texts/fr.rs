@@ -142,6 +142,8 @@ pub(super) const TEXTS: Texts = Texts {
     end_here: "Se déconnecter ici",
     end_all: "Se déconnecter partout",
     end_all_means: "Met fin à toutes les connexions dans tous les navigateurs, et à l’accès de toutes les applications.",
+    open_apps: "Vos applications",
+    open_app: |name| format!("Ouvrir {name}"),
     apps: "Applications qui peuvent agir pour vous",
     apps_none: "Aucune pour le moment.",
     app_since: "depuis :",

@@ -131,6 +131,8 @@ pub struct Texts {
     pub end_here: &'static str,
     pub end_all: &'static str,
     pub end_all_means: &'static str,
+    pub open_apps: &'static str,
+    pub open_app: With,
     pub apps: &'static str,
     pub apps_none: &'static str,
     pub app_since: &'static str,

@@ -124,6 +124,8 @@ pub(super) const TEXTS: Texts = Texts {
     end_here: "在此退出登录",
     end_all: "在所有位置退出登录",
     end_all_means: "结束所有浏览器中的登录，以及所有应用程序的访问权限。",
+    open_apps: "您的应用程序",
+    open_app: |name| format!("打开 {name}"),
     apps: "可代表您操作的应用程序",
     apps_none: "目前没有。",
     app_since: "开始时间：",

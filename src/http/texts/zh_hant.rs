@@ -126,6 +126,8 @@ pub(super) const TEXTS: Texts = Texts {
     end_here: "在此登出",
     end_all: "在所有位置登出",
     end_all_means: "結束所有瀏覽器中的登入，以及所有應用程式的存取權。",
+    open_apps: "您的應用程式",
+    open_app: |name| format!("開啟 {name}"),
     apps: "可代表您操作的應用程式",
     apps_none: "目前沒有。",
     app_since: "開始時間：",
