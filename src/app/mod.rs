@@ -19,7 +19,7 @@ use axum::Router;
 use crate::backchannel::{Backchannel, BackchannelParts};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
-use crate::fetch::{self, ClientKeys, Fetcher, RequestUris};
+use crate::fetch::{self, ClientKeys, Fetcher, Logos, RequestUris};
 use crate::flow::Flow;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::Grants;
@@ -233,6 +233,7 @@ impl App {
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
             gateway: gateway(&config, &flow, &upstreams),
+            logos: Logos::new(fetcher.clone(), clock, config.registration.show_logos),
             registrar: registrar(&config, &flow, fetcher),
             flow,
             grants,

@@ -53,6 +53,7 @@ pub(super) struct Raw {
     client_id: Option<String>,
     client_name: Option<String>,
     client_uri: Option<String>,
+    logo_uri: Option<String>,
     policy_uri: Option<String>,
     tos_uri: Option<String>,
     contacts: Vec<String>,
@@ -284,6 +285,7 @@ impl ClientConfig {
             about: ClientAbout {
                 application_type: raw.application_type,
                 contacts: raw.contacts,
+                logo_uri: raw.logo_uri,
                 policy_uri: raw.policy_uri,
                 tos_uri: raw.tos_uri,
                 ..ClientAbout::default()
@@ -401,6 +403,10 @@ fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
         if let Some(uri) = uri {
             rules::page(field, uri, &mut faults);
         }
+    }
+    let logo = raw.logo_uri.as_deref();
+    if logo.is_some_and(|uri| !rules::is_fetched(uri)) {
+        faults.push(Fault::new("logo_uri", Rule::NotFetched));
     }
     for (index, contact) in raw.contacts.iter().enumerate() {
         faults.extend(rules::label(contact).map(|rule| Fault::at("contacts", index, rule)));

@@ -32,6 +32,7 @@ pub(super) struct Raw {
     max_per_address: Option<i64>,
     unused: Option<String>,
     fetch_allowed_hosts: bool,
+    show_logos: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -110,6 +111,12 @@ pub(super) fn check(
             "apps that registered themselves can have the hosts of outbound.allow_hosts fetched; write false unless you know every one of them",
         );
     }
+    if mode == RegistrationMode::Open && raw.show_logos {
+        report.warn(
+            &at.key("show_logos"),
+            "anybody may register an app whose picture stands on the login page, another organization's logo say; write false, or mode = \"initial_access_token\"",
+        );
+    }
     if mode != RegistrationMode::Off && raw.allow_token_endpoint_audience {
         report.warn(
             &at.key("allow_token_endpoint_audience"),
@@ -130,6 +137,7 @@ pub(super) fn check(
         max_per_address: check_number(raw.max_per_address, 20, &at.key("max_per_address"), report),
         unused: check_unused(raw.unused.as_deref(), &at.key("unused"), report),
         fetch_allowed_hosts: raw.fetch_allowed_hosts,
+        show_logos: raw.show_logos,
         algorithms: known.algorithms.to_vec(),
     }
 }

@@ -185,6 +185,7 @@ impl Config {
                 "fetch_allowed_hosts",
                 Value::Boolean(policy.fetch_allowed_hosts),
             ),
+            ("show_logos", Value::Boolean(policy.show_logos)),
         ])
     }
 

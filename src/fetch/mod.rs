@@ -1,10 +1,11 @@
-//! What clients have us fetch, guarded (T36, T38): their keys and their request objects. The addresses are theirs, so that
+//! What clients have us fetch, guarded (T36, T38): their keys, their request objects and their logos. The addresses are theirs, so that
 //! nothing of ours may be reached by them: https alone, no redirects, no address but those of the public internet, one that
 //! was looked at pinned for the connection, and little time and few bytes.
 
 pub mod address;
 pub mod asker;
 pub mod client_keys;
+pub mod logos;
 pub mod logout;
 pub mod request_uris;
 
@@ -28,12 +29,15 @@ use address::is_public;
 pub use asker::Asker;
 use asker::Budget;
 pub use client_keys::ClientKeys;
+pub use logos::Logos;
 pub use request_uris::RequestUris;
 
 /// The most that a fetch may take, from the name's look-up to the last byte.
 const TIMEOUT: Duration = Duration::from_millis(2500);
 /// The most bytes of an answer.
 const MAX_BYTES: usize = 64 * 1024;
+/// The most bytes of a picture.
+const MAX_PICTURE_BYTES: usize = 256 * 1024;
 /// The most bytes of an address.
 pub const MAX_URL_BYTES: usize = 2048;
 /// Seconds after a failure in which the same address is not asked again (T38).
@@ -59,13 +63,23 @@ pub enum Wanted {
     Json,
     /// A request object (RFC 9101 section 5.2.3), or a JWT as such.
     RequestObject,
+    /// A picture. What it is called says nothing; whoever wanted it looks at what is in it.
+    Picture,
 }
 
 impl Wanted {
+    const fn max_bytes(self) -> usize {
+        match self {
+            Self::Json | Self::RequestObject => MAX_BYTES,
+            Self::Picture => MAX_PICTURE_BYTES,
+        }
+    }
+
     const fn accept(self) -> &'static str {
         match self {
             Self::Json => "application/jwk-set+json, application/json",
             Self::RequestObject => "application/oauth-authz-req+jwt, application/jwt",
+            Self::Picture => "image/png, image/jpeg, image/webp, image/gif",
         }
     }
 
@@ -83,6 +97,7 @@ impl Wanted {
                 "application/jose",
             ]
             .contains(&kind.as_str()),
+            Self::Picture => true,
         }
     }
 }
@@ -338,11 +353,11 @@ impl Way {
                 wanted.accept()
             )));
         }
-        let mut body = Vec::new();
+        let (mut body, most) = (Vec::new(), wanted.max_bytes());
         while let Some(chunk) = response.chunk().await.map_err(trouble)? {
-            if body.len() + chunk.len() > MAX_BYTES {
+            if body.len() + chunk.len() > most {
                 return Err(FetchError::Answer(format!(
-                    "the answer is longer than {MAX_BYTES} bytes"
+                    "the answer is longer than {most} bytes"
                 )));
             }
             body.extend_from_slice(&chunk);

@@ -31,6 +31,8 @@ use crate::store::{Linked, NewLink, Store, Unlinked};
 use crate::upstream::{Identity, Upstream};
 use crate::vault::place_of;
 
+use super::app_links::AppLink;
+use super::app_logo::AppLogo;
 use super::consent;
 use super::end_session::{self, Ends, Logout};
 use super::error::{PageError, Trouble};
@@ -65,6 +67,7 @@ struct AccountPage {
     /// Whether there is an upstream without a login of theirs.
     can_link: bool,
     sessions: Vec<ShownSession>,
+    links: Vec<AppLink>,
     apps: Vec<ShownApp>,
 }
 
@@ -86,6 +89,7 @@ struct ShownSession {
 
 struct ShownApp {
     client_id: ClientId,
+    logo: Option<AppLogo>,
     name: String,
     since: Moment,
     may: Vec<String>,
@@ -181,7 +185,8 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
             .filter(|session| session.is_live(now, flow.session_lifetime))
             .map(|session| shown_session(&upstreams, session, who))
             .collect(),
-        apps: apps(&flow, page.texts, &upstreams, who).await?,
+        links: AppLink::all(state, page.texts, who).await?,
+        apps: apps(state, &flow, page.texts, who).await?,
         logins: logins
             .iter()
             .map(|login| shown_login(&upstreams, page.texts, login, logins.len() > 1))
@@ -233,11 +238,12 @@ fn shown_session(upstreams: &Upstreams, session: &Session, who: &LoggedIn) -> Sh
 
 /// The apps that may act for the person: by a refresh token, or by a consent that they would not be asked for again.
 async fn apps(
+    state: &HttpState,
     flow: &Flow,
     texts: &Texts,
-    upstreams: &Upstreams,
     who: &LoggedIn,
 ) -> Result<Vec<ShownApp>, OAuthError> {
+    let upstreams = &Upstreams::from_ref(state);
     let (store, own, now) = (&flow.store, &flow.scopes, flow.clock.now());
     let account = &who.account.id;
     let mut given: BTreeMap<ClientId, (UnixTime, Scope, BTreeSet<String>)> = BTreeMap::new();
@@ -276,6 +282,9 @@ async fn apps(
         let seen = claims.iter();
         let may = may.chain(seen.map(|claim| consent::describe_claim(texts, claim)));
         apps.push(ShownApp {
+            logo: client
+                .as_ref()
+                .and_then(|client| AppLogo::of(state, client, texts)),
             name: name.to_owned(),
             end_text: (texts.end_app)(name),
             since: Moment::new(since),

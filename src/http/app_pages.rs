@@ -1,6 +1,5 @@
 //! What pages say of the app that somebody is about to log in to: its policy and terms, each with the host that it leads to,
-//! and that nobody here has vouched for it, if it registered itself. Its logo is not shown: a picture of a stranger's choosing
-//! on our login page would be a phisher's best tool, and its host would learn who logs in when.
+//! and that nobody here has vouched for it, if it registered itself. Its logo stands at the top (`app_logo`).
 
 use crate::model::authorization::Errand;
 use crate::model::client::Client;

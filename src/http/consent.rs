@@ -15,6 +15,7 @@ use crate::model::scopes::Scopes;
 use crate::protocol::scope::{self, Scope};
 use crate::tokens::Mint;
 
+use super::app_logo::AppLogo;
 use super::app_pages::AppPages;
 use super::context;
 use super::error::{PageError, Trouble};
@@ -40,6 +41,7 @@ struct ConsentPage {
     intro: String,
     scopes: Vec<String>,
     resources: Vec<String>,
+    app_logo: Option<AppLogo>,
     app: AppPages,
     flow: String,
     form_token: String,
@@ -79,6 +81,7 @@ async fn show(
         resources: resource_names(&Mint::from_ref(&state), &request.resources),
         // Bound to the session: nobody can agree in another's name (T14).
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
+        app_logo: AppLogo::of(&state, &open.client, texts),
         app: AppPages::of_flow(&open, texts),
         flow: handle,
         page,

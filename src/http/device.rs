@@ -21,6 +21,7 @@ use crate::protocol::params::Params;
 use crate::store::Store;
 use crate::tokens::Mint;
 
+use super::app_logo::AppLogo;
 use super::app_pages::AppPages;
 use super::client_address::ClientAddress;
 use super::consent;
@@ -70,6 +71,7 @@ struct ConfirmPage {
     resources: Vec<String>,
     flow: String,
     form_token: String,
+    app_logo: Option<AppLogo>,
     app: AppPages,
 }
 
@@ -222,6 +224,7 @@ async fn ask(
         ),
         form_token: form::token(&Secrets::from_ref(&state), &about)?,
         flow: handle.clone(),
+        app_logo: AppLogo::of(&state, &open.client, texts),
         app: AppPages::of_flow(&open, texts),
         page,
     };

@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::telemetry::note_client;
 use crate::tokens::Mint;
 
+use super::app_logo::AppLogo;
 use super::cookies::{self, CookieNames};
 use super::error::{PageError, Trouble};
 use super::form::{self, PageForm};
@@ -35,6 +36,7 @@ use super::resume::CurrentLogin;
 use super::return_to::see_other;
 use super::sign_off::{self, Next};
 use super::state::{HttpState, Upstreams};
+use super::texts::Texts;
 use super::{context, sender};
 
 /// What a logout ends.
@@ -54,9 +56,33 @@ pub(super) fn router() -> Router<HttpState> {
 #[template(path = "pages/end_session.html")]
 struct ConfirmPage {
     page: Page,
+    app: Option<AppName>,
     question: String,
     logout: String,
     form_token: String,
+}
+
+/// The app that a logout is for, above the question.
+struct AppName {
+    name: String,
+    logo: Option<AppLogo>,
+}
+
+impl AppName {
+    async fn of(
+        state: &HttpState,
+        logout: &Logout,
+        texts: &Texts,
+    ) -> Result<Option<Self>, OAuthError> {
+        let Some(client_id) = &logout.client_id else {
+            return Ok(None);
+        };
+        let stored = Store::from_ref(state).find_client(client_id).await?;
+        Ok(stored.map(|stored| Self {
+            name: stored.client.display_name_in(context::locale()).to_owned(),
+            logo: AppLogo::of(state, &stored.client, texts),
+        }))
+    }
 }
 
 /// A logout request, checked; sealed, it waits in a URL or a form of ours.
@@ -67,6 +93,9 @@ pub(super) struct Logout {
     /// What the verified hint says, which may end its own session unasked.
     pub(super) hint: Option<IdTokenClaims>,
     pub(super) locale: Option<Locale>,
+    /// The app that asks for it.
+    #[serde(default)]
+    pub(super) client_id: Option<ClientId>,
     /// The upstream that says that the person has signed out there.
     #[serde(default)]
     pub(super) signed_off: Option<UpstreamId>,
@@ -114,6 +143,7 @@ impl Logout {
             destination: destination.map(|uri| with_state(uri.as_str(), sent_state)),
             hint,
             locale: locale.and_then(Locale::from_ui_locales),
+            client_id: client.map(|stored| stored.client.client_id),
             signed_off: None,
         })
     }
@@ -215,6 +245,7 @@ pub(super) async fn confirm(
     let address = format!("{}?logout={sealed}", path::END_SESSION);
     let page = Page::current().shown_at(&address);
     let template = ConfirmPage {
+        app: AppName::of(state, logout, page.texts).await?,
         question: (page.texts.sign_out_question)(display_name(who)),
         logout: sealed,
         form_token: form::token(&secrets, &["logout", who.session.id.as_str()])?,

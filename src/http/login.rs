@@ -21,6 +21,7 @@ use crate::upstream::{
 };
 
 use super::account;
+use super::app_logo::AppLogo;
 use super::app_pages::AppPages;
 use super::client_address::ClientAddress;
 use super::context;
@@ -53,6 +54,7 @@ struct LoginPage {
     /// Whether the password form has to say whose it is.
     several: bool,
     ways: Vec<Way>,
+    app_logo: Option<AppLogo>,
     app: AppPages,
     /// Where to go who has thought better of it.
     turn_back: Option<Link>,
@@ -322,6 +324,7 @@ pub(super) async fn page(
         password_form,
         several: offered.len() > 1,
         ways,
+        app_logo: AppLogo::of(state, &open.client, texts),
         app: AppPages::of_flow(open, texts),
         page,
     };

@@ -2,6 +2,8 @@
 
 pub mod access_token;
 pub mod account;
+pub mod app_links;
+pub mod app_logo;
 pub mod app_pages;
 pub mod arrival;
 pub mod assets;
@@ -93,6 +95,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(sign_off::router())
         .merge(assets::router())
         .merge(brand::router())
+        .merge(app_logo::router())
         .merge(language::router())
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))

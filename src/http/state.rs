@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use ipnet::IpNet;
 
+use crate::fetch::Logos;
 use crate::flow::Flow;
 use crate::gateway::Gateway;
 use crate::grants::Grants;
@@ -41,6 +42,7 @@ pub struct HttpState {
     possession: Possession,
     metrics: Metrics,
     brand: Arc<BrandPages>,
+    logos: Logos,
     audit: Audit,
     settings: Arc<Settings>,
 }
@@ -89,6 +91,8 @@ pub struct HttpParts {
     pub registrar: Registrar,
     /// Proofs of possession.
     pub possession: Possession,
+    /// The logos of apps.
+    pub logos: Logos,
     /// The rest.
     pub settings: Settings,
 }
@@ -112,6 +116,7 @@ impl HttpState {
             gateway: parts.gateway,
             registrar: parts.registrar,
             possession: parts.possession,
+            logos: parts.logos,
             brand: Arc::clone(&parts.settings.brand),
             settings: Arc::new(parts.settings),
         }

@@ -58,10 +58,12 @@ pub enum Purpose {
     AccessToken,
     /// The hash of a user name that was typed in vain.
     TypedName,
+    /// The name of an app's logo at our origin.
+    AppLogo,
 }
 
 impl Purpose {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::FlowCookie,
         Self::AwayCookie,
         Self::FormToken,
@@ -84,6 +86,7 @@ impl Purpose {
         Self::DpopNonce,
         Self::AccessToken,
         Self::TypedName,
+        Self::AppLogo,
     ];
 
     /// Part of the derivation: a word that never changes.
@@ -111,6 +114,7 @@ impl Purpose {
             Self::DpopNonce => "dpop-nonce",
             Self::AccessToken => "access-token",
             Self::TypedName => "typed-name",
+            Self::AppLogo => "app-logo",
         }
     }
 }

@@ -410,6 +410,20 @@ impl Client {
         self.page("tos_uri", self.about.tos_uri.as_ref(), locale)
     }
 
+    /// Where its logo is, for people who read `locale`.
+    pub fn logo_uri(&self, locale: Locale) -> Option<&str> {
+        let variant = self.about.variant("logo_uri", locale);
+        variant.or(self.about.logo_uri.as_deref())
+    }
+
+    /// Where its logos are, in every language.
+    pub fn logo_uris(&self) -> impl Iterator<Item = &str> {
+        let variants = self.about.localized.iter();
+        let variants = variants.filter(|(name, _)| name.split('#').next() == Some("logo_uri"));
+        let variants = variants.map(|(_, uri)| uri.as_str());
+        self.about.logo_uri.as_deref().into_iter().chain(variants)
+    }
+
     /// Whether anybody can speak for it, or for another just like it: limits by address are for these.
     pub fn is_anybodys(&self) -> bool {
         self.is_public() || self.registered
@@ -566,15 +580,19 @@ impl Client {
         ))
     }
 
-    /// Where to go on to when somebody has logged in without the app having asked: the app begins a login of its own, at
-    /// once answered by the session there is (OpenID Connect Core section 4); or its home page.
+    /// Where the app begins a login of its own, at once answered by the session there is (OpenID Connect Core section 4). `iss`
+    /// alone goes there: the app is to open as it does, and whose session it is the session says.
+    pub fn initiate_login_url(&self, issuer: &Issuer) -> Option<String> {
+        let mut url = url::Url::parse(self.initiate_login_uri.as_ref()?).ok()?;
+        url.query_pairs_mut().append_pair("iss", issuer.as_str());
+        Some(url.into())
+    }
+
+    /// Where to go on to when somebody has logged in without the app having asked: to where it begins a login, or its home
+    /// page.
     pub fn go_on_url(&self, issuer: &Issuer) -> Option<String> {
         match &self.initiate_login_uri {
-            Some(uri) => {
-                let mut url = url::Url::parse(uri).ok()?;
-                url.query_pairs_mut().append_pair("iss", issuer.as_str());
-                Some(url.into())
-            }
+            Some(_) => self.initiate_login_url(issuer),
             None => self.client_uri.clone(),
         }
     }

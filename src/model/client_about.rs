@@ -18,7 +18,7 @@ pub struct ClientAbout {
     /// How to reach who is responsible for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<String>,
-    /// A picture. Kept and told, never shown: our pages show nobody's pictures but ours.
+    /// A picture, which we fetch and show from our own origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logo_uri: Option<String>,
     /// What it does with people's data.

@@ -74,6 +74,8 @@ pub struct RegistrationPolicy {
     pub unused: Option<i64>,
     /// Whether what one names may be fetched from the hosts that the administrator has opened.
     pub fetch_allowed_hosts: bool,
+    /// Whether pages show the logos that they name.
+    pub show_logos: bool,
     /// The algorithms that there are keys for, the default first.
     pub algorithms: Vec<SigningAlgorithm>,
 }

@@ -1,5 +1,7 @@
 //! The account page: what a person sees of their logins, sessions and apps, and ends; logins that no client asked for.
 
+use std::fmt::Write as _;
+
 use portico::simulator::people;
 
 use crate::harness::browser::{Browser, Page};
@@ -299,4 +301,70 @@ async fn a_closed_account_is_told_so_and_stays_outside() {
     assert!(app.is_login());
     let page = browser.sign_in(&app, "members", JO).await;
     assert_eq!(page.status, 403);
+}
+
+const LINKS: &str = "section[aria-labelledby=open] a";
+
+/// OpenID Connect Core section 4: the apps that the person can use begin a login, which the session answers. T15: those
+/// that would refuse them are not there, nor is what a stranger has registered.
+#[tokio::test]
+async fn the_apps_that_somebody_can_use_are_opened_from_there() {
+    let callback = "https://new.example.org/callback";
+    let server = TestServer::start_with(|setup| {
+        setup.sections.push_str("[registration]\nmode = \"open\"\n");
+        for (id, more) in [
+            ("zebra", "client_name = \"Zebra\""),
+            ("for-staff", "upstreams = [\"staff\"]"),
+            ("for-nobody", "require_groups = [\"Nobody\"]"),
+        ] {
+            write!(
+                setup.clients,
+                "[[clients]]\nclient_id = \"{id}\"\ntoken_endpoint_auth_method = \"none\"\n\
+                 initiate_login_uri = \"https://{id}.example.org/login?from=here\"\n\
+                 redirect_uris = [\"https://{id}.example.org/callback\"]\n{more}\n"
+            )
+            .unwrap();
+        }
+    })
+    .await;
+    let iss: String = url::form_urlencoded::byte_serialize(server.issuer.as_bytes()).collect();
+    let at = |host: &str| format!("https://{host}.example.org/login?from=here&iss={iss}");
+    let sent = serde_json::json!({
+        "redirect_uris": [callback], "client_name": "A new app",
+        "initiate_login_uri": "https://new.example.org/login?from=here",
+    });
+    let request = crate::harness::browser::http_client().post(server.url("/register"));
+    let registered = crate::harness::relying_party::answer(request.json(&sent)).await;
+    assert_eq!(registered.status, 201, "{registered:?}");
+
+    let mut browser = Browser::new();
+    let page = sign_in(&server, &mut browser).await;
+    assert_eq!(page.attributes(LINKS, "href"), [at("zebra")]);
+    assert_eq!(page.text(LINKS).unwrap(), "Open Zebra");
+    let answer = browser.get(server.authorize_url("zebra", &[])).await;
+    assert!(answer.answer().contains_key("code"), "{}", answer.body);
+
+    // One that registered itself is there as long as the person agrees to it, and says where it leads.
+    let url = server.authorize_url(registered.text("client_id"), &[("redirect_uri", callback)]);
+    let consent = browser.open(url).await;
+    browser
+        .submit(&consent, "form", &[("decision", "allow")])
+        .await;
+    let page = browser.open(server.url("/account")).await;
+    assert_eq!(page.attributes(LINKS, "href"), [at("new"), at("zebra")]);
+    assert_eq!(
+        page.text("section[aria-labelledby=open] small").unwrap(),
+        "new.example.org"
+    );
+    let page = press(&mut browser, &page, "end_app").await;
+    assert_eq!(page.attributes(LINKS, "href"), [at("zebra")]);
+
+    let mut staff = Browser::new();
+    let page = staff
+        .log_in_at_aim18(server.url("/account"), people::ANN_LEE)
+        .await;
+    assert_eq!(
+        page.attributes(LINKS, "href"),
+        [at("for-staff"), at("zebra")]
+    );
 }

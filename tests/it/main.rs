@@ -85,6 +85,8 @@ mod log_scrubbing;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod logos;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod oracles;

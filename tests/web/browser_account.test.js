@@ -1,6 +1,7 @@
 // The account page in Chromium: two logins become one person and two again, and everything there is ended.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { audit } from "./harness/audit.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { ANN, JO } from "./harness/people.js";
 import { choose, decide, logIn, PASSWORD, typePassword } from "./harness/steps.js";
@@ -72,6 +73,23 @@ test("a person who logs in to iMIS and to aiM18 is one, and then two again", wit
   assert.equal(await chromium.text("h1"), "Sign in to your account");
   await logInAgain(chromium, ANN);
   assert.notEqual(await signedInto(chromium, town.notes), sub);
+}));
+
+test("an app is opened from the account page, and signed in to without a password", withBrowser(async (chromium) => {
+  await chromium.disableScript();
+  await account(chromium, JO);
+  const links = await chromium.text("section[aria-labelledby=open]");
+  assert.ok(links.includes("Open The notes app"), links);
+  // Jo is not in its group.
+  assert.ok(!links.includes("Open The board app"), links);
+  await chromium.enableScript();
+  assert.deepEqual(await audit(chromium, "account-apps"), []);
+  await chromium.disableScript();
+  await chromium.press("Open The notes app");
+  await chromium.arrivesAt(`${town.notes.address}/`);
+  assert.equal(await chromium.text("h1"), `Signed in as ${JO.name}`);
+  assert.equal(town.notes.claims().email, JO.email);
+  await chromium.enableScript();
 }));
 
 test("the account page works without script, and takes away an app", withBrowser(async (chromium) => {

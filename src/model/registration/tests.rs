@@ -19,6 +19,7 @@ fn policy() -> RegistrationPolicy {
         max_per_address: 10,
         unused: None,
         fetch_allowed_hosts: false,
+        show_logos: false,
         algorithms: vec![SigningAlgorithm::ES256, SigningAlgorithm::RS256],
     }
 }

@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Page {
     /// A body of a content type.
     Body(&'static str, String),
+    /// A body that is no text.
+    Bytes(&'static str, Vec<u8>),
     /// A status alone, with where to go.
     Redirect(String),
     /// Nothing for longer than anybody waits.
@@ -115,6 +117,7 @@ async fn serve(State(state): State<Shared>, uri: Uri, body: Bytes) -> Response {
     match page {
         None => StatusCode::NOT_FOUND.into_response(),
         Some(Page::Body(kind, body)) => ([("content-type", kind)], body).into_response(),
+        Some(Page::Bytes(kind, body)) => ([("content-type", kind)], body).into_response(),
         Some(Page::Redirect(to)) => (StatusCode::FOUND, [("location", to)]).into_response(),
         Some(Page::Held(gate, body)) => {
             let _let_go = gate.acquire().await.unwrap();

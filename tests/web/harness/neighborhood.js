@@ -7,7 +7,8 @@ import { startSampleApp } from "./sample_app.js";
 import { startStand } from "./stand.js";
 import { startWebApp } from "./web_app.js";
 
-export async function startNeighborhood({ pages, members, sections, files } = {}) {
+// With `logo` the reading app has one, at its own address.
+export async function startNeighborhood({ pages, members, sections, files, logo } = {}) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -15,7 +16,10 @@ export async function startNeighborhood({ pages, members, sections, files } = {}
   try {
     const [reading, notes, shop, board, sample] = await freePorts(5);
     // 127.0.0.1 is another site than localhost, as an app usually is.
-    const readingApp = browserApp("reading", `http://127.0.0.1:${reading}`, { consent: "once" });
+    const readingApp = browserApp("reading", `http://127.0.0.1:${reading}`, {
+      consent: "once",
+      ...(logo && { logo_uri: `http://127.0.0.1:${reading}/logo.png` }),
+    });
     const notesApp = browserApp("notes", `http://127.0.0.1:${notes}`, {
       token_endpoint_auth_method: "client_secret_basic",
       client_secret: "a secret of the notes app, number 4",
@@ -25,7 +29,8 @@ export async function startNeighborhood({ pages, members, sections, files } = {}
     const sampleAddress = `http://localhost:${sample}/`;
     const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
 
-    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, boardApp, sampleApp], pages, members, sections, files });
+    const opened = logo && { outbound: { allow_hosts: ["127.0.0.1"] } };
+    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, boardApp, sampleApp], pages, members, sections: { ...opened, ...sections }, files });
     undo.push(() => stand.stop());
     const start = async (registration, port, home) => {
       const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}`, home });

@@ -9,6 +9,9 @@ const escape = (text) => text.replace(/[&<>"']/g, (character) => `&#${character.
 const page = (title, main) => `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>${escape(title)}</title></head>`
   + `<body><main><h1>${escape(title)}</h1>${main}</main></body></html>`;
 
+// 64 by 64 pixels.
+const LOGO = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAMAAACdt4HsAAAACVBMVEX///8fT6P6zFC921/QAAAAAXRSTlMAQObYZgAAAIdJREFUeNrt10EKgDAMRNF+73/o7lwIoSU/SCidreTt1JkxOoc36jiDEESebxIsYu8XAlux97EATgAngBNAChYAJ4AULPB59ASJBQuQA+gDkAU4BiAPcIEL1AH3bTzjo9rgz9Tg7+wLRoOO5GueL5q+6vqy7eu+HxwFk8eProLZVzA8K6bvf5ksQQ2t0MJ99QAAAABJRU5ErkJggg==", "base64");
+
 async function body(request) {
   request.setEncoding("utf8");
   let text = "";
@@ -49,6 +52,8 @@ class WebApp {
       case "/frontchannel":
         this.heard.push(Object.fromEntries(url.searchParams));
         return show(200, "Heard");
+      case "/logo.png":
+        return response.writeHead(200, { "Content-Type": "image/png" }).end(LOGO);
       case "/":
         return session
           ? show(200, `Signed in as ${session.claims.name ?? session.claims.sub}`, '<p><a href="/logout">Sign out</a></p>')
