@@ -19,7 +19,7 @@ use crate::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::{NewAccount, Store, StoreError};
-use crate::telemetry::{Audit, Entry, Metrics};
+use crate::telemetry::{self, Audit, Entry, Metrics};
 use crate::upstream::{
     CallbackLogin, Credentials, Identity, Landing, LoginError, PasswordLogin, Return,
     UpstreamTokens,
@@ -404,6 +404,7 @@ impl Logins {
             last_seen_at: now,
             expires_at: now + self.session_lifetime.absolute,
             ended_at: None,
+            device: telemetry::device(),
         };
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::device::Device;
 use crate::clock::{SKEW, UnixTime};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
@@ -37,6 +38,8 @@ pub struct Session {
     pub expires_at: UnixTime,
     /// When it was ended, if it was.
     pub ended_at: Option<UnixTime>,
+    /// Where they logged in from; forgotten when it ends.
+    pub device: Device,
 }
 
 impl Session {

@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 use super::record::{Record, to_json};
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
+use crate::model::device::Device;
 use crate::model::session::Session;
 use crate::model::vault_entry::{MovedVaultEntry, NewVaultEntry};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
@@ -61,8 +62,8 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
-                                  ended_at, kept_until, upstream_subject, acr)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11)",
+                                  ended_at, kept_until, upstream_subject, acr, browser, system, address)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11, $12, $13, $14)",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -75,6 +76,9 @@ impl Store {
         .bind(session.ended_at)
         .bind(session.upstream_subject.as_deref())
         .bind(session.acr.as_deref())
+        .bind(session.device.browser.as_deref())
+        .bind(session.device.system.as_deref())
+        .bind(session.device.address.as_deref())
         .execute(&mut *transaction)
         .await?;
         for entry in coming.into_iter().chain(tokens) {
@@ -112,7 +116,8 @@ impl Store {
         // One that an older node began names no login, and gets the one that it is renewed with.
         let renewed = sqlx::query(
             "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
-                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10
+                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10,
+                 browser = $11, system = $12, address = $13
              WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL
                AND (upstream_subject IS NULL OR upstream_subject = $9)",
         )
@@ -126,6 +131,9 @@ impl Store {
         .bind(session.upstream.as_str())
         .bind(session.upstream_subject.as_deref())
         .bind(session.acr.as_deref())
+        .bind(session.device.browser.as_deref())
+        .bind(session.device.system.as_deref())
+        .bind(session.device.address.as_deref())
         .execute(&mut *transaction)
         .await?
         .rows_affected()
@@ -145,7 +153,8 @@ impl Store {
         secret_hash: &str,
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address
              FROM session WHERE secret_hash = $1",
         )
         .bind(secret_hash)
@@ -157,7 +166,8 @@ impl Store {
     /// The session of that id, ended or not.
     pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address
              FROM session WHERE id = $1",
         )
         .bind(id.as_str())
@@ -173,7 +183,8 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<Session>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address
              FROM session WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
              ORDER BY last_seen_at DESC, id",
         )
@@ -261,7 +272,8 @@ pub(super) async fn end(
     // The session first: a redemption in flight holds this row, so its family is there to be revoked below; one that
     // comes later finds the session ended.
     let expires_at: Option<i64> = sqlx::query_scalar(
-        "UPDATE session SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL RETURNING expires_at",
+        "UPDATE session SET ended_at = $2, browser = NULL, system = NULL, address = NULL
+         WHERE id = $1 AND ended_at IS NULL RETURNING expires_at",
     )
     .bind(id.as_str())
     .bind(now)
@@ -306,5 +318,10 @@ pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
         last_seen_at: record.int("last_seen_at")?,
         expires_at: record.int("expires_at")?,
         ended_at: record.optional_int("ended_at")?,
+        device: Device {
+            browser: record.optional_text("browser")?,
+            system: record.optional_text("system")?,
+            address: record.optional_text("address")?,
+        },
     })
 }
