@@ -11,7 +11,7 @@ use crate::keys::{Purpose, Secrets};
 use crate::model::account::{Account, UpstreamSubject};
 use crate::model::acr::AcrPolicies;
 use crate::model::audit::Event;
-use crate::model::session::{Session, SessionLifetime};
+use crate::model::session::{Session, SessionLifetimes};
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::{OAuthError, chain};
@@ -98,7 +98,7 @@ pub struct Logins {
     /// The present.
     pub clock: Clock,
     /// How long sessions last.
-    pub session_lifetime: SessionLifetime,
+    pub session_lifetimes: SessionLifetimes,
     /// How many wrong passwords a user name may have.
     pub throttle: ThrottlePolicy,
     /// How many an address may have, over all user names.
@@ -336,12 +336,13 @@ impl Logins {
     /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
     /// that the browser had. The same person's goes on under a new secret: whoever logs in again for one app must not
     /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24). `None` when the account
-    /// is closed.
+    /// is closed. `persistent`: the person asks to be kept signed in, which counts where it is offered.
     pub async fn log_in(
         &self,
         upstream: &UpstreamId,
         identity: Identity,
         previous: Option<&Session>,
+        persistent: bool,
     ) -> Result<Option<NewSession>, OAuthError> {
         const ATTEMPTS: u32 = 5;
         let login = UpstreamSubject {
@@ -363,7 +364,7 @@ impl Logins {
                 return Ok(None);
             }
             self.store.confirm_login(&login, now).await?;
-            let began = self.begin_session(&login, &identity, account, previous);
+            let began = self.begin_session(&login, &identity, account, previous, persistent);
             if let Some(new) = began.await? {
                 return Ok(Some(new));
             }
@@ -381,8 +382,10 @@ impl Logins {
         identity: &Identity,
         account: Account,
         previous: Option<&Session>,
+        persistent: bool,
     ) -> Result<Option<NewSession>, OAuthError> {
         let now = self.clock.now();
+        let persistent = persistent && self.session_lifetimes.persistent.is_some();
         let upstream = &login.upstream;
         // By another login of theirs the claims may be others: that is another session.
         let same = previous.filter(|session| {
@@ -402,8 +405,9 @@ impl Logins {
             amr: identity.amr.clone(),
             acr: self.acr.proven(upstream, identity.acr.as_deref()),
             last_seen_at: now,
-            expires_at: now + self.session_lifetime.absolute,
+            expires_at: now + self.session_lifetimes.of(persistent).absolute,
             ended_at: None,
+            persistent,
             device: telemetry::device(),
         };
         let secret = Secret::new(random_token());

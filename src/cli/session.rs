@@ -119,7 +119,7 @@ async fn execute(
                 }
                 (None, None) => store.list_all_sessions(Whose::All, now, *limit).await?,
             };
-            let live = |session: &&Session| session.is_live(now, config.lifetimes.session());
+            let live = |session: &&Session| session.is_live(now, config.session_lifetimes());
             let live: Vec<&Session> = found.iter().filter(live).collect();
             list(store, &live, *json).await
         }
@@ -203,6 +203,7 @@ fn as_json(session: &Session, account: &Account) -> String {
         "browser": session.device.browser,
         "system": session.device.system,
         "address": session.device.address,
+        "persistent": session.persistent,
         "auth_time": session.auth_time,
         "last_seen_at": session.last_seen_at,
         "expires_at": session.expires_at,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::duration::{Span, show_seconds};
 use super::place::{Place, Report};
 use crate::model::family::FamilyLifetime;
-use crate::model::session::SessionLifetime;
+use crate::model::session::{SessionLifetime, SessionLifetimes};
 
 /// How long things last, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub struct Lifetimes {
     pub session_idle: i64,
     /// A session in all.
     pub session_absolute: i64,
+    /// A session whose person asked to be kept signed in, without use.
+    pub persistent_session_idle: i64,
+    /// The same in all.
+    pub persistent_session_absolute: i64,
     /// A refresh token without use.
     pub refresh_idle: i64,
     /// A family of refresh tokens in all.
@@ -43,6 +47,8 @@ impl Default for Lifetimes {
             id_token: 10 * MINUTE,
             session_idle: 12 * HOUR,
             session_absolute: 7 * DAY,
+            persistent_session_idle: 30 * DAY,
+            persistent_session_absolute: 90 * DAY,
             refresh_idle: 30 * DAY,
             refresh_absolute: 365 * DAY,
             flow: 30 * MINUTE,
@@ -54,11 +60,17 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// The part that sessions ask for.
-    pub const fn session(&self) -> SessionLifetime {
-        SessionLifetime {
-            idle: self.session_idle,
-            absolute: self.session_absolute,
+    /// The part that sessions ask for, and whether people are asked whether they want to be kept signed in.
+    pub(super) fn session(&self, keep_signed_in: bool) -> SessionLifetimes {
+        SessionLifetimes {
+            usual: SessionLifetime {
+                idle: self.session_idle,
+                absolute: self.session_absolute,
+            },
+            persistent: keep_signed_in.then_some(SessionLifetime {
+                idle: self.persistent_session_idle,
+                absolute: self.persistent_session_absolute,
+            }),
         }
     }
 
@@ -78,6 +90,8 @@ pub(super) struct Raw {
     id_token: Option<Span>,
     session_idle: Option<Span>,
     session_absolute: Option<Span>,
+    persistent_session_idle: Option<Span>,
+    persistent_session_absolute: Option<Span>,
     refresh_idle: Option<Span>,
     refresh_absolute: Option<Span>,
     flow: Option<Span>,
@@ -110,6 +124,18 @@ impl Lifetimes {
                 "session_absolute",
                 raw.session_absolute,
                 default.session_absolute,
+                long,
+            ),
+            persistent_session_idle: span(
+                "persistent_session_idle",
+                raw.persistent_session_idle,
+                default.persistent_session_idle,
+                long,
+            ),
+            persistent_session_absolute: span(
+                "persistent_session_absolute",
+                raw.persistent_session_absolute,
+                default.persistent_session_absolute,
                 long,
             ),
             refresh_idle: span("refresh_idle", raw.refresh_idle, default.refresh_idle, long),
@@ -145,6 +171,11 @@ impl Lifetimes {
                 lifetimes.session_idle,
                 lifetimes.session_absolute,
                 "session",
+            ),
+            (
+                lifetimes.persistent_session_idle,
+                lifetimes.persistent_session_absolute,
+                "persistent_session",
             ),
             (
                 lifetimes.refresh_idle,

@@ -132,6 +132,14 @@ impl Config {
                 "session_absolute",
                 text(show_seconds(lifetimes.session_absolute)),
             ),
+            (
+                "persistent_session_idle",
+                text(show_seconds(lifetimes.persistent_session_idle)),
+            ),
+            (
+                "persistent_session_absolute",
+                text(show_seconds(lifetimes.persistent_session_absolute)),
+            ),
             ("refresh_idle", text(show_seconds(lifetimes.refresh_idle))),
             (
                 "refresh_absolute",
@@ -223,6 +231,7 @@ impl Config {
                 Value::Integer(login.address_attempts),
             ),
             ("refusal_floor", text(floor)),
+            ("keep_signed_in", Value::Boolean(login.keep_signed_in)),
         ])
     }
 }

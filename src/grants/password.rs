@@ -76,7 +76,10 @@ impl PasswordRequest {
             .check_password(&upstream.id, login, &self.credentials, address)
             .await
             .map_err(refused)?;
-        let logged_in = grants.logins.log_in(&upstream.id, identity, None).await?;
+        let logged_in = grants
+            .logins
+            .log_in(&upstream.id, identity, None, false)
+            .await?;
         let LoggedIn { session, account } = logged_in.ok_or_else(wrong)?.logged_in;
         let agreed = Agreed {
             family_id: FamilyId::new(random_id()),

@@ -180,7 +180,7 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
         can_link,
         sessions: sessions
             .iter()
-            .filter(|session| session.is_live(now, flow.session_lifetime))
+            .filter(|session| session.is_live(now, flow.session_lifetimes))
             .map(|session| shown_session(&upstreams, page.texts, session, who))
             .collect(),
         apps: apps(&flow, page.texts, &upstreams, who).await?,

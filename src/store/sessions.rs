@@ -62,8 +62,9 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
-                                  ended_at, kept_until, upstream_subject, acr, browser, system, address)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11, $12, $13, $14)",
+                                  ended_at, kept_until, upstream_subject, acr, browser, system, address,
+                                  persistent_since)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11, $12, $13, $14, $15)",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -79,6 +80,7 @@ impl Store {
         .bind(session.device.browser.as_deref())
         .bind(session.device.system.as_deref())
         .bind(session.device.address.as_deref())
+        .bind(session.persistent.then_some(session.auth_time))
         .execute(&mut *transaction)
         .await?;
         for entry in coming.into_iter().chain(tokens) {
@@ -117,7 +119,8 @@ impl Store {
         let renewed = sqlx::query(
             "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
                  kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10,
-                 browser = $11, system = $12, address = $13
+                 browser = $11, system = $12, address = $13,
+                 persistent_since = $14
              WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL
                AND (upstream_subject IS NULL OR upstream_subject = $9)",
         )
@@ -134,6 +137,7 @@ impl Store {
         .bind(session.device.browser.as_deref())
         .bind(session.device.system.as_deref())
         .bind(session.device.address.as_deref())
+        .bind(session.persistent.then_some(session.auth_time))
         .execute(&mut *transaction)
         .await?
         .rows_affected()
@@ -154,7 +158,7 @@ impl Store {
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
             "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address
+                    browser, system, address, persistent_since
              FROM session WHERE secret_hash = $1",
         )
         .bind(secret_hash)
@@ -167,7 +171,7 @@ impl Store {
     pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
             "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address
+                    browser, system, address, persistent_since
              FROM session WHERE id = $1",
         )
         .bind(id.as_str())
@@ -184,7 +188,7 @@ impl Store {
     ) -> Result<Vec<Session>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address
+                    browser, system, address, persistent_since
              FROM session WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
              ORDER BY last_seen_at DESC, id",
         )
@@ -318,6 +322,7 @@ pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
         last_seen_at: record.int("last_seen_at")?,
         expires_at: record.int("expires_at")?,
         ended_at: record.optional_int("ended_at")?,
+        persistent: record.optional_int("persistent_since")?.is_some(),
         device: Device {
             browser: record.optional_text("browser")?,
             system: record.optional_text("system")?,

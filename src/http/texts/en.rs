@@ -13,6 +13,7 @@ pub(super) const TEXTS: Texts = Texts {
     other_ways: "Other ways to sign in",
     username: "User name",
     password: "Password",
+    keep_signed_in: "Keep me signed in (not on a shared computer)",
     continue_to: |way| format!("Continue with {way}"),
     continue_to_by_password: |way| format!("Continue with {way}, by password"),
     signed_in_as: |name| format!("You are signed in as {name}."),

@@ -13,6 +13,7 @@ pub(super) const TEXTS: Texts = Texts {
     other_ways: "Autres façons de se connecter",
     username: "Nom d’utilisateur",
     password: "Mot de passe",
+    keep_signed_in: "Rester connecté (pas sur un ordinateur partagé)",
     continue_to: |way| format!("Continuer avec {way}"),
     continue_to_by_password: |way| format!("Continuer avec {way}, par mot de passe"),
     signed_in_as: |name| format!("Vous êtes connecté en tant que {name}."),

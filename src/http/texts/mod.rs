@@ -27,6 +27,7 @@ pub struct Texts {
     pub other_ways: &'static str,
     pub username: &'static str,
     pub password: &'static str,
+    pub keep_signed_in: &'static str,
     pub continue_to: With,
     pub continue_to_by_password: With,
     pub signed_in_as: With,

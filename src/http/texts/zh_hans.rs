@@ -13,6 +13,7 @@ pub(super) const TEXTS: Texts = Texts {
     other_ways: "其他登录方式",
     username: "用户名",
     password: "密码",
+    keep_signed_in: "保持登录状态（请勿在公用电脑上勾选）",
     continue_to: |way| format!("使用 {way} 继续"),
     continue_to_by_password: |way| format!("使用 {way} 继续（密码）"),
     signed_in_as: |name| format!("您已以 {name} 的身份登录。"),

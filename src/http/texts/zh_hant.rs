@@ -13,6 +13,7 @@ pub(super) const TEXTS: Texts = Texts {
     other_ways: "其他登入方式",
     username: "使用者名稱",
     password: "密碼",
+    keep_signed_in: "保持登入狀態（請勿在公用電腦上勾選）",
     continue_to: |way| format!("使用 {way} 繼續"),
     continue_to_by_password: |way| format!("使用 {way} 繼續（密碼）"),
     signed_in_as: |name| format!("您已以 {name} 的身分登入。"),

@@ -48,6 +48,7 @@ pub(super) async fn person(
         last_seen_at: now,
         expires_at: now + 3600,
         ended_at: None,
+        persistent: false,
         device: Device {
             browser: Some("Firefox".to_owned()),
             system: Some("Linux".to_owned()),

@@ -93,6 +93,11 @@ fn every_section_has_its_limits() {
             "session_absolute (7d)",
         ),
         (
+            "[lifetimes]\npersistent_session_absolute = \"20d\"",
+            "lifetimes.persistent_session_idle",
+            "persistent_session_absolute (20d)",
+        ),
+        (
             "[lifetimes]\nrefresh_idle = \"2y\"",
             "lifetimes.refresh_idle",
             "refresh_absolute",

@@ -167,6 +167,7 @@ fn session(account: &Account) -> Session {
         last_seen_at: NOW,
         expires_at: NOW + 12 * 3600,
         ended_at: None,
+        persistent: false,
         device: Device {
             browser: Some("Firefox".to_owned()),
             system: Some("Linux".to_owned()),

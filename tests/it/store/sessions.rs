@@ -1,5 +1,6 @@
 //! Sessions: T24, and what ends with one.
 
+use portico::model::device::Device;
 use portico::model::family::TokenFamily;
 use portico::model::session::Session;
 use portico::protocol::ids::{SessionId, UpstreamId};
@@ -48,6 +49,8 @@ async fn a_renewed_session_has_another_secret_and_the_same_families() {
         amr: vec!["otp".to_owned()],
         acr: Some("urn:example:two".to_owned()),
         expires_at: world.session.expires_at + 100,
+        persistent: true,
+        device: Device::default(),
         ..world.session.clone()
     };
     let store = &world.store;
