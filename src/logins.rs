@@ -99,6 +99,8 @@ pub struct Logins {
     pub clock: Clock,
     /// How long sessions last.
     pub session_lifetimes: SessionLifetimes,
+    /// How many of them a person may have.
+    pub sessions_per_person: i64,
     /// How many wrong passwords a user name may have.
     pub throttle: ThrottlePolicy,
     /// How many an address may have, over all user names.
@@ -441,6 +443,7 @@ impl Logins {
                     .with("reason", "replaced by another login");
                 self.audit.record(entry);
             }
+            self.hold_to_cap(&session).await?;
         }
         let entry = Entry::new(Event::LoggedIn)
             .upstream(upstream)
@@ -451,6 +454,20 @@ impl Logins {
             logged_in: LoggedIn { session, account },
             secret,
         }))
+    }
+
+    /// Ends what a person has too many of, now that `newest` has begun.
+    async fn hold_to_cap(&self, newest: &Session) -> Result<(), OAuthError> {
+        let (cap, now) = (self.sessions_per_person, self.clock.now());
+        let ended = self.store.end_sessions_beyond(newest, cap, now).await?;
+        for id in ended {
+            let entry = Entry::new(Event::LoggedOut)
+                .session(&id)
+                .account(&newest.account_id)
+                .with("reason", "the person has too many sessions");
+            self.audit.record(entry);
+        }
+        Ok(())
     }
 
     /// What a login at `upstream` gave within a session, for the vault.

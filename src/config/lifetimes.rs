@@ -34,6 +34,10 @@ pub struct Lifetimes {
     pub logout_notice: i64,
     /// Not a time: the most families one person has with one client; the oldest ends.
     pub families_per_client: i64,
+    /// The same with all clients; the one used the longest ago ends.
+    pub families_per_person: i64,
+    /// The most sessions of one person; likewise.
+    pub sessions_per_person: i64,
 }
 
 const MINUTE: i64 = 60;
@@ -55,6 +59,8 @@ impl Default for Lifetimes {
             device_code: 10 * MINUTE,
             logout_notice: DAY,
             families_per_client: 20,
+            families_per_person: 200,
+            sessions_per_person: 100,
         }
     }
 }
@@ -98,6 +104,8 @@ pub(super) struct Raw {
     device_code: Option<Span>,
     logout_notice: Option<Span>,
     families_per_client: Option<i64>,
+    families_per_person: Option<i64>,
+    sessions_per_person: Option<i64>,
 }
 
 impl Lifetimes {
@@ -162,10 +170,29 @@ impl Lifetimes {
             families_per_client: raw
                 .families_per_client
                 .unwrap_or(default.families_per_client),
+            families_per_person: raw
+                .families_per_person
+                .unwrap_or(default.families_per_person),
+            sessions_per_person: raw
+                .sessions_per_person
+                .unwrap_or(default.sessions_per_person),
         };
-        if !(1..=1000).contains(&lifetimes.families_per_client) {
-            report.problem(&at.key("families_per_client"), "must be between 1 and 1000");
+        for (key, number, most) in [
+            ("families_per_client", lifetimes.families_per_client, 1000),
+            ("families_per_person", lifetimes.families_per_person, 10_000),
+            ("sessions_per_person", lifetimes.sessions_per_person, 10_000),
+        ] {
+            if !(1..=most).contains(&number) {
+                report.problem(&at.key(key), format!("must be between 1 and {most}"));
+            }
         }
+        lifetimes.check_pairs(at, report);
+        lifetimes
+    }
+
+    /// Nothing ends by lack of use after it has ended anyway.
+    fn check_pairs(&self, at: &Place, report: &mut Report) {
+        let lifetimes = self;
         for (idle, absolute, name) in [
             (
                 lifetimes.session_idle,
@@ -193,6 +220,5 @@ impl Lifetimes {
                 );
             }
         }
-        lifetimes
     }
 }

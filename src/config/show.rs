@@ -151,6 +151,14 @@ impl Config {
                 "families_per_client",
                 Value::Integer(lifetimes.families_per_client),
             ),
+            (
+                "families_per_person",
+                Value::Integer(lifetimes.families_per_person),
+            ),
+            (
+                "sessions_per_person",
+                Value::Integer(lifetimes.sessions_per_person),
+            ),
         ])
     }
 

@@ -165,6 +165,7 @@ impl DeviceCodeRequest {
             .await?
         {
             Redemption::Redeemed => {
+                grants.hold_to_cap(&family).await?;
                 grants.authorization(client, family, account, None, Aim::Registered)
             }
             Redemption::Replayed => {

@@ -69,6 +69,8 @@ pub struct Grants {
     pub session_lifetimes: SessionLifetimes,
     /// The most families with refresh tokens that one person may have at one client (T22).
     pub families_per_client: i64,
+    /// The most that one person has with all clients.
+    pub families_per_person: i64,
     /// How long device codes live, in seconds.
     pub device_code_lifetime: i64,
     /// Reads the tokens that it made; no grant mints.

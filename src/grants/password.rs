@@ -143,6 +143,7 @@ impl Grants {
         if !self.store.begin_capped_family(&family, cap, now).await? {
             return Err(wrong());
         }
+        self.hold_to_cap(&family).await?;
         self.authorization(client, family, account, None, aim)
     }
 }

@@ -224,6 +224,36 @@ impl Store {
         Ok(())
     }
 
+    /// Leaves at most `cap` live sessions to a person: of the others than `newest`, those end that nobody used since they
+    /// began, as a password grant leaves them behind, then those that were used the longest ago.
+    pub async fn end_sessions_beyond(
+        &self,
+        newest: &Session,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let beyond: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM session
+             WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3
+             ORDER BY CASE WHEN last_seen_at > auth_time THEN 0 ELSE 1 END, last_seen_at DESC, id DESC
+             LIMIT $4 OFFSET $5",
+        )
+        .bind(newest.account_id.as_str())
+        .bind(newest.id.as_str())
+        .bind(now)
+        .bind(i64::MAX)
+        .bind(cap.saturating_sub(1).max(0))
+        .fetch_all(&self.reads)
+        .await?;
+        let mut ended = Vec::new();
+        for id in beyond.into_iter().map(SessionId::new) {
+            if self.end_session(&id, now).await? {
+                ended.push(id);
+            }
+        }
+        Ok(ended)
+    }
+
     /// Ends a session, the families that do not outlive it (OpenID Connect Back-Channel Logout section 2.7), and what is
     /// kept of its upstreams' tokens. Whether it was live.
     pub async fn end_session(&self, id: &SessionId, now: UnixTime) -> Result<bool, StoreError> {

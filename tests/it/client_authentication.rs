@@ -101,6 +101,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             secrets: secrets.clone(),
             clock: clock.clone(),
             session_lifetimes,
+            sessions_per_person: 1,
             throttle,
             address_throttle: throttle,
             refusal_floor: RefusalFloor::new(Duration::ZERO),
@@ -164,6 +165,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         },
         session_lifetimes,
         families_per_client: 1,
+        families_per_person: 1,
     };
     for (secret, hashes) in [
         ("wrong", 1),

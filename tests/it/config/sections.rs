@@ -108,6 +108,16 @@ fn every_section_has_its_limits() {
             "between 1 and 1000",
         ),
         (
+            "[lifetimes]\nfamilies_per_person = 0",
+            "lifetimes.families_per_person",
+            "between 1 and 10000",
+        ),
+        (
+            "[lifetimes]\nsessions_per_person = 10001",
+            "lifetimes.sessions_per_person",
+            "between 1 and 10000",
+        ),
+        (
             "[login]\nmax_attempts = 0",
             "login.max_attempts",
             "locks an account",
