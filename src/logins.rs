@@ -11,7 +11,7 @@ use crate::keys::{Purpose, Secrets};
 use crate::model::account::{Account, UpstreamSubject};
 use crate::model::acr::AcrPolicies;
 use crate::model::audit::Event;
-use crate::model::session::{Session, SessionLifetime};
+use crate::model::session::{Session, SessionLifetimes};
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::{OAuthError, chain};
@@ -19,7 +19,7 @@ use crate::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::{NewAccount, Store, StoreError};
-use crate::telemetry::{Audit, Entry, Metrics};
+use crate::telemetry::{self, Audit, Entry, Metrics};
 use crate::upstream::{
     CallbackLogin, Credentials, Identity, Landing, LoginError, PasswordLogin, Return,
     UpstreamTokens,
@@ -98,7 +98,9 @@ pub struct Logins {
     /// The present.
     pub clock: Clock,
     /// How long sessions last.
-    pub session_lifetime: SessionLifetime,
+    pub session_lifetimes: SessionLifetimes,
+    /// How many of them a person may have.
+    pub sessions_per_person: i64,
     /// How many wrong passwords a user name may have.
     pub throttle: ThrottlePolicy,
     /// How many an address may have, over all user names.
@@ -336,12 +338,13 @@ impl Logins {
     /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
     /// that the browser had. The same person's goes on under a new secret: whoever logs in again for one app must not
     /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24). `None` when the account
-    /// is closed.
+    /// is closed. `persistent`: the person asks to be kept signed in, which counts where it is offered.
     pub async fn log_in(
         &self,
         upstream: &UpstreamId,
         identity: Identity,
         previous: Option<&Session>,
+        persistent: bool,
     ) -> Result<Option<NewSession>, OAuthError> {
         const ATTEMPTS: u32 = 5;
         let login = UpstreamSubject {
@@ -363,7 +366,7 @@ impl Logins {
                 return Ok(None);
             }
             self.store.confirm_login(&login, now).await?;
-            let began = self.begin_session(&login, &identity, account, previous);
+            let began = self.begin_session(&login, &identity, account, previous, persistent);
             if let Some(new) = began.await? {
                 return Ok(Some(new));
             }
@@ -381,8 +384,10 @@ impl Logins {
         identity: &Identity,
         account: Account,
         previous: Option<&Session>,
+        persistent: bool,
     ) -> Result<Option<NewSession>, OAuthError> {
         let now = self.clock.now();
+        let persistent = persistent && self.session_lifetimes.persistent.is_some();
         let upstream = &login.upstream;
         // By another login of theirs the claims may be others: that is another session.
         let same = previous.filter(|session| {
@@ -402,8 +407,10 @@ impl Logins {
             amr: identity.amr.clone(),
             acr: self.acr.proven(upstream, identity.acr.as_deref()),
             last_seen_at: now,
-            expires_at: now + self.session_lifetime.absolute,
+            expires_at: now + self.session_lifetimes.of(persistent).absolute,
             ended_at: None,
+            persistent,
+            device: telemetry::device(),
         };
         let secret = Secret::new(random_token());
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
@@ -436,6 +443,7 @@ impl Logins {
                     .with("reason", "replaced by another login");
                 self.audit.record(entry);
             }
+            self.hold_to_cap(&session).await?;
         }
         let entry = Entry::new(Event::LoggedIn)
             .upstream(upstream)
@@ -446,6 +454,20 @@ impl Logins {
             logged_in: LoggedIn { session, account },
             secret,
         }))
+    }
+
+    /// Ends what a person has too many of, now that `newest` has begun.
+    async fn hold_to_cap(&self, newest: &Session) -> Result<(), OAuthError> {
+        let (cap, now) = (self.sessions_per_person, self.clock.now());
+        let ended = self.store.end_sessions_beyond(newest, cap, now).await?;
+        for id in ended {
+            let entry = Entry::new(Event::LoggedOut)
+                .session(&id)
+                .account(&newest.account_id)
+                .with("reason", "the person has too many sessions");
+            self.audit.record(entry);
+        }
+        Ok(())
     }
 
     /// What a login at `upstream` gave within a session, for the vault.

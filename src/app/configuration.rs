@@ -37,10 +37,18 @@ pub(super) async fn note_changes(
 fn changed_keys(before: &str, after: &str) -> Vec<String> {
     let (before, after) = (keys(before), keys(after));
     let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let changed = all
-        .into_iter()
-        .filter(|key| before.get(*key) != after.get(*key));
-    changed.cloned().collect()
+    let mut changed: Vec<String> = Vec::new();
+    for key in all {
+        // What came or went as a whole is told as a whole.
+        let told = changed.last().is_some_and(|last| {
+            let rest = key.strip_prefix(last.as_str());
+            last.ends_with(']') && rest.is_some_and(|rest| rest.starts_with('.'))
+        });
+        if !told && before.get(key) != after.get(key) {
+            changed.push(key.clone());
+        }
+    }
+    changed
 }
 
 /// Each key with its value: `lifetimes.session`, `clients[events-app].scope`.
@@ -68,7 +76,9 @@ fn collect(path: String, value: Value, found: &mut BTreeMap<String, Value>) {
                 let name = named
                     .next()
                     .map_or_else(|| number.to_string(), ToOwned::to_owned);
-                collect(format!("{path}[{name}]"), member, found);
+                let path = format!("{path}[{name}]");
+                found.insert(path.clone(), Value::Boolean(true));
+                collect(path, member, found);
             }
         }
         value => {
@@ -110,8 +120,7 @@ mod tests {
         "#;
         let expected = [
             "brand.name",
-            "clients[one].client_id",
-            "clients[one].scope",
+            "clients[one]",
             "clients[two].redirect_uris",
             "lifetimes.session",
         ];

@@ -217,7 +217,8 @@ impl App {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
-            session_lifetime: config.lifetimes.session(),
+            session_lifetimes: config.session_lifetimes(),
+            sessions_per_person: config.lifetimes.sessions_per_person,
             throttle: config.login.throttle,
             address_throttle: address_throttle(&config),
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
@@ -293,7 +294,7 @@ fn flow(
         secrets: logins.secrets.clone(),
         mint: mint.clone(),
         clock,
-        session_lifetime: logins.session_lifetime,
+        session_lifetimes: logins.session_lifetimes,
         address_throttle: logins.address_throttle,
         registered_unused: config.registration.unused,
         vault: logins.vault.clone(),
@@ -322,8 +323,9 @@ fn grants(
         stand_in: clients::stand_in()?,
         address_throttle: flow.address_throttle,
         family_lifetime: config.lifetimes.family(),
-        session_lifetime: flow.session_lifetime,
+        session_lifetimes: flow.session_lifetimes,
         families_per_client: config.lifetimes.families_per_client,
+        families_per_person: config.lifetimes.families_per_person,
         device_code_lifetime: config.lifetimes.device_code,
         mint: flow.mint.clone(),
         access_tokens: access_tokens.clone(),
@@ -384,7 +386,7 @@ fn access_tokens(config: &Config, store: &Store, secrets: &Secrets, clock: &Cloc
         store: store.clone(),
         secrets: secrets.clone(),
         clock: clock.clone(),
-        session_lifetime: config.lifetimes.session(),
+        session_lifetimes: config.session_lifetimes(),
     }
 }
 

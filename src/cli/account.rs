@@ -318,7 +318,7 @@ async fn show(
     let sessions = store.list_sessions(&account.id, now).await?;
     let rows: Vec<_> = sessions
         .iter()
-        .filter(|session| session.is_live(now, config.lifetimes.session()))
+        .filter(|session| session.is_live(now, config.session_lifetimes()))
         .map(|session| {
             [
                 session.id.to_string(),

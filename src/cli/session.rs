@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -35,6 +36,9 @@ pub(super) enum Command {
         /// How many at the most.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
+        /// A line of JSON for each.
+        #[arg(long)]
+        json: bool,
     },
     /// End sessions, with all tokens, those with `offline_access` too, and tell the apps that want to hear of it.
     End {
@@ -99,6 +103,7 @@ async fn execute(
             user,
             upstream,
             limit,
+            json,
             ..
         } => {
             let now = clock.now();
@@ -114,9 +119,9 @@ async fn execute(
                 }
                 (None, None) => store.list_all_sessions(Whose::All, now, *limit).await?,
             };
-            let live = |session: &&Session| session.is_live(now, config.lifetimes.session());
+            let live = |session: &&Session| session.is_live(now, config.session_lifetimes());
             let live: Vec<&Session> = found.iter().filter(live).collect();
-            list(store, &live).await
+            list(store, &live, *json).await
         }
         Command::End { which, .. } => {
             let accounts = Accounts {
@@ -145,11 +150,15 @@ async fn find_account(store: &Store, who: &str) -> anyhow::Result<Account> {
         .with_context(|| format!("there is no account with the subject or the user name {who}"))
 }
 
-async fn list(store: &Store, sessions: &[&Session]) -> anyhow::Result<()> {
+async fn list(store: &Store, sessions: &[&Session], json: bool) -> anyhow::Result<()> {
     let mut rows = Vec::with_capacity(sessions.len());
     for session in sessions {
         let account = store.find_account(&session.account_id).await?;
         let account = account.context("a session names an account that is not there")?;
+        if json {
+            output::line(as_json(session, &account));
+            continue;
+        }
         rows.push([
             session.id.to_string(),
             account.subject.to_string(),
@@ -159,22 +168,47 @@ async fn list(store: &Store, sessions: &[&Session]) -> anyhow::Result<()> {
                 .unwrap_or_default()
                 .to_owned(),
             session.upstream.to_string(),
+            session.device.to_string(),
+            session.device.address.clone().unwrap_or_default(),
             output::date(session.auth_time),
             output::date(session.last_seen_at),
             output::date(session.expires_at),
         ]);
+    }
+    if json {
+        return Ok(());
     }
     let heads = [
         "SESSION",
         "SUBJECT",
         "NAME",
         "UPSTREAM",
+        "DEVICE",
+        "ADDRESS",
         "BEGUN",
         "LAST USED",
         "ENDS",
     ];
     output::table(heads, &rows);
     Ok(())
+}
+
+/// A session as a line for machines; times as Unix seconds.
+fn as_json(session: &Session, account: &Account) -> String {
+    json!({
+        "session": session.id.as_str(),
+        "subject": account.subject.as_str(),
+        "name": account.profile.display_name(),
+        "upstream": session.upstream.as_str(),
+        "browser": session.device.browser,
+        "system": session.device.system,
+        "address": session.device.address,
+        "persistent": session.persistent,
+        "auth_time": session.auth_time,
+        "last_seen_at": session.last_seen_at,
+        "expires_at": session.expires_at,
+    })
+    .to_string()
 }
 
 async fn end(config: &Config, accounts: &Accounts, which: &Which) -> anyhow::Result<()> {

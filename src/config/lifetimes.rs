@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::duration::{Span, show_seconds};
 use super::place::{Place, Report};
 use crate::model::family::FamilyLifetime;
-use crate::model::session::SessionLifetime;
+use crate::model::session::{SessionLifetime, SessionLifetimes};
 
 /// How long things last, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub struct Lifetimes {
     pub session_idle: i64,
     /// A session in all.
     pub session_absolute: i64,
+    /// A session whose person asked to be kept signed in, without use.
+    pub persistent_session_idle: i64,
+    /// The same in all.
+    pub persistent_session_absolute: i64,
     /// A refresh token without use.
     pub refresh_idle: i64,
     /// A family of refresh tokens in all.
@@ -30,6 +34,10 @@ pub struct Lifetimes {
     pub logout_notice: i64,
     /// Not a time: the most families one person has with one client; the oldest ends.
     pub families_per_client: i64,
+    /// The same with all clients; the one used the longest ago ends.
+    pub families_per_person: i64,
+    /// The most sessions of one person; likewise.
+    pub sessions_per_person: i64,
 }
 
 const MINUTE: i64 = 60;
@@ -43,22 +51,32 @@ impl Default for Lifetimes {
             id_token: 10 * MINUTE,
             session_idle: 12 * HOUR,
             session_absolute: 7 * DAY,
+            persistent_session_idle: 30 * DAY,
+            persistent_session_absolute: 90 * DAY,
             refresh_idle: 30 * DAY,
             refresh_absolute: 365 * DAY,
             flow: 30 * MINUTE,
             device_code: 10 * MINUTE,
             logout_notice: DAY,
             families_per_client: 20,
+            families_per_person: 200,
+            sessions_per_person: 100,
         }
     }
 }
 
 impl Lifetimes {
-    /// The part that sessions ask for.
-    pub const fn session(&self) -> SessionLifetime {
-        SessionLifetime {
-            idle: self.session_idle,
-            absolute: self.session_absolute,
+    /// The part that sessions ask for, and whether people are asked whether they want to be kept signed in.
+    pub(super) fn session(&self, keep_signed_in: bool) -> SessionLifetimes {
+        SessionLifetimes {
+            usual: SessionLifetime {
+                idle: self.session_idle,
+                absolute: self.session_absolute,
+            },
+            persistent: keep_signed_in.then_some(SessionLifetime {
+                idle: self.persistent_session_idle,
+                absolute: self.persistent_session_absolute,
+            }),
         }
     }
 
@@ -78,12 +96,16 @@ pub(super) struct Raw {
     id_token: Option<Span>,
     session_idle: Option<Span>,
     session_absolute: Option<Span>,
+    persistent_session_idle: Option<Span>,
+    persistent_session_absolute: Option<Span>,
     refresh_idle: Option<Span>,
     refresh_absolute: Option<Span>,
     flow: Option<Span>,
     device_code: Option<Span>,
     logout_notice: Option<Span>,
     families_per_client: Option<i64>,
+    families_per_person: Option<i64>,
+    sessions_per_person: Option<i64>,
 }
 
 impl Lifetimes {
@@ -112,6 +134,18 @@ impl Lifetimes {
                 default.session_absolute,
                 long,
             ),
+            persistent_session_idle: span(
+                "persistent_session_idle",
+                raw.persistent_session_idle,
+                default.persistent_session_idle,
+                long,
+            ),
+            persistent_session_absolute: span(
+                "persistent_session_absolute",
+                raw.persistent_session_absolute,
+                default.persistent_session_absolute,
+                long,
+            ),
             refresh_idle: span("refresh_idle", raw.refresh_idle, default.refresh_idle, long),
             refresh_absolute: span(
                 "refresh_absolute",
@@ -136,15 +170,39 @@ impl Lifetimes {
             families_per_client: raw
                 .families_per_client
                 .unwrap_or(default.families_per_client),
+            families_per_person: raw
+                .families_per_person
+                .unwrap_or(default.families_per_person),
+            sessions_per_person: raw
+                .sessions_per_person
+                .unwrap_or(default.sessions_per_person),
         };
-        if !(1..=1000).contains(&lifetimes.families_per_client) {
-            report.problem(&at.key("families_per_client"), "must be between 1 and 1000");
+        for (key, number, most) in [
+            ("families_per_client", lifetimes.families_per_client, 1000),
+            ("families_per_person", lifetimes.families_per_person, 10_000),
+            ("sessions_per_person", lifetimes.sessions_per_person, 10_000),
+        ] {
+            if !(1..=most).contains(&number) {
+                report.problem(&at.key(key), format!("must be between 1 and {most}"));
+            }
         }
+        lifetimes.check_pairs(at, report);
+        lifetimes
+    }
+
+    /// Nothing ends by lack of use after it has ended anyway.
+    fn check_pairs(&self, at: &Place, report: &mut Report) {
+        let lifetimes = self;
         for (idle, absolute, name) in [
             (
                 lifetimes.session_idle,
                 lifetimes.session_absolute,
                 "session",
+            ),
+            (
+                lifetimes.persistent_session_idle,
+                lifetimes.persistent_session_absolute,
+                "persistent_session",
             ),
             (
                 lifetimes.refresh_idle,
@@ -162,6 +220,5 @@ impl Lifetimes {
                 );
             }
         }
-        lifetimes
     }
 }

@@ -17,6 +17,8 @@ pub struct LoginPolicy {
     pub address_attempts: i64,
     /// How long a refused login takes at least, so that its time tells nothing (T32).
     pub refusal_floor: Duration,
+    /// Whether the login page asks people whether they want to be kept signed in.
+    pub keep_signed_in: bool,
 }
 
 impl Default for LoginPolicy {
@@ -30,6 +32,7 @@ impl Default for LoginPolicy {
             },
             address_attempts: 100,
             refusal_floor: Duration::from_millis(500),
+            keep_signed_in: true,
         }
     }
 }
@@ -44,6 +47,7 @@ pub(super) struct Raw {
     window: Option<Span>,
     max_attempts_per_address: Option<i64>,
     refusal_floor: Option<Span>,
+    keep_signed_in: Option<bool>,
 }
 
 impl LoginPolicy {
@@ -87,6 +91,7 @@ impl LoginPolicy {
             },
             address_attempts,
             refusal_floor,
+            keep_signed_in: raw.keep_signed_in.unwrap_or(default.keep_signed_in),
         }
     }
 }

@@ -66,6 +66,7 @@ use crate::model::brand::Brand;
 use crate::model::registration::RegistrationPolicy;
 use crate::model::resource::Resource;
 use crate::model::scopes::OwnScope;
+use crate::model::session::SessionLifetimes;
 use crate::protocol::issuer::Issuer;
 
 /// The whole configuration, checked: secrets read, URLs parsed, every reference leading somewhere.
@@ -107,4 +108,11 @@ pub struct Config {
     pub audit: AuditPolicy,
     /// Unsafe choices, to be logged at start.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// How long sessions last, for people who asked to be kept signed in, too.
+    pub fn session_lifetimes(&self) -> SessionLifetimes {
+        self.lifetimes.session(self.login.keep_signed_in)
+    }
 }

@@ -132,6 +132,14 @@ impl Config {
                 "session_absolute",
                 text(show_seconds(lifetimes.session_absolute)),
             ),
+            (
+                "persistent_session_idle",
+                text(show_seconds(lifetimes.persistent_session_idle)),
+            ),
+            (
+                "persistent_session_absolute",
+                text(show_seconds(lifetimes.persistent_session_absolute)),
+            ),
             ("refresh_idle", text(show_seconds(lifetimes.refresh_idle))),
             (
                 "refresh_absolute",
@@ -142,6 +150,14 @@ impl Config {
             (
                 "families_per_client",
                 Value::Integer(lifetimes.families_per_client),
+            ),
+            (
+                "families_per_person",
+                Value::Integer(lifetimes.families_per_person),
+            ),
+            (
+                "sessions_per_person",
+                Value::Integer(lifetimes.sessions_per_person),
             ),
         ])
     }
@@ -224,6 +240,7 @@ impl Config {
                 Value::Integer(login.address_attempts),
             ),
             ("refusal_floor", text(floor)),
+            ("keep_signed_in", Value::Boolean(login.keep_signed_in)),
         ])
     }
 }

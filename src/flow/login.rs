@@ -33,7 +33,7 @@ impl Flow {
             .store
             .find_session_by_secret(&hash)
             .await?
-            .filter(|session| session.is_live(now, self.session_lifetime));
+            .filter(|session| session.is_live(now, self.session_lifetimes));
         let Some(session) = session else {
             return Ok(None);
         };

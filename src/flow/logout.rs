@@ -89,6 +89,8 @@ mod tests {
             last_seen_at: 0,
             expires_at: 10,
             ended_at: None,
+            persistent: false,
+            device: crate::model::device::Device::default(),
         }
     }
 

@@ -14,15 +14,15 @@ pub mod request_object;
 use crate::clock::{Clock, UnixTime};
 use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
-pub use crate::logins::LoggedIn;
 use crate::logins::Logins;
+pub use crate::logins::{LoggedIn, NewSession};
 use crate::model::acr::{AcrPolicies, WantedAcr};
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::consent::Consent;
 use crate::model::disclosure;
 use crate::model::scopes::Scopes;
-use crate::model::session::{Session, SessionLifetime};
+use crate::model::session::{Session, SessionLifetimes};
 use crate::model::throttle::ThrottlePolicy;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
@@ -44,7 +44,7 @@ pub struct Flow {
     /// The present.
     pub clock: Clock,
     /// How long sessions last.
-    pub session_lifetime: SessionLifetime,
+    pub session_lifetimes: SessionLifetimes,
     /// How many requests an address may have that led to nothing.
     pub address_throttle: ThrottlePolicy,
     /// What logs people in.

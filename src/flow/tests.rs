@@ -60,6 +60,8 @@ fn logged_in(age: i64) -> LoggedIn {
             last_seen_at: NOW,
             expires_at: NOW + 1000,
             ended_at: None,
+            persistent: false,
+            device: crate::model::device::Device::default(),
         },
         account: Account {
             id: AccountId::new("account"),

@@ -173,7 +173,10 @@ impl DeviceCodeRequest {
             .redeem_device_code(&hash, &family, cap, now)
             .await?
         {
-            Redemption::Redeemed => grants.authorization(client, family, account, None, aim),
+            Redemption::Redeemed => {
+                grants.hold_to_cap(&family).await?;
+                grants.authorization(client, family, account, None, aim)
+            }
             Redemption::Replayed => {
                 grants.metrics.replayed("device_code");
                 grants

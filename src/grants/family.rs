@@ -77,6 +77,20 @@ impl Grants {
         Ok((family, account))
     }
 
+    /// Ends what a person has too many of, now that `newest` has begun (T22).
+    pub(super) async fn hold_to_cap(&self, newest: &TokenFamily) -> Result<(), OAuthError> {
+        let (cap, now) = (self.families_per_person, self.clock.now());
+        let ended = self.store.end_families_beyond(newest, cap, now).await?;
+        for (id, client) in ended {
+            let entry = Entry::new(Event::FamilyCapped)
+                .client(&client)
+                .account(&newest.account_id)
+                .family(&id);
+            self.audit.record(entry);
+        }
+        Ok(())
+    }
+
     /// Records that what is good once was used again, and beside who did, who was given tokens of the family last: one of
     /// the two is a thief.
     pub(super) async fn record_replay(&self, event: Event, family: &TokenFamily) {

@@ -23,7 +23,7 @@ use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::family::FamilyLifetime;
 use crate::model::scopes::Scopes;
-use crate::model::session::{Authentication, SessionLifetime};
+use crate::model::session::{Authentication, SessionLifetimes};
 use crate::model::throttle::ThrottlePolicy;
 use crate::passwords::{PasswordHash, Passwords};
 use crate::protocol::dpop::Thumbprint;
@@ -66,9 +66,11 @@ pub struct Grants {
     /// How long families last.
     pub family_lifetime: FamilyLifetime,
     /// How long sessions last; families without `offline_access` end with them.
-    pub session_lifetime: SessionLifetime,
+    pub session_lifetimes: SessionLifetimes,
     /// The most families with refresh tokens that one person may have at one client (T22).
     pub families_per_client: i64,
+    /// The most that one person has with all clients.
+    pub families_per_person: i64,
     /// How long device codes live, in seconds.
     pub device_code_lifetime: i64,
     /// Reads the tokens that it made; no grant mints.

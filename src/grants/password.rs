@@ -76,7 +76,10 @@ impl PasswordRequest {
             .check_password(&upstream.id, login, &self.credentials, address)
             .await
             .map_err(refused)?;
-        let logged_in = grants.logins.log_in(&upstream.id, identity, None).await?;
+        let logged_in = grants
+            .logins
+            .log_in(&upstream.id, identity, None, false)
+            .await?;
         let LoggedIn { session, account } = logged_in.ok_or_else(wrong)?.logged_in;
         let agreed = Agreed {
             family_id: FamilyId::new(random_id()),
@@ -140,6 +143,7 @@ impl Grants {
         if !self.store.begin_capped_family(&family, cap, now).await? {
             return Err(wrong());
         }
+        self.hold_to_cap(&family).await?;
         self.authorization(client, family, account, None, aim)
     }
 }

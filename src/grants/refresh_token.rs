@@ -147,7 +147,7 @@ impl Grants {
         let now = self.clock.now();
         let session_id = &family.authentication.session_id;
         match self.store.find_session(session_id).await? {
-            Some(session) if session.is_live(now, self.session_lifetime) => {
+            Some(session) if session.is_live(now, self.session_lifetimes) => {
                 self.store.touch_session(session_id, now).await?;
                 Ok(())
             }

@@ -82,6 +82,8 @@ struct ShownLogin {
 struct ShownSession {
     id: SessionId,
     label: String,
+    device: String,
+    address: Option<String>,
     begun: Moment,
     used: Moment,
     here: bool,
@@ -182,8 +184,8 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
         can_link,
         sessions: sessions
             .iter()
-            .filter(|session| session.is_live(now, flow.session_lifetime))
-            .map(|session| shown_session(&upstreams, session, who))
+            .filter(|session| session.is_live(now, flow.session_lifetimes))
+            .map(|session| shown_session(&upstreams, page.texts, session, who))
             .collect(),
         links: AppLink::all(state, page.texts, who).await?,
         apps: apps(state, &flow, page.texts, who).await?,
@@ -226,8 +228,20 @@ fn shown_login(upstreams: &Upstreams, texts: &Texts, login: &Login, several: boo
     }
 }
 
-fn shown_session(upstreams: &Upstreams, session: &Session, who: &LoggedIn) -> ShownSession {
+fn shown_session(
+    upstreams: &Upstreams,
+    texts: &Texts,
+    session: &Session,
+    who: &LoggedIn,
+) -> ShownSession {
+    let device = &session.device;
     ShownSession {
+        device: match (&device.browser, &device.system) {
+            (Some(browser), Some(system)) => (texts.browser_on)(browser, system),
+            (Some(one), None) | (None, Some(one)) => one.clone(),
+            (None, None) => texts.unknown_device.to_owned(),
+        },
+        address: device.address.clone(),
         id: session.id.clone(),
         label: label(upstreams, &session.upstream),
         begun: Moment::new(session.auth_time),

@@ -8,6 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
+use crate::telemetry::UNKNOWN_ADDRESS;
+
 use super::state::{HttpState, Settings};
 
 /// The address of the person's device, as text.
@@ -33,7 +35,7 @@ impl ClientAddress {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         let address = peer
             .map(|ConnectInfo(peer)| client_address(peer.ip(), headers, &settings.trusted_proxies));
-        Self(address.map_or_else(|| "unknown".to_owned(), |address| address.to_string()))
+        Self(address.map_or_else(|| UNKNOWN_ADDRESS.to_owned(), |address| address.to_string()))
     }
 }
 

@@ -407,14 +407,13 @@ async fn answered(
     let previous = logged_in.as_ref().map(|who| &who.session);
     let new = Flow::from_ref(&place.state)
         .logins
-        .log_in(&upstream.id, identity, previous)
+        .log_in(&upstream.id, identity, previous, false)
         .await?;
     let Some(new) = new else {
         return Err(PageError::new(Trouble::Closed));
     };
     let mut response = place.go_on().await?;
-    let names = CookieNames::from_ref(&place.state);
-    let session = names.make(names.session(), new.secret.expose().to_owned(), None);
+    let session = login::session_cookie(&place.state, &new);
     let arrivals = Arrivals::of(&place.state, request_cookies);
     let used = arrivals.forget(handle).await?;
     cookies::set(response.headers_mut(), [session, used]);

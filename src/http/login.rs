@@ -6,9 +6,10 @@ use axum::extract::{FromRef, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use cookie::Cookie;
 use url::form_urlencoded;
 
-use crate::flow::{LoggedIn, Step};
+use crate::flow::{LoggedIn, NewSession, Step};
 use crate::keys::Secrets;
 use crate::model::audit::Event;
 use crate::model::authorization::{self, Errand};
@@ -35,6 +36,9 @@ use super::return_to::see_other;
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 
+/// The box "Keep me signed in".
+const KEEP_SIGNED_IN: &str = "keep_signed_in";
+
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route("/login", get(show).post(submit))
 }
@@ -60,6 +64,8 @@ struct LoginPage {
     turn_back: Option<Link>,
     /// Whether an app waits that can be told so.
     can_cancel: bool,
+    /// The box "Keep me signed in", and whether it is ticked.
+    keep: Option<bool>,
 }
 
 struct AccountChoice {
@@ -316,6 +322,7 @@ pub(super) async fn page(
         },
         turn_back: open.errand_for_the_account().then(resume::to_account),
         can_cancel: open.pending.errand.is_none(),
+        keep: keep_box(open),
         flow: open.handle.clone(),
         form_token: form::token(&secrets, &["login", &open.handle])?,
         notice_id: show.notice.as_ref().is_some_and(Notice::has_id),
@@ -377,13 +384,14 @@ async fn submit(
     form: PageForm,
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let mut open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
     form.require_token(&Secrets::from_ref(&state), &["login", &handle])?;
     match form.optional("action")? {
         Some("continue") => return keep_account(open).await,
         Some("cancel") => return cancel(open).await,
         _ => {}
     }
+    note_choice(&mut open, &form)?;
     let upstreams = Upstreams::from_ref(&state);
     // The upstream is held against the client here, and not only on the page (T15).
     let found = upstreams
@@ -465,10 +473,11 @@ pub(super) async fn finish(
         return account::other_login(state, open, upstream, identity).await;
     }
     let previous = open.logged_in.as_ref().map(|who| &who.session);
+    let persistent = open.pending.keep_signed_in == Some(true);
     let Some(new) = open
         .flow
         .logins
-        .log_in(&upstream.id, identity, previous)
+        .log_in(&upstream.id, identity, previous, persistent)
         .await?
     else {
         let show = Show {
@@ -479,8 +488,32 @@ pub(super) async fn finish(
     };
     open.pending.logged_in = Some(new.logged_in.session.id.clone());
     let mut response = open.resume().await?;
-    let names = CookieNames::from_ref(state);
-    let session = names.make(names.session(), new.secret.expose().to_owned(), None);
-    cookies::set(response.headers_mut(), [session]);
+    cookies::set(response.headers_mut(), [session_cookie(state, &new)]);
     Ok(response)
+}
+
+/// The cookie of a session that has just begun: it lasts as long as the browser runs, or, if the person asked for that, as
+/// long as the session can.
+pub(super) fn session_cookie(state: &HttpState, new: &NewSession) -> Cookie<'static> {
+    let names = CookieNames::from_ref(state);
+    let session = &new.logged_in.session;
+    let seconds = session.expires_at - session.auth_time;
+    let seconds = session.persistent.then_some(seconds);
+    names.make(names.session(), new.secret.expose().to_owned(), seconds)
+}
+
+/// Notes whether the person wants to be kept signed in, as a form that leads to a login says. A box that is not ticked is
+/// not sent.
+pub(super) fn note_choice(open: &mut OpenFlow, form: &PageForm) -> Result<(), PageError> {
+    open.pending.keep_signed_in = Some(form.optional(KEEP_SIGNED_IN)?.is_some());
+    Ok(())
+}
+
+/// The box of the login page, and whether it is ticked: as the person left it in this flow, or at the login before. `None`:
+/// it is not shown, where the administrator does not want it, and where the login does not begin this browser's session.
+fn keep_box(open: &OpenFlow) -> Option<bool> {
+    let before = open.logged_in.as_ref();
+    let before = before.is_some_and(|who| who.session.persistent);
+    let offered = open.flow.session_lifetimes.persistent.is_some() && !open.asks_for_other();
+    offered.then(|| open.pending.keep_signed_in.unwrap_or(before))
 }

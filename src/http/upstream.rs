@@ -86,8 +86,10 @@ async fn start(
     let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let (upstream, login) = find(&upstreams, &id, |upstream| upstream.redirect.as_deref())?;
     let handle = form.field("flow")?.to_owned();
-    let open = OpenFlow::find(&state, flow_cookies, logged_in, &handle).await?;
+    let mut open = OpenFlow::find(&state, flow_cookies, logged_in, &handle).await?;
     form.require_token(&Secrets::from_ref(&state), &["login", &handle])?;
+    // It waits in the flow's cookie, and not at the upstream.
+    login::note_choice(&mut open, &form)?;
     if !open.client.allows_upstream(&upstream.id) {
         return Err(PageError::new(Trouble::Form));
     }

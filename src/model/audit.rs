@@ -90,6 +90,8 @@ events! {
     Consented = "consented", Info, "consented";
     /// A client may not act for a person any more, and has to ask again.
     AppEnded = "app_ended", Info, "an app may not act for its person any more";
+    /// A person had so many logins of apps that the one used the longest ago ended.
+    FamilyCapped = "family_capped", Info, "a login of an app ended, for its person had too many";
     /// A client got tokens of ours.
     TokensIssued = "tokens_issued", Info, "tokens issued";
     /// A client gave a token back.

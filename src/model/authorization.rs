@@ -42,6 +42,9 @@ pub struct PendingAuthorization {
     pub selected: Option<SessionId>,
     /// The session that consented in this flow.
     pub consented: Option<SessionId>,
+    /// Whether the person wants to be kept signed in; `None` until a form has said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_signed_in: Option<bool>,
     /// A session that does not count here until its person logs in again: the upstream could not be asked about them.
     #[serde(default)]
     pub unconfirmed: Option<SessionId>,
@@ -149,6 +152,7 @@ impl PendingAuthorization {
             logged_in: None,
             selected: None,
             consented: None,
+            keep_signed_in: None,
             errand: None,
             unconfirmed: None,
             pushed: None,

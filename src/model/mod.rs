@@ -14,6 +14,7 @@ pub mod client_logout;
 pub mod code;
 pub mod color;
 pub mod consent;
+pub mod device;
 pub mod device_code;
 pub mod disclosure;
 pub mod exchange;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::device::Device;
 use crate::clock::{SKEW, UnixTime};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
@@ -37,12 +38,33 @@ pub struct Session {
     pub expires_at: UnixTime,
     /// When it was ended, if it was.
     pub ended_at: Option<UnixTime>,
+    /// Whether they asked to be kept signed in: then the cookie outlives the browser's run.
+    pub persistent: bool,
+    /// Where they logged in from; forgotten when it ends.
+    pub device: Device,
+}
+
+/// How long sessions last, by what their people asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLifetimes {
+    /// Those of a browser's run.
+    pub usual: SessionLifetime,
+    /// Those of people who asked to be kept signed in; `None`: nobody is asked.
+    pub persistent: Option<SessionLifetime>,
+}
+
+impl SessionLifetimes {
+    /// How long a session lasts. Where nobody is asked any more, those who were have no more than the others.
+    pub fn of(&self, persistent: bool) -> SessionLifetime {
+        self.persistent.filter(|_| persistent).unwrap_or(self.usual)
+    }
 }
 
 impl Session {
     /// Whether the session still stands at `now`. A clock that stepped back does not lengthen it (T21): the end
     /// is fixed at the start.
-    pub fn is_live(&self, now: UnixTime, lifetime: SessionLifetime) -> bool {
+    pub fn is_live(&self, now: UnixTime, lifetimes: SessionLifetimes) -> bool {
+        let lifetime = lifetimes.of(self.persistent);
         self.ended_at.is_none() && now < self.expires_at && now - self.last_seen_at < lifetime.idle
     }
 

@@ -45,13 +45,15 @@ impl Store {
     ) -> Result<Vec<Session>, StoreError> {
         let query = match whose {
             Whose::All => sqlx::query(
-                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address, persistent_since
                  FROM session WHERE ended_at IS NULL AND expires_at > $1 ORDER BY last_seen_at DESC, id LIMIT $2",
             )
             .bind(now)
             .bind(limit),
             Whose::Upstream(upstream) => sqlx::query(
-                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address, persistent_since
                  FROM session WHERE ended_at IS NULL AND expires_at > $1 AND upstream = $3
                  ORDER BY last_seen_at DESC, id LIMIT $2",
             )

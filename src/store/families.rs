@@ -79,6 +79,67 @@ impl Store {
         Ok(begun)
     }
 
+    /// Leaves at most `cap` live families with refresh tokens to a person, over all clients: of the others than `newest`, those
+    /// end that were used the longest ago. What ended, and of which client.
+    pub async fn end_families_beyond(
+        &self,
+        newest: &TokenFamily,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
+        if newest.generation.is_none() {
+            return Ok(Vec::new());
+        }
+        // Look first: hardly anybody has so many, and a transaction stands in the queue of the one writer.
+        let live: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM token_family
+             WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2",
+        )
+        .bind(newest.account_id.as_str())
+        .bind(now)
+        .fetch_one(&self.reads)
+        .await?;
+        if live <= cap {
+            return Ok(Vec::new());
+        }
+        retrying(|| self.try_end_families_beyond(newest, cap, now)).await
+    }
+
+    async fn try_end_families_beyond(
+        &self,
+        newest: &TokenFamily,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
+        let mut transaction = self.begin().await?;
+        // Whoever begins a family holds this row, so that of two at once the second counts both.
+        sqlx::query("UPDATE account SET disabled_at = disabled_at WHERE id = $1")
+            .bind(newest.account_id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        let ended: Vec<(String, String)> = sqlx::query_as(
+            "UPDATE token_family SET revoked_at = $3 WHERE id IN (
+                 SELECT id FROM token_family
+                 WHERE account_id = $1 AND id <> $2
+                   AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $3
+                 ORDER BY rotated_at DESC, created_at DESC, id DESC
+                 LIMIT $4 OFFSET $5)
+             RETURNING id, client_id",
+        )
+        .bind(newest.account_id.as_str())
+        .bind(newest.id.as_str())
+        .bind(now)
+        .bind(i64::MAX)
+        .bind(cap.saturating_sub(1).max(0))
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        let ended = ended.into_iter();
+        Ok(ended
+            .map(|(id, client)| (FamilyId::new(id), ClientId::new(client)))
+            .collect())
+    }
+
     /// Moves a live family from generation `from` to `to`; `false` when another was faster or the family has ended
     /// (T19).
     pub async fn advance_family(

@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 use super::record::{Record, to_json};
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
+use crate::model::device::Device;
 use crate::model::session::Session;
 use crate::model::vault_entry::{MovedVaultEntry, NewVaultEntry};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
@@ -61,8 +62,9 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
-                                  ended_at, kept_until, upstream_subject, acr)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11)",
+                                  ended_at, kept_until, upstream_subject, acr, browser, system, address,
+                                  persistent_since)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11, $12, $13, $14, $15)",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -75,6 +77,10 @@ impl Store {
         .bind(session.ended_at)
         .bind(session.upstream_subject.as_deref())
         .bind(session.acr.as_deref())
+        .bind(session.device.browser.as_deref())
+        .bind(session.device.system.as_deref())
+        .bind(session.device.address.as_deref())
+        .bind(session.persistent.then_some(session.auth_time))
         .execute(&mut *transaction)
         .await?;
         for entry in coming.into_iter().chain(tokens) {
@@ -112,7 +118,9 @@ impl Store {
         // One that an older node began names no login, and gets the one that it is renewed with.
         let renewed = sqlx::query(
             "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
-                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10
+                 kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10,
+                 browser = $11, system = $12, address = $13,
+                 persistent_since = $14
              WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL
                AND (upstream_subject IS NULL OR upstream_subject = $9)",
         )
@@ -126,6 +134,10 @@ impl Store {
         .bind(session.upstream.as_str())
         .bind(session.upstream_subject.as_deref())
         .bind(session.acr.as_deref())
+        .bind(session.device.browser.as_deref())
+        .bind(session.device.system.as_deref())
+        .bind(session.device.address.as_deref())
+        .bind(session.persistent.then_some(session.auth_time))
         .execute(&mut *transaction)
         .await?
         .rows_affected()
@@ -145,7 +157,8 @@ impl Store {
         secret_hash: &str,
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address, persistent_since
              FROM session WHERE secret_hash = $1",
         )
         .bind(secret_hash)
@@ -157,7 +170,8 @@ impl Store {
     /// The session of that id, ended or not.
     pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address, persistent_since
              FROM session WHERE id = $1",
         )
         .bind(id.as_str())
@@ -173,7 +187,8 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<Session>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at
+            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+                    browser, system, address, persistent_since
              FROM session WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
              ORDER BY last_seen_at DESC, id",
         )
@@ -207,6 +222,36 @@ impl Store {
             .await?;
         }
         Ok(())
+    }
+
+    /// Leaves at most `cap` live sessions to a person: of the others than `newest`, those end that nobody used since they
+    /// began, as a password grant leaves them behind, then those that were used the longest ago.
+    pub async fn end_sessions_beyond(
+        &self,
+        newest: &Session,
+        cap: i64,
+        now: UnixTime,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let beyond: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM session
+             WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3
+             ORDER BY CASE WHEN last_seen_at > auth_time THEN 0 ELSE 1 END, last_seen_at DESC, id DESC
+             LIMIT $4 OFFSET $5",
+        )
+        .bind(newest.account_id.as_str())
+        .bind(newest.id.as_str())
+        .bind(now)
+        .bind(i64::MAX)
+        .bind(cap.saturating_sub(1).max(0))
+        .fetch_all(&self.reads)
+        .await?;
+        let mut ended = Vec::new();
+        for id in beyond.into_iter().map(SessionId::new) {
+            if self.end_session(&id, now).await? {
+                ended.push(id);
+            }
+        }
+        Ok(ended)
     }
 
     /// Ends a session, the families that do not outlive it (OpenID Connect Back-Channel Logout section 2.7), and what is
@@ -261,7 +306,8 @@ pub(super) async fn end(
     // The session first: a redemption in flight holds this row, so its family is there to be revoked below; one that
     // comes later finds the session ended.
     let expires_at: Option<i64> = sqlx::query_scalar(
-        "UPDATE session SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL RETURNING expires_at",
+        "UPDATE session SET ended_at = $2, browser = NULL, system = NULL, address = NULL
+         WHERE id = $1 AND ended_at IS NULL RETURNING expires_at",
     )
     .bind(id.as_str())
     .bind(now)
@@ -306,5 +352,11 @@ pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
         last_seen_at: record.int("last_seen_at")?,
         expires_at: record.int("expires_at")?,
         ended_at: record.optional_int("ended_at")?,
+        persistent: record.optional_int("persistent_since")?.is_some(),
+        device: Device {
+            browser: record.optional_text("browser")?,
+            system: record.optional_text("system")?,
+            address: record.optional_text("address")?,
+        },
     })
 }

@@ -127,6 +127,16 @@ impl Store {
                 batch,
             )
             .await?;
+        // At once: where somebody was is nobody's business any more. The row may stay for an offline family.
+        self.delete_in_batches(
+            "UPDATE session SET browser = NULL, system = NULL, address = NULL WHERE id IN
+                 (SELECT id FROM session
+                  WHERE expires_at <= $1 AND (address IS NOT NULL OR browser IS NOT NULL OR system IS NOT NULL)
+                  ORDER BY expires_at LIMIT $2)",
+            now,
+            batch,
+        )
+        .await?;
         let pending_requests = self
             .delete_in_batches(
                 "DELETE FROM pending_request WHERE handle_hash IN

@@ -10,8 +10,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use audit::{
-    Audit, AuditQueue, AuditedRequest, Entry, in_this_request, note_client, note_flow,
-    note_session, note_upstream, recipient,
+    Audit, AuditQueue, AuditedRequest, Entry, UNKNOWN_ADDRESS, device, in_this_request,
+    note_client, note_flow, note_session, note_upstream, recipient,
 };
 pub use metrics::{CONTENT_TYPE, Metrics};
 

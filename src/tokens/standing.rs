@@ -6,7 +6,7 @@ use crate::keys::{KeyError, Secrets};
 use crate::model::account::Account;
 use crate::model::client::Client;
 use crate::model::family::TokenFamily;
-use crate::model::session::{Session, SessionLifetime};
+use crate::model::session::{Session, SessionLifetimes};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
 use crate::store::{Store, StoreError};
@@ -24,7 +24,7 @@ pub struct AccessTokens {
     /// The present.
     pub clock: Clock,
     /// How long sessions live.
-    pub session_lifetime: SessionLifetime,
+    pub session_lifetimes: SessionLifetimes,
 }
 
 /// What stands behind an access token.
@@ -136,7 +136,7 @@ impl AccessTokens {
         }
         let session_id = &family.authentication.session_id;
         let session = self.store.find_session(session_id).await?;
-        let session = session.filter(|session| session.is_live(now, self.session_lifetime));
+        let session = session.filter(|session| session.is_live(now, self.session_lifetimes));
         if session.is_none() && !family.offline {
             return Err(Ended::Session);
         }

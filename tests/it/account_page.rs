@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use portico::model::device::Device;
 use portico::simulator::people;
 
 use crate::harness::browser::{Browser, Page};
@@ -367,4 +368,39 @@ async fn the_apps_that_somebody_can_use_are_opened_from_there() {
         page.attributes(LINKS, "href"),
         [at("for-staff"), at("zebra")]
     );
+}
+
+/// A person knows their sessions by the browser and the address; what the browser calls itself is never shown (T52), and
+/// only a named proxy says what the address is (T56).
+#[tokio::test]
+async fn a_session_is_shown_with_its_browser_and_address_until_it_ends() {
+    let server = TestServer::start_with(|setup| {
+        setup.server.push_str("trusted_proxies = [\"127.0.0.1\"]\n");
+    })
+    .await;
+    let mut browser = Browser::new();
+    let firefox = "Mozilla/5.0 (Windows NT 10.0; rv:143.0) <b>evil</b> Firefox/143.0";
+    browser.headers = vec![
+        ("user-agent".to_owned(), firefox.to_owned()),
+        ("x-forwarded-for".to_owned(), "192.0.2.7".to_owned()),
+    ];
+    let page = sign_in(&server, &mut browser).await;
+    let shown = page.text("section[aria-labelledby=sessions] li").unwrap();
+    assert!(shown.contains("Firefox on Windows"), "{shown}");
+    assert!(shown.contains("address: 192.0.2.7"), "{shown}");
+    assert!(!page.body.contains("evil"), "{}", page.body);
+    // Where the session is used later does not matter, where its person logs in again does.
+    browser.headers[1].1 = "192.0.2.8".to_owned();
+    let page = browser.open(server.url("/account")).await;
+    assert!(page.body.contains("192.0.2.7"), "{}", page.body);
+    let again = server.authorize_url("spa", &[("prompt", "login")]);
+    let page = browser.open(again).await;
+    browser.sign_in(&page, "members", JO).await;
+    let page = browser.open(server.url("/account")).await;
+    assert!(page.body.contains("192.0.2.8") && !page.body.contains("192.0.2.7"));
+    let account = &server.store.list_accounts(10).await.unwrap()[0].id;
+    let sessions = server.store.list_sessions(account, START).await.unwrap();
+    press(&mut browser, &page, "end_session").await;
+    let ended = server.store.find_session(&sessions[0].id).await.unwrap();
+    assert_eq!(ended.unwrap().device, Device::default());
 }

@@ -12,7 +12,7 @@ use portico::model::acr::AcrPolicies;
 use portico::model::client::{Client, ClientSecretHash};
 use portico::model::family::FamilyLifetime;
 use portico::model::resource::Resources;
-use portico::model::session::SessionLifetime;
+use portico::model::session::{SessionLifetime, SessionLifetimes};
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
 use portico::protocol::client_auth::{ClientAuthMethod, ClientCredentials, Proof};
@@ -88,16 +88,20 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         window: 60,
         starts_at: WindowStart::FirstAttempt,
     };
-    let session_lifetime = SessionLifetime {
-        idle: 1,
-        absolute: 1,
+    let session_lifetimes = SessionLifetimes {
+        usual: SessionLifetime {
+            idle: 1,
+            absolute: 1,
+        },
+        persistent: None,
     };
     let grants = Grants {
         logins: Logins {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
-            session_lifetime,
+            session_lifetimes,
+            sessions_per_person: 1,
             throttle,
             address_throttle: throttle,
             refusal_floor: RefusalFloor::new(Duration::ZERO),
@@ -140,10 +144,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             store: store.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
-            session_lifetime: SessionLifetime {
-                idle: 1,
-                absolute: 1,
-            },
+            session_lifetimes,
         },
         vault,
         upstreams,
@@ -162,11 +163,9 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             idle: 1,
             absolute: 1,
         },
-        session_lifetime: SessionLifetime {
-            idle: 1,
-            absolute: 1,
-        },
+        session_lifetimes,
         families_per_client: 1,
+        families_per_person: 1,
     };
     for (secret, hashes) in [
         ("wrong", 1),

@@ -73,6 +73,8 @@ mod imis_as_client;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod keep_signed_in;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod landing;

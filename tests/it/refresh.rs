@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portico::model::audit::AuditFilter;
 use portico::simulator::people;
 
 use crate::harness::browser::Browser;
@@ -252,6 +253,34 @@ async fn the_oldest_family_beyond_the_cap_ends() {
     }
     let answer = server.refresh("web", elsewhere.text("refresh_token")).await;
     assert_eq!(answer.status, 200, "another client has a cap of its own");
+}
+
+/// T22: over all clients, and what was used the longest ago ends, not what began first. Recorded.
+#[tokio::test]
+async fn a_person_has_so_many_families_over_all_clients() {
+    let mut server = with_lifetimes("families_per_person = 2\n").await;
+    let first = server.tokens("spa", OFFLINE).await;
+    server.clock.advance(1);
+    let second = server.tokens("web", OFFLINE).await;
+    server.clock.advance(1);
+    let used = server.refresh("spa", first.text("refresh_token")).await;
+    assert_eq!(used.status, 200, "{used:?}");
+    server.clock.advance(1);
+    let third = server.tokens("spa", OFFLINE).await;
+    let refused = server.refresh("web", second.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
+    for living in [&used, &third] {
+        let answer = server.refresh("spa", living.text("refresh_token")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let capped = AuditFilter {
+        event: Some("family_capped".to_owned()),
+        ..AuditFilter::default()
+    };
+    server.stop().await;
+    let recorded = server.store.search_audit(&capped, 10).await.unwrap();
+    assert_eq!(recorded.len(), 1);
+    assert_eq!(recorded[0].client_id.as_ref().unwrap().as_str(), "web");
 }
 
 /// Design, section 4: without `offline_access` the family belongs to the session, and using it keeps the session in use.

@@ -123,6 +123,25 @@ async fn a_session_ends_when_it_is_idle_and_at_its_absolute_end() {
     assert!(page.is_login());
 }
 
+/// The login that is one too many ends another, in the browser that was left alone for the longest.
+#[tokio::test]
+async fn a_person_is_signed_in_in_so_many_browsers() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections += "[lifetimes]\nsessions_per_person = 2\n";
+    })
+    .await;
+    let silent = server.authorize_url("web", &[("prompt", "none")]);
+    let (mut first, mut second) = (logged_in(&server).await, logged_in(&server).await);
+    server.clock.advance(100);
+    assert!(first.get(&silent).await.answer().contains_key("code"));
+    let mut third = logged_in(&server).await;
+    let page = second.get(&silent).await;
+    assert_eq!(page.answer()["error"], "login_required");
+    for living in [&mut first, &mut third] {
+        assert!(living.get(&silent).await.answer().contains_key("code"));
+    }
+}
+
 /// A session that ended while the consent page was open gives nothing.
 #[tokio::test]
 async fn a_session_that_ends_in_the_middle_of_a_flow_is_asked_for_again() {

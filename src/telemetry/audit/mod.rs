@@ -17,7 +17,8 @@ use crate::model::audit::AuditRecord;
 pub use entry::Entry;
 pub use queue::AuditQueue;
 pub use request::{
-    AuditedRequest, in_this_request, note_client, note_flow, note_session, note_upstream, recipient,
+    AuditedRequest, UNKNOWN_ADDRESS, device, in_this_request, note_client, note_flow, note_session,
+    note_upstream, recipient,
 };
 
 use limit::Limit;

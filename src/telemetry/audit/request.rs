@@ -4,12 +4,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::model::device::Device;
 use crate::model::family::Recipient;
 use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
 use crate::protocol::printable::Printable;
 
 /// The most characters that are kept of what a browser says it is.
 const MAX_USER_AGENT_CHARS: usize = 256;
+
+/// What stands for an address where there is none.
+pub const UNKNOWN_ADDRESS: &str = "unknown";
 
 /// A request under way.
 #[derive(Debug)]
@@ -128,6 +132,15 @@ pub fn note_session(account: &AccountId, session: &SessionId) {
 /// Notes which upstream it is about.
 pub fn note_upstream(id: &UpstreamId) {
     note(|about| about.upstream = Some(id.clone()));
+}
+
+/// Where the request under way comes from, as a person's session remembers it.
+pub fn device() -> Device {
+    current().map_or_else(Device::default, |request| {
+        let address = request.address();
+        let address = (address != UNKNOWN_ADDRESS).then_some(address);
+        Device::of(request.user_agent(), address)
+    })
 }
 
 /// For work that goes on in a task of its own: it belongs to the request that begins it.

@@ -2,6 +2,7 @@
 
 use portico::clock::{Clock, random_id};
 use portico::model::account::{Account, UpstreamSubject};
+use portico::model::device::Device;
 use portico::model::session::Session;
 use portico::protocol::claims::Profile;
 use portico::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
@@ -47,6 +48,12 @@ pub(super) async fn person(
         last_seen_at: now,
         expires_at: now + 3600,
         ended_at: None,
+        persistent: false,
+        device: Device {
+            browser: Some("Firefox".to_owned()),
+            system: Some("Linux".to_owned()),
+            address: Some("192.0.2.7".to_owned()),
+        },
     };
     store
         .replace_session(&random_id(), &session, None, &[], None)

@@ -437,7 +437,7 @@ async fn what_the_configuration_changes_is_recorded_once() {
         &[(
             "/details/keys",
             // Both nodes start with it, and one tells it.
-            "?",
+            "clients[asking] clients[curious] clients[web].client_name",
         )],
     );
     assert_eq!(of(Event::ServerStarted).len(), 3);

@@ -7,6 +7,7 @@ use portico::model::session::{Authentication, Session};
 use portico::protocol::ids::{ClientId, FamilyId};
 use portico::protocol::scope::Scope;
 use portico::store::Store;
+use serde_json::Value;
 
 use super::Site;
 use super::account::{login, person};
@@ -57,6 +58,22 @@ async fn sessions_are_listed_and_ended_by_session_person_upstream_and_all() {
     let said = site.run(&["session", "list"]).await;
     said.assert(0, &["SESSION", jo.1.id.as_str(), "Name of JSMITH", "staff"]);
     assert_eq!(said.out.lines().count(), 5, "{}", said.out);
+    said.assert(0, &["DEVICE", "Firefox on Linux", "192.0.2.7"]);
+    let said = site.run(&["session", "list", "--json"]).await;
+    let lines: Vec<Value> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 4);
+    let of_jo = lines.iter().find(|line| line["name"] == "Name of JSMITH");
+    let of_jo = of_jo.unwrap();
+    assert_eq!(of_jo["session"], jo.1.id.as_str());
+    assert_eq!(of_jo["subject"], jo.0.subject.as_str());
+    assert_eq!(of_jo["browser"], "Firefox");
+    assert_eq!(of_jo["system"], "Linux");
+    assert_eq!(of_jo["address"], "192.0.2.7");
+    assert_eq!(of_jo["last_seen_at"], jo.1.last_seen_at);
     let said = site.run(&["session", "list", "--limit", "2"]).await;
     assert_eq!(said.out.lines().count(), 3, "{}", said.out);
     let said = site.run(&["session", "list", "--upstream", "staff"]).await;

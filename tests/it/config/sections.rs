@@ -93,6 +93,11 @@ fn every_section_has_its_limits() {
             "session_absolute (7d)",
         ),
         (
+            "[lifetimes]\npersistent_session_absolute = \"20d\"",
+            "lifetimes.persistent_session_idle",
+            "persistent_session_absolute (20d)",
+        ),
+        (
             "[lifetimes]\nrefresh_idle = \"2y\"",
             "lifetimes.refresh_idle",
             "refresh_absolute",
@@ -101,6 +106,16 @@ fn every_section_has_its_limits() {
             "[lifetimes]\nfamilies_per_client = 0",
             "lifetimes.families_per_client",
             "between 1 and 1000",
+        ),
+        (
+            "[lifetimes]\nfamilies_per_person = 0",
+            "lifetimes.families_per_person",
+            "between 1 and 10000",
+        ),
+        (
+            "[lifetimes]\nsessions_per_person = 10001",
+            "lifetimes.sessions_per_person",
+            "between 1 and 10000",
         ),
         (
             "[login]\nmax_attempts = 0",

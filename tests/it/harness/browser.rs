@@ -395,7 +395,9 @@ impl Page {
             .url
             .join(form.attr("action").unwrap_or_default())
             .unwrap();
-        let inputs = Selector::parse("input[name]").unwrap();
+        // A box that is not ticked is not sent.
+        let inputs = "input[name]:not([type=checkbox]), input[name][checked]";
+        let inputs = Selector::parse(inputs).unwrap();
         let values = form.select(&inputs).map(|input| {
             let value = input.attr("value").unwrap_or_default();
             (input.attr("name").unwrap().to_owned(), value.to_owned())

@@ -27,6 +27,7 @@ use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
 use portico::model::client::{Client, ClientSecretHash};
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
+use portico::model::device::Device;
 use portico::model::family::{Recipient, TokenFamily};
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
@@ -167,6 +168,12 @@ fn session(account: &Account) -> Session {
         last_seen_at: NOW,
         expires_at: NOW + 12 * 3600,
         ended_at: None,
+        persistent: false,
+        device: Device {
+            browser: Some("Firefox".to_owned()),
+            system: Some("Linux".to_owned()),
+            address: Some("192.0.2.7".to_owned()),
+        },
     }
 }
 

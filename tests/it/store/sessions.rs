@@ -1,5 +1,6 @@
 //! Sessions: T24, and what ends with one.
 
+use portico::model::device::Device;
 use portico::model::family::TokenFamily;
 use portico::model::session::Session;
 use portico::protocol::ids::{SessionId, UpstreamId};
@@ -37,6 +38,37 @@ async fn a_login_ends_the_session_it_replaces() {
     assert_eq!(found.unwrap(), Some(next));
 }
 
+/// Those that nobody used since they began go first, then those that were used the longest ago; never the newest.
+#[tokio::test]
+async fn a_person_has_so_many_sessions() {
+    let world = World::new().await;
+    let store = &world.store;
+    let begin = async |secret: &str, at: i64, used: i64| {
+        let begun = Session {
+            auth_time: NOW + at,
+            last_seen_at: NOW + used,
+            ..session(&world.account)
+        };
+        let kept = store.replace_session(secret, &begun, None, &[], None).await;
+        assert!(kept.unwrap());
+        begun
+    };
+    let used = begin("a", 1, 500).await;
+    let long_ago = begin("b", 2, 300).await;
+    let never = begin("c", 400, 400).await;
+    let newest = begin("d", 600, 600).await;
+    let none = store.end_sessions_beyond(&newest, 5, NOW + 600).await;
+    assert_eq!(none.unwrap(), []);
+    let ended = store.end_sessions_beyond(&newest, 3, NOW + 600).await;
+    assert_eq!(ended.unwrap(), [never.id, world.session.id]);
+    let ended = store.end_sessions_beyond(&newest, 2, NOW + 600).await;
+    assert_eq!(ended.unwrap(), [long_ago.id]);
+    let ended = store.end_sessions_beyond(&newest, 1, NOW + 600).await;
+    assert_eq!(ended.unwrap(), [used.id]);
+    let ended = store.end_sessions_beyond(&newest, 1, NOW + 600).await;
+    assert_eq!(ended.unwrap(), []);
+}
+
 /// T24: the old cookie is dead, and what belongs to the session goes on.
 #[tokio::test]
 async fn a_renewed_session_has_another_secret_and_the_same_families() {
@@ -48,6 +80,8 @@ async fn a_renewed_session_has_another_secret_and_the_same_families() {
         amr: vec!["otp".to_owned()],
         acr: Some("urn:example:two".to_owned()),
         expires_at: world.session.expires_at + 100,
+        persistent: true,
+        device: Device::default(),
         ..world.session.clone()
     };
     let store = &world.store;

@@ -1,5 +1,6 @@
 //! Sweeping: what has ended goes, in batches; what lives, or is referred to, stays.
 
+use portico::model::device::Device;
 use portico::model::family::TokenFamily;
 use portico::model::signing_key::SigningKeyRecord;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
@@ -67,6 +68,26 @@ async fn ended_rows_go_after_a_day_in_however_many_batches() {
     assert_eq!(swept.total(), 15);
     let found = store.find_session(&world.session.id).await.unwrap();
     assert_eq!(found, None);
+}
+
+/// Where somebody logged in is forgotten with the session, however long its row has to stay.
+#[tokio::test]
+async fn a_session_that_has_passed_its_last_moment_forgets_its_device() {
+    let world = World::new().await;
+    let store = &world.store;
+    let offline = TokenFamily {
+        offline: true,
+        expires_at: world.session.expires_at + 100 * DAY,
+        ..family(&world.code())
+    };
+    world.begin(offline).await;
+    let end = world.session.expires_at;
+    store.sweep(end - 1, 10).await.unwrap();
+    let found = store.find_session(&world.session.id).await.unwrap();
+    assert_eq!(found, Some(world.session.clone()));
+    store.sweep(end, 10).await.unwrap();
+    let found = store.find_session(&world.session.id).await.unwrap();
+    assert_eq!(found.unwrap().device, Device::default());
 }
 
 #[tokio::test]
