@@ -53,6 +53,11 @@ impl RefusalFloor {
         ) {
             return;
         }
+        self.learn_time(took);
+    }
+
+    /// Learns how long a refusal took that looks like the upstream's own.
+    fn learn_time(&self, took: Duration) {
         let took = u64::try_from(took.as_millis())
             .unwrap_or(u64::MAX)
             .min(30_000);
@@ -86,6 +91,49 @@ pub struct LoggedIn {
     pub session: Session,
     /// Its person.
     pub account: Account,
+}
+
+/// A password that the upstream took. Whether the person comes in is still to be seen.
+pub struct Accepted {
+    /// Who the upstream says it is.
+    pub identity: Identity,
+    /// The attempt, to [`Logins::admit`] or [`Logins::turn_away`].
+    pub attempt: Attempt,
+}
+
+/// An attempt that is counted as a wrong guess would be.
+#[must_use = "the person is to be admitted, or turned away"]
+pub struct Attempt {
+    start: Instant,
+    upstream: UpstreamId,
+    /// The buckets of the name and of the person that it is known to lead to.
+    counted: Vec<String>,
+    /// The bucket of where it came from.
+    place: String,
+    names: Names,
+}
+
+/// The buckets of the names by which a person is known.
+struct Names {
+    typed: String,
+    person: String,
+    /// Those that the upstream tells.
+    told: Vec<String>,
+}
+
+impl Names {
+    fn of(upstream: &UpstreamId, typed: String, identity: &Identity) -> Self {
+        let told = [
+            &identity.profile.preferred_username,
+            &identity.profile.email,
+        ];
+        let told = told.into_iter().flatten();
+        Self {
+            typed,
+            person: throttle::person(upstream, &identity.subject),
+            told: told.map(|name| throttle::bucket(upstream, name)).collect(),
+        }
+    }
 }
 
 /// Logs people in. Cheap to clone.
@@ -124,9 +172,8 @@ pub fn new_account() -> NewAccount {
 }
 
 impl Logins {
-    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this address.
-    /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
-    /// attacker cannot lock members out upstream through us (T34).
+    /// Asks `login` about `credentials` for a page of ours, which may say more to whoever knows the password: whom the
+    /// upstream takes has proven who they are, wherever they may go from here.
     pub async fn check_password(
         &self,
         upstream: &UpstreamId,
@@ -134,6 +181,23 @@ impl Logins {
         credentials: &Credentials,
         address: &str,
     ) -> Result<Identity, LoginError> {
+        let tried = self.try_password(upstream, login, credentials, address);
+        let Accepted { identity, attempt } = tried.await?;
+        self.admit(attempt).await;
+        Ok(identity)
+    }
+
+    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this address.
+    /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
+    /// attacker cannot lock members out upstream through us (T34). One that the upstream took is counted, too, until it
+    /// is admitted.
+    pub async fn try_password(
+        &self,
+        upstream: &UpstreamId,
+        login: &dyn PasswordLogin,
+        credentials: &Credentials,
+        address: &str,
+    ) -> Result<Accepted, LoginError> {
         let start = Instant::now();
         let name = throttle::bucket(upstream, &credentials.username);
         let place = throttle::place(address);
@@ -141,9 +205,9 @@ impl Logins {
         let person = person.map_err(store_failed)?;
         // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
         // attempts again at the email address. It comes on top, for names may be told of somebody else.
-        let buckets = || std::iter::once(&name).chain(&person);
+        let counted: Vec<String> = std::iter::once(name.clone()).chain(person).collect();
         let mut free = self.reserve(&place, self.address_throttle).await?;
-        for bucket in buckets() {
+        for bucket in &counted {
             free = free && self.reserve(bucket, self.throttle).await?;
         }
         if !free {
@@ -162,49 +226,88 @@ impl Logins {
             }
             outcome
         };
-        self.count_login(upstream, "password", &outcome);
-        if let Err(error) = &outcome {
-            self.audit
-                .record(refused(upstream, "password", error).name_hash(self.hash_of(&name)));
+        let error = match outcome {
+            Ok(identity) => {
+                let attempt = Attempt {
+                    start,
+                    upstream: upstream.clone(),
+                    counted,
+                    place,
+                    names: Names::of(upstream, name, &identity),
+                };
+                return Ok(Accepted { identity, attempt });
+            }
+            Err(error) => error,
+        };
+        self.metrics.login(upstream, "password", outcome_of(&error));
+        self.audit
+            .record(refused(upstream, "password", &error).name_hash(self.hash_of(&name)));
+        if !may_be_a_guess(&error) {
+            let returned = self.store.return_attempt(&place).await;
+            returned.map_err(store_failed)?;
         }
-        self.give_back_unless_guessed(&place, &outcome).await?;
         // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
         // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
-        if outcome.as_ref().is_err_and(LoginError::is_unsent) {
-            for bucket in buckets() {
+        if error.is_unsent() {
+            for bucket in &counted {
                 let returned = self.store.return_attempt(bucket).await;
                 returned.map_err(store_failed)?;
             }
         }
-        if let Ok(identity) = &outcome {
-            for bucket in buckets() {
-                let forgotten = self.store.forget_attempts(bucket).await;
-                forgotten.map_err(store_failed)?;
-            }
-            self.learn_names(upstream, &name, identity).await;
-        } else {
-            self.refusal_floor.wait_since(start).await;
-        }
-        outcome
+        self.refusal_floor.wait_since(start).await;
+        Err(error)
     }
 
-    /// Notes by which names a person is known. That must not fail a login.
-    async fn learn_names(&self, upstream: &UpstreamId, typed: &str, identity: &Identity) {
-        let person = throttle::person(upstream, &identity.subject);
-        let told = [
-            &identity.profile.preferred_username,
-            &identity.profile.email,
-        ];
-        let told = told.into_iter().flatten();
-        let told = told.map(|name| throttle::bucket(upstream, name));
+    /// The person came in: what was tried at their names before is forgotten. That must not fail a login.
+    pub async fn admit(&self, attempt: Attempt) {
+        self.metrics
+            .login(&attempt.upstream, "password", "accepted");
+        let mut noted = self.store.return_attempt(&attempt.place).await;
+        for bucket in &attempt.counted {
+            noted = noted.and(self.store.forget_attempts(bucket).await);
+        }
+        let Names {
+            typed,
+            person,
+            told,
+        } = &attempt.names;
         let now = self.clock.now();
-        let mut noted = self.store.put_throttle_alias(typed, &person, now).await;
+        noted = noted.and(self.store.put_throttle_alias(typed, person, now).await);
         for name in told {
-            noted = noted.and(self.store.add_throttle_alias(&name, &person, now).await);
+            noted = noted.and(self.store.add_throttle_alias(name, person, now).await);
         }
         if let Err(error) = noted {
-            tracing::warn!(error = chain(&error), "a login's name could not be noted");
+            tracing::warn!(
+                error = chain(&error),
+                "what a login changes of the counts of attempts could not be noted"
+            );
         }
+    }
+
+    /// We turn away whom the upstream took, and who must not learn that it did: this takes as long, and leaves as much
+    /// behind, as a wrong password (T32).
+    pub async fn turn_away(&self, attempt: Attempt) {
+        self.metrics
+            .login(&attempt.upstream, "password", "not_allowed");
+        self.refusal_floor.learn_time(attempt.start.elapsed());
+        self.refusal_floor.wait_since(attempt.start).await;
+    }
+
+    /// Nobody could say whether the person may come in, whom the upstream took. That was no guess.
+    pub async fn leave_undecided(&self, attempt: Attempt) {
+        self.metrics
+            .login(&attempt.upstream, "password", "unavailable");
+        for bucket in attempt.counted.iter().chain([&attempt.place]) {
+            if let Err(error) = self.store.return_attempt(bucket).await {
+                tracing::warn!(error = chain(&error), "an attempt could not be given back");
+            }
+        }
+        self.refusal_floor.wait_since(attempt.start).await;
+    }
+
+    /// How the name that was typed is recorded of an attempt that led nobody in.
+    pub fn name_hash(&self, attempt: &Attempt) -> Option<String> {
+        self.hash_of(&attempt.names.typed)
     }
 
     /// Redeems what somebody brought to a landing, unless too much was brought there in vain from this address: it is
@@ -224,7 +327,7 @@ impl Logins {
             return Err(self.too_many(upstream, "landing", None));
         }
         let outcome = landing.redeem(application, arrival).await;
-        self.count_login(upstream, "landing", &outcome);
+        self.metrics.login(upstream, "landing", word_for(&outcome));
         // Most members come as a Guest before they sign in there: that refuses nobody yet.
         if let Err(error) = &outcome
             && !matches!(error, LoginError::Anonymous)
@@ -259,7 +362,7 @@ impl Logins {
             return Err(self.too_many(upstream, "redirect", None));
         }
         let outcome = login.finish(back).await;
-        self.count_login(upstream, "redirect", &outcome);
+        self.metrics.login(upstream, "redirect", word_for(&outcome));
         if let Err(error) = &outcome {
             self.note_refused(upstream, "redirect", error);
         }
@@ -292,25 +395,6 @@ impl Logins {
         LoginError::BadCredentials(None)
     }
 
-    /// Counts what came of a login, for the metrics.
-    fn count_login(
-        &self,
-        upstream: &UpstreamId,
-        method: &'static str,
-        outcome: &Result<Identity, LoginError>,
-    ) {
-        let outcome = match outcome {
-            Ok(_) => "accepted",
-            Err(LoginError::BadCredentials(_)) => "refused",
-            Err(LoginError::NotAllowed(_)) => "not_allowed",
-            Err(LoginError::Anonymous) => "anonymous",
-            Err(LoginError::Cancelled) => "cancelled",
-            Err(LoginError::Unavailable(_)) => "unavailable",
-            Err(LoginError::Protocol(_)) => "invalid",
-        };
-        self.metrics.login(upstream, method, outcome);
-    }
-
     async fn reserve(&self, bucket: &str, policy: ThrottlePolicy) -> Result<bool, LoginError> {
         let reserved = self.store.reserve_attempt(bucket, policy, self.clock.now());
         reserved.await.map_err(store_failed)
@@ -324,13 +408,10 @@ impl Logins {
         place: &str,
         outcome: &Result<Identity, LoginError>,
     ) -> Result<(), LoginError> {
-        match outcome {
-            Ok(_)
-            | Err(LoginError::Anonymous | LoginError::Cancelled | LoginError::Unavailable(_)) => {
-                self.store.return_attempt(place).await.map_err(store_failed)
-            }
-            Err(_) => Ok(()),
+        if outcome.as_ref().err().is_some_and(may_be_a_guess) {
+            return Ok(());
         }
+        self.store.return_attempt(place).await.map_err(store_failed)
     }
 
     /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
@@ -459,6 +540,30 @@ impl Logins {
         let sealed = given.map(|tokens| self.vault.seal(place(), tokens));
         Ok(sealed.transpose()?)
     }
+}
+
+/// What the metrics call the outcome of a login.
+fn word_for(outcome: &Result<Identity, LoginError>) -> &'static str {
+    outcome.as_ref().err().map_or("accepted", outcome_of)
+}
+
+const fn outcome_of(error: &LoginError) -> &'static str {
+    match error {
+        LoginError::BadCredentials(_) => "refused",
+        LoginError::NotAllowed(_) => "not_allowed",
+        LoginError::Anonymous => "anonymous",
+        LoginError::Cancelled => "cancelled",
+        LoginError::Unavailable(_) => "unavailable",
+        LoginError::Protocol(_) => "invalid",
+    }
+}
+
+/// Whether an address keeps the attempt that ended so.
+const fn may_be_a_guess(error: &LoginError) -> bool {
+    !matches!(
+        error,
+        LoginError::Anonymous | LoginError::Cancelled | LoginError::Unavailable(_)
+    )
 }
 
 /// What is recorded of a login that led nobody in.
