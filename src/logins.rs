@@ -15,7 +15,7 @@ use crate::model::session::{Session, SessionLifetime};
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::{OAuthError, chain};
-use crate::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
+use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::{NewAccount, Store, StoreError};
@@ -93,6 +93,25 @@ pub struct LoggedIn {
     pub account: Account,
 }
 
+/// Where a password comes from, which has a count over all names.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// The address of the browser that sent our form.
+    Address(&'a str),
+    /// A client that took it itself.
+    Client(&'a ClientId),
+}
+
+impl Origin<'_> {
+    /// The bucket of its failures at a name that somebody has logged in by, or at another.
+    fn bucket(self, is_known: bool) -> String {
+        match self {
+            Self::Address(address) => throttle::place(address),
+            Self::Client(client) => throttle::client(client, is_known),
+        }
+    }
+}
+
 /// A password that the upstream took. Whether the person comes in is still to be seen.
 pub struct Accepted {
     /// Who the upstream says it is.
@@ -151,6 +170,8 @@ pub struct Logins {
     pub throttle: ThrottlePolicy,
     /// How many an address may have, over all user names.
     pub address_throttle: ThrottlePolicy,
+    /// How many a client may bring that takes passwords itself, over all user names.
+    pub client_throttle: ThrottlePolicy,
     /// How long a refused login takes at the least (T32).
     pub refusal_floor: RefusalFloor,
     /// Where what a login gave to act for the person is kept.
@@ -181,13 +202,14 @@ impl Logins {
         credentials: &Credentials,
         address: &str,
     ) -> Result<Identity, LoginError> {
-        let tried = self.try_password(upstream, login, credentials, address);
+        let origin = Origin::Address(address);
+        let tried = self.try_password(upstream, login, credentials, origin);
         let Accepted { identity, attempt } = tried.await?;
         self.admit(attempt).await;
         Ok(identity)
     }
 
-    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this address.
+    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this origin.
     /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
     /// attacker cannot lock members out upstream through us (T34). One that the upstream took is counted, too, until it
     /// is admitted.
@@ -196,25 +218,21 @@ impl Logins {
         upstream: &UpstreamId,
         login: &dyn PasswordLogin,
         credentials: &Credentials,
-        address: &str,
+        origin: Origin<'_>,
     ) -> Result<Accepted, LoginError> {
         let start = Instant::now();
         let name = throttle::bucket(upstream, &credentials.username);
-        let place = throttle::place(address);
         let person = self.store.find_throttle_alias(&name).await;
         let person = person.map_err(store_failed)?;
+        let place = origin.bucket(person.is_some());
         // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
         // attempts again at the email address. It comes on top, for names may be told of somebody else.
         let counted: Vec<String> = std::iter::once(name.clone()).chain(person).collect();
-        let mut free = self.reserve(&place, self.address_throttle).await?;
-        for bucket in &counted {
-            free = free && self.reserve(bucket, self.throttle).await?;
-        }
-        if !free {
+        if let Some(limit) = self.find_limit(origin, &place, &counted).await? {
             self.metrics.throttled("password");
             self.metrics.login(upstream, "password", "throttled");
             self.refusal_floor.wait_since(start).await;
-            return Err(self.too_many(upstream, "password", Some(&name)));
+            return Err(self.too_many(upstream, "password", limit, Some(&name)));
         }
         // An empty password is refused without asking: some directories take it for an anonymous login.
         let outcome = if credentials.password.expose().is_empty() {
@@ -256,6 +274,33 @@ impl Logins {
         }
         self.refusal_floor.wait_since(start).await;
         Err(error)
+    }
+
+    /// Counts an attempt, or names the limit that forbids it.
+    async fn find_limit(
+        &self,
+        origin: Origin<'_>,
+        place: &str,
+        names: &[String],
+    ) -> Result<Option<&'static str>, LoginError> {
+        let (limit, policy) = match origin {
+            Origin::Address(_) => ("address", self.address_throttle),
+            Origin::Client(_) => ("client", self.client_throttle),
+        };
+        if !self.reserve(place, policy).await? {
+            return Ok(Some(limit));
+        }
+        for name in names {
+            if !self.reserve(name, self.throttle).await? {
+                // Who goes on at a name that is closed learns nothing, and must not close the client to the others.
+                if matches!(origin, Origin::Client(_)) {
+                    let returned = self.store.return_attempt(place).await;
+                    returned.map_err(store_failed)?;
+                }
+                return Ok(Some("name"));
+            }
+        }
+        Ok(None)
     }
 
     /// The person came in: what was tried at their names before is forgotten. That must not fail a login.
@@ -324,7 +369,7 @@ impl Logins {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("landing");
             self.metrics.login(upstream, "landing", "throttled");
-            return Err(self.too_many(upstream, "landing", None));
+            return Err(self.too_many(upstream, "landing", "address", None));
         }
         let outcome = landing.redeem(application, arrival).await;
         self.metrics.login(upstream, "landing", word_for(&outcome));
@@ -359,7 +404,7 @@ impl Logins {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("callback");
             self.metrics.login(upstream, "redirect", "throttled");
-            return Err(self.too_many(upstream, "redirect", None));
+            return Err(self.too_many(upstream, "redirect", "address", None));
         }
         let outcome = login.finish(back).await;
         self.metrics.login(upstream, "redirect", word_for(&outcome));
@@ -385,12 +430,14 @@ impl Logins {
         &self,
         upstream: &UpstreamId,
         method: &'static str,
+        limit: &'static str,
         name: Option<&str>,
     ) -> LoginError {
         let entry = Entry::new(Event::LoginThrottled)
             .upstream(upstream)
             .name_hash(name.and_then(|name| self.hash_of(name)))
-            .with("method", method);
+            .with("method", method)
+            .with("limit", limit);
         self.audit.record(entry);
         LoginError::BadCredentials(None)
     }

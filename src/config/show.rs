@@ -222,6 +222,10 @@ impl Config {
                 "max_attempts_per_address",
                 Value::Integer(login.address_attempts),
             ),
+            (
+                "max_attempts_per_client",
+                Value::Integer(login.client_attempts),
+            ),
             ("refusal_floor", text(floor)),
         ])
     }

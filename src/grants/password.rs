@@ -3,7 +3,7 @@
 //! same counts of attempts, and the login that follows has a session, which no browser holds.
 
 use crate::clock::random_id;
-use crate::logins::{Accepted, LoggedIn};
+use crate::logins::{Accepted, LoggedIn, Origin};
 use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
 use crate::model::client::{Client, ConsentPolicy};
@@ -59,7 +59,6 @@ impl PasswordRequest {
         self,
         client: &Client,
         key: Option<&Thumbprint>,
-        address: &str,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         // The config refuses these, and so does this: whoever is asked for consent is in no browser here, and a client that
@@ -74,9 +73,11 @@ impl PasswordRequest {
         let scope = client.grant_scope(&self.scope)?;
         let aim = Aim::asked(client, grants.mint.issuer(), self.resources.clone())?;
         grants.mint.target(client, &scope, &aim)?;
+        // Not by the address: it is the app's server, for everybody who types a password there.
+        let origin = Origin::Client(&client.client_id);
         let tried = grants
             .logins
-            .try_password(&upstream.id, login, &self.credentials, address);
+            .try_password(&upstream.id, login, &self.credentials, origin);
         let Accepted { identity, attempt } = tried.await.map_err(refused)?;
         let asked = Asked {
             scope,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::protocol::ids::UpstreamId;
+use crate::protocol::ids::{ClientId, UpstreamId};
 
 /// The limit: `attempts` failures within `window` seconds close the bucket until the window ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,14 @@ pub fn place(address: &str) -> String {
         }
         _ => format!("address\n{address}"),
     }
+}
+
+/// The name under which the failures are counted that a client brought with passwords it took itself: whoever types
+/// them all comes from the client's own address. Those at names that somebody has logged in by are counted apart, so that
+/// who makes names up closes the client to nobody who was here before.
+pub fn client(client: &ClientId, is_known: bool) -> String {
+    let names = if is_known { "known" } else { "unknown" };
+    format!("passwords\n{client}\n{names}")
 }
 
 /// The name under which the Guests are counted that come from an address.

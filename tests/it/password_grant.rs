@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use portico::passwords::hash_password;
 use portico::protocol::secret::Secret;
 use portico::simulator::Fault;
-use portico::simulator::people::{ANN_LEE, DISABLED, JO_SMITH, LOCKED, PASSWORD_EXPIRED};
+use portico::simulator::people::{
+    ANN_LEE, CHAIR, DISABLED, JO_SMITH, LAPSED, LOCKED, PASSWORD_EXPIRED, ZOE,
+};
 
 use serde_json::Value;
 
@@ -312,6 +314,68 @@ async fn attempts_are_counted_together_with_those_of_the_form() {
         .await;
     assert_eq!(page.status, 422);
     assert_eq!(forwarded(&server), asked, "nothing was forwarded");
+}
+
+/// T33, T34: whoever makes names up at one app closes neither its address nor the app to those who were there before, and
+/// who tries many real names is stopped all the same.
+#[tokio::test]
+async fn a_guesser_at_an_app_closes_neither_the_app_nor_its_address() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 1\n\
+                          max_attempts_per_address = 2\nmax_attempts_per_client = 3\n"
+            .to_owned();
+        legacy(setup);
+    })
+    .await;
+    let members = [JO_SMITH, ZOE, LAPSED, CHAIR];
+    for person in members {
+        let right = [("username", person.username), ("password", person.password)];
+        assert_eq!(ask(&server, "both", &right).await.status, 200);
+    }
+    let before = forwarded(&server);
+    // Who goes on at one name that is closed takes nothing from the others.
+    for _ in 0..5 {
+        ask(&server, "both", &[("username", "nobody")])
+            .await
+            .assert_error(400, "invalid_grant");
+    }
+    for number in 0..5 {
+        let name = format!("made-up-{number}");
+        ask(&server, "both", &[("username", &name)])
+            .await
+            .assert_error(400, "invalid_grant");
+    }
+    assert_eq!(forwarded(&server), before + 3, "three were all");
+    // Whoever was here before comes in, by the app and by our page from the same address.
+    assert_eq!(ask(&server, "both", &[]).await.status, 200);
+    let mut browser = Browser::new();
+    let page = browser.open(server.authorize_url("spa", &[])).await;
+    let page = browser
+        .sign_in(&page, "members", (JO_SMITH.username, JO_SMITH.password))
+        .await;
+    assert!(page.answer().contains_key("code"));
+    // Another app has its own count.
+    let at_another = [("upstream", "members"), ("username", "somebody")];
+    let asked = forwarded(&server);
+    ask(&server, "plain", &at_another)
+        .await
+        .assert_error(400, "invalid_grant");
+    assert_eq!(forwarded(&server), asked + 1);
+    // Wrong passwords at names that are known have a limit, too.
+    let asked = forwarded(&server);
+    for person in members {
+        let wrong = [("username", person.username), ("password", "wrong")];
+        ask(&server, "both", &wrong)
+            .await
+            .assert_error(400, "invalid_grant");
+    }
+    assert_eq!(forwarded(&server), asked + 3, "three were all");
+    server.stop().await;
+    let found = audit(&server, &["--event", "login_throttled"]).await;
+    for limit in ["client", "name"] {
+        let by = |record: &&Value| record["details"]["limit"] == limit;
+        assert!(found.iter().any(|record| by(&record)), "{limit}: {found:?}");
+    }
 }
 
 /// An outage is no wrong password.

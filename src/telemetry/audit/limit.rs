@@ -36,6 +36,10 @@ impl Limit {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         window.begin(now.div_euclid(60));
         let mut place = address.map(throttle::place).unwrap_or_default();
+        // Each attempt too many is a request refused as well: an address's own errors must not hide that it guesses.
+        if event == Event::LoginThrottled {
+            place.push_str("\nthrottled");
+        }
         if window.of_each.len() >= MOST_PLACES && !window.of_each.contains_key(&place) {
             place.clear();
         }
@@ -89,6 +93,9 @@ mod tests {
         let replay = |place| limit.admits(Event::CodeReplayed, Some(place), 120);
         assert!(replay("192.0.2.1"));
         assert_eq!((0..100).filter(|_| replay("192.0.2.3")).count(), 60);
+        let throttled = || limit.admits(Event::LoginThrottled, Some("192.0.2.1"), 180);
+        assert_eq!((0..100).filter(|_| error("192.0.2.1", 180)).count(), 60);
+        assert_eq!((0..100).filter(|_| throttled()).count(), 60);
         assert!(limit.admits(Event::LoggedIn, Some("192.0.2.3"), 120));
     }
 }
