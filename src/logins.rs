@@ -129,6 +129,8 @@ pub struct Attempt {
     counted: Vec<String>,
     /// The bucket of where it came from.
     place: String,
+    /// Whether the name shares its bucket with no other's.
+    is_plain: bool,
     names: Names,
 }
 
@@ -222,12 +224,17 @@ impl Logins {
     ) -> Result<Accepted, LoginError> {
         let start = Instant::now();
         let name = throttle::bucket(upstream, &credentials.username);
-        let person = self.store.find_throttle_alias(&name).await;
-        let person = person.map_err(store_failed)?;
-        let place = origin.bucket(person.is_some());
+        let mut counted = throttle::buckets(upstream, &credentials.username);
+        let mut people = Vec::new();
+        for name in &counted {
+            let person = self.store.find_throttle_alias(name).await;
+            people.extend(person.map_err(store_failed)?);
+        }
+        people.dedup();
+        let place = origin.bucket(!people.is_empty());
         // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
         // attempts again at the email address. It comes on top, for names may be told of somebody else.
-        let counted: Vec<String> = std::iter::once(name.clone()).chain(person).collect();
+        counted.append(&mut people);
         if let Some(limit) = self.find_limit(origin, &place, &counted).await? {
             self.metrics.throttled("password");
             self.metrics.login(upstream, "password", "throttled");
@@ -251,6 +258,7 @@ impl Logins {
                     upstream: upstream.clone(),
                     counted,
                     place,
+                    is_plain: throttle::is_plain(&credentials.username),
                     names: Names::of(upstream, name, &identity),
                 };
                 return Ok(Accepted { identity, attempt });
@@ -309,7 +317,13 @@ impl Logins {
             .login(&attempt.upstream, "password", "accepted");
         let mut noted = self.store.return_attempt(&attempt.place).await;
         for bucket in &attempt.counted {
-            noted = noted.and(self.store.forget_attempts(bucket).await);
+            // Whose name only folds to another's has proven nothing about that one.
+            let changed = if attempt.is_plain {
+                self.store.forget_attempts(bucket).await
+            } else {
+                self.store.return_attempt(bucket).await
+            };
+            noted = noted.and(changed);
         }
         let Names {
             typed,
@@ -317,7 +331,12 @@ impl Logins {
             told,
         } = &attempt.names;
         let now = self.clock.now();
-        noted = noted.and(self.store.put_throttle_alias(typed, person, now).await);
+        let known = if attempt.is_plain {
+            self.store.put_throttle_alias(typed, person, now).await
+        } else {
+            self.store.add_throttle_alias(typed, person, now).await
+        };
+        noted = noted.and(known);
         for name in told {
             noted = noted.and(self.store.add_throttle_alias(name, person, now).await);
         }
