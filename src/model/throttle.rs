@@ -42,11 +42,9 @@ pub fn buckets(upstream: &UpstreamId, username: &str) -> Vec<String> {
     let mut all = vec![bucket(upstream, username)];
     let without = folded(&old);
     if !without.is_empty() {
-        let without = format!("{upstream}\n{without}");
-        if without != all[0] {
-            all.push(without);
-        }
+        all.push(format!("{upstream}\n{without}"));
     }
+    all.dedup();
     all
 }
 
