@@ -15,7 +15,7 @@ use crate::model::session::{Session, SessionLifetimes};
 use crate::model::throttle::{self, ThrottlePolicy};
 use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::{OAuthError, chain};
-use crate::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
+use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::store::{NewAccount, Store, StoreError};
@@ -53,6 +53,11 @@ impl RefusalFloor {
         ) {
             return;
         }
+        self.learn_time(took);
+    }
+
+    /// Learns how long a refusal took that looks like the upstream's own.
+    fn learn_time(&self, took: Duration) {
         let took = u64::try_from(took.as_millis())
             .unwrap_or(u64::MAX)
             .min(30_000);
@@ -88,6 +93,70 @@ pub struct LoggedIn {
     pub account: Account,
 }
 
+/// Where a password comes from, which has a count over all names.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// The address of the browser that sent our form.
+    Address(&'a str),
+    /// A client that took it itself.
+    Client(&'a ClientId),
+}
+
+impl Origin<'_> {
+    /// The bucket of its failures at a name that somebody has logged in by, or at another.
+    fn bucket(self, is_known: bool) -> String {
+        match self {
+            Self::Address(address) => throttle::place(address),
+            Self::Client(client) => throttle::client(client, is_known),
+        }
+    }
+}
+
+/// A password that the upstream took. Whether the person comes in is still to be seen.
+pub struct Accepted {
+    /// Who the upstream says it is.
+    pub identity: Identity,
+    /// The attempt, to [`Logins::admit`] or [`Logins::turn_away`].
+    pub attempt: Attempt,
+}
+
+/// An attempt that is counted as a wrong guess would be.
+#[must_use = "the person is to be admitted, or turned away"]
+pub struct Attempt {
+    start: Instant,
+    upstream: UpstreamId,
+    /// The buckets of the name and of the person that it is known to lead to.
+    counted: Vec<String>,
+    /// The bucket of where it came from.
+    place: String,
+    /// Whether the name shares its bucket with no other's.
+    is_plain: bool,
+    names: Names,
+}
+
+/// The buckets of the names by which a person is known.
+struct Names {
+    typed: String,
+    person: String,
+    /// Those that the upstream tells.
+    told: Vec<String>,
+}
+
+impl Names {
+    fn of(upstream: &UpstreamId, typed: String, identity: &Identity) -> Self {
+        let told = [
+            &identity.profile.preferred_username,
+            &identity.profile.email,
+        ];
+        let told = told.into_iter().flatten();
+        Self {
+            typed,
+            person: throttle::person(upstream, &identity.subject),
+            told: told.map(|name| throttle::bucket(upstream, name)).collect(),
+        }
+    }
+}
+
 /// Logs people in. Cheap to clone.
 #[derive(Clone)]
 pub struct Logins {
@@ -105,6 +174,8 @@ pub struct Logins {
     pub throttle: ThrottlePolicy,
     /// How many an address may have, over all user names.
     pub address_throttle: ThrottlePolicy,
+    /// How many a client may bring that takes passwords itself, over all user names.
+    pub client_throttle: ThrottlePolicy,
     /// How long a refused login takes at the least (T32).
     pub refusal_floor: RefusalFloor,
     /// Where what a login gave to act for the person is kept.
@@ -126,9 +197,8 @@ pub fn new_account() -> NewAccount {
 }
 
 impl Logins {
-    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this address.
-    /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
-    /// attacker cannot lock members out upstream through us (T34).
+    /// Asks `login` about `credentials` for a page of ours, which may say more to whoever knows the password: whom the
+    /// upstream takes has proven who they are, wherever they may go from here.
     pub async fn check_password(
         &self,
         upstream: &UpstreamId,
@@ -136,23 +206,42 @@ impl Logins {
         credentials: &Credentials,
         address: &str,
     ) -> Result<Identity, LoginError> {
+        let origin = Origin::Address(address);
+        let tried = self.try_password(upstream, login, credentials, origin);
+        let Accepted { identity, attempt } = tried.await?;
+        self.admit(attempt).await;
+        Ok(identity)
+    }
+
+    /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this origin.
+    /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
+    /// attacker cannot lock members out upstream through us (T34). One that the upstream took is counted, too, until it
+    /// is admitted.
+    pub async fn try_password(
+        &self,
+        upstream: &UpstreamId,
+        login: &dyn PasswordLogin,
+        credentials: &Credentials,
+        origin: Origin<'_>,
+    ) -> Result<Accepted, LoginError> {
         let start = Instant::now();
         let name = throttle::bucket(upstream, &credentials.username);
-        let place = throttle::place(address);
-        let person = self.store.find_throttle_alias(&name).await;
-        let person = person.map_err(store_failed)?;
+        let mut counted = throttle::buckets(upstream, &credentials.username);
+        let mut people = Vec::new();
+        for name in &counted {
+            let person = self.store.find_throttle_alias(name).await;
+            people.extend(person.map_err(store_failed)?);
+        }
+        people.dedup();
+        let place = origin.bucket(!people.is_empty());
         // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
         // attempts again at the email address. It comes on top, for names may be told of somebody else.
-        let buckets = || std::iter::once(&name).chain(&person);
-        let mut free = self.reserve(&place, self.address_throttle).await?;
-        for bucket in buckets() {
-            free = free && self.reserve(bucket, self.throttle).await?;
-        }
-        if !free {
+        counted.append(&mut people);
+        if let Some(limit) = self.find_limit(origin, &place, &counted).await? {
             self.metrics.throttled("password");
             self.metrics.login(upstream, "password", "throttled");
             self.refusal_floor.wait_since(start).await;
-            return Err(self.too_many(upstream, "password", Some(&name)));
+            return Err(self.too_many(upstream, "password", limit, Some(&name)));
         }
         // An empty password is refused without asking: some directories take it for an anonymous login.
         let outcome = if credentials.password.expose().is_empty() {
@@ -164,49 +253,127 @@ impl Logins {
             }
             outcome
         };
-        self.count_login(upstream, "password", &outcome);
-        if let Err(error) = &outcome {
-            self.audit
-                .record(refused(upstream, "password", error).name_hash(self.hash_of(&name)));
+        let error = match outcome {
+            Ok(identity) => {
+                let attempt = Attempt {
+                    start,
+                    upstream: upstream.clone(),
+                    counted,
+                    place,
+                    is_plain: throttle::is_plain(&credentials.username),
+                    names: Names::of(upstream, name, &identity),
+                };
+                return Ok(Accepted { identity, attempt });
+            }
+            Err(error) => error,
+        };
+        self.metrics.login(upstream, "password", outcome_of(&error));
+        self.audit
+            .record(refused(upstream, "password", &error).name_hash(self.hash_of(&name)));
+        if !may_be_a_guess(&error) {
+            let returned = self.store.return_attempt(&place).await;
+            returned.map_err(store_failed)?;
         }
-        self.give_back_unless_guessed(&place, &outcome).await?;
         // The name keeps the attempt in an outage, for the upstream may have counted it before it failed; unless nothing
         // was sent. Whoever tries while nobody can get in must not be kept waiting when the upstream is back.
-        if outcome.as_ref().is_err_and(LoginError::is_unsent) {
-            for bucket in buckets() {
+        if error.is_unsent() {
+            for bucket in &counted {
                 let returned = self.store.return_attempt(bucket).await;
                 returned.map_err(store_failed)?;
             }
         }
-        if let Ok(identity) = &outcome {
-            for bucket in buckets() {
-                let forgotten = self.store.forget_attempts(bucket).await;
-                forgotten.map_err(store_failed)?;
-            }
-            self.learn_names(upstream, &name, identity).await;
-        } else {
-            self.refusal_floor.wait_since(start).await;
-        }
-        outcome
+        self.refusal_floor.wait_since(start).await;
+        Err(error)
     }
 
-    /// Notes by which names a person is known. That must not fail a login.
-    async fn learn_names(&self, upstream: &UpstreamId, typed: &str, identity: &Identity) {
-        let person = throttle::person(upstream, &identity.subject);
-        let told = [
-            &identity.profile.preferred_username,
-            &identity.profile.email,
-        ];
-        let told = told.into_iter().flatten();
-        let told = told.map(|name| throttle::bucket(upstream, name));
+    /// Counts an attempt, or names the limit that forbids it.
+    async fn find_limit(
+        &self,
+        origin: Origin<'_>,
+        place: &str,
+        names: &[String],
+    ) -> Result<Option<&'static str>, LoginError> {
+        let (limit, policy) = match origin {
+            Origin::Address(_) => ("address", self.address_throttle),
+            Origin::Client(_) => ("client", self.client_throttle),
+        };
+        if !self.reserve(place, policy).await? {
+            return Ok(Some(limit));
+        }
+        for name in names {
+            if !self.reserve(name, self.throttle).await? {
+                // Who goes on at a name that is closed learns nothing, and must not close the client to the others.
+                if matches!(origin, Origin::Client(_)) {
+                    let returned = self.store.return_attempt(place).await;
+                    returned.map_err(store_failed)?;
+                }
+                return Ok(Some("name"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The person came in: what was tried at their names before is forgotten. That must not fail a login.
+    pub async fn admit(&self, attempt: Attempt) {
+        self.metrics
+            .login(&attempt.upstream, "password", "accepted");
+        let mut noted = self.store.return_attempt(&attempt.place).await;
+        for bucket in &attempt.counted {
+            // Whose name only folds to another's has proven nothing about that one.
+            let changed = if attempt.is_plain {
+                self.store.forget_attempts(bucket).await
+            } else {
+                self.store.return_attempt(bucket).await
+            };
+            noted = noted.and(changed);
+        }
+        let Names {
+            typed,
+            person,
+            told,
+        } = &attempt.names;
         let now = self.clock.now();
-        let mut noted = self.store.put_throttle_alias(typed, &person, now).await;
+        let known = if attempt.is_plain {
+            self.store.put_throttle_alias(typed, person, now).await
+        } else {
+            self.store.add_throttle_alias(typed, person, now).await
+        };
+        noted = noted.and(known);
         for name in told {
-            noted = noted.and(self.store.add_throttle_alias(&name, &person, now).await);
+            noted = noted.and(self.store.add_throttle_alias(name, person, now).await);
         }
         if let Err(error) = noted {
-            tracing::warn!(error = chain(&error), "a login's name could not be noted");
+            tracing::warn!(
+                error = chain(&error),
+                "what a login changes of the counts of attempts could not be noted"
+            );
         }
+    }
+
+    /// We turn away whom the upstream took, and who must not learn that it did: this takes as long, and leaves as much
+    /// behind, as a wrong password (T32).
+    pub async fn turn_away(&self, attempt: Attempt) {
+        self.metrics
+            .login(&attempt.upstream, "password", "not_allowed");
+        self.refusal_floor.learn_time(attempt.start.elapsed());
+        self.refusal_floor.wait_since(attempt.start).await;
+    }
+
+    /// Nobody could say whether the person may come in, whom the upstream took. That was no guess.
+    pub async fn leave_undecided(&self, attempt: Attempt) {
+        self.metrics
+            .login(&attempt.upstream, "password", "unavailable");
+        for bucket in attempt.counted.iter().chain([&attempt.place]) {
+            if let Err(error) = self.store.return_attempt(bucket).await {
+                tracing::warn!(error = chain(&error), "an attempt could not be given back");
+            }
+        }
+        self.refusal_floor.wait_since(attempt.start).await;
+    }
+
+    /// How the name that was typed is recorded of an attempt that led nobody in.
+    pub fn name_hash(&self, attempt: &Attempt) -> Option<String> {
+        self.hash_of(&attempt.names.typed)
     }
 
     /// Redeems what somebody brought to a landing, unless too much was brought there in vain from this address: it is
@@ -223,10 +390,10 @@ impl Logins {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("landing");
             self.metrics.login(upstream, "landing", "throttled");
-            return Err(self.too_many(upstream, "landing", None));
+            return Err(self.too_many(upstream, "landing", "address", None));
         }
         let outcome = landing.redeem(application, arrival).await;
-        self.count_login(upstream, "landing", &outcome);
+        self.metrics.login(upstream, "landing", word_for(&outcome));
         // Most members come as a Guest before they sign in there: that refuses nobody yet.
         if let Err(error) = &outcome
             && !matches!(error, LoginError::Anonymous)
@@ -258,10 +425,10 @@ impl Logins {
         if !self.reserve(&place, self.address_throttle).await? {
             self.metrics.throttled("callback");
             self.metrics.login(upstream, "redirect", "throttled");
-            return Err(self.too_many(upstream, "redirect", None));
+            return Err(self.too_many(upstream, "redirect", "address", None));
         }
         let outcome = login.finish(back).await;
-        self.count_login(upstream, "redirect", &outcome);
+        self.metrics.login(upstream, "redirect", word_for(&outcome));
         if let Err(error) = &outcome {
             self.note_refused(upstream, "redirect", error);
         }
@@ -284,33 +451,16 @@ impl Logins {
         &self,
         upstream: &UpstreamId,
         method: &'static str,
+        limit: &'static str,
         name: Option<&str>,
     ) -> LoginError {
         let entry = Entry::new(Event::LoginThrottled)
             .upstream(upstream)
             .name_hash(name.and_then(|name| self.hash_of(name)))
-            .with("method", method);
+            .with("method", method)
+            .with("limit", limit);
         self.audit.record(entry);
         LoginError::BadCredentials(None)
-    }
-
-    /// Counts what came of a login, for the metrics.
-    fn count_login(
-        &self,
-        upstream: &UpstreamId,
-        method: &'static str,
-        outcome: &Result<Identity, LoginError>,
-    ) {
-        let outcome = match outcome {
-            Ok(_) => "accepted",
-            Err(LoginError::BadCredentials(_)) => "refused",
-            Err(LoginError::NotAllowed(_)) => "not_allowed",
-            Err(LoginError::Anonymous) => "anonymous",
-            Err(LoginError::Cancelled) => "cancelled",
-            Err(LoginError::Unavailable(_)) => "unavailable",
-            Err(LoginError::Protocol(_)) => "invalid",
-        };
-        self.metrics.login(upstream, method, outcome);
     }
 
     async fn reserve(&self, bucket: &str, policy: ThrottlePolicy) -> Result<bool, LoginError> {
@@ -326,13 +476,10 @@ impl Logins {
         place: &str,
         outcome: &Result<Identity, LoginError>,
     ) -> Result<(), LoginError> {
-        match outcome {
-            Ok(_)
-            | Err(LoginError::Anonymous | LoginError::Cancelled | LoginError::Unavailable(_)) => {
-                self.store.return_attempt(place).await.map_err(store_failed)
-            }
-            Err(_) => Ok(()),
+        if outcome.as_ref().err().is_some_and(may_be_a_guess) {
+            return Ok(());
         }
+        self.store.return_attempt(place).await.map_err(store_failed)
     }
 
     /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
@@ -481,6 +628,30 @@ impl Logins {
         let sealed = given.map(|tokens| self.vault.seal(place(), tokens));
         Ok(sealed.transpose()?)
     }
+}
+
+/// What the metrics call the outcome of a login.
+fn word_for(outcome: &Result<Identity, LoginError>) -> &'static str {
+    outcome.as_ref().err().map_or("accepted", outcome_of)
+}
+
+const fn outcome_of(error: &LoginError) -> &'static str {
+    match error {
+        LoginError::BadCredentials(_) => "refused",
+        LoginError::NotAllowed(_) => "not_allowed",
+        LoginError::Anonymous => "anonymous",
+        LoginError::Cancelled => "cancelled",
+        LoginError::Unavailable(_) => "unavailable",
+        LoginError::Protocol(_) => "invalid",
+    }
+}
+
+/// Whether an address keeps the attempt that ended so.
+const fn may_be_a_guess(error: &LoginError) -> bool {
+    !matches!(
+        error,
+        LoginError::Anonymous | LoginError::Cancelled | LoginError::Unavailable(_)
+    )
 }
 
 /// What is recorded of a login that led nobody in.

@@ -220,7 +220,8 @@ impl App {
             session_lifetimes: config.session_lifetimes(),
             sessions_per_person: config.lifetimes.sessions_per_person,
             throttle: config.login.throttle,
-            address_throttle: address_throttle(&config),
+            address_throttle: over_all_names(&config, config.login.address_attempts),
+            client_throttle: over_all_names(&config, config.login.client_attempts),
             refusal_floor: RefusalFloor::new(config.login.refusal_floor),
             vault: vault.clone(),
             acr: acr_policies(&config),
@@ -341,10 +342,10 @@ fn grants(
     })
 }
 
-/// How many attempts an address has, over all names.
-fn address_throttle(config: &Config) -> ThrottlePolicy {
+/// How many attempts an address or a client has, over all names.
+fn over_all_names(config: &Config, attempts: i64) -> ThrottlePolicy {
     ThrottlePolicy {
-        attempts: config.login.address_attempts,
+        attempts,
         starts_at: WindowStart::FirstAttempt,
         ..config.login.throttle
     }

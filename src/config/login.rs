@@ -15,6 +15,9 @@ pub struct LoginPolicy {
     pub throttle: ThrottlePolicy,
     /// Failures from one client address within the same window.
     pub address_attempts: i64,
+    /// Failures that one client brings within the same window by the password grant, at names that somebody has logged in
+    /// by, and as many at others.
+    pub client_attempts: i64,
     /// How long a refused login takes at least, so that its time tells nothing (T32).
     pub refusal_floor: Duration,
     /// Whether the login page asks people whether they want to be kept signed in.
@@ -31,6 +34,7 @@ impl Default for LoginPolicy {
                 starts_at: WindowStart::LastAttempt,
             },
             address_attempts: 100,
+            client_attempts: 300,
             refusal_floor: Duration::from_millis(500),
             keep_signed_in: true,
         }
@@ -46,6 +50,7 @@ pub(super) struct Raw {
     max_attempts: Option<i64>,
     window: Option<Span>,
     max_attempts_per_address: Option<i64>,
+    max_attempts_per_client: Option<i64>,
     refusal_floor: Option<Span>,
     keep_signed_in: Option<bool>,
 }
@@ -77,6 +82,15 @@ impl LoginPolicy {
                 "must be between max_attempts and 1000000: many people share one address",
             );
         }
+        let client_attempts = raw
+            .max_attempts_per_client
+            .unwrap_or(default.client_attempts);
+        if !(attempts..=1_000_000).contains(&client_attempts) {
+            report.problem(
+                &at.key("max_attempts_per_client"),
+                "must be between max_attempts and 1000000: many people type their passwords into one app",
+            );
+        }
         let refusal_floor = raw
             .refusal_floor
             .map_or(default.refusal_floor, Span::duration);
@@ -90,6 +104,7 @@ impl LoginPolicy {
                 ..default.throttle
             },
             address_attempts,
+            client_attempts,
             refusal_floor,
             keep_signed_in: raw.keep_signed_in.unwrap_or(default.keep_signed_in),
         }

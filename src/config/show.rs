@@ -239,6 +239,10 @@ impl Config {
                 "max_attempts_per_address",
                 Value::Integer(login.address_attempts),
             ),
+            (
+                "max_attempts_per_client",
+                Value::Integer(login.client_attempts),
+            ),
             ("refusal_floor", text(floor)),
             ("keep_signed_in", Value::Boolean(login.keep_signed_in)),
         ])

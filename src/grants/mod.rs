@@ -151,12 +151,11 @@ impl TokenRequest {
         }
     }
 
-    /// Proves what the request is entitled to, which came from `address` and has proven possession of `key`.
+    /// Proves what the request is entitled to, which has proven possession of `key`.
     pub async fn redeem(
         self,
         client: &Client,
         key: Option<&Thumbprint>,
-        address: &str,
         grants: &Grants,
     ) -> Result<Proven, OAuthError> {
         let authorization = match self {
@@ -164,7 +163,7 @@ impl TokenRequest {
             Self::RefreshToken(request) => request.redeem(client, key, grants).await,
             Self::ClientCredentials(request) => request.redeem(client, grants),
             Self::DeviceCode(request) => request.redeem(client, key, grants).await,
-            Self::Password(request) => request.redeem(client, key, address, grants).await,
+            Self::Password(request) => request.redeem(client, key, grants).await,
             Self::TokenExchange(request) => {
                 return request.redeem(client, key, grants).await;
             }

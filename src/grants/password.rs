@@ -3,7 +3,8 @@
 //! same counts of attempts, and the login that follows has a session, which no browser holds.
 
 use crate::clock::random_id;
-use crate::logins::LoggedIn;
+use crate::logins::{Accepted, LoggedIn, Origin};
+use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::resource::Aim;
@@ -11,18 +12,20 @@ use crate::model::session::Authentication;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::dpop::Thumbprint;
-use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::FamilyId;
+use crate::protocol::error::{ErrorCode, OAuthError, chain};
+use crate::protocol::ids::{FamilyId, UpstreamId};
 use crate::protocol::params::Params;
 use crate::protocol::resource;
 use crate::protocol::scope::Scope;
 use crate::protocol::secret::Secret;
+use crate::telemetry::Entry;
 use crate::upstream::{
-    Credentials, LoginError, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES, PasswordLogin, Upstream,
+    Credentials, Identity, LoginError, MAX_PASSWORD_BYTES, MAX_USERNAME_BYTES, PasswordLogin,
+    Upstream,
 };
 
-use super::Grants;
 use super::family::Agreed;
+use super::{Grants, closed};
 
 /// What the token request says.
 #[derive(Debug)]
@@ -56,7 +59,6 @@ impl PasswordRequest {
         self,
         client: &Client,
         key: Option<&Thumbprint>,
-        address: &str,
         grants: &Grants,
     ) -> Result<Authorization, OAuthError> {
         // The config refuses these, and so does this: whoever is asked for consent is in no browser here, and a client that
@@ -71,32 +73,51 @@ impl PasswordRequest {
         let scope = client.grant_scope(&self.scope)?;
         let aim = Aim::asked(client, grants.mint.issuer(), self.resources.clone())?;
         grants.mint.target(client, &scope, &aim)?;
-        let identity = grants
+        // Not by the address: it is the app's server, for everybody who types a password there.
+        let origin = Origin::Client(&client.client_id);
+        let tried = grants
             .logins
-            .check_password(&upstream.id, login, &self.credentials, address)
-            .await
-            .map_err(refused)?;
-        let logged_in = grants
-            .logins
-            .log_in(&upstream.id, identity, None, false)
-            .await?;
-        let LoggedIn { session, account } = logged_in.ok_or_else(wrong)?.logged_in;
-        let agreed = Agreed {
-            family_id: FamilyId::new(random_id()),
-            account_id: &account.id,
-            authentication: Authentication::from(&session),
-            scope: &scope,
-            claims: ClaimsRequest::default(),
+            .try_password(&upstream.id, login, &self.credentials, origin);
+        let Accepted { identity, attempt } = tried.await.map_err(refused)?;
+        let asked = Asked {
+            scope,
             resources: self.resources,
+            aim,
         };
-        let begun = grants.begin_login(client, key, agreed, aim).await;
-        if begun.is_err() {
-            // Whom the client is not for has nothing left of the try.
-            let now = grants.clock.now();
-            grants.store.end_session(&session.id, now).await?;
+        // From here on the password is known to be right. Whoever asks must not learn that from a refusal, or this
+        // grant would tell the right passwords of people who may not come in (T32).
+        match grants
+            .come_in(client, key, &upstream.id, identity, asked)
+            .await
+        {
+            Ok(authorization) => {
+                grants.logins.admit(attempt).await;
+                Ok(authorization)
+            }
+            Err(error) if error.code.is_outage() => {
+                grants.logins.leave_undecided(attempt).await;
+                Err(error)
+            }
+            Err(error) => {
+                let entry = Entry::new(Event::LoginRefused)
+                    .upstream(&upstream.id)
+                    .client(&client.client_id)
+                    .name_hash(grants.logins.name_hash(&attempt))
+                    .with("method", "password")
+                    .with("reason", chain(&error));
+                grants.audit.record(entry);
+                grants.logins.turn_away(attempt).await;
+                Err(wrong().because(error))
+            }
         }
-        begun
     }
+}
+
+/// What a client asks for beside the person, checked.
+struct Asked {
+    scope: Scope,
+    resources: Vec<String>,
+    aim: Aim,
 }
 
 impl Grants {
@@ -131,6 +152,41 @@ impl Grants {
         })
     }
 
+    /// The session and the family of whom the upstream took, or the true reason why there are none.
+    async fn come_in(
+        &self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        upstream: &UpstreamId,
+        identity: Identity,
+        asked: Asked,
+    ) -> Result<Authorization, OAuthError> {
+        let logged_in = self.logins.log_in(upstream, identity, None, false).await?;
+        let LoggedIn { session, account } = logged_in.ok_or_else(closed)?.logged_in;
+        let agreed = Agreed {
+            family_id: FamilyId::new(random_id()),
+            account_id: &account.id,
+            authentication: Authentication::from(&session),
+            scope: &asked.scope,
+            claims: ClaimsRequest::default(),
+            resources: asked.resources,
+        };
+        let begun = self.begin_login(client, key, agreed, asked.aim).await;
+        if begun.is_err() {
+            // Whom the client is not for has nothing left of the try.
+            let now = self.clock.now();
+            self.store.end_session(&session.id, now).await?;
+            let entry = Entry::new(Event::LoggedOut)
+                .session(&session.id)
+                .account(&account.id)
+                .upstream(upstream)
+                .client(&client.client_id)
+                .with("reason", "the client that had the password got no tokens");
+            self.audit.record(entry);
+        }
+        begun
+    }
+
     async fn begin_login(
         &self,
         client: &Client,
@@ -141,7 +197,7 @@ impl Grants {
         let (family, account) = self.family_of(client, key, agreed).await?;
         let (cap, now) = (self.families_per_client, self.clock.now());
         if !self.store.begin_capped_family(&family, cap, now).await? {
-            return Err(wrong());
+            return Err(OAuthError::invalid_grant("the session ended meanwhile"));
         }
         self.hold_to_cap(&family).await?;
         self.authorization(client, family, account, None, aim)

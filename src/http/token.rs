@@ -88,7 +88,7 @@ impl Endpoint {
         dpop::require_proof(&client, proof.as_ref())?;
         let request = TokenRequest::parse(&params, &client)?;
         let key = proof.as_ref().map(|proof| &proof.key);
-        let proven = request.redeem(&client, key, address, &self.grants).await?;
+        let proven = request.redeem(&client, key, &self.grants).await?;
         // Only now: strangers, who have the id of a public client and keys of their own, redeem nothing and leave no row.
         let key = match proof {
             Some(proof) => Some(self.possession.spend(proof).await?),

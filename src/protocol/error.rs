@@ -109,6 +109,11 @@ impl ErrorCode {
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
+
+    /// Whether it says that something does not work, and nothing about who asked for what.
+    pub const fn is_outage(self) -> bool {
+        matches!(self, Self::ServerError | Self::TemporarilyUnavailable)
+    }
 }
 
 impl fmt::Display for ErrorCode {

@@ -175,10 +175,10 @@ impl Settings {
     }
 }
 
-/// The name under which a user name is looked up: folded as the throttle does, so that all spellings that reach one
-/// person also fall into one bucket (T33).
+/// The name under which a user name is looked up: folded as far as the throttle folds first, so that all spellings that
+/// reach one person also fall into one bucket (T33).
 fn folded(username: &str) -> String {
-    throttle::bucket(&UpstreamId::new(""), username)
+    throttle::spelling(username)
 }
 
 /// Opens the people of a config file. `login` is what the administrator offers; `passwords` is the process's one.

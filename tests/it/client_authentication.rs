@@ -104,6 +104,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             sessions_per_person: 1,
             throttle,
             address_throttle: throttle,
+            client_throttle: throttle,
             refusal_floor: RefusalFloor::new(Duration::ZERO),
             vault: vault.clone(),
             acr: AcrPolicies::default(),

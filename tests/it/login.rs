@@ -126,6 +126,26 @@ async fn every_spelling_of_a_name_is_counted_together() {
     );
 }
 
+/// T33: spellings that only a database takes for one name, and a success at one of which clears nothing of another's.
+#[tokio::test]
+async fn spellings_that_a_collation_holds_equal_are_counted_together() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 3\n".to_owned();
+    })
+    .await;
+    for spelling in [
+        "jessmith",
+        "jeßmith",
+        "jessmith😀",
+        "jessmith\u{e000}",
+        "jessmit𝐡",
+        "jessmith𝐚",
+    ] {
+        assert_eq!(attempt(&server, spelling, "wrong").await.status, 422);
+    }
+    assert_eq!(forwarded(&server), 3);
+}
+
 /// T34: the attempt is counted before it is forwarded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_attempts_at_once_no_more_than_the_limit_reach_imis() {

@@ -1,11 +1,18 @@
 //! The resource owner password credentials grant (RFC 6749 section 4.3; T15, T17, T22, T32 to T34): for confidential clients of
 //! the files alone, and with everything that the login page's form is held to.
 
+use std::time::{Duration, Instant};
+
 use portico::passwords::hash_password;
 use portico::protocol::secret::Secret;
 use portico::simulator::Fault;
-use portico::simulator::people::{ANN_LEE, DISABLED, JO_SMITH, LOCKED, PASSWORD_EXPIRED};
+use portico::simulator::people::{
+    ANN_LEE, CHAIR, DISABLED, JO_SMITH, LAPSED, LOCKED, PASSWORD_EXPIRED, ZOE,
+};
 
+use serde_json::Value;
+
+use crate::command_line::audit::audit;
 use crate::harness::browser::{Browser, PASSWORD_FORM};
 use crate::harness::relying_party::{Answer, claims};
 use crate::harness::server::{Setup, TestServer};
@@ -179,10 +186,10 @@ async fn the_upstream_is_named_where_there_are_several() {
     assert!(!refused.text("error_description").contains("local"));
 }
 
-/// T32: one answer to every guess; and T15: whom the client is not for gets the answer of every grant, and leaves no session.
+/// T32, T15: one answer to every guess, and to the right password of whom we turn away; nothing is left of it.
 #[tokio::test]
 async fn a_refusal_tells_nothing_and_leaves_nothing() {
-    let server = start().await;
+    let mut server = start().await;
     let unknown = ask(&server, "both", &[("username", "nobody")]).await;
     unknown.assert_error(400, "invalid_grant");
     let wrong = ask(&server, "both", &[("password", "wrong")]).await;
@@ -198,6 +205,11 @@ async fn a_refusal_tells_nothing_and_leaves_nothing() {
     }
     let not_on_the_board = ask(&server, "plain", &[("upstream", "members")]).await;
     not_on_the_board.assert_error(400, "invalid_grant");
+    assert_eq!(not_on_the_board.body, unknown.body);
+    close_account(&server).await;
+    let closed = ask(&server, "both", &[]).await;
+    closed.assert_error(400, "invalid_grant");
+    assert_eq!(closed.body, unknown.body);
     let now = server.clock.now();
     let all = server
         .store
@@ -205,6 +217,69 @@ async fn a_refusal_tells_nothing_and_leaves_nothing() {
         .await
         .unwrap();
     assert!(all.is_empty(), "{all:?}");
+
+    // The audit has the reasons, and the end of the session that there was for a moment.
+    server.stop().await;
+    let found = audit(&server, &[]).await;
+    let reasons: Vec<&str> = found
+        .iter()
+        .filter(|record| record["event"] == "login_refused" && record["client_id"].is_string())
+        .filter_map(|record| record["details"]["reason"].as_str())
+        .collect();
+    for real in ["none of require_groups", "the account was closed"] {
+        assert!(reasons.iter().any(|told| told.contains(real)), "{found:?}");
+    }
+    let sessions = |event: &str| -> Vec<&Value> {
+        let of_event = found.iter().filter(|record| record["event"] == event);
+        of_event.map(|record| &record["session"]).collect()
+    };
+    assert_eq!(sessions("logged_in"), sessions("logged_out"));
+    assert!(!sessions("logged_in").is_empty());
+}
+
+/// T32: the right password of whom we turn away takes as long as a wrong one, and counts as one.
+#[tokio::test]
+async fn whom_we_turn_away_is_a_wrong_guess_by_time_and_count() {
+    let floor = Duration::from_millis(700);
+    let server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"700ms\"\nmax_attempts = 3\n".to_owned();
+        legacy(setup);
+    })
+    .await;
+    assert_eq!(ask(&server, "both", &[]).await.status, 200);
+    let start = Instant::now();
+    ask(&server, "plain", &[("upstream", "members")])
+        .await
+        .assert_error(400, "invalid_grant");
+    assert!(start.elapsed() >= floor, "{:?}", start.elapsed());
+    close_account(&server).await;
+    for _ in 0..2 {
+        let start = Instant::now();
+        ask(&server, "both", &[])
+            .await
+            .assert_error(400, "invalid_grant");
+        assert!(start.elapsed() >= floor, "{:?}", start.elapsed());
+    }
+    let asked = forwarded(&server);
+    ask(&server, "both", &[])
+        .await
+        .assert_error(400, "invalid_grant");
+    assert_eq!(forwarded(&server), asked, "three were all");
+}
+
+/// Closes the account of Jo Smith.
+async fn close_account(server: &TestServer) {
+    let known = server
+        .store
+        .find_accounts_by_username(JO_SMITH.username)
+        .await
+        .unwrap();
+    let now = server.clock.now();
+    server
+        .store
+        .disable_account(&known[0].id, now)
+        .await
+        .unwrap();
 }
 
 /// T33, T34: the same count of attempts as the form's, over both.
@@ -239,6 +314,68 @@ async fn attempts_are_counted_together_with_those_of_the_form() {
         .await;
     assert_eq!(page.status, 422);
     assert_eq!(forwarded(&server), asked, "nothing was forwarded");
+}
+
+/// T33, T34: whoever makes names up at one app closes neither its address nor the app to those who were there before, and
+/// who tries many real names is stopped all the same.
+#[tokio::test]
+async fn a_guesser_at_an_app_closes_neither_the_app_nor_its_address() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 1\n\
+                          max_attempts_per_address = 2\nmax_attempts_per_client = 3\n"
+            .to_owned();
+        legacy(setup);
+    })
+    .await;
+    let members = [JO_SMITH, ZOE, LAPSED, CHAIR];
+    for person in members {
+        let right = [("username", person.username), ("password", person.password)];
+        assert_eq!(ask(&server, "both", &right).await.status, 200);
+    }
+    let before = forwarded(&server);
+    // Who goes on at one name that is closed takes nothing from the others.
+    for _ in 0..5 {
+        ask(&server, "both", &[("username", "nobody")])
+            .await
+            .assert_error(400, "invalid_grant");
+    }
+    for number in 0..5 {
+        let name = format!("made-up-{number}");
+        ask(&server, "both", &[("username", &name)])
+            .await
+            .assert_error(400, "invalid_grant");
+    }
+    assert_eq!(forwarded(&server), before + 3, "three were all");
+    // Whoever was here before comes in, by the app and by our page from the same address.
+    assert_eq!(ask(&server, "both", &[]).await.status, 200);
+    let mut browser = Browser::new();
+    let page = browser.open(server.authorize_url("spa", &[])).await;
+    let page = browser
+        .sign_in(&page, "members", (JO_SMITH.username, JO_SMITH.password))
+        .await;
+    assert!(page.answer().contains_key("code"));
+    // Another app has its own count.
+    let at_another = [("upstream", "members"), ("username", "somebody")];
+    let asked = forwarded(&server);
+    ask(&server, "plain", &at_another)
+        .await
+        .assert_error(400, "invalid_grant");
+    assert_eq!(forwarded(&server), asked + 1);
+    // Wrong passwords at names that are known have a limit, too.
+    let asked = forwarded(&server);
+    for person in members {
+        let wrong = [("username", person.username), ("password", "wrong")];
+        ask(&server, "both", &wrong)
+            .await
+            .assert_error(400, "invalid_grant");
+    }
+    assert_eq!(forwarded(&server), asked + 3, "three were all");
+    server.stop().await;
+    let found = audit(&server, &["--event", "login_throttled"]).await;
+    for limit in ["client", "name"] {
+        let by = |record: &&Value| record["details"]["limit"] == limit;
+        assert!(found.iter().any(|record| by(&record)), "{limit}: {found:?}");
+    }
 }
 
 /// An outage is no wrong password.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Entry;
 use crate::clock::UnixTime;
-use crate::model::audit::ProvokedBy;
+use crate::model::audit::{Event, ProvokedBy};
 use crate::model::throttle;
 
 /// Records a minute of what anybody can bring about, from one address: a person in trouble makes a few, a broken app some more.
@@ -42,6 +42,10 @@ impl Limit {
             // By what they hold, and by nothing that they share with others: a flood of errors, or of another's replays, must not hide
             // that a token was stolen.
             ProvokedBy::Holders => window.admits_thing(entry.thing().unwrap_or_else(place)),
+            // Each attempt too many is a request refused as well: an address's own errors must not hide that it guesses.
+            ProvokedBy::Anybody if entry.event == Event::LoginThrottled => {
+                window.admits_place(place() + "\nthrottled")
+            }
             ProvokedBy::Anybody => window.admits_place(place()),
         };
         if !admitted {
@@ -94,7 +98,6 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::audit::Event;
     use crate::protocol::ids::{ClientId, FamilyId};
 
     fn replay(limit: &Limit, family: &str, place: &str) -> bool {
@@ -115,6 +118,10 @@ mod tests {
         assert!(error("192.0.2.1", 60), "and the next minute another count");
         let everybody = (0..20_000).filter(|each| error(&format!("host-{each}"), 120));
         assert_eq!(everybody.count(), 1000);
+        let throttled = Entry::new(Event::LoginThrottled);
+        let throttled = || limit.admits(&throttled, Some("192.0.2.1"), 180);
+        assert_eq!((0..100).filter(|_| error("192.0.2.1", 180)).count(), 60);
+        assert_eq!((0..100).filter(|_| throttled()).count(), 60);
         assert!(limit.admits(&Entry::new(Event::LoggedIn), Some("192.0.2.3"), 120));
     }
 

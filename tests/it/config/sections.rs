@@ -128,6 +128,11 @@ fn every_section_has_its_limits() {
             "share one address",
         ),
         (
+            "[login]\nmax_attempts_per_client = 1",
+            "login.max_attempts_per_client",
+            "into one app",
+        ),
+        (
             "[login]\nrefusal_floor = \"1m\"",
             "login.refusal_floor",
             "5s",
