@@ -204,7 +204,7 @@ async fn nobody_has_a_logo_fetched_by_naming_an_app() {
 #[tokio::test]
 async fn the_logo_of_an_app_that_registered_itself_is_shown_where_the_administrator_says_so() {
     for (keys, expected) in [
-        ("", false),
+        ("fetch_allowed_hosts = true\n", false),
         ("show_logos = true\n", false),
         ("show_logos = true\nfetch_allowed_hosts = true\n", true),
     ] {
