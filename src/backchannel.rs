@@ -168,6 +168,11 @@ impl Backchannel {
         trouble: &Trouble,
         next_at: i64,
     ) -> Result<(), StoreError> {
+        // One that refuses this one may take the next: it is not down.
+        let refused = match trouble {
+            Trouble::Fetch(FetchError::Refused(status)) => *status < 500 && *status != 429,
+            _ => false,
+        };
         let trouble = chain(trouble);
         let attempts = notice.attempts + 1;
         if next_at - notice.created_at > self.0.lifetime {
@@ -185,10 +190,12 @@ impl Backchannel {
             client_id = %notice.client_id, attempts, trouble,
             "a client could not be told of a logout; it is tried again"
         );
-        self.0
-            .store
-            .postpone_logout_notices(notice, &trouble, next_at)
-            .await
+        let store = &self.0.store;
+        store.note_logout_trouble(notice, &trouble).await?;
+        if refused {
+            return Ok(());
+        }
+        store.postpone_logout_notices(notice, next_at).await
     }
 }
 

@@ -26,8 +26,6 @@ impl Fetcher {
         if status.is_success() {
             return Ok(());
         }
-        Err(FetchError::Answer(format!(
-            "the answer is HTTP {status}; redirects are not followed"
-        )))
+        Err(FetchError::Refused(status.as_u16()))
     }
 }

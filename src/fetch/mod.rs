@@ -123,6 +123,9 @@ pub enum FetchError {
     /// No answer that is of use.
     #[error("{0}")]
     Answer(String),
+    /// An answer, which is no.
+    #[error("the answer is HTTP {0}; redirects are not followed")]
+    Refused(u16),
 }
 
 /// Fetches for clients. Cheap to clone; clones share what is remembered.

@@ -167,6 +167,9 @@ impl DeviceCodeRequest {
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
+        if !grants.note_told(client, &family).await? {
+            return Err(device_code::unknown());
+        }
         let cap = grants.families_per_client;
         match grants
             .store

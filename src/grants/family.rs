@@ -91,6 +91,23 @@ impl Grants {
         Ok(())
     }
 
+    /// Notes that the end of the family's session is to be told to the client, if it wants to hear of it: nobody was sent to it
+    /// by a browser, which is where this is noted otherwise. `false` when the session has ended.
+    pub(super) async fn note_told(
+        &self,
+        client: &Client,
+        family: &TokenFamily,
+    ) -> Result<bool, OAuthError> {
+        if !client.logout.is_told() {
+            return Ok(true);
+        }
+        let session = &family.authentication.session_id;
+        Ok(self
+            .store
+            .note_session_client(session, &client.client_id)
+            .await?)
+    }
+
     /// Records that what is good once was used again, and beside who did, who was given tokens of the family last: one of
     /// the two is a thief.
     pub(super) async fn record_replay(&self, event: Event, family: &TokenFamily) {

@@ -106,19 +106,20 @@ impl Logout {
     async fn read(state: &HttpState, params: &Params) -> Result<Self, OAuthError> {
         params.refuse_repeated()?;
         let hint = params.get_capped("id_token_hint", jws::MAX_BYTES)?;
+        let mint = Mint::from_ref(state);
+        let outlived = hint.is_some_and(|hint| mint.has_lost_the_key_of(hint));
         let hint = hint
+            // Nothing that it says is known, so it ends nothing and leads nowhere; and whoever wants to sign out can.
+            .filter(|_| !outlived)
             .map(|hint| {
-                Mint::from_ref(state)
-                    .read_id_token_hint(hint)
-                    .map_err(|error| {
-                        OAuthError::invalid_request(
-                            "id_token_hint is not an ID token of this issuer",
-                        )
+                mint.read_id_token_hint(hint).map_err(|error| {
+                    OAuthError::invalid_request("id_token_hint is not an ID token of this issuer")
                         .because(error)
-                    })
+                })
             })
             .transpose()?;
         let named = params.get_capped("client_id", 256)?.map(ClientId::new);
+        let is_named = named.is_some();
         let client_id = match (named, hint.as_ref().map(|hint| hint.aud.clone())) {
             (Some(named), Some(hinted)) if named != hinted => {
                 return Err(OAuthError::invalid_request(
@@ -135,6 +136,7 @@ impl Logout {
             note_client(&stored.client.client_id);
         }
         let requested = params.get_capped("post_logout_redirect_uri", redirect_uri::MAX_BYTES)?;
+        let requested = requested.filter(|_| is_named || !outlived);
         let destination =
             logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
         let sent_state = params.get_capped("state", MAX_STATE_BYTES)?;
@@ -187,8 +189,10 @@ async fn by_get(
     context::prefer(logout.locale);
     let session = logged_in.as_ref().map(|who| &who.session);
     match (logout::next_step(session, logout.hint.as_ref()), logged_in) {
-        // The sign-out link of the upstream's own web site.
-        (LogoutStep::Confirm, Some(who)) if is_from_site(&state, &who, &headers) => {
+        // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
+        (LogoutStep::Confirm, Some(who))
+            if sender::is_navigation(&headers) && is_from_site(&state, &who, &headers) =>
+        {
             end(&state, &logout, &who, Ends::Here).await
         }
         (LogoutStep::Confirm, Some(who)) => confirm(&state, &logout, &who).await,

@@ -3,7 +3,7 @@
 
 use super::record::{Record, to_json};
 use super::sessions::end;
-use super::{Store, StoreError, retrying, vault_entries};
+use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::account::{LoginCheck, UpstreamSubject};
 use crate::protocol::claims::Profile;
@@ -180,6 +180,7 @@ impl Store {
         .fetch_all(&mut *transaction)
         .await?;
         let ids: Vec<SessionId> = ids.into_iter().map(SessionId::new).collect();
+        logout_notices::of_login(&mut transaction, account, login, now).await?;
         for id in &ids {
             end(&mut transaction, id, now).await?;
         }

@@ -158,6 +158,7 @@ impl Store {
         .bind(&login.subject)
         .fetch_all(&mut *transaction)
         .await?;
+        logout_notices::of_login(&mut transaction, account, login, now).await?;
         let mut ended = Vec::new();
         for id in began_with_it.into_iter().map(SessionId::new) {
             if end(&mut transaction, &id, now).await? {
@@ -305,7 +306,10 @@ impl Store {
             .bind(client.as_str())
             .execute(&mut *transaction)
             .await?;
-        logout_notices::insert(&mut transaction, client, account, None, now).await?;
+        // Where nothing was live there is nothing to tell, however often the button is pressed.
+        if revoked.rows_affected() > 0 {
+            logout_notices::insert(&mut transaction, client, account, None, now).await?;
+        }
         transaction.commit().await?;
         Ok(revoked.rows_affected())
     }

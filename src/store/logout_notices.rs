@@ -7,6 +7,7 @@ use sqlx::{Any, Transaction};
 use super::record::Record;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
+use crate::model::account::UpstreamSubject;
 use crate::model::logout_notice::LogoutNotice;
 use crate::protocol::ids::{AccountId, ClientId, SessionId};
 
@@ -19,7 +20,7 @@ impl Store {
     ) -> Result<Vec<LogoutNotice>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
-             FROM logout_notice WHERE next_at <= $1 ORDER BY next_at LIMIT $2",
+             FROM logout_notice WHERE next_at <= $1 ORDER BY next_at, attempts, id LIMIT $2",
         )
         .bind(now)
         .bind(limit)
@@ -71,19 +72,26 @@ impl Store {
         Ok(())
     }
 
-    /// An attempt failed. Whatever else that client is to be told waits as long, so that one that is down holds up
-    /// nobody else's.
-    pub async fn postpone_logout_notices(
+    /// An attempt failed; another follows, as it was taken for.
+    pub async fn note_logout_trouble(
         &self,
         notice: &LogoutNotice,
         trouble: &str,
-        next_at: UnixTime,
     ) -> Result<(), StoreError> {
         sqlx::query("UPDATE logout_notice SET trouble = $2 WHERE id = $1 AND told_at IS NULL")
             .bind(&notice.id)
             .bind(trouble)
             .execute(&self.writes)
             .await?;
+        Ok(())
+    }
+
+    /// Whatever else the client is to be told waits as long: it is down, and holds up nobody else's.
+    pub async fn postpone_logout_notices(
+        &self,
+        notice: &LogoutNotice,
+        next_at: UnixTime,
+    ) -> Result<(), StoreError> {
         sqlx::query("UPDATE logout_notice SET next_at = $2 WHERE client_id = $1 AND next_at < $2")
             .bind(notice.client_id.as_str())
             .bind(next_at)
@@ -189,6 +197,32 @@ pub(super) async fn of_account(
     )
     .bind(account.as_str())
     .bind(now)
+    .fetch_all(&mut **transaction)
+    .await?;
+    for client in acting {
+        insert(transaction, &ClientId::new(client), account, None, now).await?;
+    }
+    Ok(())
+}
+
+/// The same for those who came by one of the person's logins.
+pub(super) async fn of_login(
+    transaction: &mut Transaction<'static, Any>,
+    account: &AccountId,
+    login: &UpstreamSubject,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let acting: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT client_id FROM token_family
+         WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > $2
+           AND session_id IN (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NOT NULL
+                                 AND upstream = $3 AND (upstream_subject IS NULL OR upstream_subject = $4))
+         ORDER BY client_id",
+    )
+    .bind(account.as_str())
+    .bind(now)
+    .bind(login.upstream.as_str())
+    .bind(&login.subject)
     .fetch_all(&mut **transaction)
     .await?;
     for client in acting {

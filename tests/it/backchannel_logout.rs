@@ -14,6 +14,7 @@ use crate::harness::relying_party::{Answer, claims, header};
 use crate::harness::server::TestServer;
 use crate::harness::site::{Page, Site};
 use crate::tokens::verified;
+use crate::{device, password_grant};
 
 const OPEN: &str = "[outbound]\nallow_hosts = [\"127.0.0.1\"]\n";
 
@@ -304,6 +305,61 @@ async fn a_client_that_is_down_holds_up_no_other() {
     log_out(&server, &mut browser, &tokens).await;
     site.requests("/second", 1).await;
     assert!(site.hits("/first") <= 32, "{}", site.hits("/first"));
+}
+
+/// One that refuses a logout, as of a session that it does not know, hears of the others all the same, each at once.
+#[tokio::test]
+async fn a_client_that_refuses_one_hears_of_the_others() {
+    let (server, site) = start().await;
+    site.set("/first", Page::Redirect(format!("{}/login", site.url)));
+    // More than are sent at once.
+    for _ in 0..20 {
+        sign_in(&server, &mut Browser::new(), "first", "openid").await;
+    }
+    let account = server.store.list_accounts(1).await.unwrap().remove(0).id;
+    let now = server.clock.now();
+    server.store.end_all_of(&account, now).await.unwrap();
+    site.requests("/first", 20).await;
+}
+
+/// Those that no browser was sent to, a device and software that takes passwords, hear of the end as well.
+#[tokio::test]
+async fn apps_without_a_browser_are_told_too() {
+    let site = Site::start().await;
+    let server = TestServer::start_with(|setup| {
+        device::devices(setup);
+        password_grant::legacy(setup);
+        setup.sections += OPEN;
+        for client in ["tv", "both"] {
+            let line = format!("client_id = \"{client}\"\n");
+            let told = format!("{line}backchannel_logout_uri = \"{}/{client}\"\n", site.url);
+            setup.clients = setup.clients.replace(&line, &told);
+        }
+    })
+    .await;
+    for path in ["/tv", "/both"] {
+        site.set(path, Page::Body("text/plain", String::new()));
+    }
+    let scope = "openid offline_access";
+    let tv = device::approved(&server, "tv", scope).await;
+    let legacy = password_grant::ask(&server, "both", &[("scope", scope)]).await;
+    assert!(
+        tv.status == 200 && legacy.status == 200,
+        "{tv:?} {legacy:?}"
+    );
+    let account = server.store.list_accounts(1).await.unwrap().remove(0).id;
+    let now = server.clock.now();
+    server.store.end_all_of(&account, now).await.unwrap();
+    for (path, tokens) in [("/tv", &tv), ("/both", &legacy)] {
+        let requests = site.requests(path, 1).await;
+        let (_, told) = logout_token(&server, &requests[0], Algorithm::RS256).await;
+        let own = claims(tokens.text("id_token"));
+        assert_eq!(
+            (&told["sid"], &told["sub"]),
+            (&own["sid"], &own["sub"]),
+            "{path}"
+        );
+    }
 }
 
 /// T36: where a client has us post is guarded as what it has us fetch; the administrator reads what to do.

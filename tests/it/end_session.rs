@@ -1,5 +1,7 @@
 //! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0; T6, T35).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portico::simulator::people::{JO_SMITH, ZOE};
 
 use crate::harness::browser::{Browser, Page};
@@ -260,6 +262,88 @@ async fn a_hint_of_another_issuer_is_refused() {
     assert_eq!(page.status, 400);
     assert_eq!(page.location(), None);
     assert!(is_logged_in(&server, &mut browser).await);
+}
+
+/// A key goes after a while, and at once after a leak: what it has signed proves nothing any more, but its holder can sign out, as
+/// without a hint.
+#[tokio::test]
+async fn a_hint_whose_key_is_gone_asks_and_leads_nowhere() {
+    let server = TestServer::start().await;
+    let (mut browser, tokens) = logged_in(&server, "openid").await;
+    let claims = tokens.text("id_token").split('.').nth(1).unwrap();
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","kid":"gone"}"#);
+    let outlived = format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode([7; 256]));
+    let parameters = [
+        ("id_token_hint", outlived.as_str()),
+        ("post_logout_redirect_uri", HOME),
+    ];
+    let page = browser.get(logout_url(&server, &parameters)).await;
+    assert!(asks(&page), "{}", page.body);
+    assert!(is_logged_in(&server, &mut browser).await);
+    let page = browser.submit(&page, "main form", &[]).await;
+    assert!(page.body.contains("You are signed out"), "{}", page.body);
+    assert!(!is_logged_in(&server, &mut browser).await);
+    // One of ours with a signature that is not of its key is a forgery, as ever.
+    let (message, _) = tokens.text("id_token").rsplit_once('.').unwrap();
+    let forged = format!("{message}.{}", URL_SAFE_NO_PAD.encode([7; 256]));
+    let page = browser
+        .get(logout_url(&server, &[("id_token_hint", &forged)]))
+        .await;
+    assert_eq!(page.status, 400);
+}
+
+/// Every combination of what a request may say, section 2: who is asked, and where it ends.
+#[tokio::test]
+async fn every_combination_of_parameters_is_answered() {
+    let server = TestServer::start().await;
+    for chosen in 0..32_u32 {
+        let (mut browser, tokens) = logged_in(&server, "openid").await;
+        let all = [
+            ("id_token_hint", tokens.text("id_token")),
+            ("client_id", "spa"),
+            ("post_logout_redirect_uri", HOME),
+            ("state", "s"),
+            ("logout_hint", "jsmith"),
+        ];
+        let sent: Vec<(&str, &str)> = all
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| chosen & (1 << bit) != 0)
+            .map(|(_, parameter)| parameter)
+            .collect();
+        let says = |name: &str| sent.iter().any(|(own, _)| *own == name);
+        let mut page = browser.get(logout_url(&server, &sent)).await;
+        let named = says("id_token_hint") || says("client_id");
+        if says("post_logout_redirect_uri") && !named {
+            assert_eq!(
+                (page.status.as_u16(), page.location()),
+                (400, None),
+                "{sent:?}"
+            );
+            assert!(is_logged_in(&server, &mut browser).await, "{sent:?}");
+            continue;
+        }
+        if !says("id_token_hint") {
+            assert!(asks(&page), "{sent:?}: {}", page.body);
+            assert!(is_logged_in(&server, &mut browser).await, "{sent:?}");
+            page = browser.submit_only(&page, "main form", &[]).await;
+        }
+        if says("post_logout_redirect_uri") {
+            let state = if says("state") { "?state=s" } else { "" };
+            let location = page
+                .location()
+                .unwrap_or_else(|| panic!("{sent:?}: {page:?}"));
+            assert_eq!(location.as_str(), format!("{HOME}{state}"), "{sent:?}");
+        } else {
+            page = browser.follow(page).await;
+            assert!(
+                page.body.contains("You are signed out"),
+                "{sent:?}: {}",
+                page.body
+            );
+        }
+        assert!(!is_logged_in(&server, &mut browser).await, "{sent:?}");
+    }
 }
 
 /// Section 2: POST as well. It comes across sites, so our cookies come with the GET after it.

@@ -91,6 +91,26 @@ async fn an_answer_that_a_login_has_overtaken_changes_nothing() {
     assert_eq!(session.unwrap().ended_at, None);
 }
 
+/// Who acts on after the logout has to be told of this end as well; nothing else will tell it.
+#[tokio::test]
+async fn a_refusal_is_told_to_those_that_have_outlived_their_session() {
+    let world = World::new().await;
+    let (store, login, account) = (&world.store, member("4711"), &world.account.id);
+    world.begin(offline(&world.code())).await;
+    store.end_session(&world.session.id, NOW).await.unwrap();
+    let before = known(&world).await;
+    let claimed = store.claim_check(&login, &before, NOW, NOW + 35).await;
+    assert!(claimed.unwrap());
+    let refused = store.refuse_login(&login, account, NOW, NOW + 1).await;
+    assert_eq!(refused.unwrap(), Some(vec![]));
+    let due = store.list_due_logout_notices(NOW + 1, 10).await.unwrap();
+    let told: Vec<_> = due
+        .iter()
+        .map(|notice| (&notice.client_id, &notice.account_id, &notice.session_id))
+        .collect();
+    assert_eq!(told, [(&world.client.client_id, account, &None)]);
+}
+
 /// T15: sessions and families of that login, offline ones too; nobody else's, and no other login's.
 #[tokio::test]
 async fn a_refusal_ends_what_the_login_gave_and_nothing_else() {

@@ -119,6 +119,9 @@ async fn of_many_that_take_a_notice_one_has_it() {
 #[tokio::test]
 async fn a_failure_makes_the_other_notices_of_that_client_wait() {
     let world = World::new().await;
+    let mut outlives = super::family(&world.code());
+    outlives.offline = true;
+    world.begin(outlives).await;
     world.two_notices().await;
     let app = world.client.client_id.clone();
     world
@@ -139,9 +142,11 @@ async fn a_failure_makes_the_other_notices_of_that_client_wait() {
             .await
             .unwrap()
     );
-    let postponed = world
-        .store
-        .postpone_logout_notices(of_app[0], "no answer", NOW + 30);
+    let noted = world.store.note_logout_trouble(of_app[0], "no answer");
+    noted.await.unwrap();
+    let others = world.due(NOW + 29).await.len();
+    assert_eq!(others, 2, "the others are due as before");
+    let postponed = world.store.postpone_logout_notices(of_app[0], NOW + 30);
     postponed.await.unwrap();
     let left = world.due(NOW + 29).await;
     assert_eq!(left.len(), 1);
