@@ -79,7 +79,7 @@ impl Connection {
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            head += &format!("cookie: {}\r\n", pairs.join("; "));
+            head = [&head, "cookie: ", &pairs.join("; "), "\r\n"].concat();
         }
         head
     }

@@ -224,6 +224,33 @@ pub const JO_SMITH: ImisPerson = ImisPerson {
     given_name: "Jo",
     family_name: "Smith",
     email: "j.smith@example.org",
+    contact: &Contact {
+        // Those to use come last, so that nobody takes the first one for it.
+        phones: &[
+            ("+1 613 555 0100", "Work", false),
+            ("+1 613 555 0142", "Mobile", true),
+        ],
+        addresses: &[
+            PostalAddress {
+                purpose: "Work",
+                lines: &["Example Clinic", "1 Main Street"],
+                city: "Ottawa",
+                region: ("ON", "Ontario"),
+                postal_code: "K1A 0A1",
+                country: ("CA", "Canada"),
+                preferred_for: &[],
+            },
+            PostalAddress {
+                purpose: "Home",
+                lines: &["12 Fiction Lane"],
+                city: "Gatineau",
+                region: ("QC", "Quebec"),
+                postal_code: "J8X 0A1",
+                country: ("CA", "Canada"),
+                preferred_for: &["Mail", "Bill"],
+            },
+        ],
+    },
     ..MEMBER
 };
 

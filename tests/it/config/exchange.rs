@@ -152,10 +152,9 @@ fn a_client_that_cannot_exchange_has_no_policy() {
 #[test]
 fn a_stranger_is_warned_of() {
     let config = load(&api(&GOOD.replace("\"app\"", "\"nobody\""))).unwrap();
-    let warned = config.warnings.iter().any(|warning| {
-        warning
-            .to_string()
-            .contains("exchange.from_clients of api names nobody")
-    });
+    let warned = config
+        .warnings
+        .iter()
+        .any(|warning| warning.contains("exchange.from_clients of api names nobody"));
     assert!(warned, "{:?}", config.warnings);
 }

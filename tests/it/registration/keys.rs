@@ -357,7 +357,7 @@ async fn a_registered_client_proves_itself_only_so_often() {
     let client = register(&server, service(&sent)).await;
     let other = register(&server, service(&sent)).await;
     let again = key.assertion(&server, client.text("client_id"));
-    let send = async |assertion: &str| {
+    let prove = async |assertion: &str| {
         let form = [
             ("grant_type", "client_credentials"),
             ("client_assertion_type", ASSERTION_TYPE),
@@ -365,7 +365,7 @@ async fn a_registered_client_proves_itself_only_so_often() {
         ];
         answer(http_client().post(server.url("/token")).form(&form)).await
     };
-    assert_eq!(send(&again).await.status, 200);
+    assert_eq!(prove(&again).await.status, 200);
     // The others of this window, all but one, as if they had come.
     let bucket = throttle::registered_assertions(&ClientId::new(client.text("client_id")));
     let policy = REGISTERED_ASSERTIONS;
@@ -375,7 +375,7 @@ async fn a_registered_client_proves_itself_only_so_often() {
         assert!(free.await.unwrap());
     }
     for _ in 0..3 {
-        send(&again).await.assert_error(401, "invalid_client");
+        prove(&again).await.assert_error(401, "invalid_client");
     }
     assert_eq!(ask(&server, &client, &key).await.status, 200);
     let refused = ask(&server, &client, &key).await;
