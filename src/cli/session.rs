@@ -40,7 +40,8 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// End sessions, with all tokens, those with `offline_access` too, and tell the apps that want to hear of it.
+    /// End sessions and their tokens, and tell the apps that want to hear of it; with `--user`, `--client`, `--upstream` and `--all`
+    /// tokens with `offline_access`, too.
     End {
         #[command(flatten)]
         file: ConfigFile,
