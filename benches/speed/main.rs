@@ -308,7 +308,8 @@ impl Server {
         )
         .env("BENCH_CLIENT", SECRET)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        // What is wrong with a configuration is told there; the log says nothing below warnings.
+        .stderr(Stdio::inherit())
         .spawn()?;
         let mut server = Self {
             child,
@@ -368,6 +369,9 @@ scope = "openid profile offline_access reports:read"
     let beginning = beginning(&format!("http://127.0.0.1:{port}"), port, internal);
     let members = members(imis);
     format!(
-        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nfilter = \"warn\"\n{members}{clients}"
+        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nfilter = \"warn\"\n\n\
+         # One person logs in everywhere at once here, which is a guesser's way.\n\
+         [login]\nmax_attempts = 100\nmax_attempts_per_address = 10000\n\n\
+         [lifetimes]\nfamilies_per_client = 1000\nfamilies_per_person = 10000\nsessions_per_person = 1000\n{members}{clients}"
     )
 }
