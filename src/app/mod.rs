@@ -271,11 +271,12 @@ async fn take_over(
 ) -> Result<(Secrets, KeyRing), AppError> {
     let started = Entry::new(Event::ServerStarted);
     audit.record(started.with("version", env!("CARGO_PKG_VERSION")));
-    configuration::note_changes(store, config, audit, now).await?;
     let secrets = keys::open_or_make_secrets(config, store).await?;
     clients::reconcile(store, &secrets, passwords, config, audit, now).await?;
     clients::hold_registered(store, &config.registration, audit, now).await?;
     let ring = keys::open_ring(store, &secrets, key_policy, audit, now).await?;
+    // Last: a start that fails has changed nothing.
+    configuration::note_changes(store, config, audit, now).await?;
     Ok((secrets, ring))
 }
 

@@ -167,6 +167,11 @@ impl Logos {
         });
         let picture = match picture {
             Ok(picture) => Some(Arc::new(picture)),
+            // Not asked, for others have asked too often, says nothing about this one: what is there stays until it can be asked again.
+            Err(FetchError::TooMany | FetchError::Paused(_)) => {
+                let kept = self.kept();
+                return kept.logos.get(place).and_then(|logo| logo.picture.clone());
+            }
             Err(error) => {
                 tracing::warn!(client_id = %client.client_id, error = %error, "an app's logo is not shown: it could not be fetched");
                 None

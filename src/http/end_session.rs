@@ -191,7 +191,7 @@ async fn by_get(
     match (logout::next_step(session, logout.hint.as_ref()), logged_in) {
         // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
         (LogoutStep::Confirm, Some(who))
-            if sender::is_navigation(&headers) && is_from_site(&state, &who, &headers) =>
+            if sender::is_seen(&headers) && is_from_site(&state, &who, &headers) =>
         {
             end(&state, &logout, &who, Ends::Here).await
         }

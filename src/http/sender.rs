@@ -55,6 +55,11 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     text(headers, SEC_FETCH_DEST).is_none_or(|destination| destination == "document")
 }
 
+/// Whether somebody sees it now: not what a browser fetches ahead of a click.
+pub(super) fn is_seen(headers: &HeaderMap) -> bool {
+    is_navigation(headers) && !headers.contains_key(SEC_PURPOSE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -322,9 +322,25 @@ async fn a_client_that_refuses_one_hears_of_the_others() {
     site.requests("/first", 20).await;
 }
 
-/// Those that no browser was sent to, a device and software that takes passwords, hear of the end as well.
+/// T11: what hears of logouts is no less watched: its code, used again after the logout, ends what has outlived it.
 #[tokio::test]
-async fn apps_without_a_browser_are_told_too() {
+async fn a_device_code_that_comes_again_after_the_logout_is_a_replay() {
+    let (server, _site) = tv().await;
+    let codes = device::begin(&server, "tv", "openid offline_access").await;
+    let mut browser = Browser::new();
+    let page = device::at_question(&server, &mut browser, codes.text("user_code")).await;
+    device::decide(&mut browser, &page, "allow").await;
+    let tokens = device::ask(&server, "tv", codes.text("device_code")).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    log_out(&server, &mut browser, &tokens).await;
+    let again = device::ask(&server, "tv", codes.text("device_code")).await;
+    again.assert_error(400, "invalid_grant");
+    let refreshed = server.refresh("tv", tokens.text("refresh_token")).await;
+    refreshed.assert_error(400, "invalid_grant");
+}
+
+/// A server with a device and software that takes passwords, both told of logouts.
+async fn tv() -> (TestServer, Site) {
     let site = Site::start().await;
     let server = TestServer::start_with(|setup| {
         device::devices(setup);
@@ -340,6 +356,13 @@ async fn apps_without_a_browser_are_told_too() {
     for path in ["/tv", "/both"] {
         site.set(path, Page::Body("text/plain", String::new()));
     }
+    (server, site)
+}
+
+/// Those that no browser was sent to, a device and software that takes passwords, hear of the end as well.
+#[tokio::test]
+async fn apps_without_a_browser_are_told_too() {
+    let (server, site) = tv().await;
     let scope = "openid offline_access";
     let tv = device::approved(&server, "tv", scope).await;
     let legacy = password_grant::ask(&server, "both", &[("scope", scope)]).await;

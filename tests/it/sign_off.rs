@@ -458,9 +458,15 @@ async fn the_sign_out_link_of_the_web_site_may_lead_to_end_session() {
     assert!(is_signed_in(&server, &mut browser).await);
     browser.is_lured_to(server.imis_url());
     // An image in a page there may be anybody's, and is nothing that its readers have clicked.
-    browser.headers = vec![("sec-fetch-dest".to_owned(), "image".to_owned())];
-    browser.click(server.url("/end_session")).await;
-    assert!(is_signed_in(&server, &mut browser).await);
+    for (name, value) in [
+        ("sec-fetch-dest", "image"),
+        ("sec-purpose", "prefetch;prerender"),
+    ] {
+        browser.is_lured_to(server.imis_url());
+        browser.headers = vec![(name.to_owned(), value.to_owned())];
+        browser.click(server.url("/end_session")).await;
+        assert!(is_signed_in(&server, &mut browser).await, "{name}");
+    }
     browser.headers = vec![("sec-fetch-dest".to_owned(), "document".to_owned())];
     browser.is_lured_to(server.imis_url());
     let page = browser.click(server.url("/end_session")).await;
