@@ -140,6 +140,25 @@ async fn an_object_is_taken_by_post_and_again_on_a_reload() {
     assert!(location.starts_with("/authorize/resume"), "{location}");
 }
 
+/// A clock that is 10 s ahead is taken; the next test has one that is a minute ahead.
+#[tokio::test]
+async fn an_object_of_a_clock_that_is_a_little_ahead_is_taken() {
+    let site = Site::start().await;
+    let server = server_with(&site).await;
+    for name in ["iat", "nbf"] {
+        let mut claims = object_claims(&server, "strict");
+        claims[name] = json!(server.clock.now() + 10);
+        let object = ClientKey::of_signed().jwt(&claims);
+        let parameters = [("client_id", "strict"), ("request", object.as_str())];
+        let page = open(&server, &parameters).await;
+        assert_eq!(
+            (page.status.as_u16(), page.url.path()),
+            (200, "/login"),
+            "{name}"
+        );
+    }
+}
+
 /// T39, T41, and Core section 6.1: an error, never ignored.
 #[tokio::test]
 async fn a_wrong_object_is_an_error_at_the_client() {
