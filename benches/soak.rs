@@ -639,6 +639,6 @@ scope = "openid offline_access"
     let clients = CLIENTS.map(client).concat();
     let (beginning, members) = (beginning(issuer, port, internal), members(imis));
     format!(
-        "{beginning}\n[lifetimes]\nfamilies_per_client = {FAMILIES_PER_CLIENT}\n{members}{clients}"
+        "{beginning}\n[lifetimes]\nfamilies_per_client = {FAMILIES_PER_CLIENT}\nfamilies_per_person = 10000\n{members}{clients}"
     )
 }
