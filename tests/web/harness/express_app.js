@@ -3,6 +3,7 @@
 import express from "express";
 import { once } from "node:events";
 import { createRequire } from "node:module";
+import { createServer } from "node:net";
 import { snippet } from "./guide.js";
 
 const { auth } = createRequire(import.meta.url)("express-openid-connect");
@@ -26,7 +27,8 @@ class MemoryStore {
   }
 }
 
-// `address` has the port to listen on. `pause` ends the listener and `resume` opens it anew; what the app knows stays.
+// `address` has the port to listen on. `pause` puts a listener in its place that hangs up, and `resume` opens it anew; what the app knows
+// stays. `called` waits for the next call that is hung up on.
 export async function startExpressApp({ issuer, registration, address }) {
   const settings = await snippet("js", "auth({", {
     "https://login.example.org": issuer,
@@ -43,15 +45,28 @@ export async function startExpressApp({ issuer, registration, address }) {
     response.send((await request.oidc.fetchUserInfo()).name);
   });
 
+  const port = Number(new URL(address).port);
+  const deaf = createServer((socket) => socket.destroy());
   let server;
-  const resume = async () => {
-    server = app.listen(Number(new URL(address).port), "127.0.0.1");
+  const open = async () => {
+    server = app.listen(port, "127.0.0.1");
     await once(server, "listening");
   };
-  const pause = async () => {
+  const stop = async () => {
+    if (deaf.listening) await new Promise((done) => deaf.close(done));
+    if (!server.listening) return;
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
   };
-  await resume();
-  return { address, pause, resume, stop: () => server.listening && pause() };
+  const pause = async () => {
+    await stop();
+    deaf.listen(port, "127.0.0.1");
+    await once(deaf, "listening");
+  };
+  const resume = async () => {
+    await stop();
+    await open();
+  };
+  await open();
+  return { address, pause, resume, stop, called: () => once(deaf, "connection") };
 }
