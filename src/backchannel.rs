@@ -169,10 +169,7 @@ impl Backchannel {
         next_at: i64,
     ) -> Result<(), StoreError> {
         // One that refuses this one may take the next: it is not down.
-        let refused = match trouble {
-            Trouble::Fetch(FetchError::Refused(status)) => *status < 500 && *status != 429,
-            _ => false,
-        };
+        let refused = matches!(trouble, Trouble::Fetch(error) if error.is_refusal());
         let trouble = chain(trouble);
         let attempts = notice.attempts + 1;
         if next_at - notice.created_at > self.0.lifetime {

@@ -354,6 +354,8 @@ fn over_all_names(config: &Config, attempts: i64) -> ThrottlePolicy {
 
 /// What pages and endpoints need of the config besides.
 fn settings(config: &Config) -> Settings {
+    let clients = config.clients.iter().map(|each| &each.client);
+    let initiating = clients.filter(|client| client.initiate_login_uri.is_some());
     Settings {
         brand: Arc::new(BrandPages::new(config.brand.clone())),
         flow_lifetime: config.lifetimes.flow,
@@ -362,6 +364,7 @@ fn settings(config: &Config) -> Settings {
             lifetime: config.par.lifetime,
         },
         trusted_proxies: config.server.trusted_proxies.clone(),
+        initiating: initiating.map(|client| client.client_id.clone()).collect(),
     }
 }
 

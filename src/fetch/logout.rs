@@ -26,6 +26,6 @@ impl Fetcher {
         if status.is_success() {
             return Ok(());
         }
-        Err(FetchError::Refused(status.as_u16()))
+        Err(FetchError::Refused(status))
     }
 }

@@ -125,7 +125,19 @@ pub enum FetchError {
     Answer(String),
     /// An answer, which is no.
     #[error("the answer is HTTP {0}; redirects are not followed")]
-    Refused(u16),
+    Refused(StatusCode),
+}
+
+impl FetchError {
+    /// Whether whoever was asked is there, and says no to this request.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused(status) => {
+                !status.is_server_error() && *status != StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Fetches for clients. Cheap to clone; clones share what is remembered.
@@ -344,9 +356,7 @@ impl Way {
         let mut response = request.send().await.map_err(trouble)?;
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(FetchError::Answer(format!(
-                "the answer is HTTP {status}; redirects are not followed"
-            )));
+            return Err(FetchError::Refused(status));
         }
         let kind = response.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();

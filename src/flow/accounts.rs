@@ -160,15 +160,10 @@ impl Accounts {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         // A form that was sent twice, or made up, ends nothing, and nothing is recorded: it may name anything.
-        let consents = self.store.list_consents(account).await?;
-        let has_consent = consents.iter().any(|consent| consent.client_id == *client);
-        if !has_consent {
-            let families = self.store.list_families(account, now).await?;
-            if !families.iter().any(|family| family.client_id == *client) {
-                return Ok(());
-            }
-        }
-        let families = self.store.end_client_of(account, client, now).await?;
+        let ended = self.store.end_client_of(account, client, now).await?;
+        let Some(families) = ended else {
+            return Ok(());
+        };
         let entry = self.entry(Event::AppEnded, account).client(client);
         self.audit.record(entry.with("families", families));
         Ok(())

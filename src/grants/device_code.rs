@@ -167,7 +167,6 @@ impl DeviceCodeRequest {
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
-        // Whether the session stands, and whether this is a replay, is for the redemption to say.
         grants.note_told(client, &family).await?;
         let cap = grants.families_per_client;
         match grants

@@ -92,20 +92,18 @@ impl Grants {
     }
 
     /// Notes that the end of the family's session is to be told to the client, if it wants to hear of it: nobody was sent to it
-    /// by a browser, which is where this is noted otherwise. `false` when the session has ended.
+    /// by a browser, which is where this is noted otherwise. Whether the session stands, what begins the family says.
     pub(super) async fn note_told(
         &self,
         client: &Client,
         family: &TokenFamily,
-    ) -> Result<bool, OAuthError> {
-        if !client.logout.is_told() {
-            return Ok(true);
+    ) -> Result<(), OAuthError> {
+        if client.logout.is_told() {
+            let session = &family.authentication.session_id;
+            let noted = self.store.note_session_client(session, &client.client_id);
+            noted.await?;
         }
-        let session = &family.authentication.session_id;
-        Ok(self
-            .store
-            .note_session_client(session, &client.client_id)
-            .await?)
+        Ok(())
     }
 
     /// Records that what is good once was used again, and beside who did, who was given tokens of the family last: one of

@@ -196,8 +196,8 @@ impl Grants {
     ) -> Result<Authorization, OAuthError> {
         let (family, account) = self.family_of(client, key, agreed).await?;
         let (cap, now) = (self.families_per_client, self.clock.now());
-        let told = self.note_told(client, &family).await?;
-        if !told || !self.store.begin_capped_family(&family, cap, now).await? {
+        self.note_told(client, &family).await?;
+        if !self.store.begin_capped_family(&family, cap, now).await? {
             return Err(OAuthError::invalid_grant("the session ended meanwhile"));
         }
         self.hold_to_cap(&family).await?;

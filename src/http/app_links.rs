@@ -1,6 +1,8 @@
 //! The apps that somebody can open from their account page: each begins a login of its own, which the session answers (OpenID
 //! Connect Core section 4).
 
+use std::sync::Arc;
+
 use axum::extract::FromRef as _;
 
 use crate::flow::LoggedIn;
@@ -12,7 +14,7 @@ use crate::store::Store;
 
 use super::app_logo::AppLogo;
 use super::context;
-use super::state::HttpState;
+use super::state::{HttpState, Settings};
 use super::texts::Texts;
 
 /// An app that can be opened.
@@ -34,7 +36,11 @@ impl AppLink {
         who: &LoggedIn,
     ) -> Result<Vec<Self>, OAuthError> {
         let store = Store::from_ref(state);
-        let mut clients = store.list_file_clients().await?;
+        let settings = <Arc<Settings>>::from_ref(state);
+        let mut clients = Vec::new();
+        for id in &settings.initiating {
+            clients.extend(store.find_client(id).await?.map(|stored| stored.client));
+        }
         for consent in store.list_consents(&who.account.id).await? {
             let stored = store.find_client(&consent.client_id).await?;
             clients.extend(

@@ -10,6 +10,7 @@ use crate::flow::Flow;
 use crate::gateway::Gateway;
 use crate::grants::Grants;
 use crate::keys::Secrets;
+use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
 use crate::registrar::Registrar;
 use crate::store::Store;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub par: ParPolicy,
     /// Whose `X-Forwarded-For` is believed (T56).
     pub trusted_proxies: Vec<IpNet>,
+    /// The clients of the files that begin logins themselves.
+    pub initiating: Vec<ClientId>,
 }
 
 /// How pushed authorization requests are taken (RFC 9126).

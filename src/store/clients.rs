@@ -65,20 +65,6 @@ impl Store {
         Ok(clients)
     }
 
-    /// The clients of the files, ordered by id.
-    pub async fn list_file_clients(&self) -> Result<Vec<Client>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, registration, secrets FROM client
-             WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)",
-        )
-        .fetch_all(&self.reads)
-        .await?;
-        let clients = rows.iter().map(|row| Ok(stored_client(row)?.client));
-        let mut clients = clients.collect::<Result<Vec<_>, StoreError>>()?;
-        clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-        Ok(clients)
-    }
-
     /// Whether any client is owned by the files.
     pub async fn has_file_clients(&self) -> Result<bool, StoreError> {
         let count: i64 = sqlx::query_scalar(

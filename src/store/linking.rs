@@ -253,13 +253,14 @@ impl Store {
         Ok(ended)
     }
 
-    /// Takes a client away from a person: its families end, its codes and the consent go. How many families were live.
+    /// Takes a client away from a person: its families end, its codes and the consent go. How many families there
+    /// were; `None` where there was nothing at all.
     pub async fn end_client_of(
         &self,
         account: &AccountId,
         client: &ClientId,
         now: UnixTime,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         retrying(|| self.try_end_client_of(account, client, now)).await
     }
 
@@ -268,7 +269,7 @@ impl Store {
         account: &AccountId,
         client: &ClientId,
         now: UnixTime,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.begin().await?;
         // The lock of a redemption in flight (`families::hold_login`): its family is there to be revoked below, or it finds no
         // code.
@@ -276,7 +277,7 @@ impl Store {
             .bind(account.as_str())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(
+        let codes = sqlx::query(
             "DELETE FROM authorization_code
              WHERE account_id = $1 AND client_id = $2 AND redeemed_at IS NULL",
         )
@@ -284,7 +285,7 @@ impl Store {
         .bind(client.as_str())
         .execute(&mut *transaction)
         .await?;
-        sqlx::query(
+        let device_codes = sqlx::query(
             "DELETE FROM device_code
              WHERE account_id = $1 AND client_id = $2 AND redeemed_at IS NULL",
         )
@@ -301,17 +302,20 @@ impl Store {
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("DELETE FROM consent WHERE account_id = $1 AND client_id = $2")
+        let consents = sqlx::query("DELETE FROM consent WHERE account_id = $1 AND client_id = $2")
             .bind(account.as_str())
             .bind(client.as_str())
             .execute(&mut *transaction)
             .await?;
         // Where nothing was live there is nothing to tell, however often the button is pressed.
-        if revoked.rows_affected() > 0 {
+        let families = revoked.rows_affected();
+        if families > 0 {
             logout_notices::insert(&mut transaction, client, account, None, now).await?;
         }
         transaction.commit().await?;
-        Ok(revoked.rows_affected())
+        let others = [codes, device_codes, consents];
+        let any = families > 0 || others.iter().any(|gone| gone.rows_affected() > 0);
+        Ok(any.then_some(families))
     }
 }
 

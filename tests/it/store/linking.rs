@@ -395,7 +395,10 @@ async fn what_a_person_ends_is_theirs_alone() {
         .insert_code("code", &code(client, &here))
         .await
         .unwrap();
-    assert_eq!(store.end_client_of(&jo.id, client, NOW).await.unwrap(), 1);
+    assert_eq!(
+        store.end_client_of(&jo.id, client, NOW).await.unwrap(),
+        Some(1)
+    );
     assert!(!stands(store, &offline).await && stands(store, &kept).await);
     assert!(store.find_code("code").await.unwrap().is_none());
     assert_eq!(store.list_consents(&jo.id).await.unwrap(), []);

@@ -8,9 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as 
 use crate::harness::database::TestDatabase;
 
 /// Statements that may read a whole table, by words of theirs.
-const WHOLE: [&str; 7] = [
-    // The clients of files, all of which a start holds against the files.
-    "FROM client\n             WHERE NOT EXISTS (SELECT 1 FROM client_registration",
+const WHOLE: [&str; 6] = [
     // A few keys, of which all are wanted.
     "FROM signing_key",
     // Those that an administrator has made, all of which are listed.
