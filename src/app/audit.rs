@@ -26,18 +26,13 @@ pub struct AuditWriter {
     batch: Vec<AuditRecord>,
 }
 
-/// An audit, and what writes it to `store`, if `in_database`: of a server, or of a command that `operator` runs.
-pub fn open_audit(
-    in_database: bool,
-    store: &Store,
-    clock: &Clock,
-    operator: Option<String>,
-) -> (Audit, AuditWriter) {
+/// An audit, and what writes it to `store`, if `in_database`.
+pub fn open_audit(in_database: bool, store: &Store, clock: &Clock) -> (Audit, AuditWriter) {
     let (audit, queue) = if in_database {
-        let (audit, queue) = Audit::new(clock.clone(), operator);
+        let (audit, queue) = Audit::new(clock.clone());
         (audit, Some(queue))
     } else {
-        (Audit::log_alone(clock.clone(), operator), None)
+        (Audit::log_alone(clock.clone()), None)
     };
     let writer = AuditWriter {
         store: store.clone(),

@@ -110,7 +110,7 @@ mod tests {
         let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
         let key_policy = KeyPolicy::every(None, &[algorithm]);
         let clock = Clock::manual(100);
-        let audit = Audit::log_alone(clock.clone(), None);
+        let audit = Audit::log_alone(clock.clone());
         let ring = open_ring(&store, &secrets, &key_policy, &audit, 0)
             .await
             .unwrap();

@@ -173,7 +173,7 @@ impl App {
             tracing::warn!("{warning}");
         }
         let store = open_database(&config).await?;
-        let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock, None);
+        let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
         let passwords = Passwords::default();
         let key_policy = keys::KeyPolicy::of(&config);
         let (secrets, ring) = take_over(

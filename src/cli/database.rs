@@ -65,9 +65,11 @@ impl Recorder {
     fn open(config: &Config, store: &Store) -> Self {
         // For the line that goes with each record.
         serve::start_log(config);
-        let (audit, writer) =
-            open_audit(config.audit.database, store, &Clock::system(), operator());
-        Self { audit, writer }
+        let (audit, writer) = open_audit(config.audit.database, store, &Clock::system());
+        Self {
+            audit: audit.of_operator(operator()),
+            writer,
+        }
     }
 
     /// The outcome of the command, once what it did is written. Something was done without a record of it, if that fails.

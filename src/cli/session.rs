@@ -169,7 +169,10 @@ async fn list(store: &Store, sessions: &[&Session], json: bool) -> anyhow::Resul
                 .unwrap_or_default()
                 .to_owned(),
             session.upstream.to_string(),
-            session.device.to_string(),
+            session
+                .device
+                .in_words(|browser, system| format!("{browser} on {system}"))
+                .unwrap_or_default(),
             session.device.address.clone().unwrap_or_default(),
             output::date(session.auth_time),
             output::date(session.last_seen_at),

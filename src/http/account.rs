@@ -236,11 +236,9 @@ fn shown_session(
 ) -> ShownSession {
     let device = &session.device;
     ShownSession {
-        device: match (&device.browser, &device.system) {
-            (Some(browser), Some(system)) => (texts.browser_on)(browser, system),
-            (Some(one), None) | (None, Some(one)) => one.clone(),
-            (None, None) => texts.unknown_device.to_owned(),
-        },
+        device: device
+            .in_words(texts.browser_on)
+            .unwrap_or_else(|| texts.unknown_device.to_owned()),
         address: device.address.clone(),
         id: session.id.clone(),
         label: label(upstreams, &session.upstream),

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clock::{SKEW, UnixTime, random_id};
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
@@ -184,23 +184,11 @@ impl KeyRing {
         serde_json::from_slice(&claims).map_err(|_| TokenRefused)
     }
 
-    /// Whether `token` has the form of one of ours and the `kid` of no key that verifies: which it was signed with cannot be known
-    /// any more.
-    pub fn lacks_the_key_of(&self, token: &str, now: UnixTime) -> bool {
-        let header = token.split('.').next().unwrap_or_default();
-        let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
-        let header: Option<Value> = serde_json::from_slice(&header).ok();
-        let kid = header
-            .as_ref()
-            .and_then(|header| header.get("kid")?.as_str());
+    /// Whether a key of that name still verifies.
+    pub fn has(&self, kid: &str, now: UnixTime) -> bool {
         let snapshot = self.snapshot();
-        let verifies = |kid: &str| {
-            let mut keys = snapshot.keys.iter();
-            keys.any(|key| {
-                key.record.kid.as_str() == kid && key.record.state(now) != KeyState::Expired
-            })
-        };
-        is_strict_compact(token) && kid.is_some_and(|kid| !verifies(kid))
+        let mut keys = snapshot.keys.iter();
+        keys.any(|key| key.record.kid.as_str() == kid && key.record.state(now) != KeyState::Expired)
     }
 
     /// The JWKS (RFC 7517 section 5): every key that signs, will sign, or has signed what may still be valid.

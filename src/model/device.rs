@@ -1,7 +1,5 @@
 //! What a person knows one of their sessions by: the browser and its system in coarse words, and the address.
 
-use std::fmt;
-
 /// Where somebody logged in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
@@ -63,15 +61,12 @@ impl Device {
             address: address.map(ToOwned::to_owned),
         }
     }
-}
 
-/// For commands; pages have words of their own.
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What is known of it; `both` says how the browser and its system go together. `None`: nothing is.
+    pub fn in_words(&self, both: impl FnOnce(&str, &str) -> String) -> Option<String> {
         match (&self.browser, &self.system) {
-            (Some(browser), Some(system)) => write!(f, "{browser} on {system}"),
-            (Some(one), None) | (None, Some(one)) => f.write_str(one),
-            (None, None) => Ok(()),
+            (Some(browser), Some(system)) => Some(both(browser, system)),
+            (one, other) => one.as_ref().or(other.as_ref()).cloned(),
         }
     }
 }

@@ -199,10 +199,7 @@ pub(super) async fn of_account(
     .bind(now)
     .fetch_all(&mut **transaction)
     .await?;
-    for client in acting {
-        insert(transaction, &ClientId::new(client), account, None, now).await?;
-    }
-    Ok(())
+    of_acting(transaction, acting, account, now).await
 }
 
 /// The same for those who came by one of the person's logins.
@@ -225,6 +222,15 @@ pub(super) async fn of_login(
     .bind(&login.subject)
     .fetch_all(&mut **transaction)
     .await?;
+    of_acting(transaction, acting, account, now).await
+}
+
+async fn of_acting(
+    transaction: &mut Transaction<'static, Any>,
+    acting: Vec<String>,
+    account: &AccountId,
+    now: UnixTime,
+) -> Result<(), StoreError> {
     for client in acting {
         insert(transaction, &ClientId::new(client), account, None, now).await?;
     }

@@ -1,7 +1,5 @@
 //! ID tokens (OpenID Connect Core sections 2, 3.1.3.6, 3.2.2.10 and 3.3.2.11).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::clock::UnixTime;
@@ -9,7 +7,7 @@ use crate::keys::{KeyError, TokenRefused};
 use crate::model::authorization::Person;
 use crate::model::client::Client;
 use crate::protocol::claims::IdTokenClaims;
-use crate::protocol::jws::{TokenKind, half_hash};
+use crate::protocol::jws::{self, TokenKind, half_hash};
 
 use super::Mint;
 
@@ -54,15 +52,12 @@ impl Mint {
     /// Whether `token` calls itself ours, and names a key that is not here: that of an old ID token may have gone, by itself or at
     /// once after a leak. Nothing else that it says may be believed.
     pub fn has_lost_the_key_of(&self, token: &str) -> bool {
-        let claims: Option<Value> = token
-            .split('.')
-            .nth(1)
-            .and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok())
-            .and_then(|claims| serde_json::from_slice(&claims).ok());
-        let iss = claims
-            .as_ref()
-            .and_then(|claims| claims.get("iss")?.as_str());
-        iss == Some(self.issuer.as_str()) && self.ring.lacks_the_key_of(token, self.clock.now())
+        let Some((header, claims)) = jws::unverified(token) else {
+            return false;
+        };
+        let text = |from: &Value, name: &str| from.get(name)?.as_str().map(ToOwned::to_owned);
+        text(&claims, "iss").as_deref() == Some(self.issuer.as_str())
+            && text(&header, "kid").is_some_and(|kid| !self.ring.has(&kid, self.clock.now()))
     }
 
     /// Reads an `id_token_hint`: one of our ID tokens, whose end may have passed (OpenID Connect Core section 3.1.2.1,

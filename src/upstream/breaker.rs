@@ -158,7 +158,7 @@ mod tests {
     fn breaker() -> (Breaker, Clock) {
         let clock = Clock::manual(1000);
         let id = UpstreamId::new("members");
-        let audit = Audit::log_alone(clock.clone(), None);
+        let audit = Audit::log_alone(clock.clone());
         (
             Breaker::new(id, clock.clone(), Metrics::new(), audit),
             clock,

@@ -74,7 +74,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
     ];
     store.reconcile_clients(&clients, 0).await.unwrap();
     let (clock, metrics) = (Clock::manual(0), Metrics::new());
-    let audit = Audit::log_alone(clock.clone(), None);
+    let audit = Audit::log_alone(clock.clone());
     let upstreams = Upstreams::new(vec![]);
     let vault = Vault::new(
         store.clone(),

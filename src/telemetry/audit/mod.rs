@@ -29,7 +29,11 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Records what happens. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Audit(Arc<Inner>);
+pub struct Audit {
+    inner: Arc<Inner>,
+    /// Who runs the command that this is the audit of.
+    operator: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -40,33 +44,42 @@ struct Inner {
     limit: Limit,
     /// `None`: the log alone.
     queue: Option<Arc<Queue>>,
-    /// Who runs the command that this is the audit of.
-    operator: Option<String>,
 }
 
 impl Audit {
-    /// An audit in the log and, through the queue that comes with it, in the database; of a server, or of a command that
-    /// `operator` runs.
-    pub fn new(clock: Clock, operator: Option<String>) -> (Self, AuditQueue) {
+    /// An audit in the log and, through the queue that comes with it, in the database.
+    pub fn new(clock: Clock) -> (Self, AuditQueue) {
         let queue = Arc::new(Queue::default());
-        let audit = Self::with(clock, Some(queue.clone()), operator);
+        let audit = Self::with(clock, Some(queue.clone()));
         (audit, AuditQueue::new(queue))
     }
 
     /// An audit in the log alone.
-    pub fn log_alone(clock: Clock, operator: Option<String>) -> Self {
-        Self::with(clock, None, operator)
+    pub fn log_alone(clock: Clock) -> Self {
+        Self::with(clock, None)
     }
 
-    fn with(clock: Clock, queue: Option<Arc<Queue>>, operator: Option<String>) -> Self {
-        Self(Arc::new(Inner {
+    /// The same audit, of a command that `operator` runs.
+    #[must_use]
+    pub fn of_operator(self, operator: Option<String>) -> Self {
+        Self {
+            operator: operator.map(Into::into),
+            ..self
+        }
+    }
+
+    fn with(clock: Clock, queue: Option<Arc<Queue>>) -> Self {
+        let inner = Inner {
             clock,
             node: random_id(),
             made: AtomicU64::new(0),
             limit: Limit::default(),
             queue,
-            operator,
-        }))
+        };
+        Self {
+            inner: Arc::new(inner),
+            operator: None,
+        }
     }
 
     /// Records what happened. Waits for nothing: [`Audit::settle`] does, at a request's end.
@@ -74,24 +87,24 @@ impl Audit {
         let request = request::current();
         if let Some(request) = &request {
             entry.complete(&request.about());
-        } else if let Some(operator) = &self.0.operator {
-            entry = entry.with("operator", operator.as_str());
+        } else if let Some(operator) = &self.operator {
+            entry = entry.with("operator", &**operator);
         }
         line::write(&entry, request.as_deref());
-        let Some(queue) = &self.0.queue else {
+        let Some(queue) = &self.inner.queue else {
             return;
         };
-        let now = self.0.clock.now();
+        let now = self.inner.clock.now();
         let address = request.as_deref().map(AuditedRequest::address);
-        if !self.0.limit.admits(&entry, address, now) {
+        if !self.inner.limit.admits(&entry, address, now) {
             return;
         }
         if let Some(request) = &request {
             request.note_record();
         }
-        let number = self.0.made.fetch_add(1, Ordering::Relaxed);
+        let number = self.inner.made.fetch_add(1, Ordering::Relaxed);
         queue.put(AuditRecord {
-            id: format!("{number:016x}-{}", self.0.node),
+            id: format!("{number:016x}-{}", self.inner.node),
             at: now,
             ..entry.into_record(request.as_deref())
         });
@@ -100,7 +113,7 @@ impl Audit {
     /// Waits, for a moment at the most, until there is room for more: whoever asks faster than the database writes gets
     /// answers no faster than it does.
     pub async fn settle(&self) {
-        if let Some(queue) = &self.0.queue {
+        if let Some(queue) = &self.inner.queue {
             queue.settle(LONGEST).await;
         }
     }

@@ -103,7 +103,7 @@ mod tests {
     /// they recorded is kept all the same.
     #[tokio::test]
     async fn whoever_records_faster_than_is_written_waits() {
-        let (audit, mut queue) = Audit::new(Clock::manual(0), None);
+        let (audit, mut queue) = Audit::new(Clock::manual(0));
         for _ in 0..ROOM {
             let waited = timeout(Duration::ZERO, audit.settle()).await;
             assert!(waited.is_ok());
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_the_memory_has_no_room_for_is_counted_and_what_is_kept_is_in_order() {
-        let (audit, mut queue) = Audit::new(Clock::manual(0), None);
+        let (audit, mut queue) = Audit::new(Clock::manual(0));
         for _ in 0..MOST + 3 {
             audit.record(Entry::new(Event::UpstreamUp));
         }
