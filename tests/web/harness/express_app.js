@@ -28,7 +28,7 @@ class MemoryStore {
 }
 
 // `address` has the port to listen on. `pause` puts a listener in its place that hangs up, and `resume` opens it anew; what the app knows
-// stays. `called` waits for the next call that is hung up on.
+// stays.
 export async function startExpressApp({ issuer, registration, address }) {
   const settings = await snippet("js", "auth({", {
     "https://login.example.org": issuer,
@@ -68,5 +68,5 @@ export async function startExpressApp({ issuer, registration, address }) {
     await open();
   };
   await open();
-  return { address, pause, resume, stop, called: () => once(deaf, "connection") };
+  return { address, pause, resume, stop };
 }

@@ -1,15 +1,19 @@
 // A whole Portico as `portico serve` runs it, with the simulated iMIS and aiM18 behind it.
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { clockBehind } from "./clock.js";
 import { createDatabase } from "./database.js";
 import { IMIS_SERVICE, ANN, JO } from "./people.js";
 import { freePorts } from "./ports.js";
 import { start } from "./processes.js";
 import { toml } from "./toml.js";
+
+const run = promisify(execFile);
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 export const PORTICO = process.env.PORTICO_BIN ?? join(ROOT, "target/debug/portico");
@@ -75,7 +79,7 @@ function configuration({ issuer, listen, internalListen, imis, aim18, algorithms
 
 // `algorithms` and `resources` are the config's; `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
 // `members` gives more keys of the upstream iMIS; `sections` are more sections, or others; `files` stand beside the config. `restart` ends the server and starts it anew on the same database, on time or with
-// a clock that is behind.
+// a clock that is behind. `command` is what a command of Portico's prints.
 export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {}, files = {} }) {
   const undo = [];
   const stop = async () => {
@@ -135,8 +139,10 @@ export async function startStand({ algorithms, resources, clients, pages = [{ id
       await serve(secondsBehind && await clockBehind(secondsBehind, folder));
     };
 
+    const command = async (...words) => (await run(PORTICO, [...words, "-c", file], { env: { ...process.env, ...environment } })).stdout;
+
     const ssoPageOf = (id) => `${imis.url}/SSO/${id}.aspx`;
-    return { issuer, imis: imis.url, aim18: aim18.url, ssoPage: ssoPageOf(pages[0].id), ssoPageOf, stop, restart, stopImis: () => imis.stop() };
+    return { issuer, imis: imis.url, aim18: aim18.url, ssoPage: ssoPageOf(pages[0].id), ssoPageOf, stop, restart, command, stopImis: () => imis.stop() };
   } catch (error) {
     await stop().catch(() => {});
     throw error;
