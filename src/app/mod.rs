@@ -20,9 +20,9 @@ use crate::backchannel::{Backchannel, BackchannelParts};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, Logos, RequestUris};
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowParts};
 use crate::gateway::{Gateway, GatewayParts};
-use crate::grants::Grants;
+use crate::grants::{Grants, GrantsParts};
 use crate::http::brand::BrandPages;
 use crate::http::discovery::Discovery;
 use crate::http::state::{ParPolicy, Settings};
@@ -289,7 +289,7 @@ fn flow(
     fetcher: &Fetcher,
 ) -> Flow {
     let clock = logins.clock.clone();
-    Flow {
+    Flow::new(FlowParts {
         client_keys: ClientKeys::new(fetcher.clone(), clock.clone()),
         request_uris: RequestUris::new(fetcher.clone(), clock.clone()),
         store: logins.store.clone(),
@@ -306,7 +306,7 @@ fn flow(
         metrics: logins.metrics.clone(),
         audit: logins.audit.clone(),
         logins,
-    }
+    })
 }
 
 /// The grants, which work with what a flow works with.
@@ -317,7 +317,7 @@ fn grants(
     upstreams: &Upstreams,
     passwords: &Passwords,
 ) -> Result<Grants, AppError> {
-    Ok(Grants {
+    Ok(Grants::new(GrantsParts {
         store: flow.store.clone(),
         secrets: flow.secrets.clone(),
         clock: flow.clock.clone(),
@@ -340,7 +340,7 @@ fn grants(
         registered_unused: flow.registered_unused,
         metrics: flow.metrics.clone(),
         audit: flow.audit.clone(),
-    })
+    }))
 }
 
 /// How many attempts an address or a client has, over all names.

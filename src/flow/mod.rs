@@ -11,6 +11,9 @@ pub mod login;
 pub mod logout;
 pub mod request_object;
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::clock::{Clock, UnixTime};
 use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
@@ -34,7 +37,10 @@ use crate::vault::Vault;
 
 /// What the steps of a flow work with. Cheap to clone.
 #[derive(Clone)]
-pub struct Flow {
+pub struct Flow(Arc<FlowParts>);
+
+/// What a [`Flow`] is made of.
+pub struct FlowParts {
     /// The database.
     pub store: Store,
     /// For the hashes of codes and session secrets.
@@ -67,6 +73,21 @@ pub struct Flow {
     pub metrics: Metrics,
     /// What is recorded.
     pub audit: Audit,
+}
+
+impl Flow {
+    /// Puts it together.
+    pub fn new(parts: FlowParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Flow {
+    type Target = FlowParts;
+
+    fn deref(&self) -> &FlowParts {
+        &self.0
+    }
 }
 
 /// The next step of a pending authorization.

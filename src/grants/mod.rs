@@ -14,6 +14,9 @@ pub mod refresh_token;
 pub mod revocation;
 pub mod token_exchange;
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::clock::Clock;
 use crate::fetch::ClientKeys;
 use crate::keys::Secrets;
@@ -50,7 +53,10 @@ use token_exchange::TokenExchangeRequest;
 
 /// What every grant works with. Cheap to clone.
 #[derive(Clone)]
-pub struct Grants {
+pub struct Grants(Arc<GrantsParts>);
+
+/// What [`Grants`] are made of.
+pub struct GrantsParts {
     /// The database.
     pub store: Store,
     /// For the hashes of codes, client secrets and refresh tokens.
@@ -95,6 +101,21 @@ pub struct Grants {
     pub metrics: Metrics,
     /// What is recorded.
     pub audit: Audit,
+}
+
+impl Grants {
+    /// Puts them together.
+    pub fn new(parts: GrantsParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Grants {
+    type Target = GrantsParts;
+
+    fn deref(&self) -> &GrantsParts {
+        &self.0
+    }
 }
 
 /// A token request, parsed by its grant.

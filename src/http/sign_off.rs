@@ -218,8 +218,8 @@ pub(super) async fn others(
 
 /// What the login of a session gave, for a sign-off that shows something of it.
 pub(super) async fn tokens(state: &HttpState, session: &Session) -> Option<UpstreamTokens> {
-    let vault = Flow::from_ref(state).vault;
-    vault.kept(&place_of(session, &session.upstream)).await
+    let flow = Flow::from_ref(state);
+    flow.vault.kept(&place_of(session, &session.upstream)).await
 }
 
 /// Sends a browser, whose session here has ended, on to the upstream's sign-off. Where nobody comes back from there, an

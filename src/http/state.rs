@@ -25,9 +25,26 @@ use super::brand::BrandPages;
 use super::cookies::CookieNames;
 use super::discovery::Discovery;
 
-/// The handles. Cheap to clone.
-#[derive(Clone, FromRef)]
-pub struct HttpState {
+/// The handles. Cheap to clone: every layer and every extractor takes a copy of its own with every request.
+#[derive(Clone)]
+pub struct HttpState(Arc<Handles>);
+
+/// The handles, and for each the way to have only that one.
+macro_rules! handles {
+    ($($name:ident: $handle:ty,)*) => {
+        struct Handles {
+            $($name: $handle,)*
+        }
+
+        $(impl FromRef<HttpState> for $handle {
+            fn from_ref(state: &HttpState) -> Self {
+                state.0.$name.clone()
+            }
+        })*
+    };
+}
+
+handles! {
     flow: Flow,
     grants: Grants,
     mint: Mint,
@@ -103,7 +120,7 @@ pub struct HttpParts {
 impl HttpState {
     /// Puts the handles together.
     pub fn new(parts: HttpParts) -> Self {
-        Self {
+        Self(Arc::new(Handles {
             store: parts.flow.store.clone(),
             secrets: parts.flow.secrets.clone(),
             metrics: parts.flow.metrics.clone(),
@@ -122,30 +139,30 @@ impl HttpState {
             logos: parts.logos,
             brand: Arc::clone(&parts.settings.brand),
             settings: Arc::new(parts.settings),
-        }
+        }))
     }
 
     pub(super) fn store(&self) -> &Store {
-        &self.store
+        &self.0.store
     }
 
-    pub(super) const fn audit(&self) -> &Audit {
-        &self.audit
+    pub(super) fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
     pub(super) fn registration_is_on(&self) -> bool {
-        self.registrar.is_on()
+        self.0.registrar.is_on()
     }
 
     pub(super) fn brand(&self) -> Arc<BrandPages> {
-        Arc::clone(&self.brand)
+        Arc::clone(&self.0.brand)
     }
 
-    pub(super) const fn cookie_names(&self) -> CookieNames {
-        self.cookie_names
+    pub(super) fn cookie_names(&self) -> CookieNames {
+        self.0.cookie_names
     }
 
-    pub(super) const fn is_https(&self) -> bool {
-        self.cookie_names.are_secure()
+    pub(super) fn is_https(&self) -> bool {
+        self.0.cookie_names.are_secure()
     }
 }

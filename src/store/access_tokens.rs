@@ -13,14 +13,16 @@ impl Store {
         token_hash: &str,
         claims: &AccessTokenClaims,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO access_token (token_hash, claims, expires_at) VALUES ($1, $2, $3)",
-        )
-        .bind(token_hash)
-        .bind(to_json(claims)?)
-        .bind(claims.exp)
-        .execute(&self.writes)
-        .await?;
+        self.writes
+            .execute(
+                sqlx::query(
+                    "INSERT INTO access_token (token_hash, claims, expires_at) VALUES ($1, $2, $3)",
+                )
+                .bind(token_hash)
+                .bind(to_json(claims)?)
+                .bind(claims.exp),
+            )
+            .await?;
         Ok(())
     }
 
@@ -39,9 +41,9 @@ impl Store {
 
     /// Ends an opaque token. Whether there was one.
     pub async fn delete_access_token(&self, token_hash: &str) -> Result<bool, StoreError> {
-        let deleted = sqlx::query("DELETE FROM access_token WHERE token_hash = $1")
-            .bind(token_hash)
-            .execute(&self.writes)
+        let deleted = self
+            .writes
+            .execute(sqlx::query("DELETE FROM access_token WHERE token_hash = $1").bind(token_hash))
             .await?;
         Ok(deleted.rows_affected() == 1)
     }
@@ -53,15 +55,18 @@ impl Store {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let inserted = sqlx::query(
-            "INSERT INTO revoked_token (jti, revoked_at, expires_at) VALUES ($1, $2, $3)
+        let inserted = self
+            .writes
+            .execute(
+                sqlx::query(
+                    "INSERT INTO revoked_token (jti, revoked_at, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (jti) DO NOTHING",
-        )
-        .bind(jti)
-        .bind(now)
-        .bind(expires_at)
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(jti)
+                .bind(now)
+                .bind(expires_at),
+            )
+            .await?;
         Ok(inserted.rows_affected() == 1)
     }
 

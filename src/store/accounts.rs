@@ -1,9 +1,9 @@
 //! Accounts, found by what an upstream calls a person and by nothing else (T31), and the logins that lead to them.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::record::{Record, to_json};
+use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::account::{Account, Login, UpstreamSubject};
@@ -37,7 +37,7 @@ impl Store {
             Some(id) => id,
             None => self.insert_account(login, &profile_json, new, now).await?,
         };
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "UPDATE upstream_login SET profile = $4
              WHERE upstream = $1 AND subject = $2 AND account_id = $3 AND (profile IS NULL OR profile <> $4)",
         )
@@ -45,13 +45,15 @@ impl Store {
         .bind(&login.subject)
         .bind(id.as_str())
         .bind(&profile_json)
-        .execute(&self.writes)
+        )
         .await?;
         // An older node reads the profile here.
-        sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
-            .bind(id.as_str())
-            .bind(&profile_json)
-            .execute(&self.writes)
+        self.writes
+            .execute(
+                sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
+                    .bind(id.as_str())
+                    .bind(&profile_json),
+            )
             .await?;
         let account = self.find_account(&id).await?;
         let account = account.ok_or(sqlx::Error::RowNotFound)?;
@@ -187,7 +189,7 @@ impl Store {
         new: NewAccount,
         now: UnixTime,
     ) -> Result<AccountId, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         insert_account(&mut transaction, &new, profile_json, now).await?;
         let inserted = sqlx::query(
             "INSERT INTO upstream_login (upstream, subject, account_id, profile) VALUES ($1, $2, $3, $4)
@@ -227,7 +229,7 @@ fn username_pattern(username: String) -> Result<String, StoreError> {
 }
 
 pub(super) async fn insert_account(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     new: &NewAccount,
     profile_json: &str,
     now: UnixTime,

@@ -36,7 +36,7 @@ impl Store {
     /// Adds records, all or none. A record that is there already stays as it is: whoever has not heard what came of a
     /// batch may send it again.
     pub async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         for record in records {
             sqlx::query(
                 "INSERT INTO audit (id, recorded_at, event, account_id, client_id, upstream, session_id, family_id,

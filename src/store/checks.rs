@@ -47,19 +47,22 @@ impl Store {
         now: UnixTime,
         until: UnixTime,
     ) -> Result<bool, StoreError> {
-        let claimed = sqlx::query(
-            "UPDATE upstream_login SET checking_since = $3, check_after = $4
+        let claimed = self
+            .writes
+            .execute(
+                sqlx::query(
+                    "UPDATE upstream_login SET checking_since = $3, check_after = $4
              WHERE upstream = $1 AND subject = $2 AND refused_at IS NULL
                AND COALESCE(checked_at, -1) = $5 AND COALESCE(check_after, -1) = $6",
-        )
-        .bind(login.upstream.as_str())
-        .bind(&login.subject)
-        .bind(now)
-        .bind(until)
-        .bind(known.checked_at.unwrap_or(-1))
-        .bind(known.check_after.unwrap_or(-1))
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(login.upstream.as_str())
+                .bind(&login.subject)
+                .bind(now)
+                .bind(until)
+                .bind(known.checked_at.unwrap_or(-1))
+                .bind(known.check_after.unwrap_or(-1)),
+            )
+            .await?;
         Ok(claimed.rows_affected() == 1)
     }
 
@@ -73,7 +76,7 @@ impl Store {
         asked_at: UnixTime,
     ) -> Result<(), StoreError> {
         let profile = to_json(profile)?;
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let confirmed = sqlx::query(
             "UPDATE upstream_login SET profile = $4, checked_at = $3, checking_since = NULL, check_after = NULL
              WHERE upstream = $1 AND subject = $2 AND checking_since = $3",
@@ -102,16 +105,18 @@ impl Store {
         asked_at: UnixTime,
         until: UnixTime,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE upstream_login SET checking_since = NULL, check_after = $4
+        self.writes
+            .execute(
+                sqlx::query(
+                    "UPDATE upstream_login SET checking_since = NULL, check_after = $4
              WHERE upstream = $1 AND subject = $2 AND checking_since = $3",
-        )
-        .bind(login.upstream.as_str())
-        .bind(&login.subject)
-        .bind(asked_at)
-        .bind(until)
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(login.upstream.as_str())
+                .bind(&login.subject)
+                .bind(asked_at)
+                .bind(until),
+            )
+            .await?;
         Ok(())
     }
 
@@ -121,14 +126,14 @@ impl Store {
         login: &UpstreamSubject,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "UPDATE upstream_login SET checked_at = $3, checking_since = NULL, check_after = NULL, refused_at = NULL
              WHERE upstream = $1 AND subject = $2",
         )
         .bind(login.upstream.as_str())
         .bind(&login.subject)
         .bind(now)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -153,7 +158,7 @@ impl Store {
         asked_at: UnixTime,
         now: UnixTime,
     ) -> Result<Option<Vec<SessionId>>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let refused = sqlx::query(
             "UPDATE upstream_login SET refused_at = $3, checking_since = NULL, check_after = NULL
              WHERE upstream = $1 AND subject = $2 AND checking_since = $4",

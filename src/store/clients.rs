@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row as _, Transaction};
 
 use super::record::{Record, to_json};
+use super::writes::Writing;
 use super::{Store, StoreError, registrations, retrying};
 use crate::clock::UnixTime;
 use crate::model::client::{Client, ClientSecretHash};
@@ -100,7 +101,7 @@ impl Store {
             .map(|each| each.client.client_id.as_str())
             .collect();
 
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         for each in &wanted {
             registrations::hand_over(&mut transaction, each.client.client_id.as_str()).await?;
             match write_client(&mut transaction, each, now).await? {
@@ -148,7 +149,7 @@ pub(super) enum Written {
 }
 
 pub(super) async fn write_client(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     wanted: &StoredClient,
     now: UnixTime,
 ) -> Result<Written, StoreError> {
@@ -210,7 +211,7 @@ pub(super) async fn write_client(
 
 /// Removes a client; `false` when another node was faster.
 pub(super) async fn remove_client(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     id: &str,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
@@ -225,7 +226,7 @@ pub(super) async fn remove_client(
 }
 
 async fn revoke_families(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     id: &str,
     now: UnixTime,
 ) -> Result<(), StoreError> {

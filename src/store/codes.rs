@@ -2,10 +2,10 @@
 //! known for what it is (RFC 6749 section 4.1.2).
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::families::{hold_login, insert_family, revoke_beyond_cap};
 use super::record::{Record, to_json};
+use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
@@ -32,7 +32,7 @@ impl Store {
         code: &AuthorizationCode,
     ) -> Result<(), StoreError> {
         let grant = &code.grant;
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "INSERT INTO authorization_code (code_hash, family_id, client_id, account_id, session_id, code_grant,
                                              expires_at, redeemed_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -45,7 +45,7 @@ impl Store {
         .bind(to_json(grant)?)
         .bind(code.expires_at)
         .bind(code.redeemed_at)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Store {
         cap: i64,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let outcome = if hold_login(&mut transaction, family).await?
             && spend(&mut transaction, code_hash, family, now).await?
         {
@@ -104,7 +104,7 @@ impl Store {
 
 /// The guarded statement that decides who wins.
 async fn spend(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     code_hash: &str,
     family: &TokenFamily,
     now: UnixTime,
@@ -130,7 +130,7 @@ async fn spend(
 
 /// The code was not ours to spend: if it was spent before, somebody has stolen it, from us or before us.
 async fn revoke_if_replayed(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     code_hash: &str,
     now: UnixTime,
 ) -> Result<Redemption, StoreError> {
@@ -145,7 +145,7 @@ async fn revoke_if_replayed(
 
 /// What comes of a code that was not ours to spend: the family that it gave before, if it did, ends.
 pub(super) async fn revoke_replayed(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     family_id: Option<String>,
     now: UnixTime,
 ) -> Result<Redemption, StoreError> {

@@ -14,13 +14,13 @@ impl Store {
         effective: &str,
         now: UnixTime,
     ) -> Result<Option<String>, StoreError> {
-        let first = sqlx::query(
+        let first = self.writes.execute(sqlx::query(
             "INSERT INTO configuration (id, effective, changed_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
         )
         .bind(ID)
         .bind(effective)
         .bind(now)
-        .execute(&self.writes)
+        )
         .await?;
         if first.rows_affected() == 1 {
             return Ok(None);
@@ -28,20 +28,20 @@ impl Store {
         let before: String =
             sqlx::query_scalar("SELECT effective FROM configuration WHERE id = $1")
                 .bind(ID)
-                .fetch_one(&self.writes)
+                .fetch_one(&self.reads)
                 .await?;
         if before == effective {
             return Ok(None);
         }
         // Of nodes that start at once with the same change, one has made it.
-        let replaced = sqlx::query(
+        let replaced = self.writes.execute(sqlx::query(
             "UPDATE configuration SET effective = $2, changed_at = $3 WHERE id = $1 AND effective = $4",
         )
         .bind(ID)
         .bind(effective)
         .bind(now)
         .bind(&before)
-        .execute(&self.writes)
+        )
         .await?;
         Ok((replaced.rows_affected() == 1).then_some(before))
     }

@@ -8,11 +8,12 @@ use percent_encoding::percent_decode_str;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 
+use super::writes::Writes;
 use super::{Backend, Store, StoreError};
 use crate::protocol::secret::Secret;
 
 /// How long a request may wait for a connection before it is answered with an error.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections to PostgreSQL of one node.
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// Connections that read from SQLite while one writes.
@@ -67,7 +68,7 @@ async fn open_postgres(url: &Secret) -> Result<Store, StoreError> {
     Ok(Store {
         backend: Backend::Postgres,
         reads: pool.clone(),
-        writes: pool,
+        writes: Writes::apart(pool),
     })
 }
 
@@ -77,13 +78,16 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
         Place::Memory => {
             // Each connection would be a database of its own, and closing the last one forgets everything.
             let only = sqlite_pool(1, options).await?;
-            (only.clone(), only)
+            (only.clone(), Writes::in_memory(only))
         }
         Place::File(path) => {
             make_file(&path).map_err(StoreError::File)?;
             let writes = sqlite_pool(1, options.clone()).await?;
             switch_to_wal(&writes).await?;
-            (sqlite_pool(SQLITE_READERS, options).await?, writes)
+            (
+                sqlite_pool(SQLITE_READERS, options).await?,
+                Writes::gathered(writes),
+            )
         }
     };
     Ok(Store {

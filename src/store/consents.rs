@@ -46,7 +46,7 @@ impl Store {
     }
 
     async fn try_widen_consent(&self, consent: &Consent) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         // Whether it makes the row or finds it, this locks it and tells what is agreed to now.
         let row = sqlx::query(
             "INSERT INTO consent (account_id, client_id, scope, resources, claims, granted_at)

@@ -1,11 +1,11 @@
 //! Device codes (RFC 8628), under the hashes of both codes: answered once, redeemed once, and remembered for a day after.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::codes::{Redemption, revoke_replayed};
 use super::families::{hold_login, insert_family, revoke_beyond_cap};
 use super::record::{Record, to_json, to_json_unless};
+use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::device_code::{Approval, DeviceCode};
@@ -22,7 +22,7 @@ impl Store {
         code: &DeviceCode,
     ) -> Result<bool, StoreError> {
         // The first question may come at once.
-        let inserted = sqlx::query(
+        let inserted = self.writes.execute(sqlx::query(
             "INSERT INTO device_code (device_code_hash, user_code_hash, family_id, client_id, scope, created_at,
                                       expires_at, poll_interval, next_poll_at, resources)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $6, $9)
@@ -37,7 +37,7 @@ impl Store {
         .bind(code.expires_at)
         .bind(INTERVAL)
         .bind(to_json_unless(code.resources.is_empty(), &code.resources)?)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(inserted.rows_affected() == 1)
     }
@@ -82,7 +82,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let authentication = approval.map(|approval| &approval.authentication);
-        let answered = sqlx::query(
+        let answered = self.writes.execute(sqlx::query(
             "UPDATE device_code SET account_id = $4, session_id = $5, authentication = $6, denied_at = $7
              WHERE user_code_hash = $1 AND account_id IS NULL AND denied_at IS NULL
                AND expires_at > $2 AND created_at <= $3",
@@ -94,7 +94,7 @@ impl Store {
         .bind(authentication.map(|authentication| authentication.session_id.as_str()))
         .bind(authentication.map(to_json).transpose()?)
         .bind(approval.is_none().then_some(now))
-        .execute(&self.writes)
+        )
         .await?;
         Ok(answered.rows_affected() == 1)
     }
@@ -107,18 +107,21 @@ impl Store {
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         // A second less than said: clocks count whole ones, and the network is not even.
-        let in_time = sqlx::query(
-            "UPDATE device_code SET next_poll_at = $2 + poll_interval - 1
+        let in_time = self
+            .writes
+            .execute(
+                sqlx::query(
+                    "UPDATE device_code SET next_poll_at = $2 + poll_interval - 1
              WHERE device_code_hash = $1 AND next_poll_at <= $2",
-        )
-        .bind(code_hash)
-        .bind(now)
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(code_hash)
+                .bind(now),
+            )
+            .await?;
         if in_time.rows_affected() == 1 {
             return Ok(true);
         }
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "UPDATE device_code SET
                  poll_interval = CASE WHEN poll_interval + $3 < $4 THEN poll_interval + $3 ELSE $4 END,
                  next_poll_at = $2 - 1 + CASE WHEN poll_interval + $3 < $4 THEN poll_interval + $3 ELSE $4 END
@@ -128,7 +131,7 @@ impl Store {
         .bind(now)
         .bind(INTERVAL)
         .bind(MAX_INTERVAL)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(false)
     }
@@ -151,7 +154,7 @@ impl Store {
         cap: i64,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let outcome = if hold_login(&mut transaction, family).await?
             && spend(&mut transaction, code_hash, family, now).await?
         {
@@ -174,7 +177,7 @@ impl Store {
 
 /// The guarded statement that decides who wins; it ties the family to the yes (T10), within the code's life (T21).
 async fn spend(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     code_hash: &str,
     family: &TokenFamily,
     now: UnixTime,

@@ -94,9 +94,8 @@ impl Store {
             "DELETE FROM authorization_code WHERE client_id = $1 AND redeemed_at IS NULL",
             "DELETE FROM device_code WHERE client_id = $1 AND redeemed_at IS NULL",
         ] {
-            sqlx::query(statement)
-                .bind(client.as_str())
-                .execute(&self.writes)
+            self.writes
+                .execute(sqlx::query(statement).bind(client.as_str()))
                 .await?;
         }
         Ok(Endings {
@@ -176,7 +175,7 @@ impl Store {
     }
 
     async fn end_sessions(&self, ids: &[String], now: UnixTime) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let mut ended = 0;
         for id in ids {
             let was_live = end(&mut transaction, &SessionId::new(id), now).await?;
@@ -191,7 +190,7 @@ impl Store {
         families: &[(String, String, String)],
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let mut ended = 0;
         for (id, client, account) in families {
             let revoked = sqlx::query(

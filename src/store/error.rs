@@ -20,6 +20,9 @@ pub enum StoreError {
     /// The database is out of reach, or refused a statement.
     #[error("{}", describe(.0))]
     Database(#[source] sqlx::Error),
+    /// Others wrote in the same transaction of the database, and it could not be committed.
+    #[error("what was written could not be kept: {0}")]
+    NotCommitted(&'static str),
     /// A row that our own code cannot have written.
     #[error("table {table}, row {row}: column {column} holds something that cannot be read")]
     Inconsistent {
@@ -39,6 +42,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Why, in words that tell nothing of what was to be written.
+    pub(super) fn cause(&self) -> &'static str {
+        match self {
+            Self::Database(error) => describe(error),
+            Self::NotCommitted(why) | Self::Url(why) => why,
+            _ => "the database could not be used",
+        }
+    }
+
     /// Whether PostgreSQL rolled the transaction back to resolve a deadlock (SQLSTATE 40P01).
     pub(super) fn is_deadlock(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))

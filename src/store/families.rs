@@ -1,9 +1,9 @@
 //! Families of refresh tokens: a row each, updated in place. Who may advance is decided by the statement.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::record::{Record, to_json, to_json_unless};
+use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::family::{Recipient, TokenFamily};
@@ -69,7 +69,7 @@ impl Store {
         family: &TokenFamily,
         capped: Option<(i64, UnixTime)>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let begun = hold_login(&mut transaction, family).await?
             && insert_family(&mut transaction, family).await?;
         if begun && let Some((cap, now)) = capped {
@@ -111,7 +111,7 @@ impl Store {
         cap: i64,
         now: UnixTime,
     ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         // Whoever begins a family holds this row, so that of two at once the second counts both.
         sqlx::query("UPDATE account SET disabled_at = disabled_at WHERE id = $1")
             .bind(newest.account_id.as_str())
@@ -151,7 +151,7 @@ impl Store {
         recipient: &Recipient,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let advanced = sqlx::query(
+        let advanced = self.writes.execute(sqlx::query(
             "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5, last_address = $6, last_user_agent = $7
              WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > $5",
         )
@@ -162,33 +162,36 @@ impl Store {
         .bind(now)
         .bind(recipient.address.as_deref())
         .bind(recipient.user_agent.as_deref())
-        .execute(&self.writes)
+        )
         .await?;
         Ok(advanced.rows_affected() == 1)
     }
 
     /// Binds the refresh tokens of a live family to a key, if they are to none; `false` when they are, or it has ended.
     pub async fn bind_family(&self, id: &FamilyId, key: &Thumbprint) -> Result<bool, StoreError> {
-        let bound = sqlx::query(
+        let bound = self.writes.execute(sqlx::query(
             "UPDATE token_family SET jkt = $2 WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
         )
         .bind(id.as_str())
         .bind(key.as_str())
-        .execute(&self.writes)
+        )
         .await?;
         Ok(bound.rows_affected() == 1)
     }
 
     /// Ends a family for good. Whether it was live.
     pub async fn revoke_family(&self, id: &FamilyId, now: UnixTime) -> Result<bool, StoreError> {
-        let expires_at: Option<i64> = sqlx::query_scalar(
-            "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
+        let expires_at: Option<i64> = self
+            .writes
+            .fetch_scalar(
+                sqlx::query_scalar(
+                    "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
              RETURNING expires_at",
-        )
-        .bind(id.as_str())
-        .bind(now)
-        .fetch_optional(&self.writes)
-        .await?;
+                )
+                .bind(id.as_str())
+                .bind(now),
+            )
+            .await?;
         Ok(expires_at.is_some_and(|end| now < end))
     }
 }
@@ -198,7 +201,7 @@ impl Store {
 /// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
 /// committed: it would outlive its session, or the cap.
 pub(super) async fn hold_login(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     family: &TokenFamily,
 ) -> Result<bool, StoreError> {
     let session = sqlx::query(
@@ -220,7 +223,7 @@ pub(super) async fn hold_login(
 /// Begins a family, or takes over the one that an access token of the same answer has begun already; not one that was
 /// revoked meanwhile. Whether the family stands now.
 pub(super) async fn insert_family(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     family: &TokenFamily,
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
@@ -263,7 +266,7 @@ pub(super) async fn insert_family(
 /// Leaves at most `cap` live families with refresh tokens to the person and client of `newest`, which is one of
 /// them however its clock stands to that of the others.
 pub(super) async fn revoke_beyond_cap(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     newest: &TokenFamily,
     cap: i64,
     now: UnixTime,

@@ -1,9 +1,9 @@
 //! Tokens that let whoever has one register clients, under the keyed hash of each.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::record::Record;
+use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::registration::InitialAccessToken;
@@ -15,7 +15,7 @@ impl Store {
         token: &InitialAccessToken,
         hash: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "INSERT INTO initial_access_token (id, token_hash, label, created_at, expires_at, uses_left, revoked_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -26,7 +26,7 @@ impl Store {
         .bind(token.expires_at)
         .bind(token.uses_left)
         .bind(token.revoked_at)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -63,12 +63,12 @@ impl Store {
         id: &str,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let revoked = sqlx::query(
+        let revoked = self.writes.execute(sqlx::query(
             "UPDATE initial_access_token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
         )
         .bind(id)
         .bind(now)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(revoked.rows_affected() == 1)
     }
@@ -76,7 +76,7 @@ impl Store {
 
 /// Takes one use of a token; `false` if it has none left, or has ended.
 pub(super) async fn spend(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     id: &str,
     now: UnixTime,
 ) -> Result<bool, StoreError> {

@@ -3,11 +3,10 @@
 //! The logins of an account are its lock: whoever moves one, closes the account or begins a session holds their rows
 //! first (`sessions::hold_login`), then sessions, then accounts, and what is read after that is final.
 
-use sqlx::{Any, Transaction};
-
 use super::accounts::insert_account;
 use super::record::to_json;
 use super::sessions::end;
+use super::writes::Writing;
 use super::{NewAccount, Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::account::UpstreamSubject;
@@ -80,7 +79,7 @@ impl Store {
     ) -> Result<Linked, StoreError> {
         const ATTEMPTS: u32 = 5;
         for _ in 0..ATTEMPTS {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.writes.begin().await?;
             match move_login(&mut transaction, link, now).await? {
                 Some(outcome @ Linked::Done { .. }) => {
                     transaction.commit().await?;
@@ -114,7 +113,7 @@ impl Store {
         new: &NewAccount,
         now: UnixTime,
     ) -> Result<Unlinked, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let held = hold_logins(&mut transaction, account).await?;
         if !held.contains(login) {
             transaction.rollback().await?;
@@ -193,7 +192,7 @@ impl Store {
         account: &AccountId,
         now: UnixTime,
     ) -> Result<Option<Vec<SessionId>>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         hold_logins(&mut transaction, account).await?;
         let ended = end_everything(&mut transaction, account, now).await?;
         let closed = close(&mut transaction, account, None, now).await?;
@@ -204,13 +203,16 @@ impl Store {
 
     /// Opens an account that an administrator closed; `false` for one that is open, or was linked into another.
     pub async fn enable_account(&self, account: &AccountId) -> Result<bool, StoreError> {
-        let opened = sqlx::query(
-            "UPDATE account SET disabled_at = NULL
+        let opened = self
+            .writes
+            .execute(
+                sqlx::query(
+                    "UPDATE account SET disabled_at = NULL
              WHERE id = $1 AND disabled_at IS NOT NULL AND merged_into IS NULL",
-        )
-        .bind(account.as_str())
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(account.as_str()),
+            )
+            .await?;
         Ok(opened.rows_affected() == 1)
     }
 
@@ -246,7 +248,7 @@ impl Store {
         account: &AccountId,
         now: UnixTime,
     ) -> Result<Vec<SessionId>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         hold_logins(&mut transaction, account).await?;
         let ended = end_everything(&mut transaction, account, now).await?;
         transaction.commit().await?;
@@ -270,7 +272,7 @@ impl Store {
         client: &ClientId,
         now: UnixTime,
     ) -> Result<Option<u64>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         // The lock of a redemption in flight (`families::hold_login`): its family is there to be revoked below, or it finds no
         // code.
         sqlx::query("UPDATE account SET subject = subject WHERE id = $1")
@@ -321,7 +323,7 @@ impl Store {
 
 /// `None` when a first login by this way came in between: it has an account now.
 async fn move_login(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     link: &NewLink<'_>,
     now: UnixTime,
 ) -> Result<Option<Linked>, StoreError> {
@@ -406,7 +408,7 @@ async fn move_login(
 
 /// Locks the logins of an account, and names them.
 async fn hold_logins(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     account: &AccountId,
 ) -> Result<Vec<UpstreamSubject>, StoreError> {
     const HOLD: &str = "UPDATE upstream_login SET account_id = account_id WHERE account_id = $1
@@ -427,10 +429,7 @@ async fn hold_logins(
     Ok(logins.collect())
 }
 
-async fn is_open(
-    transaction: &mut Transaction<'static, Any>,
-    account: &AccountId,
-) -> Result<bool, StoreError> {
+async fn is_open(transaction: &mut Writing, account: &AccountId) -> Result<bool, StoreError> {
     let open: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM account WHERE id = $1 AND disabled_at IS NULL")
             .bind(account.as_str())
@@ -440,10 +439,7 @@ async fn is_open(
 }
 
 /// Gives each login of an account that has no profile of its own (an older node made it) that of the account.
-async fn keep_profiles(
-    transaction: &mut Transaction<'static, Any>,
-    account: &AccountId,
-) -> Result<(), StoreError> {
+async fn keep_profiles(transaction: &mut Writing, account: &AccountId) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE upstream_login SET profile = (SELECT profile FROM account WHERE id = $1)
          WHERE account_id = $1 AND profile IS NULL",
@@ -456,7 +452,7 @@ async fn keep_profiles(
 
 /// Keeps what a login gave for a session of the account, if that lives.
 async fn keep_tokens(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     account: &AccountId,
     tokens: &NewVaultEntry,
     now: UnixTime,
@@ -481,7 +477,7 @@ async fn keep_tokens(
 
 /// Ends the sessions and the families of an account whose logins are held: the sessions that were live.
 async fn end_everything(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     account: &AccountId,
     now: UnixTime,
 ) -> Result<Vec<SessionId>, StoreError> {
@@ -510,7 +506,7 @@ async fn end_everything(
 
 /// `false` when it was closed already.
 async fn close(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     account: &AccountId,
     merged_into: Option<&AccountId>,
     now: UnixTime,

@@ -2,9 +2,9 @@
 //! lost, and taken by a guarded statement, so that of many nodes one sends it.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::record::Record;
+use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::account::UpstreamSubject;
@@ -36,38 +36,41 @@ impl Store {
         notice: &LogoutNotice,
         next_at: UnixTime,
     ) -> Result<bool, StoreError> {
-        let taken = sqlx::query(
-            "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
+        let taken = self
+            .writes
+            .execute(
+                sqlx::query(
+                    "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
              WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL",
-        )
-        .bind(&notice.id)
-        .bind(notice.attempts)
-        .bind(next_at)
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(&notice.id)
+                .bind(notice.attempts)
+                .bind(next_at),
+            )
+            .await?;
         Ok(taken.rows_affected() == 1)
     }
 
     /// The client has heard it.
     pub async fn finish_logout_notice(&self, id: &str, now: UnixTime) -> Result<(), StoreError> {
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "UPDATE logout_notice SET next_at = NULL, told_at = $2, trouble = NULL WHERE id = $1",
         )
         .bind(id)
         .bind(now)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
 
     /// An attempt failed, and no other follows.
     pub async fn give_up_logout_notice(&self, id: &str, trouble: &str) -> Result<(), StoreError> {
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "UPDATE logout_notice SET next_at = NULL, trouble = $2 WHERE id = $1 AND told_at IS NULL",
         )
         .bind(id)
         .bind(trouble)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -78,10 +81,14 @@ impl Store {
         notice: &LogoutNotice,
         trouble: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE logout_notice SET trouble = $2 WHERE id = $1 AND told_at IS NULL")
-            .bind(&notice.id)
-            .bind(trouble)
-            .execute(&self.writes)
+        self.writes
+            .execute(
+                sqlx::query(
+                    "UPDATE logout_notice SET trouble = $2 WHERE id = $1 AND told_at IS NULL",
+                )
+                .bind(&notice.id)
+                .bind(trouble),
+            )
             .await?;
         Ok(())
     }
@@ -92,19 +99,22 @@ impl Store {
         notice: &LogoutNotice,
         next_at: UnixTime,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE logout_notice SET next_at = $2 WHERE client_id = $1 AND next_at < $2")
-            .bind(notice.client_id.as_str())
-            .bind(next_at)
-            .execute(&self.writes)
+        self.writes
+            .execute(
+                sqlx::query(
+                    "UPDATE logout_notice SET next_at = $2 WHERE client_id = $1 AND next_at < $2",
+                )
+                .bind(notice.client_id.as_str())
+                .bind(next_at),
+            )
             .await?;
         Ok(())
     }
 
     /// Removes a notice that nobody wants to have any more.
     pub async fn drop_logout_notice(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM logout_notice WHERE id = $1")
-            .bind(id)
-            .execute(&self.writes)
+        self.writes
+            .execute(sqlx::query("DELETE FROM logout_notice WHERE id = $1").bind(id))
             .await?;
         Ok(())
     }
@@ -135,7 +145,7 @@ impl Store {
 
 /// The clients of a session that ends are to be told.
 pub(super) async fn of_session(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     session: &SessionId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
@@ -156,7 +166,7 @@ pub(super) async fn of_session(
 
 /// A client is to be told that none of a person's logins there stands any more.
 pub(super) async fn insert(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     client: &ClientId,
     account: &AccountId,
     session: Option<&SessionId>,
@@ -185,7 +195,7 @@ pub(super) async fn insert(
 /// The clients that act for a person though the session is long over (`offline_access`) are to be told that this is over,
 /// too. Asked before anything ends: those that hear of a session that ends now hear it by that.
 pub(super) async fn of_account(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     account: &AccountId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
@@ -204,7 +214,7 @@ pub(super) async fn of_account(
 
 /// The same for those who came by one of the person's logins.
 pub(super) async fn of_login(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     account: &AccountId,
     login: &UpstreamSubject,
     now: UnixTime,
@@ -226,7 +236,7 @@ pub(super) async fn of_login(
 }
 
 async fn of_acting(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     acting: Vec<String>,
     account: &AccountId,
     now: UnixTime,

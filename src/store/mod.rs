@@ -34,10 +34,11 @@ mod sweep;
 mod throttle_aliases;
 mod throttles;
 mod vault_entries;
+mod writes;
 
 use std::fmt;
 
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::AnyPool;
 
 pub use accounts::NewAccount;
 pub use clients::{Reconciled, StoredClient};
@@ -47,6 +48,8 @@ pub use error::StoreError;
 pub use linking::{Linked, NewLink, Unlinked};
 pub use registrations::{Registered, Replaced};
 pub use sweep::Swept;
+
+use writes::Writes;
 
 /// The databases that the store runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +76,9 @@ pub struct Store {
     backend: Backend,
     /// For statements that only read.
     reads: AnyPool,
-    /// For all others. On SQLite a pool of one connection: writers then wait in a fair queue of ours instead of
+    /// For all others. On SQLite by one connection: writers then wait in a fair queue of ours instead of
     /// polling for the file's lock, which starves some of them under load. On PostgreSQL the same pool as `reads`.
-    writes: AnyPool,
+    writes: Writes,
 }
 
 impl Store {
@@ -87,18 +90,7 @@ impl Store {
     /// Closes every connection, after the statements that are running.
     pub async fn close(&self) {
         self.reads.close().await;
-        self.writes.close().await;
-    }
-
-    /// Begins a transaction that writes. SQLite takes its write lock now: a transaction that reads first and wants
-    /// to write later would be refused when another wrote in between.
-    ///
-    /// Use no pool until it has ended: in memory there is only this one connection.
-    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(match self.backend {
-            Backend::Sqlite => self.writes.begin_with("BEGIN IMMEDIATE").await?,
-            Backend::Postgres => self.writes.begin().await?,
-        })
+        self.writes.pool().close().await;
     }
 }
 

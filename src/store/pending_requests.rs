@@ -11,14 +11,14 @@ impl Store {
         sealed: &str,
         expires_at: UnixTime,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "INSERT INTO pending_request (handle_hash, sealed, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (handle_hash) DO UPDATE SET sealed = $2, expires_at = $3",
         )
         .bind(handle_hash)
         .bind(sealed)
         .bind(expires_at)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -41,9 +41,10 @@ impl Store {
 
     /// Forgets a request that was answered.
     pub async fn delete_pending_request(&self, handle_hash: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM pending_request WHERE handle_hash = $1")
-            .bind(handle_hash)
-            .execute(&self.writes)
+        self.writes
+            .execute(
+                sqlx::query("DELETE FROM pending_request WHERE handle_hash = $1").bind(handle_hash),
+            )
             .await?;
         Ok(())
     }

@@ -13,7 +13,7 @@ impl Store {
         uri_hash: &str,
         request: &PushedRequest,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "INSERT INTO pushed_request (uri_hash, client_id, sealed, expires_at, kept_until, bucket_hash)
              VALUES ($1, $2, $3, $4, $4, $5)",
         )
@@ -22,7 +22,7 @@ impl Store {
         .bind(&request.sealed)
         .bind(request.expires_at)
         .bind(request.bucket.as_deref().map(throttles::hash))
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -36,7 +36,7 @@ impl Store {
         now: UnixTime,
         kept_until: UnixTime,
     ) -> Result<Option<String>, StoreError> {
-        let sealed = sqlx::query_scalar(
+        let sealed = self.writes.fetch_scalar(sqlx::query_scalar(
             "UPDATE pushed_request SET kept_until = CASE WHEN kept_until < $4 THEN $4 ELSE kept_until END
              WHERE uri_hash = $1 AND client_id = $2 AND expires_at > $3 AND flow IS NULL
              RETURNING sealed",
@@ -45,7 +45,7 @@ impl Store {
         .bind(client_id.as_str())
         .bind(now)
         .bind(kept_until)
-        .fetch_optional(&self.writes)
+        )
         .await?;
         Ok(sealed)
     }
@@ -71,7 +71,7 @@ impl Store {
     }
 
     async fn try_spend_pushed_request(&self, taken_up: &TakenUp) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let spent: Option<Option<String>> = sqlx::query_scalar(
             "UPDATE pushed_request SET flow = $2 WHERE uri_hash = $1 AND flow IS NULL RETURNING bucket_hash",
         )
@@ -83,7 +83,9 @@ impl Store {
             return Ok(false);
         };
         if let Some(bucket_hash) = bucket_hash {
-            throttles::give_back(&mut *transaction, &bucket_hash).await?;
+            throttles::giving_back(&bucket_hash)
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(true)

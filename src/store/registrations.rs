@@ -1,10 +1,10 @@
 //! Clients that registered themselves: in the table of all clients, with a row of their own beside it.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::clients::{remove_client, write_client};
 use super::record::Record;
+use super::writes::Writing;
 use super::{Store, StoreError, StoredClient, initial_access_tokens, retrying};
 use crate::clock::UnixTime;
 use crate::model::registration::{Registration, USED_EVERY};
@@ -51,7 +51,7 @@ impl Store {
         max_clients: i64,
     ) -> Result<Registered, StoreError> {
         let now = registration.issued_at;
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         if let Some(token) = &registration.initial_access_token
             && !initial_access_tokens::spend(&mut transaction, token, now).await?
         {
@@ -130,7 +130,7 @@ impl Store {
         version: i64,
         now: UnixTime,
     ) -> Result<Replaced, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         // Held from here on, so that it is neither removed nor taken over by a file meanwhile.
         let held = sqlx::query(
             "UPDATE client_registration SET version = version + 1 WHERE client_id = $1 AND version = $2",
@@ -163,7 +163,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         retrying(|| async {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.writes.begin().await?;
             let removed = sqlx::query("DELETE FROM client_registration WHERE client_id = $1")
                 .bind(id.as_str())
                 .execute(&mut *transaction)
@@ -188,16 +188,18 @@ impl Store {
     ) -> Result<(), StoreError> {
         // A use within the next hour is not written down.
         let expires_at = unused.map(|unused| now.saturating_add(unused).saturating_add(USED_EVERY));
-        sqlx::query(
-            "UPDATE client_registration SET used_at = $2, expires_at = $4
+        self.writes
+            .execute(
+                sqlx::query(
+                    "UPDATE client_registration SET used_at = $2, expires_at = $4
              WHERE client_id = $1 AND (used_at IS NULL OR used_at <= $3)",
-        )
-        .bind(id.as_str())
-        .bind(now)
-        .bind(now.saturating_sub(USED_EVERY))
-        .bind(expires_at)
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(id.as_str())
+                .bind(now)
+                .bind(now.saturating_sub(USED_EVERY))
+                .bind(expires_at),
+            )
+            .await?;
         Ok(())
     }
 
@@ -208,17 +210,21 @@ impl Store {
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let Some(unused) = unused else {
-            sqlx::query("UPDATE client_registration SET expires_at = NULL WHERE expires_at > $1")
-                .bind(now)
-                .execute(&self.writes)
+            self.writes
+                .execute(
+                    sqlx::query(
+                        "UPDATE client_registration SET expires_at = NULL WHERE expires_at > $1",
+                    )
+                    .bind(now),
+                )
                 .await?;
             return Ok(());
         };
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "UPDATE client_registration SET expires_at = $1 WHERE expires_at IS NULL OR expires_at > $1",
         )
         .bind(now.saturating_add(unused).saturating_add(USED_EVERY))
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -244,7 +250,7 @@ impl Store {
     }
 
     async fn remove_if_unused(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let removed = sqlx::query(
             "DELETE FROM client_registration WHERE client_id = $1 AND expires_at <= $2",
         )
@@ -262,10 +268,7 @@ impl Store {
 }
 
 /// Makes a client that registered itself one of the files', if it is one.
-pub(super) async fn hand_over(
-    transaction: &mut Transaction<'static, Any>,
-    id: &str,
-) -> Result<(), StoreError> {
+pub(super) async fn hand_over(transaction: &mut Writing, id: &str) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM client_registration WHERE client_id = $1")
         .bind(id)
         .execute(&mut **transaction)

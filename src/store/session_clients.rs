@@ -30,7 +30,7 @@ impl Store {
         session: &SessionId,
         client: &ClientId,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let held = sqlx::query(
             "UPDATE session SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL",
         )

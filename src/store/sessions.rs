@@ -1,9 +1,9 @@
 //! Sessions of browsers. The cookie's secret is stored as its hash alone.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::record::{Record, to_json};
+use super::writes::Writing;
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::device::Device;
@@ -38,7 +38,7 @@ impl Store {
         moved: &[MovedVaultEntry],
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         if !hold_login(&mut transaction, session).await? {
             transaction.rollback().await?;
             return Ok(false);
@@ -110,7 +110,7 @@ impl Store {
         session: &Session,
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         if !hold_login(&mut transaction, session).await? {
             transaction.rollback().await?;
             return Ok(false);
@@ -211,15 +211,17 @@ impl Store {
         .fetch_one(&self.reads)
         .await?;
         if due > 0 {
-            sqlx::query(
-                "UPDATE session SET last_seen_at = $3
+            self.writes
+                .execute(
+                    sqlx::query(
+                        "UPDATE session SET last_seen_at = $3
                  WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2",
-            )
-            .bind(id.as_str())
-            .bind(before)
-            .bind(now)
-            .execute(&self.writes)
-            .await?;
+                    )
+                    .bind(id.as_str())
+                    .bind(before)
+                    .bind(now),
+                )
+                .await?;
         }
         Ok(())
     }
@@ -261,7 +263,7 @@ impl Store {
     }
 
     async fn try_end_session(&self, id: &SessionId, now: UnixTime) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let was_live = end(&mut transaction, id, now).await?;
         transaction.commit().await?;
         Ok(was_live)
@@ -270,10 +272,7 @@ impl Store {
 
 /// Locks the login that a session begins with, and notes its use: it still leads to the session's account, and that is
 /// open. Whoever moves a login or closes an account holds the same rows, so that no session slips in behind them.
-async fn hold_login(
-    transaction: &mut Transaction<'static, Any>,
-    session: &Session,
-) -> Result<bool, StoreError> {
+async fn hold_login(transaction: &mut Writing, session: &Session) -> Result<bool, StoreError> {
     let Some(subject) = &session.upstream_subject else {
         return Ok(true);
     };
@@ -299,7 +298,7 @@ async fn hold_login(
 /// Ends a session and the families that do not outlive it. The one place where a session ends: what else hangs on it
 /// goes here.
 pub(super) async fn end(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     id: &SessionId,
     now: UnixTime,
 ) -> Result<bool, StoreError> {

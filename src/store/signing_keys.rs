@@ -32,7 +32,7 @@ impl Store {
         &self,
         key: &SigningKeyRecord,
     ) -> Result<bool, StoreError> {
-        let inserted = sqlx::query(
+        let inserted = self.writes.execute(sqlx::query(
             "INSERT INTO signing_key (kid, algorithm, generation, sealed, announced_at, active_at, retired_at,
                                       expires_at)
              SELECT $1, $2, 1, $3, $4, $5, $6, $7
@@ -46,7 +46,7 @@ impl Store {
         .bind(key.active_at)
         .bind(key.retired_at)
         .bind(key.expires_at)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(inserted.rows_affected() == 1)
     }
@@ -72,25 +72,25 @@ impl Store {
         retired_at: UnixTime,
         expires_at: UnixTime,
     ) -> Result<bool, StoreError> {
-        let retired = sqlx::query(
+        let retired = self.writes.execute(sqlx::query(
             "UPDATE signing_key SET retired_at = $2, expires_at = $3 WHERE kid = $1 AND retired_at IS NULL",
         )
         .bind(kid.as_str())
         .bind(retired_at)
         .bind(expires_at)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(retired.rows_affected() == 1)
     }
 
     /// Takes back that a key will retire, as long as it has not; whether it was so.
     pub async fn keep_signing_key(&self, kid: &KeyId, now: UnixTime) -> Result<bool, StoreError> {
-        let kept = sqlx::query(
+        let kept = self.writes.execute(sqlx::query(
             "UPDATE signing_key SET retired_at = NULL, expires_at = NULL WHERE kid = $1 AND retired_at > $2",
         )
         .bind(kid.as_str())
         .bind(now)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(kept.rows_affected() == 1)
     }
@@ -100,7 +100,7 @@ impl Store {
         successor: &SigningKeyRecord,
         predecessor_expires_at: UnixTime,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let inserted = sqlx::query(
             "INSERT INTO signing_key (kid, algorithm, generation, sealed, announced_at, active_at, retired_at,
                                       expires_at)

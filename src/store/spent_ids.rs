@@ -24,17 +24,20 @@ impl Store {
     /// Spends an id; `false` when it was spent before. One statement, so that of any number that race one wins.
     pub async fn spend_id(&self, spent: SpentId<'_>, now: UnixTime) -> Result<bool, StoreError> {
         // A row that has ended and was not swept yet is as good as none.
-        let inserted = sqlx::query(
-            "INSERT INTO spent_id (id_hash, kind, expires_at) VALUES ($1, $2, $3)
+        let inserted = self
+            .writes
+            .execute(
+                sqlx::query(
+                    "INSERT INTO spent_id (id_hash, kind, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (id_hash) DO UPDATE SET expires_at = $3 WHERE spent_id.expires_at <= $4",
-        )
-        .bind(hash(spent))
-        .bind(spent.kind.as_str())
-        // A node whose clock is ahead must not forget what another still takes.
-        .bind(spent.expires_at.saturating_add(SKEW))
-        .bind(now)
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(hash(spent))
+                .bind(spent.kind.as_str())
+                // A node whose clock is ahead must not forget what another still takes.
+                .bind(spent.expires_at.saturating_add(SKEW))
+                .bind(now),
+            )
+            .await?;
         Ok(inserted.rows_affected() == 1)
     }
 }

@@ -289,10 +289,9 @@ impl Store {
         ended: UnixTime,
         batch: i64,
     ) -> Result<u64, StoreError> {
-        let outcome = sqlx::query(statement)
-            .bind(ended)
-            .bind(batch)
-            .execute(&self.writes)
+        let outcome = self
+            .writes
+            .execute(sqlx::query(statement).bind(ended).bind(batch))
             .await?;
         Ok(outcome.rows_affected())
     }

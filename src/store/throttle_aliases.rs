@@ -37,14 +37,14 @@ impl Store {
         .fetch_one(&self.reads)
         .await?;
         if current == 0 {
-            sqlx::query(
+            self.writes.execute(sqlx::query(
                 "INSERT INTO throttle_alias (bucket_hash, person_hash, seen_at) VALUES ($1, $2, $3)
                  ON CONFLICT (bucket_hash) DO UPDATE SET person_hash = $2, seen_at = $3",
             )
             .bind(&name)
             .bind(&person)
             .bind(now)
-            .execute(&self.writes)
+            )
             .await?;
         }
         Ok(())
@@ -60,14 +60,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         // Look first, as above; one that was swept is noted again at the next login.
         if self.find_throttle_alias(bucket).await?.is_none() {
-            sqlx::query(
+            self.writes.execute(sqlx::query(
                 "INSERT INTO throttle_alias (bucket_hash, person_hash, seen_at) VALUES ($1, $2, $3)
                  ON CONFLICT (bucket_hash) DO NOTHING",
             )
             .bind(hash(bucket))
             .bind(hash(person))
             .bind(now)
-            .execute(&self.writes)
+            )
             .await?;
         }
         Ok(())

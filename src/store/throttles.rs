@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
-use sqlx::{Any, Executor};
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
@@ -22,7 +24,7 @@ impl Store {
             // The first attempt of a window would be inserted without asking for the limit.
             return Ok(false);
         }
-        let reserved = sqlx::query(
+        let reserved = self.writes.execute(sqlx::query(
             "INSERT INTO throttle (bucket_hash, attempts, window_ends_at) VALUES ($1, 1, $3)
              ON CONFLICT (bucket_hash) DO UPDATE SET
                  attempts = CASE WHEN throttle.window_ends_at <= $2 THEN 1 ELSE throttle.attempts + 1 END,
@@ -35,38 +37,32 @@ impl Store {
         .bind(now.saturating_add(policy.window))
         .bind(policy.attempts)
         .bind(i64::from(policy.starts_at == WindowStart::LastAttempt))
-        .execute(&self.writes)
+        )
         .await?;
         Ok(reserved.rows_affected() == 1)
     }
 
     /// Takes one attempt back: it succeeded, and says nothing about the others of its bucket.
     pub async fn return_attempt(&self, bucket: &str) -> Result<(), StoreError> {
-        give_back(&self.writes, &hash(bucket)).await
+        self.writes.execute(giving_back(&hash(bucket))).await?;
+        Ok(())
     }
 
     /// Forgets the attempts of a bucket: the person has proven who they are.
     pub async fn forget_attempts(&self, bucket: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM throttle WHERE bucket_hash = $1")
-            .bind(hash(bucket))
-            .execute(&self.writes)
+        self.writes
+            .execute(sqlx::query("DELETE FROM throttle WHERE bucket_hash = $1").bind(hash(bucket)))
             .await?;
         Ok(())
     }
 }
 
 /// Takes one attempt of the bucket back.
-pub(super) async fn give_back(
-    database: impl Executor<'_, Database = Any>,
-    bucket_hash: &str,
-) -> Result<(), StoreError> {
+pub(super) fn giving_back(bucket_hash: &str) -> Query<'_, Any, AnyArguments> {
     sqlx::query(
         "UPDATE throttle SET attempts = attempts - 1 WHERE bucket_hash = $1 AND attempts > 0",
     )
     .bind(bucket_hash)
-    .execute(database)
-    .await?;
-    Ok(())
 }
 
 /// What is kept in the place of a bucket's name.

@@ -1,9 +1,9 @@
 //! Tokens of upstreams, sealed. Who may ask the upstream for new ones is decided by guarded statements (T64).
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 use super::record::Record;
+use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::session::Session;
@@ -47,16 +47,19 @@ impl Store {
         version: i64,
         lease: &Lease,
     ) -> Result<bool, StoreError> {
-        let leased = sqlx::query(
-            "UPDATE vault_entry SET lease_holder = $3, lease_until = $4
+        let leased = self
+            .writes
+            .execute(
+                sqlx::query(
+                    "UPDATE vault_entry SET lease_holder = $3, lease_until = $4
              WHERE id = $1 AND version = $2 AND lease_holder IS NULL AND needs_login IS NULL",
-        )
-        .bind(place.id())
-        .bind(version)
-        .bind(&lease.holder)
-        .bind(lease.until)
-        .execute(&self.writes)
-        .await?;
+                )
+                .bind(place.id())
+                .bind(version)
+                .bind(&lease.holder)
+                .bind(lease.until),
+            )
+            .await?;
         Ok(leased.rows_affected() == 1)
     }
 
@@ -72,7 +75,7 @@ impl Store {
         let place = VaultPlace::Service {
             upstream: upstream.clone(),
         };
-        let leased = sqlx::query(
+        let leased = self.writes.execute(sqlx::query(
             "INSERT INTO vault_entry (id, kind, upstream, version, lease_holder, lease_until, created_at, expires_at)
              VALUES ($1, $2, $3, 0, $5, $6, $7, $6)
              ON CONFLICT (id) DO UPDATE SET lease_holder = $5, lease_until = $6,
@@ -87,7 +90,7 @@ impl Store {
         .bind(&lease.holder)
         .bind(lease.until)
         .bind(now)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(leased.rows_affected() == 1)
     }
@@ -101,7 +104,7 @@ impl Store {
         sealed: &str,
         expires_at: Option<UnixTime>,
     ) -> Result<bool, StoreError> {
-        let saved = sqlx::query(
+        let saved = self.writes.execute(sqlx::query(
             "UPDATE vault_entry SET sealed = $3, version = version + 1, lease_holder = NULL, lease_until = NULL,
                  expires_at = COALESCE($4, expires_at)
              WHERE id = $1 AND lease_holder = $2",
@@ -110,7 +113,7 @@ impl Store {
         .bind(holder)
         .bind(sealed)
         .bind(expires_at)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(saved.rows_affected() == 1)
     }
@@ -121,12 +124,12 @@ impl Store {
         place: &VaultPlace,
         holder: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        self.writes.execute(sqlx::query(
             "UPDATE vault_entry SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2",
         )
         .bind(place.id())
         .bind(holder)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(())
     }
@@ -138,7 +141,7 @@ impl Store {
         holder: &str,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let marked = sqlx::query(
+        let marked = self.writes.execute(sqlx::query(
             "UPDATE vault_entry SET sealed = NULL, version = version + 1, lease_holder = NULL, lease_until = NULL,
                  needs_login = $3
              WHERE id = $1 AND lease_holder = $2",
@@ -146,7 +149,7 @@ impl Store {
         .bind(place.id())
         .bind(holder)
         .bind(now)
-        .execute(&self.writes)
+        )
         .await?;
         Ok(marked.rows_affected() == 1)
     }
@@ -154,7 +157,7 @@ impl Store {
 
 /// Makes `new` what is kept of the login at `upstream`; nothing, if it gave nothing.
 pub(super) async fn put(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     session: &Session,
     upstream: &UpstreamId,
     new: Option<&NewVaultEntry>,
@@ -173,7 +176,7 @@ pub(super) async fn put(
 
 /// Keeps `new`, of a session that ends at `expires_at`, in the place of whatever is there.
 pub(super) async fn keep(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     new: &NewVaultEntry,
     expires_at: UnixTime,
     now: UnixTime,
@@ -202,7 +205,7 @@ pub(super) async fn keep(
 
 /// Takes out what is to move, unless it has changed since it was read: a renewal under way spends what was read (T64).
 pub(super) async fn take(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     moved: &MovedVaultEntry,
 ) -> Result<bool, StoreError> {
     let taken = sqlx::query(
@@ -218,7 +221,7 @@ pub(super) async fn take(
 
 /// Removes what sessions that began with other logins of an account keep of that upstream.
 pub(super) async fn delete_of_linked(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     account: &AccountId,
     upstream: &UpstreamId,
 ) -> Result<(), StoreError> {
@@ -235,7 +238,7 @@ pub(super) async fn delete_of_linked(
 
 /// Lets what is kept of a session last as long as the session, which was renewed.
 pub(super) async fn prolong(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     session: &Session,
 ) -> Result<(), StoreError> {
     sqlx::query("UPDATE vault_entry SET expires_at = $2 WHERE session_id = $1")
@@ -248,7 +251,7 @@ pub(super) async fn prolong(
 
 /// Removes what is kept of a session that ends.
 pub(super) async fn delete_of_session(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
     id: &SessionId,
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM vault_entry WHERE session_id = $1")

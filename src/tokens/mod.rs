@@ -13,6 +13,9 @@ pub mod standing;
 pub mod subject;
 pub mod userinfo;
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::clock::{Clock, UnixTime};
@@ -41,16 +44,7 @@ pub struct TokenLifetimes {
 
 /// Mints and reads tokens. Cheap to clone.
 #[derive(Clone)]
-pub struct Mint {
-    store: Store,
-    issuer: Issuer,
-    ring: KeyRing,
-    secrets: Secrets,
-    clock: Clock,
-    lifetimes: TokenLifetimes,
-    default_algorithm: SigningAlgorithm,
-    resources: Resources,
-}
+pub struct Mint(Arc<MintParts>);
 
 /// What a [`Mint`] is made of.
 pub struct MintParts {
@@ -75,26 +69,7 @@ pub struct MintParts {
 impl Mint {
     /// Opens the mint.
     pub fn new(parts: MintParts) -> Self {
-        let MintParts {
-            store,
-            issuer,
-            ring,
-            secrets,
-            clock,
-            lifetimes,
-            default_algorithm,
-            resources,
-        } = parts;
-        Self {
-            store,
-            issuer,
-            ring,
-            secrets,
-            clock,
-            lifetimes,
-            default_algorithm,
-            resources,
-        }
+        Self(Arc::new(parts))
     }
 
     /// Mints everything that `authorization` entitles `client` to. The access token is bound to the `key` that the
@@ -163,23 +138,31 @@ impl Mint {
     }
 
     /// The APIs that tokens are for.
-    pub const fn resources(&self) -> &Resources {
+    pub fn resources(&self) -> &Resources {
         &self.resources
     }
 
     /// The `iss` of everything.
-    pub const fn issuer(&self) -> &Issuer {
+    pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
     /// How long access tokens live, in seconds.
-    pub const fn access_token_lifetime(&self) -> i64 {
+    pub fn access_token_lifetime(&self) -> i64 {
         self.lifetimes.access_token
     }
 
     /// The public keys, as JSON.
     pub fn jwks(&self) -> String {
         self.ring.jwks(self.clock.now())
+    }
+}
+
+impl Deref for Mint {
+    type Target = MintParts;
+
+    fn deref(&self) -> &MintParts {
+        &self.0
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portico::clock::Clock;
 use portico::fetch::{ClientKeys, Fetcher, Settings};
-use portico::grants::Grants;
+use portico::grants::{Grants, GrantsParts};
 use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
 use portico::logins::{Logins, RefusalFloor};
 use portico::model::acr::AcrPolicies;
@@ -95,7 +95,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         },
         persistent: None,
     };
-    let grants = Grants {
+    let grants = Grants::new(GrantsParts {
         logins: Logins {
             store: store.clone(),
             secrets: secrets.clone(),
@@ -167,7 +167,7 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
         session_lifetimes,
         families_per_client: 1,
         families_per_person: 1,
-    };
+    });
     for (secret, hashes) in [
         ("wrong", 1),
         (chosen, 1),
