@@ -320,7 +320,7 @@ impl Registrar {
         if !bool::from(kept.ct_eq(presented.as_bytes())) {
             return Err(wrong_token("it is not the client's"));
         }
-        let stored = self.0.store.find_client(&id).await?;
+        let stored = self.0.store.read_client(&id).await?;
         let stored = stored.ok_or_else(|| wrong_token("the client was removed a moment ago"))?;
         Ok((
             Known {

@@ -1,10 +1,13 @@
 //! What is measured of the server: each figure is something that connections do again and again.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use portico::clock::random_token;
-use portico::simulator::people::JO_SMITH;
+use portico::simulator::imis::Imis;
+use portico::simulator::people::{ImisPerson, JO_SMITH, keep};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -14,6 +17,32 @@ use super::wire::{Answer, Connection};
 pub(crate) const CALLBACK: &str = "https://app.example.org/callback";
 /// In the form that `portico client secret` makes, so no Argon2id is in the way.
 pub(crate) const SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// How many people log in, in turns: one alone would have more sessions and tokens than anybody has.
+const PEOPLE: usize = 500;
+
+/// Has iMIS know those who log in.
+pub(crate) fn enroll(imis: &Imis) {
+    for number in 0..PEOPLE {
+        imis.enroll(ImisPerson {
+            username: keep(&username(number)),
+            id: keep(&format!("{}", 700_000 + number)),
+            uniform_id: keep(&format!("8d0f3a52-1111-4222-8333-{number:012}")),
+            email: keep(&format!("member-{number}@example.org")),
+            ..JO_SMITH
+        });
+    }
+}
+
+fn username(number: usize) -> String {
+    format!("MEMBER{number}")
+}
+
+/// The next one's name.
+fn next_username() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    username(NEXT.fetch_add(1, Ordering::Relaxed) % PEOPLE)
+}
 
 /// What a token is signed with, if at all.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -204,7 +233,7 @@ async fn log_in(connection: &mut Connection, form: Form, scope: &str) -> anyhow:
         ("flow", field(&page.body, "flow")?),
         ("form_token", field(&page.body, "form_token")?),
         ("upstream", "members".to_owned()),
-        ("username", JO_SMITH.username.to_owned()),
+        ("username", next_username()),
         ("password", JO_SMITH.password.to_owned()),
     ];
     let fields = fields

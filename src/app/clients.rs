@@ -42,7 +42,7 @@ pub(super) async fn reconcile(
     }
     let mut wanted = Vec::with_capacity(clients.len());
     for written in clients {
-        let known = store.find_client(&written.client.client_id).await?;
+        let known = store.read_client(&written.client.client_id).await?;
         let known = known.map(|stored| stored.secrets).unwrap_or_default();
         let mut hashes = Vec::new();
         for secret in &written.secrets {
@@ -117,7 +117,7 @@ async fn hold_one(
     (id, version): (&ClientId, i64),
     now: UnixTime,
 ) -> Result<Replaced, AppError> {
-    let Some(stored) = store.find_client(id).await? else {
+    let Some(stored) = store.read_client(id).await? else {
         return Ok(Replaced::Gone);
     };
     let client = policy.hold(&stored.client);

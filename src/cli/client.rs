@@ -137,7 +137,7 @@ fn row(client: &Client, registration: Option<&Registration>) -> [String; 7] {
 }
 
 async fn show(store: &Store, id: &ClientId) -> anyhow::Result<()> {
-    let stored = store.find_client(id).await?;
+    let stored = store.read_client(id).await?;
     let stored = stored.with_context(|| format!("there is no client {id}"))?;
     let registration = store.find_registration(id).await?;
     let tell =
@@ -193,7 +193,7 @@ async fn delete(store: &Store, audit: &Audit, id: &ClientId) -> anyhow::Result<(
         output::line(format!("{id} is removed"));
         return Ok(());
     }
-    match store.find_client(id).await? {
+    match store.read_client(id).await? {
         Some(_) => bail!("{id} is a client of the configuration files; remove it there"),
         None => bail!("there is no client {id}"),
     }

@@ -239,7 +239,7 @@ async fn end(config: &Config, accounts: &Accounts, which: &Which) -> anyhow::Res
         ));
     } else if let Some(client) = client {
         let client = ClientId::new(client);
-        let known = accounts.store.find_client(&client).await?;
+        let known = accounts.store.read_client(&client).await?;
         ensure!(known.is_some(), "there is no client {client}");
         let ended = accounts.end_everything_of_client(&client).await?.families;
         output::line(format!("{client} has lost the tokens of {ended} logins"));

@@ -100,7 +100,7 @@ impl Grants {
         if let Spend::Replay | Spend::Ended = family.spend(generation, now, self.family_lifetime) {
             return Ok(None);
         }
-        let Some(person) = Ended::or_error(self.access_tokens.person_of(family).await)? else {
+        let Some(person) = Ended::or_error(self.access_tokens.person_of(&family.id).await)? else {
             return Ok(None);
         };
         // What a refresh would refuse now is no good token, and tells nothing about the person (T15, T17).

@@ -245,7 +245,10 @@ pub(super) async fn insert_account(
 }
 
 fn account(row: &AnyRow) -> Result<Account, StoreError> {
-    let record = Record::new("account", "id", row);
+    read_account(&Record::new("account", "id", row))
+}
+
+pub(super) fn read_account(record: &Record<'_>) -> Result<Account, StoreError> {
     Ok(Account {
         id: AccountId::new(record.text("id")?),
         subject: AccountSubject::new(record.text("subject")?),

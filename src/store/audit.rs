@@ -1,6 +1,10 @@
 //! What happened: rows are added, and deleted by the sweep, and never changed.
 
-use sqlx::any::AnyRow;
+use std::sync::LazyLock;
+
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 use super::record::{Record, to_json};
 use super::{Store, StoreError};
@@ -32,36 +36,88 @@ macro_rules! search {
     };
 }
 
+/// Rows of one statement, whose cost is a statement's more than a row's.
+const AT_ONCE: usize = 25;
+
+static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_rows(1));
+static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert_rows(AT_ONCE));
+
+fn insert_rows(count: usize) -> String {
+    const COLUMNS: [&str; 14] = [
+        "id",
+        "recorded_at",
+        "event",
+        "account_id",
+        "client_id",
+        "upstream",
+        "session_id",
+        "family_id",
+        "request_id",
+        "flow_id",
+        "address",
+        "user_agent",
+        "name_hash",
+        "details",
+    ];
+    let row = |row: usize| {
+        let first = row * COLUMNS.len() + 1;
+        let places: Vec<String> = (first..first + COLUMNS.len())
+            .map(|place| format!("${place}"))
+            .collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<String> = (0..count).map(row).collect();
+    format!(
+        "INSERT INTO audit ({}) VALUES {} ON CONFLICT (id) DO NOTHING",
+        COLUMNS.join(", "),
+        rows.join(", ")
+    )
+}
+
+/// The statement for so many records as it has rows.
+fn insert(
+    statement: &'static str,
+    records: &[AuditRecord],
+) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
+    let mut query = sqlx::query(statement);
+    for record in records {
+        query = query
+            .bind(record.id.clone())
+            .bind(record.at)
+            .bind(record.event.clone())
+            .bind(record.account.as_ref().map(ToString::to_string))
+            .bind(record.client_id.as_ref().map(ToString::to_string))
+            .bind(record.upstream.as_ref().map(ToString::to_string))
+            .bind(record.session.as_ref().map(ToString::to_string))
+            .bind(record.family.as_ref().map(ToString::to_string))
+            .bind(record.request.clone())
+            .bind(record.flow.clone())
+            .bind(record.address.clone())
+            .bind(record.user_agent.clone())
+            .bind(record.name_hash.clone())
+            .bind(to_json(&record.details)?);
+    }
+    Ok(query)
+}
+
 impl Store {
     /// Adds records, all or none. A record that is there already stays as it is: whoever has not heard what came of a
     /// batch may send it again.
     pub async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin().await?;
-        for record in records {
-            sqlx::query(
-                "INSERT INTO audit (id, recorded_at, event, account_id, client_id, upstream, session_id, family_id,
-                                    request_id, flow_id, address, user_agent, name_hash, details)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING",
-            )
-            .bind(&record.id)
-            .bind(record.at)
-            .bind(&record.event)
-            .bind(record.account.as_ref().map(AccountId::as_str))
-            .bind(record.client_id.as_ref().map(ClientId::as_str))
-            .bind(record.upstream.as_ref().map(UpstreamId::as_str))
-            .bind(record.session.as_ref().map(SessionId::as_str))
-            .bind(record.family.as_ref().map(FamilyId::as_str))
-            .bind(record.request.as_deref())
-            .bind(record.flow.as_deref())
-            .bind(record.address.as_deref())
-            .bind(record.user_agent.as_deref())
-            .bind(record.name_hash.as_deref())
-            .bind(to_json(&record.details)?)
-            .execute(&mut *transaction)
-            .await?;
+        let many = records.chunks_exact(AT_ONCE);
+        let rest = many.remainder();
+        for records in many {
+            insert(&INSERT_MANY, records)?
+                .execute(&mut *transaction)
+                .await?;
         }
-        transaction.commit().await?;
-        Ok(())
+        for record in rest {
+            insert(&INSERT_ONE, std::slice::from_ref(record))?
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await
     }
 
     /// The newest records that fit, `limit` at the most; the newest first.

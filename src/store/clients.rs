@@ -43,8 +43,21 @@ pub struct Reconciled {
 }
 
 impl Store {
-    /// The client of that id.
+    /// The client of that id, as it was within the last second.
     pub async fn find_client(&self, id: &ClientId) -> Result<Option<StoredClient>, StoreError> {
+        let before = match self.clients.find(id) {
+            Ok(client) => return Ok(Some(client)),
+            Err(before) => before,
+        };
+        let client = self.read_client(id).await?;
+        if let Some(client) = &client {
+            self.clients.keep(before, client.clone());
+        }
+        Ok(client)
+    }
+
+    /// The client of that id, as it is now: for those who change it.
+    pub async fn read_client(&self, id: &ClientId) -> Result<Option<StoredClient>, StoreError> {
         let row = sqlx::query("SELECT id, registration, secrets FROM client WHERE id = $1")
             .bind(id.as_str())
             .fetch_optional(&self.reads)
@@ -124,6 +137,7 @@ impl Store {
             }
         }
         transaction.commit().await?;
+        self.clients.forget();
         outcome.removed.sort();
         Ok(outcome)
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, Connection as _};
+use sqlx::{AnyConnection, AnyPool};
 
+use super::client_cache::ClientCache;
+use super::lane::Lane;
 use super::writes::Writes;
 use super::{Backend, Store, StoreError};
 use crate::protocol::secret::Secret;
@@ -18,10 +20,6 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// Connections that read from SQLite while one writes.
 const SQLITE_READERS: u32 = 4;
-/// A connection that rested longer is tested before it is used: PostgreSQL may have been restarted meanwhile.
-/// Testing each time would cost a round trip for every statement.
-const TRUSTED_REST: Duration = Duration::from_secs(2);
-
 /// What SQLite needs to be told on each connection.
 ///
 /// `synchronous = FULL`: in WAL mode `NORMAL` may lose the last transactions when the power fails, and a
@@ -54,21 +52,16 @@ async fn open_postgres(url: &Secret) -> Result<Store, StoreError> {
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for > TRUSTED_REST {
-                    // An error closes this connection, and the pool opens another.
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
+        .idle_timeout(None)
+        .max_lifetime(None)
         .connect_with(options(url)?)
         .await?;
+    let lane = Lane::new(pool, POSTGRES_CONNECTIONS, true);
     Ok(Store {
         backend: Backend::Postgres,
-        reads: pool.clone(),
-        writes: Writes::apart(pool),
+        reads: lane.clone(),
+        writes: Writes::apart(lane),
+        clients: ClientCache::default(),
     })
 }
 
@@ -77,16 +70,17 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
     let (reads, writes) = match place(url.expose())? {
         Place::Memory => {
             // Each connection would be a database of its own, and closing the last one forgets everything.
-            let only = sqlite_pool(1, options).await?;
+            let only = Lane::new(sqlite_pool(1, options).await?, 1, false);
             (only.clone(), Writes::in_memory(only))
         }
         Place::File(path) => {
             make_file(&path).map_err(StoreError::File)?;
             let writes = sqlite_pool(1, options.clone()).await?;
             switch_to_wal(&writes).await?;
+            let reads = sqlite_pool(SQLITE_READERS, options).await?;
             (
-                sqlite_pool(SQLITE_READERS, options).await?,
-                Writes::gathered(writes),
+                Lane::new(reads, SQLITE_READERS, false),
+                Writes::gathered(Lane::new(writes, 1, false)),
             )
         }
     };
@@ -94,6 +88,7 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
         backend: Backend::Sqlite,
         reads,
         writes,
+        clients: ClientCache::default(),
     })
 }
 

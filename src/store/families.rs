@@ -2,15 +2,29 @@
 
 use sqlx::any::AnyRow;
 
+use super::accounts::read_account;
 use super::record::{Record, to_json, to_json_unless};
+use super::sessions::read_session;
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
+use crate::model::account::Account;
 use crate::model::family::{Recipient, TokenFamily};
-use crate::model::session::Authentication;
+use crate::model::session::{Authentication, Session};
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 use crate::protocol::scope::Scope;
+
+/// A family and what it stands on.
+#[derive(Clone, Debug)]
+pub struct Behind {
+    /// Itself.
+    pub family: TokenFamily,
+    /// The session that it began in.
+    pub session: Option<Session>,
+    /// Whose session that is.
+    pub account: Option<Account>,
+}
 
 impl Store {
     /// The family of that id, ended ones too.
@@ -25,6 +39,55 @@ impl Store {
         .fetch_optional(&self.reads)
         .await?;
         row.as_ref().map(family).transpose()
+    }
+
+    /// The family of that id, its session, and the account that this leads to, as the login tells about them that the session
+    /// began with; ended ones too.
+    pub async fn find_behind(&self, id: &FamilyId) -> Result<Option<Behind>, StoreError> {
+        // As in `find_account_of_session`.
+        let row = sqlx::query(
+            "SELECT family.id AS id, family.client_id AS client_id, family.account_id AS account_id,
+                    family.session_id AS session_id, family.upstream AS upstream, family.auth_time AS auth_time,
+                    family.amr AS amr, family.acr AS acr, family.scope AS scope, family.claims AS claims,
+                    family.offline AS offline, family.generation AS generation, family.created_at AS created_at,
+                    family.rotated_at AS rotated_at, family.expires_at AS expires_at, family.revoked_at AS revoked_at,
+                    family.jkt AS jkt, family.resources AS resources, family.last_address AS last_address,
+                    family.last_user_agent AS last_user_agent,
+                    session.id AS s_id, session.account_id AS s_account_id, session.upstream AS s_upstream,
+                    session.upstream_subject AS s_upstream_subject, session.auth_time AS s_auth_time,
+                    session.amr AS s_amr, session.acr AS s_acr, session.last_seen_at AS s_last_seen_at,
+                    session.expires_at AS s_expires_at, session.ended_at AS s_ended_at, session.browser AS s_browser,
+                    session.system AS s_system, session.address AS s_address,
+                    session.persistent_since AS s_persistent_since,
+                    account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE((SELECT login.profile FROM upstream_login AS login
+                              WHERE login.account_id = account.id AND login.upstream = session.upstream
+                                AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
+                              ORDER BY login.subject LIMIT 1), account.profile) AS a_profile
+             FROM token_family AS family
+             LEFT JOIN session ON session.id = family.session_id
+             LEFT JOIN account ON account.id = session.account_id
+             WHERE family.id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let session = Record::of("session", "id", "s_", &row);
+        let account = Record::of("account", "id", "a_", &row);
+        let there = |record: &Record<'_>| !record.is_absent();
+        Ok(Some(Behind {
+            family: family(&row)?,
+            session: Some(session)
+                .filter(there)
+                .map(|record| read_session(&record))
+                .transpose()?,
+            account: Some(account)
+                .filter(there)
+                .map(|record| read_account(&record))
+                .transpose()?,
+        }))
     }
 
     /// The families with refresh tokens that an account has, live ones alone, the newest first.

@@ -9,6 +9,7 @@ mod access_tokens;
 mod accounts;
 mod audit;
 mod checks;
+mod client_cache;
 mod clients;
 mod codes;
 mod configuration;
@@ -19,6 +20,7 @@ mod endings;
 mod error;
 mod families;
 mod initial_access_tokens;
+mod lane;
 mod linking;
 mod logout_notices;
 mod pending_requests;
@@ -38,17 +40,18 @@ mod writes;
 
 use std::fmt;
 
-use sqlx::AnyPool;
-
 pub use accounts::NewAccount;
 pub use clients::{Reconciled, StoredClient};
 pub use codes::Redemption;
 pub use endings::{Endings, Whose};
 pub use error::StoreError;
+pub use families::Behind as BehindFamily;
 pub use linking::{Linked, NewLink, Unlinked};
 pub use registrations::{Registered, Replaced};
 pub use sweep::Swept;
 
+use client_cache::ClientCache;
+use lane::Lane;
 use writes::Writes;
 
 /// The databases that the store runs on.
@@ -75,10 +78,11 @@ impl Backend {
 pub struct Store {
     backend: Backend,
     /// For statements that only read.
-    reads: AnyPool,
+    reads: Lane,
     /// For all others. On SQLite by one connection: writers then wait in a fair queue of ours instead of
     /// polling for the file's lock, which starves some of them under load. On PostgreSQL the same pool as `reads`.
     writes: Writes,
+    clients: ClientCache,
 }
 
 impl Store {
@@ -90,7 +94,7 @@ impl Store {
     /// Closes every connection, after the statements that are running.
     pub async fn close(&self) {
         self.reads.close().await;
-        self.writes.pool().close().await;
+        self.writes.lane().close().await;
     }
 }
 

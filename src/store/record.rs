@@ -1,5 +1,7 @@
 //! Reading a row: a column that does not hold what it must is an error naming table, column and row.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
@@ -12,15 +14,37 @@ use crate::protocol::scope::Scope;
 pub(super) struct Record<'r> {
     table: &'static str,
     key: String,
+    /// What the names of its columns begin with, where a row holds records of several tables.
+    prefix: &'static str,
     row: &'r AnyRow,
 }
 
 impl<'r> Record<'r> {
     /// Takes a row of `table`, whose primary key is in the column `key`.
     pub(super) fn new(table: &'static str, key: &'static str, row: &'r AnyRow) -> Self {
+        Self::of(table, key, "", row)
+    }
+
+    /// Takes the part of a row whose columns' names begin with `prefix`.
+    pub(super) fn of(
+        table: &'static str,
+        key: &'static str,
+        prefix: &'static str,
+        row: &'r AnyRow,
+    ) -> Self {
         // Where even the key cannot be read, the error that follows says so by its empty name.
-        let key = row.try_get(key).unwrap_or_default();
-        Self { table, key, row }
+        let key = row.try_get(&*named(prefix, key)).unwrap_or_default();
+        Self {
+            table,
+            key,
+            prefix,
+            row,
+        }
+    }
+
+    /// Whether the row has none: the table was joined, and nothing was there.
+    pub(super) fn is_absent(&self) -> bool {
+        self.key.is_empty()
     }
 
     /// The primary key.
@@ -75,8 +99,16 @@ impl<'r> Record<'r> {
 
     fn get<T: Decode<'r, Any> + Type<Any>>(&self, column: &'static str) -> Result<T, StoreError> {
         self.row
-            .try_get(column)
+            .try_get(&*named(self.prefix, column))
             .map_err(|_| self.inconsistent(column))
+    }
+}
+
+fn named(prefix: &str, column: &'static str) -> Cow<'static, str> {
+    if prefix.is_empty() {
+        Cow::Borrowed(column)
+    } else {
+        Cow::Owned(format!("{prefix}{column}"))
     }
 }
 

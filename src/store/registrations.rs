@@ -83,6 +83,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
+        self.clients.forget();
         Ok(Registered::Done)
     }
 
@@ -153,6 +154,7 @@ impl Store {
         }
         write_client(&mut transaction, client, now).await?;
         transaction.commit().await?;
+        self.clients.forget();
         Ok(Replaced::Done)
     }
 
@@ -173,6 +175,7 @@ impl Store {
             }
             remove_client(&mut transaction, id.as_str(), now).await?;
             transaction.commit().await?;
+            self.clients.forget();
             Ok(true)
         })
         .await
@@ -263,6 +266,7 @@ impl Store {
         }
         remove_client(&mut transaction, id, now).await?;
         transaction.commit().await?;
+        self.clients.forget();
         Ok(true)
     }
 }

@@ -15,15 +15,15 @@ impl Store {
         match self.backend {
             Backend::Sqlite => {
                 // The driver's migration lock does nothing on SQLite. Ours is the database's write lock.
-                let writes = self.writes.pool();
-                let mut transaction = writes.begin_with("BEGIN IMMEDIATE").await?;
+                let mut lease = self.writes.lane().lease().await?;
+                let mut transaction = lease.begin_with("BEGIN IMMEDIATE").await?;
                 run(&mut transaction).await?;
                 transaction.commit().await?;
             }
             Backend::Postgres => {
                 // The advisory lock belongs to the connection: after an error close it, or it would keep every
                 // other node waiting from inside the pool.
-                let mut connection = self.writes.pool().acquire().await?.detach();
+                let mut connection = self.writes.lane().lease().await?.detach()?;
                 let outcome = run(&mut connection).await;
                 connection.close().await?;
                 outcome?;

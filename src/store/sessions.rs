@@ -339,7 +339,10 @@ pub(super) async fn end(
 }
 
 pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
-    let record = Record::new("session", "id", row);
+    read_session(&Record::new("session", "id", row))
+}
+
+pub(super) fn read_session(record: &Record<'_>) -> Result<Session, StoreError> {
     Ok(Session {
         id: SessionId::new(record.text("id")?),
         account_id: AccountId::new(record.text("account_id")?),

@@ -11,17 +11,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
 use sqlx::query::{Query, QueryScalar};
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, FromRow, Transaction};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, FromRow};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::timeout;
 
 use super::StoreError;
 use super::connect::ACQUIRE_TIMEOUT;
+use super::lane::{Lane, Lease};
+
+/// SQLite takes its write lock now: a transaction that reads first and wants to write later would be refused when another
+/// wrote in between.
+const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 
 /// The way to write.
 #[derive(Clone)]
 pub(super) struct Writes {
-    pool: AnyPool,
+    lane: Lane,
     way: Way,
 }
 
@@ -47,7 +52,7 @@ type Outcome = Result<(), &'static str>;
 
 /// A transaction of the database that several share.
 struct Group {
-    transaction: Transaction<'static, Any>,
+    connection: Lease,
     /// Those who have written and wait for the commit. A committer is on its way where there are any.
     members: Vec<oneshot::Sender<Outcome>>,
     /// The number of the newest savepoint. Each has a name of its own: none is ever rolled back to that somebody before it
@@ -58,42 +63,41 @@ struct Group {
 }
 
 impl Writes {
-    pub(super) const fn apart(pool: AnyPool) -> Self {
+    pub(super) const fn apart(lane: Lane) -> Self {
         Self {
-            pool,
+            lane,
             way: Way::Apart,
         }
     }
 
-    pub(super) const fn in_memory(pool: AnyPool) -> Self {
+    pub(super) const fn in_memory(lane: Lane) -> Self {
         Self {
-            pool,
+            lane,
             way: Way::InMemory,
         }
     }
 
-    pub(super) fn gathered(pool: AnyPool) -> Self {
+    pub(super) fn gathered(lane: Lane) -> Self {
         Self {
-            pool,
+            lane,
             way: Way::Gathered(Queue::default()),
         }
     }
 
     /// What is underneath, for what is no business of requests: migrations, and the end.
-    pub(super) const fn pool(&self) -> &AnyPool {
-        &self.pool
+    pub(super) const fn lane(&self) -> &Lane {
+        &self.lane
     }
 
-    /// Begins a transaction. SQLite takes its write lock now: one that reads first and wants to write later would be
-    /// refused when another wrote in between. Dropped, it leaves nothing.
+    /// Begins a transaction. Dropped, it leaves nothing.
     pub(super) async fn begin(&self) -> Result<Writing, StoreError> {
         Ok(Writing(match &self.way {
-            Way::Apart => Kind::Alone(self.pool.begin().await?),
-            Way::InMemory => Kind::Alone(begin_alone(&self.pool).await?),
+            Way::Apart => Kind::Alone(begin_alone(&self.lane, "BEGIN").await?),
+            Way::InMemory => Kind::Alone(begin_alone(&self.lane, BEGIN_SQLITE).await?),
             Way::Gathered(queue) => {
                 let mut lease = queue.wait().await?;
                 match lease.as_mut() {
-                    None => *lease = Some(Group::begin(&self.pool).await?),
+                    None => *lease = Some(Group::begin(&self.lane).await?),
                     Some(group) => {
                         if let Err(error) = group.begin_member().await {
                             return Err(fail(&mut lease, error));
@@ -114,12 +118,12 @@ impl Writes {
         statement: Query<'_, Any, AnyArguments>,
     ) -> Result<AnyQueryResult, StoreError> {
         let Way::Gathered(queue) = &self.way else {
-            return Ok(statement.execute(&self.pool).await?);
+            return Ok(statement.execute(&self.lane).await?);
         };
-        let mut turn = Turn::wait(queue, &self.pool).await?;
+        let mut turn = Turn::wait(queue, &self.lane).await?;
         let outcome = match turn.connection() {
             Some(connection) => statement.execute(connection).await,
-            None => statement.execute(&self.pool).await,
+            None => statement.execute(&self.lane).await,
         };
         turn.end(outcome).await
     }
@@ -134,19 +138,21 @@ impl Writes {
         (T,): Send + Unpin + for<'r> FromRow<'r, AnyRow>,
     {
         let Way::Gathered(queue) = &self.way else {
-            return Ok(statement.fetch_optional(&self.pool).await?);
+            return Ok(statement.fetch_optional(&self.lane).await?);
         };
-        let mut turn = Turn::wait(queue, &self.pool).await?;
+        let mut turn = Turn::wait(queue, &self.lane).await?;
         let outcome = match turn.connection() {
             Some(connection) => statement.fetch_optional(connection).await,
-            None => statement.fetch_optional(&self.pool).await,
+            None => statement.fetch_optional(&self.lane).await,
         };
         turn.end(outcome).await
     }
 }
 
-async fn begin_alone(pool: &AnyPool) -> Result<Transaction<'static, Any>, StoreError> {
-    Ok(pool.begin_with("BEGIN IMMEDIATE").await?)
+async fn begin_alone(lane: &Lane, statement: &'static str) -> Result<Lease, StoreError> {
+    let mut lease = lane.lease().await?;
+    lease.begin(statement).await?;
+    Ok(lease)
 }
 
 /// Tells all who share a transaction that it has failed.
@@ -182,8 +188,8 @@ impl Queue {
             return Ok(());
         };
         if group.members.is_empty() && !self.is_anybody_waiting() {
-            if let Some(group) = lease.take() {
-                group.transaction.commit().await?;
+            if let Some(mut group) = lease.take() {
+                group.connection.end("COMMIT").await?;
             }
             return Ok(());
         }
@@ -198,8 +204,8 @@ impl Queue {
     }
 
     async fn roll_back(mut lease: OwnedMutexGuard<Option<Group>>) -> Result<(), StoreError> {
-        if let Some(group) = lease.take_if(|group| group.members.is_empty()) {
-            return Ok(group.transaction.rollback().await?);
+        if let Some(mut group) = lease.take_if(|group| group.members.is_empty()) {
+            return Ok(group.connection.end("ROLLBACK").await?);
         }
         let Some(group) = lease.as_mut() else {
             return Ok(());
@@ -217,7 +223,11 @@ impl Queue {
             return;
         };
         let outcome = match group.clear().await {
-            Ok(()) => group.transaction.commit().await.map_err(StoreError::from),
+            Ok(()) => group
+                .connection
+                .end("COMMIT")
+                .await
+                .map_err(StoreError::from),
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(|error| error.cause());
@@ -234,9 +244,9 @@ async fn heard(hears: oneshot::Receiver<Outcome>) -> Result<(), StoreError> {
 }
 
 impl Group {
-    async fn begin(pool: &AnyPool) -> Result<Self, StoreError> {
+    async fn begin(lane: &Lane) -> Result<Self, StoreError> {
         Ok(Self {
-            transaction: begin_alone(pool).await?,
+            connection: begin_alone(lane, BEGIN_SQLITE).await?,
             members: Vec::new(),
             savepoint: None,
             abandoned: false,
@@ -269,7 +279,7 @@ impl Group {
 
     async fn run(&mut self, statements: String) -> Result<(), StoreError> {
         let statements = sqlx::raw_sql(AssertSqlSafe(statements));
-        statements.execute(&mut *self.transaction).await?;
+        statements.execute(&mut *self.connection).await?;
         Ok(())
     }
 
@@ -287,10 +297,10 @@ struct Turn {
 }
 
 impl Turn {
-    async fn wait(queue: &Queue, pool: &AnyPool) -> Result<Self, StoreError> {
+    async fn wait(queue: &Queue, lane: &Lane) -> Result<Self, StoreError> {
         let mut lease = queue.wait().await?;
         match lease.as_mut() {
-            None if queue.is_anybody_waiting() => *lease = Some(Group::begin(pool).await?),
+            None if queue.is_anybody_waiting() => *lease = Some(Group::begin(lane).await?),
             None => {}
             Some(group) => {
                 if let Err(error) = group.clear().await {
@@ -305,7 +315,7 @@ impl Turn {
     /// `None`: nobody shares anything, and the statement is a transaction by itself.
     fn connection(&mut self) -> Option<&mut AnyConnection> {
         let group = self.lease.as_mut()?;
-        Some(&mut group.transaction)
+        Some(&mut group.connection)
     }
 
     async fn end<T>(mut self, outcome: Result<T, sqlx::Error>) -> Result<T, StoreError> {
@@ -333,7 +343,7 @@ fn drop_if_alone(lease: &mut Option<Group>) {
 pub(super) struct Writing(Kind);
 
 enum Kind {
-    Alone(Transaction<'static, Any>),
+    Alone(Lease),
     Shared(Share),
 }
 
@@ -347,7 +357,7 @@ struct Share {
 impl Writing {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self.0 {
-            Kind::Alone(transaction) => Ok(transaction.commit().await?),
+            Kind::Alone(mut lease) => Ok(lease.end("COMMIT").await?),
             Kind::Shared(mut share) => match share.lease.take() {
                 Some(lease) => share.queue.commit(lease).await,
                 None => Ok(()),
@@ -358,7 +368,7 @@ impl Writing {
     /// Takes everything back, and waits for those who wrote before it: whoever looks for what was in its way finds that.
     pub(super) async fn rollback(self) -> Result<(), StoreError> {
         match self.0 {
-            Kind::Alone(transaction) => Ok(transaction.rollback().await?),
+            Kind::Alone(mut lease) => Ok(lease.end("ROLLBACK").await?),
             Kind::Shared(mut share) => match share.lease.take() {
                 Some(lease) => Queue::roll_back(lease).await,
                 None => Ok(()),
@@ -397,8 +407,8 @@ impl Deref for Writing {
     #[expect(clippy::expect_used, reason = "see HELD; `Deref` cannot fail")]
     fn deref(&self) -> &AnyConnection {
         match &self.0 {
-            Kind::Alone(transaction) => transaction,
-            Kind::Shared(share) => &share.group().expect(HELD).transaction,
+            Kind::Alone(lease) => lease,
+            Kind::Shared(share) => &share.group().expect(HELD).connection,
         }
     }
 }
@@ -407,8 +417,8 @@ impl DerefMut for Writing {
     #[expect(clippy::expect_used, reason = "see HELD; `DerefMut` cannot fail")]
     fn deref_mut(&mut self) -> &mut AnyConnection {
         match &mut self.0 {
-            Kind::Alone(transaction) => transaction,
-            Kind::Shared(share) => &mut share.group_mut().expect(HELD).transaction,
+            Kind::Alone(lease) => lease,
+            Kind::Shared(share) => &mut share.group_mut().expect(HELD).connection,
         }
     }
 }

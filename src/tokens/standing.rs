@@ -9,7 +9,8 @@ use crate::model::family::TokenFamily;
 use crate::model::session::{Session, SessionLifetimes};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
-use crate::store::{Store, StoreError};
+use crate::protocol::ids::FamilyId;
+use crate::store::{BehindFamily, Store, StoreError};
 use crate::telemetry::{note_client, note_session};
 
 use super::subject;
@@ -112,13 +113,15 @@ impl AccessTokens {
         let Some(family_id) = &claims.family else {
             return Ok(None);
         };
-        let family = self.store.find_family(family_id).await?;
-        let ours = |family: &TokenFamily| {
-            family.client_id == *claims.family_client() && claims.client_id == client.client_id
+        let behind = self.store.find_behind(family_id).await?;
+        let ours = |behind: &BehindFamily| {
+            behind.family.client_id == *claims.family_client()
+                && claims.client_id == client.client_id
         };
-        let family = family.filter(ours).ok_or(Ended::Family)?;
+        let behind = behind.filter(ours).ok_or(Ended::Family)?;
+        let family = &behind.family;
         note_session(&family.account_id, &family.authentication.session_id);
-        let person = self.person_of(family).await?;
+        let person = self.standing(behind)?;
         if claims.within_session && person.session.is_none() {
             return Err(Ended::Session);
         }
@@ -129,19 +132,26 @@ impl AccessTokens {
     }
 
     /// The person whom a family belongs to, while it, its session and the account stand.
-    pub async fn person_of(&self, family: TokenFamily) -> Result<Person, Ended> {
+    pub async fn person_of(&self, family: &FamilyId) -> Result<Person, Ended> {
+        let behind = self.store.find_behind(family).await?;
+        self.standing(behind.ok_or(Ended::Family)?)
+    }
+
+    fn standing(&self, behind: BehindFamily) -> Result<Person, Ended> {
+        let BehindFamily {
+            family,
+            session,
+            account,
+        } = behind;
         let now = self.clock.now();
         if !family.is_live(now) {
             return Err(Ended::Family);
         }
-        let session_id = &family.authentication.session_id;
-        let session = self.store.find_session(session_id).await?;
         let session = session.filter(|session| session.is_live(now, self.session_lifetimes));
         if session.is_none() && !family.offline {
             return Err(Ended::Session);
         }
         // The session's row stays as long as a family names it, ended or not.
-        let account = self.store.find_account_of_session(session_id).await?;
         let account =
             account.filter(|account| account.id == family.account_id && account.is_open());
         let account = account.ok_or(Ended::Account)?;

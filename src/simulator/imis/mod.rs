@@ -170,6 +170,14 @@ impl Imis {
         self.switch(|switches| switches.faults.clear());
     }
 
+    /// One more person, as staff would add one.
+    pub fn enroll(&self, person: ImisPerson) {
+        self.inside().accounts.push(Account {
+            person,
+            wrong_passwords: 0,
+        });
+    }
+
     /// Changes a person, found by the present username: state, password, email, the username itself.
     pub fn change(&self, username: &str, change: impl FnOnce(&mut ImisPerson)) {
         self.inside().change(username, change);

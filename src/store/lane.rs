@@ -1,0 +1,335 @@
+//! Connections at hand. sqlx's pool asks a connection whether it is well each time that it comes back, which costs as much as
+//! a statement; here one is asked that has rested, and one that was in trouble is not used again.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, TryFutureExt as _, TryStreamExt as _, future::BoxFuture};
+use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
+use sqlx::pool::PoolConnection;
+use sqlx::{
+    Any, AnyConnection, AnyPool, Connection as _, Describe, Either, Execute, Executor, SqlStr,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::connect::ACQUIRE_TIMEOUT;
+
+/// A connection that rested longer is asked before it is used: PostgreSQL may have been restarted meanwhile.
+const TRUSTED_REST: Duration = Duration::from_secs(2);
+/// One that is older is replaced, so that a database that has moved is found again.
+const LIFETIME: Duration = Duration::from_mins(30);
+
+/// So many connections, the one that was used last first. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lane(Arc<Inside>);
+
+struct Inside {
+    /// Makes them.
+    pool: AnyPool,
+    idle: Mutex<Vec<Idle>>,
+    permits: Arc<Semaphore>,
+    /// Whether they are to be asked and replaced: an embedded database is always there.
+    is_remote: bool,
+}
+
+struct Idle {
+    connection: PoolConnection<Any>,
+    since: Instant,
+    until: Instant,
+}
+
+/// A connection for a while.
+pub(super) struct Lease {
+    /// `None` when it has been given back.
+    connection: Option<PoolConnection<Any>>,
+    until: Instant,
+    state: State,
+    lane: Lane,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fine,
+    /// A statement was begun and not ended: whoever waited for it went away.
+    Busy,
+    InTransaction,
+    Broken,
+}
+
+impl Lane {
+    pub(super) fn new(pool: AnyPool, size: u32, is_remote: bool) -> Self {
+        Self(Arc::new(Inside {
+            pool,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1))),
+            is_remote,
+        }))
+    }
+
+    /// A connection, as soon as one is free.
+    pub(super) async fn lease(&self) -> Result<Lease, sqlx::Error> {
+        let permit = self.0.permits.clone().acquire_owned();
+        let permit = match timeout(ACQUIRE_TIMEOUT, permit).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) => return Err(sqlx::Error::PoolClosed),
+            Err(_) => return Err(sqlx::Error::PoolTimedOut),
+        };
+        let (connection, until) = loop {
+            let now = Instant::now();
+            let Some(mut idle) = self.idle().pop() else {
+                break (self.0.pool.acquire().await?, now + LIFETIME);
+            };
+            if self.0.is_remote {
+                let rested = now.duration_since(idle.since) > TRUSTED_REST;
+                if now > idle.until || (rested && idle.connection.ping().await.is_err()) {
+                    idle.connection.close_on_drop();
+                    continue;
+                }
+            }
+            break (idle.connection, idle.until);
+        };
+        Ok(Lease {
+            connection: Some(connection),
+            until,
+            state: State::Fine,
+            lane: self.clone(),
+            permit: Some(permit),
+        })
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, connection: PoolConnection<Any>, until: Instant) {
+        if self.0.permits.is_closed() {
+            return;
+        }
+        self.idle().push(Idle {
+            connection,
+            since: Instant::now(),
+            until,
+        });
+    }
+
+    /// Ends every connection, after what is running.
+    pub(super) async fn close(&self) {
+        self.0.permits.close();
+        self.idle().clear();
+        self.0.pool.close().await;
+    }
+}
+
+impl Lease {
+    /// Runs what one statement is, and remembers how the connection came out of it.
+    async fn run<'l, T, F>(&'l mut self, run: impl FnOnce(&'l mut AnyConnection) -> F) -> F::Output
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+        T: 'l,
+    {
+        let Self {
+            connection, state, ..
+        } = self;
+        let Some(connection) = connection else {
+            return Err(sqlx::Error::PoolClosed);
+        };
+        *state = State::Busy;
+        let outcome = run(connection).await;
+        *state = match &outcome {
+            Err(error) if breaks(error) => State::Broken,
+            _ => State::Fine,
+        };
+        outcome
+    }
+
+    /// Takes the connection away from the others, who may have another.
+    pub(super) fn detach(mut self) -> Result<AnyConnection, sqlx::Error> {
+        let connection = self.connection.take().ok_or(sqlx::Error::PoolClosed)?;
+        Ok(connection.detach())
+    }
+
+    /// Begins a transaction; dropped before [`Lease::end`], it leaves nothing.
+    pub(super) async fn begin(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        self.run(async |connection| sqlx::raw_sql(statement).execute(connection).await)
+            .await?;
+        self.state = State::InTransaction;
+        Ok(())
+    }
+
+    /// Ends the transaction by `COMMIT` or `ROLLBACK`.
+    pub(super) async fn end(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let ended = sqlx::raw_sql(statement).execute(&mut **self).await;
+        self.state = match &ended {
+            Ok(_) => State::Fine,
+            // Whatever stands in there, it must not be the next one's.
+            Err(_) => State::Broken,
+        };
+        ended.map(drop)
+    }
+}
+
+/// Whether the connection is good for nothing after this: the network, or PostgreSQL is stopping (class 57P).
+fn breaks(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        let (lane, until, permit) = (self.lane.clone(), self.until, self.permit.take());
+        let rolls_back = match self.state {
+            State::Fine => return lane.give_back(connection, until),
+            State::Broken => return connection.close_on_drop(),
+            State::Busy => false,
+            State::InTransaction => true,
+        };
+        tokio::spawn(async move {
+            let well = if rolls_back {
+                let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
+                rollback.await.map(drop)
+            } else {
+                connection.ping().await
+            };
+            match well {
+                Ok(()) => lane.give_back(connection, until),
+                Err(_) => connection.close_on_drop(),
+            }
+            drop(permit);
+        });
+    }
+}
+
+const HELD: &str = "a lease has its connection until it is dropped";
+
+impl Deref for Lease {
+    type Target = AnyConnection;
+
+    #[expect(clippy::expect_used, reason = "see HELD; `Deref` cannot fail")]
+    fn deref(&self) -> &AnyConnection {
+        self.connection.as_ref().expect(HELD)
+    }
+}
+
+impl DerefMut for Lease {
+    #[expect(clippy::expect_used, reason = "see HELD; `DerefMut` cannot fail")]
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        self.connection.as_mut().expect(HELD)
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+type Step = Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>;
+
+/// One statement on whichever connection is free.
+impl<'c> Executor<'c> for &'c Lane {
+    type Database = Any;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<AnyQueryResult, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let lane = self.clone();
+        async move {
+            let mut lease = lane.lease().await?;
+            lease.run(|connection| connection.execute(query)).await
+        }
+        .boxed()
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<AnyRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let lane = self.clone();
+        async move {
+            let mut lease = lane.lease().await?;
+            lease.run(|connection| connection.fetch_all(query)).await
+        }
+        .boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let lane = self.clone();
+        async move {
+            let mut lease = lane.lease().await?;
+            lease
+                .run(|connection| connection.fetch_optional(query))
+                .await
+        }
+        .boxed()
+    }
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Step>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let lane = self.clone();
+        let all = async move {
+            let mut lease = lane.lease().await?;
+            let all: Vec<_> = lease
+                .run(|connection| connection.fetch_many(query).try_collect())
+                .await?;
+            Ok(stream::iter(all.into_iter().map(Ok)))
+        };
+        Box::pin(all.try_flatten_stream())
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, Result<AnyStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let lane = self.clone();
+        async move {
+            let mut lease = lane.lease().await?;
+            lease
+                .run(|connection| connection.prepare_with(sql, parameters))
+                .await
+        }
+        .boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Any>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let lane = self.clone();
+        async move {
+            let mut lease = lane.lease().await?;
+            lease.run(|connection| connection.describe(sql)).await
+        }
+        .boxed()
+    }
+}
