@@ -143,7 +143,9 @@ impl Backchannel {
             return Ok(false);
         };
         let sub = subject::for_client(secrets, &client, &account)?;
-        let token = mint.logout_token(&client, &sub, notice.session_id.as_ref())?;
+        let token = mint
+            .logout_token(&client, &sub, notice.session_id.as_ref())
+            .await?;
         fetcher.post_logout_token(&client, uri, &token).await?;
         Ok(true)
     }

@@ -46,7 +46,7 @@ use crate::recheck::{RecheckParts, Rechecks};
 use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Audit, Entry, Metrics};
-use crate::tokens::possession::{Possession, ProofPolicy};
+use crate::tokens::possession::{Possession, PossessionParts, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
 use crate::tokens::{Mint, MintParts, TokenLifetimes};
 use crate::upstream::breaker::Breaker;
@@ -442,7 +442,7 @@ fn policies(config: &Config) -> HashMap<UpstreamId, RecheckPolicy> {
 
 /// What proves the keys of clients.
 fn possession(config: &Config, flow: &Flow) -> Possession {
-    Possession {
+    Possession::new(PossessionParts {
         store: flow.store.clone(),
         secrets: flow.secrets.clone(),
         clock: flow.clock.clone(),
@@ -453,7 +453,7 @@ fn possession(config: &Config, flow: &Flow) -> Possession {
         },
         metrics: flow.metrics.clone(),
         audit: flow.audit.clone(),
-    }
+    })
 }
 
 /// What calls upstreams' APIs for clients, by the rules of the config.

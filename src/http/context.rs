@@ -9,7 +9,7 @@ use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::{Instant, timeout};
@@ -36,7 +36,8 @@ struct Context {
     locale: Cell<Locale>,
     /// Whether the person has chosen it, so that nobody else does.
     chosen: bool,
-    address: Option<OwnPath>,
+    method: Method,
+    uri: Uri,
 }
 
 tokio::task_local! {
@@ -73,7 +74,7 @@ pub(super) fn locale() -> Locale {
 /// The address that shows the page again, if there is one.
 pub(super) fn address() -> Option<OwnPath> {
     CONTEXT
-        .try_with(|context| context.address.clone())
+        .try_with(|context| language::address(&context.method, &context.uri))
         .unwrap_or_default()
 }
 
@@ -101,7 +102,8 @@ pub(super) async fn provide(
         audit: state.audit().clone(),
         locale: Cell::new(chosen.unwrap_or_else(|| accepted_language(request.headers()))),
         chosen: chosen.is_some(),
-        address: language::address(request.method(), request.uri()),
+        method: request.method().clone(),
+        uri: request.uri().clone(),
     };
     let id = context.id.clone();
     let audited = audited(&state, &id, &request);

@@ -45,7 +45,7 @@ async fn introspect(
     if !accept.is_some_and(prefers_jwt) {
         return Ok((uncached, vary, Json(answer)).into_response());
     }
-    let signed = Mint::from_ref(&state).introspection(&client, &answer);
+    let signed = Mint::from_ref(&state).introspection(&client, &answer).await;
     let signed = signed.map_err(OAuthError::from)?;
     Ok((uncached, vary, [(CONTENT_TYPE, JWT_MEDIA_TYPE)], signed).into_response())
 }

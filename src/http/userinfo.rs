@@ -108,7 +108,8 @@ async fn userinfo(
     let signed = endpoint
         .flow
         .mint
-        .userinfo(&behind.client, algorithm, &answer);
+        .userinfo(&behind.client, algorithm, &answer)
+        .await;
     let signed = signed.map_err(OAuthError::from)?;
     Ok((uncached, [(CONTENT_TYPE, "application/jwt")], signed).into_response())
 }

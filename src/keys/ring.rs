@@ -1,13 +1,15 @@
 //! The ring of signing keys: who signs now, who verifies, and the JWKS (T39, T41, T47).
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::clock::{SKEW, UnixTime, random_id};
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
@@ -21,10 +23,14 @@ use super::{KeyError, Purpose, Secrets};
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Arc<RwLock<Arc<Snapshot>>>,
+    /// Whose turn it is to sign with RSA.
+    turns: Arc<Semaphore>,
 }
 
 struct Snapshot {
     keys: Vec<RingKey>,
+    /// The JWKS as it was last asked for, and which of the keys it shows.
+    jwks: Mutex<(Vec<bool>, Arc<str>)>,
 }
 
 struct RingKey {
@@ -90,6 +96,9 @@ impl KeyRing {
     pub fn load(records: Vec<SigningKeyRecord>, secrets: &Secrets) -> Result<Self, KeyError> {
         Ok(Self {
             keys: Arc::new(RwLock::new(Arc::new(Snapshot::open(records, secrets)?))),
+            turns: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(1, NonZero::get),
+            )),
         })
     }
 
@@ -129,24 +138,59 @@ impl KeyRing {
         claims: &impl Serialize,
         now: UnixTime,
     ) -> Result<String, KeyError> {
+        self.unsigned(kind, algorithm, claims, now)?.sign()
+    }
+
+    /// The same where others wait: an RSA signature takes as long as fifty cheap requests, so these are made beside them, no
+    /// more at a time than there are processors.
+    pub async fn sign_beside(
+        &self,
+        kind: TokenKind,
+        algorithm: SigningAlgorithm,
+        claims: &(impl Serialize + Sync),
+        now: UnixTime,
+    ) -> Result<String, KeyError> {
+        let unsigned = self.unsigned(kind, algorithm, claims, now)?;
+        if !algorithm.is_rsa() {
+            return unsigned.sign();
+        }
+        let failed = |_| KeyError::Crypto("sign");
+        let turn = self.turns.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| KeyError::Crypto("sign"))?;
+        let signing = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            unsigned.sign()
+        });
+        signing.await.map_err(failed)?
+    }
+
+    fn unsigned(
+        &self,
+        kind: TokenKind,
+        algorithm: SigningAlgorithm,
+        claims: &impl Serialize,
+        now: UnixTime,
+    ) -> Result<Unsigned, KeyError> {
         let snapshot = self.snapshot();
-        let active = |key: &&RingKey| {
+        let active = |(_, key): &(usize, &RingKey)| {
             key.record.algorithm == algorithm && key.record.state(now) == KeyState::Active
         };
         // Should two be active (two nodes at their first start), all nodes choose the same.
-        let key = snapshot
+        let (place, key) = snapshot
             .keys
             .iter()
+            .enumerate()
             .filter(active)
-            .max_by_key(|key| (key.record.active_at, key.record.kid.clone()))
+            .max_by_key(|(_, key)| (key.record.active_at, key.record.kid.clone()))
             .ok_or(KeyError::NoActiveKey(algorithm.as_str()))?;
         let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
         let header = key.header(kind).ok_or(KeyError::Crypto("find a header"))?;
-        let mut token = format!("{header}.{claims}");
-        let signature = key.signer.sign(token.as_bytes())?;
-        token.push('.');
-        token.push_str(&URL_SAFE_NO_PAD.encode(signature));
-        Ok(token)
+        let text = format!("{header}.{claims}");
+        Ok(Unsigned {
+            snapshot: Arc::clone(&snapshot),
+            place,
+            text,
+        })
     }
 
     /// Verifies that `token` is one of ours and of `kind`, and gives its claims; whether they are current and meant
@@ -192,15 +236,36 @@ impl KeyRing {
     }
 
     /// The JWKS (RFC 7517 section 5): every key that signs, will sign, or has signed what may still be valid.
-    pub fn jwks(&self, now: UnixTime) -> String {
+    pub fn jwks(&self, now: UnixTime) -> Arc<str> {
         let snapshot = self.snapshot();
-        let keys: Vec<_> = snapshot
-            .keys
-            .iter()
-            .filter(|key| key.record.state(now) != KeyState::Expired)
-            .map(|key| key.signer.public_jwk())
-            .collect();
-        json!({ "keys": keys }).to_string()
+        let is_shown = |key: &RingKey| key.record.state(now) != KeyState::Expired;
+        let shown: Vec<bool> = snapshot.keys.iter().map(is_shown).collect();
+        let mut kept = snapshot.jwks.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != shown || kept.1.is_empty() {
+            let keys = snapshot.keys.iter().filter(|key| is_shown(key));
+            let keys: Vec<_> = keys.map(|key| key.signer.public_jwk()).collect();
+            *kept = (shown, json!({ "keys": keys }).to_string().into());
+        }
+        Arc::clone(&kept.1)
+    }
+}
+
+/// A token that lacks its signature.
+struct Unsigned {
+    snapshot: Arc<Snapshot>,
+    /// Of the key among the snapshot's.
+    place: usize,
+    text: String,
+}
+
+impl Unsigned {
+    fn sign(mut self) -> Result<String, KeyError> {
+        let key = self.snapshot.keys.get(self.place);
+        let key = key.ok_or(KeyError::Crypto("find the key"))?;
+        let signature = key.signer.sign(self.text.as_bytes())?;
+        self.text.push('.');
+        self.text.push_str(&URL_SAFE_NO_PAD.encode(signature));
+        Ok(self.text)
     }
 }
 
@@ -210,7 +275,10 @@ impl Snapshot {
             .into_iter()
             .map(|record| RingKey::open(record, secrets))
             .collect::<Result<_, _>>()?;
-        Ok(Self { keys })
+        Ok(Self {
+            keys,
+            jwks: Mutex::new((Vec::new(), Arc::from(""))),
+        })
     }
 }
 

@@ -25,6 +25,11 @@ impl SigningAlgorithm {
     /// Every algorithm.
     pub const ALL: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
 
+    /// Whether its keys are RSA keys, with which signing takes long.
+    pub const fn is_rsa(self) -> bool {
+        matches!(self, Self::RS256 | Self::PS256)
+    }
+
     /// The name in the `alg` header.
     pub const fn as_str(self) -> &'static str {
         match self {

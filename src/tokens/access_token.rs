@@ -49,7 +49,7 @@ impl Mint {
             AccessTokenFormat::Jwt => {
                 let algorithm = target.algorithm.unwrap_or(self.default_algorithm);
                 let kind = TokenKind::AccessToken;
-                Ok(self.sign(kind, algorithm, &claims, now)?)
+                Ok(self.sign(kind, algorithm, &claims, now).await?)
             }
             AccessTokenFormat::Opaque => {
                 let token = format!("{OPAQUE_PREFIX}{}", random_token());

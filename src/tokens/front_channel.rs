@@ -36,7 +36,7 @@ impl Mint {
         };
         let person = authorization.person.as_ref();
         let id_token = match person.filter(|_| response_type.returns_id_token()) {
-            Some(person) => Some(self.id_token(client, person, companions, now)?),
+            Some(person) => Some(self.id_token(client, person, companions, now).await?),
             None => None,
         };
         let mut parameters = Vec::new();

@@ -21,7 +21,7 @@ pub(super) struct Companions<'a> {
 }
 
 impl Mint {
-    pub(super) fn id_token(
+    pub(super) async fn id_token(
         &self,
         client: &Client,
         person: &Person,
@@ -46,7 +46,8 @@ impl Mint {
             sid: Some(person.authentication.session_id.clone()),
             more: person.claims.clone(),
         };
-        self.ring.sign(TokenKind::IdToken, algorithm, &claims, now)
+        let kind = TokenKind::IdToken;
+        self.ring.sign_beside(kind, algorithm, &claims, now).await
     }
 
     /// Whether `token` calls itself ours, and names a key that is not here: that of an old ID token may have gone, by itself or at

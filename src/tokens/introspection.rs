@@ -9,7 +9,7 @@ use super::Mint;
 
 impl Mint {
     /// The answer to `client` as a JWT, with the algorithm that the client is registered for (RFC 9701 section 6).
-    pub fn introspection(
+    pub async fn introspection(
         &self,
         client: &Client,
         answer: &Introspection,
@@ -24,5 +24,6 @@ impl Mint {
         let registered = client.introspection_signed_response_alg;
         let algorithm = registered.unwrap_or(self.default_algorithm);
         self.sign(TokenKind::TokenIntrospection, algorithm, &claims, now)
+            .await
     }
 }

@@ -15,7 +15,7 @@ const LIFETIME: i64 = 120;
 impl Mint {
     /// Tells `client` that `session` of the person it knows as `sub` has ended, or every session of theirs. Signed as its
     /// ID tokens are (section 2.4).
-    pub fn logout_token(
+    pub async fn logout_token(
         &self,
         client: &Client,
         sub: &Subject,
@@ -34,5 +34,6 @@ impl Mint {
         };
         let algorithm = client.id_token_signed_response_alg;
         self.sign(TokenKind::LogoutToken, algorithm, &claims, now)
+            .await
     }
 }

@@ -94,7 +94,7 @@ impl Mint {
                     access_token: Some(&access_token),
                     code: None,
                 };
-                id_token = Some(self.id_token(client, person, companions, now)?);
+                id_token = Some(self.id_token(client, person, companions, now).await?);
             }
             if let Some(generation) = person.refresh_generation {
                 refresh_token = Some(refresh_token::write(
@@ -116,15 +116,15 @@ impl Mint {
     }
 
     /// Signs with the algorithm that `wanted` comes to now.
-    fn sign(
+    async fn sign(
         &self,
         kind: TokenKind,
         wanted: SigningAlgorithm,
-        claims: &impl Serialize,
+        claims: &(impl Serialize + Sync),
         now: UnixTime,
     ) -> Result<String, KeyError> {
         let algorithm = self.ring.algorithm_in_force(wanted, now);
-        self.ring.sign(kind, algorithm, claims, now)
+        self.ring.sign_beside(kind, algorithm, claims, now).await
     }
 
     /// What an access token is to be. Asked before anything is spent, too: this may refuse.
@@ -153,7 +153,7 @@ impl Mint {
     }
 
     /// The public keys, as JSON.
-    pub fn jwks(&self) -> String {
+    pub fn jwks(&self) -> Arc<str> {
         self.ring.jwks(self.clock.now())
     }
 }

@@ -1,6 +1,9 @@
 //! Whether a proof of possession (DPoP, RFC 9449) counts: its nonce is one of ours where one is asked for, and nobody has
 //! used it before.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::clock::{Clock, SKEW, UnixTime};
 use crate::keys::{KeyError, Purpose, Secrets};
 use crate::model::audit::Event;
@@ -25,7 +28,10 @@ pub struct ProofPolicy {
 
 /// Proves possession of keys. Cheap to clone.
 #[derive(Clone)]
-pub struct Possession {
+pub struct Possession(Arc<PossessionParts>);
+
+/// What a [`Possession`] is made of.
+pub struct PossessionParts {
     /// Remembers proofs until they end.
     pub store: Store,
     /// For nonces.
@@ -42,7 +48,20 @@ pub struct Possession {
     pub audit: Audit,
 }
 
+impl Deref for Possession {
+    type Target = PossessionParts;
+
+    fn deref(&self) -> &PossessionParts {
+        &self.0
+    }
+}
+
 impl Possession {
+    /// Puts it together.
+    pub fn new(parts: PossessionParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
     /// What `proof` proves, in a request of `method` to `path`, with an access token or without, if nobody has used it
     /// before. Nothing is written: anybody can sign with a key of their own, and only what has led to something may leave a
     /// row. Whoever takes the request has to [`spend`](Self::spend) the proof before they answer.

@@ -20,11 +20,11 @@ struct UserinfoClaims<'a, T> {
 
 impl Mint {
     /// What `client` is told, as a JWT.
-    pub fn userinfo(
+    pub async fn userinfo(
         &self,
         client: &Client,
         algorithm: SigningAlgorithm,
-        told: &impl Serialize,
+        told: &(impl Serialize + Sync),
     ) -> Result<String, KeyError> {
         let claims = UserinfoClaims {
             iss: &self.issuer,
@@ -33,5 +33,6 @@ impl Mint {
         };
         let now = self.clock.now();
         self.sign(TokenKind::Userinfo, algorithm, &claims, now)
+            .await
     }
 }
