@@ -25,7 +25,8 @@ async fn a_failing_database_is_a_server_error_at_each_endpoint_and_passes() {
             .await
             .unwrap();
     }
-    let authorize = browser.get(server.authorize_url("spa", &[])).await;
+    // Clients are kept for a second: one that was asked for already would be found.
+    let authorize = browser.get(server.authorize_url("web", &[])).await;
     let failed = browser.sign_in_as(&form, JO_SMITH).await;
     let logout = {
         let mut browser = Browser::new();
