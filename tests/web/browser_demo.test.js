@@ -4,6 +4,7 @@ import { after, afterEach, before, test } from "node:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PATIENCE_MS } from "./harness/chromium.js";
 import { withBrowser } from "./harness/neighborhood.js";
 import { freePorts } from "./harness/ports.js";
 import { start } from "./harness/processes.js";
@@ -56,7 +57,7 @@ test("each account that the demo names signs in, renews and signs out", withBrow
     await chromium.arrivesAt(app);
     assert.equal(await chromium.text("h1"), `Hello, ${names[index]}`);
     await chromium.press("Renew");
-    await chromium.driver.wait(async () => (await chromium.text("#status")).startsWith("Renewed"), 10_000);
+    await chromium.driver.wait(async () => (await chromium.text("#status")).startsWith("Renewed"), PATIENCE_MS);
     await chromium.leaving(() => chromium.press("Sign out"));
     await chromium.find("#sign-in");
   }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Key } from "selenium-webdriver";
+import { PATIENCE_MS } from "./harness/chromium.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { ANN, JO } from "./harness/people.js";
 import { choose, decide, logIn, PASSWORD, typePassword, USERNAME } from "./harness/steps.js";
@@ -34,10 +35,11 @@ test("a member of iMIS logs in to the sample app, which shows the claims, renews
   assert.equal(new URL(await chromium.url()).search, "");
 
   await chromium.press("Renew");
-  await chromium.driver.wait(async () => (await chromium.text("#status")).startsWith("Renewed"), 10_000);
+  await chromium.driver.wait(async () => (await chromium.text("#status")).startsWith("Renewed"), PATIENCE_MS);
   assert.deepEqual(await claimsOfSampleApp(chromium), claims);
 
-  await chromium.press("Sign out");
+  // It comes back to the address that it leaves from.
+  await chromium.leaving(() => chromium.press("Sign out"));
   await chromium.arrivesAt(town.sample.address);
   assert.equal(await chromium.text("h1"), "You are signed out");
 }));

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { audit } from "./harness/audit.js";
+import { PATIENCE_MS } from "./harness/chromium.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { JO } from "./harness/people.js";
 import { decide, logIn } from "./harness/steps.js";
@@ -15,7 +16,7 @@ const LOGO = "img.app-logo";
 // What the browser made of it: where it comes from, its own width, and the place that it takes.
 async function shown(chromium) {
   const logo = await chromium.find(LOGO);
-  await chromium.driver.wait(() => chromium.driver.executeScript("return arguments[0].complete", logo), 10_000);
+  await chromium.driver.wait(() => chromium.driver.executeScript("return arguments[0].complete", logo), PATIENCE_MS);
   const { width, height } = await logo.getRect();
   return {
     origin: new URL(await logo.getAttribute("src")).origin,
@@ -35,7 +36,7 @@ test("an app's logo stands on the pages that name it", withBrowser(async (chromi
     if (await chromium.has(LOGO)) return true;
     await chromium.driver.navigate().refresh();
     return false;
-  }, 10_000);
+  }, PATIENCE_MS);
   assert.deepEqual(await shown(chromium), expected);
   assert.deepEqual(await audit(chromium, "logo-login"), []);
   await logIn(chromium, JO);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { audit } from "./harness/audit.js";
+import { PATIENCE_MS } from "./harness/chromium.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { JO } from "./harness/people.js";
 import { choose, typePassword } from "./harness/steps.js";
@@ -46,6 +47,6 @@ test("without an app that waits the page stays, and says that it is done", withB
   await chromium.open(`${town.issuer}/end_session`);
   await chromium.leaving(() => chromium.click("main form button"));
   assert.equal(await chromium.text("h1"), "You are signed out");
-  await chromium.driver.wait(() => town.shop.heard().length === before + 1, 10_000);
+  await chromium.driver.wait(() => town.shop.heard().length === before + 1, PATIENCE_MS);
   assert.deepEqual(await audit(chromium, "signed-out-with-frames"), []);
 }));

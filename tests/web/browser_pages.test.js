@@ -214,7 +214,7 @@ test("iMIS is down", withBrowser(async (chromium) => {
     await chromium.named(JO.label);
     return chromium.has(".ways .hint");
   };
-  for (let tries = 5; !await isMarked(); tries -= 1) {
+  for (let tries = 10; !await isMarked(); tries -= 1) {
     assert.ok(tries > 0, "nothing marks the upstream that is away");
     await choose(chromium, JO);
     await typePassword(chromium, JO);

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { audit } from "./harness/audit.js";
+import { PATIENCE_MS } from "./harness/chromium.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { ANN, BO, JO } from "./harness/people.js";
 import { freePorts } from "./harness/ports.js";
@@ -66,7 +67,7 @@ async function logInAtImis(chromium, where) {
   await chromium.open(`${where.notes.address}/login`);
   await chromium.press(JO.label);
   const arrived = async () => (await chromium.url()).startsWith(`${where.notes.address}/`) && chromium.has("h1");
-  await chromium.driver.wait(async () => await chromium.has(PASSWORD) || arrived(), 10_000);
+  await chromium.driver.wait(async () => await chromium.has(PASSWORD) || arrived(), PATIENCE_MS);
   // Where the web site knows the person still, a click is enough.
   if (await chromium.has(PASSWORD)) {
     assert.ok((await chromium.url()).startsWith(where.imis), "the password is typed at iMIS");
@@ -119,7 +120,7 @@ test("where iMIS keeps the browser, a page offers its sign-out and the way to th
   const { driver } = chromium;
   const ours = await driver.getWindowHandle();
   await chromium.press(`Sign out at ${JO.label}`);
-  await driver.wait(async () => (await driver.getAllWindowHandles()).length === 2, 10_000);
+  await driver.wait(async () => (await driver.getAllWindowHandles()).length === 2, PATIENCE_MS);
   const [theirs] = (await driver.getAllWindowHandles()).filter((handle) => handle !== ours);
   await driver.switchTo().window(theirs);
   await chromium.arrivesAt(`${keeping.imis}${LOGOUT}`);
@@ -212,7 +213,7 @@ for (const [how, element] of [
     for (const page of [`${others.far}/page`, `${site.far}/page`, `${others.near}/page`]) {
       await chromium.open(page);
       await chromium.find("h1");
-      if (how === "a fetch") await chromium.driver.wait(async () => await chromium.driver.getTitle() === "done", 10_000);
+      if (how === "a fetch") await chromium.driver.wait(async () => await chromium.driver.getTitle() === "done", PATIENCE_MS);
       assert.ok(await isSignedIn(chromium, town), page);
     }
     await chromium.open(`${site.near}/page`);
@@ -220,7 +221,7 @@ for (const [how, element] of [
       await chromium.open(`${town.notes.address}/login?prompt=none`);
       await chromium.arrivesAt(town.notes.address);
       return await chromium.has("#error") && await chromium.text("#error") === "login_required";
-    }, 10_000);
+    }, PATIENCE_MS);
   }));
 }
 

@@ -1,4 +1,4 @@
-// Debian's Apache with mod_auth_openidc, set up as docs/logout.md says, each site on a port of its own. Its pages say who is signed in.
+// Debian's Apache with mod_auth_openidc, set up as docs/logout.md says, each site behind TLS on a port of its own. Its pages say who is signed in.
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,26 +7,30 @@ import { snippet } from "./guide.js";
 import { start } from "./processes.js";
 
 const MODULES = "/usr/lib/apache2/modules";
-const LOADED = ["mpm_event", "authn_core", "authz_core", "authz_user", "dir", "mime", "env", "include", "auth_openidc"];
+const LOADED = ["mpm_event", "authn_core", "authz_core", "authz_user", "dir", "mime", "env", "include", "ssl", "auth_openidc"];
 
 const PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Intranet</title><link rel="icon" href="data:,"></head><body>'
   + '<h1>Signed in as <!--#echo var="OIDC_CLAIM_name" --></h1>'
   + '<p id="email"><!--#echo var="OIDC_CLAIM_email" --></p><p id="user"><!--#echo var="REMOTE_USER" --></p></body></html>';
 const PUBLIC = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Signed out</title><link rel="icon" href="data:,"></head><body><h1>Signed out</h1></body></html>';
 
-// What the guide has for a site behind TLS; the secret of the client comes by Apache's own environment.
-async function virtualHost(folder, issuer, { registration, address }) {
+// What the guide has, with what a site has `instead` of it.
+async function virtualHost(folder, issuer, { registration, address, instead = {} }) {
   const settings = await snippet("apache", "OIDCProviderMetadataURL", {
     "https://login.example.org": issuer,
     "https://intranet.example.org": address,
     "OIDCClientID intranet": `OIDCClientID ${registration.client_id}`,
     "${INTRANET_CLIENT_SECRET}": registration.client_secret,
+    ...instead,
   });
   const { port } = new URL(address);
   return `Listen 127.0.0.1:${port}
 <VirtualHost 127.0.0.1:${port}>
 ServerName ${address}
 DocumentRoot ${join(folder, "site")}
+SSLEngine on
+SSLCertificateFile ${join(folder, "site.pem")}
+SSLCertificateKeyFile ${join(folder, "site.key")}
 ${settings}
 </VirtualHost>
 `;
@@ -40,6 +44,7 @@ DefaultRuntimeDir ${folder}
 PidFile ${join(folder, "apache.pid")}
 ErrorLog "|/bin/cat"
 LogLevel warn
+SSLSessionCache none
 ${LOADED.map((name) => `LoadModule ${name}_module ${MODULES}/mod_${name}.so`).join("\n")}
 # Started by root, it works as Debian's does; started by anybody else, Apache takes no notice of these.
 User www-data
@@ -58,8 +63,8 @@ const listens = (port) => new Promise((resolve) => {
   socket.on("connect", () => { socket.destroy(); resolve(true); }).on("error", () => resolve(false));
 });
 
-// `sites` are registrations and the addresses of the sites that log in by them.
-export async function startApache({ issuer, sites }) {
+// `sites` are registrations and the addresses of the sites that log in by them; `certificate` is theirs, with its key.
+export async function startApache({ issuer, sites, certificate }) {
   const folder = await mkdtemp(join(tmpdir(), "portico-apache-"));
   try {
     // Of root's folders the processes of www-data read what is for all.
@@ -67,6 +72,8 @@ export async function startApache({ issuer, sites }) {
     await mkdir(join(folder, "site/protected"), { recursive: true });
     await writeFile(join(folder, "site/index.shtml"), PUBLIC);
     await writeFile(join(folder, "site/protected/index.shtml"), PAGE);
+    await writeFile(join(folder, "site.pem"), certificate.pem);
+    await writeFile(join(folder, "site.key"), certificate.key, { mode: 0o600 });
     const file = join(folder, "apache2.conf");
     await writeFile(file, await configuration(folder, issuer, sites), { mode: 0o600 });
     // In the foreground: it is no daemon, and ends when the test asks it to.

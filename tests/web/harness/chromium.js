@@ -1,14 +1,22 @@
 // Chromium, driven through Debian's chromedriver: a fresh profile for each test, nothing fetched but from the servers of the test.
 import { execFileSync } from "node:child_process";
+import { X509Certificate, createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Builder, By, logging } from "selenium-webdriver";
 import chrome from "selenium-webdriver/chrome.js";
 
-const PATIENCE_MS = 10_000;
+// How long a test waits for what comes by itself: long, for a machine may be slow, and who waits for what does not come has failed anyway.
+export const PATIENCE_MS = 60_000;
 
 const inPath = (program) => execFileSync("/bin/sh", ["-c", `command -v ${program}`], { encoding: "utf8" }).trim();
+
+// Of the public key, as Chromium wants it.
+function fingerprint(certificate) {
+  const key = new X509Certificate(certificate).publicKey.export({ type: "spki", format: "der" });
+  return createHash("sha256").update(key).digest("base64");
+}
 
 const FLAGS = [
   "--headless=new",
@@ -26,18 +34,27 @@ const FLAGS = [
   "--lang=en-US",
 ];
 
-export async function openChromium() {
+// `trusted` is a certificate that nobody else trusts; with `thirdPartyCookies` sites have their cookies in frames on pages of
+// other sites, too.
+export async function openChromium({ trusted, thirdPartyCookies = false } = {}) {
   const profile = await mkdtemp(join(tmpdir(), "portico-chromium-"));
   const options = new chrome.Options();
   options.setChromeBinaryPath(inPath("chromium"));
   options.addArguments(...FLAGS, `--user-data-dir=${profile}`);
+  if (trusted) options.addArguments(`--ignore-certificate-errors-spki-list=${fingerprint(trusted)}`);
   options.setLoggingPrefs({ browser: "ALL" });
-  options.setUserPreferences({ "credentials_enable_service": false, "profile.password_manager_leak_detection": false, "intl.accept_languages": "en" });
+  options.setUserPreferences({
+    "credentials_enable_service": false,
+    "profile.password_manager_leak_detection": false,
+    "profile.cookie_controls_mode": thirdPartyCookies ? 0 : 1,
+    "intl.accept_languages": "en",
+  });
   const driver = await new Builder()
     .forBrowser("chrome")
     .setChromeOptions(options)
     .setChromeService(new chrome.ServiceBuilder(inPath("chromedriver")))
     .build();
+  await driver.manage().setTimeouts({ script: PATIENCE_MS });
   return new Chromium(driver, profile);
 }
 
@@ -64,7 +81,8 @@ export class Chromium {
 
   async close() {
     await this.driver.quit();
-    await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
+    // Its processes end a while after the driver has told them to, and write until then.
+    await rm(this.profile, { recursive: true, force: true, maxRetries: 20 });
   }
 
   // Asks for pages in this language from now on.

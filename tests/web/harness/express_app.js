@@ -27,8 +27,8 @@ class MemoryStore {
   }
 }
 
-// `address` has the port to listen on. `pause` puts a listener in its place that hangs up, and `resume` opens it anew; what the app knows
-// stays.
+// `address` has the port to listen on. `pause` puts a listener in its place that hangs up, and answers another address, which nobody
+// knows that the app is at meanwhile; `resume` brings it back. What the app knows stays.
 export async function startExpressApp({ issuer, registration, address }) {
   const settings = await snippet("js", "auth({", {
     "https://login.example.org": issuer,
@@ -48,13 +48,12 @@ export async function startExpressApp({ issuer, registration, address }) {
   const port = Number(new URL(address).port);
   const deaf = createServer((socket) => socket.destroy());
   let server;
-  const open = async () => {
-    server = app.listen(port, "127.0.0.1");
+  const open = async (at = port) => {
+    server = app.listen(at, "127.0.0.1");
     await once(server, "listening");
   };
   const stop = async () => {
     if (deaf.listening) await new Promise((done) => deaf.close(done));
-    if (!server.listening) return;
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
   };
@@ -62,6 +61,8 @@ export async function startExpressApp({ issuer, registration, address }) {
     await stop();
     deaf.listen(port, "127.0.0.1");
     await once(deaf, "listening");
+    await open(0);
+    return `http://127.0.0.1:${server.address().port}`;
   };
   const resume = async () => {
     await stop();

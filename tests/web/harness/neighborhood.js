@@ -54,9 +54,10 @@ export async function startNeighborhood({ pages, members, sections, files, logo 
 }
 
 // Gives the test a browser of its own, whose console must stay silent; when it fails, says where the browser was.
-export function withBrowser(work) {
+// `options` answers those of openChromium once the test begins.
+export function withBrowser(work, options = () => ({})) {
   return async () => {
-    const chromium = await openChromium();
+    const chromium = await openChromium(options());
     try {
       await work(chromium);
       assert.deepEqual(await chromium.complaints(), []);

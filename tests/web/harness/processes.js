@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 const running = new Set();
 
 process.on("exit", () => {

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { clockBehind } from "./clock.js";
 import { createDatabase } from "./database.js";
+import { startLink } from "./link.js";
 import { IMIS_SERVICE, ANN, JO } from "./people.js";
 import { freePorts } from "./ports.js";
 import { start } from "./processes.js";
@@ -79,15 +80,17 @@ function configuration({ issuer, listen, internalListen, imis, aim18, algorithms
 
 // `algorithms` and `resources` are the config's; `clients` are registrations with the secret in clear; `pages` are Single Sign On pages of iMIS and the clients that they lead to;
 // `members` gives more keys of the upstream iMIS; `sections` are more sections, or others; `files` stand beside the config. `restart` ends the server and starts it anew on the same database, on time or with
-// a clock that is behind. `command` is what a command of Portico's prints.
-export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {}, files = {} }) {
+// a clock that is behind. `command` is what a command of Portico's prints. With `linked` browsers and apps come by a `link` (link.js).
+export async function startStand({ algorithms, resources, clients, pages = [{ id: "Portico" }], members = () => ({}), sections = {}, files = {}, linked = false }) {
   const undo = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const [port, internalPort] = await freePorts(2);
-    const issuer = `http://localhost:${port}`;
+    const [port, internalPort, publicPort = port] = await freePorts(linked ? 3 : 2);
+    const issuer = `http://localhost:${publicPort}`;
+    const link = linked ? await startLink({ port: publicPort, to: port }) : undefined;
+    undo.push(() => link?.stop());
     const folder = await mkdtemp(join(tmpdir(), "portico-web-"));
     undo.push(() => rm(folder, { recursive: true, force: true }));
     const database = await createDatabase(folder);
@@ -142,7 +145,7 @@ export async function startStand({ algorithms, resources, clients, pages = [{ id
     const command = async (...words) => (await run(PORTICO, [...words, "-c", file], { env: { ...process.env, ...environment } })).stdout;
 
     const ssoPageOf = (id) => `${imis.url}/SSO/${id}.aspx`;
-    return { issuer, imis: imis.url, aim18: aim18.url, ssoPage: ssoPageOf(pages[0].id), ssoPageOf, stop, restart, command, stopImis: () => imis.stop() };
+    return { issuer, imis: imis.url, aim18: aim18.url, ssoPage: ssoPageOf(pages[0].id), ssoPageOf, stop, restart, command, link, stopImis: () => imis.stop() };
   } catch (error) {
     await stop().catch(() => {});
     throw error;
