@@ -45,6 +45,7 @@ pub use codes::Redemption;
 pub use endings::{Endings, Whose};
 pub use error::StoreError;
 pub use linking::{Linked, NewLink, Unlinked};
+pub use logout_notices::ClientToTell;
 pub use registrations::{Registered, Replaced};
 pub use sweep::Swept;
 
