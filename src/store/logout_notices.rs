@@ -375,7 +375,7 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     // A session ends once; a person may be signed out everywhere as often as they come back.
     let id = match session {
-        Some(session) => format!("{session} {client}"),
+        Some(session) => of_session_id(session, client),
         None => format!("{account} {client} {now}"),
     };
     sqlx::query(
@@ -400,11 +400,11 @@ pub(super) async fn of_account(
     account: &AccountId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let acting: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT client_id FROM token_family
+    let acting: Vec<(String, String)> = sqlx::query_as(
+        "SELECT DISTINCT client_id, session_id FROM token_family
          WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > $2
            AND session_id IN (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NOT NULL)
-         ORDER BY client_id",
+         ORDER BY client_id, session_id",
     )
     .bind(account.as_str())
     .bind(now)
@@ -420,12 +420,12 @@ pub(super) async fn of_login(
     login: &UpstreamSubject,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let acting: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT client_id FROM token_family
+    let acting: Vec<(String, String)> = sqlx::query_as(
+        "SELECT DISTINCT client_id, session_id FROM token_family
          WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > $2
            AND session_id IN (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NOT NULL
                                  AND upstream = $3 AND (upstream_subject IS NULL OR upstream_subject = $4))
-         ORDER BY client_id",
+         ORDER BY client_id, session_id",
     )
     .bind(account.as_str())
     .bind(now)
@@ -438,14 +438,47 @@ pub(super) async fn of_login(
 
 async fn of_acting(
     transaction: &mut Transaction<'static, Any>,
-    acting: Vec<String>,
+    acting: Vec<(String, String)>,
     account: &AccountId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    for client in acting {
-        insert(transaction, &ClientId::new(client), account, None, now).await?;
+    for (client, session) in acting {
+        let (client, session) = (ClientId::new(client), SessionId::new(session));
+        of_family(transaction, &client, account, &session, now).await?;
     }
     Ok(())
+}
+
+/// A family has ended that may have outlived its session. The client is told of that session, a second time if need be: the
+/// person may have another login there, by another session, which goes on.
+pub(super) async fn of_family(
+    transaction: &mut Transaction<'static, Any>,
+    client: &ClientId,
+    account: &AccountId,
+    session: &SessionId,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    // Where the session itself has ended only now, or the client has not heard of that yet, it is told once.
+    sqlx::query(
+        "INSERT INTO logout_notice (id, client_id, account_id, session_id, created_at, attempts, next_at)
+         SELECT $1, client.id, $3, $4, $5, 0, $5 FROM client
+         WHERE client.id = $2 AND NOT EXISTS
+             (SELECT 1 FROM logout_notice WHERE id = $6 AND (created_at >= $5 OR next_at IS NOT NULL))
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(format!("{session} {client} {now}"))
+    .bind(client.as_str())
+    .bind(account.as_str())
+    .bind(session.as_str())
+    .bind(now)
+    .bind(of_session_id(session, client))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+fn of_session_id(session: &SessionId, client: &ClientId) -> String {
+    format!("{session} {client}")
 }
 
 /// Nothing waits longer than this: what claims to was written by a clock that has stepped back since, and is due.

@@ -25,7 +25,7 @@ async fn a_redeemed_code_gives_its_family_and_is_remembered() {
     let family = family(&code);
     world.store.insert_code("hash", &code).await.unwrap();
     let redemption = world.store.redeem_code("hash", &family, CAP, NOW + 1).await;
-    assert_eq!(redemption.unwrap(), Redemption::Redeemed);
+    assert_eq!(redemption.unwrap(), Redemption::Redeemed(Vec::new()));
     let found = world.store.find_family(&family.id).await.unwrap();
     assert_eq!(found, Some(family));
     let spent = AuthorizationCode {
@@ -82,7 +82,7 @@ async fn of_a_hundred_racers_one_redeems_and_nothing_survives() {
             async move { store.redeem_code(hash, &family, CAP, NOW).await.unwrap() }
         });
         let outcomes = race(racers).await;
-        assert_eq!(count(&outcomes, &Redemption::Redeemed), 1, "{hash}");
+        assert_eq!(count(&outcomes, &Redemption::Redeemed(Vec::new())), 1, "{hash}");
         assert_eq!(count(&outcomes, &Redemption::Replayed), 99, "{hash}");
         let found = world.store.find_family(&family.id).await.unwrap().unwrap();
         assert_eq!(found.revoked_at, Some(NOW), "{hash}");
@@ -99,7 +99,7 @@ async fn a_code_is_redeemed_within_its_life_alone() {
     for (at, expected) in [
         (NOW + LIFETIME, Redemption::Gone),
         (NOW - SKEW - 1, Redemption::Gone),
-        (NOW + LIFETIME - 1, Redemption::Redeemed),
+        (NOW + LIFETIME - 1, Redemption::Redeemed(Vec::new())),
     ] {
         let outcome = world.store.redeem_code("hash", &family, CAP, at).await;
         assert_eq!(outcome.unwrap(), expected, "at {at}");
@@ -168,7 +168,7 @@ async fn a_code_begins_no_other_family_than_its_own() {
         assert_eq!(outcome.unwrap(), Redemption::Gone);
     }
     let outcome = world.store.redeem_code("hash", &right, CAP, NOW).await;
-    assert_eq!(outcome.unwrap(), Redemption::Redeemed);
+    assert_eq!(outcome.unwrap(), Redemption::Redeemed(Vec::new()));
 }
 
 /// T12.
@@ -262,7 +262,7 @@ async fn the_cap_holds_when_redemptions_race() {
         racers.push(async move { store.redeem_code(&hash, &family, 3, NOW).await.unwrap() });
     }
     let outcomes = race(racers).await;
-    assert_eq!(count(&outcomes, &Redemption::Redeemed), 20);
+    assert_eq!(count(&outcomes, &Redemption::Redeemed(Vec::new())), 20);
     let mut live = 0;
     for id in families {
         let found = world.store.find_family(&id).await.unwrap().unwrap();
@@ -296,7 +296,7 @@ async fn no_family_outlives_a_logout_that_races_its_code() {
         assert!(logout.await.unwrap().unwrap());
         let found = world.store.find_family(&family.id).await.unwrap();
         match redemption {
-            Redemption::Redeemed => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
+            Redemption::Redeemed(Vec::new()) => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
             Redemption::Gone => assert_eq!(found, None),
             Redemption::Replayed => panic!("nobody redeemed twice"),
         }
@@ -324,7 +324,7 @@ async fn no_family_outlives_a_removed_client() {
         removal.await.unwrap().unwrap();
         let found = world.store.find_family(&family.id).await.unwrap();
         match redemption {
-            Redemption::Redeemed => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
+            Redemption::Redeemed(Vec::new()) => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
             Redemption::Gone => assert_eq!(found, None),
             Redemption::Replayed => panic!("nobody redeemed twice"),
         }
