@@ -246,8 +246,8 @@ impl Backchannel {
                 store.note_logout_refusal(notice, &reason, now).await
             }
             Trouble::Fetch(_) => {
-                store.note_logout_trouble(notice, &reason, now).await?;
-                self.does_not_answer(taken, &reason, now).await
+                self.does_not_answer(taken, &reason, now).await?;
+                store.note_logout_trouble(notice, &reason, now).await
             }
             // It was not asked.
             Trouble::Store(_) | Trouble::Key(_) => {

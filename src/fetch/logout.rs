@@ -3,8 +3,8 @@
 use reqwest::header::ACCEPT;
 
 use crate::model::client::Client;
-use crate::protocol::ids::ClientId;
 use crate::protocol::error::chain;
+use crate::protocol::ids::ClientId;
 
 use super::{FetchError, Fetcher};
 

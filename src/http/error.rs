@@ -141,7 +141,7 @@ impl Trouble {
         match self {
             Self::Request | Self::Expired | Self::Form | Self::Away | Self::SignOut => {
                 StatusCode::BAD_REQUEST
-            },
+            }
             Self::Anonymous | Self::Closed => StatusCode::FORBIDDEN,
             Self::Link | Self::Device => StatusCode::CONFLICT,
             Self::Arrival(status) => status,
