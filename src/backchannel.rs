@@ -2,26 +2,36 @@
 //! database since the moment of the logout (`store::logout_notices`); this sends it, by one node, again and again while the
 //! client does not answer, with a logout token that is made for each attempt: one of an hour ago would be refused.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::fetch::{FetchError, Fetcher};
 use crate::keys::{KeyError, Secrets};
 use crate::model::audit::Event;
 use crate::model::client::Client;
-use crate::model::logout_notice::{LogoutNotice, wait_after};
+use crate::model::logout_notice::{LogoutNotice, LogoutOutage, wait_after};
 use crate::protocol::error::chain;
-use crate::store::{Store, StoreError};
+use crate::protocol::ids::ClientId;
+use crate::store::{ClientToTell, Store, StoreError};
 use crate::telemetry::{Audit, Entry, Metrics};
 use crate::tokens::{Mint, subject};
 
 /// How often a node looks for what is due: one question to an index.
 const EVERY: Duration = Duration::from_secs(1);
 /// The most notices that a node sends at the same time.
-const AT_ONCE: i64 = 16;
+const AT_ONCE: usize = 32;
+/// The most of them to clients that registered themselves: nobody has chosen them.
+const TO_REGISTERED: usize = AT_ONCE / 2;
+/// The most of them to one client, which may be slow.
+const PER_CLIENT: usize = 4;
+/// The most notices that are given up at a time, beside the one that was tried.
+const GIVEN_UP_AT_ONCE: i64 = 500;
 
 /// What sends notices. Cheap to clone.
 #[derive(Clone)]
@@ -67,59 +77,107 @@ impl Backchannel {
     /// Works until it is dropped.
     pub async fn run(&self) {
         let mut ticks = tokio::time::interval(EVERY);
-        loop {
-            ticks.tick().await;
-            // A whole batch may mean that there is more.
-            while self.send_due().await == AT_ONCE {}
-        }
-    }
-
-    /// Sends what is due, as much as is sent at once; how much that was.
-    async fn send_due(&self) -> i64 {
-        let due = self
-            .0
-            .store
-            .list_due_logout_notices(self.0.clock.now(), AT_ONCE);
-        let due = match due.await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::error!(error = %error, "the logouts that clients are to be told of could not be read");
-                return 0;
-            }
-        };
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut places = Places::new();
         let mut sending = JoinSet::new();
-        for notice in due {
-            let this = self.clone();
-            sending.spawn(async move { this.take_and_send(notice).await });
+        let mut is_more_due = false;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                // Whoever is slow holds its own places alone: one that becomes free is the next one's.
+                Some(_) = sending.join_next() => if !is_more_due {
+                    continue;
+                }
+            }
+            while sending.try_join_next().is_some() {}
+            is_more_due = match self.send_due(&mut places, &mut sending).await {
+                Ok(is_more_due) => is_more_due,
+                Err(error) => {
+                    tracing::error!(error = %error, "the logouts that clients are to be told of could not be read");
+                    false
+                }
+            };
         }
-        let mut sent = 0;
-        while let Some(outcome) = sending.join_next().await {
-            sent += i64::from(matches!(outcome, Ok(true)));
-        }
-        sent
     }
 
-    /// Whether this node has sent it.
-    async fn take_and_send(&self, notice: LogoutNotice) -> bool {
+    /// Begins to send what is due, as far as there are places. Whether something is left for want of one.
+    async fn send_due(
+        &self,
+        places: &mut Places,
+        sending: &mut JoinSet<()>,
+    ) -> Result<bool, StoreError> {
+        let BackchannelParts { store, clock, .. } = &*self.0;
+        let mut clients = store.list_clients_to_tell(clock.now()).await?;
+        places.forget_the_idle();
+        // Those that have the fewest places already; among them the longest waiting, as they come.
+        clients.sort_by_key(|client| places.held_by(&client.client_id));
+        let mut is_more_due = false;
+        for client in clients {
+            let room = match client.outage {
+                // It is there, or it is not: one tells as much as four.
+                Some(_) => 1,
+                None => PER_CLIENT - places.held_by(&client.client_id),
+            };
+            let limit = i64::try_from(room).unwrap_or_default();
+            let due = store
+                .list_due_logout_notices(&client.client_id, clock.now(), limit)
+                .await?;
+            is_more_due |= client.outage.is_none() && due.len() == room;
+            for notice in due {
+                let Some(place) = places.take(&client) else {
+                    is_more_due = true;
+                    break;
+                };
+                if client.registered && !self.0.fetcher.count_logout_post(&client.client_id) {
+                    break;
+                }
+                if let Some(taken) = self.take(notice, client.outage).await? {
+                    let this = self.clone();
+                    sending.spawn(async move {
+                        this.send_and_settle(taken).await;
+                        drop(place);
+                    });
+                }
+            }
+        }
+        Ok(is_more_due)
+    }
+
+    /// `None` when another node has it, or when the client was found not to answer meanwhile.
+    async fn take(
+        &self,
+        notice: LogoutNotice,
+        outage: Option<LogoutOutage>,
+    ) -> Result<Option<Taken>, StoreError> {
         let now = self.0.clock.now();
         let next_at = now + wait_after(notice.attempts + 1);
-        match self.0.store.take_logout_notice(&notice, next_at).await {
-            Ok(true) => {}
-            Ok(false) => return false,
-            Err(error) => {
-                tracing::error!(error = %error, "a client could not be told of a logout");
-                return false;
+        let store = &self.0.store;
+        let is_taken = match &outage {
+            None => store.take_logout_notice(&notice, next_at).await?,
+            Some(outage) => {
+                // Should this node end in the middle, another one tries.
+                let until = now + wait_after(1);
+                store
+                    .take_logout_probe(&notice, next_at, outage, until)
+                    .await?
             }
-        }
-        let settled = match self.send(&notice).await {
-            Ok(told) => self.heard(&notice, told).await,
-            Err(trouble) => self.failed(&notice, &trouble, next_at).await,
+        };
+        Ok(is_taken.then_some(Taken {
+            notice,
+            next_at,
+            outage,
+        }))
+    }
+
+    async fn send_and_settle(&self, taken: Taken) {
+        let settled = match self.send(&taken.notice).await {
+            Ok(told) => self.heard(&taken.notice, told).await,
+            Err(trouble) => self.failed(&taken, &trouble).await,
         };
         if let Err(error) = settled {
             // It is sent again when it is due; a client that heard it twice has nothing to do.
             tracing::error!(error = %error, "what came of telling a client of a logout could not be written down");
         }
-        true
     }
 
     /// `false` when the client does not want to hear of it any more.
@@ -155,53 +213,139 @@ impl Backchannel {
             return self.0.store.drop_logout_notice(&notice.id).await;
         }
         self.0.metrics.logout_notice("told");
-        self.0
-            .audit
-            .record(entry(Event::ClientToldOfLogout, notice));
+        let entry = entry(Event::ClientToldOfLogout, notice, notice.attempts + 1);
+        self.0.audit.record(entry);
         self.0
             .store
-            .finish_logout_notice(&notice.id, self.0.clock.now())
+            .finish_logout_notice(notice, self.0.clock.now())
             .await
     }
 
-    async fn failed(
-        &self,
-        notice: &LogoutNotice,
-        trouble: &Trouble,
-        next_at: i64,
-    ) -> Result<(), StoreError> {
-        // One that refuses this one may take the next: it is not down.
-        let refused = matches!(trouble, Trouble::Fetch(error) if error.is_refusal());
-        let trouble = chain(trouble);
+    async fn failed(&self, taken: &Taken, trouble: &Trouble) -> Result<(), StoreError> {
+        let BackchannelParts {
+            store,
+            clock,
+            lifetime,
+            ..
+        } = &*self.0;
+        let (notice, now) = (&taken.notice, clock.now());
         let attempts = notice.attempts + 1;
-        if next_at - notice.created_at > self.0.lifetime {
-            self.0.metrics.logout_notice("given_up");
-            let entry = entry(Event::ClientNotToldOfLogout, notice);
-            self.0.audit.record(entry.with("reason", trouble.as_str()));
-            return self
-                .0
-                .store
-                .give_up_logout_notice(&notice.id, &trouble)
-                .await;
+        let reason = chain(trouble);
+        let is_last = taken.next_at - notice.created_at > *lifetime;
+        if is_last {
+            self.given_up(notice, attempts, &reason);
+            store.give_up_logout_notice(&notice.id, &reason).await?;
+        } else {
+            self.0.metrics.logout_notice("failed");
+            tracing::warn!(
+                client_id = %notice.client_id, attempts, trouble = reason,
+                "a client could not be told of a logout; it is tried again"
+            );
         }
-        self.0.metrics.logout_notice("failed");
-        tracing::warn!(
-            client_id = %notice.client_id, attempts, trouble,
-            "a client could not be told of a logout; it is tried again"
-        );
+        match trouble {
+            // One that refuses this one may take the next: it is there.
+            Trouble::Fetch(error) if error.is_refusal() => {
+                store.note_logout_refusal(notice, &reason, now).await
+            }
+            Trouble::Fetch(_) => {
+                self.does_not_answer(taken, &reason, now).await?;
+                store.note_logout_trouble(notice, &reason, now).await
+            }
+            // It was not asked.
+            Trouble::Store(_) | Trouble::Key(_) => {
+                store.note_logout_trouble(notice, &reason, now).await
+            }
+        }
+    }
+
+    /// Its other notices wait, and one of them at a time is tried.
+    async fn does_not_answer(
+        &self,
+        taken: &Taken,
+        reason: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let store = &self.0.store;
-        store.note_logout_trouble(notice, &trouble).await?;
-        if refused {
-            return Ok(());
+        let client = &taken.notice.client_id;
+        let Some(outage) = taken.outage else {
+            return match LogoutOutage::beginning(&taken.notice, now) {
+                Some(outage) => store.begin_logout_outage(client, &outage).await,
+                None => Ok(()),
+            };
+        };
+        let outage = outage.after(&taken.notice, now);
+        store.prolong_logout_outage(client, &outage).await?;
+        let too_old = now - self.0.lifetime;
+        let given_up = store
+            .give_up_old_logout_notices(client, too_old, reason, GIVEN_UP_AT_ONCE)
+            .await?;
+        for notice in &given_up {
+            self.given_up(notice, notice.attempts, reason);
         }
-        store.postpone_logout_notices(notice, next_at).await
+        Ok(())
+    }
+
+    fn given_up(&self, notice: &LogoutNotice, attempts: i64, reason: &str) {
+        self.0.metrics.logout_notice("given_up");
+        let entry = entry(Event::ClientNotToldOfLogout, notice, attempts);
+        self.0.audit.record(entry.with("reason", reason));
     }
 }
 
-fn entry(event: Event, notice: &LogoutNotice) -> Entry {
+/// A notice that this node sends.
+struct Taken {
+    notice: LogoutNotice,
+    /// When it is due again, if it is not heard.
+    next_at: UnixTime,
+    /// What this attempt is to end, or to prolong.
+    outage: Option<LogoutOutage>,
+}
+
+/// Where notices are sent from, so many at a time.
+struct Places {
+    all: Arc<Semaphore>,
+    registered: Arc<Semaphore>,
+    of_client: HashMap<ClientId, Arc<Semaphore>>,
+}
+
+/// Free again when it is dropped.
+type Place = [Option<OwnedSemaphorePermit>; 3];
+
+impl Places {
+    fn new() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(AT_ONCE)),
+            registered: Arc::new(Semaphore::new(TO_REGISTERED)),
+            of_client: HashMap::new(),
+        }
+    }
+
+    fn held_by(&self, client: &ClientId) -> usize {
+        let own = self.of_client.get(client);
+        own.map_or(0, |own| PER_CLIENT - own.available_permits())
+    }
+
+    fn take(&mut self, client: &ClientToTell) -> Option<Place> {
+        let own = self.of_client.entry(client.client_id.clone());
+        let own = own.or_insert_with(|| Arc::new(Semaphore::new(PER_CLIENT)));
+        let permit = |of: &Arc<Semaphore>| Arc::clone(of).try_acquire_owned().ok();
+        let registered = match client.registered {
+            true => Some(permit(&self.registered)?),
+            false => None,
+        };
+        Some([Some(permit(own)?), registered, Some(permit(&self.all)?)])
+    }
+
+    fn forget_the_idle(&mut self) {
+        self.of_client
+            .retain(|_, own| own.available_permits() < PER_CLIENT);
+    }
+}
+
+fn entry(event: Event, notice: &LogoutNotice, attempts: i64) -> Entry {
     Entry::new(event)
         .client(&notice.client_id)
         .account(&notice.account_id)
         .session(notice.session_id.as_ref())
-        .with("attempts", notice.attempts + 1)
+        .with("attempts", attempts)
 }

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::flow::accounts::{Accounts, By};
 use crate::model::account::Account;
+use crate::model::logout_notice::NoticeState;
 use crate::model::session::Session;
 use crate::protocol::ids::{AccountSubject, ClientId, SessionId};
 use crate::store::{Store, Whose};
@@ -264,10 +265,19 @@ async fn end(config: &Config, accounts: &Accounts, which: &Which) -> anyhow::Res
 
 async fn notices(store: &Store, client: Option<&ClientId>, limit: i64) -> anyhow::Result<()> {
     let found = store.list_logout_notices(client, limit).await?;
+    let outages = store.list_logout_outages().await?;
     let rows: Vec<_> = found
         .iter()
         .map(|notice| {
             let session = notice.session_id.as_ref().map(ToString::to_string);
+            // What waits for an app that does not answer says so, tried or not.
+            let outage = outages.get(&notice.client_id);
+            let outage = outage.filter(|_| notice.state() == NoticeState::Waiting);
+            let turn = outage.map(|outage| outage.next_at);
+            let waits = outage.map(|outage| {
+                let since = output::date(outage.since);
+                format!("the app has not answered since {since}; one notice at a time is tried")
+            });
             [
                 notice.client_id.to_string(),
                 notice.state().as_str().to_owned(),
@@ -275,11 +285,11 @@ async fn notices(store: &Store, client: Option<&ClientId>, limit: i64) -> anyhow
                 notice.attempts.to_string(),
                 notice
                     .told_at
-                    .or(notice.next_at)
+                    .or(notice.next_at.max(turn))
                     .map(output::date)
                     .unwrap_or_default(),
                 session.unwrap_or_else(|| "every one of the person".to_owned()),
-                notice.trouble.clone().unwrap_or_default(),
+                notice.trouble.clone().or(waits).unwrap_or_default(),
             ]
         })
         .collect();

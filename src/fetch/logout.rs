@@ -4,10 +4,27 @@ use reqwest::header::ACCEPT;
 
 use crate::model::client::Client;
 use crate::protocol::error::chain;
+use crate::protocol::ids::ClientId;
 
 use super::{FetchError, Fetcher};
 
+/// The most logout tokens in a minute that a node posts to one client that registered itself: people sign in and out as
+/// often as they like.
+const PER_MINUTE: u32 = 60;
+/// The most that it posts to all of them together: each is easily had, and all may name the same address.
+const PER_MINUTE_OF_REGISTERED: u32 = 300;
+
 impl Fetcher {
+    /// Counts a logout token that is about to be posted to a client that registered itself (T38); `false`, and nothing is
+    /// counted, when there were too many within a minute. It can wait: nobody is refused anything.
+    pub fn count_logout_post(&self, client: &ClientId) -> bool {
+        let budgets = vec![
+            (format!("logout\n{client}"), PER_MINUTE),
+            ("registered\nlogout".to_owned(), PER_MINUTE_OF_REGISTERED),
+        ];
+        self.spend(budgets).is_ok()
+    }
+
     /// Posts a logout token to `url`, which `client` has named (OpenID Connect Back-Channel Logout 1.0 section 2.5). It was
     /// heard where the answer is a success: section 2.8 wants 200, and some frameworks can say nothing but 204.
     pub async fn post_logout_token(

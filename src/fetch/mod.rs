@@ -260,12 +260,20 @@ impl Fetcher {
     /// T38.
     fn reserve(&self, key: &str, budgets: Vec<Budget>) -> Result<(), FetchError> {
         let now = self.clock.now();
-        let mut remembered = self.remembered();
+        let remembered = self.remembered();
         if let Some((since, why)) = remembered.failures.get(key)
             && now - since < PAUSE
         {
             return Err(FetchError::Paused(why.clone()));
         }
+        drop(remembered);
+        self.spend(budgets)
+    }
+
+    /// Counts one more in each of the budgets, if there is room in all of them.
+    fn spend(&self, budgets: Vec<Budget>) -> Result<(), FetchError> {
+        let now = self.clock.now();
+        let mut remembered = self.remembered();
         let fetches = &mut remembered.fetches;
         make_room(fetches, |(since, _)| now - since < 60);
         let used = |budget: &str| match fetches.get(budget) {

@@ -107,6 +107,7 @@ impl Flow {
             .client(&client.client_id)
             .account(&who.account.id)
             .session(&who.session.id)
+            .upstream(&who.session.upstream)
             .with("in_time", answered);
         self.audit.record(entry);
         Ok(answered)

@@ -88,7 +88,7 @@ impl AuthorizationCodeRequest {
             .redeem_code(&code_hash, &family, grants.families_per_client, now)
             .await?;
         match redemption {
-            Redemption::Redeemed => grants.hold_to_cap(&family).await?,
+            Redemption::Redeemed(ended) => grants.hold_to_cap(&family, ended).await?,
             Redemption::Replayed => {
                 grants.metrics.replayed("authorization_code");
                 grants.record_replay(Event::CodeReplayed, &family).await;

@@ -174,8 +174,8 @@ impl DeviceCodeRequest {
             .redeem_device_code(&hash, &family, cap, now)
             .await?
         {
-            Redemption::Redeemed => {
-                grants.hold_to_cap(&family).await?;
+            Redemption::Redeemed(ended) => {
+                grants.hold_to_cap(&family, ended).await?;
                 grants.authorization(client, family, account, None, aim)
             }
             Redemption::Replayed => {

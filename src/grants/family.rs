@@ -77,8 +77,20 @@ impl Grants {
         Ok((family, account))
     }
 
-    /// Ends what a person has too many of, now that `newest` has begun (T22).
-    pub(super) async fn hold_to_cap(&self, newest: &TokenFamily) -> Result<(), OAuthError> {
+    /// Ends what a person has too many of over all clients, now that `newest` has begun (T22), and records that, and what
+    /// they had too many of at its client, which has `ended` as it began.
+    pub(super) async fn hold_to_cap(
+        &self,
+        newest: &TokenFamily,
+        ended: Vec<FamilyId>,
+    ) -> Result<(), OAuthError> {
+        for id in ended {
+            let entry = Entry::new(Event::FamilyCapped)
+                .client(&newest.client_id)
+                .account(&newest.account_id)
+                .family(&id);
+            self.audit.record(entry);
+        }
         let (cap, now) = (self.families_per_person, self.clock.now());
         let ended = self.store.end_families_beyond(newest, cap, now).await?;
         for (id, client) in ended {

@@ -197,10 +197,11 @@ impl Grants {
         let (family, account) = self.family_of(client, key, agreed).await?;
         let (cap, now) = (self.families_per_client, self.clock.now());
         self.note_told(client, &family).await?;
-        if !self.store.begin_capped_family(&family, cap, now).await? {
+        let begun = self.store.begin_capped_family(&family, cap, now).await?;
+        let Some(ended) = begun else {
             return Err(OAuthError::invalid_grant("the session ended meanwhile"));
-        }
-        self.hold_to_cap(&family).await?;
+        };
+        self.hold_to_cap(&family, ended).await?;
         self.authorization(client, family, account, None, aim)
     }
 }

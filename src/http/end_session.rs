@@ -10,6 +10,7 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
+use crate::clock::{SKEW, UnixTime};
 use crate::flow::logout::{self, LogoutStep};
 use crate::flow::{Flow, LoggedIn};
 use crate::keys::{Purpose, Secrets};
@@ -27,7 +28,7 @@ use crate::tokens::Mint;
 
 use super::app_logo::AppLogo;
 use super::cookies::{self, CookieNames};
-use super::error::{PageError, Trouble};
+use super::error::{Link, PageError, Trouble};
 use super::form::{self, PageForm};
 use super::frontchannel::Frames;
 use super::login::display_name;
@@ -38,6 +39,9 @@ use super::sign_off::{self, Next};
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 use super::{context, sender};
+
+/// How long a request waits in an address or a form, in seconds: whoever finds one in a history is asked about nothing.
+const WAIT_SECONDS: i64 = 60 * 60;
 
 /// What a logout ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +105,14 @@ pub(super) struct Logout {
     pub(super) signed_off: Option<UpstreamId>,
 }
 
+/// A logout request, and until when it is honored.
+#[derive(Serialize, Deserialize)]
+struct Sealed<L> {
+    #[serde(flatten)]
+    logout: L,
+    until: UnixTime,
+}
+
 impl Logout {
     /// Reads and checks a request. What is wrong with it is told on a page: nothing here proves where else it could go.
     async fn read(state: &HttpState, params: &Params) -> Result<Self, OAuthError> {
@@ -150,14 +162,29 @@ impl Logout {
         })
     }
 
-    fn seal(&self, secrets: &Secrets) -> Result<String, OAuthError> {
-        let plain = serde_json::to_vec(self).map_err(OAuthError::server_error)?;
-        Ok(secrets.seal(Purpose::LogoutRequest, "", &plain)?)
+    fn seal(&self, state: &HttpState) -> Result<String, OAuthError> {
+        let sealed = Sealed {
+            logout: self,
+            until: Flow::from_ref(state).clock.now() + WAIT_SECONDS,
+        };
+        let plain = serde_json::to_vec(&sealed).map_err(OAuthError::server_error)?;
+        Ok(Secrets::from_ref(state).seal(Purpose::LogoutRequest, "", &plain)?)
     }
 
-    fn open(secrets: &Secrets, sealed: &str) -> Option<Self> {
-        let plain = secrets.open(Purpose::LogoutRequest, "", sealed)?;
-        serde_json::from_slice(&plain).ok()
+    fn open(state: &HttpState, sealed: &str) -> Result<Self, PageError> {
+        let plain = Secrets::from_ref(state).open(Purpose::LogoutRequest, "", sealed);
+        let sealed = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
+        let Sealed::<Self> { logout, until } =
+            sealed.ok_or_else(|| PageError::new(Trouble::Form))?;
+        context::prefer(logout.locale);
+        let left = until - Flow::from_ref(state).clock.now();
+        if (0..=WAIT_SECONDS + SKEW).contains(&left) {
+            return Ok(logout);
+        }
+        Err(PageError::new(Trouble::SignOut).with_link(Some(Link {
+            href: path::END_SESSION.to_owned(),
+            text: Page::current().texts.sign_out.to_owned(),
+        })))
     }
 }
 
@@ -177,11 +204,8 @@ async fn by_get(
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
-    let secrets = Secrets::from_ref(&state);
     let logout = match params.get("logout") {
-        Ok(Some(sealed)) => {
-            Logout::open(&secrets, sealed).ok_or_else(|| PageError::new(Trouble::Form))?
-        }
+        Ok(Some(sealed)) => Logout::open(&state, sealed)?,
         _ => Logout::read(&state, &params)
             .await
             .map_err(PageError::request)?,
@@ -216,12 +240,10 @@ async fn by_post(
         let logout = Logout::read(&state, &form.0)
             .await
             .map_err(PageError::request)?;
-        let sealed = logout.seal(&secrets)?;
+        let sealed = logout.seal(&state)?;
         return Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)));
     }
-    let logout = Logout::open(&secrets, form.field("logout")?);
-    let logout = logout.ok_or_else(|| PageError::new(Trouble::Form))?;
-    context::prefer(logout.locale);
+    let logout = Logout::open(&state, form.field("logout")?)?;
     let Some(who) = logged_in else {
         return Ok(leave(&state, &logout));
     };
@@ -245,7 +267,7 @@ pub(super) async fn confirm(
     who: &LoggedIn,
 ) -> Result<Response, PageError> {
     let secrets = Secrets::from_ref(state);
-    let sealed = logout.seal(&secrets)?;
+    let sealed = logout.seal(state)?;
     let address = format!("{}?logout={sealed}", path::END_SESSION);
     let page = Page::current().shown_at(&address);
     let template = ConfirmPage {

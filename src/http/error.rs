@@ -69,6 +69,8 @@ pub enum Trouble {
     Link,
     /// A device's code has ended, or was answered already.
     Device,
+    /// A request to sign out is too old.
+    SignOut,
     /// Something of ours failed.
     Server,
     /// No such page.
@@ -88,7 +90,7 @@ struct ErrorPage<'a> {
 
 impl Trouble {
     /// All of them, as they are recorded.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Request,
         Self::Expired,
         Self::Done,
@@ -99,6 +101,7 @@ impl Trouble {
         Self::Closed,
         Self::Link,
         Self::Device,
+        Self::SignOut,
         Self::Server,
         Self::NotFound,
     ];
@@ -116,6 +119,7 @@ impl Trouble {
             Self::Closed => "closed",
             Self::Link => "link",
             Self::Device => "device",
+            Self::SignOut => "sign_out",
             Self::Server => "server",
             Self::NotFound => "not_found",
         }
@@ -135,7 +139,9 @@ impl Trouble {
 
     const fn status(self) -> StatusCode {
         match self {
-            Self::Request | Self::Expired | Self::Form | Self::Away => StatusCode::BAD_REQUEST,
+            Self::Request | Self::Expired | Self::Form | Self::Away | Self::SignOut => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Anonymous | Self::Closed => StatusCode::FORBIDDEN,
             Self::Link | Self::Device => StatusCode::CONFLICT,
             Self::Arrival(status) => status,
@@ -158,6 +164,7 @@ impl Trouble {
             Self::Closed => (texts.error_closed, texts.error_closed_what),
             Self::Link => (texts.error_link, texts.error_link_what),
             Self::Device => (texts.error_device, texts.error_device_what),
+            Self::SignOut => (texts.error_sign_out, texts.error_sign_out_what),
             Self::Server => (texts.error_server, texts.error_server_what),
             Self::NotFound => (texts.error_not_found, texts.error_not_found_what),
         }

@@ -6,7 +6,10 @@ use crate::protocol::ids::{AccountId, ClientId, SessionId};
 /// Seconds until the second attempt; each further one waits three times as long.
 const FIRST_WAIT: i64 = 10;
 /// The longest wait: a client that comes back hears of it within this time.
-const LONGEST_WAIT: i64 = 10 * 60;
+pub const LONGEST_WAIT: i64 = 10 * 60;
+
+/// The longest time after which a client that does not answer is tried again, while it is to be told anything.
+const LONGEST_PAUSE: i64 = 60;
 
 /// A logout that a client is to be told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +63,40 @@ impl LogoutNotice {
             (Some(_), _) => NoticeState::Told,
             (None, Some(_)) => NoticeState::Waiting,
             (None, None) => NoticeState::GivenUp,
+        }
+    }
+}
+
+/// A client does not answer. Until it does, one notice at a time is tried, each the one that was tried the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogoutOutage {
+    /// When it began.
+    pub since: UnixTime,
+    /// How many notices have failed, each counted once.
+    pub failures: i64,
+    /// When the next one is tried.
+    pub next_at: UnixTime,
+}
+
+impl LogoutOutage {
+    /// It begins with a notice that failed at `now`, at its first attempt: one that failed before says nothing about the
+    /// client, which may have heard all the others.
+    pub fn beginning(notice: &LogoutNotice, now: UnixTime) -> Option<Self> {
+        (notice.attempts == 0).then_some(Self {
+            since: now,
+            failures: 1,
+            next_at: now + FIRST_WAIT,
+        })
+    }
+
+    /// It goes on: `notice` was tried and failed. One that failed before makes nobody wait longer.
+    #[must_use]
+    pub fn after(self, notice: &LogoutNotice, now: UnixTime) -> Self {
+        let failures = self.failures + i64::from(notice.attempts == 0);
+        Self {
+            failures,
+            next_at: now + wait_after(failures).min(LONGEST_PAUSE),
+            ..self
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::model::family::TokenFamily;
 use crate::protocol::ids::FamilyId;
 
 /// What came of redeeming a code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redemption {
-    /// The family begins.
-    Redeemed,
+    /// The family begins, and those end that it makes too many.
+    Redeemed(Vec<FamilyId>),
     /// The code was redeemed before; the family that it gave is revoked now.
     Replayed,
     /// There is no such code, it has expired, or what it belongs to has ended: session, account, or the family that an
@@ -89,8 +89,8 @@ impl Store {
             && spend(&mut transaction, code_hash, family, now).await?
         {
             if insert_family(&mut transaction, family).await? {
-                revoke_beyond_cap(&mut transaction, family, cap, now).await?;
-                Redemption::Redeemed
+                let ended = revoke_beyond_cap(&mut transaction, family, cap, now).await?;
+                Redemption::Redeemed(ended)
             } else {
                 Redemption::Gone
             }

@@ -159,8 +159,8 @@ impl Store {
             && spend(&mut transaction, code_hash, family, now).await?
         {
             insert_family(&mut transaction, family).await?;
-            revoke_beyond_cap(&mut transaction, family, cap, now).await?;
-            Redemption::Redeemed
+            let ended = revoke_beyond_cap(&mut transaction, family, cap, now).await?;
+            Redemption::Redeemed(ended)
         } else {
             let spent: Option<String> = sqlx::query_scalar(
                 "SELECT family_id FROM device_code WHERE device_code_hash = $1 AND redeemed_at IS NOT NULL",

@@ -1,6 +1,9 @@
 //! Ending many sessions at once: those of an upstream, of a client, or all. Batch by batch, each in a transaction of its own,
 //! so that nobody else waits long; what begins meanwhile is not ended.
 
+use sqlx::any::AnyRow;
+
+use super::record::Record;
 use super::sessions::end;
 use super::{Store, StoreError, logout_notices, retrying};
 use crate::clock::UnixTime;
@@ -24,6 +27,14 @@ pub enum Whose<'a> {
 enum Families<'a> {
     Of(Whose<'a>),
     OfClient(&'a ClientId),
+}
+
+/// A family that ends.
+struct Ending {
+    id: String,
+    client_id: ClientId,
+    account_id: AccountId,
+    session_id: SessionId,
 }
 
 /// How much was ended.
@@ -83,8 +94,9 @@ impl Store {
         Ok(endings)
     }
 
-    /// Ends every family of a client, for everybody, takes back the codes that it has not redeemed, and has it told. The
-    /// sessions of browsers go on, and so do consents.
+    /// Ends every family of a client, for everybody, takes back the codes that it has not redeemed, and has it told of everybody
+    /// who has one, or is logged in there by a session that lives: an app may have nothing but ID tokens. The sessions of
+    /// browsers go on, and so do consents.
     pub async fn end_everything_of_client(
         &self,
         client: &ClientId,
@@ -98,12 +110,53 @@ impl Store {
                 .execute(sqlx::query(statement).bind(client.as_str()))
                 .await?;
         }
+        let families = self
+            .end_all_families(Families::OfClient(client), now)
+            .await?;
+        let mut after = String::new();
+        loop {
+            let people = self.people_after(client, &after).await?;
+            let Some(last) = people.last() else { break };
+            after.clone_from(last);
+            retrying(|| self.tell_of(&people, client, now)).await?;
+        }
         Ok(Endings {
             sessions: 0,
-            families: self
-                .end_all_families(Families::OfClient(client), now)
-                .await?,
+            families,
         })
+    }
+
+    /// Who is logged in at a client that wants to hear of logouts.
+    async fn people_after(
+        &self,
+        client: &ClientId,
+        after: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let people = sqlx::query_scalar(
+            "SELECT DISTINCT session.account_id FROM session_client
+             JOIN session ON session.id = session_client.session_id
+             WHERE session_client.client_id = $1 AND session.ended_at IS NULL AND session.account_id > $2
+             ORDER BY session.account_id LIMIT $3",
+        )
+        .bind(client.as_str())
+        .bind(after)
+        .bind(BATCH);
+        Ok(people.fetch_all(&self.reads).await?)
+    }
+
+    async fn tell_of(
+        &self,
+        people: &[String],
+        client: &ClientId,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        for account in people {
+            let account = AccountId::new(account);
+            logout_notices::insert(&mut transaction, client, &account, None, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     async fn end_all_families(
@@ -115,11 +168,11 @@ impl Store {
         let mut after = String::new();
         loop {
             let families = self.families_after(whose, &after).await?;
-            let Some((last, ..)) = families.last() else {
+            let Some(last) = families.last() else {
                 return Ok(ended);
             };
-            after.clone_from(last);
-            ended += retrying(|| self.end_families(&families, now)).await?;
+            after.clone_from(&last.id);
+            ended += retrying(|| self.end_families(whose, &families, now)).await?;
         }
     }
 
@@ -148,30 +201,31 @@ impl Store {
         &self,
         whose: Families<'_>,
         after: &str,
-    ) -> Result<Vec<(String, String, String)>, StoreError> {
+    ) -> Result<Vec<Ending>, StoreError> {
         let query = match whose {
-            Families::Of(Whose::All) => sqlx::query_as(
-                "SELECT id, client_id, account_id FROM token_family
+            Families::Of(Whose::All) => sqlx::query(
+                "SELECT id, client_id, account_id, session_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH),
-            Families::Of(Whose::Upstream(upstream)) => sqlx::query_as(
-                "SELECT id, client_id, account_id FROM token_family
+            Families::Of(Whose::Upstream(upstream)) => sqlx::query(
+                "SELECT id, client_id, account_id, session_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL AND upstream = $3 ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH)
             .bind(upstream.as_str()),
-            Families::OfClient(client) => sqlx::query_as(
-                "SELECT id, client_id, account_id FROM token_family
+            Families::OfClient(client) => sqlx::query(
+                "SELECT id, client_id, account_id, session_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL AND client_id = $3 ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH)
             .bind(client.as_str()),
         };
-        Ok(query.fetch_all(&self.reads).await?)
+        let rows = query.fetch_all(&self.reads).await?;
+        rows.iter().map(ending).collect()
     }
 
     async fn end_sessions(&self, ids: &[String], now: UnixTime) -> Result<u64, StoreError> {
@@ -187,26 +241,48 @@ impl Store {
 
     async fn end_families(
         &self,
-        families: &[(String, String, String)],
+        whose: Families<'_>,
+        families: &[Ending],
         now: UnixTime,
     ) -> Result<u64, StoreError> {
         let mut transaction = self.writes.begin().await?;
         let mut ended = 0;
-        for (id, client, account) in families {
+        for family in families {
             let revoked = sqlx::query(
                 "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
             )
-            .bind(id)
+            .bind(&family.id)
             .bind(now)
             .execute(&mut *transaction)
             .await?;
-            if revoked.rows_affected() == 1 {
-                ended += 1;
-                let (client, account) = (ClientId::new(client), AccountId::new(account));
-                logout_notices::insert(&mut transaction, &client, &account, None, now).await?;
+            if revoked.rows_affected() == 0 {
+                continue;
+            }
+            ended += 1;
+            let (client, account) = (&family.client_id, &family.account_id);
+            match whose {
+                // Nothing that the person has there goes on.
+                Families::OfClient(_) => {
+                    logout_notices::insert(&mut transaction, client, account, None, now).await?;
+                }
+                Families::Of(_) => {
+                    let session = &family.session_id;
+                    logout_notices::of_family(&mut transaction, client, account, session, now)
+                        .await?;
+                }
             }
         }
         transaction.commit().await?;
         Ok(ended)
     }
+}
+
+fn ending(row: &AnyRow) -> Result<Ending, StoreError> {
+    let record = Record::new("token_family", "id", row);
+    Ok(Ending {
+        id: record.text("id")?,
+        client_id: ClientId::new(record.text("client_id")?),
+        account_id: AccountId::new(record.text("account_id")?),
+        session_id: SessionId::new(record.text("session_id")?),
+    })
 }

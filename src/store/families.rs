@@ -114,16 +114,18 @@ impl Store {
     /// Begins a family at the authorization endpoint, for an access token that the browser carries: without refresh tokens,
     /// until a code of the same answer is redeemed and takes it over. `false` when the session or the account has ended.
     pub async fn begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
-        retrying(|| self.try_begin_family(family, None)).await
+        let begun = retrying(|| self.try_begin_family(family, None)).await?;
+        Ok(begun.is_some())
     }
 
-    /// The same with refresh tokens; the oldest such families of the same person and client beyond `cap` end (T22).
+    /// The same with refresh tokens; the oldest such families of the same person and client beyond `cap` end (T22): those,
+    /// or `None` when the session or the account has ended.
     pub async fn begin_capped_family(
         &self,
         family: &TokenFamily,
         cap: i64,
         now: UnixTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<FamilyId>>, StoreError> {
         retrying(|| self.try_begin_family(family, Some((cap, now)))).await
     }
 
@@ -131,15 +133,18 @@ impl Store {
         &self,
         family: &TokenFamily,
         capped: Option<(i64, UnixTime)>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<FamilyId>>, StoreError> {
         let mut transaction = self.writes.begin().await?;
         let begun = hold_login(&mut transaction, family).await?
             && insert_family(&mut transaction, family).await?;
-        if begun && let Some((cap, now)) = capped {
-            revoke_beyond_cap(&mut transaction, family, cap, now).await?;
-        }
+        let ended = match capped {
+            Some((cap, now)) if begun => {
+                revoke_beyond_cap(&mut transaction, family, cap, now).await?
+            }
+            _ => Vec::new(),
+        };
         transaction.commit().await?;
-        Ok(begun)
+        Ok(begun.then_some(ended))
     }
 
     /// Leaves at most `cap` live families with refresh tokens to a person, over all clients: of the others than `newest`, those
@@ -327,24 +332,25 @@ pub(super) async fn insert_family(
 }
 
 /// Leaves at most `cap` live families with refresh tokens to the person and client of `newest`, which is one of
-/// them however its clock stands to that of the others.
+/// them however its clock stands to that of the others. What ended.
 pub(super) async fn revoke_beyond_cap(
     transaction: &mut Writing,
     newest: &TokenFamily,
     cap: i64,
     now: UnixTime,
-) -> Result<(), StoreError> {
+) -> Result<Vec<FamilyId>, StoreError> {
     if newest.generation.is_none() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // OFFSET without LIMIT is not SQL to SQLite.
-    sqlx::query(
+    let ended: Vec<String> = sqlx::query_scalar(
         "UPDATE token_family SET revoked_at = $4 WHERE id IN (
              SELECT id FROM token_family
              WHERE account_id = $1 AND client_id = $2 AND id <> $3
                AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $4
              ORDER BY created_at DESC, id DESC
-             LIMIT $5 OFFSET $6)",
+             LIMIT $5 OFFSET $6)
+         RETURNING id",
     )
     .bind(newest.account_id.as_str())
     .bind(newest.client_id.as_str())
@@ -352,9 +358,9 @@ pub(super) async fn revoke_beyond_cap(
     .bind(now)
     .bind(i64::MAX)
     .bind(cap.saturating_sub(1).max(0))
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(ended.into_iter().map(FamilyId::new).collect())
 }
 
 fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {

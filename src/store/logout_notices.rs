@@ -1,65 +1,200 @@
 //! Logouts that clients are to be told of. A notice is written in the transaction that ends a session, so that none is
 //! lost, and taken by a guarded statement, so that of many nodes one sends it.
 
+use std::collections::BTreeMap;
+
 use sqlx::any::AnyRow;
 
 use super::record::Record;
 use super::writes::Writing;
-use super::{Store, StoreError};
-use crate::clock::UnixTime;
+use super::{Store, StoreError, retrying};
+use crate::clock::{SKEW, UnixTime};
 use crate::model::account::UpstreamSubject;
-use crate::model::logout_notice::LogoutNotice;
+use crate::model::logout_notice::{LONGEST_WAIT, LogoutNotice, LogoutOutage};
 use crate::protocol::ids::{AccountId, ClientId, SessionId};
 
+/// A client that is to be told something now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientToTell {
+    /// Who.
+    pub client_id: ClientId,
+    /// Whether it registered itself.
+    pub registered: bool,
+    /// One that does not answer is told one thing, to see whether it does.
+    pub outage: Option<LogoutOutage>,
+}
+
 impl Store {
-    /// Notices that are due, the longest waiting first.
+    /// The clients that are to be told something now, the longest waiting first; of those that do not answer the ones that
+    /// are to be tried.
+    pub async fn list_clients_to_tell(
+        &self,
+        now: UnixTime,
+    ) -> Result<Vec<ClientToTell>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT due.client_id, client_registration.client_id AS registered,
+                    logout_outage.since, logout_outage.failures, logout_outage.next_at
+             FROM (SELECT client_id, MIN(next_at) AS first_at FROM logout_notice
+                   WHERE next_at IS NOT NULL AND (next_at <= $1 OR next_at > $2) GROUP BY client_id) AS due
+             LEFT JOIN client_registration ON client_registration.client_id = due.client_id
+             LEFT JOIN logout_outage ON logout_outage.client_id = due.client_id
+             WHERE logout_outage.next_at IS NULL OR logout_outage.next_at <= $1 OR logout_outage.next_at > $2
+             ORDER BY due.first_at, due.client_id",
+        )
+        .bind(now)
+        .bind(latest(now))
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(client_to_tell).collect()
+    }
+
+    /// Notices to a client that are due, those first that were tried the least: of one that does not answer each gets its
+    /// turn.
     pub async fn list_due_logout_notices(
         &self,
+        client: &ClientId,
         now: UnixTime,
         limit: i64,
     ) -> Result<Vec<LogoutNotice>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
-             FROM logout_notice WHERE next_at <= $1 ORDER BY next_at, attempts, id LIMIT $2",
+             FROM logout_notice
+             WHERE client_id = $1 AND next_at IS NOT NULL AND (next_at <= $2 OR next_at > $3)
+             ORDER BY attempts, next_at, id LIMIT $4",
         )
+        .bind(client.as_str())
         .bind(now)
+        .bind(latest(now))
         .bind(limit)
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(notice).collect()
     }
 
-    /// Takes a notice to send it; whoever else has read it too gets `false`. It is due again at `next_at`, should
-    /// nothing more be heard of this attempt.
+    /// Takes a notice to send it; whoever else has read it too gets `false`, and so does everybody once the client is found
+    /// not to answer. It is due again at `next_at`, should nothing more be heard of this attempt.
     pub async fn take_logout_notice(
         &self,
         notice: &LogoutNotice,
         next_at: UnixTime,
     ) -> Result<bool, StoreError> {
-        let taken = self
-            .writes
-            .execute(
-                sqlx::query(
-                    "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
-             WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL",
-                )
-                .bind(&notice.id)
-                .bind(notice.attempts)
-                .bind(next_at),
-            )
-            .await?;
+        let taken = self.writes.execute(sqlx::query(
+            "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
+             WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM logout_outage WHERE client_id = logout_notice.client_id)",
+        )
+        .bind(&notice.id)
+        .bind(notice.attempts)
+        .bind(next_at)
+        )
+        .await?;
         Ok(taken.rows_affected() == 1)
     }
 
-    /// The client has heard it.
-    pub async fn finish_logout_notice(&self, id: &str, now: UnixTime) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
-            "UPDATE logout_notice SET next_at = NULL, told_at = $2, trouble = NULL WHERE id = $1",
+    /// Takes a notice to a client that does not answer, to see whether it does; nobody tries another one before `until`.
+    pub async fn take_logout_probe(
+        &self,
+        notice: &LogoutNotice,
+        next_at: UnixTime,
+        outage: &LogoutOutage,
+        until: UnixTime,
+    ) -> Result<bool, StoreError> {
+        retrying(|| self.try_take_logout_probe(notice, next_at, outage, until)).await
+    }
+
+    async fn try_take_logout_probe(
+        &self,
+        notice: &LogoutNotice,
+        next_at: UnixTime,
+        outage: &LogoutOutage,
+        until: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        // The outage before its notices, as everywhere.
+        let turn = sqlx::query(
+            "UPDATE logout_outage SET next_at = $4 WHERE client_id = $1 AND since = $2 AND next_at = $3",
         )
-        .bind(id)
-        .bind(now)
-        )
+        .bind(notice.client_id.as_str())
+        .bind(outage.since)
+        .bind(outage.next_at)
+        .bind(until)
+        .execute(&mut *transaction)
         .await?;
+        let taken = sqlx::query(
+            "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
+             WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL",
+        )
+        .bind(&notice.id)
+        .bind(notice.attempts)
+        .bind(next_at)
+        .execute(&mut *transaction)
+        .await?;
+        if turn.rows_affected() == 1 && taken.rows_affected() == 1 {
+            transaction.commit().await?;
+            return Ok(true);
+        }
+        transaction.rollback().await?;
+        Ok(false)
+    }
+
+    /// The client has heard it, and so it answers.
+    pub async fn finish_logout_notice(
+        &self,
+        notice: &LogoutNotice,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        retrying(|| self.try_settle(notice, None, now)).await
+    }
+
+    /// The client answers, and refuses this one: it is tried again, as it was taken for.
+    pub async fn note_logout_refusal(
+        &self,
+        notice: &LogoutNotice,
+        trouble: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        retrying(|| self.try_settle(notice, Some(trouble), now)).await
+    }
+
+    /// Whatever failed while the client did not answer is due at once, and nothing is held up any more.
+    async fn try_settle(
+        &self,
+        notice: &LogoutNotice,
+        refused: Option<&str>,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        let over: Option<i64> =
+            sqlx::query_scalar("DELETE FROM logout_outage WHERE client_id = $1 RETURNING since")
+                .bind(notice.client_id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
+        if let Some(since) = over {
+            sqlx::query(
+                "UPDATE logout_notice SET next_at = $2
+                 WHERE client_id = $1 AND next_at > $2 AND failed_at >= $3 AND id <> $4",
+            )
+            .bind(notice.client_id.as_str())
+            .bind(now)
+            .bind(since)
+            .bind(&notice.id)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        let settled = match refused {
+            None => sqlx::query(
+                "UPDATE logout_notice SET next_at = NULL, told_at = $2, trouble = NULL WHERE id = $1",
+            )
+            .bind(&notice.id)
+            .bind(now),
+            Some(trouble) => {
+                sqlx::query("UPDATE logout_notice SET trouble = $2 WHERE id = $1 AND told_at IS NULL")
+                    .bind(&notice.id)
+                    .bind(trouble)
+            }
+        };
+        settled.execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -75,40 +210,107 @@ impl Store {
         Ok(())
     }
 
-    /// An attempt failed; another follows, as it was taken for.
+    /// Gives up what a client that does not answer was to be told before `created_before`: it may never get its turn.
+    pub async fn give_up_old_logout_notices(
+        &self,
+        client: &ClientId,
+        created_before: UnixTime,
+        trouble: &str,
+        limit: i64,
+    ) -> Result<Vec<LogoutNotice>, StoreError> {
+        let rows = self.writes.fetch_all(sqlx::query(
+            "UPDATE logout_notice SET next_at = NULL, trouble = $3
+             WHERE next_at IS NOT NULL AND id IN
+                 (SELECT id FROM logout_notice WHERE client_id = $1 AND next_at IS NOT NULL AND created_at < $2
+                  ORDER BY created_at, id LIMIT $4)
+             RETURNING id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble",
+        )
+        .bind(client.as_str())
+        .bind(created_before)
+        .bind(trouble)
+        .bind(limit)
+        )
+        .await?;
+        rows.iter().map(notice).collect()
+    }
+
+    /// An attempt failed for a reason of its own; another follows, as it was taken for.
     pub async fn note_logout_trouble(
         &self,
         notice: &LogoutNotice,
         trouble: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        self.writes.execute(sqlx::query(
+            "UPDATE logout_notice SET trouble = $2, failed_at = $3 WHERE id = $1 AND told_at IS NULL",
+        )
+        .bind(&notice.id)
+        .bind(trouble)
+        .bind(now)
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// The client does not answer: whatever else it is to be told waits until `outage` has the next one tried. One that
+    /// knows of an outage already stays as it is.
+    pub async fn begin_logout_outage(
+        &self,
+        client: &ClientId,
+        outage: &LogoutOutage,
     ) -> Result<(), StoreError> {
         self.writes
             .execute(
                 sqlx::query(
-                    "UPDATE logout_notice SET trouble = $2 WHERE id = $1 AND told_at IS NULL",
+                    "INSERT INTO logout_outage (client_id, since, failures, next_at)
+             SELECT client.id, $2, $3, $4 FROM client WHERE client.id = $1
+             ON CONFLICT (client_id) DO NOTHING",
                 )
-                .bind(&notice.id)
-                .bind(trouble),
+                .bind(client.as_str())
+                .bind(outage.since)
+                .bind(outage.failures)
+                .bind(outage.next_at),
             )
             .await?;
         Ok(())
     }
 
-    /// Whatever else the client is to be told waits as long: it is down, and holds up nobody else's.
-    pub async fn postpone_logout_notices(
+    /// It still does not answer.
+    pub async fn prolong_logout_outage(
         &self,
-        notice: &LogoutNotice,
-        next_at: UnixTime,
+        client: &ClientId,
+        outage: &LogoutOutage,
     ) -> Result<(), StoreError> {
-        self.writes
-            .execute(
-                sqlx::query(
-                    "UPDATE logout_notice SET next_at = $2 WHERE client_id = $1 AND next_at < $2",
-                )
-                .bind(notice.client_id.as_str())
-                .bind(next_at),
-            )
-            .await?;
+        self.writes.execute(sqlx::query(
+            "UPDATE logout_outage SET failures = $3, next_at = $4 WHERE client_id = $1 AND since = $2",
+        )
+        .bind(client.as_str())
+        .bind(outage.since)
+        .bind(outage.failures)
+        .bind(outage.next_at)
+        )
+        .await?;
         Ok(())
+    }
+
+    /// The clients that do not answer.
+    pub async fn list_logout_outages(
+        &self,
+    ) -> Result<BTreeMap<ClientId, LogoutOutage>, StoreError> {
+        let rows = sqlx::query("SELECT client_id, since, failures, next_at FROM logout_outage")
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let record = Record::new("logout_outage", "client_id", row);
+                let outage = LogoutOutage {
+                    since: record.int("since")?,
+                    failures: record.int("failures")?,
+                    next_at: record.int("next_at")?,
+                };
+                Ok((ClientId::new(record.text("client_id")?), outage))
+            })
+            .collect()
     }
 
     /// Removes a notice that nobody wants to have any more.
@@ -174,7 +376,7 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     // A session ends once; a person may be signed out everywhere as often as they come back.
     let id = match session {
-        Some(session) => format!("{session} {client}"),
+        Some(session) => of_session_id(session, client),
         None => format!("{account} {client} {now}"),
     };
     sqlx::query(
@@ -199,11 +401,11 @@ pub(super) async fn of_account(
     account: &AccountId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let acting: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT client_id FROM token_family
+    let acting: Vec<(String, String)> = sqlx::query_as(
+        "SELECT DISTINCT client_id, session_id FROM token_family
          WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > $2
            AND session_id IN (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NOT NULL)
-         ORDER BY client_id",
+         ORDER BY client_id, session_id",
     )
     .bind(account.as_str())
     .bind(now)
@@ -219,12 +421,12 @@ pub(super) async fn of_login(
     login: &UpstreamSubject,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let acting: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT client_id FROM token_family
+    let acting: Vec<(String, String)> = sqlx::query_as(
+        "SELECT DISTINCT client_id, session_id FROM token_family
          WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > $2
            AND session_id IN (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NOT NULL
                                  AND upstream = $3 AND (upstream_subject IS NULL OR upstream_subject = $4))
-         ORDER BY client_id",
+         ORDER BY client_id, session_id",
     )
     .bind(account.as_str())
     .bind(now)
@@ -237,14 +439,69 @@ pub(super) async fn of_login(
 
 async fn of_acting(
     transaction: &mut Writing,
-    acting: Vec<String>,
+    acting: Vec<(String, String)>,
     account: &AccountId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    for client in acting {
-        insert(transaction, &ClientId::new(client), account, None, now).await?;
+    for (client, session) in acting {
+        let (client, session) = (ClientId::new(client), SessionId::new(session));
+        of_family(transaction, &client, account, &session, now).await?;
     }
     Ok(())
+}
+
+/// A family has ended that may have outlived its session. The client is told of that session, a second time if need be: the
+/// person may have another login there, by another session, which goes on.
+pub(super) async fn of_family(
+    transaction: &mut Writing,
+    client: &ClientId,
+    account: &AccountId,
+    session: &SessionId,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    // Where the session itself has ended only now, or the client has not heard of that yet, it is told once.
+    sqlx::query(
+        "INSERT INTO logout_notice (id, client_id, account_id, session_id, created_at, attempts, next_at)
+         SELECT $1, client.id, $3, $4, $5, 0, $5 FROM client
+         WHERE client.id = $2 AND NOT EXISTS
+             (SELECT 1 FROM logout_notice WHERE id = $6 AND (created_at >= $5 OR next_at IS NOT NULL))
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(format!("{session} {client} {now}"))
+    .bind(client.as_str())
+    .bind(account.as_str())
+    .bind(session.as_str())
+    .bind(now)
+    .bind(of_session_id(session, client))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+fn of_session_id(session: &SessionId, client: &ClientId) -> String {
+    format!("{session} {client}")
+}
+
+/// Nothing waits longer than this: what claims to was written by a clock that has stepped back since, and is due.
+fn latest(now: UnixTime) -> UnixTime {
+    now + LONGEST_WAIT + SKEW
+}
+
+fn client_to_tell(row: &AnyRow) -> Result<ClientToTell, StoreError> {
+    let record = Record::new("logout_outage", "client_id", row);
+    let outage = match record.optional_int("next_at")? {
+        None => None,
+        Some(next_at) => Some(LogoutOutage {
+            since: record.int("since")?,
+            failures: record.int("failures")?,
+            next_at,
+        }),
+    };
+    Ok(ClientToTell {
+        client_id: ClientId::new(record.text("client_id")?),
+        registered: record.optional_text("registered")?.is_some(),
+        outage,
+    })
 }
 
 fn notice(row: &AnyRow) -> Result<LogoutNotice, StoreError> {

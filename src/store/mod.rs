@@ -47,6 +47,7 @@ pub use endings::{Endings, Whose};
 pub use error::StoreError;
 pub use families::Behind as BehindFamily;
 pub use linking::{Linked, NewLink, Unlinked};
+pub use logout_notices::ClientToTell;
 pub use registrations::{Registered, Replaced};
 pub use sweep::Swept;
 

@@ -128,6 +128,22 @@ impl Writes {
         turn.end(outcome).await
     }
 
+    /// Runs one statement that answers with rows.
+    pub(super) async fn fetch_all(
+        &self,
+        statement: Query<'_, Any, AnyArguments>,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let Way::Gathered(queue) = &self.way else {
+            return Ok(statement.fetch_all(&self.lane).await?);
+        };
+        let mut turn = Turn::wait(queue, &self.lane).await?;
+        let outcome = match turn.connection() {
+            Some(connection) => statement.fetch_all(connection).await,
+            None => statement.fetch_all(&self.lane).await,
+        };
+        turn.end(outcome).await
+    }
+
     /// Runs one statement that answers with one value at the most.
     pub(super) async fn fetch_scalar<T>(
         &self,

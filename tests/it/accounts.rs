@@ -19,8 +19,8 @@ const JO: (&str, &str) = (people::JO_SMITH.username, people::JO_SMITH.password);
 const ZOE: (&str, &str) = (people::ZOE.username, people::ZOE.password);
 const ANN: (&str, &str) = (people::ANN_LEE.code, people::ANN_LEE.password);
 /// As the adapter names Ann Lee.
-const ANN_ID: &str = "uid:1042";
-const CONFIRM: &str = "form[action='/account/confirm']";
+pub(crate) const ANN_ID: &str = "uid:1042";
+pub(crate) const CONFIRM: &str = "form[action='/account/confirm']";
 
 async fn account(server: &TestServer, browser: &mut Browser, who: (&str, &str)) -> Page {
     let page = browser.open(server.url("/account")).await;

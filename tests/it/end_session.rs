@@ -434,6 +434,46 @@ async fn the_sealed_request_cannot_be_made_by_others() {
     }
 }
 
+/// A request that waits in an address, or on a page that was left open, ends nothing and leads nowhere an hour later; the
+/// page says so, and how to sign out all the same.
+#[tokio::test]
+async fn a_sealed_request_ends_after_an_hour() {
+    let server = TestServer::start().await;
+    let (mut browser, _) = logged_in(&server, "openid").await;
+    let parameters = [
+        ("client_id", "spa"),
+        ("post_logout_redirect_uri", HOME),
+        ("ui_locales", "fr"),
+    ];
+    let sent_on = Browser::new()
+        .post_cross_site(server.url("/end_session"), &parameters)
+        .await;
+    let address = server.url(&format!("/end_session?{}", {
+        let location = sent_on.location().unwrap();
+        location.query().unwrap().to_owned()
+    }));
+    server.clock.advance(60 * 60);
+    let asked = browser.get(&address).await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    server.clock.advance(6);
+    // Nobody is logged in, somebody is; by the address, and by the page that asks.
+    let out = Browser::new().get(&address).await;
+    let mut pages = vec![out, browser.get(&address).await];
+    server.clock.advance(60 * 60);
+    pages.push(browser.submit_only(&asked, "main form", &[]).await);
+    for page in &pages {
+        assert_eq!((page.status.as_u16(), page.location()), (400, None));
+        let text = "Cette demande de déconnexion est trop ancienne.";
+        assert!(page.body.contains(text), "{}", page.body);
+        let way_on = page.attribute("main a", "href");
+        assert_eq!(way_on.as_deref(), Some("/end_session"));
+    }
+    assert!(is_logged_in(&server, &mut browser).await);
+    // A clock that stepped back lengthens nothing.
+    server.clock.advance(-3 * 60 * 60);
+    assert_eq!(Browser::new().get(&address).await.status, 400);
+}
+
 /// `ui_locales` (section 2).
 #[tokio::test]
 async fn the_pages_speak_the_language_that_was_asked_for() {

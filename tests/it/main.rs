@@ -7,6 +7,8 @@ mod accounts;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod audit_events;
+#[cfg(test)]
 mod authorization_code;
 #[cfg(test)]
 mod authorize_requests;

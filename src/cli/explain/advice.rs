@@ -60,6 +60,9 @@ fn of_trouble(trouble: &str) -> Option<&'static str> {
         "device" => {
             "The person asks for a new code at the device: this one has ended, or was answered before."
         }
+        "sign_out" => {
+            "The person signs out by the link on that page, or in the app: the page that asks whether to sign out was open for too long."
+        }
         "server" => OURS,
         "not_found" => {
             "Nothing, if it is a mistyped address. If a link of an app or of the upstream leads there, it has to be changed where it stands."

@@ -96,6 +96,8 @@ pub(super) const TEXTS: Texts = Texts {
     error_done_what: "You are signed in. Go back to the app.",
     error_form: "This form was not sent from our page, or the page is too old.",
     error_form_what: "Go back, reload the page, and try again.",
+    error_sign_out: "This request to sign out is too old.",
+    error_sign_out_what: "It has signed nobody out. If you still want to sign out, you can do it here.",
     error_server: "Something went wrong on our side.",
     error_server_what: "Wait a minute and try again. If it happens again, tell your administrator the error number below.",
     error_not_found: "There is no such page.",

@@ -102,6 +102,8 @@ pub(super) const TEXTS: Texts = Texts {
     error_done_what: "Vous êtes connecté. Revenez à l’application.",
     error_form: "Ce formulaire n’a pas été envoyé depuis notre page, ou la page est trop ancienne.",
     error_form_what: "Revenez en arrière, rechargez la page et réessayez.",
+    error_sign_out: "Cette demande de déconnexion est trop ancienne.",
+    error_sign_out_what: "Elle n’a déconnecté personne. Si vous voulez toujours vous déconnecter, vous pouvez le faire ici.",
     error_server: "Une erreur s’est produite de notre côté.",
     error_server_what: "Attendez une minute et réessayez. Si cela se reproduit, donnez à votre administrateur le numéro d’erreur ci-dessous.",
     error_not_found: "Cette page n’existe pas.",

@@ -95,6 +95,8 @@ pub struct Texts {
     pub error_done_what: &'static str,
     pub error_form: &'static str,
     pub error_form_what: &'static str,
+    pub error_sign_out: &'static str,
+    pub error_sign_out_what: &'static str,
     pub error_server: &'static str,
     pub error_server_what: &'static str,
     pub error_not_found: &'static str,

@@ -86,6 +86,8 @@ pub(super) const TEXTS: Texts = Texts {
     error_done_what: "您已登录，请返回应用程序。",
     error_form: "此表单并非从我们的页面提交，或页面已过时。",
     error_form_what: "请返回并重新加载页面，再试一次。",
+    error_sign_out: "此退出登录的请求已过期。",
+    error_sign_out_what: "它没有让任何人退出登录。如果您仍要退出，可以在这里退出。",
     error_server: "我们这边发生错误。",
     error_server_what: "请稍候一分钟再试。如果再次发生，请将以下错误编号告知管理员。",
     error_not_found: "找不到此页面。",

@@ -88,6 +88,8 @@ pub(super) const TEXTS: Texts = Texts {
     error_done_what: "您已登入，請返回應用程式。",
     error_form: "此表單並非從我們的頁面送出，或頁面已過時。",
     error_form_what: "請返回並重新載入頁面，再試一次。",
+    error_sign_out: "此登出要求已過期。",
+    error_sign_out_what: "它沒有讓任何人登出。如果您仍要登出，可以在這裡登出。",
     error_server: "我們這邊發生錯誤。",
     error_server_what: "請稍候一分鐘再試。如果再次發生，請將以下錯誤編號告知管理員。",
     error_not_found: "找不到此頁面。",

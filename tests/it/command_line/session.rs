@@ -6,11 +6,17 @@ use portico::model::family::{Recipient, TokenFamily};
 use portico::model::session::{Authentication, Session};
 use portico::protocol::ids::{ClientId, FamilyId};
 use portico::protocol::scope::Scope;
+use portico::simulator::people::{JO_SMITH, ZOE};
 use portico::store::Store;
 use serde_json::Value;
 
-use super::Site;
 use super::account::{login, person};
+use super::{Site, portico_of, run};
+use crate::backchannel_logout::{sign_in, told_at};
+use crate::harness::browser::Browser;
+use crate::harness::relying_party::{Answer, claims};
+use crate::harness::server::TestServer;
+use crate::harness::site as told;
 
 async fn is_live(store: &Store, session: &Session) -> bool {
     let found = store.find_session(&session.id).await.unwrap().unwrap();
@@ -129,5 +135,106 @@ async fn sessions_are_listed_and_ended_by_session_person_upstream_and_all() {
     for arguments in [[].as_slice(), &["--all", "--user", "jsmith"]] {
         let command = [&["session", "end"], arguments].concat();
         assert_eq!(site.run(&command).await.code, Some(2), "{arguments:?}");
+    }
+}
+
+/// A server of the harness whose clock shows what the commands' does, with two apps that are told of logouts at a site.
+async fn told() -> (TestServer, told::Site) {
+    let site = told::Site::start().await;
+    let server = TestServer::start_with(|setup| {
+        setup.sections += "[outbound]\nallow_hosts = [\"127.0.0.1\"]\n";
+        for name in ["first", "second"] {
+            site.set(
+                &format!("/{name}"),
+                told::Page::Body("text/plain", String::new()),
+            );
+            let uri = format!("backchannel_logout_uri = \"{}/{name}\"", site.url);
+            setup.clients += &told_at(name, &uri);
+        }
+    })
+    .await;
+    catch_up(&server);
+    (server, site)
+}
+
+/// Sets the server's clock to that of the commands.
+fn catch_up(server: &TestServer) {
+    let behind = Clock::system().now() - server.clock.now();
+    server.clock.advance(behind);
+}
+
+/// What the app is told: `sub`, and `sid` if it is one login.
+async fn heard(site: &told::Site, path: &str, count: usize) -> Vec<(String, Option<String>)> {
+    let requests = site.requests(path, count).await;
+    let text = |claims: &Value, name: &str| claims[name].as_str().map(str::to_owned);
+    requests
+        .iter()
+        .map(|request| {
+            let mut fields = url::form_urlencoded::parse(request.as_bytes());
+            let claims = claims(&fields.next().unwrap().1);
+            (text(&claims, "sub").unwrap(), text(&claims, "sid"))
+        })
+        .collect()
+}
+
+async fn are_dead(server: &TestServer, client: &str, tokens: &Answer) {
+    let refused = server.refresh(client, tokens.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
+    let userinfo = server.userinfo(tokens.text("access_token")).await;
+    assert_eq!(userinfo.status, 401);
+}
+
+#[tokio::test]
+async fn a_person_is_ended_everywhere_and_every_app_hears_it() {
+    let (server, site) = told().await;
+    let mut browser = Browser::new();
+    let first = sign_in(&server, &mut browser, "first", "openid offline_access").await;
+    let second = sign_in(&server, &mut browser, "second", "openid").await;
+    let command = portico_of(&server, &["session", "end", "--user", JO_SMITH.username]);
+    let said = run(command, "").await;
+    catch_up(&server);
+    said.assert(0, &["is signed out everywhere: 1 sessions, and all tokens"]);
+    for (name, tokens) in [("first", &first), ("second", &second)] {
+        let told = heard(&site, &format!("/{name}"), 1).await;
+        let own = claims(tokens.text("id_token"));
+        let text = |name: &str| own[name].as_str().unwrap().to_owned();
+        assert_eq!(told, [(text("sub"), Some(text("sid")))]);
+        are_dead(&server, name, tokens).await;
+    }
+    let page = browser
+        .open(server.authorize_url("first", &[("prompt", "")]))
+        .await;
+    assert!(page.is_login(), "{}", page.body);
+}
+
+/// Also of those who have nothing but an ID token; the browsers' sessions go on, and so does every other app.
+#[tokio::test]
+async fn a_client_is_ended_for_everybody_and_hears_it() {
+    let (server, site) = told().await;
+    let mut browser = Browser::new();
+    let first = sign_in(&server, &mut browser, "first", "openid offline_access").await;
+    let second = sign_in(&server, &mut browser, "second", "openid").await;
+    // Zoe has got as far as a code: the app has nothing of hers that could be revoked.
+    let mut hers = Browser::new();
+    let url = server.authorize_url("first", &[("scope", "openid"), ("prompt", "")]);
+    let code = hers.log_in_as(url, ZOE).await.answer()["code"].clone();
+    let command = portico_of(&server, &["session", "end", "--client", "first"]);
+    let said = run(command, "").await;
+    catch_up(&server);
+    said.assert(0, &["first has lost the tokens of 1 logins"]);
+    let told = heard(&site, "/first", 2).await;
+    assert!(told.iter().all(|(_, sid)| sid.is_none()), "{told:?}");
+    let his = claims(first.text("id_token"))["sub"].clone();
+    let of_him = told.iter().filter(|(sub, _)| his == *sub).count();
+    assert_eq!((told.len(), of_him), (2, 1));
+    are_dead(&server, "first", &first).await;
+    let refused = server.redeem("first", &code, &[]).await;
+    refused.assert_error(400, "invalid_grant");
+    let answer = server.refresh("second", second.text("refresh_token")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(site.hits("/second"), 0);
+    for browser in [&mut browser, &mut hers] {
+        let url = server.authorize_url("second", &[("prompt", "none")]);
+        assert!(browser.get(url).await.answer().contains_key("code"));
     }
 }

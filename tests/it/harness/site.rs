@@ -22,6 +22,10 @@ pub(crate) enum Page {
     Bytes(&'static str, Vec<u8>),
     /// A status alone, with where to go.
     Redirect(String),
+    /// A status alone.
+    Status(StatusCode),
+    /// A status for each request, by its body.
+    Judged(Arc<dyn Fn(&str) -> StatusCode + Send + Sync>),
     /// Nothing for longer than anybody waits.
     Silence,
     /// JSON, as soon as the test lets it go.
@@ -108,9 +112,8 @@ async fn serve(State(state): State<Shared>, uri: Uri, body: Bytes) -> Response {
     let page = {
         let mut places = state.0.lock().unwrap();
         let place = places.entry(uri.path().to_owned()).or_default();
-        place
-            .requests
-            .push(String::from_utf8_lossy(&body).into_owned());
+        let request = String::from_utf8_lossy(&body).into_owned();
+        place.requests.push(request);
         place.page.clone()
     };
     state.1.notify_waiters();
@@ -119,6 +122,8 @@ async fn serve(State(state): State<Shared>, uri: Uri, body: Bytes) -> Response {
         Some(Page::Body(kind, body)) => ([("content-type", kind)], body).into_response(),
         Some(Page::Bytes(kind, body)) => ([("content-type", kind)], body).into_response(),
         Some(Page::Redirect(to)) => (StatusCode::FOUND, [("location", to)]).into_response(),
+        Some(Page::Status(status)) => status.into_response(),
+        Some(Page::Judged(judge)) => judge(&String::from_utf8_lossy(&body)).into_response(),
         Some(Page::Held(gate, body)) => {
             let _let_go = gate.acquire().await.unwrap();
             ([("content-type", "application/json")], body).into_response()

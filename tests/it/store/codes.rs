@@ -25,7 +25,7 @@ async fn a_redeemed_code_gives_its_family_and_is_remembered() {
     let family = family(&code);
     world.store.insert_code("hash", &code).await.unwrap();
     let redemption = world.store.redeem_code("hash", &family, CAP, NOW + 1).await;
-    assert_eq!(redemption.unwrap(), Redemption::Redeemed);
+    assert_eq!(redemption.unwrap(), Redemption::Redeemed(Vec::new()));
     let found = world.store.find_family(&family.id).await.unwrap();
     assert_eq!(found, Some(family));
     let spent = AuthorizationCode {
@@ -82,7 +82,11 @@ async fn of_a_hundred_racers_one_redeems_and_nothing_survives() {
             async move { store.redeem_code(hash, &family, CAP, NOW).await.unwrap() }
         });
         let outcomes = race(racers).await;
-        assert_eq!(count(&outcomes, &Redemption::Redeemed), 1, "{hash}");
+        assert_eq!(
+            count(&outcomes, &Redemption::Redeemed(Vec::new())),
+            1,
+            "{hash}"
+        );
         assert_eq!(count(&outcomes, &Redemption::Replayed), 99, "{hash}");
         let found = world.store.find_family(&family.id).await.unwrap().unwrap();
         assert_eq!(found.revoked_at, Some(NOW), "{hash}");
@@ -99,7 +103,7 @@ async fn a_code_is_redeemed_within_its_life_alone() {
     for (at, expected) in [
         (NOW + LIFETIME, Redemption::Gone),
         (NOW - SKEW - 1, Redemption::Gone),
-        (NOW + LIFETIME - 1, Redemption::Redeemed),
+        (NOW + LIFETIME - 1, Redemption::Redeemed(Vec::new())),
     ] {
         let outcome = world.store.redeem_code("hash", &family, CAP, at).await;
         assert_eq!(outcome.unwrap(), expected, "at {at}");
@@ -168,7 +172,7 @@ async fn a_code_begins_no_other_family_than_its_own() {
         assert_eq!(outcome.unwrap(), Redemption::Gone);
     }
     let outcome = world.store.redeem_code("hash", &right, CAP, NOW).await;
-    assert_eq!(outcome.unwrap(), Redemption::Redeemed);
+    assert_eq!(outcome.unwrap(), Redemption::Redeemed(Vec::new()));
 }
 
 /// T12.
@@ -225,11 +229,10 @@ async fn the_oldest_families_beyond_the_cap_end() {
         ..family(&code)
     };
     world.store.insert_code("hash", &code).await.unwrap();
-    world
-        .store
-        .redeem_code("hash", &newest, 3, NOW)
-        .await
-        .unwrap();
+    let redeemed = world.store.redeem_code("hash", &newest, 3, NOW).await;
+    let Redemption::Redeemed(mut ended) = redeemed.unwrap() else {
+        panic!("the code is good");
+    };
     begun.push(newest);
     let mut live = Vec::new();
     for family in &begun {
@@ -237,6 +240,10 @@ async fn the_oldest_families_beyond_the_cap_end() {
         live.push(found.revoked_at.is_none());
     }
     assert_eq!(live, [false, false, true, true, true, true]);
+    let mut gone = [begun[0].id.clone(), begun[1].id.clone()];
+    gone.sort_by_key(ToString::to_string);
+    ended.sort_by_key(ToString::to_string);
+    assert_eq!(ended, gone);
 }
 
 /// T22, with logins on many devices at once.
@@ -262,13 +269,25 @@ async fn the_cap_holds_when_redemptions_race() {
         racers.push(async move { store.redeem_code(&hash, &family, 3, NOW).await.unwrap() });
     }
     let outcomes = race(racers).await;
-    assert_eq!(count(&outcomes, &Redemption::Redeemed), 20);
-    let mut live = 0;
+    let mut ended = Vec::new();
+    for outcome in outcomes {
+        let Redemption::Redeemed(made_too_many) = outcome else {
+            panic!("each code is good once: {outcome:?}");
+        };
+        ended.extend(made_too_many);
+    }
+    // Whoever ended it says so, and nobody else.
+    let mut gone = Vec::new();
     for id in families {
         let found = world.store.find_family(&id).await.unwrap().unwrap();
-        live += usize::from(found.revoked_at.is_none());
+        if found.revoked_at.is_some() {
+            gone.push(id);
+        }
     }
-    assert_eq!(live, 3);
+    assert_eq!(gone.len(), 17);
+    ended.sort_by_key(ToString::to_string);
+    gone.sort_by_key(ToString::to_string);
+    assert_eq!(ended, gone);
 }
 
 /// A logout that races a redemption leaves nothing behind, whichever comes first.
@@ -296,7 +315,7 @@ async fn no_family_outlives_a_logout_that_races_its_code() {
         assert!(logout.await.unwrap().unwrap());
         let found = world.store.find_family(&family.id).await.unwrap();
         match redemption {
-            Redemption::Redeemed => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
+            Redemption::Redeemed(_) => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
             Redemption::Gone => assert_eq!(found, None),
             Redemption::Replayed => panic!("nobody redeemed twice"),
         }
@@ -324,7 +343,7 @@ async fn no_family_outlives_a_removed_client() {
         removal.await.unwrap().unwrap();
         let found = world.store.find_family(&family.id).await.unwrap();
         match redemption {
-            Redemption::Redeemed => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
+            Redemption::Redeemed(_) => assert_eq!(found.unwrap().revoked_at, Some(NOW)),
             Redemption::Gone => assert_eq!(found, None),
             Redemption::Replayed => panic!("nobody redeemed twice"),
         }

@@ -142,7 +142,7 @@ async fn a_device_code_is_answered_and_redeemed_within_its_life_alone() {
     for (at, expected) in [
         (NOW + LIFE, Redemption::Gone),
         (NOW - SKEW - 1, Redemption::Gone),
-        (NOW + LIFE - 1, Redemption::Redeemed),
+        (NOW + LIFE - 1, Redemption::Redeemed(Vec::new())),
     ] {
         let outcome = store.redeem_device_code("device", &family, CAP, at).await;
         assert_eq!(outcome.unwrap(), expected, "{at}");
@@ -165,7 +165,7 @@ async fn of_a_hundred_devices_one_redeems_and_nothing_survives() {
         }
     });
     let outcomes = race(racers).await;
-    assert_eq!(count(&outcomes, &Redemption::Redeemed), 1);
+    assert_eq!(count(&outcomes, &Redemption::Redeemed(Vec::new())), 1);
     assert_eq!(count(&outcomes, &Redemption::Replayed), 99);
     let found = world.store.find_family(&family.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, Some(NOW));

@@ -216,7 +216,7 @@ async fn a_code_takes_over_the_family_of_the_token_beside_it() {
         ..family(&code)
     };
     let redeem = || world.store.redeem_code("hash", &whole, CAP, NOW + 7);
-    assert_eq!(redeem().await.unwrap(), Redemption::Redeemed);
+    assert_eq!(redeem().await.unwrap(), Redemption::Redeemed(Vec::new()));
     let found = world.store.find_family(&front.id).await.unwrap();
     assert_eq!(found, Some(whole.clone()));
     assert_eq!(redeem().await.unwrap(), Redemption::Replayed);

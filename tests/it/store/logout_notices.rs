@@ -1,6 +1,8 @@
 //! What clients are to be told of logouts: written with the end of a session, taken once (T35).
 
-use portico::model::logout_notice::LogoutNotice;
+use portico::model::logout_notice::{LogoutNotice, LogoutOutage};
+use portico::protocol::ids::ClientId;
+use portico::store::Whose;
 
 use super::{NOW, World, client, count, race, stored};
 
@@ -21,7 +23,29 @@ impl World {
     }
 
     async fn due(&self, now: i64) -> Vec<LogoutNotice> {
-        self.store.list_due_logout_notices(now, 100).await.unwrap()
+        let clients = self.store.list_clients_to_tell(now).await.unwrap();
+        let mut due = Vec::new();
+        for client in clients {
+            due.extend(self.due_to(&client.client_id, now).await);
+        }
+        due
+    }
+
+    async fn due_to(&self, client: &ClientId, now: i64) -> Vec<LogoutNotice> {
+        let due = self.store.list_due_logout_notices(client, now, 100);
+        due.await.unwrap()
+    }
+
+    /// The client has failed at its first notice.
+    async fn down(&self, client: &ClientId) -> LogoutOutage {
+        let outage = LogoutOutage {
+            since: NOW,
+            failures: 1,
+            next_at: NOW + 10,
+        };
+        let begun = self.store.begin_logout_outage(client, &outage);
+        begun.await.unwrap();
+        outage
     }
 }
 
@@ -115,48 +139,178 @@ async fn of_many_that_take_a_notice_one_has_it() {
     assert_eq!(notice.attempts, 1);
 }
 
-/// One that is down holds up its own notices, and nobody else's.
+/// One that is down holds up its own notices, and nobody else's: one of them is tried, by one node.
 #[tokio::test]
-async fn a_failure_makes_the_other_notices_of_that_client_wait() {
+async fn of_a_client_that_is_down_one_notice_is_tried_by_one_node() {
+    let world = World::new().await;
+    let due = world.two_notices().await;
+    let app = &world.client.client_id;
+    let of_app = due.iter().find(|notice| notice.client_id == *app).unwrap();
+    let outage = world.down(app).await;
+    let left = world.due(NOW + 9).await;
+    assert_eq!(left.len(), 1);
+    assert_ne!(left[0].client_id, *app);
+    // What was read before the client was found to be down is not sent any more.
+    let taken = world.store.take_logout_notice(of_app, NOW + 10).await;
+    assert!(!taken.unwrap());
+    let clients = world.store.list_clients_to_tell(NOW + 10).await.unwrap();
+    let found = clients.iter().find(|client| client.client_id == *app);
+    assert_eq!(found.unwrap().outage, Some(outage));
+    let other = world.other_node().await;
+    let taken = race((0..20).map(|racer| {
+        let store = [&world.store, &other][racer % 2].clone();
+        let notice = of_app.clone();
+        async move {
+            let taken = store.take_logout_probe(&notice, NOW + 20, &outage, NOW + 20);
+            taken.await.unwrap()
+        }
+    }))
+    .await;
+    assert_eq!(count(&taken, &true), 1);
+    assert_eq!(world.due(NOW + 19).await.len(), 1);
+    assert_eq!(world.due(NOW + 20).await.len(), 2, "should that node end");
+}
+
+/// Once it is heard, or refused, everything is due that had failed meanwhile; what had failed before waits on.
+#[tokio::test]
+async fn when_a_client_answers_again_what_failed_meanwhile_is_due() {
+    let world = World::new().await;
+    let app = world.client.client_id.clone();
+    for answered in [true, false] {
+        let mut waiting = Vec::new();
+        for (number, failed_at) in [(1, NOW - 1), (2, NOW), (3, NOW)] {
+            let session = super::session(&world.account);
+            let secret = format!("secret-{answered}-{number}");
+            let begun = world
+                .store
+                .replace_session(&secret, &session, None, &[], None);
+            assert!(begun.await.unwrap());
+            let noted = world.store.note_session_client(&session.id, &app).await;
+            assert!(noted.unwrap());
+            world.store.end_session(&session.id, NOW).await.unwrap();
+            let due = world.due_to(&app, NOW).await;
+            let due = due
+                .into_iter()
+                .find(|notice| notice.session_id.as_ref() == Some(&session.id));
+            let notice = due.unwrap();
+            let taken = world.store.take_logout_notice(&notice, NOW + 600).await;
+            assert!(taken.unwrap());
+            let noted = world.store.note_logout_trouble(&notice, "none", failed_at);
+            noted.await.unwrap();
+            waiting.push(notice);
+        }
+        world.down(&app).await;
+        assert_eq!(world.due_to(&app, NOW + 30).await, []);
+        let last = &waiting[2];
+        if answered {
+            world.store.finish_logout_notice(last, NOW + 30).await
+        } else {
+            world.store.note_logout_refusal(last, "no", NOW + 30).await
+        }
+        .unwrap();
+        let due = world.due_to(&app, NOW + 30).await;
+        let ids: Vec<_> = due.iter().map(|notice| notice.id.as_str()).collect();
+        assert_eq!(ids, [waiting[1].id.as_str()], "answered: {answered}");
+        assert!(world.store.list_logout_outages().await.unwrap().is_empty());
+        world
+            .store
+            .drop_logout_notice(&waiting[1].id)
+            .await
+            .unwrap();
+    }
+}
+
+/// A clock that stepped back: what waits for longer than anything does is due.
+#[tokio::test]
+async fn what_waits_for_a_time_that_is_far_away_is_due() {
+    let world = World::new().await;
+    let due = world.two_notices().await;
+    let taken = world.store.take_logout_notice(&due[0], NOW + 600).await;
+    assert!(taken.unwrap());
+    assert_eq!(world.due(NOW).await.len(), 1);
+    assert_eq!(
+        world.due(NOW - 5).await.len(),
+        0,
+        "no more than another node's clock"
+    );
+    assert_eq!(world.due(NOW - 3600).await.len(), 2);
+}
+
+/// An app that has had ID tokens alone has no families, and is told all the same; nobody is told of twice.
+#[tokio::test]
+async fn the_end_of_a_client_is_told_for_everybody_who_is_logged_in_there() {
+    let world = World::new().await;
+    let app = world.client.client_id.clone();
+    world.begin(super::family(&world.code())).await;
+    let mut expected = vec![world.account.id.clone()];
+    for number in 0..3 {
+        let account = super::log_in(&world.store, &format!("other-{number}")).await;
+        let session = super::session(&account);
+        let secret = format!("secret-{number}");
+        let begun = world
+            .store
+            .replace_session(&secret, &session, None, &[], None);
+        assert!(begun.await.unwrap());
+        let noted = world.store.note_session_client(&session.id, &app).await;
+        assert!(noted.unwrap());
+        if number == 2 {
+            // Told already, by the end of the session.
+            world.store.end_session(&session.id, NOW).await.unwrap();
+        } else {
+            expected.push(account.id);
+        }
+    }
+    let noted = world.store.note_session_client(&world.session.id, &app);
+    assert!(noted.await.unwrap());
+    let ended = world.store.end_everything_of_client(&app, NOW + 1).await;
+    assert_eq!(ended.unwrap().families, 1);
+    let mut told: Vec<_> = world
+        .due(NOW + 1)
+        .await
+        .into_iter()
+        .filter(|notice| notice.session_id.is_none())
+        .map(|notice| notice.account_id)
+        .collect();
+    told.sort_by_key(ToString::to_string);
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(told, expected);
+}
+
+/// The end of a session and of what would have outlived it, by one step, is told once; that of what outlived it long ago a
+/// second time.
+#[tokio::test]
+async fn what_outlived_its_session_is_told_by_that_session() {
     let world = World::new().await;
     let mut outlives = super::family(&world.code());
     outlives.offline = true;
     world.begin(outlives).await;
-    world.two_notices().await;
-    let app = world.client.client_id.clone();
+    let app = &world.client.client_id;
+    let noted = world.store.note_session_client(&world.session.id, app);
+    assert!(noted.await.unwrap());
+    let end = |now| world.store.end_everything_of(Whose::All, now);
+    end(NOW + 1).await.unwrap();
+    let due = world.due(NOW + 1).await;
+    assert_eq!(due.len(), 1, "{due:?}");
+
+    let world = World::new().await;
+    let mut outlives = super::family(&world.code());
+    outlives.offline = true;
+    world.begin(outlives).await;
+    let app = &world.client.client_id;
+    let noted = world.store.note_session_client(&world.session.id, app);
+    assert!(noted.await.unwrap());
     world
         .store
-        .end_client_of(&world.account.id, &app, NOW)
+        .end_session(&world.session.id, NOW)
         .await
         .unwrap();
-    let due = world.due(NOW).await;
-    let of_app: Vec<_> = due
-        .iter()
-        .filter(|notice| notice.client_id == app)
-        .collect();
-    assert_eq!((due.len(), of_app.len()), (3, 2));
-    assert!(
-        world
-            .store
-            .take_logout_notice(of_app[0], NOW + 30)
-            .await
-            .unwrap()
-    );
-    let noted = world.store.note_logout_trouble(of_app[0], "no answer");
-    noted.await.unwrap();
-    let others = world.due(NOW + 29).await.len();
-    assert_eq!(others, 2, "the others are due as before");
-    let postponed = world.store.postpone_logout_notices(of_app[0], NOW + 30);
-    postponed.await.unwrap();
-    let left = world.due(NOW + 29).await;
-    assert_eq!(left.len(), 1);
-    assert_ne!(left[0].client_id, app);
-    let again = world.due(NOW + 30).await;
-    let troubles: Vec<_> = again
-        .iter()
-        .filter_map(|notice| notice.trouble.as_deref())
-        .collect();
-    assert_eq!((again.len(), troubles), (3, vec!["no answer"]));
+    let due = world.due(NOW).await.remove(0);
+    world.store.finish_logout_notice(&due, NOW).await.unwrap();
+    let end = |now| world.store.end_everything_of(Whose::All, now);
+    end(NOW + 1).await.unwrap();
+    let due = world.due(NOW + 1).await;
+    assert_eq!(due.len(), 1, "{due:?}");
+    assert_eq!(due[0].session_id.as_ref(), Some(&world.session.id));
 }
 
 /// What is over goes after a week; what waits never does.
@@ -167,7 +321,7 @@ async fn only_notices_that_are_over_are_swept() {
     let due = world.two_notices().await;
     world
         .store
-        .finish_logout_notice(&due[0].id, NOW + 5)
+        .finish_logout_notice(&due[0], NOW + 5)
         .await
         .unwrap();
     let swept = world.store.sweep(NOW + WEEK - 1, 10).await.unwrap();

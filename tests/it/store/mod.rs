@@ -107,7 +107,7 @@ impl World {
             .redeem_code(&hash, &family, CAP, family.created_at)
             .await
             .unwrap();
-        assert_eq!(redemption, portico::store::Redemption::Redeemed);
+        assert_eq!(redemption, portico::store::Redemption::Redeemed(Vec::new()));
         family
     }
 }
