@@ -9,13 +9,14 @@ pub mod errand;
 pub mod issue;
 pub mod login;
 pub mod logout;
+pub mod pick;
 pub mod request_object;
 
 use crate::clock::{Clock, UnixTime};
 use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
 use crate::logins::Logins;
-pub use crate::logins::{LoggedIn, NewSession};
+pub use crate::logins::{Before, LoggedIn, MAX_ACCOUNTS, NewSession};
 use crate::model::acr::{AcrPolicies, WantedAcr};
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};
@@ -74,7 +75,7 @@ pub struct Flow {
 pub enum Step {
     /// Show the login page.
     Login,
-    /// Show the account of the session, and the way to another.
+    /// Show the accounts that are signed in here, and the way to another.
     SelectAccount,
     /// Say that the account of the session may not use the client, and show the way to another.
     OtherAccount,
@@ -103,6 +104,8 @@ pub struct Situation<'a> {
     pub client: &'a Client,
     /// Who is logged in.
     pub logged_in: Option<&'a LoggedIn>,
+    /// How many accounts of this browser the answer may be about.
+    pub choice: usize,
     /// Their `sub` at this client.
     pub subject: Option<&'a Subject>,
     /// What they agreed to before.
@@ -122,6 +125,7 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         pending,
         client,
         logged_in,
+        choice,
         subject,
         consent,
         scopes,
@@ -152,6 +156,15 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     let Some(LoggedIn { session, account }) =
         logged_in.filter(|who| may_use(client, who) && counts(pending, &who.session))
     else {
+        if choice > 0 {
+            // After a logout, too: nobody takes the place of who has left without being chosen.
+            let why = "the person has to choose among the accounts that are signed in";
+            return show(
+                Step::SelectAccount,
+                ErrorCode::AccountSelectionRequired,
+                why,
+            );
+        }
         let why = "the person is not logged in";
         return show(Step::Login, ErrorCode::LoginRequired, why);
     };
@@ -163,9 +176,22 @@ pub fn next_step(situation: Situation<'_>) -> Step {
             // Core section 3.1.2.2: whoever logged in is not who the client expects.
             return Step::Refuse(OAuthError::new(ErrorCode::LoginRequired, why));
         }
+        if choice > 0 {
+            let why = "the request names several of the accounts that are signed in";
+            return show(
+                Step::SelectAccount,
+                ErrorCode::AccountSelectionRequired,
+                why,
+            );
+        }
         return show(Step::Login, ErrorCode::LoginRequired, why);
     }
     let prompt = pending.request.prompt;
+    let unchosen = !just_logged_in && pending.selected.as_ref() != here;
+    if prompt.select_account && choice > 1 && unchosen {
+        // Before a new login is asked for, whose it is to be.
+        return Step::SelectAccount;
+    }
     let recent = session.is_within_max_age(now, pending.request.max_age);
     // An errand to the account waits for more than one page: its login may have become too old on the way.
     let for_client = pending.errand.as_ref().is_none_or(Errand::is_for_device);
@@ -189,7 +215,7 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         let why = "this person may not use this client";
         return show(Step::OtherAccount, ErrorCode::AccessDenied, why);
     }
-    if prompt.select_account && !just_logged_in && pending.selected.as_ref() != here {
+    if prompt.select_account && unchosen {
         let why = "the person has to choose an account";
         return show(
             Step::SelectAccount,
