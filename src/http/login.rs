@@ -485,8 +485,8 @@ async fn submit(
 /// The person chooses one of the accounts that are signed in here, which is the current one from now on. One that has gone
 /// meanwhile chooses nothing: the page says anew what there is.
 async fn choose_account(mut open: OpenFlow, session: Option<&str>) -> Result<Response, PageError> {
-    let chosen = open.choice.iter().map(|who| &who.session.id);
-    let chosen = chosen.into_iter().find(|id| Some(id.as_str()) == session);
+    let mut ids = open.choice.iter().map(|who| &who.session.id);
+    let chosen = ids.find(|id| Some(id.as_str()) == session);
     let Some(chosen) = chosen.cloned() else {
         return open.resume().await;
     };

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
 use crate::harness::relying_party::{Answer, claims};
 use crate::harness::server::TestServer;
-use crate::harness::steps::SESSION;
+use crate::harness::steps::{CONTINUE, SESSION};
+use crate::landing::{at_imis, from_imis};
 
 const HOST: &str = "127.0.0.1";
 const SELECT: (&str, &str) = ("prompt", "select_account");
@@ -606,4 +607,79 @@ async fn a_device_gets_the_account_that_is_chosen() {
     let page = choose(&mut two.browser, &page, &jo_sid).await;
     assert_eq!(page.url.path(), "/device/confirm", "{}", page.body);
     assert!(page.body.contains("You are signed in as Jo Smith."));
+}
+
+/// The upstream says that somebody has signed out there, and not who: every session of this browser that began there ends.
+#[tokio::test]
+async fn a_sign_out_at_the_upstream_ends_what_began_there() {
+    let mut two = Two::start().await;
+    let page = two
+        .browser
+        .open(two.server.authorize_url("spa", &[SELECT]))
+        .await;
+    let ann = (people::ANN_LEE.code, people::ANN_LEE.password);
+    let page = two.browser.sign_in(&page, "staff", ann).await;
+    let ann = tokens(&two.server, "spa", &page).await;
+    let fetched = two.server.url("/upstream/members/signed_out");
+    let headers = [("sec-fetch-dest", "image"), ("sec-fetch-site", "same-site")];
+    two.browser.headers = headers
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    two.browser.is_lured_to(two.server.imis_url());
+    assert_eq!(two.browser.click(&fetched).await.status, 204);
+    two.browser.headers.clear();
+    assert_eq!(kept(&two.browser), [claim(&ann, "sid")]);
+    for (tokens, status) in [(&two.jo, 400), (&two.cam, 400), (&ann, 200)] {
+        let answer = two
+            .server
+            .refresh("spa", tokens.text("refresh_token"))
+            .await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+}
+
+/// T27: what the account page began for one account stays for that one, whatever another tab makes of it meanwhile.
+#[tokio::test]
+async fn a_login_is_linked_to_the_account_that_it_was_begun_for() {
+    let mut two = Two::start().await;
+    let account = two.server.url("/account");
+    two.server.clock.advance(600);
+    let page = two.browser.open(&account).await;
+    let link = "form:has(button[value=link])";
+    let asked = two.browser.submit(&page, link, &[("action", "link")]).await;
+    assert!(asked.body.contains("Sign in again as Cam Chair."));
+    let switch = "form:has(button[value=switch])";
+    let page = two
+        .browser
+        .submit(&page, switch, &[("action", "switch")])
+        .await;
+    assert!(page.body.contains("You are signed in as Jo Smith."));
+    let resume = format!("/authorize/resume?flow={}", asked.flow());
+    let asked = two.browser.open(two.server.url(&resume)).await;
+    assert!(asked.body.contains("Sign in again as Cam Chair."));
+    let other = two.browser.sign_in_as(&asked, CHAIR).await;
+    let title = other.text("h1").unwrap();
+    assert!(title.starts_with("Now sign in with the login"), "{title}");
+    let ann = (people::ANN_LEE.code, people::ANN_LEE.password);
+    let confirm = two.browser.sign_in(&other, "staff", ann).await;
+    assert!(confirm.body.contains("You are signed in as Cam Chair."));
+    assert_eq!(kept(&two.browser), [two.ids().0]);
+}
+
+/// T25: who comes from the upstream's site as an account that waits here is asked, as anybody else; a yes makes it the current one,
+/// by a new secret, and takes nothing from the other.
+#[tokio::test]
+async fn who_arrives_from_the_upstreams_site_takes_up_their_own_session() {
+    let mut two = Two::start().await;
+    let (jo_sid, cam_sid) = two.ids();
+    at_imis(&two.server, &mut two.browser, JO_SMITH).await;
+    let page = from_imis(&two.server, &mut two.browser, "Events").await;
+    assert!(page.body.contains("Continue as Jo Smith"), "{}", page.body);
+    assert_eq!(two.silently("web", &[]).await, two.subjects().1);
+    two.browser.submit(&page, CONTINUE, &[]).await;
+    assert_eq!(two.silently("web", &[]).await, two.subjects().0);
+    assert_eq!(kept(&two.browser), [cam_sid]);
+    let page = two.browser.get(two.server.authorize_url("web", &[])).await;
+    let answer = tokens(&two.server, "web", &page).await;
+    assert_eq!(claim(&answer, "sid"), jo_sid);
 }
