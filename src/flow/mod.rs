@@ -127,10 +127,9 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         logged_in,
         choice,
         subject,
-        consent,
-        scopes,
         acr,
         now,
+        ..
     } = situation;
     // The registration may have changed while the person was at a page.
     let request = &pending.request;
@@ -153,20 +152,21 @@ pub fn next_step(situation: Situation<'_>) -> Step {
             step
         }
     };
+    let log_in = |why| show(Step::Login, ErrorCode::LoginRequired, why);
+    let select = |why| {
+        let code = ErrorCode::AccountSelectionRequired;
+        show(Step::SelectAccount, code, why)
+    };
     let Some(LoggedIn { session, account }) =
         logged_in.filter(|who| may_use(client, who) && counts(pending, &who.session))
     else {
         if choice > 0 {
             // After a logout, too: nobody takes the place of who has left without being chosen.
             let why = "the person has to choose among the accounts that are signed in";
-            return show(
-                Step::SelectAccount,
-                ErrorCode::AccountSelectionRequired,
-                why,
-            );
+            return select(why);
         }
         let why = "the person is not logged in";
-        return show(Step::Login, ErrorCode::LoginRequired, why);
+        return log_in(why);
     };
     let here = Some(&session.id);
     let just_logged_in = pending.logged_in.as_ref() == here;
@@ -178,13 +178,9 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         }
         if choice > 0 {
             let why = "the request names several of the accounts that are signed in";
-            return show(
-                Step::SelectAccount,
-                ErrorCode::AccountSelectionRequired,
-                why,
-            );
+            return select(why);
         }
-        return show(Step::Login, ErrorCode::LoginRequired, why);
+        return log_in(why);
     }
     let prompt = pending.request.prompt;
     let unchosen = !just_logged_in && pending.selected.as_ref() != here;
@@ -198,7 +194,7 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     let counts = just_logged_in && for_client;
     if !counts && (prompt.login || !recent) {
         let why = "the person has to log in again";
-        return show(Step::Login, ErrorCode::LoginRequired, why);
+        return log_in(why);
     }
     if let Some(wanted) = wanted_acr.filter(|wanted| !wanted.is_met_by(session.acr.as_deref())) {
         // Essential, and this very login has not proven it: Unmet Authentication Requirements section 2.
@@ -208,7 +204,7 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         // What is only wished for is tried once, and not at all where nothing may be shown (Core section 3.1.2.1).
         if !just_logged_in && reachable(&wanted) && (wanted.essential || !silent) {
             let why = "the login does not prove what the request asks for; the person has to log in again";
-            return show(Step::Login, ErrorCode::LoginRequired, why);
+            return log_in(why);
         }
     }
     if client.lacking(&account.profile).is_some() {
@@ -217,14 +213,31 @@ pub fn next_step(situation: Situation<'_>) -> Step {
     }
     if prompt.select_account && unchosen {
         let why = "the person has to choose an account";
-        return show(
-            Step::SelectAccount,
-            ErrorCode::AccountSelectionRequired,
-            why,
-        );
+        return select(why);
     }
-    let wanted = match client.consent {
-        _ if prompt.consent => true,
+    // The page about a device asks in any case, and for the same.
+    if wants_consent(situation) && pending.errand.is_none() && pending.consented.as_ref() != here {
+        let why = "the person has to agree";
+        return show(Step::Consent, ErrorCode::ConsentRequired, why);
+    }
+    if let Some(errand) = &pending.errand {
+        return errand.step(now);
+    }
+    Step::Issue
+}
+
+/// Whether the person has to agree, by the client's policy and what they agreed to before.
+fn wants_consent(situation: Situation<'_>) -> bool {
+    let Situation {
+        pending,
+        client,
+        consent,
+        scopes,
+        ..
+    } = situation;
+    let request = &pending.request;
+    match client.consent {
+        _ if request.prompt.consent => true,
         ConsentPolicy::None => false,
         ConsentPolicy::Always => true,
         ConsentPolicy::Once => consent.is_none_or(|given| {
@@ -235,16 +248,7 @@ pub fn next_step(situation: Situation<'_>) -> Step {
                 |claim: &str| given.claims.contains(claim) || scopes.open(&everything, claim);
             !given.covers(scope, &request.resources) || !beyond.into_iter().all(agreed)
         }),
-    };
-    // The page about a device asks in any case, and for the same.
-    if wanted && pending.errand.is_none() && pending.consented.as_ref() != here {
-        let why = "the person has to agree";
-        return show(Step::Consent, ErrorCode::ConsentRequired, why);
     }
-    if let Some(errand) = &pending.errand {
-        return errand.step(now);
-    }
-    Step::Issue
 }
 
 /// The login does not prove what the client cannot do without, and no login here would, or the one just made did not.

@@ -28,6 +28,7 @@ pub struct Picked {
 
 impl Picked {
     /// The same, once it is known that the account does not do.
+    #[must_use]
     pub fn without(&self, session: &SessionId) -> Self {
         let mut choice = self.choice.clone();
         choice.retain(|who| who.session.id != *session);

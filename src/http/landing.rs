@@ -314,7 +314,8 @@ async fn expected(
                 cookies::set(response.headers_mut(), [away.cookie()?]);
                 return Ok(response);
             }
-            let mut response = login::finish(&place.state, open, upstream, *identity).await?;
+            let mut response =
+                Box::pin(login::finish(&place.state, open, upstream, *identity)).await?;
             place
                 .forget(&mut response, request_cookies, handle, away)
                 .await?;

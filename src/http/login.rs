@@ -12,6 +12,7 @@ use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::model::audit::Event;
 use crate::model::authorization::{self, Errand};
+use crate::protocol::error::OAuthError;
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
@@ -54,12 +55,7 @@ struct LoginPage {
     notice: Option<String>,
     /// Whether the notice carries the request's number.
     notice_id: bool,
-    /// The accounts that are signed in here, where one is to be chosen.
-    accounts: Vec<AccountChoice>,
-    /// Said where the one account is the current one.
-    signed_in_as: Option<String>,
-    /// Whose login is wanted, where several are signed in.
-    sign_in_again_as: Option<String>,
+    people: People,
     password_form: Option<PasswordForm>,
     /// Whether the password form has to say whose it is.
     several: bool,
@@ -72,6 +68,49 @@ struct LoginPage {
     can_cancel: bool,
     /// The box "Keep me signed in", and whether it is ticked.
     keep: Option<bool>,
+}
+
+/// What the page says of those who are signed in here.
+struct People {
+    /// The accounts that are signed in here, where one is to be chosen.
+    accounts: Vec<AccountChoice>,
+    /// Said where the one account is the current one.
+    signed_in_as: Option<String>,
+    /// Whose login is wanted, where several are signed in.
+    sign_in_again_as: Option<String>,
+}
+
+impl People {
+    async fn of(open: &OpenFlow, texts: &Texts, upstreams: &Upstreams) -> Result<Self, OAuthError> {
+        let step = open.next_step().await?;
+        let here = open.logged_in.as_ref();
+        let is_here = |who: &LoggedIn| here.is_some_and(|here| here.session.id == who.session.id);
+        let accounts: Vec<&LoggedIn> = match step {
+            Step::SelectAccount => open.choice.iter().collect(),
+            Step::OtherAccount => open.choice.iter().filter(|who| !is_here(who)).collect(),
+            _ => Vec::new(),
+        };
+        let signed_in_as = match accounts.as_slice() {
+            [only] if is_here(only) => Some((texts.signed_in_as)(display_name(only))),
+            _ => None,
+        };
+        let again = here.filter(|who| {
+            matches!(step, Step::Login)
+                && open.signed_in.all().count() > 1
+                && open
+                    .choice
+                    .iter()
+                    .any(|each| each.session.id == who.session.id)
+        });
+        Ok(Self {
+            accounts: accounts
+                .into_iter()
+                .map(|who| account_choice(texts, upstreams, who))
+                .collect(),
+            signed_in_as,
+            sign_in_again_as: again.map(|who| (texts.sign_in_again_as)(display_name(who))),
+        })
+    }
 }
 
 struct AccountChoice {
@@ -202,8 +241,7 @@ async fn show(
     let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let asked = open.asks_for_other();
     let notice = match open.next_step().await? {
-        Step::Login if !asked => unconfirmed(&state, &open),
-        Step::SelectAccount if !asked => unconfirmed(&state, &open),
+        Step::Login | Step::SelectAccount if !asked => unconfirmed(&state, &open),
         Step::OtherLogin if asked => None,
         Step::OtherAccount if !asked => open.logged_in.as_ref().map(|who| {
             let lacking = open.client.lacking(&who.account.profile);
@@ -313,23 +351,7 @@ pub(super) async fn page(
             // The notice says it already.
             away: away(texts, upstream).filter(|_| show.notice.is_none()),
         });
-    let step = open.next_step().await?;
-    let here = open.logged_in.as_ref();
-    let is_here = |who: &LoggedIn| here.is_some_and(|here| here.session.id == who.session.id);
-    let accounts: Vec<&LoggedIn> = match step {
-        Step::SelectAccount => open.choice.iter().collect(),
-        Step::OtherAccount => open.choice.iter().filter(|who| !is_here(who)).collect(),
-        _ => Vec::new(),
-    };
-    let signed_in_as = match accounts.as_slice() {
-        [only] if is_here(only) => Some((texts.signed_in_as)(display_name(only))),
-        _ => None,
-    };
-    let sign_in_again_as = here.filter(|_| {
-        matches!(step, Step::Login)
-            && open.signed_in.all().count() > 1
-            && open.choice.iter().any(is_here)
-    });
+    let people = People::of(open, texts, &upstreams).await?;
     let status = show.notice.as_ref().map_or(StatusCode::OK, Notice::status);
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
@@ -348,12 +370,7 @@ pub(super) async fn page(
         form_token: form::token(&secrets, &["login", &open.handle])?,
         notice_id: show.notice.as_ref().is_some_and(Notice::has_id),
         notice: show.notice.map(|notice| notice.text(texts)),
-        accounts: accounts
-            .into_iter()
-            .map(|who| account_choice(texts, &upstreams, who))
-            .collect(),
-        signed_in_as,
-        sign_in_again_as: sign_in_again_as.map(|who| (texts.sign_in_again_as)(display_name(who))),
+        people,
         password_form,
         several: offered.len() > 1,
         ways,
@@ -474,7 +491,7 @@ async fn submit(
         .check_password(&upstream.id, login, &credentials, &address)
         .await;
     match outcome {
-        Ok(identity) => finish(&state, open, upstream, identity).await,
+        Ok(identity) => Box::pin(finish(&state, open, upstream, identity)).await,
         Err(error) => {
             let notice = Notice::Failed(upstream.label.clone(), error);
             page(&state, &open, again(notice)).await

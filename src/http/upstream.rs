@@ -211,7 +211,7 @@ async fn callback(
             };
             question::ask(&state, &request_cookies, question).await?
         }
-        Ok(identity) => login::finish(&state, open, upstream, identity).await?,
+        Ok(identity) => Box::pin(login::finish(&state, open, upstream, identity)).await?,
         Err(notice) => {
             let show = Show {
                 notice: Some(notice),
