@@ -76,12 +76,46 @@ impl RefusalFloor {
     }
 }
 
+/// How many accounts a browser may be signed in with at the same time.
+pub const MAX_ACCOUNTS: usize = 5;
+
+/// What a browser has before a login.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before<'a> {
+    /// The session that it uses.
+    pub current: Option<&'a Session>,
+    /// Those that it has beside it.
+    pub others: &'a [&'a Session],
+    /// Whether the login adds an account to those that are there, and does not take the place of the current one.
+    pub adds: bool,
+}
+
+impl<'a> Before<'a> {
+    /// The session whose place a login to `account` takes: the account's own; where none is added, the current one; where
+    /// there are too many, the one that was used the longest ago.
+    fn replaced_by(self, account: &AccountId) -> Option<&'a Session> {
+        let mut all = self.current.into_iter().chain(self.others.iter().copied());
+        if let Some(own) = all.find(|session| session.account_id == *account) {
+            return Some(own);
+        }
+        if !self.adds {
+            return self.current;
+        }
+        let full = self.others.len() + usize::from(self.current.is_some()) >= MAX_ACCOUNTS;
+        let others = self.others.iter().copied();
+        full.then(|| others.min_by_key(|session| session.last_seen_at))
+            .flatten()
+    }
+}
+
 /// A session that was just made. The secret goes into the cookie and nowhere else.
 pub struct NewSession {
     /// Who is logged in.
     pub logged_in: LoggedIn,
     /// The cookie's value.
     pub secret: Secret,
+    /// The session that ended with it.
+    pub replaced: Option<SessionId>,
 }
 
 /// Who is logged in.
@@ -482,15 +516,15 @@ impl Logins {
         self.store.return_attempt(place).await.map_err(store_failed)
     }
 
-    /// Makes a session for `identity`, and the account if it is the person's first login. `previous` is the session
-    /// that the browser had. The same person's goes on under a new secret: whoever logs in again for one app must not
-    /// be signed out of the others. Anybody else's ends. Either way the old cookie is dead (T24). `None` when the account
+    /// Makes a session for `identity`, and the account if it is the person's first login. `before` is what the
+    /// browser had. The same person's session goes on under a new secret: whoever logs in again for one app must not
+    /// be signed out of the others. Anybody else's ends, unless the login adds an account. Either way the old cookie is dead (T24). `None` when the account
     /// is closed. `persistent`: the person asks to be kept signed in, which counts where it is offered.
     pub async fn log_in(
         &self,
         upstream: &UpstreamId,
         identity: Identity,
-        previous: Option<&Session>,
+        before: Before<'_>,
         persistent: bool,
     ) -> Result<Option<NewSession>, OAuthError> {
         const ATTEMPTS: u32 = 5;
@@ -513,6 +547,7 @@ impl Logins {
                 return Ok(None);
             }
             self.store.confirm_login(&login, now).await?;
+            let previous = before.replaced_by(&account.id);
             let began = self.begin_session(&login, &identity, account, previous, persistent);
             if let Some(new) = began.await? {
                 return Ok(Some(new));
@@ -597,7 +632,9 @@ impl Logins {
             .session(&session.id)
             .account(&account.id);
         self.audit.record(entry);
+        let replaced = previous.map(|previous| previous.id.clone());
         Ok(Some(NewSession {
+            replaced: replaced.filter(|id| *id != session.id),
             logged_in: LoggedIn { session, account },
             secret,
         }))

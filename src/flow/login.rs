@@ -27,6 +27,15 @@ impl Flow {
 
     /// Who the session cookie belongs to, if it still stands.
     pub async fn find_logged_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
+        let found = self.find_signed_in(secret).await?;
+        if let Some(who) = &found {
+            self.note_use(who).await?;
+        }
+        Ok(found)
+    }
+
+    /// The same for an account that waits beside the one in use: it does not last longer for that.
+    pub async fn find_signed_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
         let now = self.clock.now();
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
         let session = self
@@ -38,10 +47,12 @@ impl Flow {
             return Ok(None);
         };
         let account = self.store.find_account_of_session(&session.id).await?;
-        let Some(account) = account else {
-            return Ok(None);
-        };
-        self.store.touch_session(&session.id, now).await?;
-        Ok(Some(LoggedIn { session, account }))
+        Ok(account.map(|account| LoggedIn { session, account }))
+    }
+
+    /// Notes that a session is in use.
+    pub async fn note_use(&self, who: &LoggedIn) -> Result<(), OAuthError> {
+        let now = self.clock.now();
+        Ok(self.store.touch_session(&who.session.id, now).await?)
     }
 }

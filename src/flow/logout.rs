@@ -12,21 +12,23 @@ use super::Flow;
 
 /// What to do with a logout request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum LogoutStep {
+pub enum LogoutStep<'a> {
     /// Nobody is logged in: nothing to end.
     Done,
-    /// End the session: the client proved, with an ID token of this very session, that it may.
-    End,
-    /// Ask the person first: anybody can make a browser come here (section 2 of the specification).
-    Confirm,
+    /// End this session: the client proved, with an ID token of this very session, that it may.
+    End(&'a Session),
+    /// Ask the person of this session first: anybody can make a browser come here (section 2 of the specification).
+    Confirm(&'a Session),
 }
 
-/// Decides, from the session of this browser and a verified `id_token_hint`.
-pub fn next_step(session: Option<&Session>, hint: Option<&IdTokenClaims>) -> LogoutStep {
-    match (session, hint.and_then(|hint| hint.sid.as_ref())) {
-        (None, _) => LogoutStep::Done,
-        (Some(session), Some(sid)) if session.id == *sid => LogoutStep::End,
-        (Some(_), _) => LogoutStep::Confirm,
+/// Decides, from the sessions of this browser, the current one first, and a verified `id_token_hint`.
+pub fn next_step<'a>(sessions: &[&'a Session], hint: Option<&IdTokenClaims>) -> LogoutStep<'a> {
+    let sid = hint.and_then(|hint| hint.sid.as_ref());
+    let hinted = sessions.iter().find(|session| sid == Some(&session.id));
+    match (hinted, sessions.first()) {
+        (Some(hinted), _) => LogoutStep::End(hinted),
+        (None, Some(first)) => LogoutStep::Confirm(first),
+        (None, None) => LogoutStep::Done,
     }
 }
 
@@ -114,13 +116,23 @@ mod tests {
 
     #[test]
     fn only_the_sessions_own_id_token_ends_it_unasked() {
-        let here = session("1");
-        assert_eq!(next_step(None, Some(&hint("1"))), LogoutStep::Done);
-        assert_eq!(next_step(Some(&here), Some(&hint("1"))), LogoutStep::End);
-        assert_eq!(
-            next_step(Some(&here), Some(&hint("2"))),
-            LogoutStep::Confirm
-        );
-        assert_eq!(next_step(Some(&here), None), LogoutStep::Confirm);
+        let (here, beside) = (session("1"), session("2"));
+        let step = |sessions: &[&'static str], sid: Option<&str>| {
+            let all: Vec<Session> = sessions.iter().map(|id| session(id)).collect();
+            let all: Vec<&Session> = all.iter().collect();
+            let hint = sid.map(hint);
+            format!("{:?}", next_step(&all, hint.as_ref()))
+        };
+        let text = |step: LogoutStep<'_>| format!("{step:?}");
+        let (end, confirm) = (LogoutStep::End, LogoutStep::Confirm);
+        assert_eq!(step(&[], Some("1")), text(LogoutStep::Done));
+        assert_eq!(step(&["1"], Some("1")), text(end(&here)));
+        assert_eq!(step(&["1"], Some("2")), text(confirm(&here)));
+        assert_eq!(step(&["1"], None), text(confirm(&here)));
+        // Wherever it is among several.
+        assert_eq!(step(&["1", "2"], Some("2")), text(end(&beside)));
+        assert_eq!(step(&["1", "2"], Some("1")), text(end(&here)));
+        assert_eq!(step(&["2", "1"], Some("3")), text(confirm(&beside)));
+        assert_eq!(step(&["1", "2"], None), text(confirm(&here)));
     }
 }

@@ -9,6 +9,7 @@ pub mod errand;
 pub mod issue;
 pub mod login;
 pub mod logout;
+pub mod pick;
 pub mod request_object;
 
 use std::ops::Deref;
@@ -18,7 +19,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
 use crate::logins::Logins;
-pub use crate::logins::{LoggedIn, NewSession};
+pub use crate::logins::{Before, LoggedIn, MAX_ACCOUNTS, NewSession};
 use crate::model::acr::{AcrPolicies, WantedAcr};
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};
@@ -95,7 +96,7 @@ impl Deref for Flow {
 pub enum Step {
     /// Show the login page.
     Login,
-    /// Show the account of the session, and the way to another.
+    /// Show the accounts that are signed in here, and the way to another.
     SelectAccount,
     /// Say that the account of the session may not use the client, and show the way to another.
     OtherAccount,
@@ -124,6 +125,8 @@ pub struct Situation<'a> {
     pub client: &'a Client,
     /// Who is logged in.
     pub logged_in: Option<&'a LoggedIn>,
+    /// How many accounts of this browser the answer may be about.
+    pub choice: usize,
     /// Their `sub` at this client.
     pub subject: Option<&'a Subject>,
     /// What they agreed to before.
@@ -143,11 +146,11 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         pending,
         client,
         logged_in,
+        choice,
         subject,
-        consent,
-        scopes,
         acr,
         now,
+        ..
     } = situation;
     // The registration may have changed while the person was at a page.
     let request = &pending.request;
@@ -170,11 +173,21 @@ pub fn next_step(situation: Situation<'_>) -> Step {
             step
         }
     };
+    let log_in = |why| show(Step::Login, ErrorCode::LoginRequired, why);
+    let select = |why| {
+        let code = ErrorCode::AccountSelectionRequired;
+        show(Step::SelectAccount, code, why)
+    };
     let Some(LoggedIn { session, account }) =
         logged_in.filter(|who| may_use(client, who) && counts(pending, &who.session))
     else {
+        if choice > 0 {
+            // After a logout, too: nobody takes the place of who has left without being chosen.
+            let why = "the person has to choose among the accounts that are signed in";
+            return select(why);
+        }
         let why = "the person is not logged in";
-        return show(Step::Login, ErrorCode::LoginRequired, why);
+        return log_in(why);
     };
     let here = Some(&session.id);
     let just_logged_in = pending.logged_in.as_ref() == here;
@@ -184,16 +197,25 @@ pub fn next_step(situation: Situation<'_>) -> Step {
             // Core section 3.1.2.2: whoever logged in is not who the client expects.
             return Step::Refuse(OAuthError::new(ErrorCode::LoginRequired, why));
         }
-        return show(Step::Login, ErrorCode::LoginRequired, why);
+        if choice > 0 {
+            let why = "the request names several of the accounts that are signed in";
+            return select(why);
+        }
+        return log_in(why);
     }
     let prompt = pending.request.prompt;
+    let unchosen = !just_logged_in && pending.selected.as_ref() != here;
+    if prompt.select_account && choice > 1 && unchosen {
+        // Before a new login is asked for, whose it is to be.
+        return Step::SelectAccount;
+    }
     let recent = session.is_within_max_age(now, pending.request.max_age);
     // An errand to the account waits for more than one page: its login may have become too old on the way.
     let for_client = pending.errand.as_ref().is_none_or(Errand::is_for_device);
     let counts = just_logged_in && for_client;
     if !counts && (prompt.login || !recent) {
         let why = "the person has to log in again";
-        return show(Step::Login, ErrorCode::LoginRequired, why);
+        return log_in(why);
     }
     if let Some(wanted) = wanted_acr.filter(|wanted| !wanted.is_met_by(session.acr.as_deref())) {
         // Essential, and this very login has not proven it: Unmet Authentication Requirements section 2.
@@ -203,23 +225,40 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         // What is only wished for is tried once, and not at all where nothing may be shown (Core section 3.1.2.1).
         if !just_logged_in && reachable(&wanted) && (wanted.essential || !silent) {
             let why = "the login does not prove what the request asks for; the person has to log in again";
-            return show(Step::Login, ErrorCode::LoginRequired, why);
+            return log_in(why);
         }
     }
     if client.lacking(&account.profile).is_some() {
         let why = "this person may not use this client";
         return show(Step::OtherAccount, ErrorCode::AccessDenied, why);
     }
-    if prompt.select_account && !just_logged_in && pending.selected.as_ref() != here {
+    if prompt.select_account && unchosen {
         let why = "the person has to choose an account";
-        return show(
-            Step::SelectAccount,
-            ErrorCode::AccountSelectionRequired,
-            why,
-        );
+        return select(why);
     }
-    let wanted = match client.consent {
-        _ if prompt.consent => true,
+    // The page about a device asks in any case, and for the same.
+    if wants_consent(situation) && pending.errand.is_none() && pending.consented.as_ref() != here {
+        let why = "the person has to agree";
+        return show(Step::Consent, ErrorCode::ConsentRequired, why);
+    }
+    if let Some(errand) = &pending.errand {
+        return errand.step(now);
+    }
+    Step::Issue
+}
+
+/// Whether the person has to agree, by the client's policy and what they agreed to before.
+fn wants_consent(situation: Situation<'_>) -> bool {
+    let Situation {
+        pending,
+        client,
+        consent,
+        scopes,
+        ..
+    } = situation;
+    let request = &pending.request;
+    match client.consent {
+        _ if request.prompt.consent => true,
         ConsentPolicy::None => false,
         ConsentPolicy::Always => true,
         ConsentPolicy::Once => consent.is_none_or(|given| {
@@ -230,16 +269,7 @@ pub fn next_step(situation: Situation<'_>) -> Step {
                 |claim: &str| given.claims.contains(claim) || scopes.open(&everything, claim);
             !given.covers(scope, &request.resources) || !beyond.into_iter().all(agreed)
         }),
-    };
-    // The page about a device asks in any case, and for the same.
-    if wanted && pending.errand.is_none() && pending.consented.as_ref() != here {
-        let why = "the person has to agree";
-        return show(Step::Consent, ErrorCode::ConsentRequired, why);
     }
-    if let Some(errand) = &pending.errand {
-        return errand.step(now);
-    }
-    Step::Issue
 }
 
 /// The login does not prove what the client cannot do without, and no login here would, or the one just made did not.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pick::{Candidate, pick};
 use super::*;
 use crate::model::account::{Account, UpstreamSubject};
 use crate::model::acr::AcrPolicy;
@@ -80,6 +81,17 @@ fn decide(
     logged_in: Option<&LoggedIn>,
     consent: Option<&Consent>,
 ) -> String {
+    decide_among(0, pending, client, logged_in, consent)
+}
+
+/// The same where `choice` accounts of the browser may be the answer.
+fn decide_among(
+    choice: usize,
+    pending: &PendingAuthorization,
+    client: &Client,
+    logged_in: Option<&LoggedIn>,
+    consent: Option<&Consent>,
+) -> String {
     let subject = logged_in.map(|who| Subject::new(who.account.subject.as_str()));
     let acr = |every: &str, believed: &[&str]| AcrPolicy {
         every: Some(every.to_owned()),
@@ -95,6 +107,7 @@ fn decide(
         pending,
         client,
         logged_in,
+        choice,
         subject: subject.as_ref(),
         consent,
         now: NOW,
@@ -508,4 +521,160 @@ fn consent_covers_claims_asked_for_by_name() {
         let step = decide(&pending, &once, Some(&who), Some(&given));
         assert_eq!(step, expected, "{claims}");
     }
+}
+
+/// Core sections 3.1.2.1 and 3.1.2.6: where nobody is current, and others are signed in, the person says who.
+#[test]
+fn where_several_are_signed_in_the_person_chooses() {
+    let step = |choice: usize, extra: &[(&str, &str)], who: Option<&LoggedIn>| {
+        decide_among(choice, &pending(extra), &client(), who, None)
+    };
+    let silent = [("prompt", "none")];
+    assert_eq!(step(1, &[], None), "SelectAccount");
+    assert_eq!(step(1, &silent, None), "account_selection_required");
+    assert_eq!(step(0, &silent, None), "login_required");
+    let mut elsewhere = logged_in(0);
+    elsewhere.session.upstream = UpstreamId::new("staff");
+    assert_eq!(step(1, &[], Some(&elsewhere)), "SelectAccount");
+    // Whoever is current is the answer, however many there are.
+    let who = logged_in(500);
+    assert_eq!(step(5, &[], Some(&who)), "Issue");
+    assert_eq!(step(5, &silent, Some(&who)), "Issue");
+    // Whose new login it is to be is asked first.
+    let stale = [("prompt", "select_account"), ("max_age", "10")];
+    assert_eq!(step(1, &stale, Some(&who)), "Login");
+    assert_eq!(step(2, &stale, Some(&who)), "SelectAccount");
+    let mut chosen = pending(&stale);
+    chosen.selected = Some(who.session.id.clone());
+    let again = decide_among(2, &chosen, &client(), Some(&who), None);
+    assert_eq!(again, "Login");
+    // A hint that is not about the current one, and fits several.
+    let mut hinted = pending(&[]);
+    hinted.expected_subject = Some(Subject::new("somebody else"));
+    let step = |choice| decide_among(choice, &hinted, &client(), Some(&who), None);
+    assert_eq!(step(0), "Login");
+    assert_eq!(step(2), "SelectAccount");
+}
+
+fn candidate(id: &str) -> Candidate {
+    let mut who = logged_in(0);
+    who.session.id = SessionId::new(id);
+    who.account.id = AccountId::new(id);
+    who.account.profile.preferred_username = Some(format!("{id}-NAME"));
+    who.account.profile.email = Some(format!("{id}@example.org"));
+    Candidate {
+        subject: Subject::new(format!("sub-{id}")),
+        who,
+    }
+}
+
+/// Who was picked among a current one and two others, and whom the answer may be about.
+fn picked(pending: &PendingAuthorization, current: Option<&Candidate>) -> (String, String) {
+    picked_among(pending, current, &[candidate("b"), candidate("c")])
+}
+
+fn picked_among(
+    pending: &PendingAuthorization,
+    current: Option<&Candidate>,
+    others: &[Candidate],
+) -> (String, String) {
+    let picked = pick(pending, &client(), current, others);
+    let id = |who: &LoggedIn| who.session.id.as_str().to_owned();
+    let who = picked.who.as_ref().map_or_else(|| "-".to_owned(), id);
+    (who, picked.choice.iter().map(id).collect())
+}
+
+fn both(who: &str, choice: &str) -> (String, String) {
+    (who.to_owned(), choice.to_owned())
+}
+
+/// Where nothing says who, the current one; without one nobody, however few the others are.
+#[test]
+fn the_current_account_is_the_answer_and_no_other_comes_by_itself() {
+    let a = candidate("a");
+    let request = pending(&[]);
+    assert_eq!(picked(&request, Some(&a)), both("a", "abc"));
+    assert_eq!(picked(&request, None), both("-", "bc"));
+    assert_eq!(
+        picked_among(&request, None, &[candidate("b")]),
+        both("-", "b")
+    );
+    // T15: one that does not do here stays the one that the next step speaks of, and is no choice.
+    let mut elsewhere = candidate("a");
+    elsewhere.who.session.upstream = UpstreamId::new("staff");
+    assert_eq!(picked(&request, Some(&elsewhere)), both("a", "bc"));
+    let mut closed = candidate("b");
+    closed.who.account.disabled_at = Some(1);
+    let hinted = pending(&[("login_hint", "b-name")]);
+    assert_eq!(picked_among(&hinted, Some(&a), &[closed]), both("a", "a"));
+    let mut unconfirmed = pending(&[]);
+    unconfirmed.unconfirmed = Some(SessionId::new("a"));
+    assert_eq!(picked(&unconfirmed, Some(&a)), both("a", "bc"));
+}
+
+/// Core sections 3.1.2.1, 3.1.2.2 and 5.5.1; T29.
+#[test]
+fn who_is_named_is_picked_wherever_they_are() {
+    let a = candidate("a");
+    let sub = |values: &str| {
+        let claims = format!("{{\"userinfo\":{{\"sub\":{{{values}}}}}}}");
+        pending(&[("claims", claims.as_str())])
+    };
+    let one = sub("\"value\":\"sub-c\"");
+    assert_eq!(picked(&one, Some(&a)), both("c", "c"));
+    assert_eq!(picked(&one, None), both("c", "c"));
+    let two = "\"values\":[\"sub-c\",\"sub-b\"]";
+    assert_eq!(picked(&sub(two), Some(&a)), both("a", "bc"));
+    assert_eq!(picked(&sub(two), None), both("-", "bc"));
+    let with_current = "\"values\":[\"sub-c\",\"sub-a\"]";
+    assert_eq!(picked(&sub(with_current), Some(&a)), both("a", "ac"));
+    assert_eq!(picked(&sub("\"essential\":true"), None), both("-", "bc"));
+    let mut hinted = pending(&[("login_hint", "b-name")]);
+    hinted.expected_subject = Some(Subject::new("sub-c"));
+    assert_eq!(picked(&hinted, Some(&a)), both("c", "c"));
+    hinted.expected_subject = Some(Subject::new("nobody"));
+    assert_eq!(picked(&hinted, Some(&a)), both("a", ""));
+}
+
+/// Core section 3.1.2.1: a wish, that counts where it says one of them.
+#[test]
+fn a_login_hint_picks_where_it_is_the_name_of_one() {
+    let a = candidate("a");
+    for (hint, who) in [
+        ("b-NAME", "b"),
+        (" B-name ", "b"),
+        ("c@example.org", "c"),
+        ("a-name", "a"),
+        ("nobody", "a"),
+        ("sub-b", "a"),
+    ] {
+        let request = pending(&[("login_hint", hint)]);
+        assert_eq!(picked(&request, Some(&a)), both(who, "abc"), "{hint}");
+    }
+    let mut like_b = candidate("c");
+    like_b.who.account.profile.email = Some("b@example.org".to_owned());
+    let request = pending(&[("login_hint", "b@example.org")]);
+    let others = [candidate("b"), like_b];
+    assert_eq!(picked_among(&request, Some(&a), &others), both("a", "abc"));
+    assert_eq!(picked_among(&request, None, &others), both("-", "bc"));
+}
+
+/// What the person did in this flow comes before what was asked for, so that the next step can say that it does not fit; and
+/// before what another tab made of it since.
+#[test]
+fn what_was_chosen_in_the_flow_comes_first() {
+    let a = candidate("a");
+    let mut request = pending(&[("login_hint", "a-name")]);
+    request.logged_in = Some(SessionId::new("c"));
+    assert_eq!(picked(&request, Some(&a)), both("c", "abc"));
+    request.selected = Some(SessionId::new("b"));
+    assert_eq!(picked(&request, Some(&a)), both("b", "abc"));
+    request.expected_subject = Some(Subject::new("sub-a"));
+    assert_eq!(picked(&request, Some(&a)), both("b", "a"));
+    // One that has ended since chose nothing.
+    request.selected = Some(SessionId::new("gone"));
+    request.logged_in = None;
+    assert_eq!(picked(&request, Some(&a)), both("a", "a"));
+    let again = pick(&request, &client(), Some(&a), &[]).without(&SessionId::new("a"));
+    assert!(again.who.is_none() && again.choice.is_empty());
 }

@@ -3,7 +3,7 @@
 //! same counts of attempts, and the login that follows has a session, which no browser holds.
 
 use crate::clock::random_id;
-use crate::logins::{Accepted, LoggedIn, Origin};
+use crate::logins::{Accepted, Before, LoggedIn, Origin};
 use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
 use crate::model::client::{Client, ConsentPolicy};
@@ -161,7 +161,10 @@ impl Grants {
         identity: Identity,
         asked: Asked,
     ) -> Result<Authorization, OAuthError> {
-        let logged_in = self.logins.log_in(upstream, identity, None, false).await?;
+        let logged_in = self
+            .logins
+            .log_in(upstream, identity, Before::default(), false)
+            .await?;
         let LoggedIn { session, account } = logged_in.ok_or_else(closed)?.logged_in;
         let agreed = Agreed {
             family_id: FamilyId::new(random_id()),

@@ -34,15 +34,17 @@ use crate::vault::place_of;
 use super::app_links::AppLink;
 use super::app_logo::AppLogo;
 use super::consent;
+use super::cookies;
 use super::end_session::{self, Ends, Logout};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::login::{self, Notice, Show, display_name};
 use super::page::{self, FormTargets, Page};
-use super::resume::{self, CurrentLogin, FlowRequest, OpenFlow, to_account};
+use super::resume::{self, FlowRequest, OpenFlow, to_account};
 use super::return_to::see_other;
 use super::sign_off::{self, Departure};
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 
@@ -63,12 +65,20 @@ struct AccountPage {
     page: Page,
     signed_in_as: String,
     form_token: String,
+    others: Vec<ShownAccount>,
     logins: Vec<ShownLogin>,
     /// Whether there is an upstream without a login of theirs.
     can_link: bool,
     sessions: Vec<ShownSession>,
     links: Vec<AppLink>,
     apps: Vec<ShownApp>,
+}
+
+/// Another account that this browser is signed in with.
+struct ShownAccount {
+    session: SessionId,
+    in_full: String,
+    switch_to: String,
 }
 
 struct ShownLogin {
@@ -130,41 +140,50 @@ struct ConfirmPage {
 }
 
 /// Whoever is signed in, unless the account was closed.
-fn open_account(logged_in: Option<LoggedIn>) -> Option<LoggedIn> {
-    logged_in.filter(|who| who.account.is_open())
+fn open_account(signed_in: &SignedIn) -> Option<&LoggedIn> {
+    signed_in.current().filter(|who| who.account.is_open())
 }
 
 async fn show(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
 ) -> Result<Response, PageError> {
-    match open_account(logged_in) {
-        Some(who) => account_page(&state, &who).await,
-        None => begin(&state, &cookies, Errand::Account, None).await,
+    match open_account(&signed_in) {
+        Some(who) => account_page(&state, &signed_in, who).await,
+        None => begin(&state, &cookies, &signed_in, Errand::Account).await,
     }
 }
 
-/// Begins a flow of our own and takes its first step.
+/// Begins a flow of our own, for the current account if there is one, and takes its first step. The way to the account page is for
+/// any account: where one is current, for another.
 async fn begin(
     state: &HttpState,
     cookies: &FlowCookies,
+    signed_in: &SignedIn,
     errand: Errand,
-    who: Option<&LoggedIn>,
 ) -> Result<Response, PageError> {
     let flow = Flow::from_ref(state);
     let issuer = Issuer::from_ref(state);
+    let who = open_account(signed_in).filter(|_| errand != Errand::Account);
+    let chooses = errand == Errand::Account;
     let account = who.map(|who| &who.account);
-    let (client, pending) = errand::begin(&issuer, errand, account, flow.clock.now())?;
+    let (client, mut pending) = errand::begin(&issuer, errand, account, flow.clock.now())?;
+    pending.request.prompt.select_account = chooses;
     let request = FlowRequest {
         flow: &flow,
         cookies,
         handle: None,
     };
-    resume::advance(request, &client, pending, who).await
+    let picked = signed_in.pick(&flow, &client, &pending).await?;
+    resume::advance(request, &client, pending, picked).await
 }
 
-async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, PageError> {
+async fn account_page(
+    state: &HttpState,
+    signed_in: &SignedIn,
+    who: &LoggedIn,
+) -> Result<Response, PageError> {
     let page = Page::current();
     let store = Store::from_ref(state);
     let flow = Flow::from_ref(state);
@@ -182,6 +201,15 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
         signed_in_as: (page.texts.signed_in_as)(display_name(who)),
         form_token: token(state, who)?,
         can_link,
+        others: signed_in
+            .others()
+            .filter(|other| other.account.is_open())
+            .map(|other| ShownAccount {
+                session: other.session.id.clone(),
+                in_full: login::in_full(&upstreams, other),
+                switch_to: (page.texts.switch_to)(display_name(other)),
+            })
+            .collect(),
         sessions: sessions
             .iter()
             .filter(|session| session.is_live(now, flow.session_lifetimes))
@@ -199,7 +227,9 @@ async fn account_page(state: &HttpState, who: &LoggedIn) -> Result<Response, Pag
     let departure = sign_off::departure(state, &who.session, None, None).await;
     let ends = departure.iter().map(Departure::address);
     let targets = FormTargets::ending_at(ends);
-    Ok(page::render(StatusCode::OK, &template, &targets))
+    let mut response = page::render(StatusCode::OK, &template, &targets);
+    cookies::set(response.headers_mut(), signed_in.dropped());
+    Ok(response)
 }
 
 /// The token of the account page's forms: bound to the session (T14).
@@ -211,7 +241,7 @@ fn token(state: &HttpState, who: &LoggedIn) -> Result<String, OAuthError> {
 }
 
 /// What an upstream is called, though it may be gone from the config.
-fn label(upstreams: &Upstreams, id: &UpstreamId) -> String {
+pub(super) fn label(upstreams: &Upstreams, id: &UpstreamId) -> String {
     upstreams
         .find(id.as_str())
         .map_or_else(|| id.to_string(), |upstream| upstream.label.clone())
@@ -310,10 +340,10 @@ async fn apps(
 async fn act(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     form: PageForm,
 ) -> Result<Response, PageError> {
-    let Some(who) = open_account(logged_in) else {
+    let Some(who) = open_account(&signed_in) else {
         return Err(PageError::new(Trouble::Expired).with_link(Some(to_account())));
     };
     let secrets = Secrets::from_ref(&state);
@@ -321,30 +351,44 @@ async fn act(
     let accounts = Flow::from_ref(&state).accounts();
     let account = &who.account.id;
     match form.field("action")? {
+        "switch" => {
+            let session = SessionId::new(form.field("session")?);
+            let mut response = see_other(PATH);
+            // One that has ended meanwhile is not there any more.
+            if signed_in.find(&session).is_some() {
+                cookies::set(response.headers_mut(), signed_in.switched_to(&session));
+            }
+            Ok(response)
+        }
+        "add" => begin(&state, &cookies, &signed_in, Errand::Account).await,
         "link" => {
             let errand = Errand::Link {
                 asked: false,
                 proven: None,
             };
-            begin(&state, &cookies, errand, Some(&who)).await
+            begin(&state, &cookies, &signed_in, errand).await
         }
         "unlink" => {
             let login = UpstreamSubject {
                 upstream: UpstreamId::new(form.field("upstream")?),
                 subject: form.field("subject")?.to_owned(),
             };
-            begin(&state, &cookies, Errand::Unlink { login }, Some(&who)).await
+            begin(&state, &cookies, &signed_in, Errand::Unlink { login }).await
         }
         "end_session" => {
             let session = SessionId::new(form.field("session")?);
             if session == who.session.id {
-                return end_session::end(&state, &Logout::default(), &who, Ends::Here).await;
+                let logout = Logout::default();
+                return end_session::end(&state, &logout, &signed_in, &[who], Ends::Here).await;
             }
             let ended = accounts.end_session(account, &session).await;
             ended.map_err(OAuthError::from)?;
             Ok(see_other(PATH))
         }
-        "end_all" => end_session::end(&state, &Logout::default(), &who, Ends::Everywhere).await,
+        "end_all" => {
+            let logout = Logout::default();
+            end_session::end(&state, &logout, &signed_in, &[who], Ends::Everywhere).await
+        }
         "end_app" => {
             let client = ClientId::new(form.field("client_id")?);
             let ended = accounts.end_client(account, &client).await;
@@ -466,11 +510,11 @@ impl<'a> Question<'a> {
 async fn ask(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let handle = resume::handle_of(query.as_deref())?;
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let Some(question) = Question::of(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };
@@ -524,11 +568,11 @@ async fn ask(
 async fn confirmed(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let Some(question) = Question::of(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };

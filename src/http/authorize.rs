@@ -32,8 +32,9 @@ use super::context;
 use super::error::PageError;
 use super::flow_cookie::FlowCookies;
 use super::form;
-use super::resume::{self, CurrentLogin, FlowRequest};
+use super::resume::{self, FlowRequest};
 use super::return_to::{self, see_other};
+use super::signed_in::SignedIn;
 use super::state::{HttpState, ParPolicy, Settings};
 
 pub(super) fn router() -> Router<HttpState> {
@@ -84,7 +85,7 @@ async fn by_get(
     State(endpoint): State<Endpoint>,
     ClientAddress(address): ClientAddress,
     flow_cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
@@ -98,7 +99,8 @@ async fn by_get(
                 cookies: &flow_cookies,
                 handle: None,
             };
-            resume::advance(request, &client, pending, logged_in.as_ref()).await
+            let picked = signed_in.pick(&endpoint.flow, &client, &pending).await?;
+            resume::advance(request, &client, pending, picked).await
         }
         Err(error) => answer(error),
     }

@@ -23,8 +23,9 @@ use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::login::display_name;
 use super::page::{self, FormTargets, Page};
-use super::resume::{self, CurrentLogin, OpenFlow};
+use super::resume::{self, OpenFlow};
 use super::return_to::see_other;
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 
@@ -50,11 +51,11 @@ struct ConsentPage {
 async fn show(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let handle = resume::handle_of(query.as_deref())?;
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let (Step::Consent, Some(who)) = (open.next_step().await?, &open.logged_in) else {
         return Ok(see_other(&resume::url(&handle)));
     };
@@ -155,11 +156,11 @@ pub(super) fn describe_claim(texts: &Texts, claim: &str) -> String {
 async fn decide(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
-    let mut open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let mut open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let (Step::Consent, Some(who)) = (open.next_step().await?, open.logged_in.clone()) else {
         return Ok(see_other(&resume::url(&handle)));
     };

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 
+use crate::protocol::ids::SessionId;
 use crate::protocol::secret::Secret;
 
 /// The names of our cookies.
@@ -40,6 +41,16 @@ impl CookieNames {
     /// The session.
     pub(super) fn session(self) -> String {
         format!("{}-session", self.prefix())
+    }
+
+    /// The session of an account that is signed in beside the current one.
+    pub(super) fn session_beside(self, id: &SessionId) -> String {
+        format!("{}-session-{id}", self.prefix())
+    }
+
+    /// The session that such a cookie is for.
+    pub(super) fn session_beside_id(self, name: &str) -> Option<&str> {
+        name.strip_prefix(self.prefix())?.strip_prefix("-session-")
     }
 
     /// Those who are away at an upstream.

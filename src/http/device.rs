@@ -32,8 +32,9 @@ use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::login::display_name;
 use super::page::{self, FormTargets, Page};
-use super::resume::{self, CurrentLogin, FlowRequest, OpenFlow};
+use super::resume::{self, FlowRequest, OpenFlow};
 use super::return_to::see_other;
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 
 /// Where the person is asked.
@@ -134,12 +135,12 @@ fn enter_page(
 async fn entered(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     ClientAddress(address): ClientAddress,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     // Another site must not use up the tries of this browser's address.
     form.require_token(&Secrets::from_ref(&state), &["device", &handle])?;
     let typed = form.optional("user_code")?.unwrap_or_default();
@@ -170,7 +171,8 @@ async fn entered(
         cookies: &open.cookies,
         handle: Some(&handle),
     };
-    resume::advance(request, &client, pending, logged_in).await
+    let picked = open.signed_in.pick(flow, &client, &pending).await?;
+    resume::advance(request, &client, pending, picked).await
 }
 
 /// The code that the flow is about and who is to answer; `None` when something else comes first.
@@ -195,11 +197,11 @@ fn token_about<'a>(handle: &'a str, user_code: &'a UserCode, who: &'a LoggedIn) 
 async fn ask(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let handle = resume::handle_of(query.as_deref())?;
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let Some((user_code, who)) = question(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };
@@ -238,11 +240,11 @@ async fn ask(
 async fn answered(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let Some((user_code, who)) = question(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };

@@ -18,7 +18,7 @@ use crate::protocol::authorize::MAX_STATE_BYTES;
 use crate::protocol::claims::IdTokenClaims;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::ids::{ClientId, SessionId, UpstreamId};
 use crate::protocol::locale::Locale;
 use crate::protocol::params::Params;
 use crate::protocol::{jws, redirect_uri};
@@ -27,15 +27,15 @@ use crate::telemetry::note_client;
 use crate::tokens::Mint;
 
 use super::app_logo::AppLogo;
-use super::cookies::{self, CookieNames};
+use super::cookies;
 use super::error::{Link, PageError, Trouble};
 use super::form::{self, PageForm};
 use super::frontchannel::Frames;
-use super::login::display_name;
+use super::login::{display_name, in_full};
 use super::page::{self, FormTargets, Page};
-use super::resume::CurrentLogin;
 use super::return_to::see_other;
 use super::sign_off::{self, Next};
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 use super::{context, sender};
@@ -46,9 +46,9 @@ const WAIT_SECONDS: i64 = 60 * 60;
 /// What a logout ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ends {
-    /// The session of this browser.
+    /// Sessions of this browser.
     Here,
-    /// Every session and every family of the account.
+    /// Every session and every family of their account.
     Everywhere,
 }
 
@@ -62,6 +62,9 @@ struct ConfirmPage {
     page: Page,
     app: Option<AppName>,
     question: String,
+    /// Who else is signed in here.
+    others: Vec<String>,
+    session: SessionId,
     logout: String,
     form_token: String,
 }
@@ -199,7 +202,7 @@ fn with_state(uri: &str, state: Option<&str>) -> String {
 
 async fn by_get(
     State(state): State<HttpState>,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
@@ -210,18 +213,24 @@ async fn by_get(
             .await
             .map_err(PageError::request)?,
     };
-    context::prefer(logout.locale);
-    let session = logged_in.as_ref().map(|who| &who.session);
-    match (logout::next_step(session, logout.hint.as_ref()), logged_in) {
-        // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
-        (LogoutStep::Confirm, Some(who))
-            if sender::is_seen(&headers) && is_from_site(&state, &who, &headers) =>
-        {
-            end(&state, &logout, &who, Ends::Here).await
+    // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
+    let from_site: Vec<&LoggedIn> = signed_in
+        .all()
+        .filter(|who| sender::is_seen(&headers) && is_from_site(&state, who, &headers))
+        .collect();
+    let sessions: Vec<_> = signed_in.all().map(|who| &who.session).collect();
+    let (asks, session) = match logout::next_step(&sessions, logout.hint.as_ref()) {
+        LogoutStep::Done => return Ok(leave(&signed_in, &logout)),
+        LogoutStep::End(session) => (false, session),
+        LogoutStep::Confirm(_) if !from_site.is_empty() => {
+            return end(&state, &logout, &signed_in, &from_site, Ends::Here).await;
         }
-        (LogoutStep::Confirm, Some(who)) => confirm(&state, &logout, &who).await,
-        (LogoutStep::End, Some(who)) => end(&state, &logout, &who, Ends::Here).await,
-        _ => Ok(leave(&state, &logout)),
+        LogoutStep::Confirm(session) => (true, session),
+    };
+    match signed_in.find(&session.id) {
+        Some(who) if asks => confirm(&state, &logout, &signed_in, who).await,
+        Some(who) => end(&state, &logout, &signed_in, &[who], Ends::Here).await,
+        None => Ok(leave(&signed_in, &logout)),
     }
 }
 
@@ -229,7 +238,7 @@ async fn by_get(
 /// the request goes on as a GET of ours, sealed.
 async fn by_post(
     State(state): State<HttpState>,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
@@ -244,11 +253,19 @@ async fn by_post(
         return Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)));
     }
     let logout = Logout::open(&state, form.field("logout")?)?;
-    let Some(who) = logged_in else {
-        return Ok(leave(&state, &logout));
+    // A second click: who was asked has left.
+    let Some(who) = signed_in.find(&SessionId::new(form.field("session")?)) else {
+        return Ok(leave(&signed_in, &logout));
     };
     form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
-    end(&state, &logout, &who, Ends::Here).await
+    let others = signed_in
+        .all()
+        .filter(|other| other.session.id != who.session.id);
+    let ended: Vec<&LoggedIn> = match form.optional("action")? {
+        Some("all") => [who].into_iter().chain(others).collect(),
+        _ => vec![who],
+    };
+    end(&state, &logout, &signed_in, &ended, Ends::Here).await
 }
 
 fn is_from_site(state: &HttpState, who: &LoggedIn, headers: &HeaderMap) -> bool {
@@ -260,19 +277,26 @@ fn is_from_site(state: &HttpState, who: &LoggedIn, headers: &HeaderMap) -> bool 
     )
 }
 
-/// Asks.
+/// Asks whether `who` is to be signed out, or everybody here.
 pub(super) async fn confirm(
     state: &HttpState,
     logout: &Logout,
+    signed_in: &SignedIn,
     who: &LoggedIn,
 ) -> Result<Response, PageError> {
     let secrets = Secrets::from_ref(state);
     let sealed = logout.seal(state)?;
     let address = format!("{}?logout={sealed}", path::END_SESSION);
     let page = Page::current().shown_at(&address);
+    let upstreams = Upstreams::from_ref(state);
+    let others = signed_in
+        .all()
+        .filter(|other| other.session.id != who.session.id);
     let template = ConfirmPage {
         app: AppName::of(state, logout, page.texts).await?,
         question: (page.texts.sign_out_question)(display_name(who)),
+        others: others.map(|other| in_full(&upstreams, other)).collect(),
+        session: who.session.id.clone(),
         logout: sealed,
         form_token: form::token(&secrets, &["logout", who.session.id.as_str()])?,
         page,
@@ -282,41 +306,61 @@ pub(super) async fn confirm(
     let trip = departure.as_ref().map(sign_off::Departure::address);
     let ends = logout.destination.as_deref().into_iter().chain(trip);
     let targets = FormTargets::ending_at(ends);
-    Ok(page::render(StatusCode::OK, &template, &targets))
+    let mut response = page::render(StatusCode::OK, &template, &targets);
+    cookies::set(response.headers_mut(), signed_in.dropped());
+    Ok(response)
 }
 
-/// The session ends before the browser goes anywhere: whatever happens on the way, it is over here.
+/// The sessions of `ended` end before the browser goes anywhere: whatever happens on the way, it is over here. The way is that of
+/// the first.
 pub(super) async fn end(
     state: &HttpState,
     logout: &Logout,
-    who: &LoggedIn,
+    signed_in: &SignedIn,
+    ended: &[&LoggedIn],
     ends: Ends,
 ) -> Result<Response, PageError> {
+    let Some(first) = ended.first() else {
+        return Ok(leave(signed_in, logout));
+    };
     // What the upstream wants to see of the login goes with the session.
-    let tokens = sign_off::tokens(state, &who.session).await;
+    let tokens = sign_off::tokens(state, &first.session).await;
     let flow = Flow::from_ref(state);
     match ends {
-        Ends::Here => flow.log_out(&who.session).await?,
+        Ends::Here => {
+            for who in ended {
+                flow.log_out(&who.session).await?;
+            }
+        }
         Ends::Everywhere => {
-            let ended = flow.accounts().end_all(&who.account.id).await;
+            let ended = flow.accounts().end_all(&first.account.id).await;
             ended.map_err(OAuthError::from)?;
         }
     }
     let done = logout.signed_off.as_ref();
-    let departure = sign_off::departure(state, &who.session, done, tokens.as_ref()).await;
-    let others = sign_off::others(state, who, done).await;
+    let departure = sign_off::departure(state, &first.session, done, tokens.as_ref()).await;
+    let others = sign_off::others(state, ended, done).await;
     let next = match departure {
         Some(departure) => sign_off::depart(state, logout, departure, others).await?,
         None if logout.destination.is_none() => sign_off::done(state, &others).await,
         None => arrive(logout),
     };
-    let frames = Frames::of(state, &who.session).await;
-    Ok(without_session(state, next.after(&frames)))
+    let frames = Frames::of(state, ended).await;
+    let mut response = next.after(&frames);
+    let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
+    cookies::set(response.headers_mut(), signed_in.without(&ids));
+    Ok(response)
 }
 
-/// On to where the client wanted the browser, or to a page that says it is done; without a session cookie either way.
-fn leave(state: &HttpState, logout: &Logout) -> Response {
-    without_session(state, arrive(logout).after(&Frames::default()))
+/// On to where the client wanted the browser, or to a page that says it is done. Whoever is signed in stays so.
+fn leave(signed_in: &SignedIn, logout: &Logout) -> Response {
+    let mut response = arrive(logout).after(&Frames::default());
+    let dropped: Vec<_> = match signed_in.all().next() {
+        Some(_) => signed_in.dropped().collect(),
+        None => signed_in.without(&[]),
+    };
+    cookies::set(response.headers_mut(), dropped);
+    response
 }
 
 fn arrive(logout: &Logout) -> Next {
@@ -324,10 +368,4 @@ fn arrive(logout: &Logout) -> Next {
         Some(destination) => Next::to(destination),
         None => Next::nothing_left(),
     }
-}
-
-fn without_session(state: &HttpState, mut response: Response) -> Response {
-    let names = CookieNames::from_ref(state);
-    cookies::set(response.headers_mut(), [names.remove(names.session())]);
-    response
 }

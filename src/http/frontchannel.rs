@@ -6,26 +6,33 @@ use std::collections::BTreeSet;
 use axum::extract::FromRef;
 use url::Url;
 
+use crate::flow::LoggedIn;
 use crate::model::session::Session;
 use crate::protocol::issuer::Issuer;
 use crate::store::{Store, StoreError};
 
 use super::state::HttpState;
 
-/// The addresses that a browser is to load when its session has ended.
+/// The addresses that a browser is to load when sessions of it have ended.
 #[derive(Default)]
 pub(super) struct Frames(Vec<Url>);
 
 impl Frames {
-    /// Those of `session`. A logout must not fail for them: the session has ended.
-    pub(super) async fn of(state: &HttpState, session: &Session) -> Self {
-        Self::read(state, session).await.unwrap_or_else(|error| {
-            tracing::error!(error = %error, "the apps that hear of a logout by the browser could not be read");
-            Self::default()
-        })
+    /// Those of the sessions that have `ended`. A logout must not fail for them: it is done.
+    pub(super) async fn of(state: &HttpState, ended: &[&LoggedIn]) -> Self {
+        let mut frames = Vec::new();
+        for who in ended {
+            match Self::read(state, &who.session).await {
+                Ok(more) => frames.extend(more),
+                Err(error) => {
+                    tracing::error!(error = %error, "the apps that hear of a logout by the browser could not be read");
+                }
+            }
+        }
+        Self(frames)
     }
 
-    async fn read(state: &HttpState, session: &Session) -> Result<Self, StoreError> {
+    async fn read(state: &HttpState, session: &Session) -> Result<Vec<Url>, StoreError> {
         let store = Store::from_ref(state);
         let issuer = Issuer::from_ref(state);
         let mut frames = Vec::new();
@@ -41,7 +48,7 @@ impl Frames {
                 .append_pair("sid", session.id.as_str());
             frames.push(url);
         }
-        Ok(Self(frames))
+        Ok(frames)
     }
 
     /// Whether no app wants to hear of it in this way.

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use crate::clock::{UnixTime, random_id};
-use crate::flow::{Flow, LoggedIn};
+use crate::flow::Flow;
 use crate::model::client::Client;
 use crate::protocol::error::OAuthError;
 use crate::protocol::issuer::Issuer;
@@ -35,9 +35,10 @@ use super::form::{self, PageForm};
 use super::login::{self, Notice, Show};
 use super::page::Page;
 use super::question::{self, Question};
-use super::resume::{CurrentLogin, OpenFlow};
+use super::resume::OpenFlow;
 use super::return_to::see_other;
 use super::sender;
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 use super::upstream::find;
 
@@ -176,7 +177,7 @@ async fn receive(
     State(state): State<HttpState>,
     path: Result<Path<(String, String)>, PathRejection>,
     (flow_cookies, request_cookies): (FlowCookies, RequestCookies),
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,
@@ -188,7 +189,7 @@ async fn receive(
     };
     let form = PageForm(params);
     if form.optional("form_token")?.is_some() {
-        let answered = answered(&place, &form, &request_cookies, flow_cookies, logged_in);
+        let answered = answered(&place, &form, &request_cookies, flow_cookies, signed_in);
         return Box::pin(answered).await;
     }
     let from_site = |upstream: &Upstream| sender::is_site(&headers, upstream.site.as_ref());
@@ -202,7 +203,7 @@ async fn arrived(
     path: Result<Path<(String, String)>, PathRejection>,
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     ClientAddress(address): ClientAddress,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
@@ -222,7 +223,7 @@ async fn arrived(
     // Whatever is none of this browser's leaves those alone that are: any site can send it here with a made-up handle.
     let arrival = place.arrival(&request_cookies, handle).await?;
     let came = (handle, arrival);
-    let came = come(&place, came, flow_cookies, &request_cookies, logged_in);
+    let came = come(&place, came, flow_cookies, &request_cookies, signed_in);
     let came = Box::pin(came).await;
     // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
     let (mut response, kept) = match came {
@@ -245,14 +246,14 @@ async fn come(
     (handle, arrival): (&str, Arrival),
     flow_cookies: FlowCookies,
     request_cookies: &RequestCookies,
-    logged_in: Option<LoggedIn>,
+    signed_in: SignedIn,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
     let mut away = AwayList::read(&place.state, request_cookies, place.now);
     let mut response = match away.take(&upstream.id, None, false) {
-        Match::None => return unasked(place, handle, arrival, request_cookies, logged_in).await,
+        Match::None => return unasked(place, handle, arrival, request_cookies, signed_in).await,
         Match::Ambiguous(entry) => {
-            let open = OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
+            let open = OpenFlow::find(&place.state, flow_cookies, signed_in, &entry.flow).await?;
             let show = Show {
                 notice: Some(Notice::Ambiguous),
                 ..Show::default()
@@ -271,7 +272,7 @@ async fn come(
                 see_other(sign_in.as_str())
             } else {
                 let open =
-                    OpenFlow::find(&place.state, flow_cookies, logged_in, &entry.flow).await?;
+                    OpenFlow::find(&place.state, flow_cookies, signed_in, &entry.flow).await?;
                 let came = (handle, arrival);
                 return Box::pin(expected(place, came, open, request_cookies, &away)).await;
             }
@@ -313,7 +314,8 @@ async fn expected(
                 cookies::set(response.headers_mut(), [away.cookie()?]);
                 return Ok(response);
             }
-            let mut response = login::finish(&place.state, open, upstream, *identity).await?;
+            let mut response =
+                Box::pin(login::finish(&place.state, open, upstream, *identity)).await?;
             place
                 .forget(&mut response, request_cookies, handle, away)
                 .await?;
@@ -345,7 +347,7 @@ async fn unasked(
     handle: &str,
     arrival: Arrival,
     request_cookies: &RequestCookies,
-    logged_in: Option<LoggedIn>,
+    signed_in: SignedIn,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
     let identity = match &arrival.who {
@@ -361,7 +363,7 @@ async fn unasked(
         Who::Refused(refusal) => return Err(PageError::new(refusal.trouble())),
     };
     let flow = Flow::from_ref(&place.state);
-    if let Some(who) = &logged_in
+    if let Some(who) = signed_in.current()
         && flow.is_same_person(who, &upstream.id, identity).await?
     {
         return place.go_on().await;
@@ -384,7 +386,7 @@ async fn answered(
     form: &PageForm,
     request_cookies: &RequestCookies,
     flow_cookies: FlowCookies,
-    logged_in: Option<LoggedIn>,
+    signed_in: SignedIn,
 ) -> Result<Response, PageError> {
     let (handle, arrival, identity) =
         question::answered(&place.state, form, request_cookies, |arrival| {
@@ -393,7 +395,7 @@ async fn answered(
         .await?;
     let (upstream, _) = place.upstream()?;
     if let Some(flow) = &arrival.flow {
-        let open = OpenFlow::find(&place.state, flow_cookies, logged_in, flow).await?;
+        let open = OpenFlow::find(&place.state, flow_cookies, signed_in, flow).await?;
         let answer = (handle, identity);
         return Box::pin(question::go_on(
             &place.state,
@@ -404,18 +406,19 @@ async fn answered(
         ))
         .await;
     }
-    let previous = logged_in.as_ref().map(|who| &who.session);
+    let others = signed_in.other_sessions();
+    let before = signed_in.before(&others, false);
     let new = Flow::from_ref(&place.state)
         .logins
-        .log_in(&upstream.id, identity, previous, false)
+        .log_in(&upstream.id, identity, before, false)
         .await?;
     let Some(new) = new else {
         return Err(PageError::new(Trouble::Closed));
     };
     let mut response = place.go_on().await?;
-    let session = login::session_cookie(&place.state, &new);
     let arrivals = Arrivals::of(&place.state, request_cookies);
     let used = arrivals.forget(handle).await?;
-    cookies::set(response.headers_mut(), [session, used]);
+    cookies::set(response.headers_mut(), signed_in.with(&new));
+    cookies::set(response.headers_mut(), [used]);
     Ok(response)
 }

@@ -6,13 +6,14 @@ use axum::extract::{FromRef, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use cookie::Cookie;
 use url::form_urlencoded;
 
-use crate::flow::{LoggedIn, NewSession, Step};
+use crate::flow::{LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::model::audit::Event;
 use crate::model::authorization::{self, Errand};
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::SessionId;
 use crate::protocol::params::Params;
 use crate::protocol::secret::Secret;
 use crate::telemetry::{Entry, note_upstream};
@@ -26,13 +27,14 @@ use super::app_logo::AppLogo;
 use super::app_pages::AppPages;
 use super::client_address::ClientAddress;
 use super::context;
-use super::cookies::{self, CookieNames};
+use super::cookies;
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
 use super::form::{self, PageForm};
 use super::page::{self, FormTargets, Page};
-use super::resume::{self, CurrentLogin, OpenFlow};
+use super::resume::{self, OpenFlow};
 use super::return_to::see_other;
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 use super::texts::Texts;
 
@@ -53,7 +55,7 @@ struct LoginPage {
     notice: Option<String>,
     /// Whether the notice carries the request's number.
     notice_id: bool,
-    account: Option<AccountChoice>,
+    people: People,
     password_form: Option<PasswordForm>,
     /// Whether the password form has to say whose it is.
     several: bool,
@@ -68,9 +70,54 @@ struct LoginPage {
     keep: Option<bool>,
 }
 
+/// What the page says of those who are signed in here.
+struct People {
+    /// The accounts that are signed in here, where one is to be chosen.
+    accounts: Vec<AccountChoice>,
+    /// Said where the one account is the current one.
+    signed_in_as: Option<String>,
+    /// Whose login is wanted, where several are signed in.
+    sign_in_again_as: Option<String>,
+}
+
+impl People {
+    async fn of(open: &OpenFlow, texts: &Texts, upstreams: &Upstreams) -> Result<Self, OAuthError> {
+        let step = open.next_step().await?;
+        let here = open.logged_in.as_ref();
+        let is_here = |who: &LoggedIn| here.is_some_and(|here| here.session.id == who.session.id);
+        let accounts: Vec<&LoggedIn> = match step {
+            Step::SelectAccount => open.choice.iter().collect(),
+            Step::OtherAccount => open.choice.iter().filter(|who| !is_here(who)).collect(),
+            _ => Vec::new(),
+        };
+        let signed_in_as = match accounts.as_slice() {
+            [only] if is_here(only) => Some((texts.signed_in_as)(display_name(only))),
+            _ => None,
+        };
+        let again = here.filter(|who| {
+            matches!(step, Step::Login)
+                && open.signed_in.all().count() > 1
+                && open
+                    .choice
+                    .iter()
+                    .any(|each| each.session.id == who.session.id)
+        });
+        Ok(Self {
+            accounts: accounts
+                .into_iter()
+                .map(|who| account_choice(texts, upstreams, who))
+                .collect(),
+            signed_in_as,
+            sign_in_again_as: again.map(|who| (texts.sign_in_again_as)(display_name(who))),
+        })
+    }
+}
+
 struct AccountChoice {
-    signed_in_as: String,
+    session: SessionId,
     go_on_as: String,
+    /// What tells it from another of that name.
+    in_full: String,
 }
 
 struct PasswordForm {
@@ -187,15 +234,14 @@ pub(super) struct Show {
 async fn show(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let handle = resume::handle_of(query.as_deref())?;
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let asked = open.asks_for_other();
     let notice = match open.next_step().await? {
-        Step::Login if !asked => unconfirmed(&state, &open),
-        Step::SelectAccount if !asked => None,
+        Step::Login | Step::SelectAccount if !asked => unconfirmed(&state, &open),
         Step::OtherLogin if asked => None,
         Step::OtherAccount if !asked => open.logged_in.as_ref().map(|who| {
             let lacking = open.client.lacking(&who.account.profile);
@@ -305,10 +351,7 @@ pub(super) async fn page(
             // The notice says it already.
             away: away(texts, upstream).filter(|_| show.notice.is_none()),
         });
-    let account = match (open.next_step().await?, &open.logged_in) {
-        (Step::SelectAccount, Some(who)) => Some(account_choice(texts, who)),
-        _ => None,
-    };
+    let people = People::of(open, texts, &upstreams).await?;
     let status = show.notice.as_ref().map_or(StatusCode::OK, Notice::status);
     let secrets = Secrets::from_ref(state);
     let template = LoginPage {
@@ -327,7 +370,7 @@ pub(super) async fn page(
         form_token: form::token(&secrets, &["login", &open.handle])?,
         notice_id: show.notice.as_ref().is_some_and(Notice::has_id),
         notice: show.notice.map(|notice| notice.text(texts)),
-        account,
+        people,
         password_form,
         several: offered.len() > 1,
         ways,
@@ -344,6 +387,7 @@ pub(super) async fn page(
     if open.restarted {
         cookies::set(response.headers_mut(), [open.save().await?]);
     }
+    cookies::set(response.headers_mut(), open.signed_in.dropped());
     Ok(response)
 }
 
@@ -355,12 +399,22 @@ fn away(texts: &Texts, upstream: &Upstream) -> Option<String> {
         .then(|| (texts.away_now)(&upstream.label))
 }
 
-fn account_choice(texts: &Texts, who: &LoggedIn) -> AccountChoice {
-    let name = display_name(who);
+fn account_choice(texts: &Texts, upstreams: &Upstreams, who: &LoggedIn) -> AccountChoice {
     AccountChoice {
-        signed_in_as: (texts.signed_in_as)(name),
-        go_on_as: (texts.go_on_as)(name),
+        session: who.session.id.clone(),
+        go_on_as: (texts.go_on_as)(display_name(who)),
+        in_full: in_full(upstreams, who),
     }
+}
+
+/// Who somebody is among the accounts of a browser: their name, what they log in with, and where.
+pub(super) fn in_full(upstreams: &Upstreams, who: &LoggedIn) -> String {
+    let name = display_name(who);
+    let username = who.account.profile.preferred_username.as_deref();
+    let username = username.filter(|username| *username != name);
+    let label = account::label(upstreams, &who.session.upstream);
+    let parts = [Some(name), username, Some(label.as_str())];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// Why nobody gets into a closed account.
@@ -379,15 +433,15 @@ pub(super) fn display_name(who: &LoggedIn) -> &str {
 async fn submit(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     ClientAddress(address): ClientAddress,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
-    let mut open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let mut open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     form.require_token(&Secrets::from_ref(&state), &["login", &handle])?;
     match form.optional("action")? {
-        Some("continue") => return keep_account(open).await,
+        Some("continue") => return choose_account(open, form.optional("session")?).await,
         Some("cancel") => return cancel(open).await,
         _ => {}
     }
@@ -437,7 +491,7 @@ async fn submit(
         .check_password(&upstream.id, login, &credentials, &address)
         .await;
     match outcome {
-        Ok(identity) => finish(&state, open, upstream, identity).await,
+        Ok(identity) => Box::pin(finish(&state, open, upstream, identity)).await,
         Err(error) => {
             let notice = Notice::Failed(upstream.label.clone(), error);
             page(&state, &open, again(notice)).await
@@ -445,10 +499,18 @@ async fn submit(
     }
 }
 
-/// The person keeps the account that `prompt=select_account` offered.
-async fn keep_account(mut open: OpenFlow) -> Result<Response, PageError> {
-    open.pending.selected = open.logged_in.as_ref().map(|who| who.session.id.clone());
-    open.resume().await
+/// The person chooses one of the accounts that are signed in here, which is the current one from now on. One that has gone
+/// meanwhile chooses nothing: the page says anew what there is.
+async fn choose_account(mut open: OpenFlow, session: Option<&str>) -> Result<Response, PageError> {
+    let mut ids = open.choice.iter().map(|who| &who.session.id);
+    let chosen = ids.find(|id| Some(id.as_str()) == session);
+    let Some(chosen) = chosen.cloned() else {
+        return open.resume().await;
+    };
+    open.pending.selected = Some(chosen.clone());
+    let mut response = open.resume().await?;
+    cookies::set(response.headers_mut(), open.signed_in.switched_to(&chosen));
+    Ok(response)
 }
 
 /// The person does not log in: the app is told, and a session that there is stays (OpenID Connect Core section 3.1.2.6).
@@ -472,12 +534,15 @@ pub(super) async fn finish(
     if open.asks_for_other() {
         return account::other_login(state, open, upstream, identity).await;
     }
-    let previous = open.logged_in.as_ref().map(|who| &who.session);
     let persistent = open.pending.keep_signed_in == Some(true);
-    let Some(new) = open
-        .flow
-        .logins
-        .log_in(&upstream.id, identity, previous, persistent)
+    // "Use another account" takes nothing from the one that is there.
+    let step = open.next_step().await?;
+    let adds = matches!(step, Step::SelectAccount | Step::OtherAccount);
+    let others = open.signed_in.other_sessions();
+    let before = open.signed_in.before(&others, adds);
+    let logins = &open.flow.logins;
+    let Some(new) = logins
+        .log_in(&upstream.id, identity, before, persistent)
         .await?
     else {
         let show = Show {
@@ -487,19 +552,10 @@ pub(super) async fn finish(
         return page(state, &open, show).await;
     };
     open.pending.logged_in = Some(new.logged_in.session.id.clone());
+    open.pending.selected = None;
     let mut response = open.resume().await?;
-    cookies::set(response.headers_mut(), [session_cookie(state, &new)]);
+    cookies::set(response.headers_mut(), open.signed_in.with(&new));
     Ok(response)
-}
-
-/// The cookie of a session that has just begun: it lasts as long as the browser runs, or, if the person asked for that, as
-/// long as the session can.
-pub(super) fn session_cookie(state: &HttpState, new: &NewSession) -> Cookie<'static> {
-    let names = CookieNames::from_ref(state);
-    let session = &new.logged_in.session;
-    let seconds = session.expires_at - session.auth_time;
-    let seconds = session.persistent.then_some(seconds);
-    names.make(names.session(), new.secret.expose().to_owned(), seconds)
 }
 
 /// Notes whether the person wants to be kept signed in, as a form that leads to a login says. A box that is not ticked is

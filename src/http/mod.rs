@@ -43,6 +43,7 @@ pub mod return_to;
 pub mod revocation;
 pub mod sender;
 pub mod sign_off;
+pub mod signed_in;
 pub mod state;
 pub mod texts;
 pub mod token;

@@ -129,7 +129,7 @@ pub(super) async fn go_on(
     if !open.client.allows_upstream(&upstream.id) {
         return Err(PageError::new(Trouble::Away));
     }
-    let mut response = login::finish(state, open, upstream, identity).await?;
+    let mut response = Box::pin(login::finish(state, open, upstream, identity)).await?;
     let used = Arrivals::of(state, request_cookies).forget(handle).await?;
     cookies::set(response.headers_mut(), [used]);
     Ok(response)

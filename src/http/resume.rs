@@ -1,13 +1,13 @@
 //! `/authorize/resume`: the one address that every page returns to. It asks `flow` what comes next and does it.
 
 use axum::Router;
-use axum::extract::{FromRef, FromRequestParts, RawQuery, State};
-use axum::http::request::Parts;
+use axum::extract::{FromRef, RawQuery, State};
 use axum::response::Response;
 use axum::routing::get;
 use cookie::Cookie;
 
 use crate::clock::SKEW;
+use crate::flow::pick::Picked;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
 use crate::model::acr::WantedAcr;
 use crate::model::authorization::{Errand, PendingAuthorization};
@@ -20,17 +20,18 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::params::Params;
 use crate::protocol::pushed;
 use crate::store::Store;
-use crate::telemetry::{note_client, note_flow, note_session};
+use crate::telemetry::{note_client, note_flow};
 use crate::tokens::subject;
 
 use super::account;
 use super::context;
-use super::cookies::{self, CookieNames, RequestCookies};
+use super::cookies;
 use super::device;
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::{FlowCookies, Found};
 use super::page::Page;
 use super::return_to::{self, see_other};
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Settings};
 
 pub(super) fn router() -> Router<HttpState> {
@@ -45,33 +46,6 @@ pub(super) fn url(handle: &str) -> String {
     format!("/authorize/resume?flow={handle}")
 }
 
-/// Who is logged in, by the session cookie.
-pub(super) struct CurrentLogin(pub(super) Option<LoggedIn>);
-
-impl<S> FromRequestParts<S> for CurrentLogin
-where
-    S: Send + Sync,
-    HttpState: FromRef<S>,
-{
-    type Rejection = PageError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
-        let state = HttpState::from_ref(state);
-        let name = CookieNames::from_ref(&state).session();
-        let Ok(cookies) = RequestCookies::from_request_parts(parts, &state).await;
-        match cookies.get(&name) {
-            Some(secret) => {
-                let logged_in = Flow::from_ref(&state).find_logged_in(secret).await?;
-                if let Some(who) = &logged_in {
-                    note_session(&who.account.id, &who.session.id);
-                }
-                Ok(Self(logged_in))
-            }
-            None => Ok(Self(None)),
-        }
-    }
-}
-
 /// A flow in this browser, and everything a page about it needs.
 pub(super) struct OpenFlow {
     pub(super) handle: String,
@@ -79,7 +53,12 @@ pub(super) struct OpenFlow {
     pub(super) client: Client,
     pub(super) flow: Flow,
     pub(super) cookies: FlowCookies,
+    /// Everybody whom this browser is signed in as.
+    pub(super) signed_in: SignedIn,
+    /// Whom the flow is about.
     pub(super) logged_in: Option<LoggedIn>,
+    /// Whom it may be about.
+    pub(super) choice: Vec<LoggedIn>,
     /// The page was open longer than a flow is good for; it has begun anew.
     pub(super) restarted: bool,
 }
@@ -89,7 +68,7 @@ impl OpenFlow {
     pub(super) async fn find(
         state: &HttpState,
         cookies: FlowCookies,
-        logged_in: Option<LoggedIn>,
+        signed_in: SignedIn,
         handle: &str,
     ) -> Result<Self, PageError> {
         let flow = Flow::from_ref(state);
@@ -102,7 +81,7 @@ impl OpenFlow {
         let mut pending = match cookies.find(handle, now).await? {
             Found::Pending(pending) => *pending,
             Found::Done(client_id) => {
-                return Err(done(&store, &client_id, logged_in.as_ref()).await);
+                return Err(done(&store, &client_id, signed_in.current()).await);
             }
             Found::Nothing => return Err(PageError::new(Trouble::Expired)),
         };
@@ -124,13 +103,16 @@ impl OpenFlow {
             pending.consented = None;
             pending.unconfirmed = None;
         }
+        let picked = signed_in.pick(&flow, &client, &pending).await?;
         Ok(Self {
             handle: handle.to_owned(),
             pending,
             client,
             flow,
             cookies,
-            logged_in,
+            signed_in,
+            logged_in: picked.who,
+            choice: picked.choice,
             restarted,
         })
     }
@@ -178,6 +160,7 @@ impl OpenFlow {
             &self.client,
             &self.pending,
             self.logged_in.as_ref(),
+            self.choice.len(),
         )
         .await
     }
@@ -271,17 +254,21 @@ async fn done(store: &Store, client_id: &ClientId, logged_in: Option<&LoggedIn>)
 async fn resume(
     State(state): State<HttpState>,
     cookies: FlowCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let handle = handle_of(query.as_deref())?;
-    let open = OpenFlow::find(&state, cookies, logged_in, &handle).await?;
+    let open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     let request = FlowRequest {
         flow: &open.flow,
         cookies: &open.cookies,
         handle: Some(&open.handle),
     };
-    advance(request, &open.client, open.pending, open.logged_in.as_ref()).await
+    let picked = Picked {
+        who: open.logged_in,
+        choice: open.choice,
+    };
+    advance(request, &open.client, open.pending, picked).await
 }
 
 /// The `flow` parameter of a page's URL.
@@ -304,6 +291,7 @@ async fn decide(
     client: &Client,
     pending: &PendingAuthorization,
     logged_in: Option<&LoggedIn>,
+    choice: usize,
 ) -> Result<Step, OAuthError> {
     let consent = flow.find_consent(client, logged_in).await?;
     let subject = logged_in
@@ -313,6 +301,7 @@ async fn decide(
         pending,
         client,
         logged_in,
+        choice,
         subject: subject.as_ref(),
         consent: consent.as_ref(),
         scopes: &flow.scopes,
@@ -326,28 +315,30 @@ pub(super) async fn advance(
     request: FlowRequest<'_>,
     client: &Client,
     mut pending: PendingAuthorization,
-    logged_in: Option<&LoggedIn>,
+    mut picked: Picked,
 ) -> Result<Response, PageError> {
-    let mut step = decide(request.flow, client, &pending, logged_in).await?;
-    let mut confirmed = logged_in.cloned();
+    let flow = request.flow;
+    let (who, choice) = (picked.who.as_ref(), picked.choice.len());
+    let mut step = decide(flow, client, &pending, who, choice).await?;
     let for_device = pending.errand.as_ref().is_some_and(Errand::is_for_device);
     let serves = matches!(step, Step::Issue) || (for_device && matches!(step, Step::Confirm));
-    if let (true, Some(who)) = (serves, logged_in) {
+    if let (true, Some(who)) = (serves, &picked.who) {
         // What was known may be old: ask, and decide again with what is known now (T15).
         match request.flow.confirm(client, &mut pending, who).await {
-            Ok(current) => confirmed = current,
+            Ok(Some(current)) => picked.who = Some(current),
+            Ok(None) => picked = picked.without(&who.session.id),
             Err(error) if error.code == ErrorCode::TemporarilyUnavailable => {
                 return request.refuse(&pending, &error).await;
             }
             Err(error) => return Err(error.into()),
         }
-        step = decide(request.flow, client, &pending, confirmed.as_ref()).await?;
+        let (who, choice) = (picked.who.as_ref(), picked.choice.len());
+        step = decide(flow, client, &pending, who, choice).await?;
     }
     if let Some(Errand::Link { asked, .. }) = &mut pending.errand {
         *asked = matches!(step, Step::OtherLogin);
     }
-    let logged_in = confirmed.as_ref();
-    let page = match (step, logged_in) {
+    let page = match (step, &picked.who) {
         (Step::Issue, Some(who)) => return request.issue(client, &pending, who).await,
         (Step::Refuse(refusal), _) => return request.refuse(&pending, &refusal).await,
         (Step::AccountPage, _) => {

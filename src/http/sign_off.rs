@@ -19,7 +19,7 @@ use crate::keys::{Purpose, Secrets};
 use crate::model::session::Session;
 use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::UpstreamId;
+use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
 use crate::store::Store;
@@ -31,8 +31,8 @@ use super::end_session::{self, Logout};
 use super::error::{Link, PageError, Trouble};
 use super::frontchannel::Frames;
 use super::page::{self, FormTargets, Page};
-use super::resume::CurrentLogin;
 use super::return_to::see_other;
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 use super::upstream::find;
 use super::{context, sender};
@@ -198,19 +198,22 @@ async fn trip_to(
     })
 }
 
-/// The upstreams where the person may be signed in by another login of their account. Signing out must not fail for it.
+/// The upstreams where the people of these sessions may be signed in besides that of the first: by the others' logins, and by
+/// another login of an account. Signing out must not fail for it.
 pub(super) async fn others(
     state: &HttpState,
-    who: &LoggedIn,
+    ended: &[&LoggedIn],
     done: Option<&UpstreamId>,
 ) -> Vec<UpstreamId> {
-    let logins = Store::from_ref(state).list_logins(&who.account.id).await;
-    let mut others: Vec<UpstreamId> = logins
-        .unwrap_or_default()
-        .into_iter()
-        .map(|login| login.name.upstream)
-        .filter(|id| *id != who.session.upstream && Some(id) != done)
-        .collect();
+    let mut others: Vec<UpstreamId> = Vec::new();
+    for who in ended {
+        let logins = Store::from_ref(state).list_logins(&who.account.id).await;
+        let logins = logins.unwrap_or_default().into_iter();
+        others.extend(logins.map(|login| login.name.upstream));
+        others.push(who.session.upstream.clone());
+    }
+    let first = ended.first().map(|who| &who.session.upstream);
+    others.retain(|id| Some(id) != first && Some(id) != done);
     others.sort_unstable();
     others.dedup();
     others
@@ -291,11 +294,11 @@ impl Waiting {
 async fn returned(
     State(state): State<HttpState>,
     request_cookies: RequestCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
 ) -> Response {
     let waiting = Waiting::read(&state, &request_cookies);
     context::prefer(waiting.as_ref().and_then(|waiting| waiting.locale));
-    let mut response = match (waiting, logged_in) {
+    let mut response = match (waiting, signed_in.current()) {
         (
             Some(Waiting {
                 destination: Some(destination),
@@ -320,46 +323,43 @@ async fn returned(
 async fn signed_out(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let upstreams = Upstreams::from_ref(&state);
     let (upstream, site) = find(&upstreams, &id, |upstream| upstream.site.as_ref())?;
-    let began_there = |session: &Session| session.upstream == upstream.id;
-    let (here, elsewhere) = match logged_in {
-        Some(who) if began_there(&who.session) => (Some(who), None),
-        other => (None, other),
-    };
-    let ends = here
-        .as_ref()
-        .filter(|_| sender::is_site_or_neighbor(&headers, site));
-    if let Some(who) = ends {
+    let (here, elsewhere): (Vec<&LoggedIn>, Vec<&LoggedIn>) = signed_in
+        .all()
+        .partition(|who| who.session.upstream == upstream.id);
+    let may_end = sender::is_site_or_neighbor(&headers, site);
+    let ended = if may_end { here.clone() } else { Vec::new() };
+    for who in &ended {
         Flow::from_ref(&state).log_out(&who.session).await?;
     }
-    let ended = ends.is_some();
-    let frames = match ends {
-        Some(who) if sender::is_navigation(&headers) => Frames::of(&state, &who.session).await,
-        _ => Frames::default(),
+    let frames = if sender::is_navigation(&headers) {
+        Frames::of(&state, &ended).await
+    } else {
+        Frames::default()
     };
     let onward = site.signed_out.as_ref();
-    let mut response = match (here, onward) {
+    let mut response = match (here.first(), onward) {
         _ if !sender::is_navigation(&headers) => StatusCode::NO_CONTENT.into_response(),
-        (Some(who), _) if !ended => {
+        (Some(who), _) if ended.is_empty() => {
             let logout = Logout {
                 destination: onward.map(ToString::to_string),
                 signed_off: Some(upstream.id.clone()),
                 ..Logout::default()
             };
-            return end_session::confirm(&state, &logout, &who).await;
+            return end_session::confirm(&state, &logout, &signed_in, who).await;
         }
         (_, Some(onward)) => Next::to(onward.as_str()).after(&frames),
-        (_, None) if elsewhere.is_some() => see_other(path::END_SESSION),
+        (None, None) if !elsewhere.is_empty() => see_other(path::END_SESSION),
         (_, None) => Next::nothing_left().after(&frames),
     };
-    if ended {
-        let names = CookieNames::from_ref(&state);
-        cookies::set(response.headers_mut(), [names.remove(names.session())]);
+    if !ended.is_empty() {
+        let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
+        cookies::set(response.headers_mut(), signed_in.without(&ids));
     }
     Ok(response)
 }

@@ -21,7 +21,7 @@ use axum::routing::{get, post};
 use url::Url;
 
 use crate::clock::random_id;
-use crate::flow::{Flow, LoggedIn, Step};
+use crate::flow::{Flow, Step};
 use crate::keys::Secrets;
 use crate::model::acr::WantedAcr;
 use crate::protocol::error::OAuthError;
@@ -41,9 +41,10 @@ use super::form::{self, PageForm};
 use super::fragment;
 use super::login::{self, Notice, Show};
 use super::question::{self, Question};
-use super::resume::{CurrentLogin, OpenFlow};
+use super::resume::OpenFlow;
 use super::return_to::see_other;
 use super::sender;
+use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 
 pub(super) fn router() -> Router<HttpState> {
@@ -79,14 +80,14 @@ async fn start(
     id: Result<Path<String>, PathRejection>,
     flow_cookies: FlowCookies,
     request_cookies: RequestCookies,
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     form: PageForm,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(&state);
     let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let (upstream, login) = find(&upstreams, &id, |upstream| upstream.redirect.as_deref())?;
     let handle = form.field("flow")?.to_owned();
-    let mut open = OpenFlow::find(&state, flow_cookies, logged_in, &handle).await?;
+    let mut open = OpenFlow::find(&state, flow_cookies, signed_in, &handle).await?;
     form.require_token(&Secrets::from_ref(&state), &["login", &handle])?;
     // It waits in the flow's cookie, and not at the upstream.
     login::note_choice(&mut open, &form)?;
@@ -139,7 +140,7 @@ async fn callback(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
     (flow_cookies, request_cookies): (FlowCookies, RequestCookies),
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
@@ -157,7 +158,7 @@ async fn callback(
     if login.may_answer_in_fragment() && !is_answer(login, &answer) {
         let flow = away.newest(&upstream.id);
         let flow = flow.ok_or_else(|| PageError::new(Trouble::Away))?;
-        let open = OpenFlow::find(&state, flow_cookies, logged_in, flow).await?;
+        let open = OpenFlow::find(&state, flow_cookies, signed_in, flow).await?;
         return Ok(fragment::ask(&open, upstream, login));
     }
     let (entry, ambiguous) =
@@ -166,7 +167,7 @@ async fn callback(
             Match::Ambiguous(newest) => (newest, true),
             Match::None => return Err(PageError::new(Trouble::Away)),
         };
-    let open = OpenFlow::find(&state, flow_cookies, logged_in, &entry.flow).await?;
+    let open = OpenFlow::find(&state, flow_cookies, signed_in, &entry.flow).await?;
     let callback = callback_url(&Issuer::from_ref(&state), &upstream.id)?;
     let notice = if !open.client.allows_upstream(&upstream.id) {
         return Err(PageError::new(Trouble::Away));
@@ -210,7 +211,7 @@ async fn callback(
             };
             question::ask(&state, &request_cookies, question).await?
         }
-        Ok(identity) => login::finish(&state, open, upstream, identity).await?,
+        Ok(identity) => Box::pin(login::finish(&state, open, upstream, identity)).await?,
         Err(notice) => {
             let show = Show {
                 notice: Some(notice),
@@ -229,7 +230,7 @@ async fn posted(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
     (flow_cookies, request_cookies): (FlowCookies, RequestCookies),
-    CurrentLogin(logged_in): CurrentLogin,
+    signed_in: SignedIn,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Bytes,
@@ -238,7 +239,7 @@ async fn posted(
     let body = form::parse(&headers, &body).and_then(Result::ok);
     match body.map(PageForm) {
         Some(form) if form.optional("form_token")?.is_some() => {
-            let browser = (flow_cookies, request_cookies, logged_in);
+            let browser = (flow_cookies, request_cookies, signed_in);
             Box::pin(answered(&state, &id, browser, &form)).await
         }
         form => forward(&state, &id, query, form.map(|form| form.0)),
@@ -288,7 +289,7 @@ fn forward(
 async fn answered(
     state: &HttpState,
     id: &str,
-    (flow_cookies, request_cookies, logged_in): (FlowCookies, RequestCookies, Option<LoggedIn>),
+    (flow_cookies, request_cookies, signed_in): (FlowCookies, RequestCookies, SignedIn),
     form: &PageForm,
 ) -> Result<Response, PageError> {
     let upstreams = Upstreams::from_ref(state);
@@ -300,7 +301,7 @@ async fn answered(
     let Some(flow) = &arrival.flow else {
         return Err(PageError::new(Trouble::Form));
     };
-    let open = OpenFlow::find(state, flow_cookies, logged_in, flow).await?;
+    let open = OpenFlow::find(state, flow_cookies, signed_in, flow).await?;
     Box::pin(question::go_on(
         state,
         upstream,

@@ -38,7 +38,8 @@ pub struct PendingAuthorization {
     pub started_at: UnixTime,
     /// The session that a login in this very flow made; proof that `prompt=login` and `max_age` were obeyed (T28).
     pub logged_in: Option<SessionId>,
-    /// The session that the person chose or kept in answer to `prompt=select_account`.
+    /// The session that the person chose where several accounts are signed in, or kept in answer to
+    /// `prompt=select_account`.
     pub selected: Option<SessionId>,
     /// The session that consented in this flow.
     pub consented: Option<SessionId>,
@@ -171,6 +172,17 @@ impl PendingAuthorization {
                 .into_iter()
                 .filter_map(|claims| claims.get(SUBJECT))
                 .all(|wanted| wanted.admits(&name))
+    }
+
+    /// Whether the request is about certain people only.
+    pub fn names_somebody(&self) -> bool {
+        let claims = &self.request.claims;
+        let asked = [&claims.id_token, &claims.userinfo];
+        self.expected_subject.is_some()
+            || asked
+                .into_iter()
+                .filter_map(|claims| claims.get(SUBJECT))
+                .any(|wanted| !wanted.values.is_empty())
     }
 
     /// Whether the request must be answered without showing anything.

@@ -139,6 +139,8 @@ mod scale_out;
 #[cfg(test)]
 mod scopes;
 #[cfg(test)]
+mod several_accounts;
+#[cfg(test)]
 mod sign_off;
 #[cfg(test)]
 mod signing;

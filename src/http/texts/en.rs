@@ -19,6 +19,8 @@ pub(super) const TEXTS: Texts = Texts {
     signed_in_as: |name| format!("You are signed in as {name}."),
     go_on_as: |name| format!("Continue as {name}"),
     use_another_account: "Use another account",
+    choose_account: "Choose an account",
+    sign_in_again_as: |name| format!("Sign in again as {name}."),
 
     bad_credentials: "The user name or password is not right, or the account cannot sign in at the moment. Check both and try again; after several tries, wait a quarter of an hour.",
     username_missing: "Enter your user name and your password.",
@@ -79,6 +81,8 @@ pub(super) const TEXTS: Texts = Texts {
     sign_out: "Sign out",
     sign_out_question: |name| format!("You are signed in as {name}. Do you want to sign out here?"),
     sign_out_anyway: "Yes, sign out",
+    also_signed_in: "Also signed in in this browser:",
+    sign_out_all_here: "Sign out of all of these accounts",
     stay_signed_in: "If not, you can close this page.",
     signed_out: "You are signed out",
     signed_out_text: "You can close this page.",
@@ -127,6 +131,10 @@ pub(super) const TEXTS: Texts = Texts {
             "Your account has a login of {way} already. If two of them are yours, ask your administrator to link them."
         )
     },
+    accounts_here: "Accounts in this browser",
+    accounts_here_means: "You can be signed in with several accounts at the same time, and change from one to another here.",
+    switch_to: |name| format!("Switch to {name}"),
+    add_account: "Add another account",
     logins: "Your logins",
     login_last_used: "last used:",
     link_another: "Add another login",

@@ -19,6 +19,8 @@ pub(super) const TEXTS: Texts = Texts {
     signed_in_as: |name| format!("Vous êtes connecté en tant que {name}."),
     go_on_as: |name| format!("Continuer en tant que {name}"),
     use_another_account: "Utiliser un autre compte",
+    choose_account: "Choisissez un compte",
+    sign_in_again_as: |name| format!("Connectez-vous à nouveau en tant que {name}."),
 
     bad_credentials: "Le nom d’utilisateur ou le mot de passe est incorrect, ou le compte ne peut pas se connecter pour le moment. Vérifiez les deux et réessayez ; après plusieurs essais, attendez un quart d’heure.",
     username_missing: "Saisissez votre nom d’utilisateur et votre mot de passe.",
@@ -85,6 +87,8 @@ pub(super) const TEXTS: Texts = Texts {
         format!("Vous êtes connecté en tant que {name}. Voulez-vous vous déconnecter ici ?")
     },
     sign_out_anyway: "Oui, me déconnecter",
+    also_signed_in: "Comptes également connectés dans ce navigateur :",
+    sign_out_all_here: "Déconnecter tous ces comptes",
     stay_signed_in: "Sinon, vous pouvez fermer cette page.",
     signed_out: "Vous êtes déconnecté",
     signed_out_text: "Vous pouvez fermer cette page.",
@@ -133,6 +137,10 @@ pub(super) const TEXTS: Texts = Texts {
             "Votre compte a déjà un identifiant de {way}. Si les deux sont à vous, demandez à votre administrateur de les réunir."
         )
     },
+    accounts_here: "Comptes de ce navigateur",
+    accounts_here_means: "Vous pouvez être connecté à plusieurs comptes à la fois, et passer ici de l’un à l’autre.",
+    switch_to: |name| format!("Passer à {name}"),
+    add_account: "Ajouter un autre compte",
     logins: "Vos identifiants",
     login_last_used: "dernière utilisation :",
     link_another: "Ajouter un identifiant",

@@ -19,6 +19,8 @@ pub(super) const TEXTS: Texts = Texts {
     signed_in_as: |name| format!("您已以 {name} 的身份登录。"),
     go_on_as: |name| format!("以 {name} 的身份继续"),
     use_another_account: "使用其他账户",
+    choose_account: "选择账户",
+    sign_in_again_as: |name| format!("请再次以 {name} 的身份登录。"),
 
     bad_credentials: "用户名或密码不正确，或此账户目前无法登录。请检查后再试；多次尝试后，请等候十五分钟。",
     username_missing: "请输入用户名和密码。",
@@ -69,6 +71,8 @@ pub(super) const TEXTS: Texts = Texts {
     sign_out: "退出登录",
     sign_out_question: |name| format!("您已以 {name} 的身份登录。要在这里退出吗？"),
     sign_out_anyway: "是，退出",
+    also_signed_in: "此浏览器也已登录以下账户：",
+    sign_out_all_here: "退出以上所有账户",
     stay_signed_in: "如果不要，可以关闭此页面。",
     signed_out: "您已退出登录",
     signed_out_text: "您可以关闭此页面。",
@@ -115,6 +119,10 @@ pub(super) const TEXTS: Texts = Texts {
     same_upstream: |way| {
         format!("您的账户已有 {way} 的登录方式。如果两个都是您的，请让管理员将其关联。")
     },
+    accounts_here: "此浏览器中的账户",
+    accounts_here_means: "您可以同时登录多个账户，并在这里切换。",
+    switch_to: |name| format!("切换到 {name}"),
+    add_account: "添加其他账户",
     logins: "您的登录方式",
     login_last_used: "上次使用：",
     link_another: "添加其他登录方式",

@@ -19,6 +19,8 @@ pub(super) const TEXTS: Texts = Texts {
     signed_in_as: |name| format!("您已以 {name} 的身分登入。"),
     go_on_as: |name| format!("以 {name} 的身分繼續"),
     use_another_account: "使用其他帳戶",
+    choose_account: "選擇帳戶",
+    sign_in_again_as: |name| format!("請再次以 {name} 的身分登入。"),
 
     bad_credentials: "使用者名稱或密碼不正確，或此帳戶目前無法登入。請檢查後再試；多次嘗試後，請等候十五分鐘。",
     username_missing: "請輸入使用者名稱和密碼。",
@@ -71,6 +73,8 @@ pub(super) const TEXTS: Texts = Texts {
     sign_out: "登出",
     sign_out_question: |name| format!("您已以 {name} 的身分登入。要在這裡登出嗎？"),
     sign_out_anyway: "是，登出",
+    also_signed_in: "此瀏覽器也已登入下列帳戶：",
+    sign_out_all_here: "登出以上所有帳戶",
     stay_signed_in: "如果不要，可以關閉此頁面。",
     signed_out: "您已登出",
     signed_out_text: "您可以關閉此頁面。",
@@ -117,6 +121,10 @@ pub(super) const TEXTS: Texts = Texts {
     same_upstream: |way| {
         format!("您的帳戶已有 {way} 的登入方式。如果兩個都是您的，請要求管理員將其連結。")
     },
+    accounts_here: "此瀏覽器中的帳戶",
+    accounts_here_means: "您可以同時登入多個帳戶，並在這裡切換。",
+    switch_to: |name| format!("切換到 {name}"),
+    add_account: "新增其他帳戶",
     logins: "您的登入方式",
     login_last_used: "上次使用：",
     link_another: "加入其他登入方式",
