@@ -329,9 +329,10 @@ impl Places {
         let own = self.of_client.entry(client.client_id.clone());
         let own = own.or_insert_with(|| Arc::new(Semaphore::new(PER_CLIENT)));
         let permit = |of: &Arc<Semaphore>| Arc::clone(of).try_acquire_owned().ok();
-        let registered = match client.registered {
-            true => Some(permit(&self.registered)?),
-            false => None,
+        let registered = if client.registered {
+            Some(permit(&self.registered)?)
+        } else {
+            None
         };
         Some([Some(permit(own)?), registered, Some(permit(&self.all)?)])
     }

@@ -443,9 +443,10 @@ async fn a_notice_that_always_fails_holds_up_no_other_of_its_client() {
     let answered = Arc::clone(&status);
     let judge = move |body: &str| {
         let (_, token) = form_urlencoded::parse(body.as_bytes()).next().unwrap();
-        match claims(&token)["sid"] == poison {
-            true => StatusCode::from_u16(answered.load(Ordering::SeqCst)).unwrap(),
-            false => StatusCode::OK,
+        if claims(&token)["sid"] == poison {
+            StatusCode::from_u16(answered.load(Ordering::SeqCst)).unwrap()
+        } else {
+            StatusCode::OK
         }
     };
     site.set("/first", Page::Judged(Arc::new(judge)));
