@@ -179,6 +179,7 @@ impl Logout {
         let sealed = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         let Sealed::<Self> { logout, until } =
             sealed.ok_or_else(|| PageError::new(Trouble::Form))?;
+        // Also where it is too old.
         context::prefer(logout.locale);
         let left = until - Flow::from_ref(state).clock.now();
         if (0..=WAIT_SECONDS + SKEW).contains(&left) {
@@ -213,6 +214,7 @@ async fn by_get(
             .await
             .map_err(PageError::request)?,
     };
+    context::prefer(logout.locale);
     // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
     let from_site: Vec<&LoggedIn> = signed_in
         .all()
