@@ -262,8 +262,8 @@ async fn transactions(
 ) -> anyhow::Result<Vec<(&'static str, f64)>> {
     const LOGINS: u32 = 100;
     let count = async || -> anyhow::Result<i64> {
-        // Its processes tell what they have counted a second late, when they are idle (PostgreSQL, "Cumulative Statistics System").
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // A process that rests tells what it has counted ten seconds late (PGSTAT_IDLE_INTERVAL in PostgreSQL's pgstat.c).
+        tokio::time::sleep(Duration::from_secs(12)).await;
         let mut connection = sqlx::AnyConnection::connect(admin).await?;
         let count =
             sqlx::query_scalar("SELECT xact_commit FROM pg_stat_database WHERE datname = $1")
