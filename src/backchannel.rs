@@ -210,7 +210,10 @@ impl Backchannel {
 
     async fn heard(&self, notice: &LogoutNotice, told: bool) -> Result<(), StoreError> {
         if !told {
-            return self.0.store.drop_logout_notice(&notice.id).await;
+            // Nor of the others, which do not wait for it to answer.
+            let (store, now) = (&self.0.store, self.0.clock.now());
+            store.finish_logout_notice(notice, now).await?;
+            return store.drop_logout_notice(&notice.id).await;
         }
         self.0.metrics.logout_notice("told");
         let entry = entry(Event::ClientToldOfLogout, notice, notice.attempts + 1);

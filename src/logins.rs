@@ -91,7 +91,7 @@ pub struct Before<'a> {
 }
 
 impl<'a> Before<'a> {
-    /// The session whose place a login to `account` takes: the account's own; where none is added, the current one; where
+    /// The session whose place a login to `account` takes: the account's own; where none is added, the one that is there; where
     /// there are too many, the one that was used the longest ago.
     fn replaced_by(self, account: &AccountId) -> Option<&'a Session> {
         let mut all = self.current.into_iter().chain(self.others.iter().copied());
@@ -99,7 +99,11 @@ impl<'a> Before<'a> {
             return Some(own);
         }
         if !self.adds {
-            return self.current;
+            // After a logout one may be left beside it, whom no page has shown.
+            return self.current.or(match self.others {
+                [only] => Some(only),
+                _ => None,
+            });
         }
         let full = self.others.len() + usize::from(self.current.is_some()) >= MAX_ACCOUNTS;
         let others = self.others.iter().copied();

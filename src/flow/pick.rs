@@ -68,16 +68,20 @@ pub fn pick(
         pending.names_somebody().then(found).flatten()
     };
     let hinted = || {
-        let hint = pending.request.login_hint.as_deref()?;
+        // Where nothing is shown, it would tell who else is signed in here.
+        let hint = pending.request.login_hint.as_deref();
+        let hint = hint.filter(|_| !pending.is_silent())?;
         let answers = |each: &&Candidate| is_name_of(hint, &each.who.account.profile);
         only(will_do.iter().copied().filter(answers).collect())
     };
-    let picked = in_flow(&pending.selected)
-        .or_else(|| in_flow(&pending.logged_in))
-        .cloned()
-        .or_else(named)
-        .or_else(hinted)
-        .or_else(|| current.cloned());
+    let picked = if pending.selected.is_some() || pending.logged_in.is_some() {
+        // Whoever answered in this flow and is not here any more (another tab was signed in meanwhile) is nobody else.
+        in_flow(&pending.selected)
+            .or_else(|| in_flow(&pending.logged_in))
+            .cloned()
+    } else {
+        named().or_else(hinted).or_else(|| current.cloned())
+    };
     Picked {
         who: picked.map(|each| each.who),
         choice: will_do.into_iter().map(|each| each.who.clone()).collect(),

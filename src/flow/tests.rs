@@ -651,6 +651,10 @@ fn a_login_hint_picks_where_it_is_the_name_of_one() {
         let request = pending(&[("login_hint", hint)]);
         assert_eq!(picked(&request, Some(&a)), both(who, "abc"), "{hint}");
     }
+    // Where nothing is shown it would tell an app who else is signed in here.
+    let silent = pending(&[("login_hint", "b-name"), ("prompt", "none")]);
+    assert_eq!(picked(&silent, Some(&a)), both("a", "abc"));
+    assert_eq!(picked(&silent, None), both("-", "bc"));
     let mut like_b = candidate("c");
     like_b.who.account.profile.email = Some("b@example.org".to_owned());
     let request = pending(&[("login_hint", "b@example.org")]);
@@ -671,10 +675,15 @@ fn what_was_chosen_in_the_flow_comes_first() {
     assert_eq!(picked(&request, Some(&a)), both("b", "abc"));
     request.expected_subject = Some(Subject::new("sub-a"));
     assert_eq!(picked(&request, Some(&a)), both("b", "a"));
-    // One that has ended since chose nothing.
-    request.selected = Some(SessionId::new("gone"));
-    request.logged_in = None;
-    assert_eq!(picked(&request, Some(&a)), both("a", "a"));
-    let again = pick(&request, &client(), Some(&a), &[]).without(&SessionId::new("a"));
+    // Of one that is not here any more nobody else takes the place: another tab signed somebody in since.
+    for request in [&mut request, &mut pending(&[])] {
+        request.selected = None;
+        request.logged_in = Some(SessionId::new("gone"));
+        assert_eq!(picked(request, Some(&a)).0, "-");
+        request.selected = Some(SessionId::new("gone"));
+        request.logged_in = None;
+        assert_eq!(picked(request, Some(&a)).0, "-");
+    }
+    let again = pick(&pending(&[]), &client(), Some(&a), &[]).without(&SessionId::new("a"));
     assert!(again.who.is_none() && again.choice.is_empty());
 }

@@ -24,7 +24,7 @@ use crate::protocol::params::Params;
 use crate::protocol::{jws, redirect_uri};
 use crate::store::Store;
 use crate::telemetry::note_client;
-use crate::tokens::Mint;
+use crate::tokens::{Mint, subject};
 
 use super::app_logo::AppLogo;
 use super::cookies;
@@ -165,6 +165,28 @@ impl Logout {
         })
     }
 
+    /// The session of the person whom the hint is about, though it is of an earlier login of theirs: that one is asked about.
+    async fn named(
+        &self,
+        state: &HttpState,
+        people: &[&LoggedIn],
+    ) -> Result<Option<SessionId>, OAuthError> {
+        let Some(hint) = &self.hint else {
+            return Ok(None);
+        };
+        let Some(stored) = Store::from_ref(state).find_client(&hint.aud).await? else {
+            return Ok(None);
+        };
+        let secrets = Secrets::from_ref(state);
+        for who in people {
+            let subject = subject::for_client(&secrets, &stored.client, &who.account)?;
+            if subject.as_str() == hint.sub {
+                return Ok(Some(who.session.id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
     fn seal(&self, state: &HttpState) -> Result<String, OAuthError> {
         let sealed = Sealed {
             logout: self,
@@ -220,7 +242,11 @@ async fn by_get(
         .all()
         .filter(|who| sender::is_seen(&headers) && is_from_site(&state, who, &headers))
         .collect();
-    let sessions: Vec<_> = signed_in.all().map(|who| &who.session).collect();
+    let mut people: Vec<_> = signed_in.all().collect();
+    if let Some(named) = logout.named(&state, &people).await? {
+        people.sort_by_key(|who| who.session.id != named);
+    }
+    let sessions: Vec<_> = people.into_iter().map(|who| &who.session).collect();
     let (asks, session) = match logout::next_step(&sessions, logout.hint.as_ref()) {
         LogoutStep::Done => return Ok(leave(&signed_in, &logout)),
         LogoutStep::End(session) => (false, session),

@@ -151,7 +151,7 @@ impl SignedIn {
         Before {
             current: self.current().map(|who| &who.session),
             others,
-            adds: adds || !others.is_empty(),
+            adds: adds || self.all().count() > 1,
         }
     }
 

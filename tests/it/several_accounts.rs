@@ -203,6 +203,71 @@ async fn who_is_chosen_is_the_answer_and_the_current_one() {
     assert_eq!(two.silently("post", &[]).await, jo);
 }
 
+/// Two tabs at the login page at once: what comes of the first is never a code for whom the second signed in.
+#[tokio::test]
+async fn of_two_logins_at_once_neither_answers_for_the_other() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    let first = browser.open(&url).await;
+    let first = browser.choose(&first, "members").await;
+    let second = browser.open(&url).await;
+    let second = browser.choose(&second, "members").await;
+    let mut other_tab = browser.clone();
+    let typed = |person: ImisPerson| [("username", person.username), ("password", person.password)];
+    let first = browser
+        .submit_only(&first, PASSWORD_FORM, &typed(JO_SMITH))
+        .await;
+    let second = other_tab
+        .submit_only(&second, PASSWORD_FORM, &typed(CHAIR))
+        .await;
+    // Both answers have come, that of the second tab last.
+    let current = other_tab.session(&server).unwrap();
+    browser.set_cookie(HOST, SESSION, &current);
+    let page = browser.open(first.location().unwrap()).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    assert_eq!(
+        page.url.path(),
+        "/login",
+        "nobody else is taken: {}",
+        page.body
+    );
+    let page = other_tab.open(second.location().unwrap()).await;
+    let cam = tokens(&server, "spa", &page).await;
+    let now = silently(&server, &mut browser, "spa", &[]).await;
+    assert_eq!(claim(&cam, "sub"), now);
+}
+
+/// After a logout nobody is current. Whoever logs in then, on a page that shows nobody, is not put beside somebody hidden.
+#[tokio::test]
+async fn a_login_after_a_logout_leaves_nobody_hidden_beside_it() {
+    let mut two = Two::start().await;
+    let hint = two.cam.text("id_token").to_owned();
+    two.log_out(&[("id_token_hint", hint.as_str())]).await;
+    assert_eq!(kept(&two.browser).len(), 1);
+    let asked = [("prompt", "login"), ("login_hint", JO_SMITH.username)];
+    let url = two.server.authorize_url("spa", &asked);
+    let page = two.browser.log_in_as(url, ZOE).await;
+    tokens(&two.server, "spa", &page).await;
+    assert_eq!(kept(&two.browser), [""; 0]);
+    let of_jo = two.server.userinfo(two.jo.text("access_token")).await;
+    assert_eq!(of_jo.status, 401);
+}
+
+/// A hint of an earlier login of somebody who is here: they are asked about, and not whoever is current.
+#[tokio::test]
+async fn an_old_hint_asks_about_the_person_that_it_names() {
+    let mut two = Two::start().await;
+    let elsewhere = two.server.tokens("spa", "openid").await;
+    let page = two
+        .log_out(&[("id_token_hint", elsewhere.text("id_token"))])
+        .await;
+    assert_eq!(page.status, 200);
+    let (jo, _) = two.ids();
+    let asked = page.values("input[name=session]");
+    assert_eq!(asked.first(), Some(&jo), "{}", page.body);
+}
+
 /// Sections 3.1.2.1 and 5.5.1; T29. Nothing of it changes who the current one is.
 #[tokio::test]
 async fn a_request_that_names_a_person_gets_that_one_or_nobody() {
@@ -220,9 +285,14 @@ async fn a_request_that_names_a_person_gets_that_one_or_nobody() {
     let refused = two.silently("web", &[("claims", nobody.as_str())]).await;
     assert_eq!(refused, "login_required");
     for name in [JO_SMITH.username, "jsmith", JO_SMITH.email] {
-        assert_eq!(two.silently("web", &[("login_hint", name)]).await, jo);
+        let url = two.server.authorize_url("web", &[("login_hint", name)]);
+        let page = two.browser.open(url).await;
+        assert_eq!(claim(&tokens(&two.server, "web", &page).await, "sub"), jo);
     }
-    assert_eq!(two.silently("web", &[("login_hint", "who")]).await, cam);
+    // Where nothing is shown, no app learns by a name who else is signed in here.
+    for name in [JO_SMITH.username, "who"] {
+        assert_eq!(two.silently("web", &[("login_hint", name)]).await, cam);
+    }
     let two_hints = [hinted, ("login_hint", CHAIR.username)];
     assert_eq!(two.silently("spa", &two_hints).await, jo);
     let somebody = two.server.tokens("spa", "openid").await;
