@@ -155,10 +155,17 @@ impl Lease {
 
     /// Begins a transaction; dropped before [`Lease::end`], it leaves nothing.
     pub(super) async fn begin(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        self.run(async |connection| sqlx::raw_sql(statement).execute(connection).await)
-            .await?;
+        // From now on: whoever goes away meanwhile may have begun it.
         self.state = State::InTransaction;
-        Ok(())
+        let begun = sqlx::raw_sql(statement).execute(&mut **self).await;
+        if let Err(error) = &begun {
+            self.state = if breaks(error) {
+                State::Broken
+            } else {
+                State::Fine
+            };
+        }
+        begun.map(drop)
     }
 
     /// Ends the transaction by `COMMIT` or `ROLLBACK`.

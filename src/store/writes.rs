@@ -309,7 +309,8 @@ impl Group {
 /// The turn of one statement. It needs no savepoint: a statement that fails has done nothing.
 struct Turn {
     queue: Queue,
-    lease: OwnedMutexGuard<Option<Group>>,
+    /// `None` once it has ended.
+    lease: Option<OwnedMutexGuard<Option<Group>>>,
 }
 
 impl Turn {
@@ -324,26 +325,35 @@ impl Turn {
                 }
             }
         }
-        let queue = queue.clone();
-        Ok(Self { queue, lease })
+        Ok(Self {
+            queue: queue.clone(),
+            lease: Some(lease),
+        })
     }
 
     /// `None`: nobody shares anything, and the statement is a transaction by itself.
     fn connection(&mut self) -> Option<&mut AnyConnection> {
-        let group = self.lease.as_mut()?;
+        let group = self.lease.as_mut()?.as_mut()?;
         Some(&mut group.connection)
     }
 
     async fn end<T>(mut self, outcome: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         match outcome {
             Ok(value) => {
-                self.queue.commit(self.lease).await?;
+                if let Some(lease) = self.lease.take() {
+                    self.queue.commit(lease).await?;
+                }
                 Ok(value)
             }
-            Err(error) => {
-                drop_if_alone(&mut self.lease);
-                Err(error.into())
-            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            drop_if_alone(lease);
         }
     }
 }

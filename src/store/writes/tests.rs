@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
+use sqlx::pool::PoolConnection;
 use tokio::time::sleep;
 
 use super::*;
@@ -109,6 +110,40 @@ async fn those_who_write_at_once_share_a_commit_and_nothing_else() {
     assert_eq!(database.things().await, ["a", "b", "d", "f"]);
     committed(database.writes.clone(), "g").await.unwrap();
     assert_eq!(database.things().await, ["a", "b", "d", "f", "g"]);
+}
+
+/// Whoever goes away in the middle of a `BEGIN`, which waits for the lock of another process, leaves no transaction behind.
+#[tokio::test]
+async fn whoever_goes_away_while_beginning_leaves_nothing_open() {
+    let database = Database::new().await;
+    let mut other = database.reads.acquire().await.unwrap();
+    let elsewhere = async |other: &mut PoolConnection<Any>, statement| {
+        let ran = sqlx::raw_sql(statement).execute(&mut **other).await;
+        ran.unwrap();
+    };
+    for alone in [true, false] {
+        elsewhere(&mut other, "BEGIN IMMEDIATE").await;
+        let writes = database.writes.clone();
+        let gone = tokio::spawn(async move {
+            if alone {
+                committed(writes, "gone").await
+            } else {
+                writes.execute(put("gone", None)).await.map(drop)
+            }
+        });
+        // It stands before the lock by now, or a little later: nothing depends on it.
+        sleep(Duration::from_millis(50)).await;
+        gone.abort();
+        let _ = gone.await;
+        elsewhere(&mut other, "ROLLBACK").await;
+        committed(database.writes.clone(), if alone { "a" } else { "b" })
+            .await
+            .unwrap();
+        // Nothing is held: another process can write.
+        elsewhere(&mut other, "BEGIN IMMEDIATE; ROLLBACK").await;
+    }
+    let things = database.things().await;
+    assert!(things.contains(&"a".to_owned()) && things.contains(&"b".to_owned()));
 }
 
 #[tokio::test]
