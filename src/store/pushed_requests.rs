@@ -80,6 +80,8 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(bucket_hash) = spent else {
+            // Waits for whoever answered it in the same moment.
+            transaction.rollback().await?;
             return Ok(false);
         };
         if let Some(bucket_hash) = bucket_hash {

@@ -154,14 +154,15 @@ impl Writes {
         (T,): Send + Unpin + for<'r> FromRow<'r, AnyRow>,
     {
         let Way::Gathered(queue) = &self.way else {
-            return Ok(statement.fetch_optional(&self.lane).await?);
+            return Ok(statement.fetch_all(&self.lane).await?.into_iter().next());
         };
         let mut turn = Turn::wait(queue, &self.lane).await?;
         let outcome = match turn.connection() {
-            Some(connection) => statement.fetch_optional(connection).await,
-            None => statement.fetch_optional(&self.lane).await,
+            Some(connection) => statement.fetch_all(connection).await,
+            None => statement.fetch_all(&self.lane).await,
         };
-        turn.end(outcome).await
+        // To the end: `fetch_optional` leaves after the first row, and never hears that the commit failed.
+        Ok(turn.end(outcome).await?.into_iter().next())
     }
 }
 
@@ -345,9 +346,21 @@ impl Turn {
                 }
                 Ok(value)
             }
+            // A full disk has SQLite take the whole transaction back by itself: those who share it must not hear of success.
+            Err(error) if !is_violation(&error) => match &mut self.lease {
+                Some(lease) => Err(fail(lease, error.into())),
+                None => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a rule of the schema refused a row, which takes back that statement alone.
+fn is_violation(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| !matches!(error.kind(), sqlx::error::ErrorKind::Other))
 }
 
 impl Drop for Turn {

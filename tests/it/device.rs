@@ -477,10 +477,12 @@ async fn nobody_answers_in_anothers_name() {
     let theirs = other.session(&server).unwrap();
     let own = browser.session(&server).unwrap();
     browser.set_cookie("127.0.0.1", SESSION, &theirs);
-    let refused = browser
+    let asked = browser
         .submit_only(&page, CONFIRM, &[("decision", "allow")])
         .await;
-    assert_eq!(refused.status, 400);
+    assert_eq!(asked.status, 303);
+    let again = asked.location().unwrap();
+    assert_eq!(again.path(), "/authorize/resume");
     // A flow about another code takes no answer about this one.
     browser.set_cookie("127.0.0.1", SESSION, &own);
     let second = begin(&server, "tv", "openid").await;
