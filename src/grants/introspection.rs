@@ -4,12 +4,13 @@
 use serde_json::Value;
 
 use crate::model::client::Client;
-use crate::model::family::{Spend, TokenFamily};
+use crate::model::family::Spend;
 use crate::protocol::client_auth::invalid_client;
 use crate::protocol::error::OAuthError;
 use crate::protocol::introspection::Introspection;
 use crate::protocol::scope;
 use crate::protocol::token::GrantType;
+use crate::store::BehindFamily;
 use crate::tokens::standing::Ended;
 use crate::tokens::{refresh_token, subject};
 
@@ -30,15 +31,11 @@ impl Grants {
         }
         let found = match refresh_token::read(&self.secrets, token.expose())? {
             Some((id, generation)) => {
-                let family = self.store.find_family(&id).await?;
-                let own = family.filter(|family| family.client_id == asking.client_id);
-                match own {
-                    Some(family) => {
-                        self.look_at_refresh_token(asking, family, generation)
-                            .await?
-                    }
-                    None => None,
-                }
+                let behind = self.store.find_behind(&id).await?;
+                let own = behind.filter(|behind| behind.family.client_id == asking.client_id);
+                own.map(|behind| self.look_at_refresh_token(asking, behind, generation))
+                    .transpose()?
+                    .flatten()
             }
             None => self.look_at_access_token(asking, token).await?,
         };
@@ -90,17 +87,18 @@ impl Grants {
         ))
     }
 
-    async fn look_at_refresh_token(
+    fn look_at_refresh_token(
         &self,
         asking: &Client,
-        family: TokenFamily,
+        behind: BehindFamily,
         generation: i64,
     ) -> Result<Option<Introspection>, OAuthError> {
         let now = self.clock.now();
-        if let Spend::Replay | Spend::Ended = family.spend(generation, now, self.family_lifetime) {
+        let spend = behind.family.spend(generation, now, self.family_lifetime);
+        if let Spend::Replay | Spend::Ended = spend {
             return Ok(None);
         }
-        let Some(person) = Ended::or_error(self.access_tokens.person_of(&family.id).await)? else {
+        let Some(person) = Ended::or_error(self.access_tokens.standing(behind))? else {
             return Ok(None);
         };
         // What a refresh would refuse now is no good token, and tells nothing about the person (T15, T17).

@@ -156,10 +156,12 @@ impl Logout {
             logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
         let sent_state = params.get_capped("state", MAX_STATE_BYTES)?;
         let locale = params.get_capped("ui_locales", 256)?;
+        let locale = locale.and_then(Locale::from_ui_locales);
+        context::prefer(locale);
         Ok(Self {
             destination: destination.map(|uri| with_state(uri.as_str(), sent_state)),
             hint,
-            locale: locale.and_then(Locale::from_ui_locales),
+            locale,
             client_id: client.map(|stored| stored.client.client_id),
             signed_off: None,
         })
@@ -236,7 +238,6 @@ async fn by_get(
             .await
             .map_err(PageError::request)?,
     };
-    context::prefer(logout.locale);
     // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
     let from_site: Vec<&LoggedIn> = signed_in
         .all()

@@ -127,11 +127,10 @@ impl Lane {
 
 impl Lease {
     /// Runs what one statement is, and remembers how the connection came out of it.
-    async fn run<'l, T, F>(&'l mut self, run: impl FnOnce(&'l mut AnyConnection) -> F) -> F::Output
-    where
-        F: Future<Output = Result<T, sqlx::Error>>,
-        T: 'l,
-    {
+    pub(super) async fn run<T>(
+        &mut self,
+        run: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
         let Self {
             connection, state, ..
         } = self;
@@ -250,50 +249,6 @@ type Step = Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>;
 impl<'c> Executor<'c> for &'c Lane {
     type Database = Any;
 
-    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<AnyQueryResult, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let lane = self.clone();
-        async move {
-            let mut lease = lane.lease().await?;
-            lease.run(|connection| connection.execute(query)).await
-        }
-        .boxed()
-    }
-
-    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<AnyRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let lane = self.clone();
-        async move {
-            let mut lease = lane.lease().await?;
-            lease.run(|connection| connection.fetch_all(query)).await
-        }
-        .boxed()
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let lane = self.clone();
-        async move {
-            let mut lease = lane.lease().await?;
-            lease
-                .run(|connection| connection.fetch_optional(query))
-                .await
-        }
-        .boxed()
-    }
-
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Step>
     where
         'c: 'e,
@@ -303,11 +258,24 @@ impl<'c> Executor<'c> for &'c Lane {
         let all = async move {
             let mut lease = lane.lease().await?;
             let all: Vec<_> = lease
-                .run(|connection| connection.fetch_many(query).try_collect())
+                .run(async |connection| connection.fetch_many(query).try_collect().await)
                 .await?;
             Ok(stream::iter(all.into_iter().map(Ok)))
         };
         Box::pin(all.try_flatten_stream())
+    }
+
+    /// To the end, as everything.
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let all = self.fetch_all(query);
+        all.map_ok(|rows| rows.into_iter().next()).boxed()
     }
 
     fn prepare_with<'e>(
@@ -322,7 +290,7 @@ impl<'c> Executor<'c> for &'c Lane {
         async move {
             let mut lease = lane.lease().await?;
             lease
-                .run(|connection| connection.prepare_with(sql, parameters))
+                .run(async |connection| connection.prepare_with(sql, parameters).await)
                 .await
         }
         .boxed()
@@ -335,7 +303,9 @@ impl<'c> Executor<'c> for &'c Lane {
         let lane = self.clone();
         async move {
             let mut lease = lane.lease().await?;
-            lease.run(|connection| connection.describe(sql)).await
+            lease
+                .run(async |connection| connection.describe(sql).await)
+                .await
         }
         .boxed()
     }

@@ -117,15 +117,8 @@ impl Writes {
         &self,
         statement: Query<'_, Any, AnyArguments>,
     ) -> Result<AnyQueryResult, StoreError> {
-        let Way::Gathered(queue) = &self.way else {
-            return Ok(statement.execute(&self.lane).await?);
-        };
-        let mut turn = Turn::wait(queue, &self.lane).await?;
-        let outcome = match turn.connection() {
-            Some(connection) => statement.execute(connection).await,
-            None => statement.execute(&self.lane).await,
-        };
-        turn.end(outcome).await
+        self.run(async |connection| statement.execute(connection).await)
+            .await
     }
 
     /// Runs one statement that answers with rows.
@@ -133,15 +126,8 @@ impl Writes {
         &self,
         statement: Query<'_, Any, AnyArguments>,
     ) -> Result<Vec<AnyRow>, StoreError> {
-        let Way::Gathered(queue) = &self.way else {
-            return Ok(statement.fetch_all(&self.lane).await?);
-        };
-        let mut turn = Turn::wait(queue, &self.lane).await?;
-        let outcome = match turn.connection() {
-            Some(connection) => statement.fetch_all(connection).await,
-            None => statement.fetch_all(&self.lane).await,
-        };
-        turn.end(outcome).await
+        self.run(async |connection| statement.fetch_all(connection).await)
+            .await
     }
 
     /// Runs one statement that answers with one value at the most.
@@ -153,16 +139,24 @@ impl Writes {
         T: Send + Unpin,
         (T,): Send + Unpin + for<'r> FromRow<'r, AnyRow>,
     {
+        // To the end: `fetch_optional` leaves after the first row, and never hears that the commit failed.
+        let all = self.run(async |connection| statement.fetch_all(connection).await);
+        Ok(all.await?.into_iter().next())
+    }
+
+    async fn run<T>(
+        &self,
+        run: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
         let Way::Gathered(queue) = &self.way else {
-            return Ok(statement.fetch_all(&self.lane).await?.into_iter().next());
+            return Ok(self.lane.lease().await?.run(run).await?);
         };
         let mut turn = Turn::wait(queue, &self.lane).await?;
         let outcome = match turn.connection() {
-            Some(connection) => statement.fetch_all(connection).await,
-            None => statement.fetch_all(&self.lane).await,
+            Some(connection) => run(connection).await,
+            None => self.lane.lease().await?.run(run).await,
         };
-        // To the end: `fetch_optional` leaves after the first row, and never hears that the commit failed.
-        Ok(turn.end(outcome).await?.into_iter().next())
+        turn.end(outcome).await
     }
 }
 

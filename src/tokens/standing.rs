@@ -9,7 +9,6 @@ use crate::model::family::TokenFamily;
 use crate::model::session::{Session, SessionLifetimes};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::FamilyId;
 use crate::store::{BehindFamily, Store, StoreError};
 use crate::telemetry::{note_client, note_session};
 
@@ -132,12 +131,7 @@ impl AccessTokens {
     }
 
     /// The person whom a family belongs to, while it, its session and the account stand.
-    pub async fn person_of(&self, family: &FamilyId) -> Result<Person, Ended> {
-        let behind = self.store.find_behind(family).await?;
-        self.standing(behind.ok_or(Ended::Family)?)
-    }
-
-    fn standing(&self, behind: BehindFamily) -> Result<Person, Ended> {
+    pub fn standing(&self, behind: BehindFamily) -> Result<Person, Ended> {
         let BehindFamily {
             family,
             session,

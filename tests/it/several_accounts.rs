@@ -16,6 +16,15 @@ const SILENT: (&str, &str) = ("prompt", "none");
 /// The forms of the accounts on the chooser.
 const CHOICES: &str = "input[name=session]";
 
+/// A browser with Jo Smith logged in, and what `spa` got of it.
+async fn jo_alone(server: &TestServer) -> (Browser, Answer) {
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let tokens = tokens(server, "spa", &page).await;
+    (browser, tokens)
+}
+
 /// Logs somebody in beside whoever is there; what `spa` got of it.
 async fn add(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
     let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
@@ -83,11 +92,7 @@ impl Two {
     }
 
     async fn at(server: TestServer) -> Self {
-        let mut browser = Browser::new();
-        let page = browser
-            .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
-            .await;
-        let jo = tokens(&server, "spa", &page).await;
+        let (mut browser, jo) = jo_alone(&server).await;
         let cam = add(&server, &mut browser, CHAIR).await;
         assert_ne!(claim(&jo, "sub"), claim(&cam, "sub"));
         Self {
@@ -121,11 +126,7 @@ impl Two {
 #[tokio::test]
 async fn use_another_account_keeps_the_one_that_is_there() {
     let server = TestServer::start().await;
-    let mut browser = Browser::new();
-    let page = browser
-        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
-        .await;
-    let jo = tokens(&server, "spa", &page).await;
+    let (mut browser, jo) = jo_alone(&server).await;
     let before = browser.session(&server).unwrap();
     let cam = add(&server, &mut browser, CHAIR).await;
     let (jo_sid, cam_sid) = (claim(&jo, "sid"), claim(&cam, "sid"));
@@ -150,11 +151,7 @@ async fn use_another_account_keeps_the_one_that_is_there() {
 #[tokio::test]
 async fn a_plain_login_of_somebody_else_ends_the_session_before() {
     let server = TestServer::start().await;
-    let mut browser = Browser::new();
-    let page = browser
-        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
-        .await;
-    let jo = tokens(&server, "spa", &page).await;
+    let (mut browser, jo) = jo_alone(&server).await;
     let url = server.authorize_url("spa", &[("prompt", "login")]);
     browser.log_in_as(url, CHAIR).await;
     assert!(kept(&browser).is_empty());

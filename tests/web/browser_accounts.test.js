@@ -4,16 +4,11 @@ import { after, before, test } from "node:test";
 import { audit } from "./harness/audit.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { ANN, JO } from "./harness/people.js";
-import { decide, logIn } from "./harness/steps.js";
+import { decide, logIn, signedIn } from "./harness/steps.js";
 
 let town;
 before(async () => { town = await startNeighborhood(); });
 after(() => town?.stop());
-
-const signedIn = async (chromium, app, person) => {
-  await chromium.arrivesAt(`${app.address}/`);
-  assert.equal(await chromium.text("h1"), `Signed in as ${person.name}`);
-};
 
 const press = (chromium, label) => chromium.leaving(() => chromium.press(label));
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { JO } from "./harness/people.js";
-import { choose, typePassword } from "./harness/steps.js";
+import { choose, signedIn, typePassword } from "./harness/steps.js";
 
 const LONGER_THAN_A_FLOW = 31 * 60;
 
@@ -22,8 +22,7 @@ async function openedLongAgo(chromium) {
 
 async function signsIn(chromium) {
   await typePassword(chromium, JO);
-  await chromium.arrivesAt(`${town.notes.address}/`);
-  assert.equal(await chromium.text("h1"), `Signed in as ${JO.name}`);
+  await signedIn(chromium, town.notes);
 }
 
 test("an expired flow says so when its page is opened again, and goes on to the app", withBrowser(async (chromium) => {

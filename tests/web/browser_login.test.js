@@ -5,16 +5,11 @@ import { Key } from "selenium-webdriver";
 import { PATIENCE_MS } from "./harness/chromium.js";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { ANN, JO } from "./harness/people.js";
-import { choose, decide, logIn, PASSWORD, typePassword, USERNAME } from "./harness/steps.js";
+import { choose, decide, logIn, PASSWORD, signedIn, typePassword, USERNAME } from "./harness/steps.js";
 
 let town;
 before(async () => { town = await startNeighborhood(); });
 after(() => town?.stop());
-
-const signedIn = async (chromium, app, person) => {
-  await chromium.arrivesAt(`${app.address}/`);
-  assert.equal(await chromium.text("h1"), `Signed in as ${person.name}`);
-};
 
 async function claimsOfSampleApp(chromium) {
   await chromium.find("#userinfo tbody tr");

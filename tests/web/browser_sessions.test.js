@@ -3,16 +3,11 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startNeighborhood, withBrowser } from "./harness/neighborhood.js";
 import { JO } from "./harness/people.js";
-import { choose, confirmLogout, decide, logIn, PASSWORD, typePassword } from "./harness/steps.js";
+import { choose, confirmLogout, decide, logIn, PASSWORD, signedIn, typePassword } from "./harness/steps.js";
 
 let town;
 before(async () => { town = await startNeighborhood(); });
 after(() => town?.stop());
-
-const signedIn = async (chromium, app) => {
-  await chromium.arrivesAt(`${app.address}/`);
-  assert.equal(await chromium.text("h1"), `Signed in as ${JO.name}`);
-};
 
 test("one login serves a second app, and logging out of one asks for a password again", withBrowser(async (chromium) => {
   await chromium.open(`${town.notes.address}/login`);

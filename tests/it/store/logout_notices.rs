@@ -1,12 +1,27 @@
 //! What clients are to be told of logouts: written with the end of a session, taken once (T35).
 
+use portico::model::account::Account;
 use portico::model::logout_notice::{LogoutNotice, LogoutOutage};
+use portico::model::session::Session;
 use portico::protocol::ids::ClientId;
 use portico::store::Whose;
 
 use super::{NOW, World, client, count, race, stored};
 
 impl World {
+    /// One more session of somebody, in which `app` was used.
+    async fn session_at(&self, account: &Account, app: &ClientId) -> Session {
+        let session = super::session(account);
+        let secret = format!("secret of {}", session.id);
+        let begun = self
+            .store
+            .replace_session(&secret, &session, None, &[], None);
+        assert!(begun.await.unwrap());
+        let noted = self.store.note_session_client(&session.id, app).await;
+        assert!(noted.unwrap());
+        session
+    }
+
     /// The clients `app` and `other` are noted for the session, which then ends.
     async fn two_notices(&self) -> Vec<LogoutNotice> {
         let clients = [stored(&self.client), stored(&client("other"))];
@@ -178,15 +193,8 @@ async fn when_a_client_answers_again_what_failed_meanwhile_is_due() {
     let app = world.client.client_id.clone();
     for answered in [true, false] {
         let mut waiting = Vec::new();
-        for (number, failed_at) in [(1, NOW - 1), (2, NOW), (3, NOW)] {
-            let session = super::session(&world.account);
-            let secret = format!("secret-{answered}-{number}");
-            let begun = world
-                .store
-                .replace_session(&secret, &session, None, &[], None);
-            assert!(begun.await.unwrap());
-            let noted = world.store.note_session_client(&session.id, &app).await;
-            assert!(noted.unwrap());
+        for failed_at in [NOW - 1, NOW, NOW] {
+            let session = world.session_at(&world.account, &app).await;
             world.store.end_session(&session.id, NOW).await.unwrap();
             let due = world.due_to(&app, NOW).await;
             let due = due
@@ -245,14 +253,7 @@ async fn the_end_of_a_client_is_told_for_everybody_who_is_logged_in_there() {
     let mut expected = vec![world.account.id.clone()];
     for number in 0..3 {
         let account = super::log_in(&world.store, &format!("other-{number}")).await;
-        let session = super::session(&account);
-        let secret = format!("secret-{number}");
-        let begun = world
-            .store
-            .replace_session(&secret, &session, None, &[], None);
-        assert!(begun.await.unwrap());
-        let noted = world.store.note_session_client(&session.id, &app).await;
-        assert!(noted.unwrap());
+        let session = world.session_at(&account, &app).await;
         if number == 2 {
             // Told already, by the end of the session.
             world.store.end_session(&session.id, NOW).await.unwrap();

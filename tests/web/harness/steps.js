@@ -1,4 +1,6 @@
 // What people do on Portico's pages in a browser.
+import assert from "node:assert/strict";
+import { JO } from "./people.js";
 
 export const USERNAME = "input[name=username]";
 export const PASSWORD = "input[type=password]";
@@ -18,6 +20,12 @@ export async function typePassword(chromium, person, password = person.password)
 export async function logIn(chromium, person) {
   await choose(chromium, person);
   await typePassword(chromium, person);
+}
+
+// The app's page says who came.
+export async function signedIn(chromium, app, person = JO) {
+  await chromium.arrivesAt(`${app.address}/`);
+  assert.equal(await chromium.text("h1"), `Signed in as ${person.name}`);
 }
 
 export async function decide(chromium, value) {
