@@ -66,7 +66,9 @@ impl App {
                 "the end of the audit could not be written; it stands in the log alone"
             );
         }
-        self.store.close().await;
+        if timeout(SHUTDOWN_GRACE, self.store.close()).await.is_err() {
+            tracing::warn!("the database did not let go of every connection");
+        }
         result.map(drop).map_err(|source| AppError::Io {
             what: "serving".to_owned(),
             source,

@@ -23,9 +23,23 @@ struct Kept {
     changes: u64,
 }
 
-/// How the cache stood when a client began to be read.
+/// How the cache stood when a client began to be read, and when that was.
 #[derive(Clone, Copy)]
-pub(super) struct Before(u64);
+pub(super) struct Before {
+    changes: u64,
+    since: Instant,
+}
+
+/// Forgets all when it is dropped.
+pub(super) struct Forgets<'a>(&'a ClientCache);
+
+impl Drop for Forgets<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.0.kept();
+        kept.changes += 1;
+        kept.clients.clear();
+    }
+}
 
 impl ClientCache {
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -36,26 +50,27 @@ impl ClientCache {
         let kept = self.kept();
         match kept.clients.get(id) {
             Some((read, client)) if read.elapsed() < FRESH => Ok(client.clone()),
-            _ => Err(Before(kept.changes)),
+            _ => Err(Before {
+                changes: kept.changes,
+                since: Instant::now(),
+            }),
         }
     }
 
     pub(super) fn keep(&self, before: Before, client: StoredClient) {
         let mut kept = self.kept();
-        if kept.changes != before.0 {
+        if kept.changes != before.changes {
             return;
         }
         if kept.clients.len() >= MOST {
             kept.clients.clear();
         }
         let id = client.client.client_id.clone();
-        kept.clients.insert(id, (Instant::now(), client));
+        kept.clients.insert(id, (before.since, client));
     }
 
-    /// After a commit that changed clients.
-    pub(super) fn forget(&self) {
-        let mut kept = self.kept();
-        kept.changes += 1;
-        kept.clients.clear();
+    /// For a commit that changes clients: what was read before is forgotten after it, or when whoever waited for it has gone away.
+    pub(super) fn forgets(&self) -> Forgets<'_> {
+        Forgets(self)
     }
 }

@@ -136,10 +136,15 @@ impl Store {
                 outcome.removed.push(ClientId::new(id));
             }
         }
-        transaction.commit().await?;
-        self.clients.forget();
+        self.commit_clients(transaction).await?;
         outcome.removed.sort();
         Ok(outcome)
+    }
+
+    /// Commits what changes clients.
+    pub(super) async fn commit_clients(&self, transaction: Writing) -> Result<(), StoreError> {
+        let _forgets = self.clients.forgets();
+        transaction.commit().await
     }
 
     /// Whether a script of `origin` may read our answers: some client has a redirect URI there (T55).

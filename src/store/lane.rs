@@ -20,6 +20,9 @@ use super::connect::ACQUIRE_TIMEOUT;
 
 /// A connection that rested longer is asked before it is used: PostgreSQL may have been restarted meanwhile.
 const TRUSTED_REST: Duration = Duration::from_secs(2);
+/// How long a connection that is asked, or that somebody has left in the middle of something, is waited for: one whose other end is
+/// gone without a word never answers.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// One that is older is replaced, so that a database that has moved is found again.
 const LIFETIME: Duration = Duration::from_mins(30);
 
@@ -73,33 +76,46 @@ impl Lane {
 
     /// A connection, as soon as one is free.
     pub(super) async fn lease(&self) -> Result<Lease, sqlx::Error> {
+        loop {
+            let lease = self.next_lease().await?;
+            if lease.state == State::Fine {
+                return Ok(lease);
+            }
+        }
+    }
+
+    /// The one that is next, which may turn out to be good for nothing.
+    async fn next_lease(&self) -> Result<Lease, sqlx::Error> {
         let permit = self.0.permits.clone().acquire_owned();
         let permit = match timeout(ACQUIRE_TIMEOUT, permit).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) => return Err(sqlx::Error::PoolClosed),
             Err(_) => return Err(sqlx::Error::PoolTimedOut),
         };
-        let (connection, until) = loop {
-            let now = Instant::now();
-            let Some(mut idle) = self.idle().pop() else {
-                break (self.0.pool.acquire().await?, now + LIFETIME);
-            };
-            if self.0.is_remote {
-                let rested = now.duration_since(idle.since) > TRUSTED_REST;
-                if now > idle.until || (rested && idle.connection.ping().await.is_err()) {
-                    idle.connection.close_on_drop();
-                    continue;
-                }
-            }
-            break (idle.connection, idle.until);
-        };
-        Ok(Lease {
+        let now = Instant::now();
+        let lease = |connection, until| Lease {
             connection: Some(connection),
             until,
             state: State::Fine,
             lane: self.clone(),
             permit: Some(permit),
-        })
+        };
+        let Some(idle) = self.idle().pop() else {
+            return Ok(lease(self.0.pool.acquire().await?, now + LIFETIME));
+        };
+        // From here on it is the lease's, also if whoever waits goes away.
+        let mut lease = lease(idle.connection, idle.until);
+        if self.0.is_remote {
+            if now > idle.until {
+                lease.state = State::Broken;
+            } else if now.duration_since(idle.since) > TRUSTED_REST {
+                let ping = lease.run(async |connection| connection.ping().await);
+                if !matches!(timeout(PATIENCE, ping).await, Ok(Ok(()))) {
+                    lease.state = State::Broken;
+                }
+            }
+        }
+        Ok(lease)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
@@ -107,14 +123,33 @@ impl Lane {
     }
 
     fn give_back(&self, connection: PoolConnection<Any>, until: Instant) {
+        let mut idle = self.idle();
+        // Asked under the lock: what is put there after `close` has emptied it would stay.
         if self.0.permits.is_closed() {
             return;
         }
-        self.idle().push(Idle {
+        idle.push(Idle {
             connection,
             since: Instant::now(),
             until,
         });
+    }
+
+    /// Whether a connection that somebody has left in the middle of something can be used again.
+    async fn puts_right(&self, connection: &mut AnyConnection, rolls_back: bool) -> bool {
+        let putting_right = async {
+            if rolls_back {
+                let rollback = sqlx::raw_sql("ROLLBACK").execute(connection);
+                rollback.await.map(drop)
+            } else {
+                connection.ping().await
+            }
+        };
+        if !self.0.is_remote {
+            // It is always there. SQLite refuses to roll back what it has ended already.
+            return matches!(putting_right.await, Ok(()) | Err(sqlx::Error::Database(_)));
+        }
+        matches!(timeout(PATIENCE, putting_right).await, Ok(Ok(())))
     }
 
     /// Ends every connection, after what is running.
@@ -157,12 +192,8 @@ impl Lease {
         // From now on: whoever goes away meanwhile may have begun it.
         self.state = State::InTransaction;
         let begun = sqlx::raw_sql(statement).execute(&mut **self).await;
-        if let Err(error) = &begun {
-            self.state = if breaks(error) {
-                State::Broken
-            } else {
-                State::Fine
-            };
+        if begun.as_ref().is_err_and(breaks) {
+            self.state = State::Broken;
         }
         begun.map(drop)
     }
@@ -170,19 +201,26 @@ impl Lease {
     /// Ends the transaction by `COMMIT` or `ROLLBACK`.
     pub(super) async fn end(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
         let ended = sqlx::raw_sql(statement).execute(&mut **self).await;
-        self.state = match &ended {
-            Ok(_) => State::Fine,
+        match &ended {
+            Ok(_) => self.state = State::Fine,
             // Whatever stands in there, it must not be the next one's.
-            Err(_) => State::Broken,
-        };
+            Err(_) if self.lane.0.is_remote => self.state = State::Broken,
+            // It is rolled back. In memory there is no other connection, and no database without this one.
+            Err(_) => {}
+        }
         ended.map(drop)
     }
 }
 
-/// Whether the connection is good for nothing after this: the network, or PostgreSQL is stopping (class 57P).
+/// Whether the connection is good for nothing after this: the network (class 08), PostgreSQL is stopping (57P) or has ended it
+/// (25P03), or it leads to a server that only reads now (25006).
 fn breaks(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("57P")
+                || code.starts_with("08")
+                || ["25006", "25P03"].contains(&&*code)
+        }),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -204,15 +242,10 @@ impl Drop for Lease {
             State::InTransaction => true,
         };
         tokio::spawn(async move {
-            let well = if rolls_back {
-                let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
-                rollback.await.map(drop)
+            if lane.puts_right(&mut connection, rolls_back).await {
+                lane.give_back(connection, until);
             } else {
-                connection.ping().await
-            };
-            match well {
-                Ok(()) => lane.give_back(connection, until),
-                Err(_) => connection.close_on_drop(),
+                connection.close_on_drop();
             }
             drop(permit);
         });

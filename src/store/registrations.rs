@@ -55,6 +55,7 @@ impl Store {
         if let Some(token) = &registration.initial_access_token
             && !initial_access_tokens::spend(&mut transaction, token, now).await?
         {
+            transaction.rollback().await?;
             return Ok(Registered::TokenSpent);
         }
         // Whoever counts holds this row, and sees in the next statement what all before have written.
@@ -66,6 +67,7 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         if count >= max_clients {
+            transaction.rollback().await?;
             return Ok(Registered::Full);
         }
         write_client(&mut transaction, client, now).await?;
@@ -82,8 +84,7 @@ impl Store {
         .bind(registration.expires_at)
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
-        self.clients.forget();
+        self.commit_clients(transaction).await?;
         Ok(Registered::Done)
     }
 
@@ -146,6 +147,8 @@ impl Store {
                     .bind(client.client.client_id.as_str())
                     .fetch_one(&mut *transaction)
                     .await?;
+            // Whoever is told `Changed` looks for the change, which has to be there then.
+            transaction.rollback().await?;
             return Ok(if there == 0 {
                 Replaced::Gone
             } else {
@@ -153,8 +156,7 @@ impl Store {
             });
         }
         write_client(&mut transaction, client, now).await?;
-        transaction.commit().await?;
-        self.clients.forget();
+        self.commit_clients(transaction).await?;
         Ok(Replaced::Done)
     }
 
@@ -171,11 +173,11 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
             if removed.rows_affected() == 0 {
+                transaction.rollback().await?;
                 return Ok(false);
             }
             remove_client(&mut transaction, id.as_str(), now).await?;
-            transaction.commit().await?;
-            self.clients.forget();
+            self.commit_clients(transaction).await?;
             Ok(true)
         })
         .await
@@ -262,11 +264,11 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if removed.rows_affected() == 0 {
+            transaction.rollback().await?;
             return Ok(false);
         }
         remove_client(&mut transaction, id, now).await?;
-        transaction.commit().await?;
-        self.clients.forget();
+        self.commit_clients(transaction).await?;
         Ok(true)
     }
 }

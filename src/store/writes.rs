@@ -58,6 +58,8 @@ struct Group {
     /// The number of the newest savepoint. Each has a name of its own: none is ever rolled back to that somebody before it
     /// has written behind.
     savepoint: Option<usize>,
+    /// How many savepoints there were.
+    savepoints: usize,
     /// Whether what was written behind the newest savepoint is not to stay.
     abandoned: bool,
 }
@@ -260,6 +262,7 @@ impl Group {
             connection: begin_alone(lane, BEGIN_SQLITE).await?,
             members: Vec::new(),
             savepoint: None,
+            savepoints: 0,
             abandoned: false,
         })
     }
@@ -276,15 +279,14 @@ impl Group {
     /// Sets the savepoint of one more.
     async fn begin_member(&mut self) -> Result<(), StoreError> {
         self.clear().await?;
-        let last = self.savepoint;
-        let next = last.map_or(0, |last| last + 1);
-        self.savepoint = Some(next);
-        // Until it is set: whoever goes away meanwhile leaves a name that may not be there, and then all fail.
-        self.abandoned = true;
+        // While it is set there is nothing to take back: whoever goes away meanwhile has written nothing behind it.
+        let last = self.savepoint.take();
+        let next = self.savepoints;
+        self.savepoints += 1;
         let release = last.map_or_else(String::new, |last| format!("RELEASE member_{last}; "));
         self.run(format!("{release}SAVEPOINT member_{next}"))
             .await?;
-        self.abandoned = false;
+        self.savepoint = Some(next);
         Ok(())
     }
 

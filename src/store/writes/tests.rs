@@ -25,7 +25,8 @@ impl Database {
         let pool = one.connect(&url).await.unwrap();
         let tables = "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;
                       CREATE TABLE owner (id TEXT PRIMARY KEY);
-                      CREATE TABLE thing (id TEXT PRIMARY KEY, owner TEXT REFERENCES owner (id))";
+                      CREATE TABLE thing (id TEXT PRIMARY KEY, owner TEXT REFERENCES owner (id));
+                      CREATE TABLE late (owner TEXT REFERENCES owner (id) DEFERRABLE INITIALLY DEFERRED)";
         sqlx::raw_sql(tables).execute(&pool).await.unwrap();
         Self {
             writes: Writes::gathered(Lane::new(pool, 1, false)),
@@ -195,4 +196,104 @@ async fn whoever_goes_away_takes_nobody_along() {
     drop(alone);
     committed(database.writes.clone(), "e").await.unwrap();
     assert_eq!(database.things().await, ["a", "c", "e"]);
+}
+
+/// A statement that answers with a row has not succeeded before its commit has.
+#[tokio::test]
+async fn a_value_of_a_statement_that_could_not_be_committed_is_an_error() {
+    let database = Database::new().await;
+    let put = || {
+        sqlx::query_scalar::<_, String>(
+            "INSERT INTO late (owner) VALUES ('nobody') RETURNING owner",
+        )
+    };
+    database.writes.fetch_scalar(put()).await.unwrap_err();
+    // Shared with another, too.
+    let mut first = database.writes.begin().await.unwrap();
+    self::put("a", None).execute(&mut *first).await.unwrap();
+    let shared = database
+        .queue(|writes| async move { writes.fetch_scalar(put()).await })
+        .await;
+    first.commit().await.unwrap_err();
+    shared.await.unwrap().unwrap_err();
+    assert_eq!(database.things().await, [""; 0]);
+}
+
+/// A full disk, at which SQLite may take back all that others have written: nobody hears that something is kept which is not.
+#[tokio::test]
+async fn what_is_said_to_be_kept_is_kept_where_there_is_no_room() {
+    let database = Database::new().await;
+    let limit = "PRAGMA cache_size = 2; PRAGMA cache_spill = 1; PRAGMA max_page_count = 60";
+    let mut first = database.writes.begin().await.unwrap();
+    sqlx::raw_sql(limit).execute(&mut *first).await.unwrap();
+    put("a", None).execute(&mut *first).await.unwrap();
+    let big = database
+        .queue(|writes| async move {
+            let big = "INSERT INTO thing (id) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                       SELECT 'big-' || i || hex(zeroblob(500)) FROM n";
+            writes.execute(sqlx::query(big)).await
+        })
+        .await;
+    let last = database.queue(|writes| committed(writes, "z")).await;
+    let first = first.commit().await;
+    big.await.unwrap().unwrap_err();
+    let last = last.await.unwrap();
+    let things = database.things().await;
+    let is_kept = |id: &str| things.contains(&id.to_owned());
+    assert_eq!((first.is_ok(), last.is_ok()), (is_kept("a"), is_kept("z")));
+    assert!(things.iter().all(|id| !id.starts_with("big")));
+}
+
+/// Whoever goes away while their savepoint is set has written nothing, and takes nobody along.
+#[tokio::test]
+async fn whoever_goes_away_while_joining_takes_nobody_along() {
+    let database = Database::new().await;
+    let mut left = 0;
+    for round in 0..50 {
+        let lane = database.writes.lane();
+        let mut group = Group::begin(lane).await.unwrap();
+        group.begin_member().await.unwrap();
+        let add = sqlx::query("INSERT INTO thing (id) VALUES ($1)");
+        add.bind(round.to_string())
+            .execute(&mut *group.connection)
+            .await
+            .unwrap();
+        {
+            let joining = std::pin::pin!(group.begin_member());
+            let waker = std::task::Waker::noop();
+            let polled = joining.poll(&mut std::task::Context::from_waker(waker));
+            // SQLite's thread may be that fast.
+            left += u32::from(polled.is_pending());
+        }
+        group.begin_member().await.unwrap();
+        group.connection.end("COMMIT").await.unwrap();
+    }
+    assert_eq!(database.things().await.len(), 50);
+    assert!(left > 0);
+}
+
+/// In memory the one connection is the database: nothing that happens to a transaction closes it.
+#[tokio::test]
+async fn a_database_in_memory_outlives_a_transaction_that_ended_badly() {
+    sqlx::any::install_default_drivers();
+    let one = AnyPoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None);
+    let pool = one.connect("sqlite::memory:").await.unwrap();
+    let writes = Writes::in_memory(Lane::new(pool, 1, false));
+    let statement = sqlx::query("CREATE TABLE thing (id TEXT PRIMARY KEY)");
+    writes.execute(statement).await.unwrap();
+    // Whoever waited for the commit went away when it was made already.
+    let mut transaction = writes.begin().await.unwrap();
+    let committed = sqlx::raw_sql("COMMIT").execute(&mut *transaction).await;
+    committed.unwrap();
+    drop(transaction);
+    // A commit that is refused.
+    let mut transaction = writes.begin().await.unwrap();
+    let committed = sqlx::raw_sql("COMMIT").execute(&mut *transaction).await;
+    committed.unwrap();
+    transaction.commit().await.unwrap_err();
+    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM thing");
+    assert_eq!(writes.fetch_scalar(count).await.unwrap(), Some(0));
 }
