@@ -5,10 +5,11 @@ use crate::model::client::Client;
 use crate::model::session::Session;
 use crate::protocol::claims::IdTokenClaims;
 use crate::protocol::error::OAuthError;
+use crate::protocol::ids::SessionId;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::telemetry::Entry;
 
-use super::Flow;
+use super::{Flow, LoggedIn};
 
 /// What to do with a logout request.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +31,16 @@ pub fn next_step<'a>(sessions: &[&'a Session], hint: Option<&IdTokenClaims>) -> 
         (None, Some(first)) => LogoutStep::Confirm(first),
         (None, None) => LogoutStep::Done,
     }
+}
+
+/// The session that `logout_hint` means: its `sid`, or what its person would type to log in. Of several with that name, none.
+pub fn meant(people: &[&LoggedIn], hint: &str) -> Option<SessionId> {
+    let is_meant = |who: &&&LoggedIn| {
+        who.session.id.as_str() == hint || who.account.profile.has_login_name(hint)
+    };
+    let mut meant = people.iter().filter(is_meant);
+    let who = meant.next()?;
+    meant.next().is_none().then(|| who.session.id.clone())
 }
 
 /// Where the browser may go afterwards: an address registered by the client that the request names, letter by letter.
@@ -76,7 +87,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
+    use crate::protocol::ids::{AccountId, ClientId, UpstreamId};
     use crate::protocol::issuer::Issuer;
 
     fn session(id: &str) -> Session {

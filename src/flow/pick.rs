@@ -3,7 +3,6 @@
 
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::Client;
-use crate::protocol::claims::Profile;
 use crate::protocol::ids::{SessionId, Subject};
 
 use super::{LoggedIn, counts, may_use};
@@ -71,7 +70,7 @@ pub fn pick(
         // Where nothing is shown, it would tell who else is signed in here.
         let hint = pending.request.login_hint.as_deref();
         let hint = hint.filter(|_| !pending.is_silent())?;
-        let answers = |each: &&Candidate| is_name_of(hint, &each.who.account.profile);
+        let answers = |each: &&Candidate| each.who.account.profile.has_login_name(hint);
         only(will_do.iter().copied().filter(answers).collect())
     };
     let picked = if pending.selected.is_some() || pending.logged_in.is_some() {
@@ -86,14 +85,4 @@ pub fn pick(
         who: picked.map(|each| each.who),
         choice: will_do.into_iter().map(|each| each.who.clone()).collect(),
     }
-}
-
-/// Whether somebody would type this to log in as that person. It chooses among those who are signed in, and proves nothing (T31).
-fn is_name_of(hint: &str, profile: &Profile) -> bool {
-    let names = [&profile.preferred_username, &profile.email];
-    let hint = hint.trim().to_lowercase();
-    names
-        .into_iter()
-        .flatten()
-        .any(|name| name.to_lowercase() == hint)
 }

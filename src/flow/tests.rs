@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::logout;
 use super::pick::{Candidate, pick};
 use super::*;
 use crate::model::account::{Account, UpstreamSubject};
@@ -566,6 +567,21 @@ fn candidate(id: &str) -> Candidate {
         subject: Subject::new(format!("sub-{id}")),
         who,
     }
+}
+
+/// RP-Initiated Logout section 2, `logout_hint`: of two who have the same name, neither.
+#[test]
+fn a_logout_hint_means_one_person_or_nobody() {
+    let (a, mut b) = (candidate("a").who, candidate("b").who);
+    let meant = |b: &LoggedIn, hint: &str| logout::meant(&[&a, b], hint);
+    let id = |id: &str| Some(SessionId::new(id));
+    assert_eq!(meant(&b, "b"), id("b"));
+    assert_eq!(meant(&b, " a-Name"), id("a"));
+    assert_eq!(meant(&b, "b@example.org"), id("b"));
+    assert_eq!(meant(&b, "c"), None);
+    assert_eq!(meant(&b, ""), None);
+    b.account.profile.email = Some("a@example.org".to_owned());
+    assert_eq!(meant(&b, "a@example.org"), None);
 }
 
 /// Who was picked among a current one and two others, and whom the answer may be about.

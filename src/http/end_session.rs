@@ -99,6 +99,9 @@ pub(super) struct Logout {
     pub(super) destination: Option<String>,
     /// What the verified hint says, which may end its own session unasked.
     pub(super) hint: Option<IdTokenClaims>,
+    /// Who signs out, in the words of `logout_hint`: which account is asked about, and nothing more.
+    #[serde(default)]
+    pub(super) logout_hint: Option<String>,
     pub(super) locale: Option<Locale>,
     /// The app that asks for it.
     #[serde(default)]
@@ -113,6 +116,8 @@ pub(super) struct Logout {
 struct Sealed<L> {
     #[serde(flatten)]
     logout: L,
+    /// One of an older version, which had none, is over.
+    #[serde(default)]
     until: UnixTime,
 }
 
@@ -155,38 +160,40 @@ impl Logout {
         let destination =
             logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
         let sent_state = params.get_capped("state", MAX_STATE_BYTES)?;
+        let logout_hint = params.get_capped("logout_hint", 256)?;
         let locale = params.get_capped("ui_locales", 256)?;
         let locale = locale.and_then(Locale::from_ui_locales);
         context::prefer(locale);
         Ok(Self {
             destination: destination.map(|uri| with_state(uri.as_str(), sent_state)),
             hint,
+            logout_hint: logout_hint.map(str::to_owned),
             locale,
             client_id: client.map(|stored| stored.client.client_id),
             signed_off: None,
         })
     }
 
-    /// The session of the person whom the hint is about, though it is of an earlier login of theirs: that one is asked about.
+    /// The session that the person is asked about, if the request names one: that of whom the ID token is about, though it is of an
+    /// earlier login of theirs; or the one that `logout_hint` means.
     async fn named(
         &self,
         state: &HttpState,
         people: &[&LoggedIn],
     ) -> Result<Option<SessionId>, OAuthError> {
-        let Some(hint) = &self.hint else {
-            return Ok(None);
-        };
-        let Some(stored) = Store::from_ref(state).find_client(&hint.aud).await? else {
-            return Ok(None);
-        };
         let secrets = Secrets::from_ref(state);
-        for who in people {
-            let subject = subject::for_client(&secrets, &stored.client, &who.account)?;
-            if subject.as_str() == hint.sub {
-                return Ok(Some(who.session.id.clone()));
+        if let Some(hint) = &self.hint
+            && let Some(stored) = Store::from_ref(state).find_client(&hint.aud).await?
+        {
+            for who in people {
+                let subject = subject::for_client(&secrets, &stored.client, &who.account)?;
+                if subject.as_str() == hint.sub {
+                    return Ok(Some(who.session.id.clone()));
+                }
             }
         }
-        Ok(None)
+        let hint = self.logout_hint.as_deref();
+        Ok(hint.and_then(|hint| logout::meant(people, hint)))
     }
 
     fn seal(&self, state: &HttpState) -> Result<String, OAuthError> {
@@ -396,5 +403,18 @@ fn arrive(logout: &Logout) -> Next {
     match &logout.destination {
         Some(destination) => Next::to(destination),
         None => Next::nothing_left(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that an older version has sealed opens, and is over: a new one is a click away.
+    #[test]
+    fn a_request_that_says_no_end_is_over() {
+        let sealed = r#"{"destination":null,"hint":null,"locale":"fr"}"#;
+        let Sealed::<Logout> { logout, until } = serde_json::from_str(sealed).unwrap();
+        assert_eq!((logout.locale, until), (Some(Locale::French), 0));
     }
 }

@@ -163,6 +163,16 @@ impl Profile {
         }
     }
 
+    /// Whether somebody would type this to log in as that person. It chooses among those who are signed in, and proves nothing (T31).
+    pub fn has_login_name(&self, hint: &str) -> bool {
+        let names = [&self.preferred_username, &self.email];
+        let hint = hint.trim().to_lowercase();
+        names
+            .into_iter()
+            .flatten()
+            .any(|name| name.to_lowercase() == hint)
+    }
+
     /// One claim, by its name; the groups are not one.
     pub fn claim(&self, name: &str) -> Option<Value> {
         match name {

@@ -112,10 +112,19 @@ impl Lane {
                 let ping = lease.run(async |connection| connection.ping().await);
                 if !matches!(timeout(PATIENCE, ping).await, Ok(Ok(()))) {
                     lease.state = State::Broken;
+                    self.give_up_rested();
                 }
             }
         }
         Ok(lease)
+    }
+
+    /// Lets all go that are at rest, each for longer than one that did not answer: they would be waited for one after the other.
+    fn give_up_rested(&self) {
+        let rested = std::mem::take(&mut *self.idle());
+        for mut idle in rested {
+            idle.connection.close_on_drop();
+        }
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {

@@ -265,6 +265,64 @@ async fn an_old_hint_asks_about_the_person_that_it_names() {
     assert_eq!(asked.first(), Some(&jo), "{}", page.body);
 }
 
+/// RP-Initiated Logout section 2: `logout_hint` says who is asked about, and ends nobody unasked.
+#[tokio::test]
+async fn a_logout_hint_asks_about_the_account_that_it_means() {
+    let mut two = Two::start().await;
+    let (jo, cam) = two.ids();
+    let cases = [
+        (jo.as_str(), &jo),
+        ("jsmith", &jo),
+        (JO_SMITH.email, &jo),
+        (CHAIR.username, &cam),
+        ("nobody", &cam),
+        ("", &cam),
+    ];
+    for (hint, meant) in cases {
+        let hint = [("client_id", "spa"), ("logout_hint", hint)];
+        let page = two.log_out(&hint).await;
+        assert_eq!(page.values(CHOICES), [meant.as_str()], "{hint:?}");
+        // A form of another site, whose request goes on as one of ours.
+        let url = two.server.url("/end_session");
+        let page = two.browser.post_cross_site(url, &hint).await;
+        let page = two.browser.follow(page).await;
+        assert_eq!(page.values(CHOICES), [meant.as_str()], "{hint:?}");
+    }
+    // Whom the ID token is about is said better.
+    let elsewhere = two.server.tokens("spa", "openid").await;
+    let hint_of_jo = [
+        ("id_token_hint", elsewhere.text("id_token")),
+        ("logout_hint", CHAIR.username),
+    ];
+    let page = two.log_out(&hint_of_jo).await;
+    assert_eq!(page.values(CHOICES), [jo.as_str()]);
+    let long = "x".repeat(257);
+    let page = two.log_out(&[("logout_hint", &long)]).await;
+    assert_eq!(page.status, 400);
+    // Nobody has been signed out by any of it.
+    for tokens in [&two.jo, &two.cam] {
+        let alive = two.server.userinfo(tokens.text("access_token")).await;
+        assert_eq!(alive.status, 200);
+    }
+    let page = two.log_out(&[("client_id", "spa"), ("logout_hint", "jsmith")]);
+    let page = page.await;
+    two.browser.submit(&page, "form", &[]).await;
+    assert_eq!(
+        two.server
+            .userinfo(two.jo.text("access_token"))
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        two.server
+            .userinfo(two.cam.text("access_token"))
+            .await
+            .status,
+        200
+    );
+}
+
 /// Sections 3.1.2.1 and 5.5.1; T29. Nothing of it changes who the current one is.
 #[tokio::test]
 async fn a_request_that_names_a_person_gets_that_one_or_nobody() {

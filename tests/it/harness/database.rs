@@ -6,6 +6,8 @@ use portico::protocol::secret::Secret;
 use portico::store::Store;
 use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Executor as _};
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use url::Url;
 
 /// An empty database, gone when dropped.
@@ -55,6 +57,24 @@ impl TestDatabase {
         }
     }
 
+    /// A way to it that can be cut.
+    pub(crate) async fn line(&self) -> Line {
+        let mut url = self.url.clone();
+        let (cut, _) = watch::channel(());
+        if let Place::Postgres { admin, .. } = &self.place {
+            let host = admin.host_str().unwrap();
+            let there = format!("{host}:{}", admin.port().unwrap_or(5432));
+            let here = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut changed = Url::parse(url.expose()).unwrap();
+            changed.set_host(Some("127.0.0.1")).unwrap();
+            let port = here.local_addr().unwrap().port();
+            changed.set_port(Some(port)).unwrap();
+            url = Secret::new(changed);
+            tokio::spawn(carry(here, there, cut.clone()));
+        }
+        Line { url, cut }
+    }
+
     /// Where it is, for a configuration.
     pub(crate) fn url(&self) -> &Secret {
         &self.url
@@ -82,6 +102,37 @@ impl TestDatabase {
             .connect(self.url.expose())
             .await
             .unwrap()
+    }
+}
+
+/// A way to a database. An embedded one needs none, and nothing is between.
+pub(crate) struct Line {
+    /// Where it begins.
+    pub(crate) url: Secret,
+    cut: watch::Sender<()>,
+}
+
+impl Line {
+    /// Swallows from now on whatever is said on the connections that there are: no end of theirs is told. New ones are carried.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
+    }
+}
+
+async fn carry(here: TcpListener, there: String, cut: watch::Sender<()>) {
+    loop {
+        let (mut near, _) = here.accept().await.unwrap();
+        let mut far = TcpStream::connect(&there).await.unwrap();
+        let mut cut = cut.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                Ok(()) = cut.changed() => {
+                    drop(far);
+                    tokio::io::copy(&mut near, &mut tokio::io::sink()).await.ok();
+                }
+            }
+        });
     }
 }
 

@@ -1,0 +1,57 @@
+//! A database that is lost without a word: PostgreSQL behind a network that forgets its connections (a fail-over, a firewall). An
+//! embedded one cannot be lost, and has to answer just the same.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use portico::protocol::ids::ClientId;
+use portico::store::Store;
+use tokio::time::{sleep, timeout};
+
+use crate::harness::database::{Line, TestDatabase};
+
+/// Longer than a connection may rest before it is asked whether it is well.
+const REST: Duration = Duration::from_millis(2_200);
+/// Far longer than to find out, and far shorter than what the network takes to give up.
+const FOUND_AGAIN: Duration = Duration::from_secs(20);
+
+/// A store that has used as many connections as there are.
+async fn busy(database: &TestDatabase) -> (Line, Store) {
+    let line = database.line().await;
+    let store = Store::open(&line.url).await.unwrap();
+    store.migrate().await.unwrap();
+    join_all((0..20).map(|each| look(&store, each))).await;
+    (line, store)
+}
+
+/// A read that no memory answers.
+async fn look(store: &Store, each: u32) {
+    let client = ClientId::new(format!("client-{each}"));
+    assert_eq!(store.find_client(&client).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn connections_that_died_at_rest_are_replaced_all_at_once() {
+    let database = TestDatabase::fresh().await;
+    let (line, store) = busy(&database).await;
+    line.cut();
+    sleep(REST).await;
+    // One after the other, as requests come: the first that finds out finds out for all.
+    for each in 20..30 {
+        timeout(FOUND_AGAIN / 2, look(&store, each)).await.unwrap();
+        sleep(REST / 4).await;
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn connections_that_died_in_use_are_replaced_once_nobody_waits() {
+    let database = TestDatabase::fresh().await;
+    let (line, store) = busy(&database).await;
+    line.cut();
+    // Each waits for a connection that was used a moment ago, and goes away.
+    let waiting = (20..30).map(|each| timeout(Duration::from_millis(300), look(&store, each)));
+    join_all(waiting).await;
+    timeout(FOUND_AGAIN, look(&store, 30)).await.unwrap();
+    timeout(FOUND_AGAIN, store.close()).await.unwrap();
+}
