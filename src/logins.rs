@@ -99,11 +99,7 @@ impl<'a> Before<'a> {
             return Some(own);
         }
         if !self.adds {
-            // After a logout one may be left beside it, whom no page has shown.
-            return self.current.or(match self.others {
-                [only] => Some(only),
-                _ => None,
-            });
+            return self.current;
         }
         let full = self.others.len() + usize::from(self.current.is_some()) >= MAX_ACCOUNTS;
         let others = self.others.iter().copied();

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef as _;
 
 use crate::backchannel::{Backchannel, BackchannelParts};
 use crate::clock::{Clock, UnixTime};
@@ -25,7 +26,7 @@ use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::{Grants, GrantsParts};
 use crate::http::brand::BrandPages;
 use crate::http::discovery::Discovery;
-use crate::http::state::{ParPolicy, Settings};
+use crate::http::state::{ParPolicy, Settings, UnderWay};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::logins::{Logins, RefusalFloor};
@@ -135,6 +136,7 @@ pub struct App {
     housekeeping: housekeeping::Housekeeping,
     backchannel: Backchannel,
     audit: AuditWriter,
+    under_way: UnderWay,
 }
 
 /// The two listeners of a server.
@@ -249,6 +251,7 @@ impl App {
         // What the start itself has recorded stands there before the first request, or this is no start.
         audit_writer.finish().await?;
         Ok(Self {
+            under_way: UnderWay::from_ref(&state),
             public: http::router(state.clone()),
             internal: http::internal_router(state),
             tls: config.server.tls,

@@ -59,6 +59,10 @@ impl App {
             () = background => Ok(((), ())),
             () = stopping => Ok(((), ())),
         };
+        // Also those whose connections have ended.
+        if timeout(SHUTDOWN_GRACE, self.under_way.end()).await.is_err() {
+            tracing::warn!("requests were still under way, and end with the server");
+        }
         // Nothing is recorded any more: what still waits is written before the database is closed.
         let written = timeout(SHUTDOWN_GRACE, self.audit.finish()).await;
         if !matches!(written, Ok(Ok(()))) {

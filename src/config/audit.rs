@@ -8,7 +8,7 @@ use super::place::{Place, Report};
 /// What is kept of what happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditPolicy {
-    /// Whether it is kept in the database, too. The log has it in any case.
+    /// Whether it is kept in the database, too. The log has it, unless its filter names it and leaves it out.
     pub database: bool,
     /// Seconds that a record is kept there.
     pub keep: i64,

@@ -150,6 +150,12 @@ fn check(main: Document, client_files: Vec<Document>, report: &mut Report) -> Op
     let brand = brand::check(raw.brand, &at.key("brand"), report);
     let log = Log::check(raw.log, &at.key("log"), report);
     let audit = AuditPolicy::check(&raw.audit, &at.key("audit"), report);
+    if !audit.database && !log.keeps_audit() {
+        report.problem(
+            &at.key("audit").key("database"),
+            "is false, and log.filter leaves portico::audit out: nobody would know what happened. Let one of them keep it",
+        );
+    }
     Some(Config {
         issuer: issuer?,
         server,

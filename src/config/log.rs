@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use crate::model::audit::LOG_TARGET;
 
 use super::place::{Place, Report};
 
@@ -52,6 +55,16 @@ pub(super) struct Raw {
 }
 
 impl Log {
+    /// Whether it has what happened to whom: it does unless the filter names that target and says otherwise.
+    pub(super) fn keeps_audit(&self) -> bool {
+        let targets: Result<Targets, _> = self.filter.parse();
+        let said = targets.map(|targets| {
+            let mut own = targets.iter().filter(|(target, _)| *target == LOG_TARGET);
+            own.next().map(|(_, level)| level)
+        });
+        !matches!(said, Ok(Some(level)) if level < LevelFilter::INFO)
+    }
+
     pub(super) fn check(raw: Raw, at: &Place, report: &mut Report) -> Self {
         let filter = raw.filter.unwrap_or_else(|| Self::default().filter);
         if EnvFilter::try_new(&filter).is_err() {

@@ -21,7 +21,7 @@ pub enum By {
 }
 
 impl By {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
             Self::Administrator => "administrator",
@@ -48,6 +48,9 @@ impl Accounts {
         let outcome = self.store.link_login(link, self.clock.now()).await?;
         let (account, upstream) = (link.into, &link.login.upstream);
         let entry = |event| self.entry(event, account).upstream(upstream);
+        if let Linked::Done { ended, .. } = &outcome {
+            self.record_ends(ended, account, "the login was linked to another account");
+        }
         self.audit.record(match &outcome {
             Linked::Done { closed, ended } => entry(Event::AccountLinked)
                 .with("closed", closed.as_ref().map(AccountId::as_str))
@@ -68,6 +71,7 @@ impl Accounts {
         let now = self.clock.now();
         let outcome = self.store.unlink_login(account, login, &new, now).await?;
         if let Unlinked::Done { ended } = &outcome {
+            self.record_ends(ended, account, "the login was taken out of the account");
             let entry = self
                 .entry(Event::AccountUnlinked, account)
                 .upstream(&login.upstream)
@@ -83,6 +87,7 @@ impl Accounts {
         let now = self.clock.now();
         let ended = self.store.disable_account(account, now).await?;
         if let Some(ended) = &ended {
+            self.record_ends(ended, account, "the account was closed");
             let entry = self.entry(Event::AccountDisabled, account);
             self.audit.record(entry.with("sessions_ended", ended.len()));
         }
@@ -108,8 +113,11 @@ impl Accounts {
         let now = self.clock.now();
         let ended = self.store.end_session_of(account, session, now).await?;
         if ended {
-            let entry = self.entry(Event::LoggedOut, account);
-            self.audit.record(entry.session(session));
+            self.record_ends(
+                std::slice::from_ref(session),
+                account,
+                "ended from elsewhere",
+            );
         }
         Ok(ended)
     }
@@ -117,6 +125,7 @@ impl Accounts {
     /// Ends every session and every family of an account.
     pub async fn end_all(&self, account: &AccountId) -> Result<Vec<SessionId>, StoreError> {
         let ended = self.store.end_all_of(account, self.clock.now()).await?;
+        self.record_ends(&ended, account, "signed out everywhere");
         let entry = self.entry(Event::LoggedOutEverywhere, account);
         self.audit.record(entry.with("sessions_ended", ended.len()));
         Ok(ended)
@@ -167,6 +176,14 @@ impl Accounts {
         let entry = self.entry(Event::AppEnded, account).client(client);
         self.audit.record(entry.with("families", families));
         Ok(())
+    }
+
+    /// What is looked for by its session says how that ended.
+    fn record_ends(&self, ended: &[SessionId], account: &AccountId, reason: &'static str) {
+        for session in ended {
+            let entry = self.entry(Event::LoggedOut, account).session(session);
+            self.audit.record(entry.with("reason", reason));
+        }
     }
 
     fn entry(&self, event: Event, account: &AccountId) -> Entry {

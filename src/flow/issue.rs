@@ -148,6 +148,7 @@ impl Flow {
             revoked_at: None,
             // A proof of a key comes with the code beside it.
             jkt: None,
+            bound_generation: None,
             recipient: telemetry::recipient(),
         };
         if self.store.begin_family(&family).await? {

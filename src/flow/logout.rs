@@ -5,10 +5,11 @@ use crate::model::client::Client;
 use crate::model::session::Session;
 use crate::protocol::claims::IdTokenClaims;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::SessionId;
+use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::telemetry::Entry;
 
+use super::accounts::By;
 use super::{Flow, LoggedIn};
 
 /// What to do with a logout request.
@@ -68,8 +69,12 @@ pub fn destination<'a>(
 }
 
 impl Flow {
-    /// Ends a session, and the families that belong to it.
-    pub async fn log_out(&self, session: &Session) -> Result<(), OAuthError> {
+    /// Ends a session, and the families that belong to it; `at` is where the person signed out, if not here.
+    pub async fn log_out(
+        &self,
+        session: &Session,
+        at: Option<&UpstreamId>,
+    ) -> Result<(), OAuthError> {
         let ended = self
             .store
             .end_session(&session.id, self.clock.now())
@@ -77,8 +82,17 @@ impl Flow {
         if ended {
             let entry = Entry::new(Event::LoggedOut)
                 .session(&session.id)
-                .account(&session.account_id);
-            self.audit.record(entry.upstream(&session.upstream));
+                .account(&session.account_id)
+                .upstream(&session.upstream)
+                .with("by", By::Person.as_str())
+                .with(
+                    "reason",
+                    match at {
+                        None => "signed out",
+                        Some(_) => "signed out at the upstream",
+                    },
+                );
+            self.audit.record(entry);
         }
         Ok(())
     }
@@ -87,7 +101,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ids::{AccountId, ClientId, UpstreamId};
+    use crate::protocol::ids::{AccountId, ClientId};
     use crate::protocol::issuer::Issuer;
 
     fn session(id: &str) -> Session {

@@ -67,9 +67,9 @@ pub fn pick(
         pending.names_somebody().then(found).flatten()
     };
     let hinted = || {
-        // Where nothing is shown, it would tell who else is signed in here.
         let hint = pending.request.login_hint.as_deref();
-        let hint = hint.filter(|_| !pending.is_silent())?;
+        // Where nothing is shown, it would tell who else is signed in here; and after a logout the person chooses.
+        let hint = hint.filter(|_| !pending.is_silent() && current.is_some())?;
         let answers = |each: &&Candidate| each.who.account.profile.has_login_name(hint);
         only(will_do.iter().copied().filter(answers).collect())
     };

@@ -5,6 +5,7 @@ use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::code;
+use crate::model::family::TokenFamily;
 use crate::model::resource::Aim;
 use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::OAuthError;
@@ -64,38 +65,45 @@ impl AuthorizationCodeRequest {
         )?;
         let grant = code.grant;
         dpop::require_key(grant.dpop_jkt.as_ref(), key)?;
-        let (family, account) = grants
-            .family_of(
-                client,
-                key,
-                Agreed {
-                    family_id: code.family_id,
-                    account_id: &grant.account_id,
-                    authentication: grant.authentication,
-                    scope: &grant.scope,
-                    claims: grant.claims,
-                    resources: grant.resources,
-                },
-            )
-            .await?;
+        let family = grants.family_of(
+            client,
+            key,
+            Agreed {
+                family_id: code.family_id,
+                account_id: &grant.account_id,
+                authentication: grant.authentication,
+                scope: &grant.scope,
+                claims: grant.claims,
+                resources: grant.resources,
+            },
+        );
+        if code.redeemed_at.is_some() {
+            // A replay is acted on whatever is down, and whoever its person is by now.
+            grants.spend_code(&code_hash, &family).await?;
+            return Err(code::unknown());
+        }
+        let account = grants.person_of(client, &family, &grant.scope).await?;
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two
         // racing requests both win (RFC 6749 section 4.1.2).
-        let redemption = grants
-            .store
-            .redeem_code(&code_hash, &family, grants.families_per_client, now)
-            .await?;
-        match redemption {
-            Redemption::Redeemed(ended) => grants.hold_to_cap(&family, ended).await?,
-            Redemption::Replayed => {
-                grants.metrics.replayed("authorization_code");
-                grants.record_replay(Event::CodeReplayed, &family).await;
-                return Err(code::unknown());
-            }
-            Redemption::Gone => return Err(code::unknown()),
-        }
+        grants.spend_code(&code_hash, &family).await?;
         grants.authorization(client, family, account, grant.nonce, aim)
+    }
+}
+
+impl Grants {
+    async fn spend_code(&self, code_hash: &str, family: &TokenFamily) -> Result<(), OAuthError> {
+        let (cap, now) = (self.families_per_client, self.clock.now());
+        match self.store.redeem_code(code_hash, family, cap, now).await? {
+            Redemption::Redeemed(ended) => self.hold_to_cap(family, ended).await,
+            Redemption::Replayed => {
+                self.metrics.replayed("authorization_code");
+                self.record_replay(Event::CodeReplayed, family).await;
+                Err(code::unknown())
+            }
+            Redemption::Gone => Err(code::unknown()),
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::device_code::{self, DeviceCode};
+use crate::model::family::TokenFamily;
 use crate::model::resource::Aim;
 use crate::model::throttle;
 use crate::protocol::authorize::invalid_scope;
@@ -150,39 +151,45 @@ impl DeviceCodeRequest {
                 )
             });
         };
-        let (family, account) = grants
-            .family_of(
-                client,
-                key,
-                Agreed {
-                    family_id: code.family_id.clone(),
-                    account_id: &approval.account_id,
-                    authentication: approval.authentication.clone(),
-                    scope: &code.scope,
-                    claims: ClaimsRequest::default(),
-                    resources: code.resources.clone(),
-                },
-            )
-            .await?;
+        let family = grants.family_of(
+            client,
+            key,
+            Agreed {
+                family_id: code.family_id.clone(),
+                account_id: &approval.account_id,
+                authentication: approval.authentication.clone(),
+                scope: &code.scope,
+                claims: ClaimsRequest::default(),
+                resources: code.resources.clone(),
+            },
+        );
+        if code.redeemed_at.is_some() {
+            // A replay is acted on whatever is down, and whoever its person is by now.
+            grants.spend_device_code(&hash, &family).await?;
+            return Err(device_code::unknown());
+        }
+        let account = grants.person_of(client, &family, &code.scope).await?;
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
         grants.note_told(client, &family).await?;
-        let cap = grants.families_per_client;
-        match grants
+        grants.spend_device_code(&hash, &family).await?;
+        grants.authorization(client, family, account, None, aim)
+    }
+}
+
+impl Grants {
+    async fn spend_device_code(&self, hash: &str, family: &TokenFamily) -> Result<(), OAuthError> {
+        let (cap, now) = (self.families_per_client, self.clock.now());
+        match self
             .store
-            .redeem_device_code(&hash, &family, cap, now)
+            .redeem_device_code(hash, family, cap, now)
             .await?
         {
-            Redemption::Redeemed(ended) => {
-                grants.hold_to_cap(&family, ended).await?;
-                grants.authorization(client, family, account, None, aim)
-            }
+            Redemption::Redeemed(ended) => self.hold_to_cap(family, ended).await,
             Redemption::Replayed => {
-                grants.metrics.replayed("device_code");
-                grants
-                    .record_replay(Event::DeviceCodeReplayed, &family)
-                    .await;
+                self.metrics.replayed("device_code");
+                self.record_replay(Event::DeviceCodeReplayed, family).await;
                 Err(device_code::unknown())
             }
             Redemption::Gone => Err(device_code::unknown()),

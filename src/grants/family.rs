@@ -35,29 +35,39 @@ pub(super) struct Agreed<'a> {
 }
 
 impl Grants {
-    /// The family that a login is to begin, and the person as they are known now. Asks all that T15 wants; nothing is
-    /// spent or kept yet. A public client's refresh tokens are bound to `key`.
-    pub(super) async fn family_of(
+    /// The person as they are known now, of whom a login is to begin `family`. Asks all that T15 wants; nothing is spent or kept
+    /// yet.
+    pub(super) async fn person_of(
         &self,
         client: &Client,
-        key: Option<&Thumbprint>,
-        agreed: Agreed<'_>,
-    ) -> Result<(TokenFamily, Account), OAuthError> {
-        let now = self.clock.now();
+        family: &TokenFamily,
+        agreed: &Scope,
+    ) -> Result<Account, OAuthError> {
         let account = self
-            .account_for(client, agreed.account_id, &agreed.authentication)
+            .account_for(client, &family.account_id, &family.authentication)
             .await?;
-        // What was withdrawn since the person agreed is not given (T17).
-        let scope = agreed.scope.narrowed_to(&client.scope);
-        if scope.is_empty() && !agreed.scope.is_empty() {
+        if family.scope.is_empty() && !agreed.is_empty() {
             return Err(OAuthError::invalid_grant(
                 "all of this was withdrawn from this client",
             ));
         }
-        let family = TokenFamily {
+        Ok(account)
+    }
+
+    /// The family that a login is to begin. A public client's refresh tokens are bound to `key`.
+    pub(super) fn family_of(
+        &self,
+        client: &Client,
+        key: Option<&Thumbprint>,
+        agreed: Agreed<'_>,
+    ) -> TokenFamily {
+        let now = self.clock.now();
+        // What was withdrawn since the person agreed is not given (T17).
+        let scope = agreed.scope.narrowed_to(&client.scope);
+        TokenFamily {
             id: agreed.family_id,
             client_id: client.client_id.clone(),
-            account_id: account.id.clone(),
+            account_id: agreed.account_id.clone(),
             authentication: agreed.authentication,
             offline: client.is_offline(&scope),
             scope,
@@ -72,9 +82,9 @@ impl Grants {
                 .binds_refresh_tokens()
                 .then(|| key.cloned())
                 .flatten(),
+            bound_generation: None,
             recipient: telemetry::recipient(),
-        };
-        Ok((family, account))
+        }
     }
 
     /// Ends what a person has too many of over all clients, now that `newest` has begun (T22), and records that, and what

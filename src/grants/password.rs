@@ -197,7 +197,9 @@ impl Grants {
         agreed: Agreed<'_>,
         aim: Aim,
     ) -> Result<Authorization, OAuthError> {
-        let (family, account) = self.family_of(client, key, agreed).await?;
+        let asked = agreed.scope;
+        let family = self.family_of(client, key, agreed);
+        let account = self.person_of(client, &family, asked).await?;
         let (cap, now) = (self.families_per_client, self.clock.now());
         self.note_told(client, &family).await?;
         let begun = self.store.begin_capped_family(&family, cap, now).await?;

@@ -51,19 +51,19 @@ impl RefreshTokenRequest {
                 .ok_or_else(unknown)?;
         // Somebody else's token is unknown here, and nothing happens to its family: who holds it, and not who
         // guesses at it, may end it.
-        let family = grants
+        let mut family = grants
             .store
             .find_family(&family_id)
             .await?
             .filter(|family| family.client_id == client.client_id)
             .ok_or_else(unknown)?;
         // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
-        dpop::require_key(family.jkt.as_ref(), key)?;
+        grants.require_key(&family, generation, key).await?;
         let now = grants.clock.now();
         if let Spend::Replay | Spend::Ended = family.spend(generation, now, grants.family_lifetime)
         {
             // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
-            grants.spend(client, &family, generation).await?;
+            grants.spend(client, &family, generation, key).await?;
             return Err(unknown());
         }
         let granted = self.granted(client, &family)?;
@@ -75,9 +75,9 @@ impl RefreshTokenRequest {
             .account_for(client, &family.account_id, &family.authentication)
             .await?;
         if let (None, Some(key), true) = (&family.jkt, key, client.binds_refresh_tokens()) {
-            grants.bind(&family, key).await?;
+            grants.bind(&mut family, generation, key).await?;
         }
-        let generation = grants.spend(client, &family, generation).await?;
+        let generation = grants.spend(client, &family, generation, key).await?;
         let subject = subject::for_client(&grants.secrets, client, &account)?;
         let claims = Disclosure {
             client,
@@ -158,14 +158,54 @@ impl Grants {
     }
 
     /// Binds a public client's refresh tokens to the key that it proves from now on (RFC 9449 section 5).
-    async fn bind(&self, family: &TokenFamily, key: &Thumbprint) -> Result<(), OAuthError> {
-        if self.store.bind_family(&family.id, key).await? {
-            return Ok(());
+    async fn bind(
+        &self,
+        family: &mut TokenFamily,
+        generation: i64,
+        key: &Thumbprint,
+    ) -> Result<(), OAuthError> {
+        let bound = self.store.bind_family(&family.id, key, generation).await?;
+        if !bound {
+            // Another tab was quicker.
+            let current = self.current(family).await?;
+            self.require_key(&current, generation, Some(key)).await?;
         }
-        // Another tab was quicker.
+        family.jkt = Some(key.clone());
+        Ok(())
+    }
+
+    /// Refuses who does not prove the family's key. If the token is older than that key, it was shown by whoever bound the family,
+    /// too: a thief may bind what they have stolen, so nobody keeps it (T19).
+    async fn require_key(
+        &self,
+        family: &TokenFamily,
+        generation: i64,
+        key: Option<&Thumbprint>,
+    ) -> Result<(), OAuthError> {
+        let Err(refused) = dpop::require_key(family.jkt.as_ref(), key) else {
+            return Ok(());
+        };
+        if family.is_live(self.clock.now()) && family.is_older_than_its_key(generation) {
+            self.end_replayed(family).await?;
+            return Err(unknown());
+        }
+        Err(refused)
+    }
+
+    async fn end_replayed(&self, family: &TokenFamily) -> Result<(), OAuthError> {
+        self.store
+            .revoke_family(&family.id, self.clock.now())
+            .await?;
+        self.metrics.replayed("refresh_token");
+        self.record_replay(Event::RefreshTokenReplayed, family)
+            .await;
+        Ok(())
+    }
+
+    /// The family as it stands now.
+    async fn current(&self, family: &TokenFamily) -> Result<TokenFamily, OAuthError> {
         let current = self.store.find_family(&family.id).await?;
-        let current = current.ok_or_else(unknown)?;
-        dpop::require_key(current.jkt.as_ref(), Some(key))
+        current.ok_or_else(unknown)
     }
 
     /// Spends `generation` of the family: the generation of the token to hand out.
@@ -174,46 +214,36 @@ impl Grants {
         client: &Client,
         family: &TokenFamily,
         generation: i64,
+        key: Option<&Thumbprint>,
     ) -> Result<i64, OAuthError> {
         let now = self.clock.now();
         let successor = generation + i64::from(client.rotates_refresh_tokens());
         match family.spend(generation, now, self.family_lifetime) {
-            Spend::Repeat => return Ok(generation + 1),
+            Spend::Repeat => {}
             Spend::Advance => {
                 let newest = family.generation.unwrap_or(generation);
                 let won = self
                     .store
-                    .advance_family(
-                        &family.id,
-                        newest,
-                        successor,
-                        &family.scope,
-                        &telemetry::recipient(),
-                        now,
-                    )
+                    .advance_family(family, newest, successor, &telemetry::recipient(), now)
                     .await?;
                 if won {
                     return Ok(successor);
                 }
-                // Another tab was quicker, a moment ago: the row as it stands now says what that makes us.
-                let current = self
-                    .store
-                    .find_family(&family.id)
-                    .await?
-                    .ok_or_else(unknown)?;
-                if current.spend(generation, now, self.family_lifetime) == Spend::Repeat {
-                    return Ok(generation + 1);
-                }
             }
             Spend::Replay => {
-                self.store.revoke_family(&family.id, now).await?;
-                self.metrics.replayed("refresh_token");
-                self.record_replay(Event::RefreshTokenReplayed, family)
-                    .await;
+                self.end_replayed(family).await?;
+                return Err(unknown());
             }
-            Spend::Ended => {}
+            Spend::Ended => return Err(unknown()),
         }
-        Err(unknown())
+        // Another tab was quicker, or an answer was lost, a moment ago: the row as it stands now, whatever has become of it since it
+        // was read, says what that makes us.
+        let current = self.current(family).await?;
+        self.require_key(&current, generation, key).await?;
+        match current.spend(generation, now, self.family_lifetime) {
+            Spend::Repeat => Ok(generation + 1),
+            _ => Err(unknown()),
+        }
     }
 }
 

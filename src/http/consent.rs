@@ -12,6 +12,7 @@ use crate::keys::Secrets;
 use crate::model::authorization;
 use crate::model::disclosure;
 use crate::model::scopes::Scopes;
+use crate::protocol::ids::SessionId;
 use crate::protocol::scope::{self, Scope};
 use crate::tokens::Mint;
 
@@ -45,6 +46,7 @@ struct ConsentPage {
     app_logo: Option<AppLogo>,
     app: AppPages,
     flow: String,
+    session: SessionId,
     form_token: String,
 }
 
@@ -84,6 +86,7 @@ async fn show(
         form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
         app_logo: AppLogo::of(&state, &open.client, texts),
         app: AppPages::of_flow(&open, texts),
+        session: who.session.id.clone(),
         flow: handle,
         page,
     };
@@ -161,13 +164,19 @@ async fn decide(
 ) -> Result<Response, PageError> {
     let handle = form.field("flow")?.to_owned();
     let mut open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
-    let (Step::Consent, Some(who)) = (open.next_step().await?, open.logged_in.clone()) else {
-        return Ok(see_other(&resume::url(&handle)));
-    };
-    let about = ["consent", handle.as_str(), who.session.id.as_str()];
+    // Whom the page showed, whoever the flow would be about by now: another tab may have changed that.
+    let shown = SessionId::new(form.field("session")?);
+    let about = ["consent", handle.as_str(), shown.as_str()];
     form.require_token(&Secrets::from_ref(&state), &about)?;
     match form.field("decision")? {
         "allow" => {
+            let who = open.logged_in.clone();
+            let who = who.filter(|who| who.session.id == shown);
+            let (Step::Consent, Some(who)) = (open.next_step().await?, who) else {
+                // It goes on with them, if they are still here; what they said yes to is asked again if it must be.
+                open.pending.selected = Some(shown);
+                return open.resume().await;
+            };
             let (client, pending) = (&open.client, &open.pending);
             open.flow.agreed(client, pending, &who).await?;
             open.pending.consented = Some(who.session.id);

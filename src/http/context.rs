@@ -112,7 +112,7 @@ pub(super) async fn provide(
         "request", id, method = %request.method(), path = logged(request.uri().path())
     );
     let start = Instant::now();
-    let answering = async {
+    let answering = async move {
         let response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => error::timed_out(),
@@ -122,7 +122,20 @@ pub(super) async fn provide(
         response
     };
     let answering = CONTEXT.scope(context, answering.instrument(span));
-    let (mut response, recorded) = audited.answer(answering).await;
+    let answering = audited.answer(answering);
+    // Whoever hangs up in the middle does not undo half of it: what is done is recorded, and what belongs to it is done as well.
+    let (mut response, recorded) = match state.under_way().begin() {
+        Some(place) => {
+            let task = tokio::spawn(async move {
+                let _place = place;
+                answering.await
+            });
+            // A panic has been answered already.
+            task.await
+                .unwrap_or_else(|why| (error::abandoned(why), false))
+        }
+        None => answering.await,
+    };
     if recorded {
         state.audit().settle().await;
     }

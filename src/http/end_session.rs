@@ -289,9 +289,16 @@ async fn by_post(
         return Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)));
     }
     let logout = Logout::open(&state, form.field("logout")?)?;
-    // A second click: who was asked has left.
     let Some(who) = signed_in.find(&SessionId::new(form.field("session")?)) else {
-        return Ok(leave(&signed_in, &logout));
+        return match signed_in.current() {
+            // Signed in anew while the page stood open: nobody is told that they are out.
+            Some(_) => {
+                let sealed = logout.seal(&state)?;
+                Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)))
+            }
+            // A second click: who was asked has left.
+            None => Ok(leave(&signed_in, &logout)),
+        };
     };
     form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
     let others = signed_in
@@ -365,7 +372,8 @@ pub(super) async fn end(
     match ends {
         Ends::Here => {
             for who in ended {
-                flow.log_out(&who.session).await?;
+                let at = logout.signed_off.as_ref();
+                flow.log_out(&who.session, at).await?;
             }
         }
         Ends::Everywhere => {

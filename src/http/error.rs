@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tokio::task::JoinError;
 
 use crate::model::audit::Event;
 use crate::protocol::discovery::path;
@@ -406,6 +407,11 @@ pub(super) fn timed_out() -> Response {
     let mut response = PageError::from(cause).into_response();
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
+}
+
+/// Nobody is left who answers.
+pub(super) fn abandoned(why: JoinError) -> Response {
+    PageError::from(OAuthError::server_error(why)).into_response()
 }
 
 /// A panic ends one request and not the server; what it said goes to the log.

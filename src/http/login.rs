@@ -78,6 +78,8 @@ struct People {
     signed_in_as: Option<String>,
     /// Whose login is wanted, where several are signed in.
     sign_in_again_as: Option<String>,
+    /// Whom a logout has left signed in, where the page does not offer them: whoever logs in is beside them.
+    left: Vec<String>,
 }
 
 impl People {
@@ -102,7 +104,15 @@ impl People {
                     .iter()
                     .any(|each| each.session.id == who.session.id)
         });
+        let is_offered = |who: &LoggedIn| {
+            let mut offered = accounts.iter();
+            offered.any(|each| each.session.id == who.session.id)
+        };
+        let left = open.signed_in.others().filter(|who| {
+            open.signed_in.current().is_none() && !open.asks_for_other() && !is_offered(who)
+        });
         Ok(Self {
+            left: left.map(|who| in_full(upstreams, who)).collect(),
             accounts: accounts
                 .into_iter()
                 .map(|who| account_choice(texts, upstreams, who))

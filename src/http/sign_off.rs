@@ -335,7 +335,8 @@ async fn signed_out(
     let may_end = sender::is_site_or_neighbor(&headers, site);
     let ended = if may_end { here.clone() } else { Vec::new() };
     for who in &ended {
-        Flow::from_ref(&state).log_out(&who.session).await?;
+        let flow = Flow::from_ref(&state);
+        flow.log_out(&who.session, Some(&upstream.id)).await?;
     }
     let frames = if sender::is_navigation(&headers) {
         Frames::of(&state, &ended).await

@@ -146,12 +146,12 @@ impl SignedIn {
     }
 
     /// What a login finds here; `adds` says whether it leaves the current account where it is. Whoever has several accounts
-    /// adds one in any case.
+    /// adds one in any case, and so does who logs in beside those whom a logout has left.
     pub(super) fn before<'a>(&'a self, others: &'a [&'a Session], adds: bool) -> Before<'a> {
         Before {
             current: self.current().map(|who| &who.session),
             others,
-            adds: adds || self.all().count() > 1,
+            adds: adds || !self.others.is_empty(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use ipnet::IpNet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fetch::Logos;
 use crate::flow::Flow;
@@ -63,6 +64,33 @@ handles! {
     logos: Logos,
     audit: Audit,
     settings: Arc<Settings>,
+    under_way: UnderWay,
+}
+
+/// The most requests that go on when whoever sent them has gone: those beyond end with their connection, of which there are no more
+/// than the system allows.
+const MOST_UNDER_WAY: u32 = 4096;
+
+/// The requests under way. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UnderWay(Arc<Semaphore>);
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_UNDER_WAY as usize)))
+    }
+}
+
+impl UnderWay {
+    /// A place for one more, if there is one.
+    pub(super) fn begin(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+
+    /// Waits until none is under way.
+    pub async fn end(&self) {
+        let _all = self.0.acquire_many(MOST_UNDER_WAY).await;
+    }
 }
 
 /// What the web room needs to be told.
@@ -139,6 +167,7 @@ impl HttpState {
             logos: parts.logos,
             brand: Arc::clone(&parts.settings.brand),
             settings: Arc::new(parts.settings),
+            under_way: UnderWay::default(),
         }))
     }
 
@@ -148,6 +177,10 @@ impl HttpState {
 
     pub(super) fn audit(&self) -> &Audit {
         &self.0.audit
+    }
+
+    pub(super) fn under_way(&self) -> &UnderWay {
+        &self.0.under_way
     }
 
     pub(super) fn registration_is_on(&self) -> bool {

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use crate::clock::UnixTime;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 
+/// The target of its lines in the log.
+pub const LOG_TARGET: &str = "portico::audit";
+
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {

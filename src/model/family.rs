@@ -52,6 +52,8 @@ pub struct TokenFamily {
     pub revoked_at: Option<UnixTime>,
     /// The key that whoever spends a refresh token of a public client has to prove (RFC 9449 section 5).
     pub jkt: Option<Thumbprint>,
+    /// The generation of the token that it was bound by, if that was not at its beginning.
+    pub bound_generation: Option<i64>,
     /// Whom its tokens went to last.
     pub recipient: Recipient,
 }
@@ -82,6 +84,13 @@ impl TokenFamily {
     /// Whether the family stands at `now`.
     pub fn is_live(&self, now: UnixTime) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// Whether a token of `generation` was given before the family was bound to its key: then whoever shows it without that key is
+    /// another than the one who bound it, and one of the two is a thief.
+    pub fn is_older_than_its_key(&self, generation: i64) -> bool {
+        self.bound_generation
+            .is_some_and(|bound| generation <= bound)
     }
 
     /// Decides about a token of `generation` shown at `now`.
@@ -136,6 +145,7 @@ mod tests {
             expires_at: 5000,
             revoked_at: None,
             jkt: None,
+            bound_generation: None,
             recipient: Recipient::default(),
         }
     }

@@ -13,7 +13,6 @@ use crate::model::family::{Recipient, TokenFamily};
 use crate::model::session::{Authentication, Session};
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
-use crate::protocol::scope::Scope;
 
 /// A family and what it stands on.
 #[derive(Clone, Debug)]
@@ -31,8 +30,8 @@ impl Store {
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
         let row = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources,
-                    last_address, last_user_agent
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    resources, last_address, last_user_agent
              FROM token_family WHERE id = $1",
         )
         .bind(id.as_str())
@@ -51,7 +50,7 @@ impl Store {
                     family.amr AS amr, family.acr AS acr, family.scope AS scope, family.claims AS claims,
                     family.offline AS offline, family.generation AS generation, family.created_at AS created_at,
                     family.rotated_at AS rotated_at, family.expires_at AS expires_at, family.revoked_at AS revoked_at,
-                    family.jkt AS jkt, family.resources AS resources, family.last_address AS last_address,
+                    family.jkt AS jkt, family.bound_generation AS bound_generation, family.resources AS resources, family.last_address AS last_address,
                     family.last_user_agent AS last_user_agent,
                     session.id AS s_id, session.account_id AS s_account_id, session.upstream AS s_upstream,
                     session.upstream_subject AS s_upstream_subject, session.auth_time AS s_auth_time,
@@ -98,8 +97,8 @@ impl Store {
     ) -> Result<Vec<TokenFamily>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources,
-                    last_address, last_user_agent
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    resources, last_address, last_user_agent
              FROM token_family
              WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
              ORDER BY created_at DESC, id",
@@ -208,40 +207,48 @@ impl Store {
             .collect())
     }
 
-    /// Moves a live family from generation `from` to `to`; `false` when another was faster or the family has ended
-    /// (T19).
+    /// Moves a live family from generation `from` to `to`, and its scope to that of `family`; `false` when another was faster, it
+    /// was bound to a key since `family` was read, or it has ended (T19).
     pub async fn advance_family(
         &self,
-        id: &FamilyId,
+        family: &TokenFamily,
         from: i64,
         to: i64,
-        scope: &Scope,
         recipient: &Recipient,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let advanced = self.writes.execute(sqlx::query(
             "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5, last_address = $6, last_user_agent = $7
-             WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > $5",
+             WHERE id = $1 AND generation = $2 AND COALESCE(jkt, '') = $8 AND revoked_at IS NULL AND expires_at > $5",
         )
-        .bind(id.as_str())
+        .bind(family.id.as_str())
         .bind(from)
         .bind(to)
-        .bind(scope.to_string())
+        .bind(family.scope.to_string())
         .bind(now)
         .bind(recipient.address.as_deref())
         .bind(recipient.user_agent.as_deref())
+        .bind(family.jkt.as_ref().map_or("", Thumbprint::as_str))
         )
         .await?;
         Ok(advanced.rows_affected() == 1)
     }
 
-    /// Binds the refresh tokens of a live family to a key, if they are to none; `false` when they are, or it has ended.
-    pub async fn bind_family(&self, id: &FamilyId, key: &Thumbprint) -> Result<bool, StoreError> {
+    /// Binds the refresh tokens of a live family to a key, if they are to none, by one of `generation`; `false` when they are, or it
+    /// has ended. What was given of it before, also by a refresh that was quicker, is remembered as older than the key.
+    pub async fn bind_family(
+        &self,
+        id: &FamilyId,
+        key: &Thumbprint,
+        generation: i64,
+    ) -> Result<bool, StoreError> {
         let bound = self.writes.execute(sqlx::query(
-            "UPDATE token_family SET jkt = $2 WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
+            "UPDATE token_family SET jkt = $2, bound_generation = CASE WHEN generation > $3 THEN generation ELSE $3 END
+             WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
         )
         .bind(id.as_str())
         .bind(key.as_str())
+        .bind(generation)
         )
         .await?;
         Ok(bound.rows_affected() == 1)
@@ -389,6 +396,7 @@ fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
             None => None,
             Some(text) => Some(Thumbprint::parse(&text).ok_or_else(|| record.inconsistent("jkt"))?),
         },
+        bound_generation: record.optional_int("bound_generation")?,
         recipient: Recipient {
             address: record.optional_text("last_address")?,
             user_agent: record.optional_text("last_user_agent")?,

@@ -309,14 +309,24 @@ impl Store {
             .bind(client.as_str())
             .execute(&mut *transaction)
             .await?;
+        // It may have nothing but ID tokens. It is noted again at the next login there.
+        let noted = sqlx::query(
+            "DELETE FROM session_client WHERE client_id = $2 AND session_id IN
+                 (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NULL)",
+        )
+        .bind(account.as_str())
+        .bind(client.as_str())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
         // Where nothing was live there is nothing to tell, however often the button is pressed.
         let families = revoked.rows_affected();
-        if families > 0 {
+        if families > 0 || noted > 0 {
             logout_notices::insert(&mut transaction, client, account, None, now).await?;
         }
         transaction.commit().await?;
         let others = [codes, device_codes, consents];
-        let any = families > 0 || others.iter().any(|gone| gone.rows_affected() > 0);
+        let any = families > 0 || noted > 0 || others.iter().any(|gone| gone.rows_affected() > 0);
         Ok(any.then_some(families))
     }
 }

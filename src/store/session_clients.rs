@@ -13,7 +13,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         // After the first login there is nothing to write.
         let noted: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM session_client WHERE session_id = $1 AND client_id = $2",
+            "SELECT COUNT(*) FROM session_client JOIN session ON session.id = session_client.session_id
+             WHERE session_client.session_id = $1 AND session_client.client_id = $2 AND session.ended_at IS NULL",
         )
         .bind(session.as_str())
         .bind(client.as_str())

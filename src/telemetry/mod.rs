@@ -1,5 +1,6 @@
 //! The log: to standard error, as text for people or as JSON lines for machines. What happened to whom has the target
-//! `portico::audit`, so that it can be told apart by a filter; [`Audit`] writes it. And the metrics, in [`Metrics`].
+//! `portico::audit`, so that it can be told apart by a filter; [`Audit`] writes it, and a filter that does not name that target
+//! leaves it in. And the metrics, in [`Metrics`].
 
 mod audit;
 mod metrics;
@@ -8,6 +9,8 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::model::audit::LOG_TARGET;
 
 pub use audit::{
     Audit, AuditQueue, AuditedRequest, Entry, UNKNOWN_ADDRESS, device, in_this_request,
@@ -26,6 +29,11 @@ pub enum Format {
 
 /// Starts the log. A second start in one process changes nothing.
 pub fn start(format: Format, filter: &str) {
+    let filter = if filter.contains(LOG_TARGET) {
+        filter.to_owned()
+    } else {
+        format!("{filter},{LOG_TARGET}=info")
+    };
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

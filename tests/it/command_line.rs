@@ -8,7 +8,7 @@ mod check_tls;
 mod client_registration;
 mod commands;
 mod serve;
-mod session;
+pub(crate) mod session;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ struct Site {
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     code: Option<i32>,
     out: String,
     err: String,
@@ -145,7 +145,7 @@ impl Site {
 impl Said {
     /// Asserts how it ended, and that it says all of `texts`.
     #[track_caller]
-    fn assert(&self, code: i32, texts: &[&str]) {
+    pub(crate) fn assert(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         // How wide a column is depends on the other rows.
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -164,7 +164,7 @@ impl Said {
 }
 
 /// The binary with the configuration of a server of the harness, and its database.
-fn portico_of(server: &TestServer, arguments: &[&str]) -> Command {
+pub(crate) fn portico_of(server: &TestServer, arguments: &[&str]) -> Command {
     let mut command = portico(arguments);
     command
         .env("PORTICO_CONFIG", server.write_config())
@@ -183,7 +183,7 @@ fn portico(arguments: &[&str]) -> Command {
 }
 
 /// Runs a command to its end, with `input`, while the simulators of this test go on answering.
-async fn run(mut command: Command, input: &str) -> Said {
+pub(crate) async fn run(mut command: Command, input: &str) -> Said {
     let input = input.to_owned();
     let running = tokio::task::spawn_blocking(move || {
         let mut child = command

@@ -1,6 +1,6 @@
 //! Consent (OpenID Connect Core section 3.1.2.4): asked for, remembered by scope, refused, and given by nobody else (T14).
 
-use portico::simulator::people::{JO_SMITH, ZOE};
+use portico::simulator::people::{ImisPerson, JO_SMITH, ZOE};
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::server::TestServer;
@@ -25,9 +25,13 @@ fn is_consent(page: &Page) -> bool {
 
 /// A browser with Jo Smith logged in, at the consent page of the client `asking`.
 async fn at_consent(server: &TestServer, scope: &str) -> (Browser, Page) {
+    at_consent_of(server, JO_SMITH, scope).await
+}
+
+async fn at_consent_of(server: &TestServer, person: ImisPerson, scope: &str) -> (Browser, Page) {
     let mut browser = Browser::new();
     let url = server.authorize_url("asking", &[("scope", scope)]);
-    let page = browser.log_in_as(url, JO_SMITH).await;
+    let page = browser.log_in_as(url, person).await;
     assert!(is_consent(&page), "{page:?}");
     (browser, page)
 }
@@ -207,4 +211,81 @@ async fn the_consent_page_of_a_flow_that_is_elsewhere_leads_there() {
     browser.submit(&page, "form", &ALLOW).await;
     let again = browser.submit(&page, "form", &ALLOW).await;
     assert!(again.body.contains("finished already"), "{}", again.body);
+}
+
+/// T14: the page shows whose consent it is. What another tab has changed meanwhile makes it nobody else's: neither a yes nor a no is
+/// an answer for another account.
+#[tokio::test]
+async fn an_answer_is_for_the_account_that_the_page_showed() {
+    for decision in ["allow", "deny"] {
+        let server = TestServer::start().await;
+        // Zoe has agreed before.
+        let (mut browser, page) = {
+            let mut browser = Browser::new();
+            let url = server.authorize_url("asking", &[("scope", "openid")]);
+            let page = browser.log_in_as(url, ZOE).await;
+            assert!(is_consent(&page));
+            let page = browser.submit(&page, "form", &ALLOW).await;
+            assert!(page.answer().contains_key("code"));
+            // Jo Smith beside her, at the page.
+            let select = ("prompt", "select_account");
+            let url = server.authorize_url("asking", &[("scope", "openid"), select]);
+            let page = browser.open(url).await;
+            let page = browser.sign_in_as(&page, JO_SMITH).await;
+            assert!(is_consent(&page), "{}", page.body);
+            (browser, page)
+        };
+        // In another tab, back to Zoe.
+        let account = browser.open(server.url("/account")).await;
+        let switch = [("action", "switch")];
+        let account = browser
+            .submit(&account, "form:has(button[value=switch])", &switch)
+            .await;
+        assert!(account.body.contains("signed in as Zo"), "{}", account.body);
+        let answer = browser
+            .submit(&page, "form", &[("decision", decision)])
+            .await;
+        if decision == "deny" {
+            assert_eq!(answer.answer()["error"], "access_denied");
+            continue;
+        }
+        // Her yes before was none of his: he is asked again, as himself.
+        assert!(is_consent(&answer), "{}", answer.body);
+        assert!(
+            answer
+                .text("main")
+                .unwrap()
+                .contains("signed in as Jo Smith")
+        );
+        let answer = browser.submit(&answer, "form", &ALLOW).await;
+        let tokens = server.redeem("asking", &answer.answer()["code"], &[]).await;
+        let zoe = server.store.list_accounts(10).await.unwrap();
+        let jo = zoe.iter().find(|account| {
+            account.profile.preferred_username.as_deref() == Some(JO_SMITH.username)
+        });
+        let sub = crate::harness::relying_party::claims(tokens.text("id_token"))["sub"].clone();
+        assert_eq!(sub, jo.unwrap().subject.as_str());
+    }
+}
+
+/// Agreed in another tab, refused here: no is no.
+#[tokio::test]
+async fn a_no_is_a_no_though_another_tab_said_yes() {
+    let server = TestServer::start().await;
+    let (mut browser, page) = at_consent(&server, "openid").await;
+    let other = browser
+        .open(server.authorize_url("asking", &[("scope", "openid")]))
+        .await;
+    let agreed = browser.submit(&other, "form", &ALLOW).await;
+    assert!(agreed.answer().contains_key("code"));
+    let refused = browser.submit(&page, "form", &DENY).await;
+    assert_eq!(refused.answer()["error"], "access_denied");
+    // And a yes to what is agreed to already goes on.
+    let (mut browser, page) = at_consent_of(&server, ZOE, "openid").await;
+    let other = browser
+        .open(server.authorize_url("asking", &[("scope", "openid")]))
+        .await;
+    browser.submit(&other, "form", &ALLOW).await;
+    let agreed = browser.submit(&page, "form", &ALLOW).await;
+    assert!(agreed.answer().contains_key("code"), "{}", agreed.body);
 }

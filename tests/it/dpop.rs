@@ -442,6 +442,74 @@ async fn a_public_clients_refresh_token_belongs_to_its_key() {
     assert_eq!(next.status, 200);
 }
 
+/// T19, T43: a thief may bind what they have stolen to a key of their own. The token is older than that key, so whoever shows it
+/// without the key ends the family: the person logs in again, and the thief has nothing.
+#[tokio::test]
+async fn a_stolen_token_is_not_kept_by_binding_it() {
+    let server = TestServer::start().await;
+    let thief = ProofKey::new();
+    for (seconds, apps_key) in [(0, None), (40, None), (0, Some(ProofKey::new()))] {
+        let tokens = server.tokens("spa", "openid offline_access").await;
+        let stolen = tokens.text("refresh_token");
+        let theirs = refresh(&server, "spa", stolen, &thief.for_token(&server)).await;
+        assert_eq!(theirs.status, 200, "{theirs:?}");
+        server.clock.advance(seconds);
+        let own = match &apps_key {
+            None => server.refresh("spa", stolen).await,
+            Some(key) => refresh(&server, "spa", stolen, &key.for_token(&server)).await,
+        };
+        own.assert_error(400, "invalid_grant");
+        let next = theirs.text("refresh_token");
+        let over = refresh(&server, "spa", next, &thief.for_token(&server)).await;
+        over.assert_error(400, "invalid_grant");
+        let token = theirs.text("access_token");
+        let proof = thief.with_token(&server, USERINFO, token);
+        assert_eq!(userinfo(&server, token, &proof).await.status, 401);
+    }
+    // The app itself began to prove a key, and goes on with it; its own lost answer is a lost answer.
+    let key = ProofKey::new();
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    let plain = tokens.text("refresh_token");
+    let bound = refresh(&server, "spa", plain, &key.for_token(&server)).await;
+    let again = refresh(&server, "spa", plain, &key.for_token(&server)).await;
+    assert_eq!(again.body["refresh_token"], bound.body["refresh_token"]);
+    server.clock.advance(40);
+    let next = bound.text("refresh_token");
+    server
+        .refresh("spa", next)
+        .await
+        .assert_error(400, "invalid_grant");
+    let next = refresh(&server, "spa", next, &key.for_token(&server)).await;
+    assert_eq!(next.status, 200, "{next:?}");
+}
+
+/// T19: at once, with the thief's key and without one: whoever wins, nobody goes on with it.
+#[tokio::test]
+async fn of_a_thief_who_binds_and_an_app_that_refreshes_at_once_neither_goes_on_alone() {
+    let server = TestServer::start().await;
+    for _ in 0..20 {
+        let thief = ProofKey::new();
+        let tokens = server.tokens("spa", "openid offline_access").await;
+        let stolen = tokens.text("refresh_token");
+        let proof = thief.for_token(&server);
+        let (theirs, own) = tokio::join!(
+            refresh(&server, "spa", stolen, &proof),
+            server.refresh("spa", stolen)
+        );
+        server.clock.advance(40);
+        let held = own.body["refresh_token"].as_str().unwrap_or(stolen);
+        let app_goes_on = server.refresh("spa", held).await.status == 200;
+        let thief_goes_on = match theirs.body["refresh_token"].as_str() {
+            None => false,
+            Some(token) => {
+                let proof = thief.for_token(&server);
+                refresh(&server, "spa", token, &proof).await.status == 200
+            }
+        };
+        assert!(!thief_goes_on, "app: {app_goes_on}, {own:?}, {theirs:?}");
+    }
+}
+
 /// RFC 9449 section 5: a confidential client's belongs to its secret, so that its key can change.
 #[tokio::test]
 async fn a_confidential_clients_refresh_token_belongs_to_its_secret() {

@@ -55,6 +55,8 @@ mod dpop;
 #[cfg(test)]
 mod end_session;
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod fapi;

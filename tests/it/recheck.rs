@@ -10,21 +10,26 @@ use crate::harness::server::TestServer;
 use crate::harness::steps::at_node;
 use crate::refresh::{join_all, live_families};
 
-const PASSWORD: &str = "kims-password";
+pub(crate) const PASSWORD: &str = "kims-password";
 const OFFLINE: &str = "openid email offline_access";
 /// Kim, as the config has them.
 const KIM: &str =
     "id = \"1\"\nusername = \"kim\"\nemail = \"kim@example.org\"\nemail_verified = true\n";
 
+/// An upstream `local` of people in the config, with these keys.
+pub(crate) fn people_of_the_config(upstream: &str) -> String {
+    let hash = hash_password(&Secret::new(PASSWORD)).unwrap();
+    format!(
+        "[[upstreams]]\nid = \"local\"\nkind = \"users\"\n{upstream}\n\
+         [[upstreams.people]]\npassword_hash = \"{hash}\"\n{KIM}\n\
+         [[upstreams.people]]\npassword_hash = \"{hash}\"\nid = \"2\"\nusername = \"lee\"\n"
+    )
+}
+
 /// A server with people in its config, and an app for those whose address is verified.
 async fn server_with(upstream: &str) -> TestServer {
-    let hash = hash_password(&Secret::new(PASSWORD)).unwrap();
     TestServer::start_with(|setup| {
-        setup.upstreams = format!(
-            "[[upstreams]]\nid = \"local\"\nkind = \"users\"\n{upstream}\n\
-             [[upstreams.people]]\npassword_hash = \"{hash}\"\n{KIM}\n\
-             [[upstreams.people]]\npassword_hash = \"{hash}\"\nid = \"2\"\nusername = \"lee\"\n"
-        );
+        setup.upstreams = people_of_the_config(upstream);
         setup.clients = "[[clients]]\nclient_id = \"vip\"\nclient_name = \"Vip app\"\n\
              token_endpoint_auth_method = \"none\"\n\
              redirect_uris = [\"https://vip.example.org/callback\"]\n\

@@ -1,7 +1,7 @@
 //! Several accounts in one browser: kept beside one another, chosen among, and ended one by one (OpenID Connect Core sections
 //! 3.1.2.1 and 3.1.2.6, RP-Initiated Logout section 2; T14, T24, T29, T48).
 
-use portico::simulator::people::{self, CHAIR, ImisPerson, JO_SMITH, LAPSED, MONO, ZOE};
+use portico::simulator::people::{self, ANN_LEE, CHAIR, ImisPerson, JO_SMITH, LAPSED, MONO, ZOE};
 use serde_json::Value;
 
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
@@ -235,20 +235,62 @@ async fn of_two_logins_at_once_neither_answers_for_the_other() {
     assert_eq!(claim(&cam, "sub"), now);
 }
 
-/// After a logout nobody is current. Whoever logs in then, on a page that shows nobody, is not put beside somebody hidden.
+/// After a logout nobody is current. Whoever logs in then, on a page that offers nobody, is told who is there, and ends nobody's
+/// session.
 #[tokio::test]
-async fn a_login_after_a_logout_leaves_nobody_hidden_beside_it() {
+async fn a_login_after_a_logout_is_added_to_those_whom_the_page_shows() {
     let mut two = Two::start().await;
     let hint = two.cam.text("id_token").to_owned();
     two.log_out(&[("id_token_hint", hint.as_str())]).await;
-    assert_eq!(kept(&two.browser).len(), 1);
-    let asked = [("prompt", "login"), ("login_hint", JO_SMITH.username)];
-    let url = two.server.authorize_url("spa", &asked);
-    let page = two.browser.log_in_as(url, ZOE).await;
-    tokens(&two.server, "spa", &page).await;
-    assert_eq!(kept(&two.browser), [""; 0]);
+    let (jo, _) = two.ids();
+    assert_eq!(kept(&two.browser), [jo.as_str()]);
+    let url = two.server.authorize_url("staff-app", &[]);
+    let page = two.browser.open(&url).await;
+    assert!(page.values(CHOICES).is_empty(), "not for Jo Smith");
+    let shown = page.text("ul[aria-labelledby=left]").unwrap();
+    assert!(shown.contains("Jo Smith"), "{shown}");
+    assert!(page.attribute("a[href='/end_session']", "href").is_some());
+    let page = two.browser.log_in_at_aim18(url, ANN_LEE).await;
+    let ann = tokens(&two.server, "staff-app", &page).await;
+    assert_eq!(kept(&two.browser), [jo.as_str()]);
     let of_jo = two.server.userinfo(two.jo.text("access_token")).await;
-    assert_eq!(of_jo.status, 401);
+    assert_eq!(of_jo.status, 200);
+    let now = silently(&two.server, &mut two.browser, "staff-app", &[]).await;
+    assert_eq!(now, claim(&ann, "sub"));
+    // With somebody current there is nobody whom a page would not show.
+    let page = two
+        .browser
+        .open(two.server.authorize_url("spa", &[SELECT]))
+        .await;
+    assert_eq!(page.text("ul[aria-labelledby=left]"), None);
+}
+
+/// What a page asked of one account is not done for another, whatever other tabs do meanwhile.
+#[tokio::test]
+async fn a_sign_out_page_that_stood_open_says_nothing_that_is_not_so() {
+    let server = TestServer::start().await;
+    let (mut browser, jo) = jo_alone(&server).await;
+    let page = browser.open(server.url("/end_session")).await;
+    // In another tab: out, and in again.
+    let hint = format!(
+        "{}?id_token_hint={}",
+        server.url("/end_session"),
+        jo.text("id_token")
+    );
+    browser.get(hint).await;
+    let again = browser
+        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
+        .await;
+    let again = tokens(&server, "spa", &again).await;
+    let asked = browser.submit(&page, "main form", &[]).await;
+    assert!(!asked.body.contains("You are signed out"), "{}", asked.body);
+    assert_eq!(asked.values(CHOICES), [claim(&again, "sid")]);
+    browser.submit(&asked, "main form", &[]).await;
+    let over = server.userinfo(again.text("access_token")).await;
+    assert_eq!(over.status, 401);
+    // A second click: they have left.
+    let done = browser.submit(&asked, "main form", &[]).await;
+    assert!(done.body.contains("You are signed out"), "{}", done.body);
 }
 
 /// A hint of an earlier login of somebody who is here: they are asked about, and not whoever is current.
@@ -344,6 +386,16 @@ async fn a_request_that_names_a_person_gets_that_one_or_nobody() {
         let page = two.browser.open(url).await;
         assert_eq!(claim(&tokens(&two.server, "web", &page).await, "sub"), jo);
     }
+    // After a logout the person chooses, and no app does for them.
+    let mut left = Two::start().await;
+    let hint_of_cam = left.cam.text("id_token").to_owned();
+    left.log_out(&[("id_token_hint", hint_of_cam.as_str())])
+        .await;
+    let url = left
+        .server
+        .authorize_url("web", &[("login_hint", JO_SMITH.username)]);
+    let page = left.browser.open(url).await;
+    assert_eq!(page.values(CHOICES), [left.ids().0]);
     // Where nothing is shown, no app learns by a name who else is signed in here.
     for name in [JO_SMITH.username, "who"] {
         assert_eq!(two.silently("web", &[("login_hint", name)]).await, cam);

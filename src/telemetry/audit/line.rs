@@ -6,7 +6,7 @@ use serde_json::Value;
 use tracing::field::{DisplayValue, display};
 
 use super::{AuditedRequest, Entry};
-use crate::model::audit::Severity;
+use crate::model::audit::{LOG_TARGET, Severity};
 use crate::protocol::printable::Printable;
 
 /// Writes the line. A macro, because a line's level and the names of its fields have to be known when it is compiled; what
@@ -14,7 +14,7 @@ use crate::protocol::printable::Printable;
 macro_rules! write_line {
     ($level:ident, $entry:ident, $request:ident, $($detail:ident)*) => {
         tracing::$level!(
-            target: "portico::audit",
+            target: LOG_TARGET,
             event = $entry.event.as_str(),
             client_id = $entry.client_id.as_ref().map(shown),
             account = $entry.account.as_ref().map(shown),

@@ -15,7 +15,7 @@ use super::{Site, portico_of, run};
 use crate::backchannel_logout::{sign_in, told_at};
 use crate::harness::browser::Browser;
 use crate::harness::relying_party::{Answer, claims};
-use crate::harness::server::TestServer;
+use crate::harness::server::{Setup, TestServer};
 use crate::harness::site as told;
 
 async fn is_live(store: &Store, session: &Session) -> bool {
@@ -41,6 +41,7 @@ async fn offline(store: &Store, (account, session): &(Account, Session)) -> Fami
         expires_at: now + 3600,
         revoked_at: None,
         jkt: None,
+        bound_generation: None,
         recipient: Recipient::default(),
     };
     assert!(store.begin_family(&family).await.unwrap());
@@ -139,9 +140,10 @@ async fn sessions_are_listed_and_ended_by_session_person_upstream_and_all() {
 }
 
 /// A server of the harness whose clock shows what the commands' does, with two apps that are told of logouts at a site.
-async fn told() -> (TestServer, told::Site) {
+pub(crate) async fn told(change: impl FnOnce(&mut Setup, &str)) -> (TestServer, told::Site) {
     let site = told::Site::start().await;
     let server = TestServer::start_with(|setup| {
+        change(setup, &site.url);
         setup.sections += "[outbound]\nallow_hosts = [\"127.0.0.1\"]\n";
         for name in ["first", "second"] {
             site.set(
@@ -158,13 +160,17 @@ async fn told() -> (TestServer, told::Site) {
 }
 
 /// Sets the server's clock to that of the commands.
-fn catch_up(server: &TestServer) {
+pub(crate) fn catch_up(server: &TestServer) {
     let behind = Clock::system().now() - server.clock.now();
     server.clock.advance(behind);
 }
 
 /// What the app is told: `sub`, and `sid` if it is one login.
-async fn heard(site: &told::Site, path: &str, count: usize) -> Vec<(String, Option<String>)> {
+pub(crate) async fn heard(
+    site: &told::Site,
+    path: &str,
+    count: usize,
+) -> Vec<(String, Option<String>)> {
     let requests = site.requests(path, count).await;
     let text = |claims: &Value, name: &str| claims[name].as_str().map(str::to_owned);
     requests
@@ -177,7 +183,7 @@ async fn heard(site: &told::Site, path: &str, count: usize) -> Vec<(String, Opti
         .collect()
 }
 
-async fn are_dead(server: &TestServer, client: &str, tokens: &Answer) {
+pub(crate) async fn are_dead(server: &TestServer, client: &str, tokens: &Answer) {
     let refused = server.refresh(client, tokens.text("refresh_token")).await;
     refused.assert_error(400, "invalid_grant");
     let userinfo = server.userinfo(tokens.text("access_token")).await;
@@ -186,7 +192,7 @@ async fn are_dead(server: &TestServer, client: &str, tokens: &Answer) {
 
 #[tokio::test]
 async fn a_person_is_ended_everywhere_and_every_app_hears_it() {
-    let (server, site) = told().await;
+    let (server, site) = told(|_, _| ()).await;
     let mut browser = Browser::new();
     let first = sign_in(&server, &mut browser, "first", "openid offline_access").await;
     let second = sign_in(&server, &mut browser, "second", "openid").await;
@@ -210,7 +216,7 @@ async fn a_person_is_ended_everywhere_and_every_app_hears_it() {
 /// Also of those who have nothing but an ID token; the browsers' sessions go on, and so does every other app.
 #[tokio::test]
 async fn a_client_is_ended_for_everybody_and_hears_it() {
-    let (server, site) = told().await;
+    let (server, site) = told(|_, _| ()).await;
     let mut browser = Browser::new();
     let first = sign_in(&server, &mut browser, "first", "openid offline_access").await;
     let second = sign_in(&server, &mut browser, "second", "openid").await;

@@ -20,10 +20,14 @@ async fn a_family_advances_from_its_generation_alone() {
         address: Some("192.0.2.7".to_owned()),
         user_agent: Some("app/2".to_owned()),
     };
+    let narrow = TokenFamily {
+        scope: narrowed.clone(),
+        ..family.clone()
+    };
     let advance = |from, to, now| {
         world
             .store
-            .advance_family(&family.id, from, to, &narrowed, &elsewhere, now)
+            .advance_family(&narrow, from, to, &elsewhere, now)
     };
     assert!(!advance(2, 3, NOW + 5).await.unwrap());
     assert!(advance(1, 2, NOW + 5).await.unwrap());
@@ -42,18 +46,10 @@ async fn a_family_advances_from_its_generation_alone() {
 #[tokio::test]
 async fn an_ended_family_does_not_advance() {
     let world = World::new().await;
-    let scope = Scope::default();
     let expired = world.begin(family(&world.code())).await;
     let advanced = world
         .store
-        .advance_family(
-            &expired.id,
-            1,
-            2,
-            &scope,
-            &Recipient::default(),
-            expired.expires_at,
-        )
+        .advance_family(&expired, 1, 2, &Recipient::default(), expired.expires_at)
         .await;
     assert!(!advanced.unwrap());
 
@@ -61,7 +57,7 @@ async fn an_ended_family_does_not_advance() {
     assert!(world.store.revoke_family(&revoked.id, NOW).await.unwrap());
     let advanced = world
         .store
-        .advance_family(&revoked.id, 1, 2, &scope, &Recipient::default(), NOW)
+        .advance_family(&revoked, 1, 2, &Recipient::default(), NOW)
         .await;
     assert!(!advanced.unwrap());
 
@@ -72,7 +68,7 @@ async fn an_ended_family_does_not_advance() {
     let without = world.begin(without).await;
     let advanced = world
         .store
-        .advance_family(&without.id, 1, 2, &scope, &Recipient::default(), NOW)
+        .advance_family(&without, 1, 2, &Recipient::default(), NOW)
         .await;
     assert!(!advanced.unwrap());
 }
@@ -101,10 +97,10 @@ async fn of_fifty_parallel_refreshes_one_advances() {
     let nodes = [world.store.clone(), world.other_node().await];
     let racers = (0..50).map(|racer| {
         let store = nodes[racer % nodes.len()].clone();
-        let (id, scope) = (family.id.clone(), family.scope.clone());
+        let family = family.clone();
         async move {
             store
-                .advance_family(&id, 1, 2, &scope, &Recipient::default(), NOW)
+                .advance_family(&family, 1, 2, &Recipient::default(), NOW)
                 .await
                 .unwrap()
         }
@@ -165,7 +161,7 @@ async fn a_family_is_bound_to_one_key() {
     let key = |number: usize| Thumbprint::parse(&ath(&number.to_string())).unwrap();
     let racers = (0..10).map(|number: usize| {
         let (store, id) = (nodes[number % 2].clone(), family.id.clone());
-        async move { store.bind_family(&id, &key(number)).await.unwrap() }
+        async move { store.bind_family(&id, &key(number), 1).await.unwrap() }
     });
     let outcomes = race(racers).await;
     assert_eq!(outcomes.iter().filter(|won| **won).count(), 1);
@@ -173,8 +169,13 @@ async fn a_family_is_bound_to_one_key() {
     let found = world.store.find_family(&family.id).await.unwrap().unwrap();
     let bound = TokenFamily {
         jkt: Some(key(winner)),
-        ..family
+        bound_generation: Some(1),
+        ..family.clone()
     };
+    // Whoever has read it before does not move it on: what they were given would be bound to a key that they did not show.
+    let nobody = Recipient::default();
+    let unbound = world.store.advance_family(&family, 1, 2, &nobody, NOW);
+    assert!(!unbound.await.unwrap());
     assert_eq!(found, bound);
     // One that is begun with a key keeps it, and one that has ended takes none.
     let other = TokenFamily {
@@ -182,12 +183,24 @@ async fn a_family_is_bound_to_one_key() {
         ..self::family(&world.code())
     };
     let other = world.begin(other).await;
-    assert!(!world.store.bind_family(&other.id, &key(8)).await.unwrap());
+    assert!(
+        !world
+            .store
+            .bind_family(&other.id, &key(8), 1)
+            .await
+            .unwrap()
+    );
     let found = world.store.find_family(&other.id).await.unwrap();
     assert_eq!(found, Some(other));
     let ended = world.begin(self::family(&world.code())).await;
     world.store.revoke_family(&ended.id, NOW).await.unwrap();
-    assert!(!world.store.bind_family(&ended.id, &key(9)).await.unwrap());
+    assert!(
+        !world
+            .store
+            .bind_family(&ended.id, &key(9), 1)
+            .await
+            .unwrap()
+    );
 }
 
 /// The family of an access token that the browser carries.

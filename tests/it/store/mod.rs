@@ -225,6 +225,7 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         expires_at: NOW + 30 * 24 * 3600,
         revoked_at: None,
         jkt: None,
+        bound_generation: None,
         recipient: Recipient::default(),
     }
 }
