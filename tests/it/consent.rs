@@ -227,11 +227,13 @@ async fn an_answer_is_for_the_account_that_the_page_showed() {
             assert!(is_consent(&page));
             let page = browser.submit(&page, "form", &ALLOW).await;
             assert!(page.answer().contains_key("code"));
-            // Jo Smith beside her, at the page.
+            // Jo Smith beside her, who has logged in for another app.
             let select = ("prompt", "select_account");
-            let url = server.authorize_url("asking", &[("scope", "openid"), select]);
-            let page = browser.open(url).await;
+            let page = browser.open(server.authorize_url("spa", &[select])).await;
             let page = browser.sign_in_as(&page, JO_SMITH).await;
+            assert!(page.answer().contains_key("code"), "{}", page.body);
+            let url = server.authorize_url("asking", &[("scope", "openid")]);
+            let page = browser.open(url).await;
             assert!(is_consent(&page), "{}", page.body);
             (browser, page)
         };
@@ -241,7 +243,7 @@ async fn an_answer_is_for_the_account_that_the_page_showed() {
         let account = browser
             .submit(&account, "form:has(button[value=switch])", &switch)
             .await;
-        assert!(account.body.contains("signed in as Zo"), "{}", account.body);
+        assert!(account.body.contains("signed in as Zo"), "{account:?}");
         let answer = browser
             .submit(&page, "form", &[("decision", decision)])
             .await;
