@@ -176,6 +176,8 @@ pub enum ProvokedBy {
     Few,
     /// Whoever holds something that was good once.
     Holders,
+    /// Anybody who tries to log in.
+    Guessers,
     /// Anybody.
     Anybody,
 }
@@ -184,8 +186,8 @@ impl Event {
     /// Who can bring it about, over and over: what strangers can fill a database with.
     pub const fn provoked_by(self) -> ProvokedBy {
         match self {
-            Self::LoginThrottled
-            | Self::UserCodeThrottled
+            Self::LoginRefused | Self::LoginFailed | Self::LoginThrottled => ProvokedBy::Guessers,
+            Self::UserCodeThrottled
             | Self::DpopProofReplayed
             | Self::DeviceCodeIssued
             | Self::ErrorPageShown

@@ -107,7 +107,7 @@ async fn notices(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
 }
 
 /// Once every notice to `client` has an end.
-async fn settled(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
+pub(crate) async fn settled(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
     for _ in 0..200 {
         let found = notices(server, client).await;
         if found

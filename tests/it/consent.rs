@@ -217,16 +217,17 @@ async fn the_consent_page_of_a_flow_that_is_elsewhere_leads_there() {
 /// an answer for another account.
 #[tokio::test]
 async fn an_answer_is_for_the_account_that_the_page_showed() {
-    for decision in ["allow", "deny"] {
+    for (decision, she_agreed) in [("allow", true), ("allow", false), ("deny", true)] {
         let server = TestServer::start().await;
-        // Zoe has agreed before.
         let (mut browser, page) = {
             let mut browser = Browser::new();
             let url = server.authorize_url("asking", &[("scope", "openid")]);
             let page = browser.log_in_as(url, ZOE).await;
             assert!(is_consent(&page));
-            let page = browser.submit(&page, "form", &ALLOW).await;
-            assert!(page.answer().contains_key("code"));
+            if she_agreed {
+                let page = browser.submit(&page, "form", &ALLOW).await;
+                assert!(page.answer().contains_key("code"));
+            }
             // Jo Smith beside her, who has logged in for another app.
             let select = ("prompt", "select_account");
             let page = browser.open(server.authorize_url("spa", &[select])).await;
@@ -251,7 +252,7 @@ async fn an_answer_is_for_the_account_that_the_page_showed() {
             assert_eq!(answer.answer()["error"], "access_denied");
             continue;
         }
-        // Her yes before was none of his: he is asked again, as himself.
+        // Her yes before was none of his, nor is his yes hers: he is asked again, as himself.
         assert!(is_consent(&answer), "{}", answer.body);
         assert!(
             answer
@@ -267,6 +268,10 @@ async fn an_answer_is_for_the_account_that_the_page_showed() {
         });
         let sub = crate::harness::relying_party::claims(tokens.text("id_token"))["sub"].clone();
         assert_eq!(sub, jo.unwrap().subject.as_str());
+        let account = browser.open(server.url("/account")).await;
+        assert!(account.body.contains("signed in as Zo"), "{account:?}");
+        let apps = account.values("input[name=client_id]");
+        assert_eq!(apps.contains(&"asking".to_owned()), she_agreed, "{apps:?}");
     }
 }
 

@@ -189,6 +189,23 @@ async fn silently(browser: &mut Browser, server: &TestServer, client: &str) -> S
     answer.get("error").cloned().unwrap_or_default()
 }
 
+/// T11: a code that comes a second time ends what it gave, also while nobody can say whether its person is still known.
+#[tokio::test]
+async fn a_replayed_code_is_acted_on_during_an_outage() {
+    let server = asking().await;
+    let scope = [("scope", "openid offline_access")];
+    let code = server.code("strict", &scope).await;
+    let tokens = server.redeem("strict", &code, &[]).await;
+    assert_eq!(tokens.status, 200);
+    server.imis.fail("", Fault::Status(503));
+    server.clock.advance(5 * 60);
+    let replayed = server.redeem("strict", &code, &[]).await;
+    replayed.assert_error(400, "invalid_grant");
+    server.imis.mend();
+    let refused = server.refresh("strict", tokens.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
+}
+
 /// Each app says how long what was known is good enough. An outage never costs a refresh token.
 #[tokio::test]
 async fn how_long_people_go_on_without_their_upstream_is_each_apps_to_say() {

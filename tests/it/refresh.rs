@@ -1,10 +1,13 @@
 //! Refresh tokens over HTTP (RFC 6749 section 6, RFC 9700 section 4.14; T19 to T23).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use portico::model::audit::AuditFilter;
 use portico::simulator::people;
+use tokio::io::AsyncWriteExt as _;
 
+use crate::command_line::audit::audit;
 use crate::harness::browser::Browser;
 use crate::harness::relying_party::claims;
 use crate::harness::server::{START, TestServer};
@@ -188,6 +191,87 @@ async fn a_restart_neither_revives_nor_ends_a_family() {
     server.restart().await;
     assert_refused(&server, spent).await;
     assert_refused(&server, successor.text("refresh_token")).await;
+}
+
+/// A database that was restored from a backup knows fewer refreshes than the apps: the newest token goes on, a second tab gets the
+/// same, and a stale one is caught as ever.
+#[tokio::test]
+async fn a_restored_backup_signs_nobody_out_and_lets_no_thief_in() {
+    let mut server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let second = server.refresh("spa", first.text("refresh_token")).await;
+    let pool = server.database.pool().await;
+    let row: (String, i64, i64) =
+        sqlx::query_as("SELECT id, generation, rotated_at FROM token_family")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    let mut tokens = vec![second.text("refresh_token").to_owned()];
+    for _ in 0..3 {
+        server.clock.advance(600);
+        let next = server.refresh("spa", tokens.last().unwrap()).await;
+        tokens.push(next.text("refresh_token").to_owned());
+    }
+    server.stop().await;
+    sqlx::query("UPDATE token_family SET generation = $2, rotated_at = $3 WHERE id = $1")
+        .bind(row.0)
+        .bind(row.1)
+        .bind(row.2)
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    server.restart().await;
+    let newest = tokens.last().unwrap();
+    let next = server.refresh("spa", newest).await;
+    assert_eq!(next.status, 200, "{next:?}");
+    let other_tab = server.refresh("spa", newest).await;
+    assert_eq!(other_tab.text("refresh_token"), next.text("refresh_token"));
+    let last = server.refresh("spa", next.text("refresh_token")).await;
+    assert_eq!(last.status, 200);
+    assert_refused(&server, &tokens[2]).await;
+    assert_refused(&server, last.text("refresh_token")).await;
+}
+
+/// Whoever hangs up as soon as they have asked has the whole answer happen: a replay is ended and recorded, with both addresses.
+#[tokio::test]
+async fn a_replay_whose_sender_hangs_up_is_recorded() {
+    let mut server = TestServer::start().await;
+    let mut replays = 0;
+    for wait in [0, 1, 2, 3, 4, 6, 8, 10, 12, 15] {
+        let first = server.tokens("spa", OFFLINE).await;
+        let spent = first.text("refresh_token");
+        server.refresh("spa", spent).await;
+        server.clock.advance(31);
+        let form = format!("grant_type=refresh_token&client_id=spa&refresh_token={spent}");
+        let request = format!(
+            "POST /token HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\n\r\n{form}",
+            server.address,
+            form.len()
+        );
+        let mut connection = tokio::net::TcpStream::connect(server.address)
+            .await
+            .unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        drop(connection);
+        replays += 1;
+    }
+    for _ in 0..200 {
+        if live_families(&server).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(live_families(&server).await, 0);
+    server.stop().await;
+    let found = audit(&server, &["--event", "refresh_token_replayed"]).await;
+    assert_eq!(found.len(), replays);
+    for record in found {
+        assert_eq!(record["address"], "127.0.0.1");
+        assert_eq!(record["details"]["last_address"], "127.0.0.1");
+    }
 }
 
 /// T21: a clock that steps back opens no longer window, and lengthens no life.

@@ -10,7 +10,7 @@ use crate::model::throttle;
 
 /// Records a minute of what anybody can bring about, from one address: a person in trouble makes a few, a broken app some more.
 const OF_ONE: u32 = 60;
-/// The same of all addresses: what an outage at a busy hour makes.
+/// The same of all addresses: what an outage at a busy hour makes. Logins that come to nothing are counted by themselves.
 const OF_ALL: u32 = 1000;
 /// Records a minute of the same thing used again, be it from wherever: the first few tell it all.
 const OF_ONE_THING: u32 = 10;
@@ -25,10 +25,17 @@ pub(super) struct Limit(Mutex<Window>);
 #[derive(Debug, Default)]
 struct Window {
     number: i64,
-    of_all: u32,
-    of_each: HashMap<String, u32>,
+    errors: Count,
+    logins: Count,
     of_things: HashMap<String, u32>,
     left_out: u64,
+}
+
+/// Records of one kind, of all addresses and of each.
+#[derive(Debug, Default)]
+struct Count {
+    of_all: u32,
+    of_each: HashMap<String, u32>,
 }
 
 impl Limit {
@@ -46,11 +53,13 @@ impl Limit {
             // By what they hold, and by nothing that they share with others: a flood of errors, or of another's replays, must not hide
             // that a token was stolen.
             ProvokedBy::Holders => window.admits_thing(entry.thing().unwrap_or_else(place)),
-            // Each attempt too many is a request refused as well: an address's own errors must not hide that it guesses.
-            ProvokedBy::Anybody if entry.event == Event::LoginThrottled => {
-                window.admits_place(place() + "\nthrottled")
+            // Each attempt too many is a request refused as well: an address's own errors must not hide that it guesses, nor what it is
+            // refused without a limit that it is stopped.
+            ProvokedBy::Guessers if entry.event == Event::LoginThrottled => {
+                window.logins.admits(place() + "\nthrottled")
             }
-            ProvokedBy::Anybody => window.admits_place(place()),
+            ProvokedBy::Guessers => window.logins.admits(place()),
+            ProvokedBy::Anybody => window.errors.admits(place()),
         };
         if !admitted {
             window.left_out += 1;
@@ -67,7 +76,7 @@ impl Window {
         if self.left_out > 0 {
             tracing::warn!(
                 left_out = self.left_out,
-                "more errors than are recorded in a minute; the others stand in the log alone"
+                "more errors and logins in vain than are recorded in a minute; the others stand in the log alone"
             );
         }
         *self = Self {
@@ -84,8 +93,10 @@ impl Window {
         *count = count.saturating_add(1);
         *count <= OF_ONE_THING
     }
+}
 
-    fn admits_place(&mut self, mut place: String) -> bool {
+impl Count {
+    fn admits(&mut self, mut place: String) -> bool {
         if self.of_each.len() >= MOST && !self.of_each.contains_key(&place) {
             place.clear();
         }
@@ -122,10 +133,22 @@ mod tests {
         assert!(error("192.0.2.1", 60), "and the next minute another count");
         let everybody = (0..20_000).filter(|each| error(&format!("host-{each}"), 120));
         assert_eq!(everybody.count(), 1000);
-        let throttled = Entry::new(Event::LoginThrottled);
-        let throttled = || limit.admits(&throttled, Some("192.0.2.1"), 180);
-        assert_eq!((0..100).filter(|_| error("192.0.2.1", 180)).count(), 60);
-        assert_eq!((0..100).filter(|_| throttled()).count(), 60);
+        for event in [
+            Event::LoginRefused,
+            Event::LoginFailed,
+            Event::LoginThrottled,
+        ] {
+            let limit = Limit::default();
+            let admits =
+                |event: Event, place: &str| limit.admits(&Entry::new(event), Some(place), 180);
+            for each in 0..2000 {
+                admits(Event::RequestRefused, &format!("host-{each}"));
+            }
+            let of_one = (0..100).filter(|_| admits(event, "192.0.2.1"));
+            assert_eq!(of_one.count(), 60, "{event:?}, whatever errors there are");
+            let of_all = (0..2000).filter(|each| admits(event, &format!("host-{each}")));
+            assert_eq!(of_all.count(), 940, "{event:?}");
+        }
         assert!(limit.admits(&Entry::new(Event::LoggedIn), Some("192.0.2.3"), 120));
     }
 

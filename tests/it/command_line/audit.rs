@@ -589,6 +589,28 @@ async fn what_cannot_be_searched_for_is_said() {
     }
 }
 
+/// Whatever level the log has, it tells what happened to whom, unless it is told not to.
+#[tokio::test]
+async fn a_quiet_log_tells_what_happened_all_the_same() {
+    let site = Site::started().await;
+    let end = ["session", "end", "--all"];
+    for (filter, is_told) in [
+        ("error", true),
+        ("off", true),
+        ("warn,portico::http=info", true),
+        ("info,portico::audit=off", false),
+    ] {
+        let log = format!("[log]\nfilter = \"{filter}\"\n");
+        site.edit("[log]\n", &log);
+        let said = site.run(&end).await;
+        said.assert(0, &[]);
+        let told = said.err.contains("all_logged_out");
+        assert_eq!(told, is_told, "{filter}: {}", said.err);
+        assert!(filter != "error" || !said.err.contains("INFO portico::app"));
+        site.edit(&log, "[log]\n");
+    }
+}
+
 /// With `database = false` the log alone is kept.
 #[tokio::test]
 async fn who_wants_no_records_in_the_database_has_none() {

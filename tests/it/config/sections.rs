@@ -71,6 +71,11 @@ fn every_section_has_its_limits() {
             "par.lifetime",
             "between 10s and 599s",
         ),
+        (
+            "[audit]\ndatabase = false\n[log]\nfilter = \"info,portico::audit=off\"",
+            "audit.database",
+            "log.filter leaves portico::audit out",
+        ),
         ("[par]\nlifetime = \"9s\"", "par.lifetime", "between 10s"),
         (
             "[dpop]\nwindow = \"301s\"",
