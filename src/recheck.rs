@@ -4,6 +4,8 @@
 //! The request that asks waits for a bounded time only. The question itself goes on by itself, so that neither a browser
 //! that hangs up nor a slow upstream loses its answer.
 
+mod rounds;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +25,8 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::{Audit, Entry, Metrics, in_this_request};
 use crate::upstream::{Known, LoginError, NoVerdict, Recheck, UpstreamTokens, Upstreams};
 use crate::vault::{Vault, VaultError};
+
+pub use rounds::Rounds;
 
 /// The longest that a question may take by itself.
 const LONGEST: Duration = Duration::from_secs(30);

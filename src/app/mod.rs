@@ -43,7 +43,7 @@ use crate::protocol::ids::UpstreamId;
 use crate::protocol::response::ResponseType;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
-use crate::recheck::{RecheckParts, Rechecks};
+use crate::recheck::{RecheckParts, Rechecks, Rounds};
 use crate::registrar::{Registrar, RegistrarParts};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Audit, Entry, Metrics};
@@ -137,6 +137,7 @@ pub struct App {
     backchannel: Backchannel,
     audit: AuditWriter,
     under_way: UnderWay,
+    rounds: Rounds,
 }
 
 /// The two listeners of a server.
@@ -214,6 +215,7 @@ impl App {
             &vault,
             &upstreams,
         );
+        let rounds = Rounds::new(rechecks.clone(), config.session_lifetimes());
         let fetcher = fetcher(&config, &clock)?;
         let logins = Logins {
             store: store.clone(),
@@ -251,6 +253,7 @@ impl App {
         // What the start itself has recorded stands there before the first request, or this is no start.
         audit_writer.finish().await?;
         Ok(Self {
+            rounds,
             under_way: UnderWay::from_ref(&state),
             public: http::router(state.clone()),
             internal: http::internal_router(state),

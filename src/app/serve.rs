@@ -43,6 +43,7 @@ impl App {
             tokio::join!(
                 self.housekeeping.run(),
                 self.backchannel.run(),
+                self.rounds.run(),
                 self.audit.run(),
                 keep_certificate(certificate)
             );

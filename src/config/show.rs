@@ -274,6 +274,15 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
             ),
         ),
         (
+            "recheck_sessions",
+            text(
+                upstream
+                    .recheck
+                    .sessions
+                    .map_or_else(|| "never".to_owned(), show_seconds),
+            ),
+        ),
+        (
             "recheck_timeout",
             text(humantime::format_duration(upstream.recheck.timeout)),
         ),

@@ -135,7 +135,7 @@ impl UpstreamSettings {
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`
 /// would lose the check for unknown keys.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 9] = [
     "id",
     "kind",
     "label",
@@ -143,9 +143,12 @@ const COMMON: [&str; 8] = [
     "acr",
     "recheck",
     "recheck_timeout",
+    "recheck_sessions",
     "api",
 ];
 const RECHECK: i64 = 5 * 60;
+/// How old it may be where an app keeps a session of its own: an hour.
+const RECHECK_SESSIONS: i64 = 60 * 60;
 const RECHECK_TIMEOUT: i64 = 3;
 
 #[derive(Debug, Default, Deserialize)]
@@ -158,6 +161,7 @@ pub(super) struct Raw {
     acr: Option<String>,
     recheck: Option<String>,
     recheck_timeout: Option<Span>,
+    recheck_sessions: Option<String>,
     api: Vec<api_rules::Raw>,
 }
 
@@ -213,7 +217,8 @@ impl UpstreamConfig {
         if let Some(acr) = &raw.acr {
             check_acr(acr, &at.key("acr"), report);
         }
-        let recheck = check_recheck(raw.recheck.as_deref(), raw.recheck_timeout, at, report);
+        let written = (raw.recheck.as_deref(), raw.recheck_sessions.as_deref());
+        let recheck = check_recheck(written, raw.recheck_timeout, at, report);
         let mut written = table.clone();
         reference::mask(&mut written);
         written.extend(written_api.map(|api| ("api".to_owned(), api)));
@@ -331,7 +336,7 @@ fn check_login(
 }
 
 fn check_recheck(
-    written: Option<&str>,
+    (written, of_sessions): (Option<&str>, Option<&str>),
     timeout: Option<Span>,
     at: &Place,
     report: &mut Report,
@@ -350,12 +355,29 @@ fn check_recheck(
             None
         }
     };
+    let sessions = match (of_sessions, of_sessions.and_then(Span::parse)) {
+        (None, _) => Some(RECHECK_SESSIONS),
+        (Some("never"), _) => None,
+        (Some(_), Some(span)) => {
+            let at = at.key("recheck_sessions");
+            Some(span.seconds((300, 7 * 86_400), RECHECK_SESSIONS, &at, report))
+        }
+        (Some(_), None) => {
+            report.problem(
+                &at.key("recheck_sessions"),
+                "must be a duration such as \"1h\", or \"never\"",
+            );
+            None
+        }
+    };
     let at = at.key("recheck_timeout");
     let seconds = timeout.map_or(RECHECK_TIMEOUT, |span| {
         span.seconds((1, 20), RECHECK_TIMEOUT, &at, report)
     });
     RecheckPolicy {
         interval,
+        // Whoever is never asked about is not asked about here.
+        sessions: sessions.filter(|_| interval.is_some()),
         timeout: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
     }
 }

@@ -66,6 +66,8 @@ impl Login {
 pub struct RecheckPolicy {
     /// Seconds after which what is known of a person is asked anew; `None`: never.
     pub interval: Option<i64>,
+    /// The same for people who may never come back, for their app keeps a session of its own and is told of logouts.
+    pub sessions: Option<i64>,
     /// How long a request waits for the answer.
     pub timeout: Duration,
 }

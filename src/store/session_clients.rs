@@ -52,6 +52,23 @@ impl Store {
         Ok(held.rows_affected() == 1)
     }
 
+    /// Some of the sessions, in the order of their ids from `after` on, that have logged somebody in to clients that want to hear of
+    /// their end.
+    pub async fn list_told_sessions(
+        &self,
+        after: &SessionId,
+        limit: i64,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT session_id FROM session_client WHERE session_id > $1 ORDER BY session_id LIMIT $2",
+        )
+        .bind(after.as_str())
+        .bind(limit)
+        .fetch_all(&self.reads)
+        .await?;
+        Ok(ids.into_iter().map(SessionId::new).collect())
+    }
+
     /// The clients that `session` has logged somebody in to, and that want to hear of its end.
     pub async fn list_session_clients(
         &self,

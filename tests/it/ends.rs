@@ -219,6 +219,41 @@ async fn a_person_whom_the_upstream_lets_in_no_more_and_one_with_too_many_sessio
     ends.recorded().await;
 }
 
+/// An app that keeps a session of its own and never comes back hears that its person was switched off.
+#[tokio::test]
+async fn an_app_that_never_comes_back_hears_that_its_person_is_gone() {
+    let mut ends = Ends::start(|setup, _| setup.upstreams = people_of_the_config("")).await;
+    let kim = async |ends: &Ends, client: &str| {
+        let mut browser = Browser::new();
+        let url = ends.server.authorize_url(client, &[("scope", "openid")]);
+        let page = browser.open(url).await;
+        let page = browser.sign_in(&page, "local", ("kim", PASSWORD)).await;
+        let answer = ends
+            .server
+            .redeem(client, &page.answer()["code"], &[])
+            .await;
+        assert_eq!(answer.status, 200);
+        answer
+    };
+    let told = kim(&ends, "first").await;
+    kim(&ends, "spa").await;
+    let (_, member) = ends.begin().await;
+    ends.server.edit_config("id = \"1\"", "id = \"3\"");
+    // Too early: what is known of them is an hour old at the most.
+    ends.server.clock.advance(3599);
+    ends.server.restart().await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(ends.site.hits("/first"), 0);
+    ends.server.clock.advance(1);
+    ends.server.restart().await;
+    // Before anybody comes who would have them asked about.
+    heard(&ends.site, "/first", 1).await;
+    ends.over(&told, "access withdrawn by the upstream").await;
+    let alive = ends.server.refresh("first", member.text("refresh_token"));
+    assert_eq!(alive.await.status, 200, "others are not meant");
+    ends.recorded().await;
+}
+
 /// An app that has nothing but ID tokens hears that it was taken away, once; what it has in other sessions is meant, too.
 #[tokio::test]
 async fn an_app_without_refresh_tokens_hears_that_it_was_taken_away() {
