@@ -9,6 +9,7 @@ mod device_codes;
 mod families;
 mod linking;
 mod logout_notices;
+mod logout_queue;
 mod pending_requests;
 mod plans;
 mod pushed_requests;
