@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use audit::{
     Audit, AuditQueue, AuditedRequest, Entry, UNKNOWN_ADDRESS, device, in_this_request,
-    note_client, note_flow, note_session, note_upstream, recipient,
+    note_client, note_flow, note_session, note_tokens, note_upstream, recipient,
 };
 pub use metrics::{CONTENT_TYPE, Metrics};
 
