@@ -30,6 +30,13 @@ const AT_ONCE: usize = 32;
 const TO_REGISTERED: usize = AT_ONCE / 2;
 /// The most of them to one client, which may be slow.
 const PER_CLIENT: usize = 4;
+/// How often a look at the queue goes round: more often than there are places for one client.
+const ROUNDS: usize = 2 * PER_CLIENT;
+/// How many clients take part in a round: twice as many as there are places. Those that are in the way, for they have all
+/// the places or posts that one client may have, are fewer.
+const IN_A_ROUND: i64 = 64;
+/// The most new notices that get into the queue at a time.
+const QUEUED_AT_ONCE: i64 = 500;
 /// The most notices that are given up at a time, beside the one that was tried.
 const GIVEN_UP_AT_ONCE: i64 = 500;
 
@@ -107,40 +114,86 @@ impl Backchannel {
         sending: &mut JoinSet<()>,
     ) -> Result<bool, StoreError> {
         let BackchannelParts { store, clock, .. } = &*self.0;
-        let mut clients = store.list_clients_to_tell(clock.now()).await?;
+        let mut is_more_due = store
+            .queue_logout_notices(clock.now(), QUEUED_AT_ONCE)
+            .await?;
         places.forget_the_idle();
-        // Those that have the fewest places already; among them the longest waiting, as they come.
-        clients.sort_by_key(|client| places.held_by(&client.client_id));
-        let mut is_more_due = false;
-        for client in clients {
-            let room = match client.outage {
-                // It is there, or it is not: one tells as much as four.
-                Some(_) => 1,
-                None => PER_CLIENT - places.held_by(&client.client_id),
-            };
-            let limit = i64::try_from(room).unwrap_or_default();
-            let due = store
-                .list_due_logout_notices(&client.client_id, clock.now(), limit)
-                .await?;
-            is_more_due |= client.outage.is_none() && due.len() == room;
-            for notice in due {
-                let Some(place) = places.take(&client) else {
-                    is_more_due = true;
-                    break;
-                };
-                if client.registered && !self.0.fetcher.count_logout_post(&client.client_id) {
-                    break;
+        // One notice of each, then another one of each: however much one is to be told, the others do not wait for that.
+        for _ in 0..ROUNDS {
+            let mut has_moved = false;
+            for client in self.clients_to_tell(places).await? {
+                if places.are_full() {
+                    return Ok(true);
                 }
-                if let Some(taken) = self.take(notice, client.outage).await? {
-                    let this = self.clone();
-                    sending.spawn(async move {
-                        this.send_and_settle(taken).await;
-                        drop(place);
-                    });
+                match self.tell(&client, places, sending).await? {
+                    Told::Moved => has_moved = true,
+                    Told::NoPlace => is_more_due = true,
+                    Told::NoBudget => {}
                 }
             }
+            if !has_moved {
+                return Ok(is_more_due);
+            }
         }
-        Ok(is_more_due)
+        Ok(true)
+    }
+
+    /// Whose turn it is, the longest waiting first.
+    async fn clients_to_tell(&self, places: &Places) -> Result<Vec<ClientToTell>, StoreError> {
+        let BackchannelParts {
+            store,
+            clock,
+            fetcher,
+            ..
+        } = &*self.0;
+        let now = clock.now();
+        let mut clients = store.list_clients_to_tell(now, false, IN_A_ROUND).await?;
+        if places.has_room_for_registered() && fetcher.may_post_registered_logouts() {
+            clients.extend(store.list_clients_to_tell(now, true, IN_A_ROUND).await?);
+            clients.sort_by_key(|client| client.place);
+        }
+        Ok(clients)
+    }
+
+    /// Begins to tell a client one thing.
+    async fn tell(
+        &self,
+        client: &ClientToTell,
+        places: &mut Places,
+        sending: &mut JoinSet<()>,
+    ) -> Result<Told, StoreError> {
+        let BackchannelParts {
+            store,
+            clock,
+            fetcher,
+            ..
+        } = &*self.0;
+        let (id, now) = (&client.client_id, clock.now());
+        if client.outage.is_some_and(|outage| outage.is_paused(now)) {
+            store.put_back_client_to_tell(id, now).await?;
+            return Ok(Told::Moved);
+        }
+        let Some(place) = places.take(client) else {
+            return Ok(Told::NoPlace);
+        };
+        if client.registered && !fetcher.may_post_logout(id) {
+            return Ok(Told::NoBudget);
+        }
+        let Some(notice) = store.list_due_logout_notices(id, now, 1).await?.pop() else {
+            store.put_back_client_to_tell(id, now).await?;
+            return Ok(Told::Moved);
+        };
+        if let Some(taken) = self.take(notice, client.outage).await? {
+            if client.registered {
+                fetcher.count_logout_post(id);
+            }
+            let this = self.clone();
+            sending.spawn(async move {
+                this.send_and_settle(taken).await;
+                drop(place);
+            });
+        }
+        Ok(Told::Moved)
     }
 
     /// `None` when another node has it, or when the client was found not to answer meanwhile.
@@ -153,12 +206,12 @@ impl Backchannel {
         let next_at = now + wait_after(notice.attempts + 1);
         let store = &self.0.store;
         let is_taken = match &outage {
-            None => store.take_logout_notice(&notice, next_at).await?,
+            None => store.take_logout_notice(&notice, now, next_at).await?,
             Some(outage) => {
                 // Should this node end in the middle, another one tries.
                 let until = now + wait_after(1);
                 store
-                    .take_logout_probe(&notice, next_at, outage, until)
+                    .take_logout_probe(&notice, now, next_at, (outage, until))
                     .await?
             }
         };
@@ -277,7 +330,7 @@ impl Backchannel {
             };
         };
         let outage = outage.after(&taken.notice, now);
-        store.prolong_logout_outage(client, &outage).await?;
+        store.prolong_logout_outage(client, &outage, now).await?;
         let too_old = now - self.0.lifetime;
         let given_up = store
             .give_up_old_logout_notices(client, too_old, reason, GIVEN_UP_AT_ONCE)
@@ -293,6 +346,16 @@ impl Backchannel {
         let entry = entry(Event::ClientNotToldOfLogout, notice, attempts);
         self.0.audit.record(entry.with("reason", reason));
     }
+}
+
+/// What came of a client's turn.
+enum Told {
+    /// It was told something, by whatever node, or there was nothing to tell: somebody else is the first now.
+    Moved,
+    /// There is no place for it.
+    NoPlace,
+    /// T38: it has been told enough for now.
+    NoBudget,
 }
 
 /// A notice that this node sends.
@@ -323,9 +386,12 @@ impl Places {
         }
     }
 
-    fn held_by(&self, client: &ClientId) -> usize {
-        let own = self.of_client.get(client);
-        own.map_or(0, |own| PER_CLIENT - own.available_permits())
+    fn are_full(&self) -> bool {
+        self.all.available_permits() == 0
+    }
+
+    fn has_room_for_registered(&self) -> bool {
+        self.registered.available_permits() > 0
     }
 
     fn take(&mut self, client: &ClientToTell) -> Option<Place> {

@@ -51,9 +51,12 @@ async fn explain(config: &Config, store: &Store, id: &str) -> anyhow::Result<()>
         section("Beware", &replayed(replay));
     }
     let others = around(store, &main, &of_request).await?;
+    let known = [of_request.as_slice(), &others].concat();
+    let outages = outages(store, &main, &known).await?;
     of_request.retain(|record| record.id != main.id);
     tell_records("Also in this request", &of_request);
     tell_records("Before and after, in the same browser or session", &others);
+    tell_records("At the upstream, about that time", &outages);
     Ok(())
 }
 
@@ -78,7 +81,7 @@ fn main_record(records: &[AuditRecord]) -> Option<&AuditRecord> {
     errors.or_else(|| records.last())
 }
 
-/// What else happened in the flow, and in the session about that time.
+/// What else happened in the flow, to the tokens, and in the session about that time.
 async fn around(
     store: &Store,
     main: &AuditRecord,
@@ -106,9 +109,44 @@ async fn around(
             ..near.clone()
         });
     }
+    // However long ago it was: a token is refused for what happened to those before it.
+    if let Some(family) = &main.family {
+        filters.push(AuditFilter {
+            family: Some(family.clone()),
+            ..AuditFilter::default()
+        });
+    }
+    all_of(store, filters, known).await
+}
+
+/// Whether the upstream was away about that time.
+async fn outages(
+    store: &Store,
+    main: &AuditRecord,
+    known: &[AuditRecord],
+) -> anyhow::Result<Vec<AuditRecord>> {
+    let Some(upstream) = &main.upstream else {
+        return Ok(Vec::new());
+    };
+    let filters = [Event::UpstreamDown, Event::UpstreamUp].map(|event| AuditFilter {
+        since: Some(main.at - AROUND),
+        until: Some(main.at + AROUND),
+        upstream: Some(upstream.clone()),
+        event: Some(event.as_str().to_owned()),
+        ..AuditFilter::default()
+    });
+    all_of(store, filters, known).await
+}
+
+/// What any of the filters finds, but for what is known, in the order in which it happened.
+async fn all_of(
+    store: &Store,
+    filters: impl IntoIterator<Item = AuditFilter> + Send,
+    known: &[AuditRecord],
+) -> anyhow::Result<Vec<AuditRecord>> {
     let mut seen: BTreeSet<String> = known.iter().map(|record| record.id.clone()).collect();
     let mut found = Vec::new();
-    for filter in filters {
+    for filter in filters.into_iter().collect::<Vec<_>>() {
         let more = search(store, filter).await?.into_iter();
         found.extend(more.filter(|record| seen.insert(record.id.clone())));
     }
@@ -151,6 +189,9 @@ async fn tell_who(store: &Store, main: &AuditRecord) -> anyhow::Result<()> {
     }
     if let Some(session) = &main.session {
         who.push(format!("the session {session}"));
+    }
+    if let Some(family) = &main.family {
+        who.push(format!("the tokens {family}"));
     }
     let whom = match who.as_slice() {
         [] => "Neither client nor person was known yet.".to_owned(),

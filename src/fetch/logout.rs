@@ -6,6 +6,7 @@ use crate::model::client::Client;
 use crate::protocol::error::chain;
 use crate::protocol::ids::ClientId;
 
+use super::asker::Budget;
 use super::{FetchError, Fetcher};
 
 /// The most logout tokens in a minute that a node posts to one client that registered itself: people sign in and out as
@@ -15,14 +16,20 @@ const PER_MINUTE: u32 = 60;
 const PER_MINUTE_OF_REGISTERED: u32 = 300;
 
 impl Fetcher {
-    /// Counts a logout token that is about to be posted to a client that registered itself (T38); `false`, and nothing is
-    /// counted, when there were too many within a minute. It can wait: nobody is refused anything.
-    pub fn count_logout_post(&self, client: &ClientId) -> bool {
-        let budgets = vec![
-            (format!("logout\n{client}"), PER_MINUTE),
-            ("registered\nlogout".to_owned(), PER_MINUTE_OF_REGISTERED),
-        ];
-        self.spend(budgets).is_ok()
+    /// Whether a logout token may be posted to a client that registered itself (T38). It can wait: nobody is refused
+    /// anything.
+    pub fn may_post_logout(&self, client: &ClientId) -> bool {
+        self.has_room(&budgets(client))
+    }
+
+    /// Whether one may be posted to any of them.
+    pub fn may_post_registered_logouts(&self) -> bool {
+        self.has_room(&[of_all()])
+    }
+
+    /// Counts one that is about to be posted.
+    pub fn count_logout_post(&self, client: &ClientId) {
+        self.count(Vec::from(budgets(client)));
     }
 
     /// Posts a logout token to `url`, which `client` has named (OpenID Connect Back-Channel Logout 1.0 section 2.5). It was
@@ -45,4 +52,12 @@ impl Fetcher {
         }
         Err(FetchError::Refused(status))
     }
+}
+
+fn budgets(client: &ClientId) -> [Budget; 2] {
+    [(format!("logout\n{client}"), PER_MINUTE), of_all()]
+}
+
+fn of_all() -> Budget {
+    ("registered\nlogout".to_owned(), PER_MINUTE_OF_REGISTERED)
 }

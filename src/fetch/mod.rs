@@ -274,29 +274,46 @@ impl Fetcher {
     fn spend(&self, budgets: Vec<Budget>) -> Result<(), FetchError> {
         let now = self.clock.now();
         let mut remembered = self.remembered();
-        let fetches = &mut remembered.fetches;
-        make_room(fetches, |(since, _)| now - since < 60);
-        let used = |budget: &str| match fetches.get(budget) {
-            Some((since, count)) if now - since < 60 => *count,
-            _ => 0,
-        };
-        if budgets.iter().any(|(budget, most)| used(budget) >= *most) {
+        if !remembered.has_room(&budgets, now) {
             return Err(FetchError::TooMany);
         }
-        for (budget, _) in budgets {
-            let (since, count) = fetches.entry(budget).or_insert((now, 0));
-            if now - *since >= 60 {
-                (*since, *count) = (now, 0);
-            }
-            *count += 1;
-        }
+        remembered.count(budgets, now);
         Ok(())
+    }
+
+    fn has_room(&self, budgets: &[Budget]) -> bool {
+        self.remembered().has_room(budgets, self.clock.now())
+    }
+
+    fn count(&self, budgets: Vec<Budget>) {
+        self.remembered().count(budgets, self.clock.now());
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    fn has_room(&self, budgets: &[Budget], now: UnixTime) -> bool {
+        let used = |budget: &str| match self.fetches.get(budget) {
+            Some((since, count)) if now - since < 60 => *count,
+            _ => 0,
+        };
+        budgets.iter().all(|(budget, most)| used(budget) < *most)
+    }
+
+    fn count(&mut self, budgets: Vec<Budget>, now: UnixTime) {
+        make_room(&mut self.fetches, |(since, _)| now - since < 60);
+        for (budget, _) in budgets {
+            let (since, count) = self.fetches.entry(budget).or_insert((now, 0));
+            if now - *since >= 60 {
+                (*since, *count) = (now, 0);
+            }
+            *count += 1;
+        }
     }
 }
 

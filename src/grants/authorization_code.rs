@@ -14,6 +14,7 @@ use crate::protocol::redirect_uri;
 use crate::protocol::resource;
 use crate::protocol::secret::Secret;
 use crate::store::Redemption;
+use crate::telemetry;
 
 use super::Grants;
 use super::family::Agreed;
@@ -57,6 +58,11 @@ impl AuthorizationCodeRequest {
             .find_code(&code_hash)
             .await?
             .ok_or_else(code::unknown)?;
+        telemetry::note_tokens(
+            &code.grant.account_id,
+            &code.grant.authentication,
+            &code.family_id,
+        );
         code.check(
             &client.client_id,
             self.redirect_uri.as_deref(),

@@ -57,6 +57,7 @@ impl RefreshTokenRequest {
             .await?
             .filter(|family| family.client_id == client.client_id)
             .ok_or_else(unknown)?;
+        telemetry::note_tokens(&family.account_id, &family.authentication, &family.id);
         // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
         grants.require_key(&family, generation, key).await?;
         let now = grants.clock.now();

@@ -1,12 +1,12 @@
 //! What a client is to be told about a logout, and how often that is tried (OpenID Connect Back-Channel Logout 1.0).
 
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::protocol::ids::{AccountId, ClientId, SessionId};
 
 /// Seconds until the second attempt; each further one waits three times as long.
 const FIRST_WAIT: i64 = 10;
 /// The longest wait: a client that comes back hears of it within this time.
-pub const LONGEST_WAIT: i64 = 10 * 60;
+const LONGEST_WAIT: i64 = 10 * 60;
 
 /// The longest time after which a client that does not answer is tried again, while it is to be told anything.
 const LONGEST_PAUSE: i64 = 60;
@@ -89,6 +89,12 @@ impl LogoutOutage {
         })
     }
 
+    /// Whether nothing is to be tried at `now`. No pause is longer than the longest: what claims to be was written by a clock
+    /// that has stepped back since.
+    pub const fn is_paused(&self, now: UnixTime) -> bool {
+        self.next_at > now && self.next_at <= latest(now)
+    }
+
     /// It goes on: `notice` was tried and failed. One that failed before makes nobody wait longer.
     #[must_use]
     pub fn after(self, notice: &LogoutNotice, now: UnixTime) -> Self {
@@ -99,6 +105,11 @@ impl LogoutOutage {
             ..self
         }
     }
+}
+
+/// Nothing waits for longer than this: what claims to was written by a clock that has stepped back since, and is due.
+pub const fn latest(now: UnixTime) -> UnixTime {
+    now + LONGEST_WAIT + SKEW
 }
 
 /// How long after the attempt of that number the next one comes. It is longer than any attempt takes, so that a node

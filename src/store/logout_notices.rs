@@ -1,16 +1,19 @@
 //! Logouts that clients are to be told of. A notice is written in the transaction that ends a session, so that none is
-//! lost, and taken by a guarded statement, so that of many nodes one sends it.
+//! lost, and taken by a guarded statement, so that of many nodes one sends it. Each client with notices has a place in a
+//! queue (`logout_turn`), so that a look costs the same however many of both there are.
+//!
+//! Rows are locked in this order: `logout_outage`, `logout_notice`, `logout_turn`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::any::AnyRow;
 
 use super::record::Record;
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
-use crate::clock::{SKEW, UnixTime};
+use crate::clock::UnixTime;
 use crate::model::account::UpstreamSubject;
-use crate::model::logout_notice::{LONGEST_WAIT, LogoutNotice, LogoutOutage};
+use crate::model::logout_notice::{LogoutNotice, LogoutOutage, latest};
 use crate::protocol::ids::{AccountId, ClientId, SessionId};
 
 /// A client that is to be told something now.
@@ -22,53 +25,149 @@ pub struct ClientToTell {
     pub registered: bool,
     /// One that does not answer is told one thing, to see whether it does.
     pub outage: Option<LogoutOutage>,
+    /// Where it stands in the queue: whoever has waited the longest, and in the same second was told the least.
+    pub place: (UnixTime, i64),
 }
 
 impl Store {
-    /// The clients that are to be told something now, the longest waiting first; of those that do not answer the ones that
-    /// are to be tried.
+    /// Gives the clients of new notices their turn, of so many notices at a time. Whether there may be more.
+    pub async fn queue_logout_notices(
+        &self,
+        now: UnixTime,
+        limit: i64,
+    ) -> Result<bool, StoreError> {
+        // Most looks find nothing, and need no transaction for that.
+        let new: Option<String> = sqlx::query_scalar(
+            "SELECT id FROM logout_notice WHERE queued_at IS NULL AND next_at IS NOT NULL
+             ORDER BY created_at, id LIMIT 1",
+        )
+        .fetch_optional(&self.reads)
+        .await?;
+        if new.is_none() {
+            return Ok(false);
+        }
+        let queued = retrying(|| self.try_queue_logout_notices(now, limit)).await?;
+        Ok(i64::try_from(queued).is_ok_and(|queued| queued == limit))
+    }
+
+    async fn try_queue_logout_notices(
+        &self,
+        now: UnixTime,
+        limit: i64,
+    ) -> Result<usize, StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        let clients: Vec<String> = sqlx::query_scalar(
+            "UPDATE logout_notice SET queued_at = $1
+             WHERE queued_at IS NULL AND id IN
+                 (SELECT id FROM logout_notice WHERE queued_at IS NULL AND next_at IS NOT NULL
+                  ORDER BY created_at, id LIMIT $2)
+             RETURNING client_id",
+        )
+        .bind(now)
+        .bind(limit)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let queued = clients.len();
+        for client in clients.into_iter().collect::<BTreeSet<_>>() {
+            come_forward(&mut transaction, &ClientId::new(client), now).await?;
+        }
+        transaction.commit().await?;
+        Ok(queued)
+    }
+
+    /// The first in the queue of those whose turn it is, of the ones that registered themselves or of all others. There may
+    /// be nothing to tell them after all, or one of them may be in an outage that is not to be tried yet: see
+    /// [`Store::put_back_client_to_tell`].
     pub async fn list_clients_to_tell(
         &self,
         now: UnixTime,
+        registered: bool,
+        limit: i64,
     ) -> Result<Vec<ClientToTell>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT due.client_id, client_registration.client_id AS registered,
-                    logout_outage.since, logout_outage.failures, logout_outage.next_at
-             FROM (SELECT client_id, MIN(next_at) AS first_at FROM logout_notice
-                   WHERE next_at IS NOT NULL AND (next_at <= $1 OR next_at > $2) GROUP BY client_id) AS due
-             LEFT JOIN client_registration ON client_registration.client_id = due.client_id
-             LEFT JOIN logout_outage ON logout_outage.client_id = due.client_id
-             WHERE logout_outage.next_at IS NULL OR logout_outage.next_at <= $1 OR logout_outage.next_at > $2
-             ORDER BY due.first_at, due.client_id",
+        let due = sqlx::query(
+            "SELECT client_id, origin, due_at, turn,
+                    (SELECT since FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS since,
+                    (SELECT failures FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS failures,
+                    (SELECT next_at FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS next_at
+             FROM logout_turn WHERE origin = $1 AND due_at <= $2 ORDER BY due_at, turn, client_id LIMIT $3",
         )
-        .bind(now)
-        .bind(latest(now))
-        .fetch_all(&self.reads)
-        .await?;
-        rows.iter().map(client_to_tell).collect()
+        .bind(origin(registered))
+        .bind(now);
+        let far = sqlx::query(
+            "SELECT client_id, origin, due_at, turn,
+                    (SELECT since FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS since,
+                    (SELECT failures FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS failures,
+                    (SELECT next_at FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS next_at
+             FROM logout_turn WHERE origin = $1 AND due_at > $2 ORDER BY due_at, turn, client_id LIMIT $3",
+        )
+        .bind(origin(registered))
+        .bind(latest(now));
+        let mut clients = Vec::new();
+        for query in [due, far] {
+            let left = limit - i64::try_from(clients.len()).unwrap_or(limit);
+            if left == 0 {
+                break;
+            }
+            let rows = query.bind(left).fetch_all(&self.reads).await?;
+            for row in &rows {
+                clients.push(client_to_tell(row)?);
+            }
+        }
+        Ok(clients)
     }
 
-    /// Notices to a client that are due, those first that were tried the least: of one that does not answer each gets its
-    /// turn.
+    /// There was nothing to tell a client whose turn it was: it gets its next turn when there is, or none.
+    pub async fn put_back_client_to_tell(
+        &self,
+        client: &ClientId,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        retrying(|| self.try_put_back(client, now)).await
+    }
+
+    async fn try_put_back(&self, client: &ClientId, now: UnixTime) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        put_back(&mut transaction, client, now).await?;
+        transaction.commit().await
+    }
+
+    /// Notices to a client that are due, first those that were not tried yet, then the longest waiting: of one that does not
+    /// answer each gets its turn, and one that always fails holds up none.
     pub async fn list_due_logout_notices(
         &self,
         client: &ClientId,
         now: UnixTime,
         limit: i64,
     ) -> Result<Vec<LogoutNotice>, StoreError> {
-        let rows = sqlx::query(
+        let untried = sqlx::query(
             "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
              FROM logout_notice
-             WHERE client_id = $1 AND next_at IS NOT NULL AND (next_at <= $2 OR next_at > $3)
-             ORDER BY attempts, next_at, id LIMIT $4",
-        )
-        .bind(client.as_str())
-        .bind(now)
-        .bind(latest(now))
-        .bind(limit)
-        .fetch_all(&self.reads)
-        .await?;
-        rows.iter().map(notice).collect()
+             WHERE client_id = $1 AND next_at IS NOT NULL AND attempts = 0 AND next_at <= $2
+             ORDER BY next_at, id LIMIT $3",
+        );
+        let tried = sqlx::query(
+            "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
+             FROM logout_notice
+             WHERE client_id = $1 AND next_at IS NOT NULL AND attempts > 0 AND next_at <= $2
+             ORDER BY next_at, id LIMIT $3",
+        );
+        let far = sqlx::query(
+            "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
+             FROM logout_notice
+             WHERE client_id = $1 AND next_at IS NOT NULL AND next_at > $2 ORDER BY next_at, id LIMIT $3",
+        );
+        let mut due = Vec::new();
+        for (query, time) in [(untried, now), (tried, now), (far, latest(now))] {
+            let left = limit - i64::try_from(due.len()).unwrap_or(limit);
+            if left == 0 {
+                break;
+            }
+            let query = query.bind(client.as_str()).bind(time).bind(left);
+            for row in &query.fetch_all(&self.reads).await? {
+                due.push(notice(row)?);
+            }
+        }
+        Ok(due)
     }
 
     /// Takes a notice to send it; whoever else has read it too gets `false`, and so does everybody once the client is found
@@ -76,9 +175,20 @@ impl Store {
     pub async fn take_logout_notice(
         &self,
         notice: &LogoutNotice,
+        now: UnixTime,
         next_at: UnixTime,
     ) -> Result<bool, StoreError> {
-        let taken = self.writes.execute(sqlx::query(
+        retrying(|| self.try_take_logout_notice(notice, now, next_at)).await
+    }
+
+    async fn try_take_logout_notice(
+        &self,
+        notice: &LogoutNotice,
+        now: UnixTime,
+        next_at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        let taken = sqlx::query(
             "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
              WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM logout_outage WHERE client_id = logout_notice.client_id)",
@@ -86,28 +196,34 @@ impl Store {
         .bind(&notice.id)
         .bind(notice.attempts)
         .bind(next_at)
-        )
+        .execute(&mut *transaction)
         .await?;
-        Ok(taken.rows_affected() == 1)
+        if taken.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        put_back(&mut transaction, &notice.client_id, now).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Takes a notice to a client that does not answer, to see whether it does; nobody tries another one before `until`.
     pub async fn take_logout_probe(
         &self,
         notice: &LogoutNotice,
+        now: UnixTime,
         next_at: UnixTime,
-        outage: &LogoutOutage,
-        until: UnixTime,
+        (outage, until): (&LogoutOutage, UnixTime),
     ) -> Result<bool, StoreError> {
-        retrying(|| self.try_take_logout_probe(notice, next_at, outage, until)).await
+        retrying(|| self.try_take_logout_probe(notice, now, next_at, (outage, until))).await
     }
 
     async fn try_take_logout_probe(
         &self,
         notice: &LogoutNotice,
+        now: UnixTime,
         next_at: UnixTime,
-        outage: &LogoutOutage,
-        until: UnixTime,
+        (outage, until): (&LogoutOutage, UnixTime),
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
         // The outage before its notices, as everywhere.
@@ -130,6 +246,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if turn.rows_affected() == 1 && taken.rows_affected() == 1 {
+            put_back(&mut transaction, &notice.client_id, now).await?;
             transaction.commit().await?;
             return Ok(true);
         }
@@ -194,6 +311,9 @@ impl Store {
             }
         };
         settled.execute(&mut *transaction).await?;
+        if over.is_some() {
+            come_forward(&mut transaction, &notice.client_id, now).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }
@@ -259,20 +379,28 @@ impl Store {
         client: &ClientId,
         outage: &LogoutOutage,
     ) -> Result<(), StoreError> {
-        self.writes
-            .execute(
-                sqlx::query(
-                    "INSERT INTO logout_outage (client_id, since, failures, next_at)
+        retrying(|| self.try_begin_logout_outage(client, outage)).await
+    }
+
+    async fn try_begin_logout_outage(
+        &self,
+        client: &ClientId,
+        outage: &LogoutOutage,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        sqlx::query(
+            "INSERT INTO logout_outage (client_id, since, failures, next_at)
              SELECT client.id, $2, $3, $4 FROM client WHERE client.id = $1
              ON CONFLICT (client_id) DO NOTHING",
-                )
-                .bind(client.as_str())
-                .bind(outage.since)
-                .bind(outage.failures)
-                .bind(outage.next_at),
-            )
-            .await?;
-        Ok(())
+        )
+        .bind(client.as_str())
+        .bind(outage.since)
+        .bind(outage.failures)
+        .bind(outage.next_at)
+        .execute(&mut *transaction)
+        .await?;
+        put_back(&mut transaction, client, outage.since).await?;
+        transaction.commit().await
     }
 
     /// It still does not answer.
@@ -280,17 +408,29 @@ impl Store {
         &self,
         client: &ClientId,
         outage: &LogoutOutage,
+        now: UnixTime,
     ) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
+        retrying(|| self.try_prolong_logout_outage(client, outage, now)).await
+    }
+
+    async fn try_prolong_logout_outage(
+        &self,
+        client: &ClientId,
+        outage: &LogoutOutage,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        sqlx::query(
             "UPDATE logout_outage SET failures = $3, next_at = $4 WHERE client_id = $1 AND since = $2",
         )
         .bind(client.as_str())
         .bind(outage.since)
         .bind(outage.failures)
         .bind(outage.next_at)
-        )
+        .execute(&mut *transaction)
         .await?;
-        Ok(())
+        put_back(&mut transaction, client, now).await?;
+        transaction.commit().await
     }
 
     /// The clients that do not answer.
@@ -343,6 +483,83 @@ impl Store {
         let rows = query.fetch_all(&self.reads).await?;
         rows.iter().map(notice).collect()
     }
+}
+
+/// It is the client's turn at `now`, unless it is so already. One that does not answer is put back by whoever looks.
+async fn come_forward(
+    transaction: &mut Writing,
+    client: &ClientId,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO logout_turn (client_id, origin, due_at, turn)
+         SELECT client.id, CASE WHEN client_registration.client_id IS NULL THEN $2 ELSE $3 END, $4, 0
+         FROM client LEFT JOIN client_registration ON client_registration.client_id = client.id
+         WHERE client.id = $1
+         ON CONFLICT (client_id) DO UPDATE SET due_at = excluded.due_at, turn = excluded.turn
+         WHERE logout_turn.due_at > excluded.due_at",
+    )
+    .bind(client.as_str())
+    .bind(origin(false))
+    .bind(origin(true))
+    .bind(now)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The client gets its next turn when there is something to tell it, behind all whose turn it is.
+async fn put_back(
+    transaction: &mut Writing,
+    client: &ClientId,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    // Held first: what is read afterwards is all that had a turn given to it by others.
+    let held: Option<(i64, i64)> = sqlx::query_as(
+        "UPDATE logout_turn SET turn = turn + 1 WHERE client_id = $1 RETURNING due_at, turn",
+    )
+    .bind(client.as_str())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some((due_at, turn)) = held else {
+        return Ok(());
+    };
+    let row = sqlx::query(
+        "SELECT (SELECT MIN(next_at) FROM logout_notice WHERE client_id = $1 AND next_at IS NOT NULL) AS first_at,
+                (SELECT MAX(next_at) FROM logout_notice WHERE client_id = $1 AND next_at IS NOT NULL) AS last_at,
+                (SELECT next_at FROM logout_outage WHERE client_id = $1) AS outage_at",
+    )
+    .bind(client.as_str())
+    .fetch_one(&mut **transaction)
+    .await?;
+    let waiting = Record::new("logout_notice", "first_at", &row);
+    let times = ["first_at", "last_at", "outage_at"].map(|column| waiting.optional_int(column));
+    let [first_at, last_at, outage_at] = times;
+    let (Some(first_at), Some(last_at)) = (first_at?, last_at?) else {
+        sqlx::query("DELETE FROM logout_turn WHERE client_id = $1")
+            .bind(client.as_str())
+            .execute(&mut **transaction)
+            .await?;
+        return Ok(());
+    };
+    let first_at = if last_at > latest(now) { now } else { first_at };
+    let outage_at = outage_at?.filter(|next_at| *next_at <= latest(now));
+    let next_at = first_at.max(outage_at.unwrap_or(now)).max(now);
+    let turn = match next_at {
+        same if same == due_at => turn,
+        next_at => i64::from(next_at == now),
+    };
+    sqlx::query("UPDATE logout_turn SET due_at = $2, turn = $3 WHERE client_id = $1")
+        .bind(client.as_str())
+        .bind(next_at)
+        .bind(turn)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+const fn origin(registered: bool) -> &'static str {
+    if registered { "registered" } else { "file" }
 }
 
 /// The clients of a session that ends are to be told.
@@ -482,13 +699,8 @@ fn of_session_id(session: &SessionId, client: &ClientId) -> String {
     format!("{session} {client}")
 }
 
-/// Nothing waits longer than this: what claims to was written by a clock that has stepped back since, and is due.
-fn latest(now: UnixTime) -> UnixTime {
-    now + LONGEST_WAIT + SKEW
-}
-
 fn client_to_tell(row: &AnyRow) -> Result<ClientToTell, StoreError> {
-    let record = Record::new("logout_outage", "client_id", row);
+    let record = Record::new("logout_turn", "client_id", row);
     let outage = match record.optional_int("next_at")? {
         None => None,
         Some(next_at) => Some(LogoutOutage {
@@ -499,8 +711,9 @@ fn client_to_tell(row: &AnyRow) -> Result<ClientToTell, StoreError> {
     };
     Ok(ClientToTell {
         client_id: ClientId::new(record.text("client_id")?),
-        registered: record.optional_text("registered")?.is_some(),
+        registered: record.text("origin")? == origin(true),
         outage,
+        place: (record.int("due_at")?, record.int("turn")?),
     })
 }
 

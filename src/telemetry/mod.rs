@@ -14,7 +14,7 @@ use crate::model::audit::LOG_TARGET;
 
 pub use audit::{
     Audit, AuditQueue, AuditedRequest, Entry, UNKNOWN_ADDRESS, device, in_this_request,
-    note_client, note_flow, note_session, note_upstream, recipient,
+    note_client, note_flow, note_session, note_tokens, note_upstream, recipient,
 };
 pub use metrics::{CONTENT_TYPE, Metrics};
 

@@ -37,7 +37,7 @@ async fn press(browser: &mut Browser, page: &Page, action: &str) -> Page {
 }
 
 /// To the page that asks whether Jo's account gets Ann's login.
-async fn to_confirm(server: &TestServer, browser: &mut Browser) -> Page {
+pub(crate) async fn to_confirm(server: &TestServer, browser: &mut Browser) -> Page {
     let page = account(server, browser, JO).await;
     let page = press(browser, &page, "link").await;
     assert!(

@@ -101,7 +101,7 @@ async fn notices(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
     let client = ClientId::new(client);
     server
         .store
-        .list_logout_notices(Some(&client), 100)
+        .list_logout_notices(Some(&client), 1000)
         .await
         .unwrap()
 }
@@ -221,7 +221,7 @@ pub(crate) async fn failed(server: &TestServer, client: &str) {
     attempted(server, client, 1).await;
 }
 
-async fn attempted(server: &TestServer, client: &str, attempts: i64) {
+pub(crate) async fn attempted(server: &TestServer, client: &str, attempts: i64) {
     for _ in 0..200 {
         let found = notices(server, client).await;
         let [notice] = found.as_slice() else {
@@ -464,7 +464,6 @@ async fn a_notice_that_always_fails_holds_up_no_other_of_its_client() {
     assert_eq!(notices(&server, "first").await[0].attempts, 4);
     // It waits for minutes now; the others waited for ten seconds.
     end_many(&server, "first", 5).await;
-    let told = |found: &[LogoutNotice]| found.iter().filter(|n| n.told_at.is_some()).count();
     let found = once(&server, "first", |found| told(found) == 5).await;
     let others = found.iter().filter(|notice| notice.told_at.is_some());
     assert!(others.clone().all(|notice| notice.attempts == 1));
@@ -493,57 +492,159 @@ async fn what_never_had_its_turn_is_given_up_in_the_end() {
     assert!(site.hits("/first") <= 5, "{}", site.hits("/first"));
 }
 
-/// T38: a client that registered itself has us post so often in a minute; what is too much is not lost.
-#[tokio::test]
-async fn a_registered_client_is_told_so_much_in_a_minute() {
-    let site = Site::start().await;
-    let server = TestServer::start_with(|setup| {
-        let uri = format!("backchannel_logout_uri = \"{}/first\"", site.url);
+/// A server where anybody registers an app that is told of logouts, beside the app `first` of its files.
+async fn open_to_all(site: &Site) -> TestServer {
+    site.set("/first", Page::Body("text/plain", String::new()));
+    let uri = format!("backchannel_logout_uri = \"{}/first\"", site.url);
+    TestServer::start_with(|setup| {
         setup.clients = told_at("first", &uri);
         setup.sections += OPEN;
         setup.sections += "[registration]\nmode = \"open\"\nfetch_allowed_hosts = true\n";
     })
-    .await;
-    for path in ["/told", "/first"] {
-        site.set(path, Page::Body("text/plain", String::new()));
-    }
+    .await
+}
+
+/// Registers an app that is told of logouts at `path`.
+async fn registered(server: &TestServer, site: &Site, path: &str) -> ClientId {
+    site.set(path, Page::Body("text/plain", String::new()));
     let metadata = json!({
         "redirect_uris": ["https://app.example.org/callback"],
-        "backchannel_logout_uri": format!("{}/told", site.url),
+        "backchannel_logout_uri": format!("{}{path}", site.url),
     });
     let request = http_client().post(server.url("/register")).json(&metadata);
     let client = answer(request).await;
     assert_eq!(client.status, 201, "{client:?}");
-    let id = ClientId::new(client.text("client_id"));
+    ClientId::new(client.text("client_id"))
+}
+
+/// Somebody was logged in to each of `clients` by `count` sessions, and all of them end now.
+async fn end_at_all(server: &TestServer, clients: &[ClientId], count: usize) {
     server.tokens("spa", "openid").await;
     let account = server.store.list_accounts(1).await.unwrap().remove(0);
-    for number in 0..70 {
-        let store = &server.store;
-        let sessions = store.list_sessions(&account.id, server.clock.now());
+    let (store, now) = (&server.store, server.clock.now());
+    let like = store.list_sessions(&account.id, now).await.unwrap();
+    for _ in 0..count {
+        let id = portico::clock::random_id();
         let session = Session {
-            id: SessionId::new(format!("session-{number}")),
-            ..sessions.await.unwrap().remove(0)
+            id: SessionId::new(id.clone()),
+            ..like[0].clone()
         };
-        store
-            .replace_session(&format!("secret-{number}"), &session, None, &[], None)
-            .await
-            .unwrap();
-        assert!(store.note_session_client(&session.id, &id).await.unwrap());
+        let secret = format!("secret of {id}");
+        let begun = store.replace_session(&secret, &session, None, &[], None);
+        assert!(begun.await.unwrap());
+        for client in clients {
+            assert!(
+                store
+                    .note_session_client(&session.id, client)
+                    .await
+                    .unwrap()
+            );
+        }
     }
-    let now = server.clock.now();
     server.store.end_all_of(&account.id, now).await.unwrap();
-    site.requests("/told", 60).await;
-    // What comes later to a client of the files is told, and again: nothing but the budget holds up the rest.
-    for heard in 1..=2 {
-        end_many(&server, "first", 1).await;
-        site.requests("/first", heard).await;
+}
+
+/// How many were told.
+fn told(notices: &[LogoutNotice]) -> usize {
+    let told = |notice: &&LogoutNotice| notice.told_at.is_some();
+    notices.iter().filter(told).count()
+}
+
+/// Whatever this server may send now, it has sent: two notices that came later were heard, each in a look of its own.
+async fn nothing_else_goes_out(server: &TestServer, site: &Site) {
+    for _ in 0..2 {
+        let heard = site.hits("/first");
+        end_many(server, "first", 1).await;
+        site.requests("/first", heard + 1).await;
     }
+}
+
+/// T38: a client that registered itself has us post so often in a minute; what is too much is not lost.
+#[tokio::test]
+async fn a_registered_client_is_told_so_much_in_a_minute() {
+    let site = Site::start().await;
+    let server = open_to_all(&site).await;
+    let id = registered(&server, &site, "/told").await;
+    end_at_all(&server, std::slice::from_ref(&id), 70).await;
+    site.requests("/told", 60).await;
+    nothing_else_goes_out(&server, &site).await;
     let waiting = |found: &[LogoutNotice]| found.iter().filter(|n| n.attempts == 0).count();
     assert_eq!(waiting(&notices(&server, id.as_str()).await), 10);
     server.clock.advance(60);
     site.requests("/told", 70).await;
     let settled = settled(&server, id.as_str()).await;
     assert!(settled.iter().all(|n| n.state() == NoticeState::Told));
+}
+
+/// T38: all that registered themselves have a budget together. Those with many notices leave it to the others as well: one
+/// of each is told, and then the next one of each.
+#[tokio::test]
+async fn registered_clients_share_their_budget_round_by_round() {
+    let site = Site::start().await;
+    let server = open_to_all(&site).await;
+    let mut greedy = Vec::new();
+    for number in 0..6 {
+        greedy.push(registered(&server, &site, &format!("/greedy-{number}")).await);
+    }
+    let modest = registered(&server, &site, "/modest").await;
+    end_at_all(&server, &greedy, 52).await;
+    // The last of all.
+    end_at_all(&server, std::slice::from_ref(&modest), 3).await;
+    once(&server, modest.as_str(), |found| told(found) == 3).await;
+    let mut sent = 0;
+    for _ in 0..400 {
+        sent = (0..6).map(|n| site.hits(&format!("/greedy-{n}"))).sum();
+        if sent >= 297 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    nothing_else_goes_out(&server, &site).await;
+    assert!(sent >= 297, "{sent}");
+    let hits: Vec<usize> = (0..6).map(|n| site.hits(&format!("/greedy-{n}"))).collect();
+    assert_eq!(hits.iter().sum::<usize>(), 297, "{hits:?}");
+    assert!(hits.iter().all(|hits| (45..=52).contains(hits)), "{hits:?}");
+    server.clock.advance(60);
+    for client in &greedy {
+        let settled = settled(&server, client.as_str()).await;
+        assert!(settled.iter().all(|n| n.state() == NoticeState::Told));
+    }
+}
+
+/// A budget is a node's own, and what another node was quicker to take is not counted in it: two have twice as much.
+#[tokio::test]
+async fn a_node_counts_what_it_has_taken_itself() {
+    let site = Site::start().await;
+    let mut server = open_to_all(&site).await;
+    server.add_node().await;
+    let id = registered(&server, &site, "/told").await;
+    end_at_all(&server, std::slice::from_ref(&id), 120).await;
+    once(&server, id.as_str(), |found| told(found) == 120).await;
+    assert_eq!(site.hits("/told"), 120);
+}
+
+/// Notices that nobody wants any more do not wait for the client to answer, which it never will: they go at once, though it
+/// was down when it still wanted them.
+#[tokio::test]
+async fn what_a_client_does_not_want_any_more_goes_at_once_though_it_was_down() {
+    let (mut server, site) = start().await;
+    site.set("/first", Page::Status(StatusCode::SERVICE_UNAVAILABLE));
+    end_many(&server, "first", 12).await;
+    once(&server, "first", |found| in_trouble(found) > 0).await;
+    assert_eq!(server.store.list_logout_outages().await.unwrap().len(), 1);
+    let line = format!("backchannel_logout_uri = \"{}/first\"", site.url);
+    server.edit_config(&line, "");
+    server.restart().await;
+    assert!(
+        notices(&server, "first").await.len() == 12,
+        "none has its turn yet"
+    );
+    let hits = site.hits("/first");
+    // The turn of one, and no other second passes by the clock.
+    server.clock.advance(60);
+    once(&server, "first", <[LogoutNotice]>::is_empty).await;
+    assert!(server.store.list_logout_outages().await.unwrap().is_empty());
+    assert_eq!(site.hits("/first"), hits);
 }
 
 /// A node that was killed between taking a notice and saying what came of it: another one sends it, after the wait.
@@ -561,7 +662,7 @@ async fn what_a_killed_node_had_taken_is_sent_by_another() {
     let ended = server.store.end_session(&SessionId::new(sid), now).await;
     assert!(ended.unwrap());
     let taken = notices(&server, "first").await.remove(0);
-    let is_taken = server.store.take_logout_notice(&taken, now + 10).await;
+    let is_taken = server.store.take_logout_notice(&taken, now, now + 10).await;
     assert!(is_taken.unwrap());
     // The server of before runs again, and another one beside it.
     server.restart().await;

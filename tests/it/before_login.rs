@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use portico::model::audit::AuditFilter;
 use portico::simulator::people;
 use sqlx::AssertSqlSafe;
 
 use crate::harness::browser::{Browser, PASSWORD_FORM};
 use crate::harness::relying_party::CHALLENGE;
-use crate::harness::server::TestServer;
+use crate::harness::server::{START, TestServer};
 
 /// How many rows each table of the schema has.
 async fn rows(server: &TestServer) -> BTreeMap<String, i64> {
@@ -29,13 +30,45 @@ async fn rows(server: &TestServer) -> BTreeMap<String, i64> {
     rows
 }
 
+/// What is recorded of the strangers below, after the start of the server that they meet.
+const RECORDED: [&str; 9] = [
+    "server_started",
+    // Without a page, and in words that mean nothing.
+    "request_refused",
+    "request_refused",
+    // By nobody's app.
+    "error_page_shown",
+    // Without a password, and from where nobody was sent.
+    "login_refused",
+    "login_refused",
+    // Tokens that are none.
+    "request_refused",
+    "request_refused",
+    "request_refused",
+];
+
+/// The events that are recorded, the first one first.
+async fn recorded_since(server: &TestServer, since: i64) -> Vec<String> {
+    let filter = AuditFilter {
+        since: Some(since),
+        ..AuditFilter::default()
+    };
+    let found = server.store.search_audit(&filter, 1000).await.unwrap();
+    let events = found.into_iter().rev().map(|record| record.event);
+    events.collect()
+}
+
 /// Design, section 4: before a login nothing is stored, so that strangers cannot fill the database.
 #[tokio::test]
 async fn nothing_is_stored_before_somebody_has_logged_in() {
-    let server = TestServer::start().await;
+    let mut server = TestServer::start().await;
     let mut browser = Browser::new();
+    // What is recorded is written a moment later, and by an orderly stop at the latest.
+    server.stop().await;
     let before = rows(&server).await;
     assert_eq!(before["client"], 8);
+    server.clock.advance(1);
+    server.restart().await;
     for changes in [
         [("state", "x")],
         [("prompt", "none")],
@@ -74,7 +107,12 @@ async fn nothing_is_stored_before_somebody_has_logged_in() {
     server.redeem("spa", "x", &[]).await;
     server.refresh("spa", "x.0.x").await;
     server.userinfo("x").await;
+    server.stop().await;
     let mut after = rows(&server).await;
+    // What strangers do is recorded, so often in a minute; of these requests each error once, and nothing else.
+    assert_eq!(recorded_since(&server, START + 1).await, RECORDED);
+    server.restart().await;
+    after.insert("audit".to_owned(), before["audit"]);
     // Attempts are counted, or passwords could be guessed without end: two hashes, and no name.
     assert_eq!(after.insert("throttle".to_owned(), 0), Some(2));
     assert_eq!(after, before);

@@ -19,7 +19,7 @@ const SCOPE: &str = "openid profile offline_access orders:read orders:write";
 
 /// An app; the API that it calls, which calls the next one, which calls the last one without saying so; and one that may
 /// not.
-fn chain(setup: &mut Setup) {
+pub(crate) fn chain(setup: &mut Setup) {
     setup.clients = format!(
         r#"
 [[clients]]
@@ -79,7 +79,7 @@ async fn own(server: &TestServer, client: &str) -> String {
 }
 
 /// Exchanges openly, as an actor.
-async fn delegate(
+pub(crate) async fn delegate(
     server: &TestServer,
     client: &str,
     subject: &str,
@@ -94,7 +94,7 @@ async fn delegate(
     exchange(server, client, subject, &changes).await
 }
 
-async fn front(server: &TestServer) -> (Browser, Answer) {
+pub(crate) async fn front(server: &TestServer) -> (Browser, Answer) {
     front_with(server, "openid orders:read orders:write").await
 }
 

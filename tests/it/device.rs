@@ -76,7 +76,7 @@ pub(crate) async fn ask(server: &TestServer, client: &str, device_code: &str) ->
 }
 
 /// Types a code into the form.
-async fn enter(server: &TestServer, browser: &mut Browser, user_code: &str) -> Page {
+pub(crate) async fn enter(server: &TestServer, browser: &mut Browser, user_code: &str) -> Page {
     let page = browser.open(server.url("/device")).await;
     browser
         .submit(&page, ENTER, &[("user_code", user_code)])

@@ -167,6 +167,8 @@ mod token_exchange;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod upstream_aim18;

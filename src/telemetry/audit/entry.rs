@@ -105,6 +105,7 @@ impl Entry {
             self.account.clone_from(&about.account);
             self.session.clone_from(&about.session);
             self.upstream.clone_from(&about.upstream);
+            self.family.clone_from(&about.family);
         }
     }
 

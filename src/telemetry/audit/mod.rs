@@ -18,7 +18,7 @@ pub use entry::Entry;
 pub use queue::AuditQueue;
 pub use request::{
     AuditedRequest, UNKNOWN_ADDRESS, device, in_this_request, note_client, note_flow, note_session,
-    note_upstream, recipient,
+    note_tokens, note_upstream, recipient,
 };
 
 use limit::Limit;

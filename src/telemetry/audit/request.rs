@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::device::Device;
 use crate::model::family::Recipient;
-use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
+use crate::model::session::Authentication;
+use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 use crate::protocol::printable::Printable;
 
 /// The most characters that are kept of what a browser says it is.
@@ -34,6 +35,7 @@ pub(super) struct About {
     pub(super) account: Option<AccountId>,
     pub(super) session: Option<SessionId>,
     pub(super) upstream: Option<UpstreamId>,
+    pub(super) family: Option<FamilyId>,
 }
 
 tokio::task_local! {
@@ -126,6 +128,16 @@ pub fn note_session(account: &AccountId, session: &SessionId) {
     note(|about| {
         about.account = Some(account.clone());
         about.session = Some(session.clone());
+    });
+}
+
+/// Notes whose tokens it is about: what a client shows that was given to it for a login.
+pub fn note_tokens(account: &AccountId, login: &Authentication, family: &FamilyId) {
+    note(|about| {
+        about.account = Some(account.clone());
+        about.session = Some(login.session_id.clone());
+        about.upstream = Some(login.upstream.clone());
+        about.family = Some(family.clone());
     });
 }
 

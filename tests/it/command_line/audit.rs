@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use portico::model::audit::{AuditFilter, AuditRecord, Event};
+use portico::simulator::Fault;
 use portico::simulator::people::JO_SMITH;
+use portico::upstream::breaker::FAILURES;
 use serde_json::Value;
 
 use super::{Site, portico_of, run};
@@ -454,6 +456,8 @@ async fn what_administrators_do_is_recorded() {
         &["account", "enable", "--name", "jsmith"],
         &["key", "rotate", "--algorithm", "ES256"],
         &["client", "token", "create", "--label", "for the web team"],
+        &["session", "end", "--client", "web"],
+        &["session", "end", "--upstream", "members"],
     ] {
         let mut program = portico_of(&server, command);
         program.env("SUDO_USER", "ada");
@@ -468,6 +472,8 @@ async fn what_administrators_do_is_recorded() {
         (Event::AccountDisabled, "/event", "account_disabled"),
         (Event::AccountEnabled, "/event", "account_enabled"),
         (Event::SigningKeyAnnounced, "/details/algorithm", "ES256"),
+        (Event::ClientLoggedOut, "/client_id", "web"),
+        (Event::AllLoggedOut, "/upstream", "members"),
         (
             Event::InitialAccessTokenCreated,
             "/details/label",
@@ -574,6 +580,145 @@ async fn the_story_behind_an_error_is_told() {
         1,
         &["nothing is recorded of AAAAAAAAAAAAAAAAAAAAAA", "search it"],
     );
+}
+
+/// Whose token was refused, and what had become of it: the logout before it, in a session of long ago.
+#[tokio::test]
+async fn the_story_behind_a_refused_token_begins_at_its_login() {
+    let mut server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("web", &[("scope", "openid")]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let code = &page.answer()["code"];
+    let tokens = server.redeem("web", code, &[]).await;
+    let token = tokens.text("refresh_token");
+    server.clock.advance(2 * 60 * 60);
+    assert_eq!(server.refresh("web", token).await.status, 200);
+    let hint = tokens.text("id_token");
+    let leave = server.url(&format!("/end_session?id_token_hint={hint}"));
+    assert_eq!(browser.get(leave).await.status, 200);
+    let refused = server.refresh("web", token).await;
+    refused.assert_error(400, "invalid_grant");
+    let of_refresh = id_of(&refused);
+    let again = server.redeem("web", code, &[]).await;
+    again.assert_error(400, "invalid_grant");
+    let of_code = id_of(&again);
+    server.stop().await;
+    for (id, others) in [
+        (&of_refresh, ["grant=\"refresh_token\"", "logged_out"]),
+        (&of_code, ["code_replayed", "logged_out"]),
+    ] {
+        let said = run(portico_of(&server, &["explain", id]), "").await;
+        said.assert(
+            0,
+            &[
+                "a request was refused",
+                "by POST /token",
+                "It concerns the client web, the upstream members, the account",
+                "(Jo Smith)",
+                "the session",
+                "the tokens",
+                "told the error invalid_grant",
+                "send the person to log in again",
+                // However long before.
+                "grant=\"authorization_code\"",
+            ],
+        );
+        said.assert(0, &others);
+        assert!(!said.out.contains(token) && !said.out.contains(code.as_str()));
+    }
+}
+
+fn id_of(answer: &Answer) -> String {
+    answer.headers["x-request-id"].to_str().unwrap().to_owned()
+}
+
+/// An upstream that is away, for a person at the login and for an app at a refresh: since when, and what can be done.
+#[tokio::test]
+async fn the_story_behind_an_outage_names_the_upstream_and_since_when_it_is_away() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.clients =
+            "[[clients]]\nclient_id = \"strict\"\ntoken_endpoint_auth_method = \"none\"\n\
+             redirect_uris = [\"https://strict.example.org/callback\"]\n\
+             grant_types = [\"authorization_code\", \"refresh_token\"]\n\
+             scope = \"openid offline_access\"\nupstream_outage = \"refuse\"\n"
+                .to_owned();
+    })
+    .await;
+    let tokens = server.tokens("strict", "openid offline_access").await;
+    server.imis.fail("", Fault::Status(503));
+    server.clock.advance(5 * 60);
+    let mut last = String::new();
+    for number in 0..FAILURES {
+        let mut browser = Browser::new();
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        let name = format!("visitor-{number}");
+        let page = browser.sign_in(&page, "members", (&name, "word")).await;
+        assert_eq!(page.status, 503);
+        page.header("x-request-id").clone_into(&mut last);
+    }
+    let refused = server.refresh("strict", tokens.text("refresh_token")).await;
+    refused.assert_error(503, "temporarily_unavailable");
+    let of_refresh = id_of(&refused);
+    server.stop().await;
+    for (id, texts) in [
+        (
+            &last,
+            [
+                "a login failed, for the upstream could not be asked",
+                "the client spa, the upstream members",
+                "503 Service Unavailable",
+            ],
+        ),
+        (
+            &of_refresh,
+            [
+                "a request failed",
+                "the client strict, the upstream members, the account",
+                "told the error temporarily_unavailable",
+            ],
+        ),
+    ] {
+        let said = run(portico_of(&server, &["explain", id]), "").await;
+        said.assert(0, &texts);
+        said.assert(0, &["`portico check` asks it now", "upstream_down"]);
+    }
+}
+
+/// A logout that led to an error page: by whose app, and whether it ended anything.
+#[tokio::test]
+async fn the_story_behind_a_logout_that_went_wrong_names_app_and_session() {
+    let mut server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("web", &[("scope", "openid")]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let tokens = server.redeem("web", &page.answer()["code"], &[]).await;
+    let hint = tokens.text("id_token");
+    let wrong = "post_logout_redirect_uri=https://evil.example/";
+    let wrong = server.url(&format!("/end_session?id_token_hint={hint}&{wrong}"));
+    let page = browser.get(wrong).await;
+    assert_eq!(page.status, 400, "{}", page.body);
+    let id = page.header("x-request-id").to_owned();
+    let leave = server.url(&format!("/end_session?id_token_hint={hint}"));
+    assert_eq!(browser.get(leave).await.status, 200);
+    server.stop().await;
+    let said = run(portico_of(&server, &["explain", &id]), "").await;
+    said.assert(
+        0,
+        &[
+            "an error page was shown",
+            "by GET /end_session",
+            "the client web",
+            "(Jo Smith)",
+            "the session",
+            "The person read:",
+            "post_logout_redirect_uri",
+            "its developer has to change it",
+            "logged_in",
+            "logged_out",
+        ],
+    );
+    assert!(!said.out.contains(hint));
 }
 
 #[tokio::test]
@@ -723,7 +868,7 @@ fn each_event_is_documented() {
 }
 
 /// The files of `src`, by their paths from there.
-fn sources() -> Vec<(String, String)> {
+pub(crate) fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders = vec![root.clone()];
     let mut found = Vec::new();

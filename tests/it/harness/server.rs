@@ -250,6 +250,14 @@ impl TestServer {
         self.nodes.push(node);
     }
 
+    /// Goes on with another database, as whoever restores a backup does. The server brings its schema up to date.
+    pub(crate) async fn move_to(&mut self, database: TestDatabase) {
+        self.stop().await;
+        self.database = database;
+        self.restart().await;
+        self.store = self.database.store().await;
+    }
+
     /// Replaces part of the configuration, for the next start.
     pub(crate) fn edit_config(&mut self, from: &str, to: &str) {
         assert!(

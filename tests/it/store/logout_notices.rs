@@ -4,7 +4,7 @@ use portico::model::account::Account;
 use portico::model::logout_notice::{LogoutNotice, LogoutOutage};
 use portico::model::session::Session;
 use portico::protocol::ids::ClientId;
-use portico::store::Whose;
+use portico::store::{ClientToTell, Whose};
 
 use super::{NOW, World, client, count, race, stored};
 
@@ -37,13 +37,39 @@ impl World {
         self.due(NOW).await
     }
 
+    /// What a node finds that looks at the queue: those that it is not the turn of after all are put back.
     async fn due(&self, now: i64) -> Vec<LogoutNotice> {
-        let clients = self.store.list_clients_to_tell(now).await.unwrap();
+        self.queue(now).await;
         let mut due = Vec::new();
-        for client in clients {
-            due.extend(self.due_to(&client.client_id, now).await);
+        for client in self.turns(now).await {
+            let id = &client.client_id;
+            let is_paused = client.outage.is_some_and(|outage| outage.is_paused(now));
+            let found = if is_paused {
+                Vec::new()
+            } else {
+                self.due_to(id, now).await
+            };
+            if found.is_empty() {
+                let put_back = self.store.put_back_client_to_tell(id, now);
+                put_back.await.unwrap();
+            }
+            due.extend(found);
         }
         due
+    }
+
+    async fn queue(&self, now: i64) {
+        let more = self.store.queue_logout_notices(now, 1000).await.unwrap();
+        assert!(!more);
+    }
+
+    /// Whose turn it is, the first one first.
+    async fn turns(&self, now: i64) -> Vec<ClientToTell> {
+        let of = |registered| self.store.list_clients_to_tell(now, registered, 100);
+        let mut clients = of(false).await.unwrap();
+        clients.extend(of(true).await.unwrap());
+        clients.sort_by_key(|client| client.place);
+        clients
     }
 
     async fn due_to(&self, client: &ClientId, now: i64) -> Vec<LogoutNotice> {
@@ -138,7 +164,12 @@ async fn of_many_that_take_a_notice_one_has_it() {
     let taken = race((0..20).map(|racer| {
         let nodes = [&world.store, &other];
         let (store, notice) = (nodes[racer % 2].clone(), due[0].clone());
-        async move { store.take_logout_notice(&notice, NOW + 10).await.unwrap() }
+        async move {
+            store
+                .take_logout_notice(&notice, NOW, NOW + 10)
+                .await
+                .unwrap()
+        }
     }))
     .await;
     assert_eq!(count(&taken, &true), 1);
@@ -166,9 +197,9 @@ async fn of_a_client_that_is_down_one_notice_is_tried_by_one_node() {
     assert_eq!(left.len(), 1);
     assert_ne!(left[0].client_id, *app);
     // What was read before the client was found to be down is not sent any more.
-    let taken = world.store.take_logout_notice(of_app, NOW + 10).await;
+    let taken = world.store.take_logout_notice(of_app, NOW, NOW + 10).await;
     assert!(!taken.unwrap());
-    let clients = world.store.list_clients_to_tell(NOW + 10).await.unwrap();
+    let clients = world.turns(NOW + 10).await;
     let found = clients.iter().find(|client| client.client_id == *app);
     assert_eq!(found.unwrap().outage, Some(outage));
     let other = world.other_node().await;
@@ -176,7 +207,7 @@ async fn of_a_client_that_is_down_one_notice_is_tried_by_one_node() {
         let store = [&world.store, &other][racer % 2].clone();
         let notice = of_app.clone();
         async move {
-            let taken = store.take_logout_probe(&notice, NOW + 20, &outage, NOW + 20);
+            let taken = store.take_logout_probe(&notice, NOW + 10, NOW + 20, (&outage, NOW + 20));
             taken.await.unwrap()
         }
     }))
@@ -201,7 +232,10 @@ async fn when_a_client_answers_again_what_failed_meanwhile_is_due() {
                 .into_iter()
                 .find(|notice| notice.session_id.as_ref() == Some(&session.id));
             let notice = due.unwrap();
-            let taken = world.store.take_logout_notice(&notice, NOW + 600).await;
+            let taken = world
+                .store
+                .take_logout_notice(&notice, NOW, NOW + 600)
+                .await;
             assert!(taken.unwrap());
             let noted = world.store.note_logout_trouble(&notice, "none", failed_at);
             noted.await.unwrap();
@@ -233,7 +267,10 @@ async fn when_a_client_answers_again_what_failed_meanwhile_is_due() {
 async fn what_waits_for_a_time_that_is_far_away_is_due() {
     let world = World::new().await;
     let due = world.two_notices().await;
-    let taken = world.store.take_logout_notice(&due[0], NOW + 600).await;
+    let taken = world
+        .store
+        .take_logout_notice(&due[0], NOW, NOW + 600)
+        .await;
     assert!(taken.unwrap());
     assert_eq!(world.due(NOW).await.len(), 1);
     assert_eq!(
@@ -332,4 +369,102 @@ async fn only_notices_that_are_over_are_swept() {
     let left = world.store.list_logout_notices(None, 10).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].id, due[1].id);
+}
+
+/// One of each client, and then the next one of each: whoever was told something stands behind all whose turn it is, in the
+/// same second, too.
+#[tokio::test]
+async fn whoever_was_told_something_stands_behind_the_others() {
+    let world = World::new().await;
+    let apps = ["app", "other", "third"].map(|id| stored(&client(id)));
+    world.store.reconcile_clients(&apps, NOW).await.unwrap();
+    let [app, other, third] = apps.map(|app| app.client.client_id);
+    for _ in 0..3 {
+        for app in [&app, &other] {
+            let session = world.session_at(&world.account, app).await;
+            world.store.end_session(&session.id, NOW).await.unwrap();
+        }
+    }
+    let mut told = Vec::new();
+    for round in 0..9 {
+        if round == 2 {
+            // It comes late, in the same second, and waits for nobody's second notice.
+            let session = world.session_at(&world.account, &third).await;
+            world.store.end_session(&session.id, NOW).await.unwrap();
+        }
+        world.queue(NOW).await;
+        let Some(first) = world.turns(NOW).await.into_iter().next() else {
+            break;
+        };
+        let notice = world.due_to(&first.client_id, NOW).await.remove(0);
+        let taken = world.store.take_logout_notice(&notice, NOW, NOW + 10).await;
+        assert!(taken.unwrap());
+        told.push(first.client_id);
+    }
+    assert_eq!(
+        told,
+        [&app, &other, &third, &app, &other, &app, &other].map(Clone::clone)
+    );
+    assert_eq!(world.turns(NOW + 9).await, []);
+    assert_eq!(world.due(NOW + 10).await.len(), 7, "each is due again");
+}
+
+/// A client that failed at one waits until that is due; something new does not wait with it, and it leaves the queue when
+/// everything is over.
+#[tokio::test]
+async fn the_turn_of_a_client_comes_when_something_is_due_and_goes_when_all_is_over() {
+    let world = World::new().await;
+    let app = world.client.client_id.clone();
+    let end = async || {
+        let session = world.session_at(&world.account, &app).await;
+        world.store.end_session(&session.id, NOW).await.unwrap();
+    };
+    end().await;
+    let first = world.due(NOW).await.remove(0);
+    let taken = world.store.take_logout_notice(&first, NOW, NOW + 600).await;
+    assert!(taken.unwrap());
+    assert_eq!(world.turns(NOW + 599).await, []);
+    end().await;
+    let due = world.due(NOW).await;
+    assert_eq!(due.len(), 1, "{due:?}");
+    for notice in [&first, &due[0]] {
+        world.store.finish_logout_notice(notice, NOW).await.unwrap();
+    }
+    assert_eq!(world.due(NOW).await, []);
+    assert_eq!(world.turns(NOW + 600).await, [], "nothing is left of it");
+}
+
+/// A node puts a client back while another one has read of something new for it: the notice is found all the same.
+#[tokio::test]
+async fn no_notice_is_forgotten_by_those_who_race_for_its_clients_turn() {
+    let world = World::new().await;
+    let other = world.other_node().await;
+    let app = world.client.client_id.clone();
+    for round in 0..40 {
+        let session = world.session_at(&world.account, &app).await;
+        let (ended, put_back, queued) = tokio::join!(
+            async {
+                world.store.end_session(&session.id, NOW).await.unwrap();
+                world.store.queue_logout_notices(NOW, 100).await
+            },
+            other.put_back_client_to_tell(&app, NOW),
+            other.queue_logout_notices(NOW, 100),
+        );
+        ended.unwrap();
+        put_back.unwrap();
+        queued.unwrap();
+        assert_eq!(world.turns(NOW).await.len(), 1, "round {round}");
+        let due = world.due_to(&app, NOW).await;
+        assert_eq!(due.len(), 1, "round {round}");
+        world
+            .store
+            .finish_logout_notice(&due[0], NOW)
+            .await
+            .unwrap();
+        // Sometimes it leaves the queue in between, and sometimes it stands there with nothing to tell.
+        if round % 2 == 0 {
+            let put_back = world.store.put_back_client_to_tell(&app, NOW);
+            put_back.await.unwrap();
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod families;
 mod line;
 mod linking;
 mod logout_notices;
+mod logout_queue;
 mod pending_requests;
 mod plans;
 mod pushed_requests;

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as 
 use crate::harness::database::TestDatabase;
 
 /// Statements that may read a whole table, by words of theirs.
-const WHOLE: [&str; 8] = [
+const WHOLE: [&str; 7] = [
     // A few keys, of which all are wanted.
     "FROM signing_key",
     // Those that an administrator has made, all of which are listed.
@@ -17,9 +17,7 @@ const WHOLE: [&str; 8] = [
     "UPDATE client_registration SET expires_at = $1 WHERE expires_at IS NULL",
     // `portico user find`: a part of a name, anywhere in it.
     "LIKE $1 ESCAPE",
-    // Once a second, by an index of what waits: which clients there are to tell. The few that do not answer, for an
-    // administrator.
-    "SELECT due.client_id",
+    // The few that do not answer, for an administrator.
     "SELECT client_id, since, failures, next_at FROM logout_outage",
     // `portico session list`, by the last use: an index of that would be written with each use.
     "FROM session WHERE ended_at IS NULL AND expires_at > $1 ORDER BY last_seen_at",
@@ -27,7 +25,7 @@ const WHOLE: [&str; 8] = [
 ];
 
 /// The statements of the store: every text in its sources that begins as one.
-fn statements() -> Vec<String> {
+pub(super) fn statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let mut all = Vec::new();
     let files = std::fs::read_dir(folder).unwrap();
