@@ -175,6 +175,7 @@ async fn decide(
             open.resume().await
         }
         "deny" => {
+            open.flow.declined(&open.client, &open.pending, &who);
             open.request()
                 .refuse(&open.pending, &authorization::denied())
                 .await
