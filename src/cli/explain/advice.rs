@@ -160,15 +160,14 @@ mod tests {
     #[test]
     fn each_code_that_is_recorded_has_advice() {
         // These are no errors, and stand in the log alone.
-        let unrecorded = ["authorization_pending", "slow_down", "use_dpop_nonce"];
+        let unrecorded = ["use_dpop_nonce", "authorization_pending", "slow_down"];
         let source = include_str!("../../protocol/error.rs");
         let codes: Vec<&str> = source
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""))
             .filter_map(|(_, rest)| rest.strip_suffix("\","))
             .collect();
-        let all = source.matches("    /// ").count();
-        assert!(codes.len() >= 30 && codes.len() <= all, "{codes:?}");
+        assert!(codes.len() > 30, "{codes:?}");
         let without: Vec<&str> = codes
             .into_iter()
             .filter(|code| of_code(code).is_none())
