@@ -11,8 +11,13 @@ use crate::model::audit::Event;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Audit, Entry};
 
-/// Sections of a node's own, which differ between nodes without any change.
-const OF_A_NODE: [&str; 2] = ["server", "log"];
+/// Keys of a node's own, whose values differ between nodes without any change; that they come or go is one.
+const OF_A_NODE: [&str; 4] = [
+    "server.listen",
+    "server.internal_listen",
+    "server.tls.certificate",
+    "server.tls.private_key",
+];
 /// By what the members of a list are told apart.
 const NAMES: [&str; 4] = ["client_id", "id", "identifier", "name"];
 
@@ -56,8 +61,11 @@ fn keys(text: &str) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     let table: Table = toml::from_str(text).unwrap_or_default();
     for (name, value) in table {
-        if !OF_A_NODE.contains(&name.as_str()) {
-            collect(name, value, &mut found);
+        collect(name, value, &mut found);
+    }
+    for key in OF_A_NODE {
+        if let Some(value) = found.get_mut(key) {
+            *value = Value::Boolean(true);
         }
     }
     found
@@ -97,6 +105,13 @@ mod tests {
             issuer = "https://a.example.org"
             [server]
             listen = "127.0.0.1:1"
+            internal_listen = "127.0.0.1:2"
+            trusted_proxies = ["192.0.2.1"]
+            [server.tls]
+            certificate = "/one/certificate.pem"
+            private_key = "/one/key.pem"
+            [log]
+            filter = "info"
             [lifetimes]
             session = "8h"
             [[clients]]
@@ -109,7 +124,14 @@ mod tests {
         let after = r#"
             issuer = "https://a.example.org"
             [server]
-            listen = "127.0.0.1:2"
+            listen = "127.0.0.1:3"
+            internal_listen = "127.0.0.1:4"
+            trusted_proxies = ["192.0.2.1", "0.0.0.0/0"]
+            [server.tls]
+            certificate = "/two/certificate.pem"
+            private_key = "/two/key.pem"
+            [log]
+            filter = "off"
             [lifetimes]
             session = "9h"
             [[clients]]
@@ -123,8 +145,15 @@ mod tests {
             "clients[one]",
             "clients[two].redirect_uris",
             "lifetimes.session",
+            "log.filter",
+            "server.trusted_proxies",
         ];
         assert_eq!(changed_keys(before, after), expected);
         assert_eq!(changed_keys(before, before), Vec::<String>::new());
+        // Where a node listens is its own; that it speaks TLS no more is not.
+        let plain = "issuer = \"https://a.example.org\"\n[server]\nlisten = \"127.0.0.1:9\"";
+        let with_tls = format!("{plain}\n[server.tls]\ncertificate = \"c\"\nprivate_key = \"k\"");
+        let expected = ["server.tls.certificate", "server.tls.private_key"];
+        assert_eq!(changed_keys(&with_tls, plain), expected);
     }
 }

@@ -120,7 +120,7 @@ impl LoginName {
 }
 
 /// The upstream of that name, which the config must have.
-pub(super) fn known_upstream(config: &Config, name: &str) -> anyhow::Result<UpstreamId> {
+fn known_upstream(config: &Config, name: &str) -> anyhow::Result<UpstreamId> {
     let known = config.upstreams.iter().map(|upstream| upstream.id.as_str());
     let known: Vec<&str> = known.collect();
     ensure!(

@@ -1,5 +1,7 @@
 //! `portico audit`: searches what happened.
 
+use std::net::IpAddr;
+
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::{Value, json};
@@ -47,6 +49,9 @@ pub(super) struct Options {
     /// Of this token family.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     family: Option<String>,
+    /// From this address; of a replay also where the tokens had been given to before.
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    address: Option<IpAddr>,
     /// In the request of this number: that of an error page, of `x-request-id`, of the log's lines.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     request: Option<String>,
@@ -63,6 +68,15 @@ fn event(text: &str) -> Result<Event, String> {
         let known = Event::ALL.iter().map(|event| event.as_str());
         format!("the events are {}", known.collect::<Vec<_>>().join(", "))
     })
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    let parsed: IpAddr = text
+        .trim()
+        .parse()
+        .map_err(|_| "write one address, such as 192.0.2.7 or 2001:db8::7".to_owned())?;
+    // As it is recorded.
+    Ok(parsed.to_canonical())
 }
 
 /// A time, or how long before `now`.
@@ -97,6 +111,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         session: options.session.as_deref().map(SessionId::new),
         family: options.family.as_deref().map(FamilyId::new),
         request: options.request.clone(),
+        address: options.address.map(|address| address.to_string()),
         ..AuditFilter::default()
     };
     if !config.audit.database {

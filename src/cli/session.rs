@@ -1,39 +1,36 @@
 //! `portico session`: looks at the sessions of browsers, ends them, and shows what clients were told of it.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, bail, ensure};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::flow::accounts::{Accounts, By};
 use crate::model::account::Account;
-use crate::model::logout_notice::NoticeState;
+use crate::model::family::TokenFamily;
+use crate::model::logout_notice::{LogoutNotice, LogoutOutage, NoticeState};
 use crate::model::session::Session;
-use crate::protocol::ids::{AccountSubject, ClientId, SessionId};
-use crate::store::{Store, Whose};
+use crate::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId, UpstreamId};
+use crate::store::{ListOf, NoticeFilter, Store, Whose};
 use crate::telemetry::Audit;
 
-use super::account::{find_by_username, known_upstream};
+use super::account::find_by_username;
 use super::{ConfigFile, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// The live sessions, the last used first.
+    /// The live sessions, the last used first; or, with `--offline`, the apps that act without one.
     List {
         #[command(flatten)]
         file: ConfigFile,
-        /// Those of one person: a subject, or a user name that only one has.
-        #[arg(
-            long,
-            value_name = "WHO",
-            allow_hyphen_values = true,
-            conflicts_with = "upstream"
-        )]
-        user: Option<String>,
-        /// Those that began with a login at this upstream.
+        #[command(flatten)]
+        of: Of,
+        /// Instead of sessions the apps that may go on without one, for they have `offline_access`.
         #[arg(long)]
-        upstream: Option<String>,
+        offline: bool,
         /// How many at the most.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
@@ -56,10 +53,55 @@ pub(super) enum Command {
         /// Those to one client.
         #[arg(long, value_name = "CLIENT_ID", allow_hyphen_values = true)]
         client: Option<String>,
+        /// Those about one person: a subject, or a user name that only one has.
+        #[arg(long, value_name = "WHO", allow_hyphen_values = true)]
+        user: Option<String>,
+        /// Those that stand there.
+        #[arg(long)]
+        state: Option<State>,
         /// How many at the most.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
+        /// A line of JSON for each.
+        #[arg(long)]
+        json: bool,
     },
+}
+
+/// Whose sessions are listed; without any of these everybody's.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct Of {
+    /// Those of one person: a subject, or a user name that only one has.
+    #[arg(long, value_name = "WHO", allow_hyphen_values = true)]
+    user: Option<String>,
+    /// Those that this client was used in, as far as tokens of it are left, or it wants to hear of logouts.
+    #[arg(long, value_name = "CLIENT_ID", allow_hyphen_values = true)]
+    client: Option<String>,
+    /// Those that began with a login at this upstream.
+    #[arg(long)]
+    upstream: Option<String>,
+}
+
+/// Where a notice stands.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum State {
+    /// It is tried again.
+    Waiting,
+    /// The app has heard it.
+    Told,
+    /// It was given up.
+    GivenUp,
+}
+
+impl From<State> for NoticeState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Waiting => Self::Waiting,
+            State::Told => Self::Told,
+            State::GivenUp => Self::GivenUp,
+        }
+    }
 }
 
 /// What is to end.
@@ -102,29 +144,12 @@ async fn execute(
     let clock = Clock::system();
     match command {
         Command::List {
-            user,
-            upstream,
+            of,
+            offline,
             limit,
             json,
             ..
-        } => {
-            let now = clock.now();
-            let found = match (user, upstream) {
-                (Some(user), _) => {
-                    let account = find_account(store, user).await?;
-                    store.list_sessions(&account.id, now).await?
-                }
-                (None, Some(upstream)) => {
-                    let upstream = known_upstream(config, upstream)?;
-                    let whose = Whose::Upstream(&upstream);
-                    store.list_all_sessions(whose, now, *limit).await?
-                }
-                (None, None) => store.list_all_sessions(Whose::All, now, *limit).await?,
-            };
-            let live = |session: &&Session| session.is_live(now, config.session_lifetimes());
-            let live: Vec<&Session> = found.iter().filter(live).collect();
-            list(store, &live, *json).await
-        }
+        } => list(config, store, of, *offline, *limit, *json).await,
         Command::End { which, .. } => {
             let accounts = Accounts {
                 store: store.clone(),
@@ -134,9 +159,25 @@ async fn execute(
             };
             end(config, &accounts, which).await
         }
-        Command::Notices { client, limit, .. } => {
+        Command::Notices {
+            client,
+            user,
+            state,
+            limit,
+            json,
+            ..
+        } => {
             let client = client.as_deref().map(ClientId::new);
-            notices(store, client.as_ref(), *limit).await
+            let account = match user {
+                Some(user) => Some(find_account(store, user).await?),
+                None => None,
+            };
+            let filter = NoticeFilter {
+                client: client.as_ref(),
+                account: account.as_ref().map(|account| &account.id),
+                state: state.map(NoticeState::from),
+            };
+            notices(store, filter, *limit, *json).await
         }
     }
 }
@@ -152,11 +193,158 @@ async fn find_account(store: &Store, who: &str) -> anyhow::Result<Account> {
         .with_context(|| format!("there is no account with the subject or the user name {who}"))
 }
 
-async fn list(store: &Store, sessions: &[&Session], json: bool) -> anyhow::Result<()> {
+/// The upstream of that name, though it may be gone from the configuration: then somebody wants its people out.
+async fn find_upstream(config: &Config, store: &Store, name: &str) -> anyhow::Result<UpstreamId> {
+    let configured: BTreeSet<UpstreamId> = config
+        .upstreams
+        .iter()
+        .map(|each| each.id.clone())
+        .collect();
+    let wanted = UpstreamId::new(name);
+    if configured.contains(&wanted) {
+        return Ok(wanted);
+    }
+    let mut others = store.list_named_upstreams().await?;
+    others.retain(|other| !configured.contains(other));
+    if others.contains(&wanted) {
+        return Ok(wanted);
+    }
+    let names = |ids: Vec<String>| ids.join(", ");
+    let configured = names(configured.iter().map(ToString::to_string).collect());
+    if others.is_empty() {
+        bail!("there is no upstream {name}; the config has {configured}");
+    }
+    let others = names(others.iter().map(ToString::to_string).collect());
+    bail!(
+        "there is no upstream {name}; the config has {configured}, and people have logged in at {others}"
+    )
+}
+
+async fn find_client(store: &Store, id: &str) -> anyhow::Result<ClientId> {
+    let id = ClientId::new(id);
+    let known = store.read_client(&id).await?;
+    ensure!(known.is_some(), "there is no client {id}");
+    Ok(id)
+}
+
+async fn list(
+    config: &Config,
+    store: &Store,
+    of: &Of,
+    offline: bool,
+    limit: i64,
+    json: bool,
+) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    let (account, client, upstream);
+    let of = match of {
+        Of {
+            user: Some(user), ..
+        } => {
+            account = find_account(store, user).await?;
+            ListOf::Account(&account.id)
+        }
+        Of {
+            client: Some(id), ..
+        } => {
+            client = find_client(store, id).await?;
+            ListOf::Client(&client)
+        }
+        Of {
+            upstream: Some(id), ..
+        } => {
+            upstream = find_upstream(config, store, id).await?;
+            ListOf::Upstream(&upstream)
+        }
+        _ => ListOf::All,
+    };
+    let lifetimes = config.session_lifetimes();
+    let idle = config.lifetimes.refresh_idle;
+    if offline {
+        let found = store.list_offline_families(of, idle, now, limit).await?;
+        let is_live = |session: &Session| session.is_live(now, lifetimes);
+        return list_offline(store, &found, is_live, json).await;
+    }
+    let found = store.list_live_sessions(of, lifetimes, now, limit).await?;
+    list_sessions(store, &found, json).await?;
+    let others = store.list_offline_families(of, idle, now, 1).await?;
+    if !others.is_empty() {
+        output::note("apps with offline_access go on without a session, too: --offline lists them");
+    }
+    Ok(())
+}
+
+async fn owner(store: &Store, id: &AccountId) -> anyhow::Result<Account> {
+    let account = store.find_account(id).await?;
+    account.with_context(|| format!("the account {id} is named and not there"))
+}
+
+/// The apps that act for people whether these are there or not.
+async fn list_offline(
+    store: &Store,
+    families: &[TokenFamily],
+    is_live: impl Fn(&Session) -> bool,
+    json: bool,
+) -> anyhow::Result<()> {
+    let mut rows = Vec::with_capacity(families.len());
+    for family in families {
+        let account = owner(store, &family.account_id).await?;
+        let session = store
+            .find_session(&family.authentication.session_id)
+            .await?;
+        let session = session.filter(&is_live);
+        if json {
+            let line = json!({
+                "client_id": family.client_id.as_str(),
+                "family": family.id.as_str(),
+                "subject": account.subject.as_str(),
+                "name": account.profile.display_name(),
+                "upstream": family.authentication.upstream.as_str(),
+                "session": session.map(|session| session.id.to_string()),
+                "scope": family.scope.to_string(),
+                "address": family.recipient.address,
+                "created_at": family.created_at,
+                "rotated_at": family.rotated_at,
+                "expires_at": family.expires_at,
+            });
+            output::line(line.to_string());
+            continue;
+        }
+        rows.push([
+            family.client_id.to_string(),
+            account.subject.to_string(),
+            account
+                .profile
+                .display_name()
+                .unwrap_or_default()
+                .to_owned(),
+            family.authentication.upstream.to_string(),
+            session.map_or_else(|| "has ended".to_owned(), |session| session.id.to_string()),
+            output::date(family.created_at),
+            output::date(family.rotated_at),
+            output::date(family.expires_at),
+        ]);
+    }
+    if !json {
+        let heads = [
+            "CLIENT",
+            "SUBJECT",
+            "NAME",
+            "UPSTREAM",
+            "SESSION",
+            "BEGUN",
+            "LAST USED",
+            "ENDS",
+        ];
+        output::table(heads, &rows);
+    }
+    Ok(())
+}
+
+async fn list_sessions(store: &Store, sessions: &[Session], json: bool) -> anyhow::Result<()> {
     let mut rows = Vec::with_capacity(sessions.len());
     for session in sessions {
-        let account = store.find_account(&session.account_id).await?;
-        let account = account.context("a session names an account that is not there")?;
+        let account = owner(store, &session.account_id).await?;
         if json {
             output::line(as_json(session, &account));
             continue;
@@ -239,13 +427,11 @@ async fn end(config: &Config, accounts: &Accounts, which: &Which) -> anyhow::Res
             account.subject
         ));
     } else if let Some(client) = client {
-        let client = ClientId::new(client);
-        let known = accounts.store.read_client(&client).await?;
-        ensure!(known.is_some(), "there is no client {client}");
+        let client = find_client(&accounts.store, client).await?;
         let ended = accounts.end_everything_of_client(&client).await?.families;
         output::line(format!("{client} has lost the tokens of {ended} logins"));
     } else if let Some(id) = upstream {
-        let id = known_upstream(config, id)?;
+        let id = find_upstream(config, &accounts.store, id).await?;
         let ended = accounts.end_everything_of(Whose::Upstream(&id)).await?;
         let (sessions, families) = (ended.sessions, ended.families);
         output::line(format!(
@@ -263,45 +449,82 @@ async fn end(config: &Config, accounts: &Accounts, which: &Which) -> anyhow::Res
     Ok(())
 }
 
-async fn notices(store: &Store, client: Option<&ClientId>, limit: i64) -> anyhow::Result<()> {
-    let found = store.list_logout_notices(client, limit).await?;
+async fn notices(
+    store: &Store,
+    filter: NoticeFilter<'_>,
+    limit: i64,
+    json: bool,
+) -> anyhow::Result<()> {
+    let found = store.search_logout_notices(filter, limit).await?;
     let outages = store.list_logout_outages().await?;
-    let rows: Vec<_> = found
-        .iter()
-        .map(|notice| {
-            let session = notice.session_id.as_ref().map(ToString::to_string);
-            // What waits for an app that does not answer says so, tried or not.
-            let outage = outages.get(&notice.client_id);
-            let outage = outage.filter(|_| notice.state() == NoticeState::Waiting);
-            let turn = outage.map(|outage| outage.next_at);
-            let waits = outage.map(|outage| {
-                let since = output::date(outage.since);
-                format!("the app has not answered since {since}; one notice at a time is tried")
-            });
-            [
-                notice.client_id.to_string(),
-                notice.state().as_str().to_owned(),
-                output::date(notice.created_at),
-                notice.attempts.to_string(),
-                notice
-                    .told_at
-                    .or(notice.next_at.max(turn))
-                    .map(output::date)
-                    .unwrap_or_default(),
-                session.unwrap_or_else(|| "every one of the person".to_owned()),
-                notice.trouble.clone().or(waits).unwrap_or_default(),
-            ]
-        })
-        .collect();
-    let heads = [
-        "CLIENT",
-        "STATE",
-        "SINCE",
-        "ATTEMPTS",
-        "TOLD OR NEXT",
-        "SESSION",
-        "TROUBLE",
-    ];
-    output::table(heads, &rows);
+    let mut rows = Vec::with_capacity(found.len());
+    for notice in &found {
+        let account = owner(store, &notice.account_id).await?;
+        // What waits for an app that does not answer says so, tried or not.
+        let outage = outages.get(&notice.client_id);
+        let outage = outage.filter(|_| notice.state() == NoticeState::Waiting);
+        if json {
+            output::line(notice_as_json(notice, &account, outage));
+            continue;
+        }
+        let waits = outage.map(|outage| {
+            let since = output::date(outage.since);
+            format!("the app has not answered since {since}; one notice at a time is tried")
+        });
+        let session = notice.session_id.as_ref().map(ToString::to_string);
+        rows.push([
+            notice.client_id.to_string(),
+            notice.state().as_str().to_owned(),
+            output::date(notice.created_at),
+            notice.attempts.to_string(),
+            notice
+                .told_at
+                .or_else(|| next_at(notice, outage))
+                .map(output::date)
+                .unwrap_or_default(),
+            account.subject.to_string(),
+            session.unwrap_or_else(|| "every one of the person".to_owned()),
+            notice.trouble.clone().or(waits).unwrap_or_default(),
+        ]);
+    }
+    if !json {
+        let heads = [
+            "CLIENT",
+            "STATE",
+            "SINCE",
+            "ATTEMPTS",
+            "TOLD OR NEXT",
+            "SUBJECT",
+            "SESSION",
+            "TROUBLE",
+        ];
+        output::table(heads, &rows);
+    }
     Ok(())
+}
+
+/// When it is tried next: not before its app is.
+fn next_at(notice: &LogoutNotice, outage: Option<&LogoutOutage>) -> Option<i64> {
+    notice.next_at.max(outage.map(|outage| outage.next_at))
+}
+
+/// A notice as a line for machines; times as Unix seconds, the state as `--state` takes it.
+fn notice_as_json(
+    notice: &LogoutNotice,
+    account: &Account,
+    outage: Option<&LogoutOutage>,
+) -> String {
+    json!({
+        "client_id": notice.client_id.as_str(),
+        "state": notice.state().as_str().replace(' ', "-"),
+        "subject": account.subject.as_str(),
+        "session": notice.session_id.as_ref().map(SessionId::as_str),
+        "created_at": notice.created_at,
+        "attempts": notice.attempts,
+        "next_at": next_at(notice, outage),
+        "told_at": notice.told_at,
+        "trouble": notice.trouble,
+        "unanswered_since": outage.map(|outage| outage.since),
+    })
+    .to_string()
 }

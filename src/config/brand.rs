@@ -5,7 +5,7 @@ use url::Url;
 
 use super::brand_file;
 use super::place::{Place, Report};
-use super::text::{self, Translations};
+use super::text::Translations;
 use crate::model::brand::{Accent, Brand, BrandLink};
 use crate::model::color::{Color, DARK, LEGIBLE, LIGHT, Scheme};
 
@@ -15,7 +15,7 @@ const MAX_LINKS: usize = 6;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
-    name: Option<String>,
+    name: Option<Translations>,
     logo: Option<String>,
     logo_dark: Option<String>,
     color: Option<String>,
@@ -34,8 +34,10 @@ struct RawLink {
 /// Checks the section, and reads its files.
 pub(super) fn check(raw: Raw, at: &Place, report: &mut Report) -> Brand {
     let mut brand = Brand::default();
-    if let Some(name) = raw.name {
-        text::check_label(&name, &at.key("name"), report);
+    let name = raw
+        .name
+        .and_then(|name| name.check_name(&at.key("name"), report));
+    if let Some(name) = name {
         brand.name = name;
     }
     for (dark, plain) in [

@@ -15,6 +15,7 @@ use super::client_uris;
 use super::client_words;
 use super::exchange;
 use super::place::{Place, Report};
+use super::text::Translations;
 use super::upstream_apis;
 use super::upstream_tokens::{self, Wanted};
 use super::upstreams::UpstreamConfig;
@@ -51,7 +52,7 @@ pub struct ClientConfig {
 )]
 pub(super) struct Raw {
     client_id: Option<String>,
-    client_name: Option<String>,
+    client_name: Option<Translations>,
     client_uri: Option<String>,
     logo_uri: Option<String>,
     policy_uri: Option<String>,
@@ -205,11 +206,13 @@ impl ClientConfig {
             &at.key("exchange"),
             report,
         );
+        let (client_name, localized) =
+            check_client_name(raw.client_name.take(), &at.key("client_name"), report);
         let client = Client {
             exchange,
             subject_type: check_subject_type(&raw, &redirect_uris, at, report),
             client_id: check_client_id(raw.client_id, &at.key("client_id"), report)?,
-            client_name: raw.client_name,
+            client_name,
             client_uri: raw.client_uri,
             initiate_login_uri: raw.initiate_login_uri,
             token_endpoint_auth_method: raw.token_endpoint_auth_method,
@@ -288,6 +291,7 @@ impl ClientConfig {
                 logo_uri: raw.logo_uri,
                 policy_uri: raw.policy_uri,
                 tos_uri: raw.tos_uri,
+                localized,
                 ..ClientAbout::default()
             },
         };
@@ -391,9 +395,6 @@ fn check_password(raw: &Raw, at: &Place, report: &mut Report) {
 
 fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
     let mut faults = Vec::new();
-    if let Some(name) = &raw.client_name {
-        faults.extend(rules::label(name).map(|rule| Fault::new("client_name", rule)));
-    }
     for (field, uri) in [
         ("client_uri", &raw.client_uri),
         ("policy_uri", &raw.policy_uri),
@@ -413,6 +414,20 @@ fn check_texts(raw: &Raw, at: &Place, report: &mut Report) {
     }
     client_words::tell(faults, at, report);
     client_uris::check_audience(&raw.audience, &at.key("audience"), report);
+}
+
+/// The name, and those of other languages as a registration writes them: `client_name#fr` (RFC 7591 section 2.2).
+fn check_client_name(
+    written: Option<Translations>,
+    at: &Place,
+    report: &mut Report,
+) -> (Option<String>, BTreeMap<String, String>) {
+    let Some(label) = written.and_then(|written| written.check_name(at, report)) else {
+        return Default::default();
+    };
+    let others = label.others().iter();
+    let others = others.map(|(tag, name)| (format!("client_name#{tag}"), name.clone()));
+    (Some(label.english().to_owned()), others.collect())
 }
 
 fn check_redirect_uris(

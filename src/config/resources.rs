@@ -7,7 +7,8 @@ use toml::Value;
 
 use super::clients::{Known, check_named_algorithm};
 use super::place::{Place, Report};
-use super::{ClientConfig, section, text};
+use super::text::Translations;
+use super::{ClientConfig, section};
 use crate::model::resource::Resource;
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
@@ -20,7 +21,7 @@ use crate::protocol::token::AccessTokenFormat;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
     identifier: Option<String>,
-    name: Option<String>,
+    name: Option<Translations>,
     scope: Option<String>,
     access_token_format: Option<AccessTokenFormat>,
     access_token_signed_response_alg: Option<SigningAlgorithm>,
@@ -94,9 +95,9 @@ fn check(
             "is the issuer, which stands for /userinfo and the gateway by itself; write the address of an API of yours",
         );
     }
-    if let Some(name) = &raw.name {
-        text::check_label(name, &at.key("name"), report);
-    }
+    let name = raw
+        .name
+        .and_then(|name| name.check_name(&at.key("name"), report));
     let scope = raw.scope.map(|written| {
         Scope::parse(&written).unwrap_or_else(|error| {
             report.problem(&at.key("scope"), error.to_string());
@@ -114,7 +115,7 @@ fn check(
     let clients = raw.introspection_clients.iter().map(ClientId::new);
     Some(Resource {
         identifier,
-        name: raw.name,
+        name,
         scope,
         access_token_format: raw.access_token_format,
         access_token_signed_response_alg: check_named_algorithm(

@@ -13,6 +13,7 @@ use crate::model::brand::BrandLink;
 use crate::model::client::ConsentPolicy;
 use crate::model::resource::Resource;
 use crate::model::scopes::OwnScope;
+use crate::protocol::locale::{Label, Locale};
 use crate::upstream::LoginMethod;
 
 /// What stands where a secret is.
@@ -73,9 +74,16 @@ impl Config {
                 ]),
             ),
         ];
-        // One by one, to keep the order of the example.
-        let blocks: Vec<String> = sections
+        // What is a key and no table comes first, or the table before would have it. One by one, to keep the order of the example.
+        let is_table = |value: &Value| match value {
+            Value::Array(members) => members.iter().any(Value::is_table),
+            value => value.is_table(),
+        };
+        let (tables, keys): (Vec<_>, Vec<_>) =
+            sections.into_iter().partition(|(_, value)| is_table(value));
+        let blocks: Vec<String> = keys
             .into_iter()
+            .chain(tables)
             .filter_map(|section| toml::to_string_pretty(&table([section])).ok())
             .collect();
         blocks.join("\n")
@@ -208,7 +216,7 @@ impl Config {
     fn show_brand(&self) -> Value {
         let brand = &self.brand;
         let mut shown = vec![
-            ("name", text(&brand.name)),
+            ("name", show_label(&brand.name)),
             ("links", array(&brand.links, show_brand_link)),
         ];
         let stylesheet = brand.stylesheet.as_ref().map(|sheet| &sheet.file);
@@ -254,7 +262,7 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
     let common = table([
         ("id", text(&upstream.id)),
         ("kind", text(upstream.settings.kind())),
-        ("label", text(&upstream.label)),
+        ("label", show_label(&upstream.label)),
         (
             "login",
             array(&upstream.login, |method| {
@@ -307,6 +315,17 @@ fn show_translations(texts: &BTreeMap<&'static str, String>) -> Value {
     table(texts.iter().map(|(locale, told)| (*locale, text(told))))
 }
 
+/// As it was written: one text, or one for each language.
+fn show_label(label: &Label) -> Value {
+    if label.others().is_empty() {
+        return text(label.english());
+    }
+    let english = (Locale::English.tag(), text(label.english()));
+    let others = label.others().iter();
+    let others = others.map(|(locale, told)| (*locale, text(told)));
+    table(std::iter::once(english).chain(others))
+}
+
 fn show_resource(resource: &Resource) -> Value {
     let mut shown = vec![
         ("identifier", text(&resource.identifier)),
@@ -315,7 +334,7 @@ fn show_resource(resource: &Resource) -> Value {
             Value::Array(resource.introspection_clients.iter().map(text).collect()),
         ),
     ];
-    shown.extend(resource.name.iter().map(|name| ("name", text(name))));
+    shown.extend(resource.name.iter().map(|name| ("name", show_label(name))));
     shown.extend(resource.scope.iter().map(|scope| ("scope", text(scope))));
     if let Some(format) = resource.access_token_format {
         shown.push(("access_token_format", text(format.as_str())));
@@ -336,7 +355,19 @@ fn show_scope(scope: &OwnScope) -> Value {
 }
 
 fn show_client(client: &ClientConfig) -> Value {
-    let mut shown = Table::try_from(&client.client).unwrap_or_default();
+    let mut written = client.client.clone();
+    // As they were written: the names of other languages beside the English one.
+    let localized = std::mem::take(&mut written.about.localized);
+    let mut shown = Table::try_from(&written).unwrap_or_default();
+    if let Some(name) = written.client_name.filter(|_| !localized.is_empty()) {
+        let others = localized.into_iter().filter_map(|(field, name)| {
+            let tag = field.strip_prefix("client_name#")?;
+            Some((tag.to_owned(), Value::String(name)))
+        });
+        let english = (Locale::English.tag().to_owned(), Value::String(name));
+        let names = std::iter::once(english).chain(others).collect();
+        shown.insert("client_name".to_owned(), Value::Table(names));
+    }
     let outage = client_people::show_outage(client.client.upstream_outage);
     shown.insert("upstream_outage".to_owned(), text(outage));
     let mask = |_: &_| text(MASK);

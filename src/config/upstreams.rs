@@ -12,11 +12,12 @@ use super::duration::Span;
 use super::place::{Place, Report};
 use super::reference;
 use super::section;
-use super::text;
+use super::text::Translations;
 use crate::model::account::RecheckPolicy;
 use crate::model::acr::AcrPolicy;
 use crate::model::api_rule::{ActsAs, ApiRule};
 use crate::protocol::ids::UpstreamId;
+use crate::protocol::locale::Label;
 use crate::upstream::settings::SettingProblem;
 use crate::upstream::{LoginMethod, aim18, imis, oidc, users};
 
@@ -26,7 +27,7 @@ pub struct UpstreamConfig {
     /// Its name, part of its callback URL.
     pub id: UpstreamId,
     /// What people see.
-    pub label: String,
+    pub label: Label,
     /// The ways to log in, in the order to offer them; never empty.
     pub login: Vec<LoginMethod>,
     /// What logins there prove.
@@ -156,7 +157,7 @@ const RECHECK_TIMEOUT: i64 = 3;
 pub(super) struct Raw {
     id: Option<String>,
     kind: Option<Kind>,
-    label: Option<String>,
+    label: Option<Translations>,
     login: Option<Vec<LoginMethod>>,
     acr: Option<String>,
     recheck: Option<String>,
@@ -211,9 +212,9 @@ impl UpstreamConfig {
             return None;
         };
         let login = check_login(raw.login, kind, &at.key("login"), report);
-        if let Some(label) = &raw.label {
-            text::check_label(label, &at.key("label"), report);
-        }
+        let label = raw
+            .label
+            .and_then(|label| label.check_name(&at.key("label"), report));
         if let Some(acr) = &raw.acr {
             check_acr(acr, &at.key("acr"), report);
         }
@@ -246,7 +247,7 @@ impl UpstreamConfig {
                 every: raw.acr,
                 believed,
             },
-            label: raw.label.unwrap_or_else(|| id.to_string()),
+            label: label.unwrap_or_else(|| Label::plain(id.to_string())),
             id,
             login,
             recheck,

@@ -1,5 +1,7 @@
 //! Consent: read before the decision, widened after a yes.
 
+use std::collections::BTreeSet;
+
 use crate::model::audit::Event;
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::{Client, ConsentPolicy};
@@ -35,9 +37,8 @@ impl Flow {
         who: &LoggedIn,
     ) -> Result<(), OAuthError> {
         let request = &pending.request;
-        let beyond = disclosure::beyond(client, &self.scopes, &request.claims, &request.scope);
         let consent = Consent {
-            claims: beyond.into_iter().map(ToOwned::to_owned).collect(),
+            claims: self.claims_beyond(client, pending),
             ..Consent::to(
                 who.account.id.clone(),
                 pending.client_id.clone(),
@@ -50,14 +51,41 @@ impl Flow {
         if remembered {
             self.store.widen_consent(&consent).await?;
         }
-        let entry = Entry::new(Event::Consented)
-            .client(&consent.client_id)
-            .account(&consent.account_id)
+        let entry = self.answered(Event::Consented, client, pending, who);
+        self.audit.record(entry.with("remembered", remembered));
+        Ok(())
+    }
+
+    /// Records a no. What the app is told of it is an error like others, and may be one too many to be recorded.
+    pub fn declined(&self, client: &Client, pending: &PendingAuthorization, who: &LoggedIn) {
+        let entry = self.answered(Event::ConsentDenied, client, pending, who);
+        self.audit.record(entry);
+    }
+
+    /// The single claims that the request asks for, and that its scope does not open.
+    fn claims_beyond(&self, client: &Client, pending: &PendingAuthorization) -> BTreeSet<String> {
+        let request = &pending.request;
+        let beyond = disclosure::beyond(client, &self.scopes, &request.claims, &request.scope);
+        beyond.into_iter().map(ToOwned::to_owned).collect()
+    }
+
+    /// What a person was asked, and by whom.
+    fn answered(
+        &self,
+        event: Event,
+        client: &Client,
+        pending: &PendingAuthorization,
+        who: &LoggedIn,
+    ) -> Entry {
+        let request = &pending.request;
+        let claims: Vec<String> = self.claims_beyond(client, pending).into_iter().collect();
+        let claims = Some(claims.join(" ")).filter(|claims| !claims.is_empty());
+        Entry::new(event)
+            .client(&client.client_id)
+            .account(&who.account.id)
             .session(&who.session.id)
             .with("scope", request.scope.to_string())
             .with("resources", request.resources.join(" "))
-            .with("remembered", remembered);
-        self.audit.record(entry);
-        Ok(())
+            .with("claims", claims)
     }
 }

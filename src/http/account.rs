@@ -20,7 +20,6 @@ use crate::flow::{Flow, LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::model::account::{Login, UpstreamSubject};
 use crate::model::authorization::{Errand, ProvenLogin, ProvenTokens};
-use crate::model::client::Client;
 use crate::model::session::Session;
 use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::OAuthError;
@@ -34,6 +33,7 @@ use crate::vault::place_of;
 use super::app_links::AppLink;
 use super::app_logo::AppLogo;
 use super::consent;
+use super::context;
 use super::cookies;
 use super::end_session::{self, Ends, Logout};
 use super::error::{PageError, Trouble};
@@ -242,9 +242,10 @@ fn token(state: &HttpState, who: &LoggedIn) -> Result<String, OAuthError> {
 
 /// What an upstream is called, though it may be gone from the config.
 pub(super) fn label(upstreams: &Upstreams, id: &UpstreamId) -> String {
-    upstreams
-        .find(id.as_str())
-        .map_or_else(|| id.to_string(), |upstream| upstream.label.clone())
+    upstreams.find(id.as_str()).map_or_else(
+        || id.to_string(),
+        |upstream| upstream.label.text(context::locale()).to_owned(),
+    )
 }
 
 fn shown_login(upstreams: &Upstreams, texts: &Texts, login: &Login, several: bool) -> ShownLogin {
@@ -314,9 +315,9 @@ async fn apps(
         claims.retain(|claim| !own.open(&scope, claim));
         let client = store.find_client(&client_id).await?;
         let client = client.map(|stored| stored.client);
-        let name = client
-            .as_ref()
-            .map_or(client_id.as_str(), Client::display_name);
+        let name = client.as_ref().map_or(client_id.as_str(), |client| {
+            client.display_name_in(context::locale())
+        });
         let mut scope: Vec<&str> = scope.iter().collect();
         scope.sort_by_key(|scope| *scope != scope::OPENID);
         let scope = scope.into_iter();
@@ -436,8 +437,13 @@ pub(super) async fn other_login(
     });
     let notice = match open.flow.may_link(&who.account.id, &login).await? {
         None => None,
-        Some(Linked::SameUpstream) => Some(Notice::SameUpstream(upstream.label.clone())),
-        Some(Linked::Closed) => Some(Notice::Failed(upstream.label.clone(), login::closed())),
+        Some(Linked::SameUpstream) => Some(Notice::SameUpstream(
+            upstream.label.text(context::locale()).to_owned(),
+        )),
+        Some(Linked::Closed) => Some(Notice::Failed(
+            upstream.label.text(context::locale()).to_owned(),
+            login::closed(),
+        )),
         Some(_) => Some(Notice::LinkedAlready),
     };
     if notice.is_some() {

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::brand::{Accent, Brand, BrandLink, Logo};
 use crate::model::color::{Color, DARK, LIGHT, Scheme};
-use crate::protocol::locale::Locale;
+use crate::protocol::locale::{Label, Locale};
 
 use super::error;
 use super::state::HttpState;
@@ -26,16 +26,15 @@ use super::state::HttpState;
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// The brand as pages show it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BrandPages {
-    /// The organization's name.
-    pub name: String,
     /// The address of the logo.
     pub logo: Option<String>,
     /// The address of the logo for dark pages.
     pub logo_dark: Option<String>,
     /// The address of the stylesheet: the colours, then the organization's own.
     pub stylesheet: Option<String>,
+    name: Label,
     links: Vec<BrandLink>,
     files: BTreeMap<String, BrandFile>,
 }
@@ -46,13 +45,22 @@ struct BrandFile {
     bytes: Bytes,
 }
 
+impl Default for BrandPages {
+    fn default() -> Self {
+        Self::new(Brand::default())
+    }
+}
+
 impl BrandPages {
     /// Takes what the configuration has read.
     pub fn new(brand: Brand) -> Self {
         let mut pages = Self {
+            logo: None,
+            logo_dark: None,
+            stylesheet: None,
             name: brand.name,
             links: brand.links,
-            ..Self::default()
+            files: BTreeMap::new(),
         };
         pages.logo = brand.logo.map(|logo| pages.keep_logo(logo));
         pages.logo_dark = brand.logo_dark.map(|logo| pages.keep_logo(logo));
@@ -62,6 +70,11 @@ impl BrandPages {
             pages.stylesheet = Some(pages.keep("css", "text/css; charset=utf-8", css.into()));
         }
         pages
+    }
+
+    /// The organization's name in a language.
+    pub fn name(&self, locale: Locale) -> &str {
+        self.name.text(locale)
     }
 
     /// What the links say in a language, and where they lead.

@@ -98,8 +98,9 @@ async fn show(
 pub(super) fn resource_names(mint: &Mint, identifiers: &[String]) -> Vec<String> {
     let name = |identifier: &String| {
         let described = mint.resources().find(identifier);
-        let name = described.and_then(|resource| resource.name.clone());
-        name.unwrap_or_else(|| identifier.clone())
+        let name = described.and_then(|resource| resource.name.as_ref());
+        name.map_or(identifier.as_str(), |name| name.text(context::locale()))
+            .to_owned()
     };
     identifiers.iter().map(name).collect()
 }
@@ -129,7 +130,7 @@ pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, own: &Scopes, scope
         .strip_prefix(scope::UPSTREAM_PREFIX)
         .and_then(|id| upstreams.find(id));
     if let Some(upstream) = upstream {
-        return (texts.scope_upstream)(&upstream.label);
+        return (texts.scope_upstream)(upstream.label.text(context::locale()));
     }
     match scope {
         scope::OPENID => texts.scope_openid.to_owned(),
@@ -183,6 +184,7 @@ async fn decide(
             open.resume().await
         }
         "deny" => {
+            open.flow.declined(&open.client, &open.pending, &who);
             open.request()
                 .refuse(&open.pending, &authorization::denied())
                 .await

@@ -91,7 +91,7 @@ struct ErrorPage<'a> {
 
 impl Trouble {
     /// All of them, as they are recorded.
-    const ALL: [Self; 13] = [
+    pub const ALL: [Self; 13] = [
         Self::Request,
         Self::Expired,
         Self::Done,
@@ -108,7 +108,7 @@ impl Trouble {
     ];
 
     /// The word for it in the audit.
-    const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request => "request",
             Self::Expired => "expired",

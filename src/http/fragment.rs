@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use crate::upstream::{CallbackLogin, Upstream};
 
+use super::context;
 use super::page::{self, FormTargets, Page};
 use super::resume::{self, OpenFlow};
 
@@ -27,7 +28,7 @@ pub(super) fn ask(open: &OpenFlow, upstream: &Upstream, login: &dyn CallbackLogi
     tracing::info!(upstream = %upstream.id, "somebody came back without an answer in the query");
     let page = Page::current();
     let template = FragmentPage {
-        no_answer: (page.texts.no_answer)(&upstream.label),
+        no_answer: (page.texts.no_answer)(upstream.label.text(context::locale())),
         code: login.code_parameter().to_owned(),
         back: resume::url(&open.handle),
         page,

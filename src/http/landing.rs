@@ -28,6 +28,7 @@ use super::account;
 use super::arrival::{ARRIVAL_SECONDS, Arrival, Arrivals, Refusal, Who};
 use super::away::{Away, AwayList, Match};
 use super::client_address::ClientAddress;
+use super::context;
 use super::cookies::{self, CookieNames, RequestCookies};
 use super::error::{Link, PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -331,7 +332,10 @@ async fn expected(
         Who::Refused(refusal) => refusal.into_error(),
     };
     let show = Show {
-        notice: Some(Notice::Returned(upstream.label.clone(), error)),
+        notice: Some(Notice::Returned(
+            upstream.label.text(context::locale()).to_owned(),
+            error,
+        )),
         ..Show::default()
     };
     let mut response = login::page(&place.state, &open, show).await?;
@@ -353,7 +357,7 @@ async fn unasked(
     let identity = match &arrival.who {
         Who::Person(identity) => identity,
         Who::Anonymous => {
-            let text = (Page::current().texts.sign_in_at)(&upstream.label);
+            let text = (Page::current().texts.sign_in_at)(upstream.label.text(context::locale()));
             let link = application.sign_in.map(|url| Link {
                 href: url.into(),
                 text,

@@ -294,7 +294,9 @@ fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
         .account(&session.account_id)
         .session(&session.id);
     open.flow.audit.record(entry);
-    Some(Notice::Unconfirmed(upstream.label.clone()))
+    Some(Notice::Unconfirmed(
+        upstream.label.text(context::locale()).to_owned(),
+    ))
 }
 
 /// Where the page is shown again, without what was typed.
@@ -345,7 +347,7 @@ pub(super) async fn page(
         };
         Way {
             upstream: upstream.id.to_string(),
-            text: text(&upstream.label),
+            text: text(upstream.label.text(context::locale())),
             redirect: *method == LoginMethod::Redirect,
             away: away(texts, upstream),
         }
@@ -356,7 +358,7 @@ pub(super) async fn page(
         .and_then(|index| offered.get(index))
         .map(|(upstream, _)| PasswordForm {
             upstream: upstream.id.to_string(),
-            label: upstream.label.clone(),
+            label: upstream.label.text(context::locale()).to_owned(),
             username: show.username.or(hint).unwrap_or_default(),
             // The notice says it already.
             away: away(texts, upstream).filter(|_| show.notice.is_none()),
@@ -406,7 +408,7 @@ pub(super) async fn page(
 fn away(texts: &Texts, upstream: &Upstream) -> Option<String> {
     upstream
         .is_away()
-        .then(|| (texts.away_now)(&upstream.label))
+        .then(|| (texts.away_now)(upstream.label.text(context::locale())))
 }
 
 fn account_choice(texts: &Texts, upstreams: &Upstreams, who: &LoggedIn) -> AccountChoice {
@@ -503,7 +505,7 @@ async fn submit(
     match outcome {
         Ok(identity) => Box::pin(finish(&state, open, upstream, identity)).await,
         Err(error) => {
-            let notice = Notice::Failed(upstream.label.clone(), error);
+            let notice = Notice::Failed(upstream.label.text(context::locale()).to_owned(), error);
             page(&state, &open, again(notice)).await
         }
     }
@@ -556,7 +558,10 @@ pub(super) async fn finish(
         .await?
     else {
         let show = Show {
-            notice: Some(Notice::Failed(upstream.label.clone(), closed())),
+            notice: Some(Notice::Failed(
+                upstream.label.text(context::locale()).to_owned(),
+                closed(),
+            )),
             ..Show::default()
         };
         return page(state, &open, show).await;

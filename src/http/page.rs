@@ -41,6 +41,11 @@ impl Page {
         }
     }
 
+    /// The name of the organization.
+    pub fn brand_name(&self) -> &str {
+        self.brand.name(self.locale)
+    }
+
     /// The links of the organization: what each says, and where it leads.
     pub fn links(&self) -> impl Iterator<Item = (&str, &str)> {
         self.brand.links(self.locale)

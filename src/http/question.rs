@@ -12,6 +12,7 @@ use crate::keys::Secrets;
 use crate::upstream::{Identity, Upstream};
 
 use super::arrival::{ANSWER_SECONDS, Arrival, Arrivals, Who};
+use super::context;
 use super::cookies::{self, RequestCookies};
 use super::error::{PageError, Trouble};
 use super::form::{self, PageForm};
@@ -59,7 +60,7 @@ pub(super) async fn ask(
     let handle = question.handle;
     let template = QuestionPage {
         go_on_as: (page.texts.go_on_as)(name),
-        arrived_as: (page.texts.arrived_as)(&question.upstream.label, name),
+        arrived_as: (page.texts.arrived_as)(question.upstream.label.text(context::locale()), name),
         action: question.action,
         arrival: handle.to_owned(),
         form_token: form::token(&secrets, &["arrival", handle])?,

@@ -193,7 +193,7 @@ async fn trip_to(
     let back = Url::parse(&Issuer::from_ref(state).at(path::END_SESSION_RETURNED)).ok()?;
     let trip = upstream.sign_off.as_ref()?.start(&back, tokens).await?;
     Some(Departure {
-        label: upstream.label.clone(),
+        label: upstream.label.text(context::locale()).to_owned(),
         trip,
     })
 }

@@ -34,6 +34,7 @@ use crate::upstream::{CallbackLogin, Return, Trip, Upstream};
 use super::arrival::{Arrival, Who};
 use super::away::{Away, AwayList, Match};
 use super::client_address::ClientAddress;
+use super::context;
 use super::cookies::{self, RequestCookies};
 use super::error::{PageError, Trouble};
 use super::flow_cookie::FlowCookies;
@@ -117,7 +118,10 @@ async fn start(
                 .logins
                 .note_refused(&upstream.id, "redirect", &error);
             let show = Show {
-                notice: Some(Notice::Failed(upstream.label.clone(), error)),
+                notice: Some(Notice::Failed(
+                    upstream.label.text(context::locale()).to_owned(),
+                    error,
+                )),
                 ..Show::default()
             };
             return login::page(&state, &open, show).await;
@@ -189,7 +193,9 @@ async fn callback(
             .logins
             .finish_return(&upstream.id, login, &back, &address)
             .await;
-        outcome.map_err(|error| Notice::Returned(upstream.label.clone(), error))
+        outcome.map_err(|error| {
+            Notice::Returned(upstream.label.text(context::locale()).to_owned(), error)
+        })
     };
     let proven = returned_state.is_some() || sender::is_site(&headers, upstream.site.as_ref());
     let mut response = match outcome {

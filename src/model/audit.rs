@@ -91,6 +91,8 @@ events! {
     UpstreamUp = "upstream_up", Warning, "an upstream answers again";
     /// A person agreed that a client gets what it asked for.
     Consented = "consented", Info, "consented";
+    /// A person did not agree that a client gets what it asked for.
+    ConsentDenied = "consent_denied", Info, "a person did not agree to what an app asks for";
     /// A client may not act for a person any more, and has to ask again.
     AppEnded = "app_ended", Info, "an app may not act for its person any more";
     /// A person had so many logins of apps that the one used the longest ago ended.
@@ -287,6 +289,8 @@ pub struct AuditFilter {
     pub flow: Option<String>,
     /// After which user name was typed, by its hash.
     pub name_hash: Option<String>,
+    /// From where; of a replay also where the tokens had been given to before.
+    pub address: Option<String>,
 }
 
 #[cfg(test)]

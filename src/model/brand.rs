@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::color::Color;
+use crate::protocol::locale::Label;
 
 /// What people see on every page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brand {
     /// The organization's name.
-    pub name: String,
+    pub name: Label,
     /// Stands instead of the name, which is then its text alternative.
     pub logo: Option<Logo>,
     /// Stands instead of the logo on dark pages.
@@ -25,7 +26,7 @@ pub struct Brand {
 impl Default for Brand {
     fn default() -> Self {
         Self {
-            name: "Portico".to_owned(),
+            name: Label::plain("Portico".to_owned()),
             logo: None,
             logo_dark: None,
             accent: None,

@@ -8,6 +8,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::ClientId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jws::SigningAlgorithm;
+use crate::protocol::locale::Label;
 use crate::protocol::resource::invalid_target;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::AccessTokenFormat;
@@ -20,7 +21,7 @@ pub struct Resource {
     /// What its tokens name in `aud`: an absolute URI.
     pub identifier: String,
     /// What people see on pages; the identifier when absent.
-    pub name: Option<String>,
+    pub name: Option<Label>,
     /// The scopes that mean something to it; all when `None`.
     pub scope: Option<Scope>,
     /// What its tokens look like; as the client's when `None`.

@@ -101,6 +101,47 @@ impl Locale {
     }
 }
 
+/// A name that people see: the same in all languages, or one for each that has its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    english: String,
+    others: BTreeMap<&'static str, String>,
+}
+
+impl Label {
+    /// One name for all languages.
+    pub const fn plain(name: String) -> Self {
+        Self {
+            english: name,
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// Names by the tag of their language; `None` without an English one, which stands in for the languages that have none.
+    pub fn translated(mut names: BTreeMap<&'static str, String>) -> Option<Self> {
+        let english = names.remove(Locale::English.tag())?;
+        Some(Self {
+            english,
+            others: names,
+        })
+    }
+
+    /// What people who read `locale` see.
+    pub fn text(&self, locale: Locale) -> &str {
+        locale.choose(&self.others).unwrap_or(&self.english)
+    }
+
+    /// What stands in for languages that have no name of their own.
+    pub fn english(&self) -> &str {
+        &self.english
+    }
+
+    /// The other names, by the tag of their language.
+    pub const fn others(&self) -> &BTreeMap<&'static str, String> {
+        &self.others
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +163,29 @@ mod tests {
             Some(Locale::SimplifiedChinese)
         );
         assert_eq!(Locale::from_ui_locales("tlh"), None);
+    }
+
+    #[test]
+    fn a_language_without_a_name_has_the_english_one() {
+        let names =
+            [("en", "Members"), ("fr", "Membres")].map(|(tag, name)| (tag, name.to_owned()));
+        let label = Label::translated(names.into()).unwrap();
+        assert_eq!(label.text(Locale::French), "Membres");
+        for locale in [
+            Locale::English,
+            Locale::TraditionalChinese,
+            Locale::SimplifiedChinese,
+        ] {
+            assert_eq!(label.text(locale), "Members");
+        }
+        let plain = Label::plain("Portico".to_owned());
+        assert!(
+            Locale::ALL
+                .iter()
+                .all(|each| plain.text(*each) == "Portico")
+        );
+        let french = BTreeMap::from([("fr", "Membres".to_owned())]);
+        assert_eq!(Label::translated(french), None);
     }
 
     #[test]

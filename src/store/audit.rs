@@ -30,7 +30,8 @@ macro_rules! search {
               AND (CAST($9 AS TEXT) IS NULL OR family_id = $9)
               AND (CAST($10 AS TEXT) IS NULL OR request_id = $10)
               AND (CAST($11 AS TEXT) IS NULL OR flow_id = $11)
-               AND (CAST($12 AS TEXT) IS NULL OR name_hash = $12)
+              AND (CAST($12 AS TEXT) IS NULL OR name_hash = $12)
+              AND (CAST($14 AS TEXT) IS NULL OR address = $14 OR last_address = $14)
              ORDER BY recorded_at DESC, id DESC LIMIT $13"
         )
     };
@@ -43,7 +44,7 @@ static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_rows(1));
 static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert_rows(AT_ONCE));
 
 fn insert_rows(count: usize) -> String {
-    const COLUMNS: [&str; 14] = [
+    const COLUMNS: [&str; 15] = [
         "id",
         "recorded_at",
         "event",
@@ -58,6 +59,7 @@ fn insert_rows(count: usize) -> String {
         "user_agent",
         "name_hash",
         "details",
+        LAST_ADDRESS,
     ];
     let row = |row: usize| {
         let first = row * COLUMNS.len() + 1;
@@ -95,9 +97,18 @@ fn insert(
             .bind(record.address.clone())
             .bind(record.user_agent.clone())
             .bind(record.name_hash.clone())
-            .bind(to_json(&record.details)?);
+            .bind(to_json(&record.details)?)
+            .bind(last_address(record));
     }
     Ok(query)
+}
+
+/// Of a replay, who was given the tokens before: a detail that has a column, for it is searched for.
+const LAST_ADDRESS: &str = "last_address";
+
+fn last_address(record: &AuditRecord) -> Option<String> {
+    let address = record.details.get(LAST_ADDRESS)?;
+    address.as_str().map(ToOwned::to_owned)
 }
 
 impl Store {
@@ -133,6 +144,7 @@ impl Store {
         let family = filter.family.as_ref().map(FamilyId::as_str);
         let (event, request) = (filter.event.as_deref(), filter.request.as_deref());
         let (flow, name_hash) = (filter.flow.as_deref(), filter.name_hash.as_deref());
+        let address = filter.address.as_deref();
         let conditions = [
             (request, search!("request_id = $1")),
             (flow, search!("flow_id = $1")),
@@ -140,6 +152,7 @@ impl Store {
             (name_hash, search!("name_hash = $1")),
             (family, search!("family_id = $1")),
             (account, search!("account_id = $1")),
+            (address, search!("address = $1")),
             (client_id, search!("client_id = $1")),
             (event, search!("event = $1")),
             (upstream, search!("upstream = $1")),
@@ -148,23 +161,38 @@ impl Store {
             .into_iter()
             .find(|(value, _)| value.is_some())
             .unwrap_or((None, search!("CAST($1 AS TEXT) IS NULL")));
-        let rows = sqlx::query(statement)
-            .bind(first)
-            .bind(filter.since.unwrap_or(UnixTime::MIN))
-            .bind(filter.until.unwrap_or(UnixTime::MAX))
-            .bind(event)
-            .bind(account)
-            .bind(client_id)
-            .bind(upstream)
-            .bind(session)
-            .bind(family)
-            .bind(request)
-            .bind(flow)
-            .bind(name_hash)
-            .bind(limit)
-            .fetch_all(&self.reads)
-            .await?;
-        rows.iter().map(record).collect()
+        let mut found = Vec::new();
+        // Who came, and who had come before: an index each, and a record may be both.
+        let before = search!("last_address = $1");
+        let by_address = statement == search!("address = $1");
+        for statement in [statement].into_iter().chain(by_address.then_some(before)) {
+            let rows = sqlx::query(statement)
+                .bind(first)
+                .bind(filter.since.unwrap_or(UnixTime::MIN))
+                .bind(filter.until.unwrap_or(UnixTime::MAX))
+                .bind(event)
+                .bind(account)
+                .bind(client_id)
+                .bind(upstream)
+                .bind(session)
+                .bind(family)
+                .bind(request)
+                .bind(flow)
+                .bind(name_hash)
+                .bind(limit)
+                .bind(address)
+                .fetch_all(&self.reads)
+                .await?;
+            for row in &rows {
+                found.push(record(row)?);
+            }
+        }
+        if by_address {
+            found.sort_by(|one, other| (other.at, &other.id).cmp(&(one.at, &one.id)));
+            found.dedup_by(|one, other| one.id == other.id);
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        Ok(found)
     }
 }
 

@@ -7,7 +7,6 @@ use super::record::Record;
 use super::sessions::end;
 use super::{Store, StoreError, logout_notices, retrying};
 use crate::clock::UnixTime;
-use crate::model::session::Session;
 use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
 
 /// Rows of one transaction.
@@ -47,35 +46,6 @@ pub struct Endings {
 }
 
 impl Store {
-    /// The sessions that have not been ended and not passed their last moment, the last used first.
-    pub async fn list_all_sessions(
-        &self,
-        whose: Whose<'_>,
-        now: UnixTime,
-        limit: i64,
-    ) -> Result<Vec<Session>, StoreError> {
-        let query = match whose {
-            Whose::All => sqlx::query(
-                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
-                 FROM session WHERE ended_at IS NULL AND expires_at > $1 ORDER BY last_seen_at DESC, id LIMIT $2",
-            )
-            .bind(now)
-            .bind(limit),
-            Whose::Upstream(upstream) => sqlx::query(
-                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
-                 FROM session WHERE ended_at IS NULL AND expires_at > $1 AND upstream = $3
-                 ORDER BY last_seen_at DESC, id LIMIT $2",
-            )
-            .bind(now)
-            .bind(limit)
-            .bind(upstream.as_str()),
-        };
-        let rows = query.fetch_all(&self.reads).await?;
-        rows.iter().map(super::sessions::session).collect()
-    }
-
     /// Ends every session and every family of theirs, those with `offline_access` too, and has their clients told.
     pub async fn end_everything_of(
         &self,

@@ -370,7 +370,7 @@ pub(super) async fn revoke_beyond_cap(
     Ok(ended.into_iter().map(FamilyId::new).collect())
 }
 
-fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
+pub(super) fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
     let record = Record::new("token_family", "id", row);
     Ok(TokenFamily {
         id: FamilyId::new(record.text("id")?),

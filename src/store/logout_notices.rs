@@ -717,7 +717,7 @@ fn client_to_tell(row: &AnyRow) -> Result<ClientToTell, StoreError> {
     })
 }
 
-fn notice(row: &AnyRow) -> Result<LogoutNotice, StoreError> {
+pub(super) fn notice(row: &AnyRow) -> Result<LogoutNotice, StoreError> {
     let record = Record::new("logout_notice", "id", row);
     Ok(LogoutNotice {
         id: record.text("id")?,

@@ -29,6 +29,7 @@ mod record;
 mod registrations;
 mod schema;
 mod session_clients;
+mod session_lists;
 mod sessions;
 mod signing_keys;
 mod spent_ids;
@@ -49,6 +50,7 @@ pub use families::Behind as BehindFamily;
 pub use linking::{Linked, NewLink, Unlinked};
 pub use logout_notices::ClientToTell;
 pub use registrations::{Registered, Replaced};
+pub use session_lists::{ListOf, NoticeFilter};
 pub use sweep::Swept;
 
 use client_cache::ClientCache;

@@ -25,6 +25,7 @@ use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::issuer::Issuer;
+use crate::protocol::locale::Label;
 use crate::protocol::params::Params;
 use crate::protocol::secret::{self, Secret};
 
@@ -41,7 +42,7 @@ pub struct Upstream {
     /// Its name in the config.
     pub id: UpstreamId,
     /// What people see.
-    pub label: String,
+    pub label: Label,
     /// The ways to log in, in the order to offer them. Each has its field below filled.
     pub login: Vec<LoginMethod>,
     /// Log in with a form of ours.
@@ -78,7 +79,7 @@ impl Upstream {
     /// An upstream that can do nothing yet.
     pub fn new(
         id: UpstreamId,
-        label: String,
+        label: Label,
         login: Vec<LoginMethod>,
         probe: Box<dyn Probe>,
     ) -> Self {

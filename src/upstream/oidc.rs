@@ -29,6 +29,7 @@ use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::jwk::JwkSet;
 use crate::protocol::jws::{SigningAlgorithm, half_hash};
+use crate::protocol::locale::Label;
 use crate::protocol::secret::{self, Secret};
 
 /// The ways to log in that this adapter has.
@@ -173,7 +174,7 @@ impl Settings {
 /// Opens an OpenID Provider. `login` is what the administrator offers.
 pub fn open(
     id: UpstreamId,
-    label: String,
+    label: Label,
     login: Vec<LoginMethod>,
     settings: Settings,
     surroundings: &Surroundings,

@@ -18,6 +18,7 @@ use crate::model::throttle;
 use crate::passwords::{PasswordHash, Passwords};
 use crate::protocol::claims::{self, Profile, RESERVED};
 use crate::protocol::ids::UpstreamId;
+use crate::protocol::locale::Label;
 
 /// The ways to log in that this adapter has.
 pub const METHODS: &[LoginMethod] = &[LoginMethod::Password];
@@ -184,7 +185,7 @@ fn folded(username: &str) -> String {
 /// Opens the people of a config file. `login` is what the administrator offers; `passwords` is the process's one.
 pub fn open(
     id: UpstreamId,
-    label: String,
+    label: Label,
     login: Vec<LoginMethod>,
     settings: Settings,
     passwords: Passwords,

@@ -1,9 +1,15 @@
 //! The account page: what a person sees of their logins, sessions and apps, and ends; logins that no client asked for.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use portico::model::account::UpstreamSubject;
 use portico::model::device::Device;
+use portico::passwords::hash_password;
+use portico::protocol::ids::UpstreamId;
+use portico::protocol::secret::Secret;
 use portico::simulator::people;
+use portico::store::NewLink;
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::server::{START, TestServer};
@@ -153,49 +159,125 @@ async fn the_page_shows_logins_sessions_and_apps() {
     );
 }
 
+/// The buttons of the page, by what each says to do.
+fn buttons(page: &Page) -> BTreeSet<String> {
+    page.attributes("form[action='/account'] button[name=action]", "value")
+        .into_iter()
+        .collect()
+}
+
+/// Those that the page can have.
+fn all_buttons() -> BTreeSet<String> {
+    let template = include_str!("../../templates/pages/account.html");
+    template
+        .split("name=\"action\" value=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect()
+}
+
+/// Posts the form of a button with another form token, or without.
+async fn press_with(
+    browser: &mut Browser,
+    page: &Page,
+    action: &str,
+    form_token: Option<&str>,
+) -> Page {
+    let (url, mut fields) = page.form(&form(action));
+    assert!(fields.remove("form_token").is_some(), "{action}");
+    fields.extend(form_token.map(|token| ("form_token".to_owned(), token.to_owned())));
+    fields.insert("action".to_owned(), action.to_owned());
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    browser.post(url.as_str(), &fields).await
+}
+
 /// T14: every button of the page is bound to the session by its token; and a session of somebody else is not theirs to end
 /// (T59).
 #[tokio::test]
 async fn a_form_that_the_page_did_not_make_for_this_session_is_refused() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(|setup| {
+        // Somewhere to have a login of that is not linked.
+        let hash = hash_password(&Secret::new("admin-demo-1")).unwrap();
+        setup.upstreams = format!(
+            "[[upstreams]]\nid = \"local\"\nkind = \"users\"\n[[upstreams.people]]\nid = \"1\"\nusername = \"admin\"\n\
+             password_hash = \"{hash}\"\n"
+        );
+    })
+    .await;
     let mut jo = Browser::new();
-    let page = sign_in(&server, &mut jo).await;
-    let token = page.attribute("input[name=form_token]", "value").unwrap();
-    let session = page.attribute("input[name=session]", "value").unwrap();
+    sign_in(&server, &mut jo).await;
+    offline_tokens(&server, &mut jo).await;
+    let account = server.store.list_accounts(10).await.unwrap().remove(0);
+    let link = NewLink {
+        tokens: None,
+        into: &account.id,
+        login: &UpstreamSubject {
+            upstream: UpstreamId::new("staff"),
+            subject: "uid:1".to_owned(),
+        },
+        profile: None,
+        same_upstream: false,
+    };
+    server.store.link_login(&link, START).await.unwrap();
+    // Somebody else beside, and Jo in front.
+    let select = [("prompt", "select_account")];
+    let page = jo.open(server.authorize_url("spa", &select)).await;
+    let page = jo.sign_in_as(&page, people::CHAIR).await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
+    let page = jo.open(server.url("/account")).await;
+    let page = press(&mut jo, &page, "switch").await;
+    assert!(page.body.contains("You are signed in as Jo Smith."));
+    let shown = buttons(&page);
+    assert_eq!(shown, all_buttons());
+    assert!(
+        shown.contains("add") && shown.contains("switch"),
+        "{shown:?}"
+    );
+
     let mut zoe = Browser::new();
     let hers = zoe.open(server.url("/account")).await;
     let hers = zoe.sign_in_as(&hers, people::ZOE).await;
+    let token = page.attribute("input[name=form_token]", "value").unwrap();
     let her_token = hers.attribute("input[name=form_token]", "value").unwrap();
-    let url = server.url("/account");
-    for action in ["link", "unlink", "end_session", "end_all", "end_app"] {
-        let mut fields = vec![
-            ("action", action),
-            ("session", session.as_str()),
-            ("client_id", "spa"),
-            ("upstream", "members"),
-            ("subject", "x"),
-        ];
-        let refused = jo.post(&url, &fields).await;
-        assert_eq!(refused.status, 400, "{action} without a token");
-        fields.push(("form_token", her_token.as_str()));
-        let refused = jo.post(&url, &fields).await;
-        assert_eq!(refused.status, 400, "{action} with another session's token");
-        fields.pop();
-        fields.push(("form_token", token.as_str()));
-        let refused = jo.post_cross_site(&url, &fields).await;
+    let mut forged = token.clone();
+    let last = forged.pop().unwrap();
+    forged.insert(0, last);
+    for action in &shown {
+        for (what, form_token) in [
+            ("without a token", None),
+            ("with an empty token", Some("")),
+            ("with a forged token", Some(forged.as_str())),
+            ("with another session's token", Some(her_token.as_str())),
+        ] {
+            let refused = press_with(&mut jo, &page, action, form_token).await;
+            assert_eq!(refused.status, 400, "{action} {what}");
+        }
+        let (url, mut fields) = page.form(&form(action));
+        fields.insert("action".to_owned(), action.clone());
+        let fields: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let refused = jo.post_cross_site(url.as_str(), &fields).await;
         assert_eq!(refused.status, 400, "{action} across sites");
     }
+    let url = server.url("/account");
     let unknown = [("action", "toString"), ("form_token", token.as_str())];
     assert_eq!(jo.post(&url, &unknown).await.status, 400);
     // Zoe's token is good for what is Zoe's.
+    let session = page.values("section[aria-labelledby=sessions] input[name=session]");
     let fields = [
         ("action", "end_session"),
-        ("session", session.as_str()),
+        ("session", session[0].as_str()),
         ("form_token", her_token.as_str()),
     ];
     assert_eq!(zoe.post(&url, &fields).await.status, 303);
+    // Nothing has happened to Jo.
     let still = jo.open(&url).await;
-    assert_eq!(still.text("h1").unwrap(), "Your account");
+    assert_eq!(still.comparable(), page.comparable());
 }
 
 #[tokio::test]
@@ -262,6 +344,39 @@ async fn the_access_of_an_app_is_ended_and_asked_for_anew() {
     let refused = server.refresh("spa", &refresh_token).await;
     refused.assert_error(400, "invalid_grant");
     assert_eq!(page.text("h1").unwrap(), "Your account");
+}
+
+/// An app that registered itself under names in several languages is called by the person's, as on every other page.
+#[tokio::test]
+async fn an_app_is_called_by_its_name_in_the_language_of_the_person() {
+    let callback = "https://new.example.org/callback";
+    let server = TestServer::start_with(|setup| {
+        setup.sections.push_str("[registration]\nmode = \"open\"\n");
+    })
+    .await;
+    let sent = serde_json::json!({
+        "redirect_uris": [callback], "client_name": "Reading room", "client_name#fr": "Salle de lecture",
+    });
+    let request = crate::harness::browser::http_client().post(server.url("/register"));
+    let registered = crate::harness::relying_party::answer(request.json(&sent)).await;
+    let url = server.authorize_url(registered.text("client_id"), &[("redirect_uri", callback)]);
+    let mut browser = Browser::new();
+    let consent = browser.log_in_as(url, people::JO_SMITH).await;
+    browser
+        .submit(&consent, "form", &[("decision", "allow")])
+        .await;
+    for (language, name, other) in [
+        ("fr", "Salle de lecture", "Reading room"),
+        ("zh-TW", "Reading room", "Salle de lecture"),
+        ("en", "Reading room", "Salle de lecture"),
+    ] {
+        browser.language = Some(language.to_owned());
+        let page = browser.open(server.url("/account")).await;
+        let apps = page.text("section[aria-labelledby=apps]").unwrap();
+        assert!(!apps.contains(other), "{language}: {apps}");
+        // As a name, and on the button.
+        assert_eq!(apps.matches(name).count(), 2, "{language}: {apps}");
+    }
 }
 
 /// The page speaks the four languages.

@@ -1,6 +1,7 @@
 //! Consent (OpenID Connect Core section 3.1.2.4): asked for, remembered by scope, refused, and given by nobody else (T14).
 
 use portico::simulator::people::{ImisPerson, JO_SMITH, ZOE};
+use serde_json::Value;
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::server::TestServer;
@@ -96,6 +97,44 @@ async fn a_no_is_told_to_the_client_and_not_remembered() {
     assert_eq!(answer["iss"], server.issuer);
     let page = browser.open(server.authorize_url("asking", &[])).await;
     assert!(is_consent(&page), "and the person may think again");
+}
+
+/// What was said to what is recorded, the single claims too; a no as an event of its own, which no flood of errors hides.
+#[tokio::test]
+async fn what_a_person_answers_is_recorded_with_all_that_was_asked() {
+    let mut server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let asked =
+        r#"{ "userinfo": { "email": null }, "id_token": { "nickname": null, "email": null } }"#;
+    let url = server.authorize_url("asking", &[("scope", "openid"), ("claims", asked)]);
+    let page = browser.log_in_as(&url, JO_SMITH).await;
+    assert!(is_consent(&page), "{page:?}");
+    for _ in 0..70 {
+        let junk = server.token("spa", &[("grant_type", "junk")]).await;
+        junk.assert_error(400, "unsupported_grant_type");
+    }
+    let denied = browser.submit(&page, "form", &DENY).await;
+    assert_eq!(denied.answer()["error"], "access_denied");
+    let page = browser.open(&url).await;
+    browser.submit(&page, "form", &ALLOW).await;
+    server.stop().await;
+    let found = crate::command_line::audit::audit(&server, &[]).await;
+    let of = |event: &str| -> Vec<&Value> {
+        let fitting = found.iter().filter(|record| record["event"] == event);
+        fitting.collect()
+    };
+    for event in ["consent_denied", "consented"] {
+        let [record] = of(event)[..] else {
+            panic!("{event} in {found:#?}");
+        };
+        assert_eq!(record["client_id"], "asking");
+        assert!(record["account"].is_string() && record["session"].is_string());
+        assert_eq!(record["details"]["scope"], "openid", "{event}");
+        assert_eq!(record["details"]["claims"], "email nickname", "{event}");
+    }
+    assert_eq!(of("consented")[0]["details"]["remembered"], true);
+    let told = |record: &&Value| record["details"]["code"] == "access_denied";
+    assert_eq!(found.iter().filter(told).count(), 0, "one error too many");
 }
 
 #[tokio::test]

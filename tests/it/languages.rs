@@ -1,8 +1,10 @@
 //! The menu of languages: on every page that can be shown again, remembered, and back where the person was (T7, T54).
 
-use portico::simulator::people::JO_SMITH;
+use portico::simulator::people::{self, JO_SMITH};
 
-use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
+use crate::device::at_question;
+use crate::harness::browser::{Browser, PASSWORD_FORM, Page, http_client};
+use crate::harness::relying_party::answer;
 use crate::harness::server::TestServer;
 use crate::pages::every_page;
 
@@ -240,5 +242,123 @@ async fn a_query_that_is_not_ours_is_not_repeated() {
         ("/nothing", Some("/nothing")),
     ] {
         assert_eq!(back(path).await.as_deref(), address, "{path}");
+    }
+}
+
+const NAMED: &str = r#"
+[[resources]]
+identifier = "https://archive.example.org"
+name = { en = "The archive", fr = "Les archives", zh-Hant = "檔案館" }
+
+[[clients]]
+client_id = "named"
+client_name = { en = "Reading room", fr = "Salle de lecture", zh-Hant = "閱覽室" }
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://named.example.org/callback"]
+scope = "openid upstream:members"
+resources = ["https://archive.example.org"]
+consent = "once"
+
+[[clients]]
+client_id = "tv"
+client_name = { en = "Television", fr = "Téléviseur", zh-Hant = "電視" }
+token_endpoint_auth_method = "none"
+grant_types = ["urn:ietf:params:oauth:grant-type:device_code"]
+scope = "openid"
+resources = ["https://archive.example.org"]
+"#;
+
+/// What the administrator names is said in the person's language on every page; English stands in where there is no name.
+#[tokio::test]
+async fn what_the_administrator_names_is_shown_in_the_language_of_the_person() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.clients = NAMED.to_owned();
+        setup.sections +=
+            "[brand]\nname = { en = \"Example Society\", fr = \"Société Exemple\", zh-Hant = \"範例學會\" }\n";
+    })
+    .await;
+    server.edit_config(
+        "label = \"Member login\"",
+        "label = { en = \"Member login\", fr = \"Accès membres\", zh-Hant = \"會員登入處\" }",
+    );
+    server.restart().await;
+    for (language, [brand, label, app, resource, device]) in [
+        (
+            "fr-CA",
+            [
+                "Société Exemple",
+                "Accès membres",
+                "Salle de lecture",
+                "Les archives",
+                "Téléviseur",
+            ],
+        ),
+        (
+            "zh-HK",
+            ["範例學會", "會員登入處", "閱覽室", "檔案館", "電視"],
+        ),
+        (
+            "zh-CN",
+            [
+                "Example Society",
+                "Member login",
+                "Reading room",
+                "The archive",
+                "Television",
+            ],
+        ),
+        (
+            "en",
+            [
+                "Example Society",
+                "Member login",
+                "Reading room",
+                "The archive",
+                "Television",
+            ],
+        ),
+    ] {
+        let mut browser = Browser::new();
+        browser.language = Some(language.to_owned());
+        let says = |page: &Page, texts: &[&str]| {
+            let main = page.text("main").unwrap();
+            for text in texts {
+                assert!(main.contains(text), "{language}: {text} in {main}");
+            }
+            assert_eq!(page.text(".brand").as_deref(), Some(brand), "{language}");
+            let title = page.text("title").unwrap();
+            assert!(title.ends_with(&format!("· {brand}")), "{title}");
+        };
+        let changes = [
+            ("scope", "openid upstream:members"),
+            ("resource", "https://archive.example.org"),
+            ("prompt", "consent"),
+        ];
+        let login = browser.open(server.authorize_url("named", &changes)).await;
+        says(&login, &[label, app]);
+        let form = browser.choose(&login, "members").await;
+        let wrong = (people::ZOE.username, "wrong");
+        says(&browser.sign_in(&form, "members", wrong).await, &[label]);
+        let consent = browser.sign_in_as(&form, JO_SMITH).await;
+        assert_eq!(consent.url.path(), "/consent");
+        says(&consent, &[label, app, resource]);
+        let allow = [("decision", "allow")];
+        browser.submit(&consent, "form", &allow).await;
+        let account = browser.open(server.url("/account")).await;
+        says(&account, &[label, app]);
+        let confirm = browser.get(server.url("/end_session")).await;
+        says(&confirm, &[]);
+        let request = http_client()
+            .post(server.url("/device_authorization"))
+            .form(&[
+                ("client_id", "tv"),
+                ("scope", "openid"),
+                ("resource", "https://archive.example.org"),
+            ]);
+        let codes = answer(request).await;
+        let mut browser = Browser::new();
+        browser.language = Some(language.to_owned());
+        let question = at_question(&server, &mut browser, codes.text("user_code")).await;
+        says(&question, &[device, resource]);
     }
 }

@@ -211,9 +211,10 @@ async fn a_refusal_tells_nothing_and_leaves_nothing() {
     closed.assert_error(400, "invalid_grant");
     assert_eq!(closed.body, unknown.body);
     let now = server.clock.now();
+    let lifetimes = server.load_config().session_lifetimes();
     let all = server
         .store
-        .list_all_sessions(portico::store::Whose::All, now, 100)
+        .list_live_sessions(portico::store::ListOf::All, lifetimes, now, 100)
         .await
         .unwrap();
     assert!(all.is_empty(), "{all:?}");

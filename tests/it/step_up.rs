@@ -1,14 +1,19 @@
 //! What a login proves, and asking for more (`acr`; OpenID Connect Core sections 2, 3.1.2.1 and 5.5.1.1; RFC 9470; OpenID Connect Core Unmet
 //! Authentication Requirements 1.0).
 
+use portico::model::account::UpstreamSubject;
 use portico::passwords::hash_password;
+use portico::protocol::ids::UpstreamId;
 use portico::protocol::secret::Secret;
 use portico::simulator::people::JO_SMITH;
+use portico::store::NewLink;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::harness::browser::{Browser, Page, http_client};
 use crate::harness::relying_party::{answer, claims};
-use crate::harness::server::{Setup, TestServer};
+use crate::harness::server::{START, Setup, TestServer};
+use crate::harness::steps::SESSION;
 
 pub(crate) const ONE: &str = "urn:example:one-factor";
 pub(crate) const TWO: &str = "urn:example:two-factors";
@@ -109,6 +114,88 @@ async fn a_request_for_more_leads_to_another_login() {
     let page = other.sign_in_as(&page, JO_SMITH).await;
     let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
     assert_eq!(claims(tokens.text("id_token"))["acr"], ONE);
+}
+
+/// Follows redirects between the two hosts, to the answer that leads elsewhere.
+async fn follow(browser: &mut Browser, mut page: Page) -> Page {
+    for _ in 0..20 {
+        let next = page.location();
+        let ours = |next: &Url| matches!(next.host_str(), Some("127.0.0.1" | "localhost"));
+        let Some(next) = next.filter(ours) else {
+            return page;
+        };
+        page = browser.click(next.as_str()).await;
+    }
+    panic!("no end of redirects, at {}", page.url);
+}
+
+/// T24: whoever proves more, as the same person at the same upstream, goes on in the session that they have, under a new secret: the
+/// cookie before it is dead, the app's `sid` and its tokens are not. The upstream is a Portico that has two logins of that person.
+#[tokio::test]
+async fn a_step_up_gives_the_session_a_new_secret_and_the_app_the_same_sid() {
+    let inner = TestServer::start_with(|setup| {
+        levels(setup);
+        // Another host, for cookies know no ports.
+        setup.issuer = "http://localhost:{port}".to_owned();
+        setup.clients = "[[clients]]\nclient_id = \"outer\"\nclient_secret = { env = \"WEB_SECRET\" }\n\
+             redirect_uris = [\"http://127.0.0.1/upstream/partner/callback\"]\nscope = \"openid profile email\"\n"
+            .to_owned();
+    })
+    .await;
+    let issuer = inner.issuer.clone();
+    let outer = TestServer::start_with(|setup| {
+        setup.upstreams = format!(
+            "[[upstreams]]\nid = \"partner\"\nkind = \"oidc\"\nissuer = \"{issuer}\"\nclient_id = \"outer\"\n\
+             client_secret = {{ env = \"WEB_SECRET\" }}\nacr_values = [\"{ONE}\", \"{TWO}\"]\n"
+        );
+    })
+    .await;
+    let mut browser = Browser::new();
+    let page = browser.open(outer.authorize_url("spa", &[])).await;
+    let page = browser.choose(&page, "partner").await;
+    let page = follow(&mut browser, page).await;
+    let page = browser.sign_in_as(&page, JO_SMITH).await;
+    let page = follow(&mut browser, page).await;
+    let first = outer.redeem("spa", &page.answer()["code"], &[]).await;
+    let before = claims(first.text("id_token"));
+    assert_eq!(before["acr"], ONE);
+    let old = browser.session(&outer).unwrap();
+
+    let account = inner.store.list_accounts(10).await.unwrap().remove(0);
+    let link = NewLink {
+        tokens: None,
+        into: &account.id,
+        login: &UpstreamSubject {
+            upstream: UpstreamId::new("safe"),
+            subject: "1".to_owned(),
+        },
+        profile: None,
+        same_upstream: false,
+    };
+    inner.store.link_login(&link, START).await.unwrap();
+    let more = [("acr_values", TWO)];
+    let page = browser.open(outer.authorize_url("spa", &more)).await;
+    assert!(page.is_login(), "{}", page.body);
+    let page = browser.choose(&page, "partner").await;
+    let page = follow(&mut browser, page).await;
+    let page = log_in_safely(&mut browser, &page).await;
+    let page = follow(&mut browser, page).await;
+    let second = outer.redeem("spa", &page.answer()["code"], &[]).await;
+    let after = claims(second.text("id_token"));
+    assert_eq!(
+        (&after["acr"], &after["sub"]),
+        (&json!(TWO), &before["sub"])
+    );
+    assert_eq!(after["sid"], before["sid"]);
+    assert_ne!(browser.session(&outer).unwrap(), old);
+    let refreshed = outer.refresh("spa", first.text("refresh_token")).await;
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+
+    let silent = outer.authorize_url("spa", &[("prompt", "none")]);
+    assert!(browser.get(&silent).await.answer().contains_key("code"));
+    let mut thief = Browser::new();
+    thief.set_cookie("127.0.0.1", SESSION, &old);
+    assert_eq!(thief.get(&silent).await.answer()["error"], "login_required");
 }
 
 /// Core section 5.5.1.1: essential is met or refused; the person is offered the ways alone that can meet it.

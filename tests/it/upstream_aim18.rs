@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use portico::clock::Clock;
 use portico::protocol::ids::UpstreamId;
+use portico::protocol::locale::Label;
 use portico::protocol::params::Params;
 use portico::protocol::secret::RESOLVED;
 use portico::simulator::aim18::{
@@ -48,7 +49,7 @@ pub(crate) fn settings(base_url: &str, more: &Value) -> Settings {
 pub(crate) fn opened(base_url: &str, more: &Value) -> Upstream {
     open(
         UpstreamId::new("staff"),
-        "Staff login".to_owned(),
+        Label::plain("Staff login".to_owned()),
         vec![LoginMethod::Redirect, LoginMethod::Password],
         settings(base_url, more),
         &surroundings(Clock::manual(NOW)),

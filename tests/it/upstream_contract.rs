@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use portico::clock::Clock;
 use portico::passwords::{Passwords, hash_password};
 use portico::protocol::ids::UpstreamId;
+use portico::protocol::locale::Label;
 use portico::protocol::params::Params;
 use portico::protocol::secret::{RESOLVED, Secret};
 use portico::simulator::aim18::{self, Aim18};
@@ -87,7 +88,7 @@ impl Users {
         let settings = serde_json::from_value(json!({ "people": [person] })).unwrap();
         let upstream = users::open(
             UpstreamId::new("local"),
-            "Local".to_owned(),
+            Label::plain("Local".to_owned()),
             vec![LoginMethod::Password],
             settings,
             Passwords::default(),

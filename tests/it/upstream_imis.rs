@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use portico::clock::Clock;
 use portico::protocol::ids::UpstreamId;
+use portico::protocol::locale::Label;
 use portico::protocol::secret::{RESOLVED, Secret};
 use portico::simulator::imis::{
     Edition, ExpiresIn, Imis, MemberRights, Switches, TokenErrors, TokenShape, UserLookup,
@@ -41,7 +42,7 @@ pub(crate) fn service_account() -> ServiceAccount {
 pub(crate) fn opened(settings: Settings, clock: Clock) -> Upstream {
     open(
         UpstreamId::new("members"),
-        "Member login".to_owned(),
+        Label::plain("Member login".to_owned()),
         vec![LoginMethod::Password],
         settings,
         &surroundings(clock),

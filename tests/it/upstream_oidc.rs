@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portico::clock::Clock;
 use portico::protocol::ids::UpstreamId;
 use portico::protocol::jws::{SigningAlgorithm, half_hash};
+use portico::protocol::locale::Label;
 use portico::protocol::params::Params;
 use portico::protocol::secret::RESOLVED;
 use portico::simulator::{Fault, Recorded, people};
@@ -236,7 +237,7 @@ impl Provider {
         let settings: Settings = serde_json::from_value(settings).unwrap();
         let upstream = open(
             UpstreamId::new("partner"),
-            "Partner".to_owned(),
+            Label::plain("Partner".to_owned()),
             vec![LoginMethod::Redirect],
             settings,
             &surroundings(clock.clone()),

@@ -7,6 +7,7 @@ use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
 use portico::clock::Clock;
 use portico::protocol::ids::UpstreamId;
+use portico::protocol::locale::Label;
 use portico::simulator::imis::Imis;
 use portico::simulator::{Fault, people};
 use portico::upstream::imis::{Settings, open};
@@ -20,7 +21,7 @@ fn imis(base_url: &str, http: Http) -> Upstream {
     let settings: Settings = serde_json::from_value(json!({ "base_url": base_url })).unwrap();
     open(
         UpstreamId::new("members"),
-        "Member login".to_owned(),
+        Label::plain("Member login".to_owned()),
         vec![LoginMethod::Password],
         settings,
         &surroundings_with(http, Clock::manual(0)),

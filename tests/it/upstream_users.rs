@@ -2,6 +2,7 @@
 
 use portico::passwords::{PasswordHash, Passwords, hash_password};
 use portico::protocol::ids::UpstreamId;
+use portico::protocol::locale::Label;
 use portico::protocol::secret::Secret;
 use portico::upstream::users::{Person, Settings, open};
 use portico::upstream::{LoginError, LoginMethod, Upstream};
@@ -30,7 +31,7 @@ fn person(id: &str, username: &str, password_hash: &str) -> Person {
 fn opened(people: Vec<Person>, passwords: &Passwords) -> Upstream {
     open(
         UpstreamId::new("local"),
-        "Local".to_owned(),
+        Label::plain("Local".to_owned()),
         vec![LoginMethod::Password],
         Settings { people },
         passwords.clone(),
@@ -189,7 +190,7 @@ fn nobody_sees_a_hash_in_debug_output() {
 fn a_way_to_log_in_that_the_kind_lacks_is_refused() {
     let opened = open(
         UpstreamId::new("local"),
-        "Local".to_owned(),
+        Label::plain("Local".to_owned()),
         vec![LoginMethod::Redirect],
         Settings {
             people: vec![person("1", "kim", &hash_of("x"))],

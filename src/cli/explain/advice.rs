@@ -138,3 +138,40 @@ fn of_event(event: Event) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::error::Trouble;
+
+    #[test]
+    fn each_page_has_advice_of_its_own() {
+        let words = Trouble::ALL.map(Trouble::as_str);
+        let advice: BTreeSet<&str> = words
+            .iter()
+            .map(|word| of_trouble(word).unwrap_or_else(|| panic!("{word} has no advice")))
+            .collect();
+        assert_eq!(advice.len(), words.len(), "two pages have the same");
+    }
+
+    /// The codes are read from the source: a list beside the enum would be a place to forget one.
+    #[test]
+    fn each_code_that_is_recorded_has_advice() {
+        // These are no errors, and stand in the log alone.
+        let unrecorded = ["use_dpop_nonce", "authorization_pending", "slow_down"];
+        let source = include_str!("../../protocol/error.rs");
+        let codes: Vec<&str> = source
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""))
+            .filter_map(|(_, rest)| rest.strip_suffix("\","))
+            .collect();
+        assert!(codes.len() > 30, "{codes:?}");
+        let without: Vec<&str> = codes
+            .into_iter()
+            .filter(|code| of_code(code).is_none())
+            .collect();
+        assert_eq!(without, unrecorded);
+    }
+}

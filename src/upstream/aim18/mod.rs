@@ -34,6 +34,7 @@ use super::{
 use crate::clock::Clock;
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::UpstreamId;
+use crate::protocol::locale::Label;
 
 /// The ways to log in that this adapter has.
 pub const METHODS: &[LoginMethod] = &[LoginMethod::Redirect, LoginMethod::Password];
@@ -44,7 +45,7 @@ const MAX_CODE_BYTES: usize = 2048;
 /// Opens an aiM18. `login` is what the administrator offers.
 pub fn open(
     id: UpstreamId,
-    label: String,
+    label: Label,
     login: Vec<LoginMethod>,
     settings: Settings,
     surroundings: &Surroundings,

@@ -49,6 +49,7 @@ use super::{
 use crate::clock::Clock;
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::UpstreamId;
+use crate::protocol::locale::Label;
 use crate::protocol::secret::Secret;
 
 /// The ways to log in that this adapter has.
@@ -57,7 +58,7 @@ pub const METHODS: &[LoginMethod] = &[LoginMethod::Password, LoginMethod::Redire
 /// Opens an iMIS. `login` is what the administrator offers.
 pub fn open(
     id: UpstreamId,
-    label: String,
+    label: Label,
     login: Vec<LoginMethod>,
     settings: Settings,
     surroundings: &Surroundings,

@@ -246,6 +246,28 @@ async fn a_replay_names_who_had_the_tokens_and_who_came_with_the_old_one() {
             ("/details/last_address", "192.0.2.2"),
         ],
     );
+    // What else came from there: of those who had the tokens, and of those who came with the old ones.
+    let by = async |address: &str, more: &[&str]| {
+        let found = audit(&server, &[&["--address", address], more].concat()).await;
+        let events = found.iter().map(|record| record["event"].as_str().unwrap());
+        events.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let had = ["tokens_issued", "refresh_token_replayed", "code_replayed"];
+    assert_eq!(by("192.0.2.2", &[]).await, had);
+    assert_eq!(by("192.0.2.2", &["--limit", "1"]).await, had[2..]);
+    let one_event = ["--event", "refresh_token_replayed"];
+    assert_eq!(by("192.0.2.2", &one_event).await, had[1..2]);
+    assert_eq!(by("203.0.113.9", &one_event).await, had[1..2]);
+    let of_family = ["--family", replayed["family"].as_str().unwrap()];
+    assert_eq!(by("192.0.2.1", &of_family).await, ["tokens_issued"]);
+    // As it is recorded, however it is written.
+    let came = by("::ffff:203.0.113.8", &[]).await;
+    assert_eq!(came, ["code_replayed", "request_refused"]);
+    assert_eq!(by("2001:DB8::7", &[]).await, Vec::<String>::new());
+    let said = run(portico_of(&server, &["audit", "--address", "x"]), "").await;
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("write one address"), "{said:?}");
+
     let id = thief.headers["x-request-id"].to_str().unwrap();
     let said = run(portico_of(&server, &["explain", id]), "").await;
     said.assert(
@@ -410,8 +432,15 @@ async fn what_people_decide_is_recorded() {
 /// Of two nodes, the one that changed something tells it.
 #[tokio::test]
 async fn what_the_configuration_changes_is_recorded_once() {
-    let mut server = TestServer::start().await;
+    let mut server = TestServer::start_with(|setup| {
+        setup.server = "trusted_proxies = [\"192.0.2.1\"]\nlisten = \"127.0.0.1:1\"".to_owned();
+    })
+    .await;
     server.add_node().await;
+    // Where a node listens is its own; whom it believes about addresses, and what its log is silent about, is not.
+    server.edit_config("listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:2\"");
+    server.edit_config("[\"192.0.2.1\"]", "[\"192.0.2.1\", \"0.0.0.0/0\"]");
+    server.edit_config("[keys]", "[log]\nfilter = \"off\"\n[keys]");
     server.edit_config("client_id = \"asking\"", "client_id = \"curious\"");
     server.edit_config("client_name = \"Web app\"", "client_name = \"Web\"");
     server.restart().await;
@@ -439,7 +468,7 @@ async fn what_the_configuration_changes_is_recorded_once() {
         &[(
             "/details/keys",
             // Both nodes start with it, and one tells it.
-            "clients[asking] clients[curious] clients[web].client_name",
+            "clients[asking] clients[curious] clients[web].client_name log.filter server.trusted_proxies",
         )],
     );
     assert_eq!(of(Event::ServerStarted).len(), 3);

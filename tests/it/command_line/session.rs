@@ -4,14 +4,14 @@ use portico::clock::{Clock, random_id};
 use portico::model::account::Account;
 use portico::model::family::{Recipient, TokenFamily};
 use portico::model::session::{Authentication, Session};
-use portico::protocol::ids::{ClientId, FamilyId};
+use portico::protocol::ids::{ClientId, FamilyId, SessionId, UpstreamId};
 use portico::protocol::scope::Scope;
 use portico::simulator::people::{JO_SMITH, ZOE};
-use portico::store::Store;
+use portico::store::{NoticeFilter, Store};
 use serde_json::Value;
 
 use super::account::{login, person};
-use super::{Site, portico_of, run};
+use super::{Said, Site, portico_of, run};
 use crate::backchannel_logout::{sign_in, told_at};
 use crate::harness::browser::Browser;
 use crate::harness::relying_party::{Answer, claims};
@@ -136,6 +136,273 @@ async fn sessions_are_listed_and_ended_by_session_person_upstream_and_all() {
     for arguments in [[].as_slice(), &["--all", "--user", "jsmith"]] {
         let command = [&["session", "end"], arguments].concat();
         assert_eq!(site.run(&command).await.code, Some(2), "{arguments:?}");
+    }
+}
+
+/// One more session of somebody, made as `change` says.
+async fn another(
+    store: &Store,
+    (account, session): &(Account, Session),
+    change: impl FnOnce(&mut Session),
+) -> SessionId {
+    let mut more = Session {
+        id: SessionId::new(random_id()),
+        ..session.clone()
+    };
+    change(&mut more);
+    let secret = random_id();
+    let begun = store.replace_session(&secret, &more, None, &[], None);
+    assert!(begun.await.unwrap(), "{account:?}");
+    more.id
+}
+
+/// The sessions, or what else stands in the first column.
+fn first_column(said: &Said) -> Vec<&str> {
+    let rows = said.out.lines().skip(1);
+    rows.map(|row| row.split_whitespace().next().unwrap())
+        .collect()
+}
+
+/// Those that it wants to hear of, and those that tokens are left of. What goes on without a session has a list of its own.
+#[tokio::test]
+async fn sessions_are_listed_by_the_app_that_was_used_in_them() {
+    let site = Site::started().await;
+    let store = site.database.store().await;
+    let jo = person(&store, &login("members", "4711"), "JSMITH").await;
+    let zoe = person(&store, &login("members", "4712"), "ZOE").await;
+    let ann = person(&store, &login("staff", "uid:7"), "ann.lee").await;
+    let app = ClientId::new("members-app");
+    for (_, session) in [&jo, &zoe] {
+        assert!(store.note_session_client(&session.id, &app).await.unwrap());
+    }
+    offline(&store, &zoe).await;
+    let of_ann = offline(&store, &ann).await;
+    let list = async |arguments: &[&str]| {
+        let said = site.run(&[&["session", "list"], arguments].concat()).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said
+    };
+    let mut of_app = first_column(&list(&["--client", "members-app"]).await).join(" ");
+    if of_app.starts_with(zoe.1.id.as_str()) {
+        of_app = of_app.split(' ').rev().collect::<Vec<_>>().join(" ");
+    }
+    assert_eq!(of_app, format!("{} {}", jo.1.id, zoe.1.id));
+    let said = list(&["--client", "reports"]).await;
+    let found = first_column(&said);
+    assert_eq!(found.len(), 2, "{}", said.out);
+    for (_, session) in [&zoe, &ann] {
+        assert!(found.contains(&session.id.as_str()), "{}", said.out);
+    }
+    said.assert(0, &["--offline lists them"]);
+    assert!(
+        !list(&["--client", "members-app"])
+            .await
+            .err
+            .contains("--offline")
+    );
+
+    let end = ["session", "end", "--session", zoe.1.id.as_str()];
+    site.run(&end).await.assert(0, &["has ended"]);
+    let said = list(&["--client", "reports"]).await;
+    assert_eq!(first_column(&said), [ann.1.id.as_str()]);
+    let said = list(&["--client", "reports", "--offline"]).await;
+    assert_eq!(first_column(&said), ["reports", "reports"]);
+    said.assert(
+        0,
+        &[
+            &format!("reports {} Name of ZOE members has ended", zoe.0.subject),
+            &format!(
+                "reports {} Name of ann.lee staff {}",
+                ann.0.subject, ann.1.id
+            ),
+        ],
+    );
+    assert_eq!(
+        first_column(&list(&["--client", "members-app", "--offline"]).await),
+        [""; 0]
+    );
+    for which in [["--user", "ann.lee"], ["--upstream", "staff"]] {
+        let said = list(&[&which[..], &["--offline", "--json"]].concat()).await;
+        let line: Value = serde_json::from_str(said.out.trim()).unwrap();
+        assert_eq!(line["family"], of_ann.as_str(), "{which:?}");
+        assert_eq!(line["session"], ann.1.id.as_str());
+        assert_eq!(line["subject"], ann.0.subject.as_str());
+        assert_eq!(line["scope"], "offline_access openid");
+    }
+    let said = list(&["--offline", "--limit", "1"]).await;
+    assert_eq!(first_column(&said), ["reports"]);
+    let said = site.run(&["session", "list", "--client", "nobody"]).await;
+    said.assert(1, &["there is no client nobody"]);
+    let two = ["session", "list", "--client", "reports", "--user", "zoe"];
+    assert_eq!(site.run(&two).await.code, Some(2));
+}
+
+/// The limit counts what is shown: of one person, too, and never a session that nobody can use any more.
+#[tokio::test]
+async fn the_limit_counts_live_sessions_alone() {
+    let site = Site::started().await;
+    let store = site.database.store().await;
+    let jo = person(&store, &login("members", "4711"), "JSMITH").await;
+    let (now, hour) = (jo.1.auth_time, 60 * 60);
+    let kept = another(&store, &jo, |session| {
+        session.last_seen_at = now - 20 * hour;
+        session.persistent = true;
+    });
+    let kept = kept.await;
+    // Used later than the other, and dead all the same: twelve hours without use.
+    let idle = another(&store, &jo, |session| {
+        session.last_seen_at = now - 13 * hour
+    });
+    let idle = idle.await;
+    for which in [
+        [].as_slice(),
+        &["--user", "jsmith"],
+        &["--upstream", "members"],
+    ] {
+        let list = async |limit: &str| {
+            let arguments = [&["session", "list", "--limit", limit], which].concat();
+            site.run(&arguments).await
+        };
+        let said = list("2").await;
+        assert_eq!(
+            first_column(&said),
+            [jo.1.id.as_str(), kept.as_str()],
+            "{which:?}"
+        );
+        assert_eq!(
+            first_column(&list("1").await),
+            [jo.1.id.as_str()],
+            "{which:?}"
+        );
+        assert!(!list("9").await.out.contains(idle.as_str()), "{which:?}");
+    }
+}
+
+/// An upstream that is gone from the configuration is the one whose people an administrator wants out.
+#[tokio::test]
+async fn the_people_of_an_upstream_that_is_gone_are_listed_and_ended() {
+    let site = Site::started().await;
+    let store = site.database.store().await;
+    let old = person(&store, &login("old", "1"), "OLD").await;
+    let gone = offline(&store, &old).await;
+    let jo = person(&store, &login("members", "4711"), "JSMITH").await;
+    // Its login leads elsewhere, and its session is still there.
+    let older = another(&store, &jo, |session| {
+        session.upstream = UpstreamId::new("older");
+        session.upstream_subject = None;
+    });
+    let older = older.await;
+    for (upstream, session) in [("old", &old.1.id), ("older", &older)] {
+        let said = site.run(&["session", "list", "--upstream", upstream]).await;
+        assert_eq!(first_column(&said), [session.as_str()], "{}", said.err);
+    }
+    for command in ["list", "end"] {
+        let said = site.run(&["session", command, "--upstream", "odl"]).await;
+        said.assert(
+            1,
+            &["there is no upstream odl; the config has members, staff, and people have logged in at old, older"],
+        );
+    }
+    let said = site.run(&["session", "end", "--upstream", "old"]).await;
+    said.assert(0, &["old: 1 sessions and 1 other logins have ended"]);
+    assert!(!is_live(&store, &old.1).await && !stands(&store, &gone).await);
+    assert!(is_live(&store, &jo.1).await);
+}
+
+/// Each state by its name, of whom and to whom, for people and for machines.
+#[tokio::test]
+async fn notices_are_listed_by_state_client_and_person() {
+    let (mut server, _site) = told().await;
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser, "first", "openid").await;
+    sign_in(&server, &mut browser, "second", "openid").await;
+    let mut hers = Browser::new();
+    let url = server.authorize_url("first", &[("scope", "openid"), ("prompt", "")]);
+    assert!(hers.log_in_as(url, ZOE).await.answer().contains_key("code"));
+    // Nobody sends anything: what becomes of each notice is for the test to say.
+    server.stop().await;
+    for who in [JO_SMITH.username, ZOE.username] {
+        let end = portico_of(&server, &["session", "end", "--user", who]);
+        run(end, "").await.assert(0, &["signed out everywhere"]);
+    }
+    let now = Clock::system().now();
+    let all = NoticeFilter::default();
+    let found = server.store.search_logout_notices(all, 10).await.unwrap();
+    let jo = server.store.find_accounts_by_username(JO_SMITH.username);
+    let jo = jo.await.unwrap().remove(0);
+    for notice in &found {
+        let of_jo = notice.account_id == jo.id;
+        match notice.client_id.as_str() {
+            "first" if of_jo => server.store.finish_logout_notice(notice, now).await,
+            "second" => {
+                let trouble = "it answered 404";
+                server
+                    .store
+                    .give_up_logout_notice(&notice.id, trouble)
+                    .await
+            }
+            _ => Ok(()),
+        }
+        .unwrap();
+    }
+    let list = async |arguments: &[&str]| {
+        let command = [&["session", "notices"], arguments].concat();
+        run(portico_of(&server, &command), "").await
+    };
+    let told = ["first", "told"];
+    let given_up = ["second", "given up"];
+    let waiting = ["first", "waiting"];
+    let (jo, zoe) = (JO_SMITH.username, ZOE.username);
+    for (arguments, expected) in [
+        (&[][..], &[told, given_up, waiting][..]),
+        (&["--state", "told"], &[told]),
+        (&["--state", "given-up"], &[given_up]),
+        (&["--state", "waiting"], &[waiting]),
+        (&["--user", jo], &[told, given_up]),
+        (&["--user", zoe], &[waiting]),
+        (&["--user", jo, "--client", "first"], &[told]),
+        (&["--client", "first"], &[told, waiting]),
+        (&["--client", "first", "--state", "waiting"], &[waiting]),
+        (&["--user", zoe, "--state", "told"], &[]),
+    ] {
+        let said = list(arguments).await;
+        let rows: Vec<&str> = said.out.lines().skip(1).collect();
+        assert_eq!(rows.len(), expected.len(), "{arguments:?}: {}", said.out);
+        for [client, state] in expected {
+            let fits = |row: &&str| row.starts_with(client) && row.contains(state);
+            assert!(
+                rows.iter().any(|row| fits(&row)),
+                "{arguments:?}: {}",
+                said.out
+            );
+        }
+    }
+    list(&["--state", "given-up"])
+        .await
+        .assert(0, &["it answered 404"]);
+    assert_eq!(list(&["--state", "lost"]).await.code, Some(2));
+    assert_eq!(list(&["--limit", "1"]).await.out.lines().count(), 2);
+    let said = list(&["--json"]).await;
+    let lines: Vec<Value> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3, "{}", said.out);
+    for line in &lines {
+        assert!(
+            line["session"].is_string() && line["subject"].is_string(),
+            "{line}"
+        );
+        let (times, trouble) = match line["state"].as_str().unwrap() {
+            "told" => ([true, false], false),
+            "given-up" => ([false, false], true),
+            "waiting" => ([false, true], false),
+            other => panic!("{other}"),
+        };
+        let is_time = |name: &str| line[name].is_i64();
+        assert_eq!([is_time("told_at"), is_time("next_at")], times, "{line}");
+        assert_eq!(line["trouble"].is_string(), trouble, "{line}");
     }
 }
 

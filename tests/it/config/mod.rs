@@ -6,6 +6,7 @@ mod client_keys;
 mod clients;
 mod examples;
 mod exchange;
+mod names;
 mod resources;
 mod robustness;
 mod rules;

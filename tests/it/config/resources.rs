@@ -1,6 +1,7 @@
 //! `[[resources]]`, and the clients that ask for them.
 
 use portico::protocol::jws::SigningAlgorithm;
+use portico::protocol::locale::Label;
 use portico::protocol::token::AccessTokenFormat;
 
 use super::{MINIMAL, load, problems};
@@ -33,7 +34,7 @@ identifier = "urn:example:b"
     let [a, b] = config.resources.as_slice() else {
         panic!("{:?}", config.resources);
     };
-    assert_eq!(a.name.as_deref(), Some("The archive"));
+    assert_eq!(a.name.as_ref().map(Label::english), Some("The archive"));
     assert_eq!(a.scope.as_ref().unwrap().to_string(), "a:read a:write");
     assert_eq!(a.access_token_format, Some(AccessTokenFormat::Opaque));
     let algorithm = a.access_token_signed_response_alg;

@@ -21,7 +21,7 @@ fn the_least_config_has_every_default() {
     assert_eq!(config.keys.algorithms, [SigningAlgorithm::RS256]);
     assert_eq!(config.lifetimes.access_token, 600);
     assert_eq!(config.login.throttle.attempts, 4);
-    assert_eq!(config.upstreams[0].label, "members");
+    assert_eq!(config.upstreams[0].label.english(), "members");
     assert_eq!(config.upstreams[0].login.len(), 1);
     assert_eq!(
         (config.log.format, config.log.filter.as_str()),

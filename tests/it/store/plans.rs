@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as 
 use crate::harness::database::TestDatabase;
 
 /// Statements that may read a whole table, by words of theirs.
-const WHOLE: [&str; 7] = [
+const WHOLE: [&str; 10] = [
     // A few keys, of which all are wanted.
     "FROM signing_key",
     // Those that an administrator has made, all of which are listed.
@@ -20,8 +20,12 @@ const WHOLE: [&str; 7] = [
     // The few that do not answer, for an administrator.
     "SELECT client_id, since, failures, next_at FROM logout_outage",
     // `portico session list`, by the last use: an index of that would be written with each use.
-    "FROM session WHERE ended_at IS NULL AND expires_at > $1 ORDER BY last_seen_at",
-    "FROM session WHERE ended_at IS NULL AND expires_at > $1 AND upstream = $3",
+    "WHERE ended_at IS NULL AND expires_at > $1\n                   AND last_seen_at > CASE",
+    "WHERE upstream = $5 AND ended_at IS NULL",
+    // The same of apps that act without a session, and which upstreams anything names.
+    "WHERE offline = 1 AND generation IS NOT NULL",
+    "WHERE upstream = $4 AND offline = 1",
+    "UNION SELECT upstream FROM session",
 ];
 
 /// The statements of the store: every text in its sources that begins as one.
