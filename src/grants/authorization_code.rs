@@ -85,10 +85,10 @@ impl AuthorizationCodeRequest {
         // racing requests both win (RFC 6749 section 4.1.2).
         let redemption = grants
             .store
-            .redeem_code(&code_hash, &family, grants.families_per_client, now)
+            .redeem_code(&code_hash, &family, grants.family_caps, now)
             .await?;
         match redemption {
-            Redemption::Redeemed(ended) => grants.hold_to_cap(&family, ended).await?,
+            Redemption::Redeemed(ended) => grants.note_capped(&family, ended),
             Redemption::Replayed => {
                 grants.metrics.replayed("authorization_code");
                 grants.record_replay(Event::CodeReplayed, &family).await;

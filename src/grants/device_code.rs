@@ -168,14 +168,14 @@ impl DeviceCodeRequest {
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
         grants.note_told(client, &family).await?;
-        let cap = grants.families_per_client;
+        let caps = grants.family_caps;
         match grants
             .store
-            .redeem_device_code(&hash, &family, cap, now)
+            .redeem_device_code(&hash, &family, caps, now)
             .await?
         {
             Redemption::Redeemed(ended) => {
-                grants.hold_to_cap(&family, ended).await?;
+                grants.note_capped(&family, ended);
                 grants.authorization(client, family, account, None, aim)
             }
             Redemption::Replayed => {

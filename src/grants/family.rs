@@ -11,7 +11,7 @@ use crate::model::session::Authentication;
 use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{AccountId, FamilyId};
+use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
 use crate::telemetry::{self, Entry};
 use crate::tokens::subject;
@@ -77,22 +77,8 @@ impl Grants {
         Ok((family, account))
     }
 
-    /// Ends what a person has too many of over all clients, now that `newest` has begun (T22), and records that, and what
-    /// they had too many of at its client, which has `ended` as it began.
-    pub(super) async fn hold_to_cap(
-        &self,
-        newest: &TokenFamily,
-        ended: Vec<FamilyId>,
-    ) -> Result<(), OAuthError> {
-        for id in ended {
-            let entry = Entry::new(Event::FamilyCapped)
-                .client(&newest.client_id)
-                .account(&newest.account_id)
-                .family(&id);
-            self.audit.record(entry);
-        }
-        let (cap, now) = (self.families_per_person, self.clock.now());
-        let ended = self.store.end_families_beyond(newest, cap, now).await?;
+    /// Records what a person had too many of, and what has ended as `newest` began (T22).
+    pub(super) fn note_capped(&self, newest: &TokenFamily, ended: Vec<(FamilyId, ClientId)>) {
         for (id, client) in ended {
             let entry = Entry::new(Event::FamilyCapped)
                 .client(&client)
@@ -100,7 +86,6 @@ impl Grants {
                 .family(&id);
             self.audit.record(entry);
         }
-        Ok(())
     }
 
     /// Notes that the end of the family's session is to be told to the client, if it wants to hear of it: nobody was sent to it

@@ -3,20 +3,20 @@
 
 use sqlx::any::AnyRow;
 
-use super::families::{hold_login, insert_family, revoke_beyond_cap};
+use super::families::{end_beyond, hold_login, insert_family};
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
-use crate::model::family::TokenFamily;
-use crate::protocol::ids::FamilyId;
+use crate::model::family::{FamilyCaps, TokenFamily};
+use crate::protocol::ids::{ClientId, FamilyId};
 
 /// What came of redeeming a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redemption {
-    /// The family begins, and those end that it makes too many.
-    Redeemed(Vec<FamilyId>),
+    /// The family begins, and those end that it makes too many, each of this client.
+    Redeemed(Vec<(FamilyId, ClientId)>),
     /// The code was redeemed before; the family that it gave is revoked now.
     Replayed,
     /// There is no such code, it has expired, or what it belongs to has ended: session, account, or the family that an
@@ -65,34 +65,34 @@ impl Store {
         row.as_ref().map(code).transpose()
     }
 
-    /// Spends a code and begins its `family`; the oldest families with refresh tokens of the same person and client
-    /// beyond `cap` end (T22). However many redemptions race, one wins, and the others revoke what it gave (T11).
+    /// Spends a code and begins its `family`; families with refresh tokens of the same person end that are beyond `caps` (T22). However many redemptions race, one wins, and the others revoke what it gave (T11).
     pub async fn redeem_code(
         &self,
         code_hash: &str,
         family: &TokenFamily,
-        cap: i64,
+        caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        retrying(|| self.try_redeem_code(code_hash, family, cap, now)).await
+        retrying(|| self.try_redeem_code(code_hash, family, caps, now)).await
     }
 
     async fn try_redeem_code(
         &self,
         code_hash: &str,
         family: &TokenFamily,
-        cap: i64,
+        caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
         let mut transaction = self.writes.begin().await?;
         let outcome = if hold_login(&mut transaction, family).await?
             && spend(&mut transaction, code_hash, family, now).await?
         {
-            if insert_family(&mut transaction, family).await? {
-                let ended = revoke_beyond_cap(&mut transaction, family, cap, now).await?;
-                Redemption::Redeemed(ended)
-            } else {
-                Redemption::Gone
+            match insert_family(&mut transaction, family).await? {
+                Some(beside) => {
+                    let ended = end_beyond(&mut transaction, family, beside, caps, now).await?;
+                    Redemption::Redeemed(ended)
+                }
+                None => Redemption::Gone,
             }
         } else {
             revoke_if_replayed(&mut transaction, code_hash, now).await?
