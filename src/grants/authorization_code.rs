@@ -51,11 +51,8 @@ impl AuthorizationCodeRequest {
         let code_hash = grants
             .secrets
             .hash(Purpose::AuthorizationCode, self.code.expose())?;
-        let code = grants
-            .store
-            .find_code(&code_hash)
-            .await?
-            .ok_or_else(code::unknown)?;
+        let found = grants.store.find_code(&code_hash).await?;
+        let (code, standing) = found.ok_or_else(code::unknown)?;
         code.check(
             &client.client_id,
             self.redirect_uri.as_deref(),
@@ -75,6 +72,7 @@ impl AuthorizationCodeRequest {
                     scope: &grant.scope,
                     claims: grant.claims,
                     resources: grant.resources,
+                    standing,
                 },
             )
             .await?;

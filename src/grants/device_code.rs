@@ -161,6 +161,7 @@ impl DeviceCodeRequest {
                     scope: &code.scope,
                     claims: ClaimsRequest::default(),
                     resources: code.resources.clone(),
+                    standing: None,
                 },
             )
             .await?;

@@ -13,6 +13,7 @@ use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
+use crate::store::Standing;
 use crate::telemetry::{self, Entry};
 use crate::tokens::subject;
 
@@ -32,6 +33,8 @@ pub(super) struct Agreed<'a> {
     pub(super) claims: ClaimsRequest,
     /// The resources that it named.
     pub(super) resources: Vec<String>,
+    /// What stands behind the login's session; `None`: that is still to be looked up.
+    pub(super) standing: Option<Standing>,
 }
 
 impl Grants {
@@ -44,9 +47,11 @@ impl Grants {
         agreed: Agreed<'_>,
     ) -> Result<(TokenFamily, Account), OAuthError> {
         let now = self.clock.now();
-        let account = self
-            .account_for(client, agreed.account_id, &agreed.authentication)
-            .await?;
+        let (account_id, login) = (agreed.account_id, &agreed.authentication);
+        let account = match agreed.standing {
+            None => self.account_for(client, account_id, login).await?,
+            standing => self.account_of(client, account_id, login, standing).await?,
+        };
         // What was withdrawn since the person agreed is not given (T17).
         let scope = agreed.scope.narrowed_to(&client.scope);
         if scope.is_empty() && !agreed.scope.is_empty() {

@@ -35,7 +35,7 @@ use crate::protocol::ids::AccountId;
 use crate::protocol::params::Params;
 use crate::protocol::token::{ExchangedToken, GrantType};
 use crate::recheck::Rechecks;
-use crate::store::Store;
+use crate::store::{Standing, Store};
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::Mint;
 use crate::tokens::standing::AccessTokens;
@@ -209,7 +209,19 @@ impl Grants {
         authentication: &Authentication,
     ) -> Result<Account, OAuthError> {
         let standing = self.store.find_standing(&authentication.session_id);
-        let (account, known) = match standing.await? {
+        self.account_of(client, account_id, authentication, standing.await?)
+            .await
+    }
+
+    /// The same where it was read a moment ago what stands behind the session.
+    async fn account_of(
+        &self,
+        client: &Client,
+        account_id: &AccountId,
+        authentication: &Authentication,
+        standing: Option<Standing>,
+    ) -> Result<Account, OAuthError> {
+        let (account, known) = match standing {
             Some((account, known)) if account.is_open() && account.id == *account_id => {
                 (account, known)
             }

@@ -173,6 +173,7 @@ impl Grants {
             scope: &asked.scope,
             claims: ClaimsRequest::default(),
             resources: asked.resources,
+            standing: None,
         };
         let begun = self.begin_login(client, key, agreed, asked.aim).await;
         if begun.is_err() {

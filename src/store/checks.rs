@@ -12,6 +12,9 @@ use crate::model::account::{Account, LoginCheck, UpstreamSubject};
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
+/// A session's account, and what is known of the login that the session began with.
+pub type Standing = (Account, Option<LoginCheck>);
+
 impl Store {
     /// What is known of the login that a session began with; `None` when that leads to its account no more.
     pub async fn find_check(&self, session: &SessionId) -> Result<Option<LoginCheck>, StoreError> {
@@ -32,15 +35,12 @@ impl Store {
 
     /// The account of a session, with the profile of the login that it began with, and what is known of that; without the
     /// latter when it leads to this account no more.
-    pub async fn find_standing(
-        &self,
-        session: &SessionId,
-    ) -> Result<Option<(Account, Option<LoginCheck>)>, StoreError> {
+    pub async fn find_standing(&self, session: &SessionId) -> Result<Option<Standing>, StoreError> {
         // As in `find_account_of_session` and `find_check`.
         let row = sqlx::query(
-            "SELECT account.id AS id, account.subject AS subject, account.created_at AS created_at,
-                    account.disabled_at AS disabled_at, account.merged_into AS merged_into,
-                    COALESCE(login.profile, account.profile) AS profile,
+            "SELECT account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE(login.profile, account.profile) AS a_profile,
                     login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
                     login.checking_since AS l_checking_since, login.check_after AS l_check_after,
                     login.refused_at AS l_refused_at
@@ -54,11 +54,7 @@ impl Store {
         .fetch_optional(&self.reads)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let account = read_account(&Record::new("account", "id", &row))?;
-        let login = Record::of("upstream_login", "subject", "l_", &row);
-        let known = Some(login).filter(|login| !login.is_absent());
-        let known = known.map(|login| read_check(&login)).transpose()?;
-        Ok(Some((account, known)))
+        read_standing(&row)
     }
 
     /// Takes it upon the caller to ask: `false` when another does, or has done so since `known` was read. The others keep
@@ -210,6 +206,18 @@ impl Store {
         transaction.commit().await?;
         Ok(Some(ids))
     }
+}
+
+/// What a row says of an account and a login, in columns whose names begin with `a_` and `l_`.
+pub(super) fn read_standing(row: &AnyRow) -> Result<Option<Standing>, StoreError> {
+    let account = Record::of("account", "id", "a_", row);
+    if account.is_absent() {
+        return Ok(None);
+    }
+    let login = Record::of("upstream_login", "subject", "l_", row);
+    let known = Some(login).filter(|login| !login.is_absent());
+    let known = known.map(|login| read_check(&login)).transpose()?;
+    Ok(Some((read_account(&account)?, known)))
 }
 
 fn check(row: &AnyRow) -> Result<LoginCheck, StoreError> {

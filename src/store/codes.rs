@@ -3,6 +3,7 @@
 
 use sqlx::any::AnyRow;
 
+use super::checks::{Standing, read_standing};
 use super::families::{end_beyond, hold_login, insert_family};
 use super::record::{Record, to_json};
 use super::writes::Writing;
@@ -50,19 +51,34 @@ impl Store {
         Ok(())
     }
 
-    /// The code of that hash, redeemed or expired ones too.
+    /// The code of that hash, redeemed or expired ones too, and what stands behind its session, as
+    /// [`Store::find_standing`] says.
     pub async fn find_code(
         &self,
         code_hash: &str,
-    ) -> Result<Option<AuthorizationCode>, StoreError> {
+    ) -> Result<Option<(AuthorizationCode, Option<Standing>)>, StoreError> {
         let row = sqlx::query(
-            "SELECT code_hash, family_id, code_grant, expires_at, redeemed_at
-             FROM authorization_code WHERE code_hash = $1",
+            "SELECT code.code_hash AS code_hash, code.family_id AS family_id, code.code_grant AS code_grant,
+                    code.expires_at AS expires_at, code.redeemed_at AS redeemed_at,
+                    account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE(login.profile, account.profile) AS a_profile,
+                    login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
+                    login.checking_since AS l_checking_since, login.check_after AS l_check_after,
+                    login.refused_at AS l_refused_at
+             FROM authorization_code AS code
+             LEFT JOIN session ON session.id = code.session_id
+             LEFT JOIN account ON account.id = session.account_id
+             LEFT JOIN upstream_login AS login
+                 ON login.account_id = session.account_id AND login.upstream = session.upstream
+                AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
+             WHERE code.code_hash = $1 ORDER BY login.subject LIMIT 1",
         )
         .bind(code_hash)
         .fetch_optional(&self.reads)
         .await?;
-        row.as_ref().map(code).transpose()
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some((code(&row)?, read_standing(&row)?)))
     }
 
     /// Spends a code and begins its `family`; families with refresh tokens of the same person end that are beyond `caps` (T22). However many redemptions race, one wins, and the others revoke what it gave (T11).

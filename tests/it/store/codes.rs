@@ -14,7 +14,13 @@ async fn a_code_comes_back_as_it_was() {
     let world = World::new().await;
     let code = world.code();
     world.store.insert_code("hash", &code).await.unwrap();
-    assert_eq!(world.store.find_code("hash").await.unwrap(), Some(code));
+    let found = world.store.find_code("hash").await.unwrap();
+    let (found, standing) = found.unwrap();
+    assert_eq!(found, code);
+    // What stands behind its session is what a look at that finds.
+    let looked_at = world.store.find_standing(&world.session.id).await;
+    assert_eq!(standing, looked_at.unwrap());
+    assert_eq!(standing.unwrap().0, world.account);
     assert_eq!(world.store.find_code("other").await.unwrap(), None);
 }
 
@@ -32,7 +38,8 @@ async fn a_redeemed_code_gives_its_family_and_is_remembered() {
         redeemed_at: Some(NOW + 1),
         ..code
     };
-    assert_eq!(world.store.find_code("hash").await.unwrap(), Some(spent));
+    let found = world.store.find_code("hash").await.unwrap();
+    assert_eq!(found.unwrap().0, spent);
 }
 
 /// RFC 6749 section 4.1.2, however late the replay.

@@ -110,7 +110,7 @@ async fn a_restart_keeps_everything() {
     let found = store.find_signed_in("session-hash").await.unwrap();
     assert_eq!(found, Some((world.session, world.account)));
     assert_eq!(store.find_family(&family.id).await.unwrap(), Some(family));
-    assert_eq!(store.find_code("hash").await.unwrap(), Some(code));
+    assert_eq!(store.find_code("hash").await.unwrap().unwrap().0, code);
 }
 
 #[tokio::test]
