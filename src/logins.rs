@@ -168,6 +168,14 @@ pub struct Attempt {
     names: Names,
 }
 
+impl Attempt {
+    /// The buckets that it is counted in, that of its place first.
+    fn buckets(&self) -> Vec<&str> {
+        let names = self.counted.iter().map(String::as_str);
+        std::iter::once(self.place.as_str()).chain(names).collect()
+    }
+}
+
 /// The buckets of the names by which a person is known.
 struct Names {
     typed: String,
@@ -261,12 +269,9 @@ impl Logins {
         let start = Instant::now();
         let name = throttle::bucket(upstream, &credentials.username);
         let mut counted = throttle::buckets(upstream, &credentials.username);
-        let mut people = Vec::new();
-        for name in &counted {
-            let person = self.store.find_throttle_alias(name).await;
-            people.extend(person.map_err(store_failed)?);
-        }
-        people.dedup();
+        let names: Vec<&str> = counted.iter().map(String::as_str).collect();
+        let people = self.store.find_throttle_aliases(&names).await;
+        let mut people = people.map_err(store_failed)?;
         let place = origin.bucket(!people.is_empty());
         // Whoever is known by this name has one count over all names: otherwise a guesser at the user name would have as many
         // attempts again at the email address. It comes on top, for names may be told of somebody else.
@@ -331,51 +336,48 @@ impl Logins {
             Origin::Address(_) => ("address", self.address_throttle),
             Origin::Client(_) => ("client", self.client_throttle),
         };
-        if !self.reserve(place, policy).await? {
-            return Ok(Some(limit));
-        }
-        for name in names {
-            if !self.reserve(name, self.throttle).await? {
+        let of_names = names.iter().map(|name| (name.as_str(), self.throttle));
+        let buckets: Vec<_> = std::iter::once((place, policy)).chain(of_names).collect();
+        let reserved = self.store.reserve_attempts(&buckets, self.clock.now());
+        match reserved.await.map_err(store_failed)? {
+            None => Ok(None),
+            Some(0) => Ok(Some(limit)),
+            Some(_) => {
                 // Who goes on at a name that is closed learns nothing, and must not close the client to the others.
                 if matches!(origin, Origin::Client(_)) {
                     let returned = self.store.return_attempt(place).await;
                     returned.map_err(store_failed)?;
                 }
-                return Ok(Some("name"));
+                Ok(Some("name"))
             }
         }
-        Ok(None)
     }
 
     /// The person came in: what was tried at their names before is forgotten. That must not fail a login.
     pub async fn admit(&self, attempt: Attempt) {
         self.metrics
             .login(&attempt.upstream, "password", "accepted");
-        let mut noted = self.store.return_attempt(&attempt.place).await;
-        for bucket in &attempt.counted {
-            // Whose name only folds to another's has proven nothing about that one.
-            let changed = if attempt.is_plain {
-                self.store.forget_attempts(bucket).await
-            } else {
-                self.store.return_attempt(bucket).await
-            };
-            noted = noted.and(changed);
-        }
+        // Whose name only folds to another's has proven nothing about that one.
+        let buckets = attempt.buckets();
+        let settled = self.store.settle_attempts(&buckets, attempt.is_plain);
+        let settled = settled.await;
         let Names {
             typed,
             person,
             told,
         } = &attempt.names;
-        let now = self.clock.now();
-        let known = if attempt.is_plain {
-            self.store.put_throttle_alias(typed, person, now).await
+        let (proven, typed) = if attempt.is_plain {
+            (Some(typed.as_str()), None)
         } else {
-            self.store.add_throttle_alias(typed, person, now).await
+            (None, Some(typed.as_str()))
         };
-        noted = noted.and(known);
-        for name in told {
-            noted = noted.and(self.store.add_throttle_alias(name, person, now).await);
-        }
+        let told: Vec<&str> = typed
+            .into_iter()
+            .chain(told.iter().map(String::as_str))
+            .collect();
+        let now = self.clock.now();
+        let noted = self.store.note_throttle_aliases(person, proven, &told, now);
+        let noted = settled.and(noted.await);
         if let Err(error) = noted {
             tracing::warn!(
                 error = chain(&error),
@@ -397,10 +399,9 @@ impl Logins {
     pub async fn leave_undecided(&self, attempt: Attempt) {
         self.metrics
             .login(&attempt.upstream, "password", "unavailable");
-        for bucket in attempt.counted.iter().chain([&attempt.place]) {
-            if let Err(error) = self.store.return_attempt(bucket).await {
-                tracing::warn!(error = chain(&error), "an attempt could not be given back");
-            }
+        let buckets = attempt.buckets();
+        if let Err(error) = self.store.settle_attempts(&buckets, false).await {
+            tracing::warn!(error = chain(&error), "an attempt could not be given back");
         }
         self.refusal_floor.wait_since(attempt.start).await;
     }
@@ -546,7 +547,6 @@ impl Logins {
                 self.audit.record(entry);
                 return Ok(None);
             }
-            self.store.confirm_login(&login, now).await?;
             let previous = before.replaced_by(&account.id);
             let began = self.begin_session(&login, &identity, account, previous, persistent);
             if let Some(new) = began.await? {

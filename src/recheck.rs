@@ -155,7 +155,18 @@ impl Rechecks {
         account: Account,
     ) -> Result<Account, NotStanding> {
         let known = self.store.find_check(session).await?;
-        let known = known.ok_or(NotStanding::Refused)?;
+        self.standing_as(client, session, account, known).await
+    }
+
+    /// The same where it was read a moment ago what is `known` of the login.
+    pub async fn standing_as(
+        &self,
+        client: &Client,
+        session: &SessionId,
+        account: Account,
+        known: Option<LoginCheck>,
+    ) -> Result<Account, NotStanding> {
+        let mut known = known.ok_or(NotStanding::Refused)?;
         let Some((policy, interval)) = self.asked_how_often(&known.login.upstream) else {
             return Ok(account);
         };
@@ -163,8 +174,10 @@ impl Rechecks {
         let mut waited = false;
         loop {
             let now = self.clock.now();
-            let known = self.store.find_check(session).await?;
-            let known = known.ok_or(NotStanding::Refused)?;
+            if waited {
+                let current = self.store.find_check(session).await?;
+                known = current.ok_or(NotStanding::Refused)?;
+            }
             if known.refused_at.is_some() {
                 return Err(NotStanding::Refused);
             }

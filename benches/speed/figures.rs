@@ -20,6 +20,16 @@ pub(crate) const SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
 /// How many people log in, in turns: one alone would have more sessions and tokens than anybody has.
 const PEOPLE: usize = 500;
+/// As many do where little is counted, so that all have been here before when it begins.
+const FEW: usize = 10;
+
+/// How many take turns.
+static TURNS: AtomicUsize = AtomicUsize::new(PEOPLE);
+
+/// Has only a few people log in.
+pub(crate) fn take_few() {
+    TURNS.store(FEW, Ordering::Relaxed);
+}
 
 /// Has iMIS know those who log in.
 pub(crate) fn enroll(imis: &Imis) {
@@ -41,7 +51,7 @@ fn username(number: usize) -> String {
 /// The next one's name.
 fn next_username() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    username(NEXT.fetch_add(1, Ordering::Relaxed) % PEOPLE)
+    username(NEXT.fetch_add(1, Ordering::Relaxed) % TURNS.load(Ordering::Relaxed))
 }
 
 /// What a token is signed with, if at all.

@@ -5,8 +5,9 @@
 //! binary has one core to itself, this program with the simulated iMIS another. What is compared is work per second
 //! of processor time: it says the same on a busy machine. `docs/performance.md` explains the table and has the results.
 
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use tokio::task::LocalSet;
 
 mod bounds;
 mod core;
+mod count;
 mod figures;
 mod report;
 #[path = "../support/mod.rs"]
@@ -47,6 +49,15 @@ struct Options {
     /// Only the figures whose name holds this text.
     #[arg(long)]
     only: Option<String>,
+    /// Counts in place of measuring: the instructions of each figure, so many times done, by callgrind (valgrind).
+    #[arg(long, value_name = "TIMES")]
+    instructions: Option<u32>,
+    /// Keeps what callgrind wrote in this folder, a file a figure, for `callgrind_annotate`.
+    #[arg(long, requires = "instructions")]
+    profiles: Option<std::path::PathBuf>,
+    /// Prints the statements of each figure, done once, in place of measuring.
+    #[arg(long)]
+    statements: bool,
     /// Where to write the figures as JSON.
     #[arg(long)]
     json: Option<std::path::PathBuf>,
@@ -98,28 +109,35 @@ async fn run(
     folder: &Path,
     database: &Database,
 ) -> anyhow::Result<()> {
-    let handler = Handler::start()?;
     let imis = Imis::new(Clock::system());
     figures::enroll(&imis);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let imis_running = imis.serve(listener).await?;
-    let mut server = Server::start(folder, database, imis_running.url()).await?;
+    let start =
+        async |under: &Under| Server::start(folder, database, imis_running.url(), under).await;
     // The first start makes the schema and the keys; how long a start takes is told by another.
-    drop(server);
-    server = Server::start(folder, database, imis_running.url()).await?;
-    let ready = server.ready;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let idle = core::memory(server.child.id(), "VmRSS")?;
-
+    drop(start(&Under::Nothing).await?);
     let wanted = |figure: &Figure| {
         let name = figure.name();
         options.only.as_ref().is_none_or(|only| name.contains(only))
     };
-    let mut rows: Vec<Row> = all_figures()
-        .into_iter()
-        .filter(wanted)
-        .map(Row::new)
-        .collect();
+    let figures: Vec<Figure> = all_figures().into_iter().filter(wanted).collect();
+    if options.statements {
+        let log = folder.join("log");
+        let server = start(&Under::Log(log.clone())).await?;
+        return count::statements(&server, &figures, &log).await;
+    }
+    if let Some(times) = options.instructions {
+        let server = start(&Under::Callgrind(folder.join("callgrind"))).await?;
+        return count::instructions(&server, &figures, times, options.profiles.as_deref()).await;
+    }
+    let server = start(&Under::Nothing).await?;
+    let ready = server.ready;
+    let handler = Handler::start()?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let idle = core::memory(server.child.id(), "VmRSS")?;
+
+    let mut rows: Vec<Row> = figures.into_iter().map(Row::new).collect();
     let mut all_bounds = Bounds::default();
     for _ in 0..options.rounds {
         let empty = measure(
@@ -288,34 +306,65 @@ async fn transactions(
     Ok(counted)
 }
 
+/// What the server is started under.
+enum Under {
+    Nothing,
+    /// Tells each statement in a file.
+    Log(PathBuf),
+    /// Counts its instructions; what is counted is written to files whose names begin so.
+    Callgrind(PathBuf),
+}
+
 /// The server, on its core.
 struct Server {
     child: Child,
     address: SocketAddr,
     /// From its start until it says that it is ready.
     ready: Duration,
+    /// Where its instructions are counted.
+    counts: Option<PathBuf>,
 }
 
 impl Server {
-    async fn start(folder: &Path, database: &Database, imis: &str) -> anyhow::Result<Self> {
+    async fn start(
+        folder: &Path,
+        database: &Database,
+        imis: &str,
+        under: &Under,
+    ) -> anyhow::Result<Self> {
         let (port, internal) = (free_port()?, free_port()?);
         let config = folder.join("portico.toml");
-        std::fs::write(&config, configuration(port, internal, imis))?;
-        let since = Instant::now();
-        let child = serve(
-            &mut core::pinned(core::SERVER_CORE, PORTICO),
-            &config,
-            database.url(),
-        )
-        .env("BENCH_CLIENT", SECRET)
-        .stdout(Stdio::null())
         // What is wrong with a configuration is told there; the log says nothing below warnings.
-        .stderr(Stdio::inherit())
-        .spawn()?;
+        let (filter, stderr) = match under {
+            Under::Log(file) => ("sqlx::query=debug", File::create(file)?.into()),
+            _ => ("warn", Stdio::inherit()),
+        };
+        std::fs::write(&config, configuration(port, internal, imis, filter))?;
+        let since = Instant::now();
+        let mut command = match under {
+            Under::Callgrind(file) => {
+                let mut command = core::pinned(core::SERVER_CORE, "valgrind");
+                command
+                    .args(["--tool=callgrind", "--quiet"])
+                    .arg(format!("--callgrind-out-file={}", file.display()))
+                    .arg(PORTICO);
+                command
+            }
+            _ => core::pinned(core::SERVER_CORE, PORTICO),
+        };
+        let child = serve(&mut command, &config, database.url())
+            .env("BENCH_CLIENT", SECRET)
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()?;
         let mut server = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             ready: Duration::ZERO,
+            counts: match under {
+                Under::Callgrind(files) => Some(files.clone()),
+                _ => None,
+            },
         };
         let health = SocketAddr::from(([127, 0, 0, 1], internal));
         loop {
@@ -329,7 +378,7 @@ impl Server {
                 return Ok(server);
             }
             ensure!(
-                since.elapsed() < Duration::from_secs(30),
+                since.elapsed() < Duration::from_mins(2),
                 "the server did not become ready"
             );
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -344,7 +393,7 @@ impl Drop for Server {
     }
 }
 
-fn configuration(port: u16, internal: u16, imis: &str) -> String {
+fn configuration(port: u16, internal: u16, imis: &str, filter: &str) -> String {
     let client = |form: Form| {
         let id = form.client();
         let format = match form {
@@ -370,7 +419,7 @@ scope = "openid profile offline_access reports:read"
     let beginning = beginning(&format!("http://127.0.0.1:{port}"), port, internal);
     let members = members(imis);
     format!(
-        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nfilter = \"warn\"\n\n\
+        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nfilter = \"{filter}\"\n\n\
          # Everybody logs in from one address here, which is a guesser's way.\n\
          [login]\nmax_attempts = 100\nmax_attempts_per_address = 10000\n{members}{clients}"
     )

@@ -33,6 +33,7 @@ use crate::logins::{Logins, RefusalFloor};
 use crate::model::account::RecheckPolicy;
 use crate::model::acr::AcrPolicies;
 use crate::model::audit::Event;
+use crate::model::family::FamilyCaps;
 use crate::model::resource::Resources;
 use crate::model::scopes::Scopes;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
@@ -332,8 +333,10 @@ fn grants(
         address_throttle: flow.address_throttle,
         family_lifetime: config.lifetimes.family(),
         session_lifetimes: flow.session_lifetimes,
-        families_per_client: config.lifetimes.families_per_client,
-        families_per_person: config.lifetimes.families_per_person,
+        family_caps: FamilyCaps {
+            per_client: config.lifetimes.families_per_client,
+            per_person: config.lifetimes.families_per_person,
+        },
         device_code_lifetime: config.lifetimes.device_code,
         mint: flow.mint.clone(),
         access_tokens: access_tokens.clone(),

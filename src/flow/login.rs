@@ -38,21 +38,14 @@ impl Flow {
     pub async fn find_signed_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
         let now = self.clock.now();
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
-        let session = self
-            .store
-            .find_session_by_secret(&hash)
-            .await?
-            .filter(|session| session.is_live(now, self.session_lifetimes));
-        let Some(session) = session else {
-            return Ok(None);
-        };
-        let account = self.store.find_account_of_session(&session.id).await?;
-        Ok(account.map(|account| LoggedIn { session, account }))
+        let found = self.store.find_signed_in(&hash).await?;
+        let live = found.filter(|(session, _)| session.is_live(now, self.session_lifetimes));
+        Ok(live.map(|(session, account)| LoggedIn { session, account }))
     }
 
     /// Notes that a session is in use.
     pub async fn note_use(&self, who: &LoggedIn) -> Result<(), OAuthError> {
         let now = self.clock.now();
-        Ok(self.store.touch_session(&who.session.id, now).await?)
+        Ok(self.store.touch_session(&who.session, now).await?)
     }
 }

@@ -239,12 +239,12 @@ impl Gateway {
         if let Some(lacking) = client.lacking(&account.profile) {
             return Err(may_not(lacking));
         }
-        if person.session.is_none() {
+        let Some(session) = &person.session else {
             return Err(log_in_again(VaultError::Nothing));
-        }
+        };
         if !person.family.offline {
             let now = parts.clock.now();
-            let touched = parts.store.touch_session(&login.session_id, now).await;
+            let touched = parts.store.touch_session(session, now).await;
             touched.map_err(OAuthError::from)?;
         }
         Ok(())

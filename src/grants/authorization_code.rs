@@ -53,11 +53,8 @@ impl AuthorizationCodeRequest {
         let code_hash = grants
             .secrets
             .hash(Purpose::AuthorizationCode, self.code.expose())?;
-        let code = grants
-            .store
-            .find_code(&code_hash)
-            .await?
-            .ok_or_else(code::unknown)?;
+        let found = grants.store.find_code(&code_hash).await?;
+        let (code, standing) = found.ok_or_else(code::unknown)?;
         telemetry::note_tokens(
             &code.grant.account_id,
             &code.grant.authentication,
@@ -88,7 +85,9 @@ impl AuthorizationCodeRequest {
             grants.spend_code(&code_hash, &family).await?;
             return Err(code::unknown());
         }
-        let account = grants.person_of(client, &family, &grant.scope).await?;
+        let account = grants
+            .person_of(client, &family, &grant.scope, standing)
+            .await?;
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
@@ -101,9 +100,12 @@ impl AuthorizationCodeRequest {
 
 impl Grants {
     async fn spend_code(&self, code_hash: &str, family: &TokenFamily) -> Result<(), OAuthError> {
-        let (cap, now) = (self.families_per_client, self.clock.now());
-        match self.store.redeem_code(code_hash, family, cap, now).await? {
-            Redemption::Redeemed(ended) => self.hold_to_cap(family, ended).await,
+        let (caps, now) = (self.family_caps, self.clock.now());
+        match self.store.redeem_code(code_hash, family, caps, now).await? {
+            Redemption::Redeemed(ended) => {
+                self.note_capped(family, ended);
+                Ok(())
+            }
             Redemption::Replayed => {
                 self.metrics.replayed("authorization_code");
                 self.record_replay(Event::CodeReplayed, family).await;

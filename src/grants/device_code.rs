@@ -168,7 +168,9 @@ impl DeviceCodeRequest {
             grants.spend_device_code(&hash, &family).await?;
             return Err(device_code::unknown());
         }
-        let account = grants.person_of(client, &family, &code.scope).await?;
+        let account = grants
+            .person_of(client, &family, &code.scope, None)
+            .await?;
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
@@ -180,13 +182,16 @@ impl DeviceCodeRequest {
 
 impl Grants {
     async fn spend_device_code(&self, hash: &str, family: &TokenFamily) -> Result<(), OAuthError> {
-        let (cap, now) = (self.families_per_client, self.clock.now());
+        let (caps, now) = (self.family_caps, self.clock.now());
         match self
             .store
-            .redeem_device_code(hash, family, cap, now)
+            .redeem_device_code(hash, family, caps, now)
             .await?
         {
-            Redemption::Redeemed(ended) => self.hold_to_cap(family, ended).await,
+            Redemption::Redeemed(ended) => {
+                self.note_capped(family, ended);
+                Ok(())
+            }
             Redemption::Replayed => {
                 self.metrics.replayed("device_code");
                 self.record_replay(Event::DeviceCodeReplayed, family).await;

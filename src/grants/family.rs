@@ -11,8 +11,9 @@ use crate::model::session::Authentication;
 use crate::protocol::claims_request::ClaimsRequest;
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{AccountId, FamilyId};
+use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
+use crate::store::Standing;
 use crate::telemetry::{self, Entry};
 use crate::tokens::subject;
 
@@ -42,10 +43,13 @@ impl Grants {
         client: &Client,
         family: &TokenFamily,
         agreed: &Scope,
+        standing: Option<Standing>,
     ) -> Result<Account, OAuthError> {
-        let account = self
-            .account_for(client, &family.account_id, &family.authentication)
-            .await?;
+        let (account_id, login) = (&family.account_id, &family.authentication);
+        let account = match standing {
+            None => self.account_for(client, account_id, login).await?,
+            standing => self.account_of(client, account_id, login, standing).await?,
+        };
         if family.scope.is_empty() && !agreed.is_empty() {
             return Err(OAuthError::invalid_grant(
                 "all of this was withdrawn from this client",
@@ -87,22 +91,8 @@ impl Grants {
         }
     }
 
-    /// Ends what a person has too many of over all clients, now that `newest` has begun (T22), and records that, and what
-    /// they had too many of at its client, which has `ended` as it began.
-    pub(super) async fn hold_to_cap(
-        &self,
-        newest: &TokenFamily,
-        ended: Vec<FamilyId>,
-    ) -> Result<(), OAuthError> {
-        for id in ended {
-            let entry = Entry::new(Event::FamilyCapped)
-                .client(&newest.client_id)
-                .account(&newest.account_id)
-                .family(&id);
-            self.audit.record(entry);
-        }
-        let (cap, now) = (self.families_per_person, self.clock.now());
-        let ended = self.store.end_families_beyond(newest, cap, now).await?;
+    /// Records what a person had too many of, and what has ended as `newest` began (T22).
+    pub(super) fn note_capped(&self, newest: &TokenFamily, ended: Vec<(FamilyId, ClientId)>) {
         for (id, client) in ended {
             let entry = Entry::new(Event::FamilyCapped)
                 .client(&client)
@@ -110,7 +100,6 @@ impl Grants {
                 .family(&id);
             self.audit.record(entry);
         }
-        Ok(())
     }
 
     /// Notes that the end of the family's session is to be told to the client, if it wants to hear of it: nobody was sent to it

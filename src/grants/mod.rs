@@ -24,7 +24,7 @@ use crate::logins::Logins;
 use crate::model::account::Account;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
-use crate::model::family::FamilyLifetime;
+use crate::model::family::{FamilyCaps, FamilyLifetime};
 use crate::model::scopes::Scopes;
 use crate::model::session::{Authentication, SessionLifetimes};
 use crate::model::throttle::ThrottlePolicy;
@@ -35,7 +35,7 @@ use crate::protocol::ids::AccountId;
 use crate::protocol::params::Params;
 use crate::protocol::token::{ExchangedToken, GrantType};
 use crate::recheck::Rechecks;
-use crate::store::Store;
+use crate::store::{Standing, Store};
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::Mint;
 use crate::tokens::standing::AccessTokens;
@@ -73,10 +73,8 @@ pub struct GrantsParts {
     pub family_lifetime: FamilyLifetime,
     /// How long sessions last; families without `offline_access` end with them.
     pub session_lifetimes: SessionLifetimes,
-    /// The most families with refresh tokens that one person may have at one client (T22).
-    pub families_per_client: i64,
-    /// The most that one person has with all clients.
-    pub families_per_person: i64,
+    /// How many families with refresh tokens one person may have (T22).
+    pub family_caps: FamilyCaps,
     /// How long device codes live, in seconds.
     pub device_code_lifetime: i64,
     /// Reads the tokens that it made; no grant mints.
@@ -210,15 +208,29 @@ impl Grants {
         account_id: &AccountId,
         authentication: &Authentication,
     ) -> Result<Account, OAuthError> {
-        let account = match self
-            .store
-            .find_account_of_session(&authentication.session_id)
-            .await?
-        {
-            Some(account) if account.is_open() && account.id == *account_id => account,
+        let standing = self.store.find_standing(&authentication.session_id);
+        self.account_of(client, account_id, authentication, standing.await?)
+            .await
+    }
+
+    /// The same where it was read a moment ago what stands behind the session.
+    async fn account_of(
+        &self,
+        client: &Client,
+        account_id: &AccountId,
+        authentication: &Authentication,
+        standing: Option<Standing>,
+    ) -> Result<Account, OAuthError> {
+        let (account, known) = match standing {
+            Some((account, known)) if account.is_open() && account.id == *account_id => {
+                (account, known)
+            }
             _ => return Err(closed()),
         };
-        self.require_standing(client, account, authentication).await
+        serves(client, authentication)?;
+        let session = &authentication.session_id;
+        let standing = self.rechecks.standing_as(client, session, account, known);
+        admitted(client, standing.await?)
     }
 
     /// The same where the account was read already.
@@ -228,20 +240,29 @@ impl Grants {
         account: Account,
         authentication: &Authentication,
     ) -> Result<Account, OAuthError> {
-        if !client.allows_upstream(&authentication.upstream) {
-            return Err(OAuthError::invalid_grant(
-                "this client does not serve people of that upstream",
-            ));
-        }
-        let account = self
-            .rechecks
-            .standing(client, &authentication.session_id, account)
-            .await?;
-        match client.lacking(&account.profile) {
-            None => Ok(account),
-            Some(lacking) => Err(
-                OAuthError::invalid_grant("this person may not use this client").because(lacking),
-            ),
+        serves(client, authentication)?;
+        let session = &authentication.session_id;
+        admitted(
+            client,
+            self.rechecks.standing(client, session, account).await?,
+        )
+    }
+}
+
+fn serves(client: &Client, authentication: &Authentication) -> Result<(), OAuthError> {
+    if client.allows_upstream(&authentication.upstream) {
+        return Ok(());
+    }
+    Err(OAuthError::invalid_grant(
+        "this client does not serve people of that upstream",
+    ))
+}
+
+fn admitted(client: &Client, account: Account) -> Result<Account, OAuthError> {
+    match client.lacking(&account.profile) {
+        None => Ok(account),
+        Some(lacking) => {
+            Err(OAuthError::invalid_grant("this person may not use this client").because(lacking))
         }
     }
 }

@@ -199,14 +199,14 @@ impl Grants {
     ) -> Result<Authorization, OAuthError> {
         let asked = agreed.scope;
         let family = self.family_of(client, key, agreed);
-        let account = self.person_of(client, &family, asked).await?;
-        let (cap, now) = (self.families_per_client, self.clock.now());
+        let account = self.person_of(client, &family, asked, None).await?;
+        let (caps, now) = (self.family_caps, self.clock.now());
         self.note_told(client, &family).await?;
-        let begun = self.store.begin_capped_family(&family, cap, now).await?;
+        let begun = self.store.begin_capped_family(&family, caps, now).await?;
         let Some(ended) = begun else {
             return Err(OAuthError::invalid_grant("the session ended meanwhile"));
         };
-        self.hold_to_cap(&family, ended).await?;
+        self.note_capped(&family, ended);
         self.authorization(client, family, account, None, aim)
     }
 }

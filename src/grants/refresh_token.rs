@@ -149,7 +149,7 @@ impl Grants {
         let session_id = &family.authentication.session_id;
         match self.store.find_session(session_id).await? {
             Some(session) if session.is_live(now, self.session_lifetimes) => {
-                self.store.touch_session(session_id, now).await?;
+                self.store.touch_session(&session, now).await?;
                 Ok(())
             }
             _ => Err(OAuthError::invalid_grant(

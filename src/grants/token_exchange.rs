@@ -222,7 +222,7 @@ impl Grants {
         let session = person.session.as_ref().ok_or_else(session_ended)?;
         if !person.family.offline {
             let now = self.clock.now();
-            self.store.touch_session(&session.id, now).await?;
+            self.store.touch_session(session, now).await?;
         }
         let place = VaultPlace::Person {
             account_id: account.id,

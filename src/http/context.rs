@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::{Instant, timeout};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::clock::random_id;
 use crate::protocol::locale::Locale;
@@ -107,10 +107,7 @@ pub(super) async fn provide(
     };
     let id = context.id.clone();
     let audited = audited(&state, &id, &request);
-    // The path and never the query: codes and hints travel there.
-    let span = tracing::info_span!(
-        "request", id, method = %request.method(), path = logged(request.uri().path())
-    );
+    let span = span(&id, &request);
     let start = Instant::now();
     let answering = async move {
         let response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
@@ -147,14 +144,33 @@ pub(super) async fn provide(
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // What may be cached says so itself; everything else must not be (T53).
     headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
+    number(headers, &id);
     if state.is_https() {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
     response
+}
+
+/// Numbers an answer that has all other headers already, and writes the line in the log.
+pub(super) fn answered_at_once(request: &Request, response: &mut Response) {
+    let id = random_id();
+    let status = response.status().as_u16();
+    span(&id, request).in_scope(|| tracing::info!(status, took = 0_u128, "answered"));
+    number(response.headers_mut(), &id);
+}
+
+fn span(id: &str, request: &Request) -> Span {
+    // The path and never the query: codes and hints travel there.
+    tracing::info_span!(
+        "request", id, method = %request.method(), path = logged(request.uri().path())
+    )
+}
+
+fn number(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
 }
 
 /// The request, as whatever is recorded tells it.

@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRef as _, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -29,10 +29,15 @@ pub(super) fn router() -> Router<HttpState> {
         .route(path::OAUTH_AUTHORIZATION_SERVER, get(discovery))
 }
 
-async fn discovery(State(Discovery(document)): State<Discovery>) -> impl IntoResponse {
+pub(super) fn bytes(state: &HttpState) -> Bytes {
+    let Discovery(document) = Discovery::from_ref(state);
+    document
+}
+
+async fn discovery(State(state): State<HttpState>) -> impl IntoResponse {
     let headers = [
         (CONTENT_TYPE, "application/json"),
         (CACHE_CONTROL, "public, max-age=300"),
     ];
-    (headers, document)
+    (headers, bytes(&state))
 }

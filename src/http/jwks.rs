@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{FromRef as _, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
@@ -23,12 +24,16 @@ pub(super) fn router() -> Router<HttpState> {
     Router::new().route(path::JWKS, get(jwks))
 }
 
-async fn jwks(State(mint): State<Mint>) -> impl IntoResponse {
+pub(super) fn bytes(state: &HttpState) -> Bytes {
+    Bytes::copy_from_slice(Mint::from_ref(state).jwks().as_bytes())
+}
+
+async fn jwks(State(state): State<HttpState>) -> impl IntoResponse {
     let headers = [
         // `application/jwk-set+json` is registered, but some clients accept nothing else than this.
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         // Shorter than a key is announced before it signs: a relying party that caches is never caught out (T47).
         (CACHE_CONTROL, CACHED.clone()),
     ];
-    (headers, mint.jwks().to_string())
+    (headers, bytes(&state))
 }

@@ -20,6 +20,15 @@ pub struct FamilyLifetime {
     pub absolute: i64,
 }
 
+/// The most live families with refresh tokens that one person may have (T22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilyCaps {
+    /// At one client.
+    pub per_client: i64,
+    /// With all clients.
+    pub per_person: i64,
+}
+
 /// A family as the store keeps it. Every redemption of a code makes one, with or without refresh tokens: access
 /// tokens name it, and die with it at our own endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]

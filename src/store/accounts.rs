@@ -33,34 +33,67 @@ impl Store {
         now: UnixTime,
     ) -> Result<Account, StoreError> {
         let profile_json = to_json(profile)?;
-        let id = match self.find_login(login).await? {
-            Some(id) => id,
-            None => self.insert_account(login, &profile_json, new, now).await?,
+        let known = match self.look_at_login(login).await? {
+            Some(known) => known,
+            None => {
+                let made = self.insert_account(login, profile, &profile_json, new, now);
+                if let Some(account) = made.await? {
+                    return Ok(account);
+                }
+                // Another login of the same person won, and is there to be read, for the insertion waited for it.
+                let known = self.look_at_login(login).await?;
+                known.ok_or(sqlx::Error::RowNotFound)?
+            }
         };
-        self.writes.execute(sqlx::query(
-            "UPDATE upstream_login SET profile = $4
-             WHERE upstream = $1 AND subject = $2 AND account_id = $3 AND (profile IS NULL OR profile <> $4)",
+        let id = &known.account.id;
+        if known.profile.as_ref() != Some(&profile_json) {
+            self.writes.execute(sqlx::query(
+                "UPDATE upstream_login SET profile = $4
+                 WHERE upstream = $1 AND subject = $2 AND account_id = $3 AND (profile IS NULL OR profile <> $4)",
+            )
+            .bind(login.upstream.as_str())
+            .bind(&login.subject)
+            .bind(id.as_str())
+            .bind(&profile_json)
+            )
+            .await?;
+        }
+        // An older node reads the profile here.
+        if known.profile_of_account != profile_json {
+            self.writes
+                .execute(
+                    sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
+                        .bind(id.as_str())
+                        .bind(&profile_json),
+                )
+                .await?;
+        }
+        Ok(Account {
+            profile: profile.clone(),
+            ..known.account
+        })
+    }
+
+    /// The account that a login leads to, and the profiles of both as they are written.
+    async fn look_at_login(&self, login: &UpstreamSubject) -> Result<Option<Known>, StoreError> {
+        let row = sqlx::query(
+            "SELECT account.id AS id, account.subject AS subject, account.profile AS profile,
+                    account.created_at AS created_at, account.disabled_at AS disabled_at,
+                    account.merged_into AS merged_into, login.profile AS login_profile
+             FROM upstream_login AS login JOIN account ON account.id = login.account_id
+             WHERE login.upstream = $1 AND login.subject = $2",
         )
         .bind(login.upstream.as_str())
         .bind(&login.subject)
-        .bind(id.as_str())
-        .bind(&profile_json)
-        )
+        .fetch_optional(&self.reads)
         .await?;
-        // An older node reads the profile here.
-        self.writes
-            .execute(
-                sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
-                    .bind(id.as_str())
-                    .bind(&profile_json),
-            )
-            .await?;
-        let account = self.find_account(&id).await?;
-        let account = account.ok_or(sqlx::Error::RowNotFound)?;
-        Ok(Account {
-            profile: profile.clone(),
-            ..account
-        })
+        let Some(row) = row else { return Ok(None) };
+        let record = Record::new("account", "id", &row);
+        Ok(Some(Known {
+            account: read_account(&record)?,
+            profile: record.optional_text("login_profile")?,
+            profile_of_account: record.text("profile")?,
+        }))
     }
 
     /// The account of that key, with the profile of its last login.
@@ -182,13 +215,15 @@ impl Store {
         Ok(logins)
     }
 
+    /// `None` when the login leads to an account already.
     async fn insert_account(
         &self,
         login: &UpstreamSubject,
+        profile: &Profile,
         profile_json: &str,
         new: NewAccount,
         now: UnixTime,
-    ) -> Result<AccountId, StoreError> {
+    ) -> Result<Option<Account>, StoreError> {
         let mut transaction = self.writes.begin().await?;
         insert_account(&mut transaction, &new, profile_json, now).await?;
         let inserted = sqlx::query(
@@ -201,17 +236,29 @@ impl Store {
         .bind(profile_json)
         .execute(&mut *transaction)
         .await?;
-        if inserted.rows_affected() == 1 {
-            transaction.commit().await?;
-            return Ok(new.id);
+        if inserted.rows_affected() == 0 {
+            // Our account goes with the rollback.
+            transaction.rollback().await?;
+            return Ok(None);
         }
-        // Another login of the same person won, and is there to be read, for the insertion waited for it. Our
-        // account goes with the rollback.
-        transaction.rollback().await?;
-        self.find_login(login)
-            .await?
-            .ok_or_else(|| sqlx::Error::RowNotFound.into())
+        transaction.commit().await?;
+        Ok(Some(Account {
+            id: new.id,
+            subject: new.subject,
+            profile: profile.clone(),
+            created_at: now,
+            disabled_at: None,
+            merged_into: None,
+        }))
     }
+}
+
+/// What a login leads to.
+struct Known {
+    account: Account,
+    /// The login's profile; an older node kept none.
+    profile: Option<String>,
+    profile_of_account: String,
 }
 
 /// What a profile with this user name is like: the member as serde writes it, whatever stands around it.

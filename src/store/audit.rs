@@ -7,7 +7,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
 use super::record::{Record, to_json};
-use super::{Store, StoreError};
+use super::{Backend, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::audit::{AuditFilter, AuditRecord};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
@@ -40,10 +40,25 @@ macro_rules! search {
 /// Rows of one statement, whose cost is a statement's more than a row's.
 const AT_ONCE: usize = 25;
 
-static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_rows(1));
-static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert_rows(AT_ONCE));
+/// The statement for one row, and that for many, in the words of a database.
+struct Inserts {
+    one: String,
+    many: String,
+}
 
-fn insert_rows(count: usize) -> String {
+static ON_SQLITE: LazyLock<Inserts> = LazyLock::new(|| Inserts::of(Backend::Sqlite));
+static ON_POSTGRES: LazyLock<Inserts> = LazyLock::new(|| Inserts::of(Backend::Postgres));
+
+impl Inserts {
+    fn of(backend: Backend) -> Self {
+        Self {
+            one: insert_rows(1, backend),
+            many: insert_rows(AT_ONCE, backend),
+        }
+    }
+}
+
+fn insert_rows(count: usize, backend: Backend) -> String {
     const COLUMNS: [&str; 15] = [
         "id",
         "recorded_at",
@@ -64,7 +79,11 @@ fn insert_rows(count: usize) -> String {
     let row = |row: usize| {
         let first = row * COLUMNS.len() + 1;
         let places: Vec<String> = (first..first + COLUMNS.len())
-            .map(|place| format!("${place}"))
+            .map(|place| match backend {
+                // SQLite looks for each name among all names, which is quadratic.
+                Backend::Sqlite => "?".to_owned(),
+                Backend::Postgres => format!("${place}"),
+            })
             .collect();
         format!("({})", places.join(", "))
     };
@@ -115,16 +134,20 @@ impl Store {
     /// Adds records, all or none. A record that is there already stays as it is: whoever has not heard what came of a
     /// batch may send it again.
     pub async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let inserts: &Inserts = match self.backend {
+            Backend::Sqlite => &ON_SQLITE,
+            Backend::Postgres => &ON_POSTGRES,
+        };
         let mut transaction = self.writes.begin().await?;
         let many = records.chunks_exact(AT_ONCE);
         let rest = many.remainder();
         for records in many {
-            insert(&INSERT_MANY, records)?
+            insert(&inserts.many, records)?
                 .execute(&mut *transaction)
                 .await?;
         }
         for record in rest {
-            insert(&INSERT_ONE, std::slice::from_ref(record))?
+            insert(&inserts.one, std::slice::from_ref(record))?
                 .execute(&mut *transaction)
                 .await?;
         }

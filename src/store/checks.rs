@@ -1,13 +1,19 @@
 //! What an upstream said of a person since they logged in, a row a login. Who may ask is decided by the statement, so that
 //! ten tabs on two nodes are one question.
 
+use sqlx::any::AnyRow;
+
+use super::accounts::read_account;
 use super::record::{Record, to_json};
 use super::sessions::end;
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
-use crate::model::account::{LoginCheck, UpstreamSubject};
+use crate::model::account::{Account, LoginCheck, UpstreamSubject};
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+
+/// A session's account, and what is known of the login that the session began with.
+pub type Standing = (Account, Option<LoginCheck>);
 
 impl Store {
     /// What is known of the login that a session began with; `None` when that leads to its account no more.
@@ -24,18 +30,31 @@ impl Store {
         .bind(session.as_str())
         .fetch_optional(&self.reads)
         .await?;
+        row.as_ref().map(check).transpose()
+    }
+
+    /// The account of a session, with the profile of the login that it began with, and what is known of that; without the
+    /// latter when it leads to this account no more.
+    pub async fn find_standing(&self, session: &SessionId) -> Result<Option<Standing>, StoreError> {
+        // As in `find_account_of_session` and `find_check`.
+        let row = sqlx::query(
+            "SELECT account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE(login.profile, account.profile) AS a_profile,
+                    login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
+                    login.checking_since AS l_checking_since, login.check_after AS l_check_after,
+                    login.refused_at AS l_refused_at
+             FROM session JOIN account ON account.id = session.account_id
+             LEFT JOIN upstream_login AS login
+                 ON login.account_id = session.account_id AND login.upstream = session.upstream
+                AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
+             WHERE session.id = $1 ORDER BY login.subject LIMIT 1",
+        )
+        .bind(session.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
         let Some(row) = row else { return Ok(None) };
-        let record = Record::new("upstream_login", "subject", &row);
-        Ok(Some(LoginCheck {
-            login: UpstreamSubject {
-                upstream: UpstreamId::new(record.text("upstream")?),
-                subject: record.text("subject")?,
-            },
-            checked_at: record.optional_int("checked_at")?,
-            checking_since: record.optional_int("checking_since")?,
-            check_after: record.optional_int("check_after")?,
-            refused_at: record.optional_int("refused_at")?,
-        }))
+        read_standing(&row)
     }
 
     /// Takes it upon the caller to ask: `false` when another does, or has done so since `known` was read. The others keep
@@ -120,24 +139,6 @@ impl Store {
         Ok(())
     }
 
-    /// The person has just logged in, with the upstream's consent.
-    pub async fn confirm_login(
-        &self,
-        login: &UpstreamSubject,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
-            "UPDATE upstream_login SET checked_at = $3, checking_since = NULL, check_after = NULL, refused_at = NULL
-             WHERE upstream = $1 AND subject = $2",
-        )
-        .bind(login.upstream.as_str())
-        .bind(&login.subject)
-        .bind(now)
-        )
-        .await?;
-        Ok(())
-    }
-
     /// The upstream says that the person may not come in any more: every session that began with this login ends, and
     /// every family of it, those with `offline_access` too. Nothing happens if they have logged in since `asked_at`: that
     /// is newer. The sessions that were ended; `None` when nothing was done.
@@ -205,4 +206,33 @@ impl Store {
         transaction.commit().await?;
         Ok(Some(ids))
     }
+}
+
+/// What a row says of an account and a login, in columns whose names begin with `a_` and `l_`.
+pub(super) fn read_standing(row: &AnyRow) -> Result<Option<Standing>, StoreError> {
+    let account = Record::of("account", "id", "a_", row);
+    if account.is_absent() {
+        return Ok(None);
+    }
+    let login = Record::of("upstream_login", "subject", "l_", row);
+    let known = Some(login).filter(|login| !login.is_absent());
+    let known = known.map(|login| read_check(&login)).transpose()?;
+    Ok(Some((read_account(&account)?, known)))
+}
+
+fn check(row: &AnyRow) -> Result<LoginCheck, StoreError> {
+    read_check(&Record::new("upstream_login", "subject", row))
+}
+
+fn read_check(record: &Record<'_>) -> Result<LoginCheck, StoreError> {
+    Ok(LoginCheck {
+        login: UpstreamSubject {
+            upstream: UpstreamId::new(record.text("upstream")?),
+            subject: record.text("subject")?,
+        },
+        checked_at: record.optional_int("checked_at")?,
+        checking_since: record.optional_int("checking_since")?,
+        check_after: record.optional_int("check_after")?,
+        refused_at: record.optional_int("refused_at")?,
+    })
 }

@@ -3,20 +3,21 @@
 
 use sqlx::any::AnyRow;
 
-use super::families::{hold_login, insert_family, revoke_beyond_cap};
+use super::checks::{Standing, read_standing};
+use super::families::{end_beyond, hold_login, insert_family};
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
-use crate::model::family::TokenFamily;
-use crate::protocol::ids::FamilyId;
+use crate::model::family::{FamilyCaps, TokenFamily};
+use crate::protocol::ids::{ClientId, FamilyId};
 
 /// What came of redeeming a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redemption {
-    /// The family begins, and those end that it makes too many.
-    Redeemed(Vec<FamilyId>),
+    /// The family begins, and those end that it makes too many, each of this client.
+    Redeemed(Vec<(FamilyId, ClientId)>),
     /// The code was redeemed before; the family that it gave is revoked now.
     Replayed,
     /// There is no such code, it has expired, or what it belongs to has ended: session, account, or the family that an
@@ -50,49 +51,64 @@ impl Store {
         Ok(())
     }
 
-    /// The code of that hash, redeemed or expired ones too.
+    /// The code of that hash, redeemed or expired ones too, and what stands behind its session, as
+    /// [`Store::find_standing`] says.
     pub async fn find_code(
         &self,
         code_hash: &str,
-    ) -> Result<Option<AuthorizationCode>, StoreError> {
+    ) -> Result<Option<(AuthorizationCode, Option<Standing>)>, StoreError> {
         let row = sqlx::query(
-            "SELECT code_hash, family_id, code_grant, expires_at, redeemed_at
-             FROM authorization_code WHERE code_hash = $1",
+            "SELECT code.code_hash AS code_hash, code.family_id AS family_id, code.code_grant AS code_grant,
+                    code.expires_at AS expires_at, code.redeemed_at AS redeemed_at,
+                    account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE(login.profile, account.profile) AS a_profile,
+                    login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
+                    login.checking_since AS l_checking_since, login.check_after AS l_check_after,
+                    login.refused_at AS l_refused_at
+             FROM authorization_code AS code
+             LEFT JOIN session ON session.id = code.session_id
+             LEFT JOIN account ON account.id = session.account_id
+             LEFT JOIN upstream_login AS login
+                 ON login.account_id = session.account_id AND login.upstream = session.upstream
+                AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
+             WHERE code.code_hash = $1 ORDER BY login.subject LIMIT 1",
         )
         .bind(code_hash)
         .fetch_optional(&self.reads)
         .await?;
-        row.as_ref().map(code).transpose()
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some((code(&row)?, read_standing(&row)?)))
     }
 
-    /// Spends a code and begins its `family`; the oldest families with refresh tokens of the same person and client
-    /// beyond `cap` end (T22). However many redemptions race, one wins, and the others revoke what it gave (T11).
+    /// Spends a code and begins its `family`; families with refresh tokens of the same person end that are beyond `caps` (T22). However many redemptions race, one wins, and the others revoke what it gave (T11).
     pub async fn redeem_code(
         &self,
         code_hash: &str,
         family: &TokenFamily,
-        cap: i64,
+        caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        retrying(|| self.try_redeem_code(code_hash, family, cap, now)).await
+        retrying(|| self.try_redeem_code(code_hash, family, caps, now)).await
     }
 
     async fn try_redeem_code(
         &self,
         code_hash: &str,
         family: &TokenFamily,
-        cap: i64,
+        caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
         let mut transaction = self.writes.begin().await?;
         let outcome = if hold_login(&mut transaction, family).await?
             && spend(&mut transaction, code_hash, family, now).await?
         {
-            if insert_family(&mut transaction, family).await? {
-                let ended = revoke_beyond_cap(&mut transaction, family, cap, now).await?;
-                Redemption::Redeemed(ended)
-            } else {
-                Redemption::Gone
+            match insert_family(&mut transaction, family).await? {
+                Some(beside) => {
+                    let ended = end_beyond(&mut transaction, family, beside, caps, now).await?;
+                    Redemption::Redeemed(ended)
+                }
+                None => Redemption::Gone,
             }
         } else {
             revoke_if_replayed(&mut transaction, code_hash, now).await?

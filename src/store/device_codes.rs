@@ -3,13 +3,13 @@
 use sqlx::any::AnyRow;
 
 use super::codes::{Redemption, revoke_replayed};
-use super::families::{hold_login, insert_family, revoke_beyond_cap};
+use super::families::{end_beyond, hold_login, insert_family};
 use super::record::{Record, to_json, to_json_unless};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::device_code::{Approval, DeviceCode};
-use crate::model::family::TokenFamily;
+use crate::model::family::{FamilyCaps, TokenFamily};
 use crate::protocol::device::{INTERVAL, MAX_INTERVAL};
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 
@@ -141,26 +141,30 @@ impl Store {
         &self,
         code_hash: &str,
         family: &TokenFamily,
-        cap: i64,
+        caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        retrying(|| self.try_redeem_device_code(code_hash, family, cap, now)).await
+        retrying(|| self.try_redeem_device_code(code_hash, family, caps, now)).await
     }
 
     async fn try_redeem_device_code(
         &self,
         code_hash: &str,
         family: &TokenFamily,
-        cap: i64,
+        caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
         let mut transaction = self.writes.begin().await?;
         let outcome = if hold_login(&mut transaction, family).await?
             && spend(&mut transaction, code_hash, family, now).await?
         {
-            insert_family(&mut transaction, family).await?;
-            let ended = revoke_beyond_cap(&mut transaction, family, cap, now).await?;
-            Redemption::Redeemed(ended)
+            match insert_family(&mut transaction, family).await? {
+                Some(beside) => {
+                    let ended = end_beyond(&mut transaction, family, beside, caps, now).await?;
+                    Redemption::Redeemed(ended)
+                }
+                None => Redemption::Gone,
+            }
         } else {
             let spent: Option<String> = sqlx::query_scalar(
                 "SELECT family_id FROM device_code WHERE device_code_hash = $1 AND redeemed_at IS NOT NULL",

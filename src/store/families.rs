@@ -9,7 +9,7 @@ use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::account::Account;
-use crate::model::family::{Recipient, TokenFamily};
+use crate::model::family::{FamilyCaps, Recipient, TokenFamily};
 use crate::model::session::{Authentication, Session};
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
@@ -117,94 +117,36 @@ impl Store {
         Ok(begun.is_some())
     }
 
-    /// The same with refresh tokens; the oldest such families of the same person and client beyond `cap` end (T22): those,
-    /// or `None` when the session or the account has ended.
+    /// The same with refresh tokens; such families of the same person end that are beyond `caps` (T22): those, and of which
+    /// client, or `None` when the session or the account has ended.
     pub async fn begin_capped_family(
         &self,
         family: &TokenFamily,
-        cap: i64,
+        caps: FamilyCaps,
         now: UnixTime,
-    ) -> Result<Option<Vec<FamilyId>>, StoreError> {
-        retrying(|| self.try_begin_family(family, Some((cap, now)))).await
+    ) -> Result<Option<Vec<(FamilyId, ClientId)>>, StoreError> {
+        retrying(|| self.try_begin_family(family, Some((caps, now)))).await
     }
 
     async fn try_begin_family(
         &self,
         family: &TokenFamily,
-        capped: Option<(i64, UnixTime)>,
-    ) -> Result<Option<Vec<FamilyId>>, StoreError> {
+        capped: Option<(FamilyCaps, UnixTime)>,
+    ) -> Result<Option<Vec<(FamilyId, ClientId)>>, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let begun = hold_login(&mut transaction, family).await?
-            && insert_family(&mut transaction, family).await?;
-        let ended = match capped {
-            Some((cap, now)) if begun => {
-                revoke_beyond_cap(&mut transaction, family, cap, now).await?
+        let begun = if hold_login(&mut transaction, family).await? {
+            insert_family(&mut transaction, family).await?
+        } else {
+            None
+        };
+        let ended = match (begun, capped) {
+            (Some(beside), Some((caps, now))) => {
+                end_beyond(&mut transaction, family, beside, caps, now).await?
             }
             _ => Vec::new(),
         };
         transaction.commit().await?;
-        Ok(begun.then_some(ended))
-    }
-
-    /// Leaves at most `cap` live families with refresh tokens to a person, over all clients: of the others than `newest`, those
-    /// end that were used the longest ago. What ended, and of which client.
-    pub async fn end_families_beyond(
-        &self,
-        newest: &TokenFamily,
-        cap: i64,
-        now: UnixTime,
-    ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
-        if newest.generation.is_none() {
-            return Ok(Vec::new());
-        }
-        // Look first: hardly anybody has so many, and a transaction stands in the queue of the one writer.
-        let live: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM token_family
-             WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2",
-        )
-        .bind(newest.account_id.as_str())
-        .bind(now)
-        .fetch_one(&self.reads)
-        .await?;
-        if live <= cap {
-            return Ok(Vec::new());
-        }
-        retrying(|| self.try_end_families_beyond(newest, cap, now)).await
-    }
-
-    async fn try_end_families_beyond(
-        &self,
-        newest: &TokenFamily,
-        cap: i64,
-        now: UnixTime,
-    ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
-        let mut transaction = self.writes.begin().await?;
-        // Whoever begins a family holds this row, so that of two at once the second counts both.
-        sqlx::query("UPDATE account SET disabled_at = disabled_at WHERE id = $1")
-            .bind(newest.account_id.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        let ended: Vec<(String, String)> = sqlx::query_as(
-            "UPDATE token_family SET revoked_at = $3 WHERE id IN (
-                 SELECT id FROM token_family
-                 WHERE account_id = $1 AND id <> $2
-                   AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $3
-                 ORDER BY rotated_at DESC, created_at DESC, id DESC
-                 LIMIT $4 OFFSET $5)
-             RETURNING id, client_id",
-        )
-        .bind(newest.account_id.as_str())
-        .bind(newest.id.as_str())
-        .bind(now)
-        .bind(i64::MAX)
-        .bind(cap.saturating_sub(1).max(0))
-        .fetch_all(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        let ended = ended.into_iter();
-        Ok(ended
-            .map(|(id, client)| (FamilyId::new(id), ClientId::new(client)))
-            .collect())
+        Ok(begun.map(|_| ended))
     }
 
     /// Moves a live family from generation `from` to `to`, and its scope to that of `family`; `false` when another was faster, it
@@ -296,12 +238,13 @@ pub(super) async fn hold_login(
 }
 
 /// Begins a family, or takes over the one that an access token of the same answer has begun already; not one that was
-/// revoked meanwhile. Whether the family stands now.
+/// revoked meanwhile. How many live families with refresh tokens its person has beside it, at all clients; `None` when it does not
+/// stand.
 pub(super) async fn insert_family(
     transaction: &mut Writing,
     family: &TokenFamily,
-) -> Result<bool, StoreError> {
-    let inserted = sqlx::query(
+) -> Result<Option<i64>, StoreError> {
+    let beside = sqlx::query_scalar(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
                                    generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt, resources,
                                    last_address, last_user_agent)
@@ -311,7 +254,10 @@ pub(super) async fn insert_family(
              jkt = excluded.jkt, resources = excluded.resources,
              last_address = excluded.last_address, last_user_agent = excluded.last_user_agent
          WHERE token_family.revoked_at IS NULL AND token_family.generation IS NULL
-           AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id",
+           AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id
+         RETURNING (SELECT COUNT(*) FROM token_family AS other
+                    WHERE other.account_id = $3 AND other.id <> $1
+                      AND other.generation IS NOT NULL AND other.revoked_at IS NULL AND other.expires_at > $12)",
     )
     .bind(family.id.as_str())
     .bind(family.client_id.as_str())
@@ -333,41 +279,63 @@ pub(super) async fn insert_family(
     .bind(to_json_unless(family.resources.is_empty(), &family.resources)?)
     .bind(family.recipient.address.as_deref())
     .bind(family.recipient.user_agent.as_deref())
-    .execute(&mut **transaction)
+    .fetch_optional(&mut **transaction)
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    Ok(beside)
 }
 
-/// Leaves at most `cap` live families with refresh tokens to the person and client of `newest`, which is one of
-/// them however its clock stands to that of the others. What ended.
-pub(super) async fn revoke_beyond_cap(
+/// Leaves at most as many live families with refresh tokens to the person of `newest` as `caps` say: at its client the oldest end,
+/// with all clients those that were used the longest ago; never `newest`, however its clock stands to that of the others. `beside`
+/// is how many there are. What ended, and of which client.
+pub(super) async fn end_beyond(
     transaction: &mut Writing,
     newest: &TokenFamily,
-    cap: i64,
+    beside: i64,
+    caps: FamilyCaps,
     now: UnixTime,
-) -> Result<Vec<FamilyId>, StoreError> {
+) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
+    // OFFSET without LIMIT is not SQL to SQLite.
+    const AT_CLIENT: &str = "UPDATE token_family SET revoked_at = $3 WHERE id IN (
+             SELECT id FROM token_family
+             WHERE account_id = $1 AND client_id = $6 AND id <> $2
+               AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $3
+             ORDER BY created_at DESC, id DESC
+             LIMIT $4 OFFSET $5)
+         RETURNING id, client_id";
+    const AT_ALL: &str = "UPDATE token_family SET revoked_at = $3 WHERE id IN (
+             SELECT id FROM token_family
+             WHERE account_id = $1 AND id <> $2
+               AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $3
+             ORDER BY rotated_at DESC, created_at DESC, id DESC
+             LIMIT $4 OFFSET $5)
+         RETURNING id, client_id";
     if newest.generation.is_none() {
         return Ok(Vec::new());
     }
-    // OFFSET without LIMIT is not SQL to SQLite.
-    let ended: Vec<String> = sqlx::query_scalar(
-        "UPDATE token_family SET revoked_at = $4 WHERE id IN (
-             SELECT id FROM token_family
-             WHERE account_id = $1 AND client_id = $2 AND id <> $3
-               AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $4
-             ORDER BY created_at DESC, id DESC
-             LIMIT $5 OFFSET $6)
-         RETURNING id",
-    )
-    .bind(newest.account_id.as_str())
-    .bind(newest.client_id.as_str())
-    .bind(newest.id.as_str())
-    .bind(now)
-    .bind(i64::MAX)
-    .bind(cap.saturating_sub(1).max(0))
-    .fetch_all(&mut **transaction)
-    .await?;
-    Ok(ended.into_iter().map(FamilyId::new).collect())
+    let (mut ended, mut live) = (Vec::new(), beside + 1);
+    let client = Some(newest.client_id.as_str());
+    for (cap, text, client) in [
+        (caps.per_client, AT_CLIENT, client),
+        (caps.per_person, AT_ALL, None),
+    ] {
+        if live <= cap {
+            continue;
+        }
+        let mut statement = sqlx::query_as(text)
+            .bind(newest.account_id.as_str())
+            .bind(newest.id.as_str())
+            .bind(now)
+            .bind(i64::MAX)
+            .bind(cap.saturating_sub(1).max(0));
+        if let Some(client) = client {
+            statement = statement.bind(client);
+        }
+        let rows: Vec<(String, String)> = statement.fetch_all(&mut **transaction).await?;
+        live -= i64::try_from(rows.len()).unwrap_or(live);
+        let named = |(id, client)| (FamilyId::new(id), ClientId::new(client));
+        ended.extend(rows.into_iter().map(named));
+    }
+    Ok(ended)
 }
 
 pub(super) fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {

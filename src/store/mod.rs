@@ -42,6 +42,7 @@ mod writes;
 use std::fmt;
 
 pub use accounts::NewAccount;
+pub use checks::Standing;
 pub use clients::{Reconciled, StoredClient};
 pub use codes::Redemption;
 pub use endings::{Endings, Whose};

@@ -2,10 +2,12 @@
 
 use sqlx::any::AnyRow;
 
+use super::accounts::read_account;
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
+use crate::model::account::Account;
 use crate::model::device::Device;
 use crate::model::session::Session;
 use crate::model::vault_entry::{MovedVaultEntry, NewVaultEntry};
@@ -60,11 +62,14 @@ impl Store {
             // The new session was last seen when it began, which is now.
             end(&mut transaction, replaced, session.last_seen_at).await?;
         }
-        sqlx::query(
+        // A statement of its own, after the lock: what that one waited for is seen by this one alone.
+        let began = sqlx::query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
                                   ended_at, kept_until, upstream_subject, acr, browser, system, address,
                                   persistent_since)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11, $12, $13, $14, $15)",
+             SELECT $1, $2, account.id, $4, CAST($5 AS BIGINT), $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT),
+                    CAST($9 AS BIGINT), CAST($8 AS BIGINT), $10, $11, $12, $13, $14, CAST($15 AS BIGINT)
+             FROM account WHERE account.id = $3 AND account.disabled_at IS NULL",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -83,6 +88,10 @@ impl Store {
         .bind(session.persistent.then_some(session.auth_time))
         .execute(&mut *transaction)
         .await?;
+        if began.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         for entry in coming.into_iter().chain(tokens) {
             let (ends, now) = (session.expires_at, session.last_seen_at);
             vault_entries::keep(&mut transaction, entry, ends, now).await?;
@@ -122,7 +131,8 @@ impl Store {
                  browser = $11, system = $12, address = $13,
                  persistent_since = $14
              WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL
-               AND (upstream_subject IS NULL OR upstream_subject = $9)",
+               AND (upstream_subject IS NULL OR upstream_subject = $9)
+               AND EXISTS (SELECT 1 FROM account WHERE account.id = $7 AND account.disabled_at IS NULL)",
         )
         .bind(session.id.as_str())
         .bind(secret_hash)
@@ -142,13 +152,15 @@ impl Store {
         .await?
         .rows_affected()
             == 1;
-        if renewed {
-            let (upstream, now) = (&session.upstream, session.last_seen_at);
-            vault_entries::put(&mut transaction, session, upstream, tokens, now).await?;
-            vault_entries::prolong(&mut transaction, session).await?;
+        if !renewed {
+            transaction.rollback().await?;
+            return Ok(false);
         }
+        let (upstream, now) = (&session.upstream, session.last_seen_at);
+        vault_entries::put(&mut transaction, session, upstream, tokens, now).await?;
+        vault_entries::prolong(&mut transaction, session).await?;
         transaction.commit().await?;
-        Ok(renewed)
+        Ok(true)
     }
 
     /// The session of the cookie whose secret has that hash, ended or not.
@@ -165,6 +177,35 @@ impl Store {
         .fetch_optional(&self.reads)
         .await?;
         row.as_ref().map(session).transpose()
+    }
+
+    /// The same with the account that it leads to, as the login tells about them that the session began with.
+    pub async fn find_signed_in(
+        &self,
+        secret_hash: &str,
+    ) -> Result<Option<(Session, Account)>, StoreError> {
+        // As in `find_account_of_session`.
+        let row = sqlx::query(
+            "SELECT session.id AS id, session.account_id AS account_id, session.upstream AS upstream,
+                    session.upstream_subject AS upstream_subject, session.auth_time AS auth_time,
+                    session.amr AS amr, session.acr AS acr, session.last_seen_at AS last_seen_at,
+                    session.expires_at AS expires_at, session.ended_at AS ended_at, session.browser AS browser,
+                    session.system AS system, session.address AS address,
+                    session.persistent_since AS persistent_since,
+                    account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE((SELECT login.profile FROM upstream_login AS login
+                              WHERE login.account_id = account.id AND login.upstream = session.upstream
+                                AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
+                              ORDER BY login.subject LIMIT 1), account.profile) AS a_profile
+             FROM session JOIN account ON account.id = session.account_id WHERE session.secret_hash = $1",
+        )
+        .bind(secret_hash)
+        .fetch_optional(&self.reads)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let account = Record::of("account", "id", "a_", &row);
+        Ok(Some((session(&row)?, read_account(&account)?)))
     }
 
     /// The session of that id, ended or not.
@@ -199,25 +240,19 @@ impl Store {
         rows.iter().map(session).collect()
     }
 
-    /// Notes that a session is in use, in steps of a minute. An ended one stays as it is, and time never goes back.
-    pub async fn touch_session(&self, id: &SessionId, now: UnixTime) -> Result<(), StoreError> {
+    /// Notes that a session is in use, which was read a moment ago, in steps of a minute. An ended one stays as it is, and time
+    /// never goes back.
+    pub async fn touch_session(&self, session: &Session, now: UnixTime) -> Result<(), StoreError> {
         let before = now.saturating_sub(TOUCH_INTERVAL);
-        // Look first: even an update that changes nothing would stand in the queue of the one writer.
-        let due: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM session WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2",
-        )
-        .bind(id.as_str())
-        .bind(before)
-        .fetch_one(&self.reads)
-        .await?;
-        if due > 0 {
+        // Even an update that changes nothing would stand in the queue of the one writer.
+        if session.last_seen_at <= before {
             self.writes
                 .execute(
                     sqlx::query(
                         "UPDATE session SET last_seen_at = $3
                  WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2",
                     )
-                    .bind(id.as_str())
+                    .bind(session.id.as_str())
                     .bind(before)
                     .bind(now),
                 )
@@ -270,14 +305,16 @@ impl Store {
     }
 }
 
-/// Locks the login that a session begins with, and notes its use: it still leads to the session's account, and that is
-/// open. Whoever moves a login or closes an account holds the same rows, so that no session slips in behind them.
+/// Locks the login that a session begins with, and notes its use, which answers whatever is asked about the person: it still leads
+/// to the session's account. Whoever moves a login or closes an account holds the same rows, so that no session slips in behind
+/// them; that the account is open is seen by the statement that follows.
 async fn hold_login(transaction: &mut Writing, session: &Session) -> Result<bool, StoreError> {
     let Some(subject) = &session.upstream_subject else {
         return Ok(true);
     };
     let held = sqlx::query(
-        "UPDATE upstream_login SET last_login_at = $4
+        "UPDATE upstream_login SET last_login_at = $4, checked_at = $4, checking_since = NULL, check_after = NULL,
+             refused_at = NULL
          WHERE upstream = $1 AND subject = $2 AND account_id = $3",
     )
     .bind(session.upstream.as_str())
@@ -286,13 +323,7 @@ async fn hold_login(transaction: &mut Writing, session: &Session) -> Result<bool
     .bind(session.auth_time)
     .execute(&mut **transaction)
     .await?;
-    // A statement of its own, after the lock: what the first one waited for is seen by the second alone.
-    let open: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM account WHERE id = $1 AND disabled_at IS NULL")
-            .bind(session.account_id.as_str())
-            .fetch_one(&mut **transaction)
-            .await?;
-    Ok(held.rows_affected() == 1 && open == 1)
+    Ok(held.rows_affected() == 1)
 }
 
 /// Ends a session and the families that do not outlive it. The one place where a session ends: what else hangs on it

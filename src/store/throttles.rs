@@ -7,7 +7,8 @@ use sqlx::Any;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 
-use super::{Store, StoreError};
+use super::record::Record;
+use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 
@@ -40,6 +41,111 @@ impl Store {
         )
         .await?;
         Ok(reserved.rows_affected() == 1)
+    }
+
+    /// Counts an attempt in each of `buckets`, in their order, up to the first that is closed: its place among them. What stands
+    /// behind it is left as it is.
+    pub async fn reserve_attempts(
+        &self,
+        buckets: &[(&str, ThrottlePolicy)],
+        now: UnixTime,
+    ) -> Result<Option<usize>, StoreError> {
+        if let Ok(three) = <&[_; 3]>::try_from(buckets) {
+            let counted = self.reserve_three(three, now).await?;
+            if counted.len() == buckets.len() {
+                return Ok(None);
+            }
+            // The long way says which is closed.
+            for bucket_hash in &counted {
+                self.writes.execute(giving_back(bucket_hash)).await?;
+            }
+        }
+        for (place, (bucket, policy)) in buckets.iter().enumerate() {
+            if !self.reserve_attempt(bucket, *policy, now).await? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts an attempt in each of a login's buckets, as usual all of them open, in one statement: those in which it was
+    /// counted. Each row's own limit decides; that nothing is counted where one is closed is a look beforehand, which a race
+    /// may outrun.
+    async fn reserve_three(
+        &self,
+        buckets: &[(&str, ThrottlePolicy); 3],
+        now: UnixTime,
+    ) -> Result<Vec<String>, StoreError> {
+        if buckets.iter().any(|(_, policy)| policy.attempts < 1) {
+            return Ok(Vec::new());
+        }
+        // Rows are locked in the order of the values, as in `settle_attempts`.
+        let reserved = retrying(|| {
+            let mut statement = sqlx::query(
+                "INSERT INTO throttle (bucket_hash, attempts, window_ends_at)
+                 VALUES ($1, 1, $2), ($5, 1, $6), ($9, 1, $10)
+                 ON CONFLICT (bucket_hash) DO UPDATE SET
+                     attempts = CASE WHEN throttle.window_ends_at <= $13 THEN 1 ELSE throttle.attempts + 1 END,
+                     window_ends_at = CASE
+                         WHEN throttle.window_ends_at <= $13
+                             OR CASE throttle.bucket_hash WHEN $1 THEN $4 WHEN $5 THEN $8 ELSE CAST($12 AS BIGINT) END = 1
+                         THEN excluded.window_ends_at ELSE throttle.window_ends_at END
+                 WHERE (throttle.window_ends_at <= $13
+                        OR throttle.attempts < CASE throttle.bucket_hash
+                               WHEN $1 THEN $3 WHEN $5 THEN $7 ELSE CAST($11 AS BIGINT) END)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM throttle AS other
+                       WHERE other.bucket_hash IN ($1, $5, $9) AND other.window_ends_at > $13
+                         AND other.attempts >= CASE other.bucket_hash
+                             WHEN $1 THEN $3 WHEN $5 THEN $7 ELSE CAST($11 AS BIGINT) END)
+                 RETURNING bucket_hash",
+            );
+            for (bucket, policy) in buckets {
+                statement = statement
+                    .bind(hash(bucket))
+                    .bind(now.saturating_add(policy.window))
+                    .bind(policy.attempts)
+                    .bind(i64::from(policy.starts_at == WindowStart::LastAttempt));
+            }
+            self.writes.fetch_all(statement.bind(now))
+        });
+        let reserved = reserved.await?;
+        let of = |row| Record::new("throttle", "bucket_hash", row).text("bucket_hash");
+        reserved.iter().map(of).collect()
+    }
+
+    /// Takes one attempt of the first bucket back, where others are counted, too; forgets all attempts of the rest, or takes one of each back, unless
+    /// `forget`.
+    pub async fn settle_attempts(&self, buckets: &[&str], forget: bool) -> Result<(), StoreError> {
+        let Ok([place, name, person]) = <&[_; 3]>::try_from(buckets) else {
+            for (at, bucket) in buckets.iter().enumerate() {
+                if forget && at > 0 {
+                    self.forget_attempts(bucket).await?;
+                } else {
+                    self.return_attempt(bucket).await?;
+                }
+            }
+            return Ok(());
+        };
+        // The rows are there; this is an insertion for its order. A window that has ended begins anew with the next attempt.
+        retrying(|| {
+            self.writes.execute(
+                sqlx::query(
+                    "INSERT INTO throttle (bucket_hash, attempts, window_ends_at) VALUES ($1, 0, 0), ($2, 0, 0), ($3, 0, 0)
+                     ON CONFLICT (bucket_hash) DO UPDATE SET
+                         attempts = CASE WHEN $4 = 1 AND throttle.bucket_hash <> $1 THEN 0 ELSE throttle.attempts - 1 END,
+                         window_ends_at = CASE WHEN $4 = 1 AND throttle.bucket_hash <> $1 THEN 0
+                                               ELSE throttle.window_ends_at END
+                     WHERE throttle.attempts > 0",
+                )
+                .bind(hash(place))
+                .bind(hash(name))
+                .bind(hash(person))
+                .bind(i64::from(forget)),
+            )
+        })
+        .await?;
+        Ok(())
     }
 
     /// Takes one attempt back: it succeeded, and says nothing about the others of its bucket.

@@ -10,7 +10,7 @@ use portico::keys::{KeyRing, MasterKey, Purpose, Secrets};
 use portico::logins::{Logins, RefusalFloor};
 use portico::model::acr::AcrPolicies;
 use portico::model::client::{Client, ClientSecretHash};
-use portico::model::family::FamilyLifetime;
+use portico::model::family::{FamilyCaps, FamilyLifetime};
 use portico::model::resource::Resources;
 use portico::model::session::{SessionLifetime, SessionLifetimes};
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
@@ -165,8 +165,10 @@ async fn the_work_depends_on_the_form_of_the_secret_alone() {
             absolute: 1,
         },
         session_lifetimes,
-        families_per_client: 1,
-        families_per_person: 1,
+        family_caps: FamilyCaps {
+            per_client: 1,
+            per_person: 1,
+        },
     });
     for (secret, hashes) in [
         ("wrong", 1),

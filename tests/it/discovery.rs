@@ -28,6 +28,67 @@ fn values(document: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// The first answer comes through every layer, those after it are ready-made: nobody can tell which is which, and scripts, other
+/// methods and proofs of a key are answered as ever.
+#[tokio::test]
+async fn a_document_is_answered_alike_however_often_and_by_whomever() {
+    let server = TestServer::start().await;
+    let http = http_client();
+    for path in [
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+        "/jwks",
+    ] {
+        let url = server.url(path);
+        let (mut answers, mut numbers) = (Vec::new(), BTreeSet::new());
+        for _ in 0..3 {
+            let response = http.get(&url).send().await.unwrap();
+            let mut headers = response.headers().clone();
+            numbers.insert(
+                headers
+                    .remove("x-request-id")
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+            );
+            headers.remove("date").unwrap();
+            for name in ["content-type", "cache-control", "content-length", "vary"] {
+                assert!(headers.contains_key(name), "{path} {name}");
+            }
+            assert_eq!(headers["x-content-type-options"], "nosniff");
+            answers.push((response.status(), headers, response.text().await.unwrap()));
+        }
+        assert_eq!(numbers.len(), 3, "each has a number of its own");
+        assert_eq!(answers[0], answers[1], "{path}");
+        assert_eq!(answers[1], answers[2], "{path}");
+        let origin = "https://spa.example.org";
+        let script = http
+            .get(&url)
+            .header("origin", origin)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(script.headers()["access-control-allow-origin"], origin);
+        let stranger = http.get(&url).header("origin", "https://evil.example");
+        let stranger = stranger.send().await.unwrap();
+        assert!(
+            !stranger
+                .headers()
+                .contains_key("access-control-allow-origin")
+        );
+        let head = http.head(&url).send().await.unwrap();
+        assert_eq!(
+            head.headers()["content-length"],
+            answers[0].1["content-length"]
+        );
+        assert_eq!(http.post(&url).send().await.unwrap().status(), 405);
+        // What a script was told is told to nobody else.
+        let again = http.get(&url).send().await.unwrap();
+        assert!(!again.headers().contains_key("access-control-allow-origin"));
+    }
+}
+
 /// The whole document: whoever adds a value here adds the test that it works.
 #[tokio::test]
 async fn both_documents_say_this_and_no_more() {

@@ -1,6 +1,8 @@
 //! Questions about people: asked by one, answered for all; and what a refusal ends.
 
+use portico::clock::UnixTime;
 use portico::model::account::LoginCheck;
+use portico::model::session::Session;
 use portico::protocol::claims::Profile;
 use portico::protocol::ids::SessionId;
 
@@ -19,11 +21,26 @@ fn named(name: &str) -> Profile {
     }
 }
 
+/// Another session of the person begins, by the same login.
+async fn enter(world: &World, now: UnixTime) {
+    let another = Session {
+        upstream_subject: Some("4711".to_owned()),
+        auth_time: now,
+        last_seen_at: now,
+        ..session(&world.account)
+    };
+    let secret = another.id.as_str();
+    let began = world
+        .store
+        .replace_session(secret, &another, None, &[], None);
+    assert!(began.await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_on_two_nodes_one_asks() {
     let world = World::new().await;
     let login = member("4711");
-    world.store.confirm_login(&login, NOW).await.unwrap();
+    enter(&world, NOW).await;
     let other = world.other_node().await;
     for round in 1..=10 {
         let now = NOW + round * 300;
@@ -69,7 +86,7 @@ async fn an_answer_that_a_login_has_overtaken_changes_nothing() {
             .await
             .unwrap()
     );
-    store.confirm_login(&login, NOW + 2).await.unwrap();
+    enter(&world, NOW + 2).await;
     store
         .confirm_check(&login, account, &named("Old"), NOW + 1)
         .await
@@ -163,7 +180,7 @@ async fn a_refusal_ends_what_the_login_gave_and_nothing_else() {
         .claim_check(&login, &after, NOW + 999, NOW + 1099)
         .await;
     assert!(!again.unwrap(), "it has been said");
-    store.confirm_login(&login, NOW + 2).await.unwrap();
+    enter(&world, NOW + 2).await;
     assert_eq!(known(&world).await.refused_at, None);
 }
 

@@ -2,7 +2,7 @@
 
 use portico::clock::SKEW;
 use portico::model::code::{AuthorizationCode, LIFETIME};
-use portico::model::family::TokenFamily;
+use portico::model::family::{FamilyCaps, TokenFamily};
 use portico::model::session::Session;
 use portico::protocol::ids::{ClientId, SessionId};
 use portico::store::Redemption;
@@ -14,7 +14,13 @@ async fn a_code_comes_back_as_it_was() {
     let world = World::new().await;
     let code = world.code();
     world.store.insert_code("hash", &code).await.unwrap();
-    assert_eq!(world.store.find_code("hash").await.unwrap(), Some(code));
+    let found = world.store.find_code("hash").await.unwrap();
+    let (found, standing) = found.unwrap();
+    assert_eq!(found, code);
+    // What stands behind its session is what a look at that finds.
+    let looked_at = world.store.find_standing(&world.session.id).await;
+    assert_eq!(standing, looked_at.unwrap());
+    assert_eq!(standing.unwrap().0, world.account);
     assert_eq!(world.store.find_code("other").await.unwrap(), None);
 }
 
@@ -32,7 +38,8 @@ async fn a_redeemed_code_gives_its_family_and_is_remembered() {
         redeemed_at: Some(NOW + 1),
         ..code
     };
-    assert_eq!(world.store.find_code("hash").await.unwrap(), Some(spent));
+    let found = world.store.find_code("hash").await.unwrap();
+    assert_eq!(found.unwrap().0, spent);
 }
 
 /// RFC 6749 section 4.1.2, however late the replay.
@@ -193,7 +200,7 @@ async fn what_finds_one_kind_of_row_finds_no_other() {
         assert_eq!(outcome.unwrap(), Redemption::Gone, "{hash}");
     }
     for hash in ["a-code", "a-request", world.session.id.as_str()] {
-        let found = world.store.find_session_by_secret(hash).await.unwrap();
+        let found = world.store.find_signed_in(hash).await.unwrap();
         assert_eq!(found, None, "{hash}");
     }
     for hash in ["a-code", "session-hash"] {
@@ -229,7 +236,11 @@ async fn the_oldest_families_beyond_the_cap_end() {
         ..family(&code)
     };
     world.store.insert_code("hash", &code).await.unwrap();
-    let redeemed = world.store.redeem_code("hash", &newest, 3, NOW).await;
+    let three = FamilyCaps {
+        per_client: 3,
+        ..CAP
+    };
+    let redeemed = world.store.redeem_code("hash", &newest, three, NOW).await;
     let Redemption::Redeemed(mut ended) = redeemed.unwrap() else {
         panic!("the code is good");
     };
@@ -242,13 +253,73 @@ async fn the_oldest_families_beyond_the_cap_end() {
     assert_eq!(live, [false, false, true, true, true, true]);
     let mut gone = [begun[0].id.clone(), begun[1].id.clone()];
     gone.sort_by_key(ToString::to_string);
-    ended.sort_by_key(ToString::to_string);
+    ended.sort_by_key(|(family, _)| family.to_string());
+    let ended: Vec<_> = ended.into_iter().map(|(family, _)| family).collect();
     assert_eq!(ended, gone);
+}
+
+/// T22: over all clients those end that were used the longest ago.
+#[tokio::test]
+async fn the_families_of_a_person_beyond_the_cap_end() {
+    let world = World::new().await;
+    let other = ClientId::new("other");
+    let clients = [stored(&world.client), stored(&client("other"))];
+    world.store.reconcile_clients(&clients, NOW).await.unwrap();
+    let mut begun = Vec::new();
+    for (client_id, rotated_at) in [
+        (&world.client.client_id, NOW - 5),
+        (&other, NOW - 9),
+        (&world.client.client_id, NOW - 1),
+    ] {
+        let code = code(client_id, &world.session);
+        let family = TokenFamily {
+            created_at: NOW - 10,
+            rotated_at,
+            ..family(&code)
+        };
+        begun.push(world.begin(family).await);
+    }
+    let code = world.code();
+    world.store.insert_code("hash", &code).await.unwrap();
+    let two = FamilyCaps {
+        per_person: 2,
+        ..CAP
+    };
+    let newest = family(&code);
+    let redeemed = world.store.redeem_code("hash", &newest, two, NOW).await;
+    let Redemption::Redeemed(mut ended) = redeemed.unwrap() else {
+        panic!("the code is good");
+    };
+    ended.sort_by_key(|(_, client)| client.to_string());
+    let mut expected = [
+        (begun[0].id.clone(), world.client.client_id.clone()),
+        (begun[1].id.clone(), other),
+    ];
+    expected.sort_by_key(|(_, client)| client.to_string());
+    assert_eq!(ended, expected);
+    for (family, revoked) in begun.iter().zip([true, true, false]) {
+        let found = world.store.find_family(&family.id).await.unwrap().unwrap();
+        assert_eq!(found.revoked_at.is_some(), revoked);
+    }
 }
 
 /// T22, with logins on many devices at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_cap_holds_when_redemptions_race() {
+    let of_client = FamilyCaps {
+        per_client: 3,
+        ..CAP
+    };
+    let of_person = FamilyCaps {
+        per_person: 3,
+        ..CAP
+    };
+    for caps in [of_client, of_person] {
+        race_to_the_cap(caps).await;
+    }
+}
+
+async fn race_to_the_cap(caps: FamilyCaps) {
     let world = World::new().await;
     let mut racers = Vec::new();
     let mut families = Vec::new();
@@ -266,7 +337,7 @@ async fn the_cap_holds_when_redemptions_race() {
         let family = family(&code);
         families.push(family.id.clone());
         let store = world.store.clone();
-        racers.push(async move { store.redeem_code(&hash, &family, 3, NOW).await.unwrap() });
+        racers.push(async move { store.redeem_code(&hash, &family, caps, NOW).await.unwrap() });
     }
     let outcomes = race(racers).await;
     let mut ended = Vec::new();
@@ -274,7 +345,7 @@ async fn the_cap_holds_when_redemptions_race() {
         let Redemption::Redeemed(made_too_many) = outcome else {
             panic!("each code is good once: {outcome:?}");
         };
-        ended.extend(made_too_many);
+        ended.extend(made_too_many.into_iter().map(|(family, _)| family));
     }
     // Whoever ended it says so, and nobody else.
     let mut gone = Vec::new();

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use portico::model::code::AuthorizationCode;
-use portico::model::family::{Recipient, TokenFamily};
+use portico::model::family::{FamilyCaps, Recipient, TokenFamily};
 use portico::protocol::dpop::{Thumbprint, ath};
 use portico::protocol::ids::FamilyId;
 use portico::protocol::scope::Scope;
@@ -134,8 +134,12 @@ async fn those_who_revoke_the_same_families_all_succeed() {
             world.store.insert_code(&hash, &code).await.unwrap();
             let family = family(&code);
             let store = world.store.clone();
+            let one = FamilyCaps {
+                per_client: 1,
+                ..CAP
+            };
             racers.push(Box::pin(async move {
-                store.redeem_code(&hash, &family, 1, NOW).await.unwrap();
+                store.redeem_code(&hash, &family, one, NOW).await.unwrap();
             }));
             let store = world.store.clone();
             racers.push(Box::pin(async move {

@@ -30,7 +30,7 @@ use portico::model::account::{Account, UpstreamSubject};
 use portico::model::client::{Client, ClientSecretHash};
 use portico::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
 use portico::model::device::Device;
-use portico::model::family::{Recipient, TokenFamily};
+use portico::model::family::{FamilyCaps, Recipient, TokenFamily};
 use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
 use portico::protocol::claims_request::ClaimsRequest;
@@ -47,7 +47,10 @@ use crate::harness::database::TestDatabase;
 /// The moment at which these tests begin.
 const NOW: i64 = 1_750_000_000;
 /// More than any test needs.
-const CAP: i64 = 100;
+const CAP: FamilyCaps = FamilyCaps {
+    per_client: 100,
+    per_person: 100,
+};
 
 /// A database in which one person is logged in at one client.
 struct World {

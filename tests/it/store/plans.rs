@@ -114,6 +114,7 @@ async fn faults(connection: &mut AnyConnection, statement: &str, postgres: bool)
                 line.starts_with("SCAN ")
                     && !line.contains(" USING ")
                     && line != "SCAN CONSTANT ROW"
+                    && !line.ends_with("-ROW VALUES CLAUSE")
             })
             .collect();
     }

@@ -5,7 +5,7 @@ use portico::model::registration::{InitialAccessToken, Registration, USED_EVERY}
 use portico::protocol::ids::ClientId;
 use portico::store::{Reconciled, Registered, Replaced, Store, StoredClient};
 
-use super::{NOW, World, client, count, family, race, stored};
+use super::{CAP, NOW, World, client, count, family, race, stored};
 use crate::harness::database::TestDatabase;
 
 /// More than any test needs.
@@ -199,7 +199,7 @@ async fn a_removed_registration_takes_codes_families_and_consents_along() {
     let found = store.find_family(&begun.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, Some(NOW + 5));
     let spent = store
-        .redeem_code("unspent", &family(&unspent), 10, NOW + 6)
+        .redeem_code("unspent", &family(&unspent), CAP, NOW + 6)
         .await;
     assert_eq!(spent.unwrap(), portico::store::Redemption::Gone);
     assert!(

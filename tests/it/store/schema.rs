@@ -5,7 +5,7 @@ use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::secret::Secret;
 use portico::store::{Store, StoreError};
 
-use super::{NOW, World, family, race, session};
+use super::{NOW, World, code, family, race};
 use crate::harness::database::TestDatabase;
 
 #[tokio::test]
@@ -106,11 +106,11 @@ async fn a_restart_keeps_everything() {
     assert_eq!(store.list_clients().await.unwrap(), clients);
     assert_eq!(store.list_signing_keys().await.unwrap(), [key]);
     let account = store.find_account(&world.account.id).await.unwrap();
-    assert_eq!(account, Some(world.account));
-    let session = store.find_session_by_secret("session-hash").await.unwrap();
-    assert_eq!(session, Some(world.session));
+    assert_eq!(account, Some(world.account.clone()));
+    let found = store.find_signed_in("session-hash").await.unwrap();
+    assert_eq!(found, Some((world.session, world.account)));
     assert_eq!(store.find_family(&family.id).await.unwrap(), Some(family));
-    assert_eq!(store.find_code("hash").await.unwrap(), Some(code));
+    assert_eq!(store.find_code("hash").await.unwrap().unwrap().0, code);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
         (
             world
                 .store
-                .find_session_by_secret("session-hash")
+                .find_signed_in("session-hash")
                 .await
                 .unwrap_err(),
             ("session", "amr", world.session.id.as_str()),
@@ -164,13 +164,9 @@ async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
 #[tokio::test]
 async fn what_does_not_exist_cannot_be_referred_to() {
     let world = World::new().await;
-    let mut orphan = session(&world.account);
-    orphan.account_id = portico::protocol::ids::AccountId::new("nobody-at-all");
-    let error = world
-        .store
-        .replace_session("hash", &orphan, None, &[], None)
-        .await
-        .unwrap_err();
+    let nobodys = ClientId::new("nobody-at-all");
+    let orphan = code(&nobodys, &world.session);
+    let error = world.store.insert_code("hash", &orphan).await.unwrap_err();
     let text = format!("{error:?}");
     assert!(text.contains("does not exist"), "{text}");
     assert!(!text.contains("nobody-at-all"), "{text}");

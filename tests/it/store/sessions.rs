@@ -10,8 +10,9 @@ use super::{NOW, World, count, family, race, session};
 #[tokio::test]
 async fn a_session_comes_back_as_it_was() {
     let world = World::new().await;
-    let found = world.store.find_session_by_secret("session-hash").await;
-    assert_eq!(found.unwrap(), Some(world.session.clone()));
+    let found = world.store.find_signed_in("session-hash").await;
+    let expected = (world.session.clone(), world.account.clone());
+    assert_eq!(found.unwrap(), Some(expected));
     let found = world.store.find_session(&world.session.id).await;
     assert_eq!(found.unwrap(), Some(world.session));
 }
@@ -34,8 +35,8 @@ async fn a_login_ends_the_session_it_replaces() {
     assert_eq!(old.unwrap().ended_at, Some(NOW + 100));
     let family = world.store.find_family(&bound.id).await.unwrap();
     assert_eq!(family.unwrap().revoked_at, Some(NOW + 100));
-    let found = world.store.find_session_by_secret("next-hash").await;
-    assert_eq!(found.unwrap(), Some(next));
+    let found = world.store.find_signed_in("next-hash").await;
+    assert_eq!(found.unwrap(), Some((next, world.account)));
 }
 
 /// Those that nobody used since they began go first, then those that were used the longest ago; never the newest.
@@ -91,10 +92,10 @@ async fn a_renewed_session_has_another_secret_and_the_same_families() {
             .await
             .unwrap()
     );
-    let old = store.find_session_by_secret("session-hash").await.unwrap();
+    let old = store.find_signed_in("session-hash").await.unwrap();
     assert_eq!(old, None);
-    let found = store.find_session_by_secret("next-hash").await.unwrap();
-    assert_eq!(found, Some(renewed.clone()));
+    let found = store.find_signed_in("next-hash").await.unwrap();
+    assert_eq!(found, Some((renewed.clone(), world.account.clone())));
     let family = store.find_family(&bound.id).await.unwrap();
     assert_eq!(family.unwrap().revoked_at, None);
 
@@ -169,7 +170,11 @@ async fn a_session_moves_in_steps_of_a_minute_and_never_back() {
         (NOW + 119, NOW + 60),
         (NOW + 500, NOW + 500),
     ] {
-        world.store.touch_session(id, now).await.unwrap();
+        let found = world.store.find_session(id).await.unwrap().unwrap();
+        // By whoever has just read it, and by another who did before anybody touched it.
+        for read in [&world.session, &found] {
+            world.store.touch_session(read, now).await.unwrap();
+        }
         let found = world.store.find_session(id).await.unwrap().unwrap();
         assert_eq!(found.last_seen_at, expected, "touched at {now}");
     }
@@ -180,7 +185,8 @@ async fn an_ended_session_is_not_touched() {
     let world = World::new().await;
     let id = &world.session.id;
     world.store.end_session(id, NOW).await.unwrap();
-    world.store.touch_session(id, NOW + 500).await.unwrap();
+    let before = &world.session;
+    world.store.touch_session(before, NOW + 500).await.unwrap();
     let found = world.store.find_session(id).await.unwrap().unwrap();
     assert_eq!(found.last_seen_at, NOW);
 }

@@ -1,6 +1,9 @@
 //! Login attempts: T33, T34.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
+use sha2::{Digest as _, Sha256};
 
 use super::{NOW, count, race};
 use crate::harness::database::TestDatabase;
@@ -111,6 +114,146 @@ async fn an_attempt_taken_back_does_not_count_and_no_window_owes_any() {
         assert!(store.reserve_attempt("office", POLICY, NOW).await.unwrap());
     }
     assert!(!store.reserve_attempt("office", POLICY, NOW).await.unwrap());
+}
+
+/// An address, the user name, and the person that it leads to: each has its own limit.
+const OF_ADDRESS: ThrottlePolicy = ThrottlePolicy {
+    attempts: 8,
+    ..POLICY
+};
+const OF_NAME: ThrottlePolicy = ThrottlePolicy {
+    attempts: 3,
+    window: 600,
+    starts_at: WindowStart::LastAttempt,
+};
+
+/// The buckets of one login.
+const fn login(names: [&str; 2]) -> [(&str, ThrottlePolicy); 3] {
+    [
+        ("address", OF_ADDRESS),
+        (names[0], OF_NAME),
+        (names[1], OF_NAME),
+    ]
+}
+
+/// What is counted in each bucket, and until when.
+async fn counted(database: &TestDatabase, bucket: &str) -> Option<(i64, i64)> {
+    let rows: Vec<(String, i64, i64)> =
+        sqlx::query_as("SELECT bucket_hash, attempts, window_ends_at FROM throttle")
+            .fetch_all(&database.pool().await)
+            .await
+            .unwrap();
+    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(bucket));
+    let row = rows.into_iter().find(|row| row.0 == hash);
+    row.map(|(_, attempts, ends)| (attempts, ends))
+}
+
+/// T33, T34: one after the other, and what stands behind a bucket that is closed is not counted, nor does its window move.
+#[tokio::test]
+async fn of_several_buckets_the_first_that_is_closed_stops_the_count() {
+    for names in [["jo", "person"], ["person", "jo"]] {
+        let database = TestDatabase::fresh().await;
+        let store = database.store().await;
+        let [address, first, second] = login(names);
+        for at in 1..=3 {
+            let reserved = store.reserve_attempts(&login(names), NOW + at).await;
+            assert_eq!(reserved.unwrap(), None);
+        }
+        for name in names {
+            assert_eq!(counted(&database, name).await, Some((3, NOW + 603)));
+        }
+        // Both names are closed: the address counts on.
+        let reserved = store.reserve_attempts(&login(names), NOW + 4).await;
+        assert_eq!(reserved.unwrap(), Some(1));
+        assert_eq!(counted(&database, "address").await, Some((4, NOW + 901)));
+        // The second alone is: the first counts on.
+        store.forget_attempts(first.0).await.unwrap();
+        let reserved = store.reserve_attempts(&login(names), NOW + 5).await;
+        assert_eq!(reserved.unwrap(), Some(2));
+        assert_eq!(counted(&database, first.0).await, Some((1, NOW + 605)));
+        assert_eq!(counted(&database, second.0).await, Some((3, NOW + 603)));
+        // The address is: the names stay as they are, known or not.
+        for _ in 0..3 {
+            assert!(
+                store
+                    .reserve_attempt(address.0, address.1, NOW + 6)
+                    .await
+                    .unwrap()
+            );
+        }
+        for names in [names, ["new", first.0]] {
+            let reserved = store.reserve_attempts(&login(names), NOW + 7).await;
+            assert_eq!(reserved.unwrap(), Some(0));
+        }
+        assert_eq!(counted(&database, first.0).await, Some((1, NOW + 605)));
+        assert_eq!(counted(&database, "address").await, Some((8, NOW + 901)));
+        // A window that has ended opens again, whichever it is.
+        let reserved = store.reserve_attempts(&login(names), NOW + 901).await;
+        assert_eq!(reserved.unwrap(), None);
+        assert_eq!(counted(&database, second.0).await, Some((1, NOW + 1501)));
+    }
+}
+
+/// T34: as many as the narrowest lets through, on however many nodes, and whatever order the names come in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_hundred_logins_at_once_as_many_are_forwarded_as_each_bucket_has_room_for() {
+    let database = TestDatabase::fresh().await;
+    let nodes = [database.store().await, database.store().await];
+    let racers = (0..100).map(|racer| {
+        let store = nodes[racer % nodes.len()].clone();
+        // Three people behind one address, who have three attempts each.
+        let names = [["a", "A"], ["b", "B"], ["c", "C"]][racer % 3];
+        async move {
+            let reserved = store.reserve_attempts(&login(names), NOW).await;
+            (names[0], reserved.unwrap() == None)
+        }
+    });
+    let outcomes = race(racers).await;
+    let forwarded = outcomes.iter().filter(|(_, forwarded)| *forwarded);
+    assert!(forwarded.clone().count() <= 8);
+    for name in ["a", "b", "c"] {
+        assert!(forwarded.clone().filter(|(of, _)| *of == name).count() <= 3);
+    }
+    assert_eq!(counted(&database, "address").await, Some((8, NOW + 900)));
+}
+
+#[tokio::test]
+async fn success_takes_one_back_from_the_address_and_forgets_the_rest() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let buckets = ["address", "jo", "person"];
+    let reserve = async || {
+        store
+            .reserve_attempts(&login(["jo", "person"]), NOW)
+            .await
+            .unwrap()
+    };
+    for _ in 0..3 {
+        assert_eq!(reserve().await, None);
+    }
+    // Who may come in by another's name has proven nothing about that one.
+    store.settle_attempts(&buckets, false).await.unwrap();
+    for bucket in buckets {
+        assert_eq!(counted(&database, bucket).await.unwrap().0, 2);
+    }
+    store.settle_attempts(&buckets, true).await.unwrap();
+    assert_eq!(counted(&database, "address").await, Some((1, NOW + 900)));
+    for _ in 0..3 {
+        assert_eq!(reserve().await, None);
+    }
+    assert_eq!(reserve().await, Some(1));
+    // None owes any; and a window that was forgotten does not end before its time.
+    for _ in 0..9 {
+        store.settle_attempts(&buckets, true).await.unwrap();
+    }
+    assert_eq!(reserve().await, None);
+    for (bucket, ends) in [
+        ("address", NOW + 900),
+        ("jo", NOW + 600),
+        ("person", NOW + 600),
+    ] {
+        assert_eq!(counted(&database, bucket).await, Some((1, ends)));
+    }
 }
 
 /// A name leads to the person who logged in with it last, is kept as a hash, and is forgotten when nobody uses it.
