@@ -184,7 +184,10 @@ async fn decide(
             open.resume().await
         }
         "deny" => {
-            open.flow.declined(&open.client, &open.pending, &who);
+            // Whoever has signed out meanwhile is recorded as an error that the app was told.
+            if let Some(who) = open.signed_in.find(&shown) {
+                open.flow.declined(&open.client, &open.pending, who);
+            }
             open.request()
                 .refuse(&open.pending, &authorization::denied())
                 .await
