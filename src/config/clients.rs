@@ -423,7 +423,7 @@ fn check_client_name(
     report: &mut Report,
 ) -> (Option<String>, BTreeMap<String, String>) {
     let Some(label) = written.and_then(|written| written.check_name(at, report)) else {
-        return Default::default();
+        return (None, BTreeMap::new());
     };
     let others = label.others().iter();
     let others = others.map(|(tag, name)| (format!("client_name#{tag}"), name.clone()));

@@ -27,6 +27,8 @@ async fn rows(server: &TestServer) -> BTreeMap<String, i64> {
     }
     pool.close().await;
     assert!(rows.contains_key("pending_request"), "{rows:?}");
+    // What strangers have recorded is counted elsewhere, and written a moment after it happened.
+    rows.remove("audit");
     rows
 }
 
