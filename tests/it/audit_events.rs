@@ -674,6 +674,9 @@ const fn scenario(event: Event) -> &'static str {
         Event::LoginThrottled | Event::Consented | Event::AppEnded | Event::LoggedOutEverywhere => {
             DECIDED
         }
+        Event::ConsentDenied => {
+            "consent::what_a_person_answers_is_recorded_with_all_that_was_asked"
+        }
         Event::NotAdmitted => "audit_events::whom_an_app_is_not_for",
         Event::AllLoggedOut
         | Event::ClientLoggedOut

@@ -312,7 +312,7 @@ async fn the_people_of_an_upstream_that_is_gone_are_listed_and_ended() {
 /// Each state by its name, of whom and to whom, for people and for machines.
 #[tokio::test]
 async fn notices_are_listed_by_state_client_and_person() {
-    let (mut server, _site) = told().await;
+    let (mut server, _site) = told(|_, _| ()).await;
     let mut browser = Browser::new();
     sign_in(&server, &mut browser, "first", "openid").await;
     sign_in(&server, &mut browser, "second", "openid").await;
