@@ -11,6 +11,8 @@ use super::figures::{Form, TEMPLATE};
 
 /// Rows of one statement.
 const AT_ONCE: u64 = 100_000;
+/// Rows that are copied at the most: in a filled table any few are as good as all of them.
+const TEMPLATES: u64 = 8;
 const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
 /// Over how long the logins are spread: every refresh token may still be used (`refresh_idle`), few sessions may.
@@ -164,9 +166,7 @@ impl Fill {
 
     /// A time of the template, moved by what a session's number makes of it.
     fn earlier(column: &str, session: &str, more: i64) -> String {
-        format!(
-            "t.{column} - ({session}) * 7919 % {SPREAD} - {more}"
-        )
+        format!("t.{column} - ({session}) * 7919 % {SPREAD} - {more}")
     }
 
     async fn table(&mut self, table: Table) -> anyhow::Result<()> {
@@ -174,7 +174,8 @@ impl Fill {
         let templates = table.templates;
         let make = format!(
             "CREATE TEMPORARY TABLE filled_{name} AS
-             SELECT ROW_NUMBER() OVER () - 1 AS place, {name}.* FROM {name} WHERE {templates}"
+             SELECT ROW_NUMBER() OVER () - 1 AS place, some.*
+             FROM (SELECT * FROM {name} WHERE {templates} LIMIT {TEMPLATES}) AS some"
         );
         self.connection.execute(AssertSqlSafe(make)).await?;
         let columns = format!("SELECT * FROM filled_{name}");

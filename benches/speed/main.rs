@@ -67,6 +67,9 @@ struct Options {
     accounts: u64,
     #[arg(long, default_value_t = 100_000)]
     clients: u64,
+    /// The large one: a copy of an SQLite database that this program has filled before, as large as told here.
+    #[arg(long)]
+    reuse: Option<PathBuf>,
     /// Measures one node and so many on one PostgreSQL, instead, and what that does for them.
     #[arg(long)]
     nodes: Option<usize>,
@@ -360,7 +363,8 @@ impl Server {
         std::fs::write(&config, configuration(setup, port, internal))?;
         let log = match &setup.log {
             Some((_, file)) => std::fs::File::create(file)?.into(),
-            None => Stdio::null(),
+            // What is wrong with a configuration is told there; the log says nothing below warnings.
+            None => Stdio::inherit(),
         };
         let since = Instant::now();
         let child = serve(
@@ -369,9 +373,8 @@ impl Server {
             &setup.database,
         )
         .env("BENCH_CLIENT", SECRET)
-        .stdout(log)
-        // What is wrong with a configuration is told there; the log says nothing below warnings.
-        .stderr(Stdio::inherit())
+        .stdout(Stdio::null())
+        .stderr(log)
         .spawn()?;
         let mut server = Self {
             child,

@@ -13,8 +13,8 @@ use super::keys::{self, KeyPolicy};
 /// Far shorter than a key is announced before it signs, so that every node knows it in time (T47).
 const KEYS_EVERY: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
-/// Rows of a table in one statement: few enough that nobody waits for it.
-const SWEEP_BATCH: i64 = 500;
+/// Rows of a table in one statement: few enough that nobody waits for it (docs/performance.md).
+const SWEEP_BATCH: i64 = 100;
 
 /// What the background work needs.
 pub(super) struct Housekeeping {
