@@ -58,14 +58,6 @@ impl Crowd {
         })
     }
 
-    /// The same, beginning with another family.
-    pub(crate) fn behind(self, turns: u64) -> Self {
-        for used in self.families.iter().flat_map(|families| &families.used) {
-            used.set(turns);
-        }
-        self
-    }
-
     fn person(&self, place: u64) -> u64 {
         let people = PEOPLE.min(self.accounts);
         place % people * (self.accounts / people)

@@ -37,29 +37,11 @@ struct Place {
 
 impl Place {
     /// A database that a server has written one registration and one login to, then filled.
-    async fn filled(
-        folder: &Path,
-        imis: &str,
-        sizes: Sizes,
-        reused: Option<&Path>,
-    ) -> anyhow::Result<Self> {
+    async fn filled(folder: &Path, imis: &str, sizes: Sizes) -> anyhow::Result<Self> {
         std::fs::create_dir(folder)?;
         let database = Database::fresh(folder).await?;
         let mut setup = Setup::new(folder, &database, imis)?;
         setup.more = (NOT_ASKED_ANEW, OPEN);
-        if let (Some(filled), Database::Sqlite(_)) = (reused, &database) {
-            std::fs::copy(filled, folder.join("portico.db"))?;
-            let crowd = Crowd::of(sizes.accounts, sizes.families, 0)?;
-            return Ok(Self {
-                setup,
-                database,
-                sizes,
-                // Behind those that have had their turn.
-                crowd: Rc::new(crowd.behind(sizes.families / 16)),
-                server: None,
-                took: Duration::ZERO,
-            });
-        }
         let server = Server::start(&setup).await?;
         let mut connection = Connection::open(server.address).await?;
         let registration =
@@ -123,20 +105,8 @@ pub(crate) async fn run(options: &Options, length: Duration, folder: &Path) -> a
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let imis_running = imis.serve(listener).await?;
     figures::enroll(&imis, &BTreeSet::from([TEMPLATE]));
-    let mut small = Place::filled(
-        &folder.join("small"),
-        imis_running.url(),
-        sizes.small(),
-        None,
-    )
-    .await?;
-    let mut large = Place::filled(
-        &folder.join("large"),
-        imis_running.url(),
-        sizes,
-        options.reuse.as_deref(),
-    )
-    .await?;
+    let mut small = Place::filled(&folder.join("small"), imis_running.url(), sizes.small()).await?;
+    let mut large = Place::filled(&folder.join("large"), imis_running.url(), sizes).await?;
     let people = &small.crowd.people() | &large.crowd.people();
     figures::enroll(&imis, &people);
     let (tables, whole) = fill::sizes(large.database.url()).await?;

@@ -67,9 +67,6 @@ struct Options {
     accounts: u64,
     #[arg(long, default_value_t = 100_000)]
     clients: u64,
-    /// The large one: a copy of an SQLite database that this program has filled before, as large as told here.
-    #[arg(long)]
-    reuse: Option<PathBuf>,
     /// Measures one node and so many on one PostgreSQL, instead, and what that does for them.
     #[arg(long)]
     nodes: Option<usize>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe};
+use sqlx::{AnyConnection, AnyPool};
 
 use super::client_cache::ClientCache;
 use super::lane::Lane;
@@ -26,10 +26,6 @@ const SQLITE_READERS: u32 = 4;
 /// revocation, a spent code or a rotated refresh token that comes undone is a hole (T21), not only a lost login.
 const PRAGMAS: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
-/// How many KiB of pages a connection keeps, as far as the database has so many: with the 2 MB that SQLite takes by itself the inner
-/// pages of the indexes of ten million families are read again and again. Whoever writes goes by the ten indexes of the audit, too.
-const READER_CACHE: u32 = 8 * 1024;
-const WRITER_CACHE: u32 = 32 * 1024;
 
 /// Where an SQLite database lives.
 enum Place {
@@ -74,14 +70,14 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
     let (reads, writes) = match place(url.expose())? {
         Place::Memory => {
             // Each connection would be a database of its own, and closing the last one forgets everything.
-            let only = Lane::new(sqlite_pool(1, WRITER_CACHE, options).await?, 1, false);
+            let only = Lane::new(sqlite_pool(1, options).await?, 1, false);
             (only.clone(), Writes::in_memory(only))
         }
         Place::File(path) => {
             make_file(&path).map_err(StoreError::File)?;
-            let writes = sqlite_pool(1, WRITER_CACHE, options.clone()).await?;
+            let writes = sqlite_pool(1, options.clone()).await?;
             switch_to_wal(&writes).await?;
-            let reads = sqlite_pool(SQLITE_READERS, READER_CACHE, options).await?;
+            let reads = sqlite_pool(SQLITE_READERS, options).await?;
             (
                 Lane::new(reads, SQLITE_READERS, false),
                 Writes::gathered(Lane::new(writes, 1, false)),
@@ -96,29 +92,21 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
     })
 }
 
-async fn sqlite_pool(
-    connections: u32,
-    cache: u32,
-    options: AnyConnectOptions,
-) -> Result<AnyPool, StoreError> {
+async fn sqlite_pool(connections: u32, options: AnyConnectOptions) -> Result<AnyPool, StoreError> {
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .after_connect(move |connection, _| Box::pin(set_pragmas(connection, cache)))
+        .after_connect(|connection, _| Box::pin(set_pragmas(connection)))
         .connect_with(options)
         .await?;
     Ok(pool)
 }
 
-async fn set_pragmas(connection: &mut AnyConnection, cache: u32) -> Result<(), sqlx::Error> {
-    // Less than nothing: KiB instead of pages.
-    let pragmas = format!("{PRAGMAS}; PRAGMA cache_size = -{cache}");
-    sqlx::raw_sql(AssertSqlSafe(pragmas))
-        .execute(connection)
-        .await?;
+async fn set_pragmas(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(PRAGMAS).execute(connection).await?;
     Ok(())
 }
 
