@@ -138,9 +138,10 @@ struct Fill {
 
 impl Fill {
     async fn new(url: &str, sizes: Sizes) -> anyhow::Result<Self> {
-        let dialect = match url.starts_with("postgres") {
-            true => Dialect::Postgres,
-            false => Dialect::Sqlite,
+        let dialect = if url.starts_with("postgres") {
+            Dialect::Postgres
+        } else {
+            Dialect::Sqlite
         };
         let mut connection = AnyConnection::connect(url).await?;
         // What is filled in is right by itself. Indexes are there, as they always are.
@@ -605,16 +606,15 @@ pub(crate) async fn sizes(url: &str) -> anyhow::Result<(Vec<Size>, i64)> {
         let rows: i64 = sqlx::query_scalar(AssertSqlSafe(count))
             .fetch_one(&mut connection)
             .await?;
-        let size = match postgres {
-            true => format!(
-                "SELECT pg_table_size('{table}') AS own, pg_indexes_size('{table}') AS indexes"
-            ),
-            false => format!(
+        let size = if postgres {
+            format!("SELECT pg_table_size('{table}') AS own, pg_indexes_size('{table}') AS indexes")
+        } else {
+            format!(
                 "SELECT COALESCE(SUM(CASE WHEN name = '{table}' THEN pgsize END), 0) AS own,
                         COALESCE(SUM(CASE WHEN name <> '{table}' THEN pgsize END), 0) AS indexes
                  FROM dbstat WHERE aggregate = TRUE
                    AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = '{table}')"
-            ),
+            )
         };
         let size = connection.fetch_one(AssertSqlSafe(size)).await?;
         let of = |name: &str| anyhow::Ok(size.try_get::<i64, _>(name)? / rows.max(1));
@@ -625,9 +625,10 @@ pub(crate) async fn sizes(url: &str) -> anyhow::Result<(Vec<Size>, i64)> {
             indexes: of("indexes")?,
         });
     }
-    let whole = match postgres {
-        true => "SELECT pg_database_size(current_database())",
-        false => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    let whole = if postgres {
+        "SELECT pg_database_size(current_database())"
+    } else {
+        "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
     };
     let whole: i64 = sqlx::query_scalar(whole).fetch_one(&mut connection).await?;
     connection.close().await?;

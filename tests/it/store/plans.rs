@@ -178,15 +178,12 @@ async fn planner(database: &TestDatabase) -> (AnyConnection, bool) {
 async fn whatever_refers_to_a_row_is_found_by_an_index() {
     let database = TestDatabase::fresh().await;
     let (mut connection, postgres) = planner(&database).await;
-    let references = match postgres {
-        true => {
-            "SELECT CAST(CAST(conrelid AS regclass) AS TEXT), CAST(attname AS TEXT)
+    let references = if postgres {
+        "SELECT CAST(CAST(conrelid AS regclass) AS TEXT), CAST(attname AS TEXT)
              FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1] WHERE contype = 'f'"
-        }
-        false => {
-            "SELECT child.name, reference.\"from\"
+    } else {
+        "SELECT child.name, reference.\"from\"
              FROM sqlite_schema AS child JOIN pragma_foreign_key_list(child.name) AS reference WHERE child.type = 'table'"
-        }
     };
     let references = connection.fetch_all(references).await.unwrap();
     assert!(references.len() > 20, "{}", references.len());
