@@ -96,6 +96,13 @@ bench: ## The release binary's speed beside this machine's bounds, on SQLite and
 	env -u TEST_DATABASE_URL cargo bench --locked --bench speed -- --json target/bench-sqlite.json
 	scripts/with-postgres cargo bench --locked --bench speed -- --json target/bench-postgres.json
 
+# Ten million refresh families in each database: 10 GB of disk, twenty minutes and more.
+.PHONY: bench-scale
+bench-scale: ## The same figures of a large database beside a small one, while a million rows are swept away, and of two nodes (docs/scaling.md)
+	env -u TEST_DATABASE_URL cargo bench --locked --bench speed -- --filled --expired 1000000 --json target/bench-filled-sqlite.json
+	scripts/with-postgres cargo bench --locked --bench speed -- --filled --expired 1000000 --json target/bench-filled-postgres.json
+	scripts/with-postgres cargo bench --locked --bench speed -- --nodes 2 --json target/bench-nodes.json
+
 .PHONY: soak
 soak: ## A thousand apps for two minutes, on SQLite and on two nodes with PostgreSQL; prints figures
 	env -u TEST_DATABASE_URL cargo bench --locked --bench soak

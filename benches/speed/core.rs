@@ -16,14 +16,47 @@ pub(crate) fn pinned(core: &str, program: &str) -> Command {
     command
 }
 
-/// What a process has used of its core so far.
-pub(crate) fn processor_time(pid: u32) -> anyhow::Result<Duration> {
+/// The fields of a process's `stat` that follow its name, which may have spaces (proc(5)).
+fn stat(pid: u32) -> anyhow::Result<Vec<String>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // After the name, which may have spaces; fields 14 and 15 are user and system time in hundredths of a second (proc(5)).
     let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || -> anyhow::Result<u64> { Ok(fields.next().context("stat ends")?.parse()?) };
-    Ok(Duration::from_millis(10 * (ticks()? + ticks()?)))
+    Ok(fields.split_whitespace().map(ToOwned::to_owned).collect())
+}
+
+/// The sum of times in hundredths of a second, by their numbers in proc(5).
+fn times(stat: &[String], fields: &[usize]) -> anyhow::Result<Duration> {
+    let mut ticks = 0;
+    for field in fields {
+        let text = stat.get(field - 3).context("stat ends")?;
+        ticks += text.parse::<u64>()?;
+    }
+    Ok(Duration::from_millis(10 * ticks))
+}
+
+/// What a process has used of its core so far, for itself and in the system.
+pub(crate) fn processor_time(pid: u32) -> anyhow::Result<Duration> {
+    times(&stat(pid)?, &[14, 15])
+}
+
+/// The process that started this one.
+pub(crate) fn parent(pid: u32) -> anyhow::Result<u32> {
+    Ok(stat(pid)?.get(1).context("stat ends")?.parse()?)
+}
+
+/// What a process and its children have used so far, those too that have ended.
+pub(crate) fn family_time(pid: u32) -> anyhow::Result<Duration> {
+    let mut all = times(&stat(pid)?, &[14, 15, 16, 17])?;
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(child) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Others come and go meanwhile.
+        if parent(child).is_ok_and(|parent| parent == pid) {
+            all += processor_time(child).unwrap_or_default();
+        }
+    }
+    Ok(all)
 }
 
 /// The kibibytes of memory that `field` of the process's status tells (`VmRSS`, `VmHWM`).

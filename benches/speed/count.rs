@@ -4,12 +4,14 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
 use super::Server;
-use super::figures::{Actor, Figure, take_few};
+use super::crowd::Crowd;
+use super::figures::{Actor, Figure};
 use super::wire::Connection;
 
 /// How often a figure is done before it counts: everybody has been here then, and what is made once is made.
@@ -25,7 +27,7 @@ pub(crate) async fn instructions(
     profiles: Option<&Path>,
 ) -> anyhow::Result<()> {
     ensure!(times > 0, "to be done once at the least");
-    take_few();
+    let crowd = Rc::new(Crowd::few());
     let files = server.counts.as_deref().context("nothing is counted")?;
     let mut dumps = 0;
     let mut dump = async || -> anyhow::Result<_> {
@@ -41,7 +43,7 @@ pub(crate) async fn instructions(
         Ok(files.with_extension(dumps.to_string()))
     };
     for figure in figures {
-        let mut actor = Actor::new(Connection::open(server.address).await?, *figure).await?;
+        let mut actor = Actor::new(Connection::open(server.address).await?, *figure, &crowd).await?;
         for _ in 0..WARM {
             actor.act().await?;
         }
@@ -75,9 +77,9 @@ pub(crate) async fn statements(
     figures: &[Figure],
     log: &Path,
 ) -> anyhow::Result<()> {
-    take_few();
+    let crowd = Rc::new(Crowd::few());
     for figure in figures {
-        let mut actor = Actor::new(Connection::open(server.address).await?, *figure).await?;
+        let mut actor = Actor::new(Connection::open(server.address).await?, *figure, &crowd).await?;
         for _ in 0..WARM {
             actor.act().await?;
         }

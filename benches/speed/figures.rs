@@ -1,6 +1,7 @@
 //! What is measured of the server: each figure is something that connections do again and again.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
@@ -11,6 +12,7 @@ use portico::simulator::people::{ImisPerson, JO_SMITH, keep};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use super::crowd::Crowd;
 use super::support::field;
 use super::wire::{Answer, Connection};
 
@@ -18,40 +20,24 @@ pub(crate) const CALLBACK: &str = "https://app.example.org/callback";
 /// In the form that `portico client secret` makes, so no Argon2id is in the way.
 pub(crate) const SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// How many people log in, in turns: one alone would have more sessions and tokens than anybody has.
-const PEOPLE: usize = 500;
-/// As many do where little is counted, so that all have been here before when it begins.
-const FEW: usize = 10;
-
-/// How many take turns.
-static TURNS: AtomicUsize = AtomicUsize::new(PEOPLE);
-
-/// Has only a few people log in.
-pub(crate) fn take_few() {
-    TURNS.store(FEW, Ordering::Relaxed);
-}
+/// The person whose login is copied to fill a database; of as many digits as everybody's number has.
+pub(crate) const TEMPLATE: u64 = 999_999_999;
 
 /// Has iMIS know those who log in.
-pub(crate) fn enroll(imis: &Imis) {
-    for number in 0..PEOPLE {
+pub(crate) fn enroll(imis: &Imis, numbers: &BTreeSet<u64>) {
+    for number in numbers {
         imis.enroll(ImisPerson {
-            username: keep(&username(number)),
-            id: keep(&format!("{}", 700_000 + number)),
+            username: keep(&username(*number)),
+            id: keep(&format!("7{number:09}")),
             uniform_id: keep(&format!("8d0f3a52-1111-4222-8333-{number:012}")),
-            email: keep(&format!("member-{number}@example.org")),
+            email: keep(&format!("member-{number:09}@example.org")),
             ..JO_SMITH
         });
     }
 }
 
-fn username(number: usize) -> String {
-    format!("MEMBER{number}")
-}
-
-/// The next one's name.
-fn next_username() -> String {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    username(NEXT.fetch_add(1, Ordering::Relaxed) % TURNS.load(Ordering::Relaxed))
+fn username(number: u64) -> String {
+    format!("MEMBER{number:09}")
 }
 
 /// What a token is signed with, if at all.
@@ -113,41 +99,74 @@ impl Figure {
 pub(crate) struct Actor {
     pub(crate) connection: Connection,
     figure: Figure,
-    /// The token that it asks about, or renews.
-    token: String,
+    crowd: Rc<Crowd>,
+    /// Those that it asks about in turns, or the one that it renews.
+    tokens: Vec<String>,
     /// How many of its answers held a JWT.
     pub(crate) signatures: u64,
+    turns: usize,
 }
 
+/// Access tokens that one connection asks about, where there are families enough.
+const TOKENS: usize = 20;
+
 impl Actor {
-    /// Prepared: with the token that the figure needs.
-    pub(crate) async fn new(mut connection: Connection, figure: Figure) -> anyhow::Result<Self> {
-        let token = match figure {
-            Figure::Introspection(form) | Figure::Userinfo(form) => {
-                log_in(&mut connection, form, "openid")
-                    .await?
-                    .text("access_token")?
+    /// Prepared: with the tokens that the figure needs.
+    pub(crate) async fn new(
+        mut connection: Connection,
+        figure: Figure,
+        crowd: &Rc<Crowd>,
+    ) -> anyhow::Result<Self> {
+        let mut tokens = Vec::new();
+        match figure {
+            Figure::Introspection(form) | Figure::Userinfo(form) if crowd.has_families() => {
+                for _ in 0..TOKENS {
+                    let token = crowd.refresh_token(form)?;
+                    let answer = refresh(&mut connection, form, &token).await?;
+                    tokens.push(answer.text("access_token")?);
+                }
             }
-            Figure::Refresh(form) => log_in(&mut connection, form, "openid offline_access")
-                .await?
-                .text("refresh_token")?,
-            _ => String::new(),
-        };
+            Figure::Introspection(form) | Figure::Userinfo(form) => {
+                let person = crowd.next_person();
+                let answer = log_in(&mut connection, form, "openid", person).await?;
+                tokens.push(answer.text("access_token")?);
+            }
+            Figure::Refresh(form) if !crowd.has_families() => {
+                let (scope, person) = ("openid offline_access", crowd.next_person());
+                let answer = log_in(&mut connection, form, scope, person).await?;
+                tokens.push(answer.text("refresh_token")?);
+            }
+            _ => {}
+        }
         connection.forget();
         Ok(Self {
             connection,
             figure,
-            token,
+            crowd: Rc::clone(crowd),
+            tokens,
             signatures: 0,
+            turns: 0,
         })
+    }
+
+    fn next_token(&mut self) -> anyhow::Result<String> {
+        let token = self.tokens.get(self.turns % self.tokens.len().max(1));
+        self.turns += 1;
+        Ok(token.context("no token")?.clone())
     }
 
     /// Once.
     pub(crate) async fn act(&mut self) -> anyhow::Result<()> {
-        let Self {
-            connection, token, ..
-        } = self;
-        match self.figure {
+        let figure = self.figure;
+        let token = match figure {
+            Figure::Refresh(form) if self.crowd.has_families() => self.crowd.refresh_token(form)?,
+            Figure::Refresh(_) | Figure::Introspection(_) | Figure::Userinfo(_) => {
+                self.next_token()?
+            }
+            _ => String::new(),
+        };
+        let connection = &mut self.connection;
+        match figure {
             Figure::Empty => {
                 let answer = connection.get("/", "").await?;
                 ensure!(answer.body == "ok", "{}", answer.status);
@@ -174,18 +193,18 @@ impl Actor {
             }
             Figure::Login(form) => {
                 connection.forget();
-                let tokens = log_in(connection, form, "openid profile").await?;
+                let tokens =
+                    log_in(connection, form, "openid profile", self.crowd.next_person()).await?;
                 self.signatures += signatures(&tokens)?;
                 let told = userinfo(connection, &tokens.text("access_token")?).await?;
                 ensure!(told.json()?.get("name").is_some(), "{}", told.body);
             }
             Figure::Refresh(form) => {
-                let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
-                let answer = connection
-                    .post("/token", &basic(&form.client()), &fields)
-                    .await?;
+                let answer = refresh(connection, form, &token).await?;
                 self.signatures += signatures(&answer)?;
-                *token = answer.text("refresh_token")?;
+                if let Some(token) = self.tokens.first_mut() {
+                    *token = answer.text("refresh_token")?;
+                }
             }
             Figure::Introspection(form) => {
                 let fields = [("token", token.as_str())];
@@ -195,7 +214,7 @@ impl Actor {
                 ensure!(answer.body.contains("\"active\":true"), "{}", answer.body);
             }
             Figure::Userinfo(_) => {
-                let answer = userinfo(connection, token).await?;
+                let answer = userinfo(connection, &token).await?;
                 ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
             }
         }
@@ -206,6 +225,13 @@ impl Actor {
 fn basic(client: &str) -> String {
     let credentials = STANDARD.encode(format!("{client}:{SECRET}"));
     format!("authorization: Basic {credentials}\r\n")
+}
+
+async fn refresh(connection: &mut Connection, form: Form, token: &str) -> anyhow::Result<Answer> {
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+    connection
+        .post("/token", &basic(&form.client()), &fields)
+        .await
 }
 
 async fn userinfo(connection: &mut Connection, token: &str) -> anyhow::Result<Answer> {
@@ -221,7 +247,12 @@ fn signatures(answer: &Answer) -> anyhow::Result<u64> {
 }
 
 /// From the request to the tokens, by the login page's form and with PKCE.
-async fn log_in(connection: &mut Connection, form: Form, scope: &str) -> anyhow::Result<Answer> {
+pub(crate) async fn log_in(
+    connection: &mut Connection,
+    form: Form,
+    scope: &str,
+    person: u64,
+) -> anyhow::Result<Answer> {
     let (client, verifier) = (form.client(), random_token());
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
     let query = url::form_urlencoded::Serializer::new(String::new())
@@ -243,7 +274,7 @@ async fn log_in(connection: &mut Connection, form: Form, scope: &str) -> anyhow:
         ("flow", field(&page.body, "flow")?),
         ("form_token", field(&page.body, "form_token")?),
         ("upstream", "members".to_owned()),
-        ("username", next_username()),
+        ("username", username(person)),
         ("password", JO_SMITH.password.to_owned()),
     ];
     let fields = fields

@@ -5,10 +5,10 @@
 //! binary has one core to itself, this program with the simulated iMIS another. What is compared is work per second
 //! of processor time: it says the same on a busy machine. `docs/performance.md` explains the table and has the results.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -22,14 +22,20 @@ use tokio::task::LocalSet;
 mod bounds;
 mod core;
 mod count;
+mod crowd;
 mod figures;
+mod fill;
+mod growth;
+mod nodes;
 mod report;
 #[path = "../support/mod.rs"]
 mod support;
 mod wire;
 
 use bounds::{Bound, Handler};
+use crowd::Crowd;
 use figures::{Actor, CALLBACK, Figure, Form, SECRET};
+use fill::Sizes;
 use report::{Bounds, Report, Row, Sample};
 use support::{Database, PORTICO, beginning, free_port, members, serve};
 use wire::Connection;
@@ -58,6 +64,22 @@ struct Options {
     /// Prints the statements of each figure, done once, in place of measuring.
     #[arg(long)]
     statements: bool,
+    /// Measures a large database beside a small one, instead.
+    #[arg(long)]
+    filled: bool,
+    /// Measures while so many rows that have ended are removed from the large one, and after that, too.
+    #[arg(long, default_value_t = 0)]
+    expired: u64,
+    /// What the large one holds.
+    #[arg(long, default_value_t = 10_000_000)]
+    families: u64,
+    #[arg(long, default_value_t = 1_000_000)]
+    accounts: u64,
+    #[arg(long, default_value_t = 100_000)]
+    clients: u64,
+    /// Measures one node and so many on one PostgreSQL, instead, and what that does for them.
+    #[arg(long)]
+    nodes: Option<usize>,
     /// Where to write the figures as JSON.
     #[arg(long)]
     json: Option<std::path::PathBuf>,
@@ -96,11 +118,44 @@ fn main() -> anyhow::Result<()> {
     sqlx::any::install_default_drivers();
     let folder = tempfile::tempdir()?;
     LocalSet::new().block_on(&runtime, async {
+        if options.filled {
+            return growth::run(&options, length, folder.path()).await;
+        }
         let database = Database::fresh(folder.path()).await?;
-        let outcome = run(&options, length, folder.path(), &database).await;
+        let outcome = match options.nodes {
+            Some(count) => nodes::run(&options, count, length, folder.path(), &database).await,
+            None => run(&options, length, folder.path(), &database).await,
+        };
         database.remove().await?;
         outcome
     })
+}
+
+impl Options {
+    const fn sizes(&self) -> Sizes {
+        Sizes {
+            families: self.families,
+            accounts: self.accounts,
+            clients: self.clients,
+        }
+    }
+
+    /// The figures that are asked for.
+    fn figures(&self) -> Vec<Figure> {
+        let wanted = |figure: &Figure| {
+            let name = figure.name();
+            self.only.as_ref().is_none_or(|only| name.contains(only))
+        };
+        all_figures().into_iter().filter(wanted).collect()
+    }
+
+    /// How many connections do a figure at the same time.
+    fn connections(&self, figure: Figure) -> usize {
+        match figure {
+            Figure::Login(_) => LOGINS,
+            _ => self.connections,
+        }
+    }
 }
 
 async fn run(
@@ -110,28 +165,26 @@ async fn run(
     database: &Database,
 ) -> anyhow::Result<()> {
     let imis = Imis::new(Clock::system());
-    figures::enroll(&imis);
+    let crowd = Rc::new(Crowd::new());
+    figures::enroll(&imis, &crowd.people());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let imis_running = imis.serve(listener).await?;
-    let start =
-        async |under: &Under| Server::start(folder, database, imis_running.url(), under).await;
+    let mut setup = Setup::new(folder, database, imis_running.url())?;
     // The first start makes the schema and the keys; how long a start takes is told by another.
-    drop(start(&Under::Nothing).await?);
-    let wanted = |figure: &Figure| {
-        let name = figure.name();
-        options.only.as_ref().is_none_or(|only| name.contains(only))
-    };
-    let figures: Vec<Figure> = all_figures().into_iter().filter(wanted).collect();
+    drop(Server::start(&setup).await?);
+    let figures = options.figures();
     if options.statements {
         let log = folder.join("log");
-        let server = start(&Under::Log(log.clone())).await?;
+        setup.log = Some(("sqlx::query=debug", log.clone()));
+        let server = Server::start(&setup).await?;
         return count::statements(&server, &figures, &log).await;
     }
     if let Some(times) = options.instructions {
-        let server = start(&Under::Callgrind(folder.join("callgrind"))).await?;
+        setup.counts = Some(folder.join("callgrind"));
+        let server = Server::start(&setup).await?;
         return count::instructions(&server, &figures, times, options.profiles.as_deref()).await;
     }
-    let server = start(&Under::Nothing).await?;
+    let server = Server::start(&setup).await?;
     let ready = server.ready;
     let handler = Handler::start()?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -140,14 +193,8 @@ async fn run(
     let mut rows: Vec<Row> = figures.into_iter().map(Row::new).collect();
     let mut all_bounds = Bounds::default();
     for _ in 0..options.rounds {
-        let empty = measure(
-            handler.address,
-            handler.pid(),
-            Figure::Empty,
-            options.connections,
-            length,
-        )
-        .await?;
+        let nodes = [(handler.address, handler.pid())];
+        let empty = measure(&nodes, Figure::Empty, options, &crowd, length).await?;
         all_bounds.handler.push(empty.per_core());
         for (bound, rates) in [
             (Bound::Rs256, &mut all_bounds.rs256),
@@ -161,36 +208,19 @@ async fn run(
         all_bounds.rows.push(per_core);
         all_bounds.rows_wall.push(per_second);
         for row in &mut rows {
-            let connections = match row.figure {
-                Figure::Login(_) => LOGINS,
-                _ => options.connections,
-            };
-            let sample = measure(
-                server.address,
-                server.child.id(),
-                row.figure,
-                connections,
-                length,
-            )
-            .await?;
+            let sample = measure(&[server.node()], row.figure, options, &crowd, length).await?;
             row.samples.push(sample);
         }
     }
     let transactions = match database {
         Database::Postgres { admin, name, .. } => {
-            Some(transactions(&server, admin.as_str(), name).await?)
+            Some(transactions(&server, admin.as_str(), name, &crowd).await?)
         }
         Database::Sqlite(_) => None,
     };
     imis.fail("/", Fault::Slow(SLOW));
-    let slow = measure(
-        server.address,
-        server.child.id(),
-        Figure::Login(Form::Rs256),
-        LOGINS,
-        length,
-    )
-    .await?;
+    let figure = Figure::Login(Form::Rs256);
+    let slow = measure(&[server.node()], figure, options, &crowd, length).await?;
     let report = Report {
         database: match database {
             Database::Sqlite(_) => "SQLite",
@@ -226,25 +256,29 @@ fn scratch_of(database: &Database, folder: &Path) -> String {
     }
 }
 
-/// One figure, for a while.
+/// One figure, for a while, at nodes in turns.
 async fn measure(
-    address: SocketAddr,
-    pid: u32,
+    nodes: &[(SocketAddr, u32)],
     figure: Figure,
-    connections: usize,
+    options: &Options,
+    crowd: &Rc<Crowd>,
     length: Duration,
 ) -> anyhow::Result<Sample> {
     let mut actors = Vec::new();
-    for _ in 0..connections {
-        let connection = Connection::open(address).await?;
-        let mut actor = Actor::new(connection, figure).await?;
+    for (address, _) in nodes.iter().cycle().take(options.connections(figure)) {
+        let connection = Connection::open(*address).await?;
+        let mut actor = Actor::new(connection, figure, crowd).await?;
         // Once before it counts: what is read for the first time is in memory then.
         actor.act().await?;
         actor.connection.requests = 0;
         actor.signatures = 0;
         actors.push(actor);
     }
-    let before = core::processor_time(pid)?;
+    let processor_time = || {
+        let all = nodes.iter().map(|(_, pid)| core::processor_time(*pid));
+        all.sum::<anyhow::Result<Duration>>()
+    };
+    let before = processor_time()?;
     let since = Instant::now();
     let until = since + length;
     let mut tasks = Vec::new();
@@ -267,7 +301,7 @@ async fn measure(
         sample.signatures += signatures;
     }
     sample.wall = since.elapsed();
-    sample.processor = core::processor_time(pid)?.saturating_sub(before);
+    sample.processor = processor_time()?.saturating_sub(before);
     sample.times.sort_unstable();
     Ok(sample)
 }
@@ -277,6 +311,7 @@ async fn transactions(
     server: &Server,
     admin: &str,
     name: &str,
+    crowd: &Rc<Crowd>,
 ) -> anyhow::Result<Vec<(&'static str, f64)>> {
     const LOGINS: u32 = 100;
     let count = async || -> anyhow::Result<i64> {
@@ -293,8 +328,8 @@ async fn transactions(
     };
     let mut counted = Vec::new();
     for form in [Form::Rs256, Form::Opaque] {
-        let mut actor =
-            Actor::new(Connection::open(server.address).await?, Figure::Login(form)).await?;
+        let connection = Connection::open(server.address).await?;
+        let mut actor = Actor::new(connection, Figure::Login(form), crowd).await?;
         actor.act().await?;
         let before = count().await?;
         for _ in 0..LOGINS {
@@ -306,13 +341,32 @@ async fn transactions(
     Ok(counted)
 }
 
-/// What the server is started under.
-enum Under {
-    Nothing,
-    /// Tells each statement in a file.
-    Log(PathBuf),
-    /// Counts its instructions; what is counted is written to files whose names begin so.
-    Callgrind(PathBuf),
+/// What servers are started with.
+struct Setup {
+    folder: PathBuf,
+    database: String,
+    imis: String,
+    port: u16,
+    /// Another filter of the log than that for warnings, and the file that the log goes to.
+    log: Option<(&'static str, PathBuf)>,
+    /// Where its instructions are counted, by callgrind: the beginning of the names of files.
+    counts: Option<PathBuf>,
+    /// More keys of the upstream, and whole sections.
+    more: (&'static str, &'static str),
+}
+
+impl Setup {
+    fn new(folder: &Path, database: &Database, imis: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            database: database.url().to_owned(),
+            imis: imis.to_owned(),
+            port: free_port()?,
+            log: None,
+            counts: None,
+            more: ("", ""),
+        })
+    }
 }
 
 /// The server, on its core.
@@ -326,45 +380,38 @@ struct Server {
 }
 
 impl Server {
-    async fn start(
-        folder: &Path,
-        database: &Database,
-        imis: &str,
-        under: &Under,
-    ) -> anyhow::Result<Self> {
-        let (port, internal) = (free_port()?, free_port()?);
-        let config = folder.join("portico.toml");
-        // What is wrong with a configuration is told there; the log says nothing below warnings.
-        let (filter, stderr) = match under {
-            Under::Log(file) => ("sqlx::query=debug", File::create(file)?.into()),
-            _ => ("warn", Stdio::inherit()),
+    async fn start(setup: &Setup) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let internal = free_port()?;
+        let config = setup.folder.join(format!("portico-{port}.toml"));
+        std::fs::write(&config, configuration(setup, port, internal))?;
+        let log = match &setup.log {
+            Some((_, file)) => std::fs::File::create(file)?.into(),
+            // What is wrong with a configuration is told there; the log says nothing below warnings.
+            None => Stdio::inherit(),
         };
-        std::fs::write(&config, configuration(port, internal, imis, filter))?;
         let since = Instant::now();
-        let mut command = match under {
-            Under::Callgrind(file) => {
+        let mut command = match &setup.counts {
+            Some(files) => {
                 let mut command = core::pinned(core::SERVER_CORE, "valgrind");
                 command
                     .args(["--tool=callgrind", "--quiet"])
-                    .arg(format!("--callgrind-out-file={}", file.display()))
+                    .arg(format!("--callgrind-out-file={}", files.display()))
                     .arg(PORTICO);
                 command
             }
-            _ => core::pinned(core::SERVER_CORE, PORTICO),
+            None => core::pinned(core::SERVER_CORE, PORTICO),
         };
-        let child = serve(&mut command, &config, database.url())
+        let child = serve(&mut command, &config, &setup.database)
             .env("BENCH_CLIENT", SECRET)
             .stdout(Stdio::null())
-            .stderr(stderr)
+            .stderr(log)
             .spawn()?;
         let mut server = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             ready: Duration::ZERO,
-            counts: match under {
-                Under::Callgrind(files) => Some(files.clone()),
-                _ => None,
-            },
+            counts: setup.counts.clone(),
         };
         let health = SocketAddr::from(([127, 0, 0, 1], internal));
         loop {
@@ -384,6 +431,10 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+
+    fn node(&self) -> (SocketAddr, u32) {
+        (self.address, self.child.id())
+    }
 }
 
 impl Drop for Server {
@@ -393,7 +444,7 @@ impl Drop for Server {
     }
 }
 
-fn configuration(port: u16, internal: u16, imis: &str, filter: &str) -> String {
+fn configuration(setup: &Setup, port: u16, internal: u16) -> String {
     let client = |form: Form| {
         let id = form.client();
         let format = match form {
@@ -416,11 +467,14 @@ scope = "openid profile offline_access reports:read"
         )
     };
     let clients = Form::ALL.map(client).concat();
-    let beginning = beginning(&format!("http://127.0.0.1:{port}"), port, internal);
-    let members = members(imis);
+    let issuer = format!("http://127.0.0.1:{}", setup.port);
+    let beginning = beginning(&issuer, port, internal);
+    let members = members(&setup.imis);
+    let filter = setup.log.as_ref().map_or("warn", |(filter, _)| filter);
+    let (upstream, sections) = setup.more;
     format!(
-        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nfilter = \"{filter}\"\n\n\
+        "{beginning}algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n\n[log]\nfilter = \"{filter},portico::audit=off\"\n\n\
          # Everybody logs in from one address here, which is a guesser's way.\n\
-         [login]\nmax_attempts = 100\nmax_attempts_per_address = 10000\n{members}{clients}"
+         [login]\nmax_attempts = 100\nmax_attempts_per_address = 10000\n{sections}{members}{upstream}{clients}"
     )
 }

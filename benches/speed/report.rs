@@ -49,7 +49,7 @@ impl Sample {
     }
 }
 
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
@@ -69,8 +69,18 @@ impl Row {
         }
     }
 
-    fn of(&self, what: impl Fn(&Sample) -> f64) -> f64 {
+    pub(crate) fn of(&self, what: impl Fn(&Sample) -> f64) -> f64 {
         median(self.samples.iter().map(what))
+    }
+
+    /// The time within which so many of a thousand of all rounds were done, in milliseconds.
+    pub(crate) fn quantile(&self, of_thousand: usize) -> f64 {
+        let mut all = Sample::default();
+        for sample in &self.samples {
+            all.times.extend(&sample.times);
+        }
+        all.times.sort_unstable();
+        all.quantile(of_thousand)
     }
 }
 

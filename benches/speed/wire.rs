@@ -98,11 +98,23 @@ impl Connection {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        let length = body.len();
+        let more = format!("{more}content-type: application/x-www-form-urlencoded\r\n");
+        self.post_body(path, &more, &body).await
+    }
+
+    pub(crate) async fn post_json(
+        &mut self,
+        path: &str,
+        json: &serde_json::Value,
+    ) -> anyhow::Result<Answer> {
+        let more = "content-type: application/json\r\n";
+        self.post_body(path, more, &json.to_string()).await
+    }
+
+    async fn post_body(&mut self, path: &str, more: &str, body: &str) -> anyhow::Result<Answer> {
         let head = self.head("POST", path, more);
-        let request = format!(
-            "{head}content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
+        let length = body.len();
+        let request = format!("{head}content-length: {length}\r\n\r\n{body}");
         self.send(request.as_bytes()).await
     }
 

@@ -73,6 +73,9 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
 /// The program under test.
 pub(crate) const PORTICO: &str = env!("CARGO_BIN_EXE_portico");
 
+/// The master key of every server here.
+pub(crate) const MASTER_KEY: &str = "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=";
+
 /// Adds to a command what makes it the server: its configuration, and the environment that [`beginning`] names.
 pub(crate) fn serve<'a>(
     command: &'a mut Command,
@@ -83,10 +86,7 @@ pub(crate) fn serve<'a>(
         .args(["serve", "--config"])
         .arg(config)
         .env("BENCH_DATABASE", database)
-        .env(
-            "BENCH_MASTER_KEY",
-            "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=",
-        )
+        .env("BENCH_MASTER_KEY", MASTER_KEY)
         .env("BENCH_SERVICE", people::SERVICE.password)
 }
 

@@ -17,6 +17,9 @@ use crate::telemetry::{Audit, Entry};
 
 use super::AppError;
 
+/// Clients that registered themselves and are read in one statement.
+const HELD_AT_ONCE: i64 = 500;
+
 /// A hash of a secret that nobody knows.
 pub(super) fn stand_in() -> Result<PasswordHash, AppError> {
     let phc = hash_password(&made_secret());
@@ -94,16 +97,28 @@ pub(super) async fn hold_registered(
     audit: &Audit,
     now: UnixTime,
 ) -> Result<(), AppError> {
-    for registration in store.list_registrations().await? {
-        let id = &registration.client_id;
-        let mut version = Some(registration.version);
-        while let Some(read) = version {
-            let held = hold_one(store, policy, audit, (id, read), now);
-            if held.await? != Replaced::Changed {
-                break;
+    let mut after = ClientId::new("");
+    loop {
+        let clients = store.list_registered_clients(&after, HELD_AT_ONCE).await?;
+        let Some((last, _)) = clients.last() else {
+            break;
+        };
+        after = last.client.client_id.clone();
+        for (stored, version) in &clients {
+            // Hardly ever is there one that is not as it has to be, and each start looks at all of them.
+            if policy.hold(&stored.client) == stored.client {
+                continue;
             }
-            let again = store.find_registration(id).await?;
-            version = again.map(|registration| registration.version);
+            let id = &stored.client.client_id;
+            let mut version = Some(*version);
+            while let Some(read) = version {
+                let held = hold_one(store, policy, audit, (id, read), now);
+                if held.await? != Replaced::Changed {
+                    break;
+                }
+                let again = store.find_registration(id).await?;
+                version = again.map(|registration| registration.version);
+            }
         }
     }
     store.hold_unused_clients(policy.unused, now).await?;

@@ -20,8 +20,8 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const STEADY: Duration = Duration::from_mins(15);
 /// Seconds by which a clock may be put right without that.
 const STEP: i64 = 60;
-/// Rows of a table in one statement: few enough that nobody waits for it.
-const SWEEP_BATCH: i64 = 500;
+/// Rows of a table in one statement: few enough that nobody waits for it (docs/performance.md).
+const SWEEP_BATCH: i64 = 100;
 
 /// What the background work needs.
 pub(super) struct Housekeeping {

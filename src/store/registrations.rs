@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::clients::{remove_client, write_client};
+use super::clients::{remove_client, stored_client, write_client};
 use super::record::Record;
 use super::writes::Writing;
 use super::{Store, StoreError, StoredClient, initial_access_tokens, retrying};
@@ -114,6 +114,29 @@ impl Store {
         let mut all: Vec<Registration> = rows.iter().map(registration).collect::<Result<_, _>>()?;
         all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
         Ok(all)
+    }
+
+    /// At most `limit` clients that have registered themselves, in the order of the database from the one behind `after` on, each
+    /// with the version of its registration. Few at a time, for there may be very many.
+    pub async fn list_registered_clients(
+        &self,
+        after: &ClientId,
+        limit: i64,
+    ) -> Result<Vec<(StoredClient, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT client.id AS id, client.registration AS registration, client.secrets AS secrets, own.version AS version
+             FROM client_registration AS own JOIN client ON client.id = own.client_id
+             WHERE own.client_id > $1 ORDER BY own.client_id LIMIT $2",
+        )
+        .bind(after.as_str())
+        .bind(limit)
+        .fetch_all(&self.reads)
+        .await?;
+        let client = |row| {
+            let version = Record::new("client_registration", "id", row).int("version")?;
+            Ok((stored_client(row)?, version))
+        };
+        rows.iter().map(client).collect()
     }
 
     /// Replaces what a client has registered, if it is still of the `version` that was read before the client was.

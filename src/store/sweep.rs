@@ -1,5 +1,7 @@
 //! Removing what has ended, in small batches, so that the database does not grow without end and no writer waits long.
 
+use std::time::Instant;
+
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 
@@ -12,6 +14,10 @@ const KEYS_KEPT: i64 = 90 * DAY;
 const NOTICES_KEPT: i64 = 7 * DAY;
 /// A name that nobody logs in with is forgotten after so long.
 const NAMES_KEPT: i64 = 400 * DAY;
+
+/// Between two batches nothing is removed for so many times as long as the last one took: whoever comes then finds disk and writer
+/// free, and however slow they are, sweeping has its share of them and no more.
+const REST: u32 = 2;
 
 /// How many rows a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -275,11 +281,13 @@ impl Store {
         let batch = batch.max(1);
         let mut deleted = 0;
         loop {
+            let since = Instant::now();
             let step = retrying(|| self.delete_batch(statement, ended, batch)).await?;
             deleted += step;
             if step < batch.unsigned_abs() {
                 return Ok(deleted);
             }
+            tokio::time::sleep(since.elapsed() * REST).await;
         }
     }
 

@@ -5,6 +5,8 @@ mod account_page;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod any_node;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod audit_events;

@@ -24,7 +24,7 @@ require_pushed_authorization_requests = true
 }
 
 /// What the browser opens.
-fn by_reference(server: &TestServer, client_id: &str, request_uri: &str) -> String {
+pub(crate) fn by_reference(server: &TestServer, client_id: &str, request_uri: &str) -> String {
     let mut url = Url::parse(&server.url("/authorize")).unwrap();
     url.query_pairs_mut()
         .append_pair("client_id", client_id)

@@ -1,11 +1,12 @@
-//! Two equal nodes on one database: nothing is kept in a node that the other needs (design, section 5).
+//! Two equal nodes on one database: what only one of many may do, and what holds everywhere at once (design, section 5). That every
+//! flow goes on at any node is in `any_node`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use portico::simulator::people::JO_SMITH;
 
-use crate::harness::browser::{Browser, PASSWORD_FORM, http_client};
+use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer, redirect_uri};
 use crate::harness::server::TestServer;
 use crate::harness::steps::at_node;
@@ -32,45 +33,6 @@ async fn redeem_at(node: SocketAddr, code: &str) -> Answer {
     ];
     let request = http_client().post(format!("http://{node}/token"));
     answer(request.form(&form)).await
-}
-
-/// A flow is nobody's: each of its requests may meet another node.
-#[tokio::test]
-async fn a_login_goes_on_at_whichever_node_it_meets() {
-    let mut server = TestServer::start().await;
-    let (one, two) = (server.address, server.add_node().await);
-    let mut browser = Browser::new();
-    let page = browser.get(server.authorize_url("asking", &[])).await;
-    let login = page.location().unwrap();
-    let page = browser.get(at_node(two, login.as_str())).await;
-    let page = browser.choose(&page, "members").await;
-    let (action, mut fields) = page.form(PASSWORD_FORM);
-    fields.insert("username".into(), JO_SMITH.username.into());
-    fields.insert("password".into(), JO_SMITH.password.into());
-    let fields: Vec<(&str, &str)> = fields
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let page = browser.post(at_node(one, action.as_str()), &fields).await;
-    let resume = page.location().unwrap();
-    let consent = browser.open(at_node(two, resume.as_str())).await;
-    assert_eq!(consent.url.path(), "/consent", "{}", consent.body);
-    let done = browser
-        .submit(&consent, "form", &[("decision", "allow")])
-        .await;
-    let code = &done.answer()["code"];
-    assert_eq!(done.answer()["iss"], server.issuer);
-    let redirect_uri = redirect_uri("asking");
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", redirect_uri.as_str()),
-        ("code_verifier", VERIFIER),
-        ("client_id", "asking"),
-    ];
-    let request = http_client().post(format!("http://{one}/token"));
-    let tokens = answer(request.form(&form)).await;
-    assert_eq!(tokens.status, 200, "{tokens:?}");
 }
 
 /// T19 with nodes for tabs.

@@ -1,5 +1,6 @@
 //! What tests stand on: databases, servers and people of their own, so that they run side by side.
 
+pub(crate) mod balancer;
 pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod dpop;

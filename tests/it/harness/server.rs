@@ -12,6 +12,7 @@ use portico::simulator::aim18::{self, Aim18};
 use portico::simulator::imis::{ClientApplication, Imis};
 use portico::simulator::people;
 use portico::store::Store;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -108,6 +109,20 @@ struct Node {
     task: JoinHandle<()>,
 }
 
+/// A node with a runtime to itself. Dropped: killed, with all that it was about to do.
+pub(crate) struct Mortal {
+    pub(crate) address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl TestServer {
     /// The usual server.
     pub(crate) async fn start() -> Self {
@@ -173,6 +188,23 @@ impl TestServer {
         let node = self.node(listeners, &key).await;
         self.nodes.push(node);
         address
+    }
+
+    /// The same with a node that can be killed.
+    pub(crate) fn add_mortal(&self) -> Mortal {
+        let listeners = bind();
+        let address = listeners.public.local_addr().unwrap();
+        let (config, clock) = (self.load_config(), self.clock.clone());
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        runtime.spawn(async move {
+            let app = App::open(config, clock).await.unwrap();
+            app.serve(listeners, std::future::pending()).await.unwrap();
+        });
+        Mortal {
+            address,
+            runtime: Some(runtime),
+        }
     }
 
     /// The configuration as a node with the usual master key reads it: for what commands do beside a running server.

@@ -54,6 +54,43 @@ async fn names(store: &Store) -> Vec<String> {
     names.collect()
 }
 
+/// There may be very many: a start reads them a few at a time, and misses none.
+#[tokio::test]
+async fn registered_clients_are_read_page_by_page() {
+    let world = World::new().await;
+    let store = &world.store;
+    for id in ["c", "a", "e", "b", "d"] {
+        register(store, id).await;
+    }
+    let renamed = StoredClient {
+        client: Client {
+            client_name: Some("Another name".to_owned()),
+            ..registered("d").client
+        },
+        ..registered("d")
+    };
+    let replaced = store.replace_registered_client(&renamed, 0, NOW + 1).await;
+    assert_eq!(replaced.unwrap(), Replaced::Done);
+    let mut after = ClientId::new("");
+    let mut read = Vec::new();
+    for expected in [2, 2, 1, 0] {
+        let page = store.list_registered_clients(&after, 2).await.unwrap();
+        assert_eq!(page.len(), expected);
+        if let Some((last, _)) = page.last() {
+            after = last.client.client_id.clone();
+        }
+        read.extend(page);
+    }
+    // The client of the files is none of them.
+    let expected = [("a", 0), ("b", 0), ("c", 0), ("d", 1), ("e", 0)];
+    let found: Vec<_> = read
+        .iter()
+        .map(|(stored, version)| (stored.client.client_id.as_str(), *version))
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(read[3].0, renamed);
+}
+
 #[tokio::test]
 async fn a_registered_client_is_one_like_all_others() {
     let world = World::new().await;

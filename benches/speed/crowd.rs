@@ -1,0 +1,106 @@
+//! Who logs in, and whose tokens are refreshed.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use portico::keys::{MasterKey, Secrets};
+use portico::protocol::ids::FamilyId;
+use portico::tokens::refresh_token;
+
+use super::figures::Form;
+use super::fill::{Of, key};
+use super::support::MASTER_KEY;
+
+/// How many people log in, in turns: one alone would have more sessions and tokens than anybody has.
+const PEOPLE: u64 = 500;
+/// As many do where little is counted, so that all have been here before when it begins.
+const FEW: u64 = 10;
+/// Without a common divisor with any number of families that is likely: they are drawn from all over the table.
+const STEP: u64 = 48_271;
+
+/// In a filled database, people and families are drawn from all that are there.
+pub(crate) struct Crowd {
+    accounts: u64,
+    logins: Cell<u64>,
+    families: Option<Families>,
+}
+
+struct Families {
+    /// Of each form.
+    count: u64,
+    /// Of what is filled in.
+    generation: i64,
+    secrets: Secrets,
+    used: [Cell<u64>; Form::ALL.len()],
+}
+
+impl Crowd {
+    /// Of an empty database.
+    pub(crate) const fn new() -> Self {
+        Self {
+            accounts: PEOPLE,
+            logins: Cell::new(0),
+            families: None,
+        }
+    }
+
+    /// Of an empty database, a few people.
+    pub(crate) const fn few() -> Self {
+        Self {
+            accounts: FEW,
+            logins: Cell::new(0),
+            families: None,
+        }
+    }
+
+    /// Of one that holds so many accounts and families of this generation.
+    pub(crate) fn of(accounts: u64, families: u64, generation: i64) -> anyhow::Result<Self> {
+        let master = MasterKey::parse(MASTER_KEY).ok().context("no master key")?;
+        Ok(Self {
+            accounts,
+            logins: Cell::new(0),
+            families: Some(Families {
+                count: families / 8,
+                generation,
+                secrets: Secrets::derive(&master)?,
+                used: Default::default(),
+            }),
+        })
+    }
+
+    fn person(&self, place: u64) -> u64 {
+        let people = PEOPLE.min(self.accounts);
+        place % people * (self.accounts / people)
+    }
+
+    /// The numbers of all who log in.
+    pub(crate) fn people(&self) -> BTreeSet<u64> {
+        (0..PEOPLE).map(|place| self.person(place)).collect()
+    }
+
+    pub(crate) fn next_person(&self) -> u64 {
+        self.person(self.logins.replace(self.logins.get() + 1))
+    }
+
+    pub(crate) const fn has_families(&self) -> bool {
+        self.families.is_some()
+    }
+
+    /// The refresh token of the next family of that form: of another one each time, until all have had their turn.
+    pub(crate) fn refresh_token(&self, form: Form) -> anyhow::Result<String> {
+        let families = self.families.as_ref().context("no families")?;
+        let place = Form::ALL.iter().position(|other| *other == form);
+        let place = place.context("no such form")?;
+        let used = families.used.get(place).context("no such form")?;
+        let turn = used.replace(used.get() + 1);
+        let number = turn % families.count * STEP % families.count * 8 + u64::try_from(place)?;
+        let generation = families.generation + i64::try_from(turn / families.count)?;
+        let family = FamilyId::new(key(Of::Family, number, 22));
+        Ok(refresh_token::write(
+            &families.secrets,
+            &family,
+            generation,
+        )?)
+    }
+}
