@@ -1,7 +1,7 @@
 //! Who logs in, and whose tokens are refreshed.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use portico::keys::{MasterKey, Secrets};
@@ -22,7 +22,7 @@ const STEP: u64 = 48_271;
 /// In a filled database, people and families are drawn from all that are there.
 pub(crate) struct Crowd {
     accounts: u64,
-    logins: Cell<u64>,
+    logins: AtomicU64,
     families: Option<Families>,
 }
 
@@ -32,7 +32,7 @@ struct Families {
     /// Of what is filled in.
     generation: i64,
     secrets: Secrets,
-    used: [Cell<u64>; Form::ALL.len()],
+    used: [AtomicU64; Form::ALL.len()],
 }
 
 impl Crowd {
@@ -40,7 +40,7 @@ impl Crowd {
     pub(crate) const fn new() -> Self {
         Self {
             accounts: PEOPLE,
-            logins: Cell::new(0),
+            logins: AtomicU64::new(0),
             families: None,
         }
     }
@@ -59,7 +59,7 @@ impl Crowd {
         let master = MasterKey::parse(MASTER_KEY).ok().context("no master key")?;
         Ok(Self {
             accounts,
-            logins: Cell::new(0),
+            logins: AtomicU64::new(0),
             families: Some(Families {
                 count: families / 8,
                 generation,
@@ -80,7 +80,7 @@ impl Crowd {
     }
 
     pub(crate) fn next_person(&self) -> u64 {
-        self.person(self.logins.replace(self.logins.get() + 1))
+        self.person(self.logins.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) const fn has_families(&self) -> bool {
@@ -93,7 +93,7 @@ impl Crowd {
         let place = Form::ALL.iter().position(|other| *other == form);
         let place = place.context("no such form")?;
         let used = families.used.get(place).context("no such form")?;
-        let turn = used.replace(used.get() + 1);
+        let turn = used.fetch_add(1, Ordering::Relaxed);
         let number = turn % families.count * STEP % families.count * 8 + u64::try_from(place)?;
         let generation = families.generation + i64::try_from(turn / families.count)?;
         let family = FamilyId::new(key(Of::Family, number, 22));

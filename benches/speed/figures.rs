@@ -1,7 +1,7 @@
 //! What is measured of the server: each figure is something that connections do again and again.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
@@ -99,7 +99,7 @@ impl Figure {
 pub(crate) struct Actor {
     pub(crate) connection: Connection,
     figure: Figure,
-    crowd: Rc<Crowd>,
+    crowd: Arc<Crowd>,
     /// Those that it asks about in turns, or the one that it renews.
     tokens: Vec<String>,
     /// How many of its answers held a JWT.
@@ -115,7 +115,7 @@ impl Actor {
     pub(crate) async fn new(
         mut connection: Connection,
         figure: Figure,
-        crowd: &Rc<Crowd>,
+        crowd: &Arc<Crowd>,
     ) -> anyhow::Result<Self> {
         let mut tokens = Vec::new();
         match figure {
@@ -142,7 +142,7 @@ impl Actor {
         Ok(Self {
             connection,
             figure,
-            crowd: Rc::clone(crowd),
+            crowd: Arc::clone(crowd),
             tokens,
             signatures: 0,
             turns: 0,

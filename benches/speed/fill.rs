@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sqlx::{AnyConnection, AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::figures::{Form, TEMPLATE};
 
@@ -186,7 +186,7 @@ impl Fill {
         let columns: Vec<&str> = first
             .columns()
             .iter()
-            .map(|column| column.name())
+            .map(sqlx::Column::name)
             .skip(1)
             .collect();
         let values: Vec<String> = columns

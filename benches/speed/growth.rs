@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -30,7 +30,7 @@ struct Place {
     setup: Setup,
     database: Database,
     sizes: Sizes,
-    crowd: Rc<Crowd>,
+    crowd: Arc<Crowd>,
     server: Option<Server>,
     took: Duration,
 }
@@ -55,7 +55,7 @@ impl Place {
         drop(server);
         let generation = generation(database.url()).await?;
         let took = fill::fill(database.url(), sizes).await?;
-        let crowd = Rc::new(Crowd::of(sizes.accounts, sizes.families, generation)?);
+        let crowd = Arc::new(Crowd::of(sizes.accounts, sizes.families, generation)?);
         Ok(Self {
             setup,
             database,

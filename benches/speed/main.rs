@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -165,7 +165,7 @@ async fn run(
     database: &Database,
 ) -> anyhow::Result<()> {
     let imis = Imis::new(Clock::system());
-    let crowd = Rc::new(Crowd::new());
+    let crowd = Arc::new(Crowd::new());
     figures::enroll(&imis, &crowd.people());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let imis_running = imis.serve(listener).await?;
@@ -261,7 +261,7 @@ async fn measure(
     nodes: &[(SocketAddr, u32)],
     figure: Figure,
     options: &Options,
-    crowd: &Rc<Crowd>,
+    crowd: &Arc<Crowd>,
     length: Duration,
 ) -> anyhow::Result<Sample> {
     let mut actors = Vec::new();
@@ -311,7 +311,7 @@ async fn transactions(
     server: &Server,
     admin: &str,
     name: &str,
-    crowd: &Rc<Crowd>,
+    crowd: &Arc<Crowd>,
 ) -> anyhow::Result<Vec<(&'static str, f64)>> {
     const LOGINS: u32 = 100;
     let count = async || -> anyhow::Result<i64> {

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -50,7 +50,7 @@ pub(crate) async fn run(
         bail!("nodes share PostgreSQL: name an administrator's connection in TEST_DATABASE_URL");
     };
     let imis = Imis::new(Clock::system());
-    let crowd = Rc::new(Crowd::new());
+    let crowd = Arc::new(Crowd::new());
     figures::enroll(&imis, &crowd.people());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let imis_running = imis.serve(listener).await?;
@@ -134,7 +134,7 @@ async fn counts(
     figure: Figure,
     admin: &str,
     name: &str,
-    crowd: &Rc<Crowd>,
+    crowd: &Arc<Crowd>,
 ) -> anyhow::Result<Counts> {
     let (_, log) = setup.log.as_ref().context("nothing is logged")?;
     let count = async || -> anyhow::Result<[i64; 3]> {
