@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -27,7 +27,7 @@ pub(crate) async fn instructions(
     profiles: Option<&Path>,
 ) -> anyhow::Result<()> {
     ensure!(times > 0, "to be done once at the least");
-    let crowd = Rc::new(Crowd::few());
+    let crowd = Arc::new(Crowd::few());
     let files = server.counts.as_deref().context("nothing is counted")?;
     let mut dumps = 0;
     let mut dump = async || -> anyhow::Result<_> {
@@ -43,7 +43,8 @@ pub(crate) async fn instructions(
         Ok(files.with_extension(dumps.to_string()))
     };
     for figure in figures {
-        let mut actor = Actor::new(Connection::open(server.address).await?, *figure, &crowd).await?;
+        let mut actor =
+            Actor::new(Connection::open(server.address).await?, *figure, &crowd).await?;
         for _ in 0..WARM {
             actor.act().await?;
         }
@@ -77,9 +78,10 @@ pub(crate) async fn statements(
     figures: &[Figure],
     log: &Path,
 ) -> anyhow::Result<()> {
-    let crowd = Rc::new(Crowd::few());
+    let crowd = Arc::new(Crowd::few());
     for figure in figures {
-        let mut actor = Actor::new(Connection::open(server.address).await?, *figure, &crowd).await?;
+        let mut actor =
+            Actor::new(Connection::open(server.address).await?, *figure, &crowd).await?;
         for _ in 0..WARM {
             actor.act().await?;
         }

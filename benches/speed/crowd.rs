@@ -49,7 +49,7 @@ impl Crowd {
     pub(crate) const fn few() -> Self {
         Self {
             accounts: FEW,
-            logins: Cell::new(0),
+            logins: AtomicU64::new(0),
             families: None,
         }
     }

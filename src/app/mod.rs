@@ -256,7 +256,7 @@ impl App {
         Ok(Self {
             rounds,
             under_way: UnderWay::from_ref(&state),
-            public: http::router(state.clone()),
+            public: http::router(&state),
             internal: http::internal_router(state),
             tls: config.server.tls,
             store,

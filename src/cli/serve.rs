@@ -18,7 +18,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let internal_listen = listeners.internal.local_addr()?;
     let app = App::open(config, Clock::system()).await?;
     tracing::info!(%issuer, %listen, %internal_listen, "portico serves");
-    Ok(app.serve(listeners, shutdown).await?)
+    Ok(Box::pin(app.serve(listeners, shutdown)).await?)
 }
 
 /// Starts the log as the config says.

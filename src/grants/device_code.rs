@@ -168,9 +168,7 @@ impl DeviceCodeRequest {
             grants.spend_device_code(&hash, &family).await?;
             return Err(device_code::unknown());
         }
-        let account = grants
-            .person_of(client, &family, &code.scope, None)
-            .await?;
+        let account = grants.person_of(client, &family, &code.scope, None).await?;
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;

@@ -100,8 +100,8 @@ pub(super) struct Logout {
     /// What the verified hint says, which may end its own session unasked.
     pub(super) hint: Option<IdTokenClaims>,
     /// Who signs out, in the words of `logout_hint`: which account is asked about, and nothing more.
-    #[serde(default)]
-    pub(super) logout_hint: Option<String>,
+    #[serde(default, rename = "logout_hint")]
+    pub(super) meant: Option<String>,
     pub(super) locale: Option<Locale>,
     /// The app that asks for it.
     #[serde(default)]
@@ -160,14 +160,14 @@ impl Logout {
         let destination =
             logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
         let sent_state = params.get_capped("state", MAX_STATE_BYTES)?;
-        let logout_hint = params.get_capped("logout_hint", 256)?;
+        let meant = params.get_capped("logout_hint", 256)?;
         let locale = params.get_capped("ui_locales", 256)?;
         let locale = locale.and_then(Locale::from_ui_locales);
         context::prefer(locale);
         Ok(Self {
             destination: destination.map(|uri| with_state(uri.as_str(), sent_state)),
             hint,
-            logout_hint: logout_hint.map(str::to_owned),
+            meant: meant.map(str::to_owned),
             locale,
             client_id: client.map(|stored| stored.client.client_id),
             signed_off: None,
@@ -192,7 +192,7 @@ impl Logout {
                 }
             }
         }
-        let hint = self.logout_hint.as_deref();
+        let hint = self.meant.as_deref();
         Ok(hint.and_then(|hint| logout::meant(people, hint)))
     }
 

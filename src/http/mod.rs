@@ -65,13 +65,13 @@ use documents::Document;
 pub use state::{HttpParts, HttpState};
 
 /// Everything that browsers and clients reach.
-pub fn router(state: HttpState) -> Router {
+pub fn router(state: &HttpState) -> Router {
     let readable_by_scripts = |endpoints: Router<HttpState>| {
         endpoints
             // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
             .method_not_allowed_fallback(error::method_not_allowed)
             .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
-            .layer(cors::layer(&state))
+            .layer(cors::layer(state))
     };
     let called_by_scripts = Router::new()
         .merge(par::router())
@@ -112,7 +112,7 @@ pub fn router(state: HttpState) -> Router {
     };
     let apis = gateway::router()
         .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
-        .layer(cors::api_layer(&state));
+        .layer(cors::api_layer(state));
     let in_context = |endpoints: Router<HttpState>| {
         endpoints
             .fallback(error::not_found)

@@ -7,6 +7,7 @@ use tokio::time::interval;
 
 use super::{LEASE, Rechecks};
 use crate::clock::UnixTime;
+use crate::model::account::Account;
 use crate::model::session::{Session, SessionLifetimes};
 use crate::protocol::error::chain;
 use crate::protocol::ids::{SessionId, UpstreamId};
@@ -85,7 +86,7 @@ impl Rounds {
             return Ok(());
         }
         let account = rechecks.store.find_account_of_session(&session.id).await?;
-        let Some(account) = account.filter(|account| account.is_open()) else {
+        let Some(account) = account.filter(Account::is_open) else {
             return Ok(());
         };
         let until: UnixTime = now + LEASE;

@@ -33,17 +33,16 @@ impl Store {
         now: UnixTime,
     ) -> Result<Account, StoreError> {
         let profile_json = to_json(profile)?;
-        let known = match self.look_at_login(login).await? {
-            Some(known) => known,
-            None => {
-                let made = self.insert_account(login, profile, &profile_json, new, now);
-                if let Some(account) = made.await? {
-                    return Ok(account);
-                }
-                // Another login of the same person won, and is there to be read, for the insertion waited for it.
-                let known = self.look_at_login(login).await?;
-                known.ok_or(sqlx::Error::RowNotFound)?
+        let known = if let Some(known) = self.look_at_login(login).await? {
+            known
+        } else {
+            let made = self.insert_account(login, profile, &profile_json, new, now);
+            if let Some(account) = made.await? {
+                return Ok(account);
             }
+            // Another login of the same person won, and is there to be read, for the insertion waited for it.
+            let known = self.look_at_login(login).await?;
+            known.ok_or(sqlx::Error::RowNotFound)?
         };
         let id = &known.account.id;
         if known.profile.as_ref() != Some(&profile_json) {

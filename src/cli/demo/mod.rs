@@ -78,7 +78,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let internal = listeners.internal_address()?;
     tell(&addresses, internal, options.keep.as_deref());
     tokio::select! {
-        served = app.serve(listeners, shutdown) => served?,
+        served = Box::pin(app.serve(listeners, shutdown)) => served?,
         served = sample => served?,
     }
     imis.stop().await;
