@@ -105,14 +105,16 @@ impl Store {
         let statement = match of {
             ListOf::All => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources, last_address, last_user_agent
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    resources, last_address, last_user_agent
                  FROM token_family
                  WHERE offline = 1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 AND rotated_at > $2
                  ORDER BY rotated_at DESC, id LIMIT $3"
             }
             ListOf::Upstream(_) => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources, last_address, last_user_agent
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    resources, last_address, last_user_agent
                  FROM token_family
                  WHERE upstream = $4 AND offline = 1
                    AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 AND rotated_at > $2
@@ -120,7 +122,8 @@ impl Store {
             }
             ListOf::Account(_) => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources, last_address, last_user_agent
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    resources, last_address, last_user_agent
                  FROM token_family
                  WHERE account_id = $4 AND offline = 1
                    AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 AND rotated_at > $2
@@ -128,7 +131,8 @@ impl Store {
             }
             ListOf::Client(_) => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, resources, last_address, last_user_agent
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    resources, last_address, last_user_agent
                  FROM token_family
                  WHERE client_id = $4 AND offline = 1
                    AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 AND rotated_at > $2

@@ -728,8 +728,8 @@ fn body(test: &str) -> Option<String> {
     let (module, name) = test.rsplit_once("::")?;
     let file = format!("tests/it/{}.rs", module.replace("::", "/"));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let text = fs::read_to_string(path).ok()?;
-    let (before, rest) = text.split_once(&format!("fn {name}("))?;
+    let source = fs::read_to_string(path).ok()?;
+    let (before, rest) = source.split_once(&format!("fn {name}("))?;
     let marked = before.trim_end().trim_end_matches("async").trim_end();
     let is_test = ["#[test]", "#[tokio::test]"];
     let is_test = is_test.iter().any(|mark| marked.ends_with(mark));

@@ -1,5 +1,6 @@
 //! Consent (OpenID Connect Core section 3.1.2.4): asked for, remembered by scope, refused, and given by nobody else (T14).
 
+use portico::model::audit::Event;
 use portico::simulator::people::{ImisPerson, JO_SMITH, ZOE};
 use serde_json::Value;
 
@@ -123,7 +124,7 @@ async fn what_a_person_answers_is_recorded_with_all_that_was_asked() {
         let fitting = found.iter().filter(|record| record["event"] == event);
         fitting.collect()
     };
-    for event in ["consent_denied", "consented"] {
+    for event in [Event::ConsentDenied, Event::Consented].map(Event::as_str) {
         let [record] = of(event)[..] else {
             panic!("{event} in {found:#?}");
         };

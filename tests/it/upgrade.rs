@@ -175,6 +175,10 @@ async fn whoever_was_signed_in_before_an_upgrade_goes_on() {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "what people had, one after the other, and what becomes of each"
+)]
 async fn upgrade_from(stop: i64) {
     let site = Site::start().await;
     site.set("/told", Page::Status(StatusCode::SERVICE_UNAVAILABLE));

@@ -251,7 +251,7 @@ async fn the_limit_counts_live_sessions_alone() {
     let kept = kept.await;
     // Used later than the other, and dead all the same: twelve hours without use.
     let idle = another(&store, &jo, |session| {
-        session.last_seen_at = now - 13 * hour
+        session.last_seen_at = now - 13 * hour;
     });
     let idle = idle.await;
     for which in [
@@ -370,11 +370,7 @@ async fn notices_are_listed_by_state_client_and_person() {
         assert_eq!(rows.len(), expected.len(), "{arguments:?}: {}", said.out);
         for [client, state] in expected {
             let fits = |row: &&str| row.starts_with(client) && row.contains(state);
-            assert!(
-                rows.iter().any(|row| fits(&row)),
-                "{arguments:?}: {}",
-                said.out
-            );
+            assert!(rows.iter().any(fits), "{arguments:?}: {}", said.out);
         }
     }
     list(&["--state", "given-up"])

@@ -144,6 +144,7 @@ fn record(table: &Table, path: &str, known: &BTreeSet<String>, keys: &mut BTreeS
         "acr",
         "recheck",
         "recheck_timeout",
+        "recheck_sessions",
         "api",
     ];
     for (key, value) in table {

@@ -199,7 +199,9 @@ impl TestServer {
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
         runtime.spawn(async move {
             let app = App::open(config, clock).await.unwrap();
-            app.serve(listeners, std::future::pending()).await.unwrap();
+            Box::pin(app.serve(listeners, std::future::pending()))
+                .await
+                .unwrap();
         });
         Mortal {
             address,
@@ -255,7 +257,7 @@ impl TestServer {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            app.serve(listeners, shutdown).await.unwrap();
+            Box::pin(app.serve(listeners, shutdown)).await.unwrap();
         });
         Node {
             stop: Some(stop),

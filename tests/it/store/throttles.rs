@@ -205,7 +205,7 @@ async fn of_a_hundred_logins_at_once_as_many_are_forwarded_as_each_bucket_has_ro
         let names = [["a", "A"], ["b", "B"], ["c", "C"]][racer % 3];
         async move {
             let reserved = store.reserve_attempts(&login(names), NOW).await;
-            (names[0], reserved.unwrap() == None)
+            (names[0], reserved.unwrap().is_none())
         }
     });
     let outcomes = race(racers).await;
