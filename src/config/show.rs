@@ -272,24 +272,8 @@ fn show_upstream(upstream: &UpstreamConfig) -> Value {
                 })
             }),
         ),
-        (
-            "recheck",
-            text(
-                upstream
-                    .recheck
-                    .interval
-                    .map_or_else(|| "never".to_owned(), show_seconds),
-            ),
-        ),
-        (
-            "recheck_sessions",
-            text(
-                upstream
-                    .recheck
-                    .sessions
-                    .map_or_else(|| "never".to_owned(), show_seconds),
-            ),
-        ),
+        ("recheck", show_interval(upstream.recheck.interval)),
+        ("recheck_sessions", show_interval(upstream.recheck.sessions)),
         (
             "recheck_timeout",
             text(humantime::format_duration(upstream.recheck.timeout)),
@@ -313,6 +297,10 @@ fn show_brand_link(link: &BrandLink) -> Value {
 
 fn show_translations(texts: &BTreeMap<&'static str, String>) -> Value {
     table(texts.iter().map(|(locale, told)| (*locale, text(told))))
+}
+
+fn show_interval(seconds: Option<i64>) -> Value {
+    text(seconds.map_or_else(|| "never".to_owned(), show_seconds))
 }
 
 /// As it was written: one text, or one for each language.

@@ -342,35 +342,20 @@ fn check_recheck(
     at: &Place,
     report: &mut Report,
 ) -> RecheckPolicy {
-    let interval = match (written, written.and_then(Span::parse)) {
-        (None, _) => Some(RECHECK),
-        (Some("never"), _) => None,
-        (Some(_), Some(span)) => {
-            Some(span.seconds((0, 86_400), RECHECK, &at.key("recheck"), report))
-        }
-        (Some(_), None) => {
-            report.problem(
-                &at.key("recheck"),
-                "must be a duration such as \"5m\", \"0s\" for every time, or \"never\"",
-            );
-            None
-        }
-    };
-    let sessions = match (of_sessions, of_sessions.and_then(Span::parse)) {
-        (None, _) => Some(RECHECK_SESSIONS),
-        (Some("never"), _) => None,
-        (Some(_), Some(span)) => {
-            let at = at.key("recheck_sessions");
-            Some(span.seconds((300, 7 * 86_400), RECHECK_SESSIONS, &at, report))
-        }
-        (Some(_), None) => {
-            report.problem(
-                &at.key("recheck_sessions"),
-                "must be a duration such as \"1h\", or \"never\"",
-            );
-            None
-        }
-    };
+    let interval = check_interval(
+        written,
+        ((0, 86_400), RECHECK),
+        "must be a duration such as \"5m\", \"0s\" for every time, or \"never\"",
+        &at.key("recheck"),
+        report,
+    );
+    let sessions = check_interval(
+        of_sessions,
+        ((300, 7 * 86_400), RECHECK_SESSIONS),
+        "must be a duration such as \"1h\", or \"never\"",
+        &at.key("recheck_sessions"),
+        report,
+    );
     let at = at.key("recheck_timeout");
     let seconds = timeout.map_or(RECHECK_TIMEOUT, |span| {
         span.seconds((1, 20), RECHECK_TIMEOUT, &at, report)
@@ -380,6 +365,25 @@ fn check_recheck(
         // Whoever is never asked about is not asked about here.
         sessions: sessions.filter(|_| interval.is_some()),
         timeout: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+    }
+}
+
+/// How often something is asked, in seconds; `None`: never. `otherwise` says what to write.
+fn check_interval(
+    written: Option<&str>,
+    (limits, default): ((i64, i64), i64),
+    otherwise: &str,
+    at: &Place,
+    report: &mut Report,
+) -> Option<i64> {
+    match (written, written.and_then(Span::parse)) {
+        (None, _) => Some(default),
+        (Some("never"), _) => None,
+        (Some(_), Some(span)) => Some(span.seconds(limits, default, at, report)),
+        (Some(_), None) => {
+            report.problem(at, otherwise);
+            None
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
 use crate::protocol::resource;
 use crate::protocol::secret::Secret;
-use crate::store::Redemption;
 use crate::telemetry;
 
 use super::Grants;
@@ -101,17 +100,11 @@ impl AuthorizationCodeRequest {
 impl Grants {
     async fn spend_code(&self, code_hash: &str, family: &TokenFamily) -> Result<(), OAuthError> {
         let (caps, now) = (self.family_caps, self.clock.now());
-        match self.store.redeem_code(code_hash, family, caps, now).await? {
-            Redemption::Redeemed(ended) => {
-                self.note_capped(family, ended);
-                Ok(())
-            }
-            Redemption::Replayed => {
-                self.metrics.replayed("authorization_code");
-                self.record_replay(Event::CodeReplayed, family).await;
-                Err(code::unknown())
-            }
-            Redemption::Gone => Err(code::unknown()),
+        let redemption = self.store.redeem_code(code_hash, family, caps, now).await?;
+        let replayed = ("authorization_code", Event::CodeReplayed);
+        if self.has_begun(redemption, family, replayed).await {
+            return Ok(());
         }
+        Err(code::unknown())
     }
 }

@@ -21,7 +21,6 @@ use crate::protocol::resource;
 use crate::protocol::scope::Scope;
 use crate::protocol::secret::Secret;
 use crate::protocol::token::GrantType;
-use crate::store::Redemption;
 
 use super::Grants;
 use super::family::Agreed;
@@ -181,21 +180,11 @@ impl DeviceCodeRequest {
 impl Grants {
     async fn spend_device_code(&self, hash: &str, family: &TokenFamily) -> Result<(), OAuthError> {
         let (caps, now) = (self.family_caps, self.clock.now());
-        match self
-            .store
-            .redeem_device_code(hash, family, caps, now)
-            .await?
-        {
-            Redemption::Redeemed(ended) => {
-                self.note_capped(family, ended);
-                Ok(())
-            }
-            Redemption::Replayed => {
-                self.metrics.replayed("device_code");
-                self.record_replay(Event::DeviceCodeReplayed, family).await;
-                Err(device_code::unknown())
-            }
-            Redemption::Gone => Err(device_code::unknown()),
+        let redemption = self.store.redeem_device_code(hash, family, caps, now);
+        let replayed = ("device_code", Event::DeviceCodeReplayed);
+        if self.has_begun(redemption.await?, family, replayed).await {
+            return Ok(());
         }
+        Err(device_code::unknown())
     }
 }

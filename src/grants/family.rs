@@ -13,7 +13,7 @@ use crate::protocol::dpop::Thumbprint;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId};
 use crate::protocol::scope::Scope;
-use crate::store::Standing;
+use crate::store::{Redemption, Standing};
 use crate::telemetry::{self, Entry};
 use crate::tokens::subject;
 
@@ -88,6 +88,27 @@ impl Grants {
                 .flatten(),
             bound_generation: None,
             recipient: telemetry::recipient(),
+        }
+    }
+
+    /// What came of spending a code of that kind: whether it has begun `family`. Its replay has ended what it gave, and is told.
+    pub(super) async fn has_begun(
+        &self,
+        redemption: Redemption,
+        family: &TokenFamily,
+        (kind, replayed): (&'static str, Event),
+    ) -> bool {
+        match redemption {
+            Redemption::Redeemed(ended) => {
+                self.note_capped(family, ended);
+                true
+            }
+            Redemption::Replayed => {
+                self.metrics.replayed(kind);
+                self.record_replay(replayed, family).await;
+                false
+            }
+            Redemption::Gone => false,
         }
     }
 

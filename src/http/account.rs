@@ -244,7 +244,7 @@ fn token(state: &HttpState, who: &LoggedIn) -> Result<String, OAuthError> {
 pub(super) fn label(upstreams: &Upstreams, id: &UpstreamId) -> String {
     upstreams.find(id.as_str()).map_or_else(
         || id.to_string(),
-        |upstream| upstream.label.text(context::locale()).to_owned(),
+        |upstream| context::text(&upstream.label).to_owned(),
     )
 }
 
@@ -438,10 +438,10 @@ pub(super) async fn other_login(
     let notice = match open.flow.may_link(&who.account.id, &login).await? {
         None => None,
         Some(Linked::SameUpstream) => Some(Notice::SameUpstream(
-            upstream.label.text(context::locale()).to_owned(),
+            context::text(&upstream.label).to_owned(),
         )),
         Some(Linked::Closed) => Some(Notice::Failed(
-            upstream.label.text(context::locale()).to_owned(),
+            context::text(&upstream.label).to_owned(),
             login::closed(),
         )),
         Some(_) => Some(Notice::LinkedAlready),

@@ -99,8 +99,7 @@ pub(super) fn resource_names(mint: &Mint, identifiers: &[String]) -> Vec<String>
     let name = |identifier: &String| {
         let described = mint.resources().find(identifier);
         let name = described.and_then(|resource| resource.name.as_ref());
-        name.map_or(identifier.as_str(), |name| name.text(context::locale()))
-            .to_owned()
+        name.map_or(identifier.as_str(), context::text).to_owned()
     };
     identifiers.iter().map(name).collect()
 }
@@ -130,7 +129,7 @@ pub(super) fn describe(texts: &Texts, upstreams: &Upstreams, own: &Scopes, scope
         .strip_prefix(scope::UPSTREAM_PREFIX)
         .and_then(|id| upstreams.find(id));
     if let Some(upstream) = upstream {
-        return (texts.scope_upstream)(upstream.label.text(context::locale()));
+        return (texts.scope_upstream)(context::text(&upstream.label));
     }
     match scope {
         scope::OPENID => texts.scope_openid.to_owned(),

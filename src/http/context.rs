@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span};
 
 use crate::clock::random_id;
-use crate::protocol::locale::Locale;
+use crate::protocol::locale::{Label, Locale};
 use crate::telemetry::{Audit, AuditedRequest, Entry};
 
 use super::brand::BrandPages;
@@ -69,6 +69,11 @@ pub(super) fn locale() -> Locale {
     CONTEXT
         .try_with(|context| context.locale.get())
         .unwrap_or_default()
+}
+
+/// What people see of a name, in the language of the answer.
+pub(super) fn text(label: &Label) -> &str {
+    label.text(locale())
 }
 
 /// The address that shows the page again, if there is one.

@@ -371,8 +371,8 @@ pub(super) async fn end(
     let flow = Flow::from_ref(state);
     match ends {
         Ends::Here => {
+            let at = logout.signed_off.as_ref();
             for who in ended {
-                let at = logout.signed_off.as_ref();
                 flow.log_out(&who.session, at).await?;
             }
         }

@@ -28,7 +28,7 @@ pub(super) fn ask(open: &OpenFlow, upstream: &Upstream, login: &dyn CallbackLogi
     tracing::info!(upstream = %upstream.id, "somebody came back without an answer in the query");
     let page = Page::current();
     let template = FragmentPage {
-        no_answer: (page.texts.no_answer)(upstream.label.text(context::locale())),
+        no_answer: (page.texts.no_answer)(context::text(&upstream.label)),
         code: login.code_parameter().to_owned(),
         back: resume::url(&open.handle),
         page,

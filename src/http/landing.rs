@@ -333,7 +333,7 @@ async fn expected(
     };
     let show = Show {
         notice: Some(Notice::Returned(
-            upstream.label.text(context::locale()).to_owned(),
+            context::text(&upstream.label).to_owned(),
             error,
         )),
         ..Show::default()
@@ -357,7 +357,7 @@ async fn unasked(
     let identity = match &arrival.who {
         Who::Person(identity) => identity,
         Who::Anonymous => {
-            let text = (Page::current().texts.sign_in_at)(upstream.label.text(context::locale()));
+            let text = (Page::current().texts.sign_in_at)(context::text(&upstream.label));
             let link = application.sign_in.map(|url| Link {
                 href: url.into(),
                 text,

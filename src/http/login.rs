@@ -295,7 +295,7 @@ fn unconfirmed(state: &HttpState, open: &OpenFlow) -> Option<Notice> {
         .session(&session.id);
     open.flow.audit.record(entry);
     Some(Notice::Unconfirmed(
-        upstream.label.text(context::locale()).to_owned(),
+        context::text(&upstream.label).to_owned(),
     ))
 }
 
@@ -347,7 +347,7 @@ pub(super) async fn page(
         };
         Way {
             upstream: upstream.id.to_string(),
-            text: text(upstream.label.text(context::locale())),
+            text: text(context::text(&upstream.label)),
             redirect: *method == LoginMethod::Redirect,
             away: away(texts, upstream),
         }
@@ -358,7 +358,7 @@ pub(super) async fn page(
         .and_then(|index| offered.get(index))
         .map(|(upstream, _)| PasswordForm {
             upstream: upstream.id.to_string(),
-            label: upstream.label.text(context::locale()).to_owned(),
+            label: context::text(&upstream.label).to_owned(),
             username: show.username.or(hint).unwrap_or_default(),
             // The notice says it already.
             away: away(texts, upstream).filter(|_| show.notice.is_none()),
@@ -408,7 +408,7 @@ pub(super) async fn page(
 fn away(texts: &Texts, upstream: &Upstream) -> Option<String> {
     upstream
         .is_away()
-        .then(|| (texts.away_now)(upstream.label.text(context::locale())))
+        .then(|| (texts.away_now)(context::text(&upstream.label)))
 }
 
 fn account_choice(texts: &Texts, upstreams: &Upstreams, who: &LoggedIn) -> AccountChoice {
@@ -505,7 +505,7 @@ async fn submit(
     match outcome {
         Ok(identity) => Box::pin(finish(&state, open, upstream, identity)).await,
         Err(error) => {
-            let notice = Notice::Failed(upstream.label.text(context::locale()).to_owned(), error);
+            let notice = Notice::Failed(context::text(&upstream.label).to_owned(), error);
             page(&state, &open, again(notice)).await
         }
     }
@@ -559,7 +559,7 @@ pub(super) async fn finish(
     else {
         let show = Show {
             notice: Some(Notice::Failed(
-                upstream.label.text(context::locale()).to_owned(),
+                context::text(&upstream.label).to_owned(),
                 closed(),
             )),
             ..Show::default()

@@ -60,7 +60,7 @@ pub(super) async fn ask(
     let handle = question.handle;
     let template = QuestionPage {
         go_on_as: (page.texts.go_on_as)(name),
-        arrived_as: (page.texts.arrived_as)(question.upstream.label.text(context::locale()), name),
+        arrived_as: (page.texts.arrived_as)(context::text(&question.upstream.label), name),
         action: question.action,
         arrival: handle.to_owned(),
         form_token: form::token(&secrets, &["arrival", handle])?,

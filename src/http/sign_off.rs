@@ -193,7 +193,7 @@ async fn trip_to(
     let back = Url::parse(&Issuer::from_ref(state).at(path::END_SESSION_RETURNED)).ok()?;
     let trip = upstream.sign_off.as_ref()?.start(&back, tokens).await?;
     Some(Departure {
-        label: upstream.label.text(context::locale()).to_owned(),
+        label: context::text(&upstream.label).to_owned(),
         trip,
     })
 }
@@ -334,8 +334,8 @@ async fn signed_out(
         .partition(|who| who.session.upstream == upstream.id);
     let may_end = sender::is_site_or_neighbor(&headers, site);
     let ended = if may_end { here.clone() } else { Vec::new() };
+    let flow = Flow::from_ref(&state);
     for who in &ended {
-        let flow = Flow::from_ref(&state);
         flow.log_out(&who.session, Some(&upstream.id)).await?;
     }
     let frames = if sender::is_navigation(&headers) {

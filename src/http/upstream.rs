@@ -119,7 +119,7 @@ async fn start(
                 .note_refused(&upstream.id, "redirect", &error);
             let show = Show {
                 notice: Some(Notice::Failed(
-                    upstream.label.text(context::locale()).to_owned(),
+                    context::text(&upstream.label).to_owned(),
                     error,
                 )),
                 ..Show::default()
@@ -193,9 +193,7 @@ async fn callback(
             .logins
             .finish_return(&upstream.id, login, &back, &address)
             .await;
-        outcome.map_err(|error| {
-            Notice::Returned(upstream.label.text(context::locale()).to_owned(), error)
-        })
+        outcome.map_err(|error| Notice::Returned(context::text(&upstream.label).to_owned(), error))
     };
     let proven = returned_state.is_some() || sender::is_site(&headers, upstream.site.as_ref());
     let mut response = match outcome {

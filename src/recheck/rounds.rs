@@ -7,7 +7,6 @@ use tokio::time::interval;
 
 use super::{LEASE, Rechecks};
 use crate::clock::UnixTime;
-use crate::model::account::Account;
 use crate::model::session::{Session, SessionLifetimes};
 use crate::protocol::error::chain;
 use crate::protocol::ids::{SessionId, UpstreamId};
@@ -77,18 +76,14 @@ impl Rounds {
         let Some(interval) = self.interval_of(&session.upstream) else {
             return Ok(());
         };
-        let Some(known) = rechecks.store.find_check(&session.id).await? else {
+        let Some((account, Some(known))) = rechecks.store.find_standing(&session.id).await? else {
             return Ok(());
         };
         let now = rechecks.clock.now();
         let is_due = known.refused_at.is_none() && known.age(now) >= interval;
-        if !is_due || known.is_taken(now, LEASE) {
+        if !is_due || known.is_taken(now, LEASE) || !account.is_open() {
             return Ok(());
         }
-        let account = rechecks.store.find_account_of_session(&session.id).await?;
-        let Some(account) = account.filter(Account::is_open) else {
-            return Ok(());
-        };
         let until: UnixTime = now + LEASE;
         let (login, store) = (known.login.clone(), &rechecks.store);
         if store.claim_check(&login, &known, now, until).await? {

@@ -81,7 +81,8 @@ impl Store {
         Ok(Some((code(&row)?, read_standing(&row)?)))
     }
 
-    /// Spends a code and begins its `family`; families with refresh tokens of the same person end that are beyond `caps` (T22). However many redemptions race, one wins, and the others revoke what it gave (T11).
+    /// Spends a code and begins its `family`; families with refresh tokens of the same person end that are beyond `caps` (T22).
+    /// However many redemptions race, one wins, and the others revoke what it gave (T11).
     pub async fn redeem_code(
         &self,
         code_hash: &str,

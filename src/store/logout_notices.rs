@@ -460,29 +460,6 @@ impl Store {
             .await?;
         Ok(())
     }
-
-    /// What clients were told and are still to be told, the newest first; of one client, if it is named.
-    pub async fn list_logout_notices(
-        &self,
-        client: Option<&ClientId>,
-        limit: i64,
-    ) -> Result<Vec<LogoutNotice>, StoreError> {
-        let query = match client {
-            Some(client) => sqlx::query(
-                "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
-                 FROM logout_notice WHERE client_id = $2 ORDER BY created_at DESC, id LIMIT $1",
-            )
-            .bind(limit)
-            .bind(client.as_str()),
-            None => sqlx::query(
-                "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
-                 FROM logout_notice ORDER BY created_at DESC, id LIMIT $1",
-            )
-            .bind(limit),
-        };
-        let rows = query.fetch_all(&self.reads).await?;
-        rows.iter().map(notice).collect()
-    }
 }
 
 /// It is the client's turn at `now`, unless it is so already. One that does not answer is put back by whoever looks.

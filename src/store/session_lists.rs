@@ -1,5 +1,9 @@
 //! What an administrator looks at before ending it: live sessions, apps that act without one, and what clients were told.
 
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+
 use super::families::family;
 use super::logout_notices::notice;
 use super::sessions::session;
@@ -86,10 +90,7 @@ impl Store {
             .bind(since(false))
             .bind(since(true))
             .bind(limit);
-        let rows = match of.name() {
-            Some(name) => query.bind(name).fetch_all(&self.reads).await?,
-            None => query.fetch_all(&self.reads).await?,
-        };
+        let rows = of.bind(query).fetch_all(&self.reads).await?;
         rows.iter().map(session).collect()
     }
 
@@ -143,10 +144,7 @@ impl Store {
             .bind(now)
             .bind(now.saturating_sub(idle))
             .bind(limit);
-        let rows = match of.name() {
-            Some(name) => query.bind(name).fetch_all(&self.reads).await?,
-            None => query.fetch_all(&self.reads).await?,
-        };
+        let rows = of.bind(query).fetch_all(&self.reads).await?;
         rows.iter().map(family).collect()
     }
 
@@ -204,13 +202,13 @@ impl Store {
 }
 
 impl<'a> ListOf<'a> {
-    /// What the statement asks for by name.
-    fn name(self) -> Option<&'a str> {
+    /// Binds what the statement asks for by name, which comes last.
+    fn bind(self, query: Query<'a, Any, AnyArguments>) -> Query<'a, Any, AnyArguments> {
         match self {
-            Self::Account(id) => Some(id.as_str()),
-            Self::Client(id) => Some(id.as_str()),
-            Self::Upstream(id) => Some(id.as_str()),
-            Self::All => None,
+            Self::Account(id) => query.bind(id.as_str()),
+            Self::Client(id) => query.bind(id.as_str()),
+            Self::Upstream(id) => query.bind(id.as_str()),
+            Self::All => query,
         }
     }
 }

@@ -163,22 +163,6 @@ impl Store {
         Ok(true)
     }
 
-    /// The session of the cookie whose secret has that hash, ended or not.
-    pub async fn find_session_by_secret(
-        &self,
-        secret_hash: &str,
-    ) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
-             FROM session WHERE secret_hash = $1",
-        )
-        .bind(secret_hash)
-        .fetch_optional(&self.reads)
-        .await?;
-        row.as_ref().map(session).transpose()
-    }
-
     /// The same with the account that it leads to, as the login tells about them that the session began with.
     pub async fn find_signed_in(
         &self,

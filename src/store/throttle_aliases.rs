@@ -12,12 +12,6 @@ use crate::clock::UnixTime;
 const SEEN_INTERVAL: i64 = 7 * 24 * 60 * 60;
 
 impl Store {
-    /// The bucket of the person that a name's bucket leads to, if anybody is known by it.
-    pub async fn find_throttle_alias(&self, bucket: &str) -> Result<Option<String>, StoreError> {
-        let found = self.find_throttle_aliases(&[bucket]).await?;
-        Ok(found.into_iter().next())
-    }
-
     /// The buckets of the people that names' buckets lead to, each once.
     pub async fn find_throttle_aliases(&self, buckets: &[&str]) -> Result<Vec<String>, StoreError> {
         let hashes: Vec<String> = buckets.iter().map(|bucket| hash(bucket)).collect();
@@ -28,29 +22,6 @@ impl Store {
             }
         }
         Ok(people)
-    }
-
-    /// Notes that a name's bucket leads to `person`, from now on and to nobody else.
-    pub async fn put_throttle_alias(
-        &self,
-        bucket: &str,
-        person: &str,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        self.note_throttle_aliases(person, Some(bucket), &[], now)
-            .await
-    }
-
-    /// The same of a name that the upstream only tells: it never leads away from somebody else, for people may write what
-    /// they like into their own profile (T34).
-    pub async fn add_throttle_alias(
-        &self,
-        bucket: &str,
-        person: &str,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        self.note_throttle_aliases(person, None, &[bucket], now)
-            .await
     }
 
     /// Notes that the bucket `proven` leads to `person`, from now on and to nobody else; and those of `told`, names that the

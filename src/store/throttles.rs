@@ -114,8 +114,8 @@ impl Store {
         reserved.iter().map(of).collect()
     }
 
-    /// Takes one attempt of the first bucket back, where others are counted, too; forgets all attempts of the rest, or takes one of each back, unless
-    /// `forget`.
+    /// Takes one attempt of the first bucket back, where others are counted, too. Of the rest it forgets all attempts, or, unless
+    /// `forget`, takes one of each back.
     pub async fn settle_attempts(&self, buckets: &[&str], forget: bool) -> Result<(), StoreError> {
         let Ok([place, name, person]) = <&[_; 3]>::try_from(buckets) else {
             for (at, bucket) in buckets.iter().enumerate() {

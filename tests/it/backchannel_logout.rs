@@ -9,7 +9,7 @@ use portico::model::logout_notice::{LogoutNotice, NoticeState};
 use portico::model::session::Session;
 use portico::protocol::ids::{ClientId, SessionId, UpstreamId};
 use portico::simulator::people::{JO_SMITH, ZOE};
-use portico::store::Whose;
+use portico::store::{NoticeFilter, Whose};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -97,13 +97,15 @@ async fn logout_token(server: &TestServer, body: &str, algorithm: Algorithm) -> 
     (token, claims)
 }
 
-async fn notices(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
+/// What a client was told, and is still to be told.
+pub(crate) async fn notices(server: &TestServer, client: &str) -> Vec<LogoutNotice> {
     let client = ClientId::new(client);
-    server
-        .store
-        .list_logout_notices(Some(&client), 1000)
-        .await
-        .unwrap()
+    let filter = NoticeFilter {
+        client: Some(&client),
+        ..NoticeFilter::default()
+    };
+    let found = server.store.search_logout_notices(filter, 1000).await;
+    found.unwrap()
 }
 
 /// Once every notice to `client` has an end.

@@ -9,14 +9,13 @@ use std::path::Path;
 
 use portico::model::audit::AuditFilter;
 use portico::model::logout_notice::NoticeState;
-use portico::protocol::ids::ClientId;
 use portico::simulator::people::JO_SMITH;
 use reqwest::StatusCode;
 use serde_json::{Map, Value};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
-use crate::backchannel_logout::{failed, log_out, sign_in, told_at};
+use crate::backchannel_logout::{failed, log_out, notices, sign_in, told_at};
 use crate::device;
 use crate::harness::browser::Browser;
 use crate::harness::database::TestDatabase;
@@ -272,9 +271,7 @@ async fn upgrade_from(stop: i64) {
     let told = 1 + usize::from(stop >= NOTICES);
     server.clock.advance(60);
     for _ in 0..200 {
-        let client = ClientId::new("told");
-        let found = server.store.list_logout_notices(Some(&client), 10).await;
-        let found = found.unwrap();
+        let found = notices(&server, "told").await;
         if found
             .iter()
             .all(|notice| notice.state() == NoticeState::Told)

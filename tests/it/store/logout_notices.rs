@@ -4,7 +4,7 @@ use portico::model::account::Account;
 use portico::model::logout_notice::{LogoutNotice, LogoutOutage};
 use portico::model::session::Session;
 use portico::protocol::ids::ClientId;
-use portico::store::{ClientToTell, Whose};
+use portico::store::{ClientToTell, NoticeFilter, Whose};
 
 use super::{NOW, World, client, count, race, stored};
 
@@ -366,7 +366,8 @@ async fn only_notices_that_are_over_are_swept() {
     assert_eq!(swept.logout_notices, 0);
     let swept = world.store.sweep(NOW + WEEK, 10).await.unwrap();
     assert_eq!(swept.logout_notices, 1);
-    let left = world.store.list_logout_notices(None, 10).await.unwrap();
+    let all = NoticeFilter::default();
+    let left = world.store.search_logout_notices(all, 10).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].id, due[1].id);
 }

@@ -261,33 +261,37 @@ async fn success_takes_one_back_from_the_address_and_forgets_the_rest() {
 async fn names_lead_to_one_person() {
     let database = TestDatabase::fresh().await;
     let store = database.store().await;
-    let find = async |name: &str| store.find_throttle_alias(name).await.unwrap();
+    let find = async |name: &str| {
+        let found = store.find_throttle_aliases(&[name]).await.unwrap();
+        found.into_iter().next()
+    };
+    let note = async |person: &str, proven: Option<&str>, told: &[&str], at| {
+        let noted = store.note_throttle_aliases(person, proven, told, at);
+        noted.await.unwrap();
+    };
     assert_eq!(find("members\njsmith").await, None);
     for (name, person, at) in [
         ("members\njsmith", "one", NOW),
         ("members\nj@example.org", "one", NOW),
         ("members\nzoe", "two", NOW),
     ] {
-        store.put_throttle_alias(name, person, at).await.unwrap();
+        note(person, Some(name), &[], at).await;
     }
     let jo = find("members\njsmith").await.unwrap();
     assert_eq!(find("members\nj@example.org").await, Some(jo.clone()));
     assert_ne!(find("members\nzoe").await, Some(jo.clone()));
     assert!(!jo.contains("one"));
     // T34: what somebody writes into their own profile leads nobody else's guesses away.
-    let told = store.add_throttle_alias("members\nj@example.org", "two", NOW + 1);
-    told.await.unwrap();
+    note("two", None, &["members\nj@example.org"], NOW + 1).await;
     assert_eq!(find("members\nj@example.org").await, Some(jo.clone()));
-    let moved = store.put_throttle_alias("members\nj@example.org", "two", NOW + 1);
-    moved.await.unwrap();
+    note("two", Some("members\nj@example.org"), &[], NOW + 1).await;
     assert_eq!(
         find("members\nj@example.org").await,
         find("members\nzoe").await
     );
     // Seen again a month later, which lengthens its time.
     let month = 30 * 24 * 60 * 60;
-    let seen = store.put_throttle_alias("members\nzoe", "two", NOW + month);
-    seen.await.unwrap();
+    note("two", Some("members\nzoe"), &[], NOW + month).await;
     let swept = store
         .sweep(NOW + 13 * month + 11 * 24 * 60 * 60, 1)
         .await
