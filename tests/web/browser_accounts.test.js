@@ -38,6 +38,13 @@ test("two accounts at two apps: who signs out of one stays in the other", withBr
   await chromium.arrivesAt(`${town.notes.address}/`);
   assert.equal(await chromium.text("h1"), "Signed out");
 
+  // An app that is for staff alone offers nobody, and says who is there.
+  await chromium.open(`${town.desk.address}/login`);
+  await chromium.named("Sign out");
+  const left = await chromium.text("main");
+  assert.ok(left.includes("Also signed in in this browser:") && left.includes(JO.name), left);
+  assert.deepEqual(await audit(chromium, "accounts-left"), []);
+
   // Nobody comes back as Jo by a click on "Sign in": she is offered.
   await chromium.open(`${town.notes.address}/login?prompt=none`);
   await chromium.arrivesAt(`${town.notes.address}/callback`);

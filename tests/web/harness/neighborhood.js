@@ -14,7 +14,7 @@ export async function startNeighborhood({ pages, members, sections, files, logo 
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const [reading, notes, shop, board, sample] = await freePorts(5);
+    const [reading, notes, shop, board, desk, sample] = await freePorts(6);
     // 127.0.0.1 is another site than localhost, as an app usually is.
     const readingApp = browserApp("reading", `http://127.0.0.1:${reading}`, {
       consent: "once",
@@ -26,18 +26,19 @@ export async function startNeighborhood({ pages, members, sections, files, logo 
     });
     const shopApp = browserApp("shop", `http://127.0.0.1:${shop}`, { frontchannel_logout_uri: `http://127.0.0.1:${shop}/frontchannel` });
     const boardApp = browserApp("board", `http://127.0.0.1:${board}`, { require_groups: ["Board"] });
+    const deskApp = browserApp("desk", `http://127.0.0.1:${desk}`, { upstreams: ["staff"] });
     const sampleAddress = `http://localhost:${sample}/`;
     const sampleApp = browserApp("sample-app", sampleAddress.slice(0, -1), { redirect_uris: [sampleAddress], post_logout_redirect_uris: [sampleAddress] });
 
     const opened = logo && { outbound: { allow_hosts: ["127.0.0.1"] } };
-    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, boardApp, sampleApp], pages, members, sections: { ...opened, ...sections }, files });
+    const stand = await startStand({ clients: [readingApp, notesApp, shopApp, boardApp, deskApp, sampleApp], pages, members, sections: { ...opened, ...sections }, files });
     undo.push(() => stand.stop());
     const start = async (registration, port, home) => {
       const app = await startWebApp({ issuer: stand.issuer, registration, address: `http://127.0.0.1:${port}`, home });
       undo.push(() => app.stop());
       return app;
     };
-    const apps = { reading: await start(readingApp, reading), notes: await start(notesApp, notes), board: await start(boardApp, board) };
+    const apps = { reading: await start(readingApp, reading), notes: await start(notesApp, notes), board: await start(boardApp, board), desk: await start(deskApp, desk) };
     // Its callback leads on to another site.
     apps.shop = await start(shopApp, shop, `http://127.0.0.1:${reading}/`);
     apps.sample = await startSampleApp(sample, {
