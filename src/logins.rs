@@ -586,6 +586,7 @@ impl Logins {
             upstream: upstream.clone(),
             upstream_subject: Some(login.subject.clone()),
             auth_time: now,
+            began_at: same.map_or(now, |session| session.began_at),
             amr: identity.amr.clone(),
             acr: self.acr.proven(upstream, identity.acr.as_deref()),
             last_seen_at: now,
@@ -605,6 +606,7 @@ impl Logins {
                 .await?;
         if !renewed {
             session.id = SessionId::new(random_id());
+            session.began_at = now;
             let kept = self.keep(&session, upstream, given)?;
             let moved = match previous {
                 Some(previous) => self.vault.moved(previous, &session).await?,

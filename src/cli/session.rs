@@ -363,7 +363,7 @@ async fn list_sessions(store: &Store, sessions: &[Session], json: bool) -> anyho
                 .in_words(|browser, system| format!("{browser} on {system}"))
                 .unwrap_or_default(),
             session.device.address.clone().unwrap_or_default(),
-            output::date(session.auth_time),
+            output::date(session.began_at),
             output::date(session.last_seen_at),
             output::date(session.expires_at),
         ]);
@@ -397,6 +397,7 @@ fn as_json(session: &Session, account: &Account) -> String {
         "system": session.device.system,
         "address": session.device.address,
         "persistent": session.persistent,
+        "began_at": session.began_at,
         "auth_time": session.auth_time,
         "last_seen_at": session.last_seen_at,
         "expires_at": session.expires_at,

@@ -111,6 +111,7 @@ mod tests {
             upstream: UpstreamId::new("u"),
             upstream_subject: None,
             auth_time: 0,
+            began_at: 0,
             amr: vec![],
             acr: None,
             last_seen_at: 0,

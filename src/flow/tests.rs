@@ -57,6 +57,7 @@ fn logged_in(age: i64) -> LoggedIn {
             upstream: UpstreamId::new("members"),
             upstream_subject: None,
             auth_time: NOW - age,
+            began_at: NOW - age,
             amr: vec![],
             acr: None,
             last_seen_at: NOW,

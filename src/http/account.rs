@@ -273,7 +273,7 @@ fn shown_session(
         address: device.address.clone(),
         id: session.id.clone(),
         label: label(upstreams, &session.upstream),
-        begun: Moment::new(session.auth_time),
+        begun: Moment::new(session.began_at),
         used: Moment::new(session.last_seen_at),
         here: session.id == who.session.id,
     }

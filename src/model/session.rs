@@ -28,6 +28,8 @@ pub struct Session {
     pub upstream_subject: Option<String>,
     /// When they logged in.
     pub auth_time: UnixTime,
+    /// When it began: a later login of theirs within it moves `auth_time`.
+    pub began_at: UnixTime,
     /// How (RFC 8176).
     pub amr: Vec<String>,
     /// What that proves, as the configuration says.

@@ -57,7 +57,7 @@ impl Store {
                     session.amr AS s_amr, session.acr AS s_acr, session.last_seen_at AS s_last_seen_at,
                     session.expires_at AS s_expires_at, session.ended_at AS s_ended_at, session.browser AS s_browser,
                     session.system AS s_system, session.address AS s_address,
-                    session.persistent_since AS s_persistent_since,
+                    session.persistent_since AS s_persistent_since, session.began_at AS s_began_at,
                     account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
                     account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
                     COALESCE((SELECT login.profile FROM upstream_login AS login

@@ -51,7 +51,7 @@ impl Store {
         let statement = match of {
             ListOf::All => {
                 "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
+                    browser, system, address, persistent_since, began_at
                  FROM session
                  WHERE ended_at IS NULL AND expires_at > $1
                    AND last_seen_at > CASE WHEN persistent_since IS NULL THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END
@@ -59,7 +59,7 @@ impl Store {
             }
             ListOf::Upstream(_) => {
                 "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
+                    browser, system, address, persistent_since, began_at
                  FROM session
                  WHERE upstream = $5 AND ended_at IS NULL AND expires_at > $1
                    AND last_seen_at > CASE WHEN persistent_since IS NULL THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END
@@ -67,7 +67,7 @@ impl Store {
             }
             ListOf::Account(_) => {
                 "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
+                    browser, system, address, persistent_since, began_at
                  FROM session
                  WHERE account_id = $5 AND ended_at IS NULL AND expires_at > $1
                    AND last_seen_at > CASE WHEN persistent_since IS NULL THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END
@@ -75,7 +75,7 @@ impl Store {
             }
             ListOf::Client(_) => {
                 "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
+                    browser, system, address, persistent_since, began_at
                  FROM session
                  WHERE id IN (SELECT session_id FROM session_client WHERE client_id = $5
                               UNION SELECT session_id FROM token_family WHERE client_id = $5)

@@ -66,9 +66,9 @@ impl Store {
         let began = sqlx::query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
                                   ended_at, kept_until, upstream_subject, acr, browser, system, address,
-                                  persistent_since)
+                                  persistent_since, began_at)
              SELECT $1, $2, account.id, $4, CAST($5 AS BIGINT), $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT),
-                    CAST($9 AS BIGINT), CAST($8 AS BIGINT), $10, $11, $12, $13, $14, CAST($15 AS BIGINT)
+                    CAST($9 AS BIGINT), CAST($8 AS BIGINT), $10, $11, $12, $13, $14, CAST($15 AS BIGINT), CAST($16 AS BIGINT)
              FROM account WHERE account.id = $3 AND account.disabled_at IS NULL",
         )
         .bind(session.id.as_str())
@@ -86,6 +86,7 @@ impl Store {
         .bind(session.device.system.as_deref())
         .bind(session.device.address.as_deref())
         .bind(session.persistent.then_some(session.auth_time))
+        .bind(session.began_at)
         .execute(&mut *transaction)
         .await?;
         if began.rows_affected() == 0 {
@@ -126,7 +127,7 @@ impl Store {
         }
         // One that an older node began names no login, and gets the one that it is renewed with.
         let renewed = sqlx::query(
-            "UPDATE session SET secret_hash = $2, auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
+            "UPDATE session SET secret_hash = $2, began_at = COALESCE(began_at, auth_time), auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
                  kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10,
                  browser = $11, system = $12, address = $13,
                  persistent_since = $14
@@ -175,7 +176,7 @@ impl Store {
                     session.amr AS amr, session.acr AS acr, session.last_seen_at AS last_seen_at,
                     session.expires_at AS expires_at, session.ended_at AS ended_at, session.browser AS browser,
                     session.system AS system, session.address AS address,
-                    session.persistent_since AS persistent_since,
+                    session.persistent_since AS persistent_since, session.began_at AS began_at,
                     account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
                     account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
                     COALESCE((SELECT login.profile FROM upstream_login AS login
@@ -196,7 +197,7 @@ impl Store {
     pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(
             "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
+                    browser, system, address, persistent_since, began_at
              FROM session WHERE id = $1",
         )
         .bind(id.as_str())
@@ -213,7 +214,7 @@ impl Store {
     ) -> Result<Vec<Session>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
-                    browser, system, address, persistent_since
+                    browser, system, address, persistent_since, began_at
              FROM session WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
              ORDER BY last_seen_at DESC, id",
         )
@@ -358,12 +359,14 @@ pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
 }
 
 pub(super) fn read_session(record: &Record<'_>) -> Result<Session, StoreError> {
+    let auth_time = record.int("auth_time")?;
     Ok(Session {
         id: SessionId::new(record.text("id")?),
         account_id: AccountId::new(record.text("account_id")?),
         upstream: UpstreamId::new(record.text("upstream")?),
         upstream_subject: record.optional_text("upstream_subject")?,
-        auth_time: record.int("auth_time")?,
+        auth_time,
+        began_at: record.optional_int("began_at")?.unwrap_or(auth_time),
         amr: record.json("amr")?,
         acr: record.optional_text("acr")?,
         last_seen_at: record.int("last_seen_at")?,

@@ -194,6 +194,34 @@ async fn press_with(
     browser.post(url.as_str(), &fields).await
 }
 
+/// A login within a session makes it another login, and no other session: first and last use are those of the session.
+#[tokio::test]
+async fn the_first_use_of_a_session_is_where_it_began() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    sign_in(&server, &mut browser).await;
+    server.clock.advance(3600);
+    let login = ("prompt", "login");
+    let page = browser.open(server.authorize_url("spa", &[login])).await;
+    assert!(page.is_login());
+    let page = browser.sign_in(&page, "members", JO).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    let id_token = crate::harness::relying_party::claims(tokens.text("id_token"));
+    assert_eq!(id_token["auth_time"], START + 3600);
+    let page = browser.open(server.url("/account")).await;
+    assert_eq!(
+        page.values("input[name=session]"),
+        [id_token["sid"].as_str().unwrap()]
+    );
+    let shown = page.text("main").unwrap();
+    for text in [
+        "signed in: 2023-11-14 22:13 UTC",
+        "last used: 2023-11-14 23:13 UTC",
+    ] {
+        assert!(shown.contains(text), "{text}: {}", page.body);
+    }
+}
+
 /// T14: every button of the page is bound to the session by its token; and a session of somebody else is not theirs to end
 /// (T59).
 #[tokio::test]

@@ -43,6 +43,7 @@ pub(super) async fn person(
         upstream: login.upstream.clone(),
         upstream_subject: Some(login.subject.clone()),
         auth_time: now,
+        began_at: now,
         amr: vec![],
         acr: None,
         last_seen_at: now,

@@ -168,6 +168,7 @@ fn session(account: &Account) -> Session {
         upstream: UpstreamId::new("members"),
         upstream_subject: None,
         auth_time: NOW,
+        began_at: NOW,
         amr: vec!["pwd".to_owned()],
         acr: Some("urn:example:one".to_owned()),
         last_seen_at: NOW,
