@@ -15,6 +15,9 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(TARGET)/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin
 FUZZ_SECONDS ?= 60
 
+# Most tests wait for answers, and many for a moment to pass: two at a time leave two processors half idle.
+export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) + 4)))
+
 WEB := tests/web/node_modules/.package-lock.json
 AUTHLIB := tests/authlib/.venv/.installed
 
