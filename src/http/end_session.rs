@@ -386,7 +386,12 @@ pub(super) async fn end(
     let others = sign_off::others(state, ended, done).await;
     let next = match departure {
         Some(departure) => sign_off::depart(state, logout, departure, others).await?,
-        None if logout.destination.is_none() => sign_off::done(state, &others).await,
+        None if logout.destination.is_none() => {
+            let here = sign_off::came_by_its_pages(&Upstreams::from_ref(state), &first.session);
+            let here = here.filter(|here| done != Some(*here));
+            let upstreams: Vec<_> = here.into_iter().chain(&others).cloned().collect();
+            sign_off::done(state, &upstreams).await
+        }
         None => arrive(logout),
     };
     let frames = Frames::of(state, ended).await;

@@ -129,7 +129,8 @@ impl Next {
 /// An upstream that a person may still be signed in at.
 pub(super) struct Left {
     text: String,
-    link: Link,
+    /// Where they can sign out there, if that is known.
+    link: Option<Link>,
 }
 
 /// A trip to an upstream's sign-off.
@@ -150,10 +151,10 @@ impl From<Departure> for Left {
         let texts = Page::current().texts;
         Self {
             text: (texts.still_signed_in_at)(&label),
-            link: Link {
+            link: Some(Link {
                 text: (texts.sign_out_at)(&label),
                 href: trip.url.into(),
-            },
+            }),
         }
     }
 }
@@ -205,18 +206,34 @@ pub(super) async fn others(
     ended: &[&LoggedIn],
     done: Option<&UpstreamId>,
 ) -> Vec<UpstreamId> {
+    let upstreams = Upstreams::from_ref(state);
     let mut others: Vec<UpstreamId> = Vec::new();
     for who in ended {
         let logins = Store::from_ref(state).list_logins(&who.account.id).await;
         let logins = logins.unwrap_or_default().into_iter();
-        others.extend(logins.map(|login| login.name.upstream));
-        others.push(who.session.upstream.clone());
+        let logins = logins.map(|login| login.name.upstream);
+        others.extend(logins.chain([who.session.upstream.clone()]).filter(|id| {
+            let upstream = upstreams.find(id.as_str());
+            upstream.is_some_and(|upstream| upstream.sign_off.is_some())
+        }));
+        others.extend(came_by_its_pages(&upstreams, &who.session).cloned());
     }
     let first = ended.first().map(|who| &who.session.upstream);
     others.retain(|id| Some(id) != first && Some(id) != done);
     others.sort_unstable();
     others.dedup();
     others
+}
+
+/// The upstream of a session that began on its own pages, and not with a form of ours: it may have kept the browser signed in.
+pub(super) fn came_by_its_pages<'a>(
+    upstreams: &Upstreams,
+    session: &'a Session,
+) -> Option<&'a UpstreamId> {
+    let upstream = upstreams.find(session.upstream.as_str())?;
+    let by_form = upstream.password.is_some() && session.amr.iter().any(|how| how == "pwd");
+    let has_pages = upstream.redirect.is_some() || upstream.landing.is_some();
+    (has_pages && !by_form).then_some(&session.upstream)
 }
 
 /// What the login of a session gave, for a sign-off that shows something of it.
@@ -261,20 +278,33 @@ pub(super) async fn depart(
     })
 }
 
-/// The page that says that it is done here, and offers the sign-off of the other upstreams that have one.
-pub(super) async fn done(state: &HttpState, others: &[UpstreamId]) -> Next {
+/// The page that says that it is done here, and where the person may still be signed in.
+pub(super) async fn done(state: &HttpState, upstreams: &[UpstreamId]) -> Next {
     Next::Page {
-        left: left_at(state, others).await,
+        left: left_at(state, upstreams).await,
         onward: None,
     }
 }
 
-async fn left_at(state: &HttpState, others: &[UpstreamId]) -> Vec<Left> {
+async fn left_at(state: &HttpState, upstreams: &[UpstreamId]) -> Vec<Left> {
     let mut left = Vec::new();
-    for other in others {
-        left.extend(trip_to(state, other, None).await.map(Left::from));
+    for upstream in upstreams {
+        left.extend(match trip_to(state, upstream, None).await {
+            Some(departure) => Some(departure.into()),
+            None => nobody_but_they_can(state, upstream),
+        });
     }
     left
+}
+
+/// The upstream offers no way to sign anybody out there.
+fn nobody_but_they_can(state: &HttpState, upstream: &UpstreamId) -> Option<Left> {
+    let upstreams = Upstreams::from_ref(state);
+    let label = &upstreams.find(upstream.as_str())?.label;
+    Some(Left {
+        text: (Page::current().texts.still_signed_in_at)(context::text(label)),
+        link: None,
+    })
 }
 
 impl Waiting {

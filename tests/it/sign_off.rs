@@ -538,8 +538,35 @@ async fn the_page_offers_the_sign_off_of_a_linked_login() {
         page.body
             .contains("You may still be signed in at Member login.")
     );
+    // aiM18 has no way out that could be offered.
+    let main = page.text("main").unwrap();
+    assert!(main.contains(STILL_AT_AIM18), "{main}");
     assert!(is_signed_in_at_imis(&server, &mut elsewhere).await);
     let sign_off = page.attribute("main a.way", "href").unwrap();
     elsewhere.open(sign_off).await;
     assert!(!is_signed_in_at_imis(&server, &mut elsewhere).await);
+}
+
+const STILL_AT_AIM18: &str = "You may still be signed in at Staff login. Sign out there as well";
+
+/// aiM18 can be told of no logout: who signs out at a page of ours reads that they may be signed in there. Whoever gave a password to
+/// our own form is signed in nowhere else.
+#[tokio::test]
+async fn the_page_says_where_nobody_but_the_person_can_sign_out() {
+    let server = TestServer::start().await;
+    let mut staff = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    staff.log_in_at_aim18(url, ANN_LEE).await;
+    let mut member = Browser::new();
+    let page = member.open(server.authorize_url("spa", &[])).await;
+    let jo = (JO_SMITH.username, JO_SMITH.password);
+    member.sign_in(&page, "members", jo).await;
+    for (browser, stays) in [(&mut staff, true), (&mut member, false)] {
+        let page = browser.get(server.url("/end_session")).await;
+        let page = browser.submit(&page, "main form", &[]).await;
+        assert!(signed_out_page(&page), "{}", page.body);
+        let main = page.text("main").unwrap();
+        assert_eq!(main.contains(STILL_AT_AIM18), stays, "{main}");
+        assert_eq!(main.contains("still be signed in"), stays, "{main}");
+    }
 }

@@ -88,6 +88,7 @@ pub(super) const TEXTS: Texts = Texts {
     signed_out_text: "You can close this page.",
     still_signed_in_at: |way| format!("You may still be signed in at {way}."),
     sign_out_at: |way| format!("Sign out at {way} as well (opens in a new tab)"),
+    sign_out_there: "Sign out there as well if others use this device.",
 
     error_title: "This did not work",
     error_id: |id| format!("Error number {id}"),

@@ -94,6 +94,7 @@ pub(super) const TEXTS: Texts = Texts {
     signed_out_text: "Vous pouvez fermer cette page.",
     still_signed_in_at: |way| format!("Vous êtes peut-être encore connecté à {way}."),
     sign_out_at: |way| format!("Se déconnecter aussi de {way} (s’ouvre dans un nouvel onglet)"),
+    sign_out_there: "Si d’autres personnes utilisent cet appareil, déconnectez-vous aussi là-bas.",
 
     error_title: "Cela n’a pas fonctionné",
     error_id: |id| format!("Numéro d’erreur {id}"),

@@ -87,6 +87,7 @@ pub struct Texts {
     pub signed_out_text: &'static str,
     pub still_signed_in_at: With,
     pub sign_out_at: With,
+    pub sign_out_there: &'static str,
 
     pub error_title: &'static str,
     pub error_id: With,

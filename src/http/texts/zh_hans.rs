@@ -78,6 +78,7 @@ pub(super) const TEXTS: Texts = Texts {
     signed_out_text: "您可以关闭此页面。",
     still_signed_in_at: |way| format!("您可能仍登录着 {way}。"),
     sign_out_at: |way| format!("同时退出 {way}（在新标签页中打开）"),
+    sign_out_there: "如果他人也使用此设备，请在那里也退出登录。",
 
     error_title: "无法完成",
     error_id: |id| format!("错误编号 {id}"),

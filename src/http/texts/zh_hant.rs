@@ -80,6 +80,7 @@ pub(super) const TEXTS: Texts = Texts {
     signed_out_text: "您可以關閉此頁面。",
     still_signed_in_at: |way| format!("您可能仍登入 {way}。"),
     sign_out_at: |way| format!("同時登出 {way}（在新分頁開啟）"),
+    sign_out_there: "如果他人也使用此裝置，請在該處也登出。",
 
     error_title: "無法完成",
     error_id: |id| format!("錯誤編號 {id}"),
