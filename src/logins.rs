@@ -624,6 +624,7 @@ impl Logins {
                     .session(&previous.id)
                     .account(&previous.account_id)
                     .upstream(&previous.upstream)
+                    .with("by", "person")
                     .with("reason", "replaced by another login");
                 self.audit.record(entry);
             }
@@ -646,10 +647,12 @@ impl Logins {
     async fn hold_to_cap(&self, newest: &Session) -> Result<(), OAuthError> {
         let (cap, now) = (self.sessions_per_person, self.clock.now());
         let ended = self.store.end_sessions_beyond(newest, cap, now).await?;
-        for id in ended {
+        for (id, upstream) in ended {
             let entry = Entry::new(Event::LoggedOut)
                 .session(&id)
                 .account(&newest.account_id)
+                .upstream(&upstream)
+                .with("by", "configuration")
                 .with("reason", "the person has too many sessions");
             self.audit.record(entry);
         }

@@ -394,6 +394,7 @@ impl Rechecks {
                 .session(session)
                 .account(&account.id)
                 .upstream(&login.upstream)
+                .with("by", "upstream")
                 .with("reason", "access withdrawn by the upstream");
             self.audit.record(entry);
         }

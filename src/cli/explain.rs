@@ -50,12 +50,22 @@ async fn explain(config: &Config, store: &Store, id: &str) -> anyhow::Result<()>
     for replay in of_request.iter().filter(|record| is_replay(record)) {
         section("Beware", &replayed(replay));
     }
+    let past = what_ends_tokens(store, &main, &of_request).await?;
+    for replay in past.iter().filter(|record| is_replay(record)) {
+        section("Beware", &replayed(replay));
+    }
     let others = around(store, &main, &of_request).await?;
+    let others = merged(past, others);
     let known = [of_request.as_slice(), &others].concat();
     let outages = outages(store, &main, &known).await?;
     of_request.retain(|record| record.id != main.id);
     tell_records("Also in this request", &of_request);
     tell_records("Before and after, in the same browser or session", &others);
+    if others.len() >= usize::try_from(MOST)? {
+        output::line(format!(
+            "{INDENT}There may be more: `portico audit` finds all of it."
+        ));
+    }
     tell_records("At the upstream, about that time", &outages);
     Ok(())
 }
@@ -109,7 +119,7 @@ async fn around(
             ..near.clone()
         });
     }
-    // However long ago it was: a token is refused for what happened to those before it.
+    // However long ago it was, as far as there is room.
     if let Some(family) = &main.family {
         filters.push(AuditFilter {
             family: Some(family.clone()),
@@ -117,6 +127,38 @@ async fn around(
         });
     }
     all_of(store, filters, known).await
+}
+
+/// What has ended the tokens that it is about, however long ago and however often their app has tried since.
+async fn what_ends_tokens(
+    store: &Store,
+    main: &AuditRecord,
+    known: &[AuditRecord],
+) -> anyhow::Result<Vec<AuditRecord>> {
+    let Some(family) = &main.family else {
+        return Ok(Vec::new());
+    };
+    let ends = [
+        Event::CodeReplayed,
+        Event::RefreshTokenReplayed,
+        Event::DeviceCodeReplayed,
+        Event::FamilyCapped,
+        Event::TokenRevoked,
+    ];
+    let filters = ends.map(|event| AuditFilter {
+        family: Some(family.clone()),
+        event: Some(event.as_str().to_owned()),
+        ..AuditFilter::default()
+    });
+    all_of(store, filters, known).await
+}
+
+/// Both, in the order in which it happened, each once.
+fn merged(one: Vec<AuditRecord>, other: Vec<AuditRecord>) -> Vec<AuditRecord> {
+    let mut all: Vec<_> = one.into_iter().chain(other).collect();
+    all.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
+    all.dedup_by(|one, other| one.id == other.id);
+    all
 }
 
 /// Whether the upstream was away about that time.
@@ -150,8 +192,7 @@ async fn all_of(
         let more = search(store, filter).await?.into_iter();
         found.extend(more.filter(|record| seen.insert(record.id.clone())));
     }
-    found.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
-    Ok(found)
+    Ok(merged(found, Vec::new()))
 }
 
 fn tell_title(id: &str, main: &AuditRecord) {

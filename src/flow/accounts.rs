@@ -48,8 +48,11 @@ impl Accounts {
         let outcome = self.store.link_login(link, self.clock.now()).await?;
         let (account, upstream) = (link.into, &link.login.upstream);
         let entry = |event| self.entry(event, account).upstream(upstream);
-        if let Linked::Done { ended, .. } = &outcome {
-            self.record_ends(ended, account, "the login was linked to another account");
+        if let Linked::Done { closed, ended } = &outcome {
+            // They were those of the account that the login led to before.
+            let whose = closed.as_ref().unwrap_or(account);
+            let reason = "the login was linked to another account";
+            self.record_ends(ended, whose, reason).await;
         }
         self.audit.record(match &outcome {
             Linked::Done { closed, ended } => entry(Event::AccountLinked)
@@ -71,7 +74,8 @@ impl Accounts {
         let now = self.clock.now();
         let outcome = self.store.unlink_login(account, login, &new, now).await?;
         if let Unlinked::Done { ended } = &outcome {
-            self.record_ends(ended, account, "the login was taken out of the account");
+            let reason = "the login was taken out of the account";
+            self.record_ends(ended, account, reason).await;
             let entry = self
                 .entry(Event::AccountUnlinked, account)
                 .upstream(&login.upstream)
@@ -87,7 +91,8 @@ impl Accounts {
         let now = self.clock.now();
         let ended = self.store.disable_account(account, now).await?;
         if let Some(ended) = &ended {
-            self.record_ends(ended, account, "the account was closed");
+            self.record_ends(ended, account, "the account was closed")
+                .await;
             let entry = self.entry(Event::AccountDisabled, account);
             self.audit.record(entry.with("sessions_ended", ended.len()));
         }
@@ -117,7 +122,8 @@ impl Accounts {
                 std::slice::from_ref(session),
                 account,
                 "ended from elsewhere",
-            );
+            )
+            .await;
         }
         Ok(ended)
     }
@@ -125,7 +131,8 @@ impl Accounts {
     /// Ends every session and every family of an account.
     pub async fn end_all(&self, account: &AccountId) -> Result<Vec<SessionId>, StoreError> {
         let ended = self.store.end_all_of(account, self.clock.now()).await?;
-        self.record_ends(&ended, account, "signed out everywhere");
+        self.record_ends(&ended, account, "signed out everywhere")
+            .await;
         let entry = self.entry(Event::LoggedOutEverywhere, account);
         self.audit.record(entry.with("sessions_ended", ended.len()));
         Ok(ended)
@@ -179,9 +186,14 @@ impl Accounts {
     }
 
     /// What is looked for by its session says how that ended.
-    fn record_ends(&self, ended: &[SessionId], account: &AccountId, reason: &'static str) {
-        for session in ended {
-            let entry = self.entry(Event::LoggedOut, account).session(session);
+    async fn record_ends(&self, ended: &[SessionId], account: &AccountId, reason: &'static str) {
+        for id in ended {
+            // It has ended whether or not its row can be read again.
+            let session = self.store.find_session(id).await.ok().flatten();
+            let entry = self
+                .entry(Event::LoggedOut, account)
+                .session(id)
+                .upstream(session.as_ref().map(|session| &session.upstream));
             self.audit.record(entry.with("reason", reason));
         }
     }

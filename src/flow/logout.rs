@@ -5,7 +5,7 @@ use crate::model::client::Client;
 use crate::model::session::Session;
 use crate::protocol::claims::IdTokenClaims;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{SessionId, UpstreamId};
+use crate::protocol::ids::SessionId;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::telemetry::Entry;
 
@@ -21,6 +21,27 @@ pub enum LogoutStep<'a> {
     End(&'a Session),
     /// Ask the person of this session first: anybody can make a browser come here (section 2 of the specification).
     Confirm(&'a Session),
+}
+
+/// How a person signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogoutWay {
+    /// On a page of ours.
+    Here,
+    /// At an app, which proved that it may end the session unasked.
+    AtTheApp,
+    /// At the upstream, whose site says so.
+    AtTheUpstream,
+}
+
+impl LogoutWay {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "signed out",
+            Self::AtTheApp => "signed out at the app",
+            Self::AtTheUpstream => "signed out at the upstream",
+        }
+    }
 }
 
 /// Decides, from the sessions of this browser, the current one first, and a verified `id_token_hint`.
@@ -69,12 +90,8 @@ pub fn destination<'a>(
 }
 
 impl Flow {
-    /// Ends a session, and the families that belong to it; `at` is where the person signed out, if not here.
-    pub async fn log_out(
-        &self,
-        session: &Session,
-        at: Option<&UpstreamId>,
-    ) -> Result<(), OAuthError> {
+    /// Ends a session, and the families that belong to it.
+    pub async fn log_out(&self, session: &Session, way: LogoutWay) -> Result<(), OAuthError> {
         let ended = self
             .store
             .end_session(&session.id, self.clock.now())
@@ -85,13 +102,7 @@ impl Flow {
                 .account(&session.account_id)
                 .upstream(&session.upstream)
                 .with("by", By::Person.as_str())
-                .with(
-                    "reason",
-                    match at {
-                        None => "signed out",
-                        Some(_) => "signed out at the upstream",
-                    },
-                );
+                .with("reason", way.as_str());
             self.audit.record(entry);
         }
         Ok(())
@@ -101,6 +112,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ids::UpstreamId;
     use crate::protocol::ids::{AccountId, ClientId};
     use crate::protocol::issuer::Issuer;
 

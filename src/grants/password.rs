@@ -184,6 +184,7 @@ impl Grants {
                 .account(&account.id)
                 .upstream(upstream)
                 .client(&client.client_id)
+                .with("by", "client")
                 .with("reason", "the client that had the password got no tokens");
             self.audit.record(entry);
         }

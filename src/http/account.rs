@@ -16,6 +16,7 @@ use axum::routing::get;
 
 use crate::clock::UnixTime;
 use crate::flow::errand;
+use crate::flow::logout::LogoutWay;
 use crate::flow::{Flow, LoggedIn, Step};
 use crate::keys::Secrets;
 use crate::model::account::{Login, UpstreamSubject};
@@ -380,7 +381,8 @@ async fn act(
             let session = SessionId::new(form.field("session")?);
             if session == who.session.id {
                 let logout = Logout::default();
-                return end_session::end(&state, &logout, &signed_in, &[who], Ends::Here).await;
+                let ends = Ends::Here(LogoutWay::Here);
+                return end_session::end(&state, &logout, &signed_in, &[who], ends).await;
             }
             let ended = accounts.end_session(account, &session).await;
             ended.map_err(OAuthError::from)?;
@@ -400,18 +402,21 @@ async fn act(
     }
 }
 
-/// The upstreams that the login page leaves out, for the account has a login there.
-pub(super) async fn taken_upstreams(open: &OpenFlow) -> Result<BTreeSet<UpstreamId>, OAuthError> {
-    match &open.logged_in {
-        Some(who) if open.asks_for_other() => {
-            let logins = open.flow.store.list_logins(&who.account.id).await?;
-            Ok(logins
-                .into_iter()
-                .map(|login| login.name.upstream)
-                .collect())
-        }
-        _ => Ok(BTreeSet::new()),
-    }
+/// Where the account that an errand is for has a login: the page offers these to prove who one is, and the others for another
+/// login.
+pub(super) async fn own_upstreams(
+    open: &OpenFlow,
+) -> Result<Option<BTreeSet<UpstreamId>>, OAuthError> {
+    let Some(who) = open
+        .logged_in
+        .as_ref()
+        .filter(|_| open.errand_for_the_account())
+    else {
+        return Ok(None);
+    };
+    let logins = open.flow.store.list_logins(&who.account.id).await?;
+    let upstreams = logins.into_iter().map(|login| login.name.upstream);
+    Ok(Some(upstreams.collect()))
 }
 
 /// Somebody has logged in whose login is to be linked: they are asked about, and the session stays as it is.

@@ -5,13 +5,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRef, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use crate::clock::{SKEW, UnixTime};
-use crate::flow::logout::{self, LogoutStep};
+use crate::flow::logout::{self, LogoutStep, LogoutWay};
 use crate::flow::{Flow, LoggedIn};
 use crate::keys::{Purpose, Secrets};
 use crate::protocol::authorize::MAX_STATE_BYTES;
@@ -47,7 +47,7 @@ const WAIT_SECONDS: i64 = 60 * 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ends {
     /// Sessions of this browser.
-    Here,
+    Here(LogoutWay),
     /// Every session and every family of their account.
     Everywhere,
 }
@@ -259,13 +259,21 @@ async fn by_get(
         LogoutStep::Done => return Ok(leave(&signed_in, &logout)),
         LogoutStep::End(session) => (false, session),
         LogoutStep::Confirm(_) if !from_site.is_empty() => {
-            return end(&state, &logout, &signed_in, &from_site, Ends::Here).await;
+            let ends = Ends::Here(LogoutWay::AtTheUpstream);
+            return end(&state, &logout, &signed_in, &from_site, ends).await;
         }
         LogoutStep::Confirm(session) => (true, session),
     };
     match signed_in.find(&session.id) {
         Some(who) if asks => confirm(&state, &logout, &signed_in, who).await,
-        Some(who) => end(&state, &logout, &signed_in, &[who], Ends::Here).await,
+        // Nobody has clicked yet: a page has its links fetched ahead.
+        Some(_) if sender::is_ahead(&headers) => {
+            Ok(StatusCode::SERVICE_UNAVAILABLE.into_response())
+        }
+        Some(who) => {
+            let ends = Ends::Here(LogoutWay::AtTheApp);
+            end(&state, &logout, &signed_in, &[who], ends).await
+        }
         None => Ok(leave(&signed_in, &logout)),
     }
 }
@@ -290,13 +298,13 @@ async fn by_post(
     }
     let logout = Logout::open(&state, form.field("logout")?)?;
     let Some(who) = signed_in.find(&SessionId::new(form.field("session")?)) else {
-        return match signed_in.current() {
-            // Signed in anew while the page stood open: nobody is told that they are out.
+        return match signed_in.all().next() {
+            // Signed in anew while the page stood open, or one of several left by another: nobody is told that they are out.
             Some(_) => {
                 let sealed = logout.seal(&state)?;
                 Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)))
             }
-            // A second click: who was asked has left.
+            // A second click: whoever was asked has left.
             None => Ok(leave(&signed_in, &logout)),
         };
     };
@@ -308,7 +316,11 @@ async fn by_post(
         Some("all") => [who].into_iter().chain(others).collect(),
         _ => vec![who],
     };
-    end(&state, &logout, &signed_in, &ended, Ends::Here).await
+    let ends = Ends::Here(match &logout.signed_off {
+        Some(_) => LogoutWay::AtTheUpstream,
+        None => LogoutWay::Here,
+    });
+    end(&state, &logout, &signed_in, &ended, ends).await
 }
 
 fn is_from_site(state: &HttpState, who: &LoggedIn, headers: &HeaderMap) -> bool {
@@ -370,10 +382,9 @@ pub(super) async fn end(
     let tokens = sign_off::tokens(state, &first.session).await;
     let flow = Flow::from_ref(state);
     match ends {
-        Ends::Here => {
-            let at = logout.signed_off.as_ref();
+        Ends::Here(way) => {
             for who in ended {
-                flow.log_out(&who.session, at).await?;
+                flow.log_out(&who.session, way).await?;
             }
         }
         Ends::Everywhere => {
@@ -395,10 +406,25 @@ pub(super) async fn end(
         None => arrive(logout),
     };
     let frames = Frames::of(state, ended).await;
-    let mut response = next.after(&frames);
     let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
+    let mut response = next
+        .beside(still_here(state, signed_in, &ids))
+        .after(&frames);
     cookies::set(response.headers_mut(), signed_in.without(&ids));
     Ok(response)
+}
+
+/// Who is signed in here still, when those sessions have ended.
+pub(super) fn still_here(
+    state: &HttpState,
+    signed_in: &SignedIn,
+    ended: &[SessionId],
+) -> Vec<String> {
+    let upstreams = Upstreams::from_ref(state);
+    let still = signed_in
+        .all()
+        .filter(|who| !ended.contains(&who.session.id));
+    still.map(|who| in_full(&upstreams, who)).collect()
 }
 
 /// On to where the client wanted the browser, or to a page that says it is done. Whoever is signed in stays so.

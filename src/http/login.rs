@@ -1,5 +1,7 @@
 //! `/login`: the ways to log in, the password form, and the account that is logged in already.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{FromRef, RawQuery, State};
@@ -98,19 +100,21 @@ impl People {
         };
         let again = here.filter(|who| {
             matches!(step, Step::Login)
-                && open.signed_in.all().count() > 1
-                && open
-                    .choice
-                    .iter()
-                    .any(|each| each.session.id == who.session.id)
+                && (open.signed_in.all().count() > 1 || open.errand_for_the_account())
+                && open.may_answer(who)
         });
         let is_offered = |who: &LoggedIn| {
             let mut offered = accounts.iter();
             offered.any(|each| each.session.id == who.session.id)
         };
-        let left = open.signed_in.others().filter(|who| {
-            open.signed_in.current().is_none() && !open.asks_for_other() && !is_offered(who)
-        });
+        let has_left_some = match open.signed_in.current() {
+            None => true,
+            Some(current) => matches!(step, Step::Login) && open.is_for_others_than(current),
+        };
+        let left = open
+            .signed_in
+            .all()
+            .filter(|who| has_left_some && !open.asks_for_other() && !is_offered(who));
         Ok(Self {
             left: left.map(|who| in_full(upstreams, who)).collect(),
             accounts: accounts
@@ -320,10 +324,13 @@ pub(super) async fn page(
     let asked = asked.and_then(|id| upstreams.find(id));
     let page = Page::current().shown_at(&address(&open.handle, asked));
     let texts = page.texts;
-    let taken = account::taken_upstreams(open).await?;
+    let own = account::own_upstreams(open).await?;
     let allowed: Vec<&Upstream> = upstreams
         .allowed(|id| {
-            open.client.allows_upstream(id) && open.may_satisfy(id) && !taken.contains(id)
+            let is_wanted = |own: &BTreeSet<_>| own.contains(id) != open.asks_for_other();
+            open.client.allows_upstream(id)
+                && open.may_satisfy(id)
+                && own.as_ref().is_none_or(is_wanted)
         })
         .collect();
     let offered: Vec<(&Upstream, LoginMethod)> = allowed
@@ -546,10 +553,26 @@ pub(super) async fn finish(
     if open.asks_for_other() {
         return account::other_login(state, open, upstream, identity).await;
     }
+    if open.errand_for_the_account() && !open.is_for(&upstream.id, &identity.subject).await? {
+        // A page of the account's: whoever else logs in there changes nothing for those who are signed in.
+        let entry = Entry::new(Event::LoginRefused)
+            .upstream(&upstream.id)
+            .with("reason", "the page is for another person");
+        open.flow.audit.record(entry);
+        let show = Show {
+            notice: Some(Notice::SomebodyElse),
+            ..Show::default()
+        };
+        return page(state, &open, show).await;
+    }
     let persistent = open.pending.keep_signed_in == Some(true);
-    // "Use another account" takes nothing from the one that is there.
+    // "Use another account" takes nothing from the one that is there, nor does a page that cannot be for it.
     let step = open.next_step().await?;
-    let adds = matches!(step, Step::SelectAccount | Step::OtherAccount);
+    let current = open.signed_in.current();
+    let adds = match step {
+        Step::SelectAccount | Step::OtherAccount => true,
+        _ => current.is_some_and(|current| open.is_for_others_than(current)),
+    };
     let others = open.signed_in.other_sessions();
     let before = open.signed_in.before(&others, adds);
     let logins = &open.flow.logins;

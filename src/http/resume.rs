@@ -9,6 +9,7 @@ use cookie::Cookie;
 use crate::clock::SKEW;
 use crate::flow::pick::Picked;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
+use crate::model::account::UpstreamSubject;
 use crate::model::acr::WantedAcr;
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, OWN_CLIENT_ID};
@@ -126,6 +127,37 @@ impl OpenFlow {
     /// Whether the flow is one of the account page's, for somebody who came from there.
     pub(super) fn errand_for_the_account(&self) -> bool {
         is_for_the_account(&self.pending)
+    }
+
+    /// Whether a login leads to the person whom the errand is for.
+    pub(super) async fn is_for(
+        &self,
+        upstream: &UpstreamId,
+        subject: &str,
+    ) -> Result<bool, OAuthError> {
+        let login = UpstreamSubject {
+            upstream: upstream.clone(),
+            subject: subject.to_owned(),
+        };
+        let Some(id) = self.flow.store.find_login(&login).await? else {
+            return Ok(false);
+        };
+        let account = self.flow.store.find_account(&id).await?;
+        let expected = self.pending.expected_subject.as_ref();
+        Ok(expected
+            .zip(account)
+            .is_some_and(|(expected, account)| expected.as_str() == account.subject.as_str()))
+    }
+
+    /// Whether the answer may be about somebody.
+    pub(super) fn may_answer(&self, who: &LoggedIn) -> bool {
+        let mut choice = self.choice.iter();
+        choice.any(|each| each.session.id == who.session.id)
+    }
+
+    /// Whether the answer cannot be about somebody who is signed in here, however often they log in.
+    pub(super) fn is_for_others_than(&self, who: &LoggedIn) -> bool {
+        self.pending.unconfirmed.as_ref() != Some(&who.session.id) && !self.may_answer(who)
     }
 
     /// Whether somebody has logged in whom the errand is not for.

@@ -57,7 +57,12 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
 
 /// Whether somebody sees it now: not what a browser fetches ahead of a click.
 pub(super) fn is_seen(headers: &HeaderMap) -> bool {
-    is_navigation(headers) && !headers.contains_key(SEC_PURPOSE)
+    is_navigation(headers) && !is_ahead(headers)
+}
+
+/// Whether a browser fetches it ahead of a click.
+pub(super) fn is_ahead(headers: &HeaderMap) -> bool {
+    headers.contains_key(SEC_PURPOSE)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::clock::{SKEW, UnixTime};
+use crate::flow::logout::LogoutWay;
 use crate::flow::{Flow, LoggedIn};
 use crate::keys::{Purpose, Secrets};
 use crate::model::session::Session;
@@ -23,7 +24,7 @@ use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
 use crate::store::Store;
-use crate::upstream::{SignOffTrip, UpstreamTokens};
+use crate::upstream::{SignOffTrip, Site, UpstreamTokens};
 use crate::vault::place_of;
 
 use super::cookies::{self, CookieNames, RequestCookies};
@@ -60,6 +61,8 @@ const SCRIPT_HASH: &str = "sha256-4IifNCuSm2AAUQeHT7lXNU2AwBfdJF9rifPA+Cg2fWQ=";
 struct SignedOutPage {
     page: Page,
     left: Vec<Left>,
+    /// Who is signed in here still.
+    still_here: Vec<String>,
     /// Where the client wanted the browser, when the person is to go there by a click.
     onward: Option<String>,
     /// What the browser loads for the apps that are told by it.
@@ -71,15 +74,22 @@ struct SignedOutPage {
 /// Where a browser goes whose session has ended.
 pub(super) enum Next {
     /// To a page that says so.
-    Page {
-        left: Vec<Left>,
-        onward: Option<String>,
-    },
+    Page(Said),
     /// On, at once.
     To {
         address: String,
         cookie: Option<Cookie<'static>>,
     },
+}
+
+/// What the page says.
+#[derive(Default)]
+pub(super) struct Said {
+    left: Vec<Left>,
+    /// Where the client wanted the browser.
+    onward: Option<String>,
+    still_here: Vec<String>,
+    cookie: Option<Cookie<'static>>,
 }
 
 impl Next {
@@ -91,28 +101,41 @@ impl Next {
     }
 
     /// The page that says that it is done.
-    pub(super) const fn nothing_left() -> Self {
-        Self::Page {
-            left: Vec::new(),
-            onward: None,
+    pub(super) fn nothing_left() -> Self {
+        Self::Page(Said::default())
+    }
+
+    /// The page names those who are signed in here still.
+    pub(super) fn beside(self, still_here: Vec<String>) -> Self {
+        match self {
+            Self::Page(said) => Self::Page(Said { still_here, ..said }),
+            to @ Self::To { .. } => to,
         }
     }
 
     /// Goes there, once the apps of `frames` have heard it.
     pub(super) fn after(self, frames: &Frames) -> Response {
-        let (left, onward, goes_on, cookie) = match self {
+        let (said, goes_on) = match self {
             Self::To { address, cookie } if frames.is_empty() => {
                 let mut response = see_other(&address);
                 cookies::set(response.headers_mut(), cookie);
                 return response;
             }
-            Self::To { address, cookie } => (Vec::new(), Some(address), true, cookie),
-            Self::Page { left, onward } => (left, onward, false, None),
+            Self::To { address, cookie } => {
+                let said = Said {
+                    onward: Some(address),
+                    cookie,
+                    ..Said::default()
+                };
+                (said, true)
+            }
+            Self::Page(said) => (said, false),
         };
         let template = SignedOutPage {
             page: Page::current(),
-            left,
-            onward,
+            left: said.left,
+            still_here: said.still_here,
+            onward: said.onward,
             frames: frames.addresses(),
             goes_on,
         };
@@ -121,7 +144,7 @@ impl Next {
         } else {
             page::render_with_frames(&template, &frames.origins(), SCRIPT_HASH)
         };
-        cookies::set(response.headers_mut(), cookie);
+        cookies::set(response.headers_mut(), said.cookie);
         response
     }
 }
@@ -135,6 +158,7 @@ pub(super) struct Left {
 
 /// A trip to an upstream's sign-off.
 pub(super) struct Departure {
+    upstream: UpstreamId,
     label: String,
     trip: SignOffTrip,
 }
@@ -147,7 +171,7 @@ impl Departure {
 }
 
 impl From<Departure> for Left {
-    fn from(Departure { label, trip }: Departure) -> Self {
+    fn from(Departure { label, trip, .. }: Departure) -> Self {
         let texts = Page::current().texts;
         Self {
             text: (texts.still_signed_in_at)(&label),
@@ -159,13 +183,16 @@ impl From<Departure> for Left {
     }
 }
 
-/// Where the browser goes on when it comes back. It waits in a cookie, so that the address it comes back to is a fixed
-/// one and holds nothing; only we can make it (T7).
+/// A trip to an upstream's sign-off, and where the browser goes on when it comes back. It waits in a cookie, so that the address it
+/// comes back to is a fixed one and holds nothing; only we can make it (T7).
 #[derive(Serialize, Deserialize)]
 struct Waiting {
     destination: Option<String>,
     locale: Option<Locale>,
     until: UnixTime,
+    /// Where the trip leads. Its sign-out page tells us what we know: that ends nobody else's session.
+    #[serde(default)]
+    upstream: Option<UpstreamId>,
     /// Where else the person may be signed in, by a linked login.
     #[serde(default)]
     others: Vec<UpstreamId>,
@@ -194,6 +221,7 @@ async fn trip_to(
     let back = Url::parse(&Issuer::from_ref(state).at(path::END_SESSION_RETURNED)).ok()?;
     let trip = upstream.sign_off.as_ref()?.start(&back, tokens).await?;
     Some(Departure {
+        upstream: upstream.id.clone(),
         label: context::text(&upstream.label).to_owned(),
         trip,
     })
@@ -250,40 +278,38 @@ pub(super) async fn depart(
     departure: Departure,
     others: Vec<UpstreamId>,
 ) -> Result<Next, OAuthError> {
-    if !departure.trip.comes_back {
-        let mut left = left_at(state, &others).await;
-        if logout.destination.is_none() && left.is_empty() {
-            return Ok(Next::to(departure.address()));
-        }
-        left.insert(0, departure.into());
-        return Ok(Next::Page {
-            left,
-            onward: logout.destination.clone(),
-        });
-    }
     let now = Flow::from_ref(state).clock.now();
     let waiting = Waiting {
         destination: logout.destination.clone(),
         locale: logout.locale,
         until: now + RETURN_SECONDS,
+        upstream: Some(departure.upstream.clone()),
         others,
     };
-    let plain = serde_json::to_vec(&waiting).map_err(OAuthError::server_error)?;
-    let sealed = Secrets::from_ref(state).seal(Purpose::LogoutRequest, RETURN, &plain)?;
-    let names = CookieNames::from_ref(state);
-    let cookie = names.make(names.sign_off(), sealed, Some(RETURN_SECONDS));
-    Ok(Next::To {
-        address: departure.address().to_owned(),
-        cookie: Some(cookie),
-    })
+    let cookie = Some(waiting.cookie(state)?);
+    let address = departure.address().to_owned();
+    if departure.trip.comes_back {
+        return Ok(Next::To { address, cookie });
+    }
+    let mut left = left_at(state, &waiting.others).await;
+    if logout.destination.is_none() && left.is_empty() {
+        return Ok(Next::To { address, cookie });
+    }
+    left.insert(0, departure.into());
+    Ok(Next::Page(Said {
+        left,
+        onward: logout.destination.clone(),
+        cookie,
+        ..Said::default()
+    }))
 }
 
 /// The page that says that it is done here, and where the person may still be signed in.
 pub(super) async fn done(state: &HttpState, upstreams: &[UpstreamId]) -> Next {
-    Next::Page {
+    Next::Page(Said {
         left: left_at(state, upstreams).await,
-        onward: None,
-    }
+        ..Said::default()
+    })
 }
 
 async fn left_at(state: &HttpState, upstreams: &[UpstreamId]) -> Vec<Left> {
@@ -308,6 +334,13 @@ fn nobody_but_they_can(state: &HttpState, upstream: &UpstreamId) -> Option<Left>
 }
 
 impl Waiting {
+    fn cookie(&self, state: &HttpState) -> Result<Cookie<'static>, OAuthError> {
+        let plain = serde_json::to_vec(self).map_err(OAuthError::server_error)?;
+        let sealed = Secrets::from_ref(state).seal(Purpose::LogoutRequest, RETURN, &plain)?;
+        let names = CookieNames::from_ref(state);
+        Ok(names.make(names.sign_off(), sealed, Some(RETURN_SECONDS)))
+    }
+
     fn read(state: &HttpState, cookies: &RequestCookies) -> Option<Self> {
         let sealed = cookies.get(&CookieNames::from_ref(state).sign_off())?;
         let secrets = Secrets::from_ref(state);
@@ -327,6 +360,10 @@ async fn returned(
     signed_in: SignedIn,
 ) -> Response {
     let waiting = Waiting::read(&state, &request_cookies);
+    back(&state, waiting, &signed_in).await
+}
+
+async fn back(state: &HttpState, waiting: Option<Waiting>, signed_in: &SignedIn) -> Response {
     context::prefer(waiting.as_ref().and_then(|waiting| waiting.locale));
     let mut response = match (waiting, signed_in.current()) {
         (
@@ -338,11 +375,13 @@ async fn returned(
         ) => see_other(&destination),
         (waiting, None) => {
             let others = waiting.map(|waiting| waiting.others).unwrap_or_default();
-            done(&state, &others).await.after(&Frames::default())
+            let still_here = end_session::still_here(state, signed_in, &[]);
+            let next = done(state, &others).await.beside(still_here);
+            next.after(&Frames::default())
         }
         (_, Some(_)) => see_other(path::END_SESSION),
     };
-    let names = CookieNames::from_ref(&state);
+    let names = CookieNames::from_ref(state);
     cookies::set(response.headers_mut(), [names.remove(names.sign_off())]);
     response
 }
@@ -353,21 +392,32 @@ async fn returned(
 async fn signed_out(
     State(state): State<HttpState>,
     id: Result<Path<String>, PathRejection>,
+    request_cookies: RequestCookies,
     signed_in: SignedIn,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let Path(id) = id.map_err(|_| PageError::new(Trouble::NotFound))?;
     let upstreams = Upstreams::from_ref(&state);
     let (upstream, site) = find(&upstreams, &id, |upstream| upstream.site.as_ref())?;
-    let (here, elsewhere): (Vec<&LoggedIn>, Vec<&LoggedIn>) = signed_in
+    let (mut here, elsewhere): (Vec<&LoggedIn>, Vec<&LoggedIn>) = signed_in
         .all()
         .partition(|who| who.session.upstream == upstream.id);
+    let trip = Waiting::read(&state, &request_cookies);
+    let trip = trip.filter(|trip| trip.upstream.as_ref() == Some(&upstream.id));
+    if let Some(trip) = trip {
+        // What was to end has ended. Another account of that upstream is not meant, unless it came since.
+        here.retain(|who| who.session.auth_time > trip.until - RETURN_SECONDS);
+        if here.is_empty() {
+            return Ok(heard_of_trip(&state, trip, site, &signed_in, &headers).await?);
+        }
+    }
     let may_end = sender::is_site_or_neighbor(&headers, site);
     let ended = if may_end { here.clone() } else { Vec::new() };
     let flow = Flow::from_ref(&state);
     for who in &ended {
-        flow.log_out(&who.session, Some(&upstream.id)).await?;
+        flow.log_out(&who.session, LogoutWay::AtTheUpstream).await?;
     }
+    let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
     let frames = if sender::is_navigation(&headers) {
         Frames::of(&state, &ended).await
     } else {
@@ -386,13 +436,42 @@ async fn signed_out(
         }
         (_, Some(onward)) => Next::to(onward.as_str()).after(&frames),
         (None, None) if !elsewhere.is_empty() => see_other(path::END_SESSION),
-        (_, None) => Next::nothing_left().after(&frames),
+        (_, None) => {
+            let still_here = end_session::still_here(&state, &signed_in, &ids);
+            Next::nothing_left().beside(still_here).after(&frames)
+        }
     };
-    if !ended.is_empty() {
-        let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
+    if !ids.is_empty() {
         cookies::set(response.headers_mut(), signed_in.without(&ids));
     }
     Ok(response)
+}
+
+/// The upstream's sign-out page tells of the trip that we have sent the browser on. Whatever it tells after that is news.
+async fn heard_of_trip(
+    state: &HttpState,
+    trip: Waiting,
+    site: &Site,
+    signed_in: &SignedIn,
+    headers: &HeaderMap,
+) -> Result<Response, OAuthError> {
+    if !sender::is_navigation(headers) {
+        let heard = Waiting {
+            upstream: None,
+            ..trip
+        };
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        cookies::set(response.headers_mut(), [heard.cookie(state)?]);
+        return Ok(response);
+    }
+    let trip = match (&trip.destination, &site.signed_out) {
+        (None, Some(onward)) => Waiting {
+            destination: Some(onward.to_string()),
+            ..trip
+        },
+        _ => trip,
+    };
+    Ok(back(state, Some(trip), signed_in).await)
 }
 
 #[cfg(test)]

@@ -62,13 +62,26 @@ impl Rounds {
         let store = &self.rechecks.store;
         let ids = store.list_told_sessions(after, PART).await?;
         for id in &ids {
-            let session = store.find_session(id).await?;
-            let now = self.rechecks.clock.now();
-            if let Some(session) = session.filter(|session| session.is_live(now, self.lifetimes)) {
-                self.look_at(&session).await?;
+            // One that cannot be read does not stand in the way of those behind it.
+            if let Err(error) = self.look_for(id).await {
+                let error = chain(&error);
+                tracing::error!(
+                    error,
+                    session = id.as_str(),
+                    "whoever is signed in there could not be looked at"
+                );
             }
         }
         Ok(ids.into_iter().last())
+    }
+
+    async fn look_for(&self, id: &SessionId) -> Result<(), StoreError> {
+        let session = self.rechecks.store.find_session(id).await?;
+        let now = self.rechecks.clock.now();
+        match session.filter(|session| session.is_live(now, self.lifetimes)) {
+            Some(session) => self.look_at(&session).await,
+            None => Ok(()),
+        }
     }
 
     async fn look_at(&self, session: &Session) -> Result<(), StoreError> {

@@ -253,11 +253,11 @@ impl Store {
         newest: &Session,
         cap: i64,
         now: UnixTime,
-    ) -> Result<Vec<SessionId>, StoreError> {
-        let beyond: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM session
+    ) -> Result<Vec<(SessionId, UpstreamId)>, StoreError> {
+        let beyond = sqlx::query(
+            "SELECT id, upstream FROM session
              WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3
-             ORDER BY CASE WHEN last_seen_at > auth_time THEN 0 ELSE 1 END, last_seen_at DESC, id DESC
+             ORDER BY CASE WHEN last_seen_at > COALESCE(began_at, auth_time) THEN 0 ELSE 1 END, last_seen_at DESC, id DESC
              LIMIT $4 OFFSET $5",
         )
         .bind(newest.account_id.as_str())
@@ -268,9 +268,11 @@ impl Store {
         .fetch_all(&self.reads)
         .await?;
         let mut ended = Vec::new();
-        for id in beyond.into_iter().map(SessionId::new) {
+        for row in beyond {
+            let record = Record::new("session", "id", &row);
+            let id = SessionId::new(record.text("id")?);
             if self.end_session(&id, now).await? {
-                ended.push(id);
+                ended.push((id, UpstreamId::new(record.text("upstream")?)));
             }
         }
         Ok(ended)

@@ -9,6 +9,7 @@ use portico::protocol::ids::UpstreamId;
 use portico::simulator::people;
 use url::Url;
 
+use crate::command_line::audit::audit;
 use crate::gateway;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
 use crate::harness::relying_party::{Answer, claims};
@@ -188,23 +189,66 @@ async fn linking_wants_a_fresh_login_of_the_account() {
     server.clock.advance(FRESH_SECONDS + 1);
     let page = press(&mut browser, &page, "link").await;
     assert_eq!(page.text("h1").unwrap(), "Sign in again to go on");
-    // Their own login instead does not do: it is somebody else's.
-    let wrong = browser.sign_in(&page, "staff", ANN).await;
-    assert_eq!(wrong.url.path(), "/login");
-    assert!(
-        wrong
-            .text("[role=alert]")
-            .unwrap()
-            .contains("somebody else")
-    );
-    assert_eq!(wrong.text("h1").unwrap(), "Sign in again to go on");
-    let page = browser.sign_in(&wrong, "members", JO).await;
+    // The page says whose login it wants, and offers theirs alone.
+    assert!(page.body.contains("Sign in again as Jo Smith."));
+    assert!(!page.body.contains("staff"), "{}", page.body);
+    let page = browser.choose(&page, "members").await;
+    let session = browser.session(&server);
+    let somebody_else = |wrong: &Page| {
+        assert_eq!(wrong.status, 422);
+        assert_eq!(wrong.url.path(), "/login");
+        let alert = wrong.text("[role=alert]").unwrap();
+        assert!(alert.contains("somebody else"), "{alert}");
+        assert_eq!(wrong.text("h1").unwrap(), "Sign in again to go on");
+    };
+    // The very login that is to be linked, and another member's: neither takes anything from the account that is signed in.
+    for (upstream, who) in [
+        ("staff", ANN),
+        ("members", (people::CHAIR.username, people::CHAIR.password)),
+    ] {
+        let fields = [
+            ("upstream", upstream),
+            ("username", who.0),
+            ("password", who.1),
+        ];
+        let wrong = browser.submit(&page, PASSWORD_FORM, &fields).await;
+        somebody_else(&wrong);
+        assert_eq!(browser.session(&server), session, "{upstream}");
+    }
+    assert_eq!(logins(&server).await, [1], "and they make no account");
+    let page = browser.sign_in(&page, "members", JO).await;
     assert!(
         page.text("h1")
             .unwrap()
             .starts_with("Now sign in with the login")
     );
-    assert_eq!(logins(&server).await, [1, 1]);
+    assert_eq!(logins(&server).await, [1]);
+}
+
+/// The sessions that end with a link were another account's, and its story has their end.
+#[tokio::test]
+async fn what_a_link_ends_is_recorded_with_the_account_whose_it_was() {
+    let mut server = TestServer::start().await;
+    let mut ann = Browser::new();
+    account(&server, &mut ann, ANN).await;
+    let (subject, ..) = tokens(&server, &mut ann, "spa").await;
+    let mut jo = Browser::new();
+    let page = to_confirm(&server, &mut jo).await;
+    let page = jo.submit(&page, CONFIRM, &[]).await;
+    assert_eq!(page.url.path(), "/account", "{}", page.body);
+    server.stop().await;
+    let found = audit(&server, &["--account", &subject]).await;
+    let ends = found
+        .iter()
+        .filter(|record| record["event"] == "logged_out");
+    let told: Vec<_> = ends
+        .map(|end| {
+            let details = &end["details"];
+            [&end["upstream"], &details["reason"], &details["by"]].map(|text| text.as_str())
+        })
+        .collect();
+    let reason = "the login was linked to another account";
+    assert_eq!(told, [[Some("staff"), Some(reason), Some("person")]]);
 }
 
 /// Both logins have to be fresh still when the answer comes.

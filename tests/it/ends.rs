@@ -91,6 +91,11 @@ impl Ends {
                 .map(|record| record["details"]["reason"].as_str().unwrap_or_default())
                 .collect();
             assert_eq!(ends, [*reason], "{session}");
+            let ended = |record: &&serde_json::Value| record["event"] == "logged_out";
+            let ended = found.iter().find(ended).unwrap();
+            assert!(ended["upstream"].is_string(), "{ended}");
+            assert!(ended["account"].is_string(), "{ended}");
+            assert!(ended["details"]["by"].is_string(), "{ended}");
         }
     }
 }
@@ -101,7 +106,7 @@ async fn every_way_for_a_person_to_sign_out() {
     // At the app.
     let (mut browser, tokens) = ends.begin().await;
     log_out(&ends.server, &mut browser, &tokens).await;
-    ends.over(&tokens, "signed out").await;
+    ends.over(&tokens, "signed out at the app").await;
     // On our own page, without an app.
     let (mut browser, tokens) = ends.begin().await;
     let page = browser.open(ends.server.url("/end_session")).await;
@@ -252,6 +257,33 @@ async fn an_app_that_never_comes_back_hears_that_its_person_is_gone() {
     let alive = ends.server.refresh("first", member.text("refresh_token"));
     assert_eq!(alive.await.status, 200, "others are not meant");
     ends.recorded().await;
+}
+
+/// A row that nobody can read (of a restored backup, or a newer node) keeps nobody behind it from being asked about.
+#[tokio::test]
+async fn a_damaged_session_stands_in_nobodys_way() {
+    let mut ends = Ends::start(|setup, _| setup.upstreams = people_of_the_config("")).await;
+    let mut people = Vec::new();
+    for _ in 0..3 {
+        let mut browser = Browser::new();
+        let url = ends.server.authorize_url("first", &[("scope", "openid")]);
+        let page = browser.open(url).await;
+        let page = browser.sign_in(&page, "local", ("kim", PASSWORD)).await;
+        let code = &page.answer()["code"];
+        people.push(ends.server.redeem("first", code, &[]).await);
+    }
+    let damaged = people.iter().map(sid).min().unwrap();
+    sqlx::query("UPDATE session SET amr = 'damaged' WHERE id = $1")
+        .bind(&damaged)
+        .execute(&ends.server.database.pool().await)
+        .await
+        .unwrap();
+    ends.server.edit_config("id = \"1\"", "id = \"3\"");
+    ends.server.clock.advance(3600);
+    ends.server.restart().await;
+    let told = heard(&ends.site, "/first", 3).await;
+    let told: BTreeSet<_> = told.into_iter().filter_map(|(_, sid)| sid).collect();
+    assert_eq!(told, people.iter().map(sid).collect());
 }
 
 /// An app that has nothing but ID tokens hears that it was taken away, once; what it has in other sessions is meant, too.

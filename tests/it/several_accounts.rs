@@ -293,6 +293,27 @@ async fn a_sign_out_page_that_stood_open_says_nothing_that_is_not_so() {
     assert!(done.body.contains("You are signed out"), "{}", done.body);
 }
 
+/// What a browser fetches ahead of a click has been asked for by nobody.
+#[tokio::test]
+async fn a_link_that_is_fetched_ahead_signs_nobody_out() {
+    let server = TestServer::start().await;
+    let (mut browser, jo) = jo_alone(&server).await;
+    let hint = format!("?id_token_hint={}", jo.text("id_token"));
+    let address = server.url("/end_session") + &hint;
+    browser.headers = vec![("sec-purpose".to_owned(), "prefetch".to_owned())];
+    let ahead = browser.get(&address).await;
+    assert_eq!(ahead.status, 503);
+    assert_eq!(ahead.header("cache-control"), "no-store");
+    assert_eq!(ahead.header("set-cookie"), "");
+    browser.headers.clear();
+    let of_jo = server.userinfo(jo.text("access_token")).await;
+    assert_eq!(of_jo.status, 200);
+    let out = browser.get(&address).await;
+    assert!(out.body.contains("You are signed out"), "{}", out.body);
+    let of_jo = server.userinfo(jo.text("access_token")).await;
+    assert_eq!(of_jo.status, 401);
+}
+
 /// A hint of an earlier login of somebody who is here: they are asked about, and not whoever is current.
 #[tokio::test]
 async fn an_old_hint_asks_about_the_person_that_it_names() {
@@ -859,4 +880,92 @@ async fn who_arrives_from_the_upstreams_site_takes_up_their_own_session() {
     let page = two.browser.get(two.server.authorize_url("web", &[])).await;
     let answer = tokens(&two.server, "web", &page).await;
     assert_eq!(claim(&answer, "sid"), jo_sid);
+}
+
+/// An app whose people log in elsewhere shows its login page: who is signed in here is named, and loses nothing by a login that could
+/// not have been theirs. The same where a request names somebody who is not here.
+#[tokio::test]
+async fn a_login_that_could_not_be_the_current_accounts_is_added() {
+    for named in [false, true] {
+        let server = TestServer::start().await;
+        let (mut browser, jo) = jo_alone(&server).await;
+        let page = if named {
+            let url = server.authorize_url("spa", &[]);
+            let elsewhere = Browser::new().log_in_as(url, CHAIR).await;
+            let cam = tokens(&server, "spa", &elsewhere).await;
+            let hint = [("id_token_hint", cam.text("id_token"))];
+            browser.open(server.authorize_url("spa", &hint)).await
+        } else {
+            browser.open(server.authorize_url("staff-app", &[])).await
+        };
+        let shown = page.text("ul[aria-labelledby=left]").unwrap();
+        assert!(shown.contains("Jo Smith"), "{shown}");
+        assert!(page.attribute("a[href='/end_session']", "href").is_some());
+        let page = if named {
+            browser.sign_in_as(&page, CHAIR).await
+        } else {
+            let ann = (ANN_LEE.code, ANN_LEE.password);
+            browser.sign_in(&page, "staff", ann).await
+        };
+        assert!(page.answer().contains_key("code"));
+        assert_eq!(kept(&browser), [claim(&jo, "sid")], "{named}");
+        let answer = server.refresh("spa", jo.text("refresh_token")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+/// Whoever is told that they are signed out is told who is not.
+#[tokio::test]
+async fn a_page_that_says_signed_out_names_who_is_signed_in_still() {
+    let mut two = Two::start().await;
+    let hint = two.cam.text("id_token").to_owned();
+    let out = two.log_out(&[("id_token_hint", hint.as_str())]).await;
+    let names_jo = |out: &Page| {
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        let still = out.text("ul[aria-labelledby=still]").unwrap();
+        assert!(still.contains("Jo Smith"), "{still}");
+        assert!(
+            out.attribute("main a[href='/end_session']", "href")
+                .is_some()
+        );
+        assert!(!out.body.contains("You can close this page"));
+    };
+    names_jo(&out);
+    // Back from somewhere: the same.
+    let out = two
+        .browser
+        .open(two.server.url("/end_session/returned"))
+        .await;
+    names_jo(&out);
+    // On the account page, of the one account everywhere.
+    let mut two = Two::start().await;
+    let page = two.browser.open(two.server.url("/account")).await;
+    let form = "form:has(button[value=end_all])";
+    let fields = [("action", "end_all")];
+    let out = two.browser.submit(&page, form, &fields).await;
+    names_jo(&out);
+    // And nobody, where nobody is left.
+    let asked = two.browser.open(two.server.url("/end_session")).await;
+    let out = two.browser.submit(&asked, "main form", &[]).await;
+    assert!(out.body.contains("You can close this page"));
+    assert_eq!(out.text("ul[aria-labelledby=still]"), None);
+}
+
+/// The account that the question was about has left in another tab: whoever is left is asked about, and not told that they are out.
+#[tokio::test]
+async fn all_of_them_are_asked_about_anew_where_one_has_left_meanwhile() {
+    let mut two = Two::start().await;
+    let asked = two.log_out(&[]).await;
+    let hint = two.cam.text("id_token").to_owned();
+    two.log_out(&[("id_token_hint", hint.as_str())]).await;
+    let all = [("action", "all")];
+    let again = two.browser.submit(&asked, "main form", &all).await;
+    assert!(!again.body.contains("You are signed out"), "{}", again.body);
+    assert_eq!(again.values(CHOICES), [two.ids().0]);
+    let refreshed = two.server.refresh("spa", two.jo.text("refresh_token"));
+    assert_eq!(refreshed.await.status, 200);
+    let out = two.browser.submit(&again, "main form", &all).await;
+    assert!(out.body.contains("You are signed out"), "{}", out.body);
+    let refused = two.server.refresh("spa", two.jo.text("refresh_token"));
+    refused.await.assert_error(400, "invalid_grant");
 }

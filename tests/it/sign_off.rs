@@ -1,7 +1,7 @@
 //! Signing off both ways: a logout here ends iMIS's web session, and iMIS's sign-out page ends ours (design, section 4
 //! "Logout"; the research on iMIS, section 2; T6, T7, T35).
 
-use portico::simulator::people::{ANN_LEE, ImisPerson, JO_SMITH};
+use portico::simulator::people::{ANN_LEE, CHAIR, ImisPerson, JO_SMITH};
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::Answer;
@@ -569,4 +569,66 @@ async fn the_page_says_where_nobody_but_the_person_can_sign_out() {
         assert_eq!(main.contains(STILL_AT_AIM18), stays, "{main}");
         assert_eq!(main.contains("still be signed in"), stays, "{main}");
     }
+}
+
+/// One of two accounts of iMIS signs out, and the browser goes by iMIS, whose sign-out page tells us: that ends nothing more. What it
+/// tells after that is another sign-out, and so is what it tells of somebody who came since.
+#[tokio::test]
+async fn the_echo_of_our_own_trip_ends_nobody_else() {
+    for way in [COMES_BACK, STAYS] {
+        for navigates in [false, true] {
+            let server = server_with(way).await;
+            let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+            let select = ("prompt", "select_account");
+            let page = browser.open(server.authorize_url("spa", &[select])).await;
+            let page = browser.sign_in_as(&page, CHAIR).await;
+            let cam = server.redeem("spa", &page.answer()["code"], &[]).await;
+            let hint = [("id_token_hint", cam.text("id_token"))];
+            let gone = browser.get(logout_url(&server, &hint)).await;
+            assert_eq!(gone.status, 303, "{}", gone.body);
+            let told = server.url("/upstream/members/signed_out");
+            let tell = async |browser: &mut Browser| {
+                if !navigates {
+                    fetching(browser, "empty", "same-site");
+                }
+                browser.is_lured_to(server.imis_url());
+                let page = browser.click(&told).await;
+                browser.headers.clear();
+                page
+            };
+            let page = tell(&mut browser).await;
+            let jo_is_in = async || {
+                let answer = server.userinfo(jo.text("access_token")).await;
+                answer.status == 200
+            };
+            assert!(jo_is_in().await, "{way} {navigates}");
+            if navigates {
+                assert!(signed_out_page(&page), "{}", page.body);
+                assert!(page.body.contains("Jo Smith"), "{}", page.body);
+            } else {
+                assert_eq!(page.status, 204);
+            }
+            let page = tell(&mut browser).await;
+            assert!(!jo_is_in().await, "{way} {navigates}: {}", page.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_came_since_the_trip_is_signed_out_by_what_imis_tells() {
+    let server = server_with(COMES_BACK).await;
+    let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+    let hint = [("id_token_hint", jo.text("id_token"))];
+    browser.get(logout_url(&server, &hint)).await;
+    server.clock.advance(1);
+    let page = browser
+        .log_in_as(server.authorize_url("spa", &[]), CHAIR)
+        .await;
+    let cam = server.redeem("spa", &page.answer()["code"], &[]).await;
+    fetching(&mut browser, "empty", "same-site");
+    browser.is_lured_to(server.imis_url());
+    let told = server.url("/upstream/members/signed_out");
+    assert_eq!(browser.click(&told).await.status, 204);
+    let refused = server.refresh("spa", cam.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
 }

@@ -82,6 +82,7 @@ pub(super) const TEXTS: Texts = Texts {
     sign_out_question: |name| format!("You are signed in as {name}. Do you want to sign out here?"),
     sign_out_anyway: "Yes, sign out",
     also_signed_in: "Also signed in in this browser:",
+    still_signed_in_here: "Still signed in in this browser:",
     sign_out_all_here: "Sign out of all of these accounts",
     stay_signed_in: "If not, you can close this page.",
     signed_out: "You are signed out",

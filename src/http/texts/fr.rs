@@ -88,6 +88,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     sign_out_anyway: "Oui, me déconnecter",
     also_signed_in: "Comptes également connectés dans ce navigateur :",
+    still_signed_in_here: "Comptes encore connectés dans ce navigateur :",
     sign_out_all_here: "Déconnecter tous ces comptes",
     stay_signed_in: "Sinon, vous pouvez fermer cette page.",
     signed_out: "Vous êtes déconnecté",

@@ -81,6 +81,7 @@ pub struct Texts {
     pub sign_out_question: With,
     pub sign_out_anyway: &'static str,
     pub also_signed_in: &'static str,
+    pub still_signed_in_here: &'static str,
     pub sign_out_all_here: &'static str,
     pub stay_signed_in: &'static str,
     pub signed_out: &'static str,

@@ -72,6 +72,7 @@ pub(super) const TEXTS: Texts = Texts {
     sign_out_question: |name| format!("您已以 {name} 的身份登录。要在这里退出吗？"),
     sign_out_anyway: "是，退出",
     also_signed_in: "此浏览器也已登录以下账户：",
+    still_signed_in_here: "此浏览器中仍登录以下账户：",
     sign_out_all_here: "退出以上所有账户",
     stay_signed_in: "如果不要，可以关闭此页面。",
     signed_out: "您已退出登录",

@@ -74,6 +74,7 @@ pub(super) const TEXTS: Texts = Texts {
     sign_out_question: |name| format!("您已以 {name} 的身分登入。要在這裡登出嗎？"),
     sign_out_anyway: "是，登出",
     also_signed_in: "此瀏覽器也已登入下列帳戶：",
+    still_signed_in_here: "此瀏覽器中仍登入下列帳戶：",
     sign_out_all_here: "登出以上所有帳戶",
     stay_signed_in: "如果不要，可以關閉此頁面。",
     signed_out: "您已登出",

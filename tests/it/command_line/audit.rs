@@ -282,6 +282,41 @@ async fn a_replay_names_who_had_the_tokens_and_who_came_with_the_old_one() {
     said.assert(0, &["Beware", "told the error invalid_grant"]);
 }
 
+/// An app that goes on with its dead token buries the theft under its own refusals; the story of the last of them still has it.
+#[tokio::test]
+async fn a_theft_is_part_of_every_later_refusal() {
+    let mut server = TestServer::start().await;
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    let first = tokens.text("refresh_token");
+    let second = server.refresh("spa", first).await;
+    server.refresh("spa", second.text("refresh_token")).await;
+    server.clock.advance(60);
+    server
+        .refresh("spa", first)
+        .await
+        .assert_error(400, "invalid_grant");
+    // As many as are recorded in a minute, for four minutes.
+    for _ in 0..4 {
+        for _ in 0..60 {
+            server.refresh("spa", second.text("refresh_token")).await;
+        }
+        server.clock.advance(60);
+    }
+    let last = server.refresh("spa", second.text("refresh_token")).await;
+    server.stop().await;
+    let id = last.headers["x-request-id"].to_str().unwrap();
+    let said = run(portico_of(&server, &["explain", id]), "").await;
+    said.assert(
+        0,
+        &[
+            "Beware",
+            "Something that is good once was used again",
+            "refresh_token_replayed",
+            "There may be more",
+        ],
+    );
+}
+
 /// What an app signs anew each time.
 #[tokio::test]
 async fn assertions_and_proofs_that_come_twice_are_recorded() {
