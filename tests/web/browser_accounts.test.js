@@ -91,3 +91,24 @@ test("the logout page names everybody, and signs out of all", withBrowser(async 
   await chromium.arrivesAt(`${town.notes.address}/callback`);
   assert.equal(await chromium.text("#error"), "login_required");
 }));
+
+test("who is signed in beside is named, at an app that is not for them and when another has signed out", withBrowser(async (chromium) => {
+  await chromium.open(`${town.notes.address}/login`);
+  await logIn(chromium, JO);
+  await signedIn(chromium, town.notes, JO);
+  await chromium.open(`${town.desk.address}/login`);
+  await chromium.named("Sign out");
+  const main = await chromium.text("main");
+  assert.ok(main.includes("Also signed in in this browser:") && main.includes(JO.name), main);
+  assert.deepEqual(await audit(chromium, "accounts-beside"), []);
+  // Ann's login there takes nothing from Jo.
+  await logIn(chromium, ANN);
+  await signedIn(chromium, town.desk, ANN);
+  await chromium.open(`${town.issuer}/end_session`);
+  await press(chromium, "Yes, sign out");
+  assert.equal(await chromium.text("h1"), "You are signed out");
+  assert.ok((await chromium.text("main ul")).includes(JO.name));
+  assert.deepEqual(await audit(chromium, "accounts-still-here"), []);
+  await press(chromium, "Sign out");
+  assert.ok((await chromium.text("main")).includes(`You are signed in as ${JO.name}.`));
+}));
