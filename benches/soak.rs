@@ -1,6 +1,7 @@
 //! A soak of refresh tokens: many apps refresh for minutes against real servers that are killed and started again, over a
-//! network that loses answers, with tabs that refresh at the same moment, and now and then a thief with an old token. Nobody
-//! may be signed out, no family may have two ends, and every thief must be caught.
+//! network that loses answers, with tabs that refresh at the same moment, and now and then a thief with an old token. Half of
+//! the apps are bound to a key (DPoP), which some thieves do not have. Nobody may be signed out, no family may have two ends,
+//! every thief must be caught, and one without the key must end nothing.
 //!
 //! `cargo bench --bench soak -- --seconds 120 --clients 1000`; on PostgreSQL, with two nodes, where `TEST_DATABASE_URL` names an
 //! administrator's connection (`make soak` does both). Prints figures, and fails where one of them is not what it must be.
@@ -12,14 +13,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Parser;
-use portico::clock::{Clock, random_token};
+use portico::clock::{Clock, random_id, random_token};
 use portico::simulator::imis::Imis;
 use portico::simulator::people::JO_SMITH;
 use reqwest::{Client, StatusCode, header, redirect};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::AnyPool;
 use tokio::task::JoinSet;
@@ -30,13 +33,17 @@ mod support;
 use support::{Database, PORTICO, beginning, below, field, free_port, members, serve};
 
 /// Each of these has its share of the apps: one person may have so many families with one client.
-const CLIENTS: [&str; 4] = ["soak-1", "soak-2", "soak-3", "soak-4"];
+const CLIENTS: [&str; 4] = ["soak-1", "bound-1", "soak-2", "bound-2"];
+/// What the names of those begin with whose apps prove a key.
+const BOUND: &str = "bound-";
 const FAMILIES_PER_CLIENT: u64 = 1000;
 const REDIRECT_URI: &str = "https://soak.example.org/callback";
 /// What an app does next, in percent: its answer is lost; another tab refreshes at the same moment; a thief comes first.
 const LOST: u64 = 20;
 const TABS: u64 = 20;
 const THIEF: u64 = 1;
+/// So many of the thieves from an app that is bound to a key have its tokens alone, in percent.
+const KEYLESS: u64 = 70;
 /// How long an app waits between refreshes, at the most.
 const THINK: Duration = Duration::from_secs(4);
 /// For so long the token before the last one is a lost answer.
@@ -72,6 +79,9 @@ struct Figures {
     thieves: AtomicU64,
     thieves_let_in: AtomicU64,
     victims_left_in: AtomicU64,
+    keyless_thieves: AtomicU64,
+    keyless_let_in: AtomicU64,
+    ended_without_key: AtomicU64,
     kills: AtomicU64,
 }
 
@@ -227,6 +237,7 @@ impl Soak {
     async fn run(mut self, options: &Options, database: &str) -> anyhow::Result<()> {
         let world = Arc::new(World {
             urls: self.urls.clone(),
+            issuer: self.urls.first().cloned().context("no node")?,
             http: self.http.clone(),
             session: self.session.clone(),
             until: Instant::now() + Duration::from_secs(options.seconds),
@@ -239,7 +250,8 @@ impl Soak {
             .take(usize::try_from(options.clients)?)
         {
             let world = Arc::clone(&world);
-            apps.spawn(async move { world.app(client).await });
+            let app = App::new(client)?;
+            apps.spawn(async move { world.live(&app).await });
         }
         let kills = async {
             while Instant::now() + Duration::from_secs(2) < world.until {
@@ -309,6 +321,10 @@ impl Figures {
             of(&self.kills)
         );
         println!("{:>8}  thieves with an old token", of(&self.thieves));
+        println!(
+            "{:>8}  thieves with the tokens of an app and without its key",
+            of(&self.keyless_thieves)
+        );
         println!("{families:>8}  families with a live end, for {apps} apps (must be the same)");
         let wrong = [
             (of(&self.signed_out), "apps signed out without a thief"),
@@ -321,6 +337,14 @@ impl Figures {
             (
                 of(&self.victims_left_in),
                 "families that lived on beside a thief",
+            ),
+            (
+                of(&self.keyless_let_in),
+                "thieves without the key that were let in",
+            ),
+            (
+                of(&self.ended_without_key),
+                "families that ended by a thief without the key",
             ),
         ];
         for (figure, what) in wrong {
@@ -345,10 +369,57 @@ impl Figures {
 /// What every app needs.
 struct World {
     urls: Vec<String>,
+    issuer: String,
     http: Client,
     session: String,
     until: Instant,
     figures: Figures,
+}
+
+/// An app: who it says it is, and the key that its tokens are bound to.
+struct App {
+    client: &'static str,
+    key: Option<EcdsaKeyPair>,
+}
+
+impl App {
+    fn new(client: &'static str) -> anyhow::Result<Self> {
+        let key = client.starts_with(BOUND).then(Self::key).transpose()?;
+        Ok(Self { client, key })
+    }
+
+    fn key() -> anyhow::Result<EcdsaKeyPair> {
+        let scheme = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        EcdsaKeyPair::generate(scheme).context("no key")
+    }
+
+    /// Somebody who has what the app keeps, but for its key.
+    fn thieves(&self) -> anyhow::Result<[Self; 2]> {
+        let client = self.client;
+        let key = Some(Self::key()?);
+        Ok([Self { client, key: None }, Self { client, key }])
+    }
+
+    /// A proof of the key for a request to the token endpoint (RFC 9449 section 4).
+    fn proof(&self, issuer: &str) -> anyhow::Result<Option<String>> {
+        let Some(key) = &self.key else {
+            return Ok(None);
+        };
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let point = key.public_key().as_ref();
+        let (x, y) = (point.get(1..33), point.get(33..));
+        let (x, y) = (x.context("no point")?, y.context("no point")?);
+        let jwk = json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) });
+        let head = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": jwk });
+        let claims = json!({
+            "jti": random_id(), "htm": "POST", "htu": format!("{issuer}/token"), "iat": Clock::system().now(),
+        });
+        let parts = [head, claims].map(|part| encode(part.to_string().as_bytes()));
+        let signed = parts.join(".");
+        let signature = key.sign(&SystemRandom::new(), signed.as_bytes());
+        let signature = signature.context("the proof could not be signed")?;
+        Ok(Some(format!("{signed}.{}", encode(signature.as_ref()))))
+    }
 }
 
 /// What the token endpoint said.
@@ -364,8 +435,8 @@ impl World {
     }
 
     /// An app, from its login to the end; whether it is still signed in.
-    async fn app(&self, client: &str) -> anyhow::Result<bool> {
-        let mut tokens = vec![self.log_in(client).await?];
+    async fn live(&self, app: &App) -> anyhow::Result<bool> {
+        let mut tokens = vec![self.log_in(app).await?];
         while Instant::now() < self.until {
             tokio::time::sleep(up_to(THINK)).await;
             let Some(token) = tokens.last().cloned() else {
@@ -374,30 +445,34 @@ impl World {
             let since = Instant::now();
             let dice = below(100);
             if dice < THIEF && tokens.len() > 2 {
-                self.steal(client, &tokens, &token).await?;
-                tokens = vec![self.log_in(client).await?];
-                continue;
+                if app.key.is_some() && below(100) < KEYLESS {
+                    self.steal_without_key(app, &tokens, &token).await?;
+                } else {
+                    self.steal(app, &tokens, &token).await?;
+                    tokens = vec![self.log_in(app).await?];
+                    continue;
+                }
             }
             let next = if dice < THIEF + TABS {
-                self.refresh_in_two_tabs(client, &token).await?
+                self.refresh_in_two_tabs(app, &token).await?
             } else {
                 if dice < THIEF + TABS + LOST {
-                    self.lose_an_answer(client, &token).await?;
+                    self.lose_an_answer(app, &token).await?;
                 }
-                self.refresh(client, &token).await?
+                self.refresh(app, &token).await?
             };
             match next {
                 Answer::Token(next) => tokens.push(next),
                 Answer::Refused(why) => {
                     self.tell_signed_out(&why, since);
-                    tokens = vec![self.log_in(client).await?];
+                    tokens = vec![self.log_in(app).await?];
                 }
             }
         }
         // The last word: it must still be good.
         let last = tokens.last().context("an app without a token")?;
         let since = Instant::now();
-        match self.refresh(client, last).await? {
+        match self.refresh(app, last).await? {
             Answer::Token(_) => Ok(true),
             Answer::Refused(why) => {
                 self.tell_signed_out(&why, since);
@@ -423,26 +498,43 @@ impl World {
     }
 
     /// Two generations back is no lost answer: the thief is refused, and what they stole from is over.
-    async fn steal(&self, client: &str, tokens: &[String], current: &str) -> anyhow::Result<()> {
-        let old = tokens
-            .len()
-            .checked_sub(3)
-            .and_then(|place| tokens.get(place));
+    async fn steal(&self, app: &App, tokens: &[String], current: &str) -> anyhow::Result<()> {
         count(&self.figures.thieves);
-        if let Answer::Token(_) = self.refresh(client, old.context("no old token")?).await? {
+        if let Answer::Token(_) = self.refresh(app, old(tokens)?).await? {
             count(&self.figures.thieves_let_in);
         }
-        if let Answer::Token(_) = self.refresh(client, current).await? {
+        if let Answer::Token(_) = self.refresh(app, current).await? {
             count(&self.figures.victims_left_in);
         }
         Ok(())
     }
 
+    /// Whoever has tokens and not the key that they are bound to is refused, with an old one and with the newest, and whom
+    /// they stole from notices nothing: their next refresh must be answered.
+    async fn steal_without_key(
+        &self,
+        app: &App,
+        tokens: &[String],
+        current: &str,
+    ) -> anyhow::Result<()> {
+        for thief in app.thieves()? {
+            for stolen in [old(tokens)?, current] {
+                count(&self.figures.keyless_thieves);
+                if let Answer::Token(_) = self.refresh(&thief, stolen).await? {
+                    count(&self.figures.keyless_let_in);
+                }
+            }
+        }
+        if let Answer::Refused(_) = self.refresh(app, current).await? {
+            count(&self.figures.ended_without_key);
+        }
+        Ok(())
+    }
+
     /// Both tabs go on with the same token.
-    async fn refresh_in_two_tabs(&self, client: &str, token: &str) -> anyhow::Result<Answer> {
+    async fn refresh_in_two_tabs(&self, app: &App, token: &str) -> anyhow::Result<Answer> {
         count(&self.figures.pairs);
-        let (one, other) =
-            tokio::try_join!(self.refresh(client, token), self.refresh(client, token))?;
+        let (one, other) = tokio::try_join!(self.refresh(app, token), self.refresh(app, token))?;
         Ok(match (one, other) {
             (Answer::Token(one), Answer::Token(other)) => {
                 if one != other {
@@ -455,9 +547,9 @@ impl World {
     }
 
     /// A request whose answer the app never sees: it gave up before, or the network ate it.
-    async fn lose_an_answer(&self, client: &str, token: &str) -> anyhow::Result<()> {
+    async fn lose_an_answer(&self, app: &App, token: &str) -> anyhow::Result<()> {
         count(&self.figures.lost);
-        let request = self.request(client, token)?;
+        let request = self.request(app, token)?;
         if below(2) == 0 {
             let patience = up_to(Duration::from_millis(30));
             let _ = tokio::time::timeout(patience, request.send()).await;
@@ -468,22 +560,28 @@ impl World {
         Ok(())
     }
 
-    fn request(&self, client: &str, token: &str) -> anyhow::Result<reqwest::RequestBuilder> {
+    fn request(&self, app: &App, token: &str) -> anyhow::Result<reqwest::RequestBuilder> {
         let form = [
             ("grant_type", "refresh_token"),
             ("refresh_token", token),
-            ("client_id", client),
+            ("client_id", app.client),
         ];
-        Ok(self
-            .http
-            .post(format!("{}/token", self.node()?))
-            .form(&form))
+        Ok(self.post(app)?.form(&form))
+    }
+
+    /// A request to the token endpoint, with a proof of the key if there is one.
+    fn post(&self, app: &App) -> anyhow::Result<reqwest::RequestBuilder> {
+        let request = self.http.post(format!("{}/token", self.node()?));
+        Ok(match app.proof(&self.issuer)? {
+            Some(proof) => request.header("DPoP", proof),
+            None => request,
+        })
     }
 
     /// Refreshes, again and again until a server answers.
-    async fn refresh(&self, client: &str, token: &str) -> anyhow::Result<Answer> {
+    async fn refresh(&self, app: &App, token: &str) -> anyhow::Result<Answer> {
         loop {
-            if let Some(answer) = self.ask(self.request(client, token)?).await? {
+            if let Some(answer) = self.ask(self.request(app, token)?).await? {
                 return Ok(answer);
             }
         }
@@ -519,10 +617,10 @@ impl World {
 
     /// A code by the session of the browser, and its refresh token. Where the answer got lost, the code is tried again:
     /// redeemed already, it ends what nobody has received.
-    async fn log_in(&self, client: &str) -> anyhow::Result<String> {
+    async fn log_in(&self, app: &App) -> anyhow::Result<String> {
         loop {
             let verifier = random_token();
-            let Some(code) = self.code(client, &verifier).await? else {
+            let Some(code) = self.code(app.client, &verifier).await? else {
                 count(&self.figures.unreachable);
                 tokio::time::sleep(AGAIN).await;
                 continue;
@@ -532,10 +630,10 @@ impl World {
                 ("code", &code),
                 ("redirect_uri", REDIRECT_URI),
                 ("code_verifier", &verifier),
-                ("client_id", client),
+                ("client_id", app.client),
             ];
             let answer = loop {
-                let request = self.http.post(format!("{}/token", self.node()?));
+                let request = self.post(app)?;
                 if let Some(answer) = self.ask(request.form(&form)).await? {
                     break answer;
                 }
@@ -561,6 +659,13 @@ impl World {
         let code = code.with_context(|| format!("no code at {location}"))?;
         Ok(Some(code.1.into_owned()))
     }
+}
+
+/// Two generations back.
+fn old(tokens: &[String]) -> anyhow::Result<&str> {
+    let place = tokens.len().checked_sub(3);
+    let old = place.and_then(|place| tokens.get(place));
+    old.map(String::as_str).context("no old token")
 }
 
 fn authorize_url(node: &str, client: &str, verifier: &str) -> anyhow::Result<Url> {
