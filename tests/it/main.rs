@@ -139,6 +139,8 @@ mod response_types;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod rounds;
+#[cfg(test)]
 mod rp_openidconnect;
 #[cfg(test)]
 mod scale_out;
