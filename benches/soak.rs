@@ -1,9 +1,11 @@
 //! A soak of refresh tokens: many apps refresh for minutes against real servers that are killed and started again, over a
-//! network that loses answers, with tabs that refresh at the same moment, and now and then a thief with an old token. Nobody
-//! may be signed out, no family may have two ends, and every thief must be caught.
+//! network that loses answers, with tabs that refresh at the same moment, and now and then a thief. Half of the apps are bound
+//! to a key (DPoP), which some thieves do not have; half have `offline_access`, the others live as long as the browser's session.
+//! Nobody may be signed out, no family may have two ends, every thief must be caught, and one without the key must end nothing.
 //!
 //! `cargo bench --bench soak -- --seconds 120 --clients 1000`; on PostgreSQL, with two nodes, where `TEST_DATABASE_URL` names an
-//! administrator's connection (`make soak` does both). Prints figures, and fails where one of them is not what it must be.
+//! administrator's connection (`make soak` does both). Prints figures, and fails where one of them is not what it must be, or
+//! where something that it is for has not happened at all.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,14 +14,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Parser;
-use portico::clock::{Clock, random_token};
+use portico::clock::{Clock, random_id, random_token};
 use portico::simulator::imis::Imis;
 use portico::simulator::people::JO_SMITH;
 use reqwest::{Client, StatusCode, header, redirect};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::AnyPool;
 use tokio::task::JoinSet;
@@ -30,13 +34,19 @@ mod support;
 use support::{Database, PORTICO, beginning, below, field, free_port, members, serve};
 
 /// Each of these has its share of the apps: one person may have so many families with one client.
-const CLIENTS: [&str; 4] = ["soak-1", "soak-2", "soak-3", "soak-4"];
+const CLIENTS: [&str; 4] = ["soak-1", "bound-1", "soak-2", "bound-2"];
+/// What the names of those begin with whose apps prove a key.
+const BOUND: &str = "bound-";
 const FAMILIES_PER_CLIENT: u64 = 1000;
 const REDIRECT_URI: &str = "https://soak.example.org/callback";
 /// What an app does next, in percent: its answer is lost; another tab refreshes at the same moment; a thief comes first.
 const LOST: u64 = 20;
 const TABS: u64 = 20;
 const THIEF: u64 = 1;
+/// What a thief does. In each dozen of the groups of apps that differ, one is sure to meet the first, the next one the second,
+/// and so on: a short soak has all of them.
+const THEFTS: [Theft; 4] = [Theft::Old, Theft::Ahead, Theft::Late, Theft::Keyless];
+const GROUPS: usize = 12;
 /// How long an app waits between refreshes, at the most.
 const THINK: Duration = Duration::from_secs(4);
 /// For so long the token before the last one is a lost answer.
@@ -59,19 +69,42 @@ struct Options {
     bench: bool,
 }
 
+/// What a thief does with the tokens of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Theft {
+    /// Shows one that is two generations back.
+    Old,
+    /// Goes on with the newest, and is two generations ahead when the app comes.
+    Ahead,
+    /// Shows the one before the newest, once it is no lost answer any more.
+    Late,
+    /// Has tokens that are bound to a key, and another key or none.
+    Keyless,
+}
+
 /// What happened.
 #[derive(Default)]
 struct Figures {
     refreshes: AtomicU64,
+    with_key: AtomicU64,
+    without_key: AtomicU64,
+    offline: AtomicU64,
+    within_session: AtomicU64,
     lost: AtomicU64,
     unreachable: AtomicU64,
     pairs: AtomicU64,
     different_ends: AtomicU64,
     signed_out: AtomicU64,
     out_of_time: AtomicU64,
-    thieves: AtomicU64,
-    thieves_let_in: AtomicU64,
-    victims_left_in: AtomicU64,
+    caught: AtomicU64,
+    caught_ahead: AtomicU64,
+    caught_late: AtomicU64,
+    let_in: AtomicU64,
+    lived_on: AtomicU64,
+    keyless_turned_away: AtomicU64,
+    other_key_turned_away: AtomicU64,
+    let_in_without_key: AtomicU64,
+    ended_without_key: AtomicU64,
     kills: AtomicU64,
 }
 
@@ -227,19 +260,17 @@ impl Soak {
     async fn run(mut self, options: &Options, database: &str) -> anyhow::Result<()> {
         let world = Arc::new(World {
             urls: self.urls.clone(),
+            issuer: self.urls.first().cloned().context("no node")?,
             http: self.http.clone(),
             session: self.session.clone(),
             until: Instant::now() + Duration::from_secs(options.seconds),
             figures: Figures::default(),
         });
         let mut apps = JoinSet::new();
-        for client in CLIENTS
-            .iter()
-            .cycle()
-            .take(usize::try_from(options.clients)?)
-        {
+        for number in 0..usize::try_from(options.clients)? {
             let world = Arc::clone(&world);
-            apps.spawn(async move { world.app(client).await });
+            let app = App::new(number)?;
+            apps.spawn(async move { world.live(&app).await });
         }
         let kills = async {
             while Instant::now() + Duration::from_secs(2) < world.until {
@@ -294,21 +325,46 @@ impl Figures {
             "soak: {kind}, {nodes} node(s), {} apps, {} s",
             options.clients, options.seconds
         );
-        println!("{:>8}  refreshes that were answered", of(&self.refreshes));
-        println!("{:>8}  answers lost on their way", of(&self.lost));
         println!(
             "{:>8}  requests without a server to answer them",
             of(&self.unreachable)
         );
-        println!(
-            "{:>8}  pairs of tabs that refreshed at the same moment",
-            of(&self.pairs)
-        );
-        println!(
-            "{:>8}  times a node was killed and started again",
-            of(&self.kills)
-        );
-        println!("{:>8}  thieves with an old token", of(&self.thieves));
+        let sought = [
+            (of(&self.refreshes), "refreshes that were answered"),
+            (of(&self.with_key), "of these with a proof of a key (DPoP)"),
+            (of(&self.without_key), "without"),
+            (of(&self.offline), "with offline_access"),
+            (of(&self.within_session), "within the browser's session"),
+            (of(&self.lost), "answers lost on their way"),
+            (
+                of(&self.pairs),
+                "pairs of tabs that refreshed at the same moment, and were answered",
+            ),
+            (of(&self.kills), "times a node was killed and started again"),
+            (
+                of(&self.caught),
+                "thieves caught at once, with a token from two generations back",
+            ),
+            (
+                of(&self.caught_ahead),
+                "thieves who had gone on with the newest, caught when the app came",
+            ),
+            (
+                of(&self.caught_late),
+                "thieves caught with the last token, when it was no lost answer any more",
+            ),
+            (
+                of(&self.keyless_turned_away),
+                "stolen tokens refused without a proof of their key",
+            ),
+            (
+                of(&self.other_key_turned_away),
+                "stolen tokens refused with a proof of another key",
+            ),
+        ];
+        for (figure, what) in sought {
+            println!("{figure:>8}  {what}");
+        }
         println!("{families:>8}  families with a live end, for {apps} apps (must be the same)");
         let wrong = [
             (of(&self.signed_out), "apps signed out without a thief"),
@@ -317,10 +373,15 @@ impl Figures {
                 "apps that had no answer for 30 s: this machine is too slow for so many",
             ),
             (of(&self.different_ends), "families with two live ends"),
-            (of(&self.thieves_let_in), "thieves that were let in"),
+            (of(&self.let_in), "thieves that were let in"),
+            (of(&self.lived_on), "families that lived on beside a thief"),
             (
-                of(&self.victims_left_in),
-                "families that lived on beside a thief",
+                of(&self.let_in_without_key),
+                "thieves without the key that were let in",
+            ),
+            (
+                of(&self.ended_without_key),
+                "families that ended by a thief without the key",
             ),
         ];
         for (figure, what) in wrong {
@@ -334,10 +395,9 @@ impl Figures {
             families == apps,
             "the database has another number of live families"
         );
-        ensure!(
-            of(&self.kills) > 0 && of(&self.refreshes) > 0,
-            "nothing was soaked"
-        );
+        for (figure, what) in sought {
+            ensure!(figure > 0, "this was not soaked: {what}");
+        }
         Ok(())
     }
 }
@@ -345,10 +405,86 @@ impl Figures {
 /// What every app needs.
 struct World {
     urls: Vec<String>,
+    issuer: String,
     http: Client,
     session: String,
     until: Instant,
     figures: Figures,
+}
+
+/// An app: who it says it is, the key that its tokens are bound to, and whether they outlive the browser's session.
+struct App {
+    client: &'static str,
+    key: Option<EcdsaKeyPair>,
+    offline: bool,
+    /// What becomes of it first.
+    first: Option<Theft>,
+}
+
+impl App {
+    fn new(number: usize) -> anyhow::Result<Self> {
+        let client = CLIENTS.get(number % CLIENTS.len()).context("no client")?;
+        let rest = number / CLIENTS.len();
+        let key = client.starts_with(BOUND).then(Self::key).transpose()?;
+        let first = THEFTS.get(rest / 2 % GROUPS).copied();
+        Ok(Self {
+            client,
+            first: first.filter(|theft| *theft != Theft::Keyless || key.is_some()),
+            key,
+            offline: rest.is_multiple_of(2),
+        })
+    }
+
+    const fn scope(&self) -> &'static str {
+        if self.offline {
+            "openid offline_access"
+        } else {
+            "openid"
+        }
+    }
+
+    /// What a thief could do to it.
+    fn theft(&self) -> Theft {
+        let kinds = THEFTS.len() - usize::from(self.key.is_none());
+        let kind = usize::try_from(below(kinds as u64)).unwrap_or_default();
+        THEFTS.get(kind).copied().unwrap_or(Theft::Old)
+    }
+
+    fn key() -> anyhow::Result<EcdsaKeyPair> {
+        let scheme = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        EcdsaKeyPair::generate(scheme).context("no key")
+    }
+
+    /// Somebody who has what the app keeps, but for its key.
+    const fn thief(&self, key: Option<EcdsaKeyPair>) -> Self {
+        Self {
+            client: self.client,
+            key,
+            offline: self.offline,
+            first: None,
+        }
+    }
+
+    /// A proof of the key for a request to the token endpoint (RFC 9449 section 4).
+    fn proof(&self, issuer: &str) -> anyhow::Result<Option<String>> {
+        let Some(key) = &self.key else {
+            return Ok(None);
+        };
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let point = key.public_key().as_ref();
+        let (x, y) = (point.get(1..33), point.get(33..));
+        let (x, y) = (x.context("no point")?, y.context("no point")?);
+        let jwk = json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) });
+        let head = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": jwk });
+        let claims = json!({
+            "jti": random_id(), "htm": "POST", "htu": format!("{issuer}/token"), "iat": Clock::system().now(),
+        });
+        let parts = [head, claims].map(|part| encode(part.to_string().as_bytes()));
+        let signed = parts.join(".");
+        let signature = key.sign(&SystemRandom::new(), signed.as_bytes());
+        let signature = signature.context("the proof could not be signed")?;
+        Ok(Some(format!("{signed}.{}", encode(signature.as_ref()))))
+    }
 }
 
 /// What the token endpoint said.
@@ -364,40 +500,47 @@ impl World {
     }
 
     /// An app, from its login to the end; whether it is still signed in.
-    async fn app(&self, client: &str) -> anyhow::Result<bool> {
-        let mut tokens = vec![self.log_in(client).await?];
+    async fn live(&self, app: &App) -> anyhow::Result<bool> {
+        let mut tokens = vec![self.log_in(app).await?];
+        let mut first = app.first;
         while Instant::now() < self.until {
             tokio::time::sleep(up_to(THINK)).await;
+            let dice = below(100);
+            let theft = match (tokens.as_slice(), first) {
+                (&[.., _, _, _], Some(_)) => first.take(),
+                (&[.., _, _, _], None) => (dice < THIEF).then(|| app.theft()),
+                _ => None,
+            };
+            if let Some(theft) = theft
+                && self.steal(app, &tokens, theft).await?
+            {
+                tokens = vec![self.log_in(app).await?];
+                continue;
+            }
             let Some(token) = tokens.last().cloned() else {
                 bail!("an app without a token");
             };
             let since = Instant::now();
-            let dice = below(100);
-            if dice < THIEF && tokens.len() > 2 {
-                self.steal(client, &tokens, &token).await?;
-                tokens = vec![self.log_in(client).await?];
-                continue;
-            }
             let next = if dice < THIEF + TABS {
-                self.refresh_in_two_tabs(client, &token).await?
+                self.refresh_in_two_tabs(app, &token).await?
             } else {
                 if dice < THIEF + TABS + LOST {
-                    self.lose_an_answer(client, &token).await?;
+                    self.lose_an_answer(app, &token).await?;
                 }
-                self.refresh(client, &token).await?
+                self.refresh(app, &token).await?
             };
             match next {
                 Answer::Token(next) => tokens.push(next),
                 Answer::Refused(why) => {
                     self.tell_signed_out(&why, since);
-                    tokens = vec![self.log_in(client).await?];
+                    tokens = vec![self.log_in(app).await?];
                 }
             }
         }
         // The last word: it must still be good.
         let last = tokens.last().context("an app without a token")?;
         let since = Instant::now();
-        match self.refresh(client, last).await? {
+        match self.refresh(app, last).await? {
             Answer::Token(_) => Ok(true),
             Answer::Refused(why) => {
                 self.tell_signed_out(&why, since);
@@ -422,29 +565,78 @@ impl World {
         eprintln!("an app was signed out, {seconds:.1} s after it had asked first: {why}");
     }
 
-    /// Two generations back is no lost answer: the thief is refused, and what they stole from is over.
-    async fn steal(&self, client: &str, tokens: &[String], current: &str) -> anyhow::Result<()> {
-        let old = tokens
-            .len()
-            .checked_sub(3)
-            .and_then(|place| tokens.get(place));
-        count(&self.figures.thieves);
-        if let Answer::Token(_) = self.refresh(client, old.context("no old token")?).await? {
-            count(&self.figures.thieves_let_in);
+    /// A thief comes; whether this ends what they stole from.
+    async fn steal(&self, app: &App, tokens: &[String], theft: Theft) -> anyhow::Result<bool> {
+        let [.., old, last, current] = tokens else {
+            bail!("an app with too few tokens");
+        };
+        match theft {
+            Theft::Old => {
+                let caught = self.catch(app, old, current).await?;
+                caught.then(|| count(&self.figures.caught));
+            }
+            Theft::Ahead => {
+                let since = Instant::now();
+                let mut ahead = current.clone();
+                for _ in 0..2 {
+                    match self.refresh(app, &ahead).await? {
+                        Answer::Token(next) => ahead = next,
+                        // Nobody has come twice yet.
+                        Answer::Refused(why) => {
+                            self.tell_signed_out(&why, since);
+                            return Ok(true);
+                        }
+                    }
+                }
+                let caught = self.catch(app, current, &ahead).await?;
+                caught.then(|| count(&self.figures.caught_ahead));
+            }
+            Theft::Late => {
+                // Two more, for whole seconds are counted.
+                tokio::time::sleep(RETRY_WINDOW + Duration::from_secs(2)).await;
+                let caught = self.catch(app, last, current).await?;
+                caught.then(|| count(&self.figures.caught_late));
+            }
+            Theft::Keyless => {
+                let thieves = [
+                    (app.thief(None), &self.figures.keyless_turned_away),
+                    (
+                        app.thief(Some(App::key()?)),
+                        &self.figures.other_key_turned_away,
+                    ),
+                ];
+                for (thief, turned_away) in thieves {
+                    for stolen in [old, last, current] {
+                        match self.refresh(&thief, stolen).await? {
+                            Answer::Token(_) => count(&self.figures.let_in_without_key),
+                            Answer::Refused(_) => count(turned_away),
+                        }
+                    }
+                }
+                // Whom they stole from notices nothing: what they have must be good, and stays the newest.
+                let ended = matches!(self.refresh(app, current).await?, Answer::Refused(_));
+                ended.then(|| count(&self.figures.ended_without_key));
+                return Ok(ended);
+            }
         }
-        if let Answer::Token(_) = self.refresh(client, current).await? {
-            count(&self.figures.victims_left_in);
-        }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whoever comes with a token that was spent is refused, and so is who has the newest from then on.
+    async fn catch(&self, app: &App, spent: &str, newest: &str) -> anyhow::Result<bool> {
+        let let_in = matches!(self.refresh(app, spent).await?, Answer::Token(_));
+        let lives_on = matches!(self.refresh(app, newest).await?, Answer::Token(_));
+        let_in.then(|| count(&self.figures.let_in));
+        lives_on.then(|| count(&self.figures.lived_on));
+        Ok(!let_in && !lives_on)
     }
 
     /// Both tabs go on with the same token.
-    async fn refresh_in_two_tabs(&self, client: &str, token: &str) -> anyhow::Result<Answer> {
-        count(&self.figures.pairs);
-        let (one, other) =
-            tokio::try_join!(self.refresh(client, token), self.refresh(client, token))?;
+    async fn refresh_in_two_tabs(&self, app: &App, token: &str) -> anyhow::Result<Answer> {
+        let (one, other) = tokio::try_join!(self.refresh(app, token), self.refresh(app, token))?;
         Ok(match (one, other) {
             (Answer::Token(one), Answer::Token(other)) => {
+                count(&self.figures.pairs);
                 if one != other {
                     count(&self.figures.different_ends);
                 }
@@ -455,9 +647,9 @@ impl World {
     }
 
     /// A request whose answer the app never sees: it gave up before, or the network ate it.
-    async fn lose_an_answer(&self, client: &str, token: &str) -> anyhow::Result<()> {
+    async fn lose_an_answer(&self, app: &App, token: &str) -> anyhow::Result<()> {
         count(&self.figures.lost);
-        let request = self.request(client, token)?;
+        let request = self.request(app, token)?;
         if below(2) == 0 {
             let patience = up_to(Duration::from_millis(30));
             let _ = tokio::time::timeout(patience, request.send()).await;
@@ -468,24 +660,45 @@ impl World {
         Ok(())
     }
 
-    fn request(&self, client: &str, token: &str) -> anyhow::Result<reqwest::RequestBuilder> {
+    fn request(&self, app: &App, token: &str) -> anyhow::Result<reqwest::RequestBuilder> {
         let form = [
             ("grant_type", "refresh_token"),
             ("refresh_token", token),
-            ("client_id", client),
+            ("client_id", app.client),
         ];
-        Ok(self
-            .http
-            .post(format!("{}/token", self.node()?))
-            .form(&form))
+        Ok(self.post(app)?.form(&form))
+    }
+
+    /// A request to the token endpoint, with a proof of the key if there is one.
+    fn post(&self, app: &App) -> anyhow::Result<reqwest::RequestBuilder> {
+        let request = self.http.post(format!("{}/token", self.node()?));
+        Ok(match app.proof(&self.issuer)? {
+            Some(proof) => request.header("DPoP", proof),
+            None => request,
+        })
     }
 
     /// Refreshes, again and again until a server answers.
-    async fn refresh(&self, client: &str, token: &str) -> anyhow::Result<Answer> {
+    async fn refresh(&self, app: &App, token: &str) -> anyhow::Result<Answer> {
         loop {
-            if let Some(answer) = self.ask(self.request(client, token)?).await? {
-                return Ok(answer);
+            let Some(answer) = self.ask(self.request(app, token)?).await? else {
+                continue;
+            };
+            if let Answer::Token(_) = answer {
+                let figures = &self.figures;
+                count(&figures.refreshes);
+                count(
+                    app.key
+                        .as_ref()
+                        .map_or(&figures.without_key, |_| &figures.with_key),
+                );
+                count(if app.offline {
+                    &figures.offline
+                } else {
+                    &figures.within_session
+                });
             }
+            return Ok(answer);
         }
     }
 
@@ -500,7 +713,6 @@ impl World {
         };
         match answer {
             Some((StatusCode::OK, body)) => {
-                count(&self.figures.refreshes);
                 let token = body.get("refresh_token").and_then(Value::as_str);
                 let token = token.context("an answer without a refresh token")?;
                 Ok(Some(Answer::Token(token.to_owned())))
@@ -519,10 +731,10 @@ impl World {
 
     /// A code by the session of the browser, and its refresh token. Where the answer got lost, the code is tried again:
     /// redeemed already, it ends what nobody has received.
-    async fn log_in(&self, client: &str) -> anyhow::Result<String> {
+    async fn log_in(&self, app: &App) -> anyhow::Result<String> {
         loop {
             let verifier = random_token();
-            let Some(code) = self.code(client, &verifier).await? else {
+            let Some(code) = self.code(app, &verifier).await? else {
                 count(&self.figures.unreachable);
                 tokio::time::sleep(AGAIN).await;
                 continue;
@@ -532,10 +744,10 @@ impl World {
                 ("code", &code),
                 ("redirect_uri", REDIRECT_URI),
                 ("code_verifier", &verifier),
-                ("client_id", client),
+                ("client_id", app.client),
             ];
             let answer = loop {
-                let request = self.http.post(format!("{}/token", self.node()?));
+                let request = self.post(app)?;
                 if let Some(answer) = self.ask(request.form(&form)).await? {
                     break answer;
                 }
@@ -546,8 +758,8 @@ impl World {
         }
     }
 
-    async fn code(&self, client: &str, verifier: &str) -> anyhow::Result<Option<String>> {
-        let url = authorize_url(self.node()?, client, verifier)?;
+    async fn code(&self, app: &App, verifier: &str) -> anyhow::Result<Option<String>> {
+        let url = authorize_url(self.node()?, app.client, app.scope(), verifier)?;
         let request = self.http.get(url).header(header::COOKIE, &self.session);
         let Ok(answer) = request.send().await else {
             return Ok(None);
@@ -563,12 +775,12 @@ impl World {
     }
 }
 
-fn authorize_url(node: &str, client: &str, verifier: &str) -> anyhow::Result<Url> {
+fn authorize_url(node: &str, client: &str, scope: &str, verifier: &str) -> anyhow::Result<Url> {
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
     let parameters = [
         ("client_id", client),
         ("response_type", "code"),
-        ("scope", "openid offline_access"),
+        ("scope", scope),
         ("redirect_uri", REDIRECT_URI),
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
@@ -595,7 +807,7 @@ fn cookies(answer: &reqwest::Response) -> String {
 /// Signs Jo Smith in, by the login page's form; the cookie of the session.
 async fn sign_in(http: &Client, node: &str) -> anyhow::Result<String> {
     let answer = http
-        .get(authorize_url(node, CLIENTS[0], &random_token())?)
+        .get(authorize_url(node, CLIENTS[0], "openid", &random_token())?)
         .send()
         .await?;
     let flow_cookie = cookies(&answer);

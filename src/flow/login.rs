@@ -2,12 +2,24 @@
 
 use crate::keys::Purpose;
 use crate::model::account::UpstreamSubject;
+use crate::model::session::Session;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::upstream::Identity;
 
 use super::{Flow, LoggedIn};
+
+/// What the cookie of an account leads to that waits beside the one in use.
+#[derive(Debug)]
+pub enum Waiting {
+    /// To somebody who is signed in.
+    SignedIn(LoggedIn),
+    /// To a session that is over by the clock alone. Where that one is wrong, it stands again once it is put right.
+    Lapsed(Session),
+    /// Nowhere, for good.
+    Nobody,
+}
 
 impl Flow {
     /// Whether `who` is the very person that an upstream has just named.
@@ -27,20 +39,33 @@ impl Flow {
 
     /// Who the session cookie belongs to, if it still stands.
     pub async fn find_logged_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
-        let found = self.find_signed_in(secret).await?;
+        let found = self.find_session_of(secret).await?;
+        let found = found.filter(|who| self.is_live(who));
         if let Some(who) = &found {
             self.note_use(who).await?;
         }
         Ok(found)
     }
 
-    /// The same for an account that waits beside the one in use: it does not last longer for that.
-    pub async fn find_signed_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
-        let now = self.clock.now();
+    /// Who the cookie of an account belongs to that waits beside the one in use: it does not last longer for that.
+    pub async fn find_waiting(&self, secret: &Secret) -> Result<Waiting, OAuthError> {
+        Ok(match self.find_session_of(secret).await? {
+            Some(who) if self.is_live(&who) => Waiting::SignedIn(who),
+            Some(who) if who.session.ended_at.is_none() => Waiting::Lapsed(who.session),
+            _ => Waiting::Nobody,
+        })
+    }
+
+    /// Whether the session stands or not.
+    async fn find_session_of(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
         let found = self.store.find_signed_in(&hash).await?;
-        let live = found.filter(|(session, _)| session.is_live(now, self.session_lifetimes));
-        Ok(live.map(|(session, account)| LoggedIn { session, account }))
+        Ok(found.map(|(session, account)| LoggedIn { session, account }))
+    }
+
+    fn is_live(&self, who: &LoggedIn) -> bool {
+        who.session
+            .is_live(self.clock.now(), self.session_lifetimes)
     }
 
     /// Notes that a session is in use.

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use cookie::Cookie;
 
 use crate::clock::UnixTime;
+use crate::flow::login::Waiting;
 use crate::flow::pick::{Candidate, Picked, pick};
 use crate::flow::{Before, Flow, LoggedIn, MAX_ACCOUNTS, NewSession};
 use crate::model::authorization::PendingAuthorization;
@@ -46,7 +47,7 @@ pub(super) struct SignedIn {
     current: Option<Here>,
     /// The last used first.
     others: Vec<Here>,
-    /// Cookies that lead to no session that stands.
+    /// Cookies that lead nowhere.
     gone: Vec<String>,
 }
 
@@ -71,21 +72,33 @@ impl SignedIn {
         let beside = cookies
             .iter()
             .filter_map(|(name, secret)| Some((name, names.session_beside_id(name)?, secret)));
+        let mut lapsed = Vec::new();
         for (name, id, secret) in beside.take(MAX_LOOKED_UP) {
-            let found = flow.find_signed_in(secret).await?;
             // The name is not sealed: whose session it is, the secret alone says.
-            let found = found.filter(|who| {
-                let id = SessionId::new(id);
-                who.session.id == id && signed_in.all().all(|other| other.session.id != id)
-            });
-            match found {
-                Some(who) => signed_in.others.push(Here {
-                    who,
-                    secret: secret.clone(),
-                }),
-                None => signed_in.gone.push(name.to_owned()),
+            let id = SessionId::new(id);
+            match flow.find_waiting(secret).await? {
+                Waiting::SignedIn(who)
+                    if who.session.id == id
+                        && signed_in.all().all(|other| other.session.id != id) =>
+                {
+                    signed_in.others.push(Here {
+                        who,
+                        secret: secret.clone(),
+                    });
+                }
+                Waiting::Lapsed(session) if session.id == id => {
+                    lapsed.push((session.last_seen_at, name));
+                }
+                _ => signed_in.gone.push(name.to_owned()),
             }
         }
+        // A clock that is ahead for a while takes nobody's cookie away (T21); no more of them than can be looked up beside
+        // those that are of use.
+        lapsed.sort_unstable_by(|one, other| other.cmp(one));
+        let beyond = lapsed.into_iter().skip(MAX_ACCOUNTS);
+        signed_in
+            .gone
+            .extend(beyond.map(|(_, name)| name.to_owned()));
         signed_in
             .others
             .sort_by_key(|here| std::cmp::Reverse(here.who.session.last_seen_at));

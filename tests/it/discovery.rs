@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use portico::simulator::people;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::device;
 use crate::harness::browser::{Browser, http_client};
@@ -86,6 +88,45 @@ async fn a_document_is_answered_alike_however_often_and_by_whomever() {
         // What a script was told is told to nobody else.
         let again = http.get(&url).send().await.unwrap();
         assert!(!again.headers().contains_key("access-control-allow-origin"));
+    }
+}
+
+/// What is said beside a plain question is heard, though the answer lies ready: a proof of a key gets its nonce, and more than a
+/// request may hold is refused.
+#[tokio::test]
+async fn a_document_that_lies_ready_is_not_given_past_the_layers() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections += "\n[dpop]\nrequire_nonce = true\n";
+    })
+    .await;
+    let http = http_client();
+    for path in [
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+        "/jwks",
+    ] {
+        let url = server.url(path);
+        let plain = async || {
+            let answer = http.get(&url).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            assert!(!answer.headers().contains_key("dpop-nonce"), "{path}");
+        };
+        plain().await;
+        let proven = http.get(&url).header("dpop", "a-proof").send().await;
+        assert!(
+            proven.unwrap().headers().contains_key("dpop-nonce"),
+            "{path}"
+        );
+        plain().await;
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 100000000\r\n\r\n",
+            server.address
+        );
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        connection.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 413", "{path}");
     }
 }
 

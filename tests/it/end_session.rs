@@ -292,9 +292,41 @@ async fn a_hint_whose_key_is_gone_asks_and_leads_nowhere() {
     assert_eq!(page.status, 400);
 }
 
+/// How a request for a logout comes.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Get,
+    /// From a page of ours: the browser sends the session's cookie along.
+    Post,
+    /// From the app's page: the cookie comes with the request that this is answered with, and not before.
+    PostAcrossSites,
+}
+
+impl Way {
+    async fn ask(self, server: &TestServer, browser: &mut Browser, sent: &[(&str, &str)]) -> Page {
+        let url = server.url("/end_session");
+        let said = match self {
+            Self::Get => return browser.get(logout_url(server, sent)).await,
+            Self::Post => browser.post(&url, sent).await,
+            Self::PostAcrossSites => browser.post_cross_site(&url, sent).await,
+        };
+        let carried_on = said.location().filter(|next| next.path() == "/end_session");
+        let Some(next) = carried_on else {
+            return said;
+        };
+        for (name, value) in sent {
+            assert!(
+                !matches!(*name, "id_token_hint" | "logout_hint") || !next.as_str().contains(value),
+                "{name} stays out of addresses: {next}"
+            );
+        }
+        assert_eq!(said.header("set-cookie"), "", "nothing is ended yet");
+        browser.click(&next).await
+    }
+}
+
 /// Every combination of what a request may say, section 2: who is asked, and where it ends.
-#[tokio::test]
-async fn every_combination_of_parameters_is_answered() {
+async fn every_combination_is_answered_by(way: Way) {
     let server = TestServer::start().await;
     for chosen in 0..32_u32 {
         let (mut browser, tokens) = logged_in(&server, "openid").await;
@@ -312,7 +344,7 @@ async fn every_combination_of_parameters_is_answered() {
             .map(|(_, parameter)| parameter)
             .collect();
         let says = |name: &str| sent.iter().any(|(own, _)| *own == name);
-        let mut page = browser.get(logout_url(&server, &sent)).await;
+        let mut page = way.ask(&server, &mut browser, &sent).await;
         let named = says("id_token_hint") || says("client_id");
         if says("post_logout_redirect_uri") && !named {
             assert_eq!(
@@ -344,6 +376,23 @@ async fn every_combination_of_parameters_is_answered() {
         }
         assert!(!is_logged_in(&server, &mut browser).await, "{sent:?}");
     }
+}
+
+#[tokio::test]
+async fn every_combination_of_parameters_is_answered() {
+    every_combination_is_answered_by(Way::Get).await;
+}
+
+/// Section 2: POST as well, as a form.
+#[tokio::test]
+async fn every_combination_of_parameters_is_answered_the_same_by_a_post() {
+    every_combination_is_answered_by(Way::Post).await;
+}
+
+/// Section 2: apps' pages are other sites, whose forms bring no cookies of ours.
+#[tokio::test]
+async fn every_combination_of_parameters_is_answered_the_same_by_a_post_across_sites() {
+    every_combination_is_answered_by(Way::PostAcrossSites).await;
 }
 
 /// Section 2: POST as well. It comes across sites, so our cookies come with the GET after it.

@@ -33,6 +33,8 @@ mod client_authentication;
 #[cfg(test)]
 mod client_credentials;
 #[cfg(test)]
+mod clock_steps;
+#[cfg(test)]
 mod code_replay;
 #[cfg(test)]
 mod command_line;
@@ -136,6 +138,8 @@ mod resources;
 mod response_types;
 #[cfg(test)]
 mod revocation;
+#[cfg(test)]
+mod rounds;
 #[cfg(test)]
 mod rp_openidconnect;
 #[cfg(test)]

@@ -68,7 +68,7 @@ async fn kim(server: &TestServer, client: &str) -> (Browser, Answer) {
 }
 
 /// What a node has counted.
-async fn asked(server: &TestServer) -> i64 {
+pub(crate) async fn asked(server: &TestServer) -> i64 {
     let url = format!("http://{}/metrics", server.internal);
     let text = http_client().get(url).send().await.unwrap();
     let text = text.text().await.unwrap();

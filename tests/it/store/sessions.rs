@@ -67,6 +67,14 @@ async fn a_person_has_so_many_sessions() {
     let long_ago = begin("b", 2, 300).await;
     let never = begin("c", 400, 400).await;
     let newest = begin("d", 600, 600).await;
+    // One that is over by itself stands in nobody's way.
+    let over = Session {
+        last_seen_at: NOW + 450,
+        expires_at: NOW + 599,
+        ..session(&world.account)
+    };
+    let kept = store.replace_session("over", &over, None, &[], None).await;
+    assert!(kept.unwrap());
     let none = store.end_sessions_beyond(&newest, 5, NOW + 600).await;
     assert_eq!(none.unwrap(), []);
     let ended = store.end_sessions_beyond(&newest, 3, NOW + 600).await;
@@ -121,6 +129,35 @@ async fn a_renewed_session_has_another_secret_and_the_same_families() {
         !store.renew_session("x", &renewed, None).await.unwrap(),
         "an ended one stays ended"
     );
+}
+
+/// A login that was on its way when its account was closed, whether the session names it or not.
+#[tokio::test]
+async fn no_session_begins_or_is_renewed_in_a_closed_account() {
+    for subject in [None, Some("4711".to_owned())] {
+        let world = World::new().await;
+        let store = &world.store;
+        let closed = store.disable_account(&world.account.id, NOW).await;
+        assert_eq!(closed.unwrap(), Some(vec![world.session.id.clone()]));
+        let late = Session {
+            upstream_subject: subject,
+            ..session(&world.account)
+        };
+        let begun = store.replace_session("late", &late, None, &[], None).await;
+        assert!(!begun.unwrap(), "{late:?}");
+        assert_eq!(store.find_session(&late.id).await.unwrap(), None);
+        assert!(store.enable_account(&world.account.id).await.unwrap());
+        let begun = store.replace_session("late", &late, None, &[], None).await;
+        assert!(begun.unwrap(), "{late:?}");
+        // However it came to be closed.
+        sqlx::query("UPDATE account SET disabled_at = 1")
+            .execute(&world.database.pool().await)
+            .await
+            .unwrap();
+        let renewed = store.renew_session("renewed", &late, None).await;
+        assert!(!renewed.unwrap(), "{late:?}");
+        assert_eq!(store.find_signed_in("renewed").await.unwrap(), None);
+    }
 }
 
 /// A session that cannot begin ends nothing.
