@@ -40,12 +40,20 @@ impl Flow {
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
         let found = self.store.find_signed_in(&hash).await?;
         let live = found.filter(|(session, _)| session.is_live(now, self.session_lifetimes));
-        Ok(live.map(|(session, account)| LoggedIn { session, account }))
+        Ok(live.map(|(session, (account, known))| LoggedIn {
+            session,
+            account,
+            known,
+        }))
     }
 
     /// Notes that a session is in use.
     pub async fn note_use(&self, who: &LoggedIn) -> Result<(), OAuthError> {
         let now = self.clock.now();
-        Ok(self.store.touch_session(&who.session, now).await?)
+        let session = &who.session;
+        let touched = self
+            .store
+            .touch_session(&session.id, session.last_seen_at, now);
+        Ok(touched.await?)
     }
 }

@@ -37,9 +37,10 @@ impl Grants {
             return self.refuse_other_kinds(token).map(|()| false);
         };
         require_own(client, &claims.client_id)?;
-        self.mint
-            .revoke_access_token(token.expose(), &claims)
-            .await?;
+        let revoked = self.mint.revoke_access_token(token.expose(), &claims);
+        if !revoked.await? {
+            return Ok(false);
+        }
         let entry = Entry::new(Event::TokenRevoked)
             .client(&client.client_id)
             .family(claims.family.as_ref())
