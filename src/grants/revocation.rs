@@ -36,11 +36,13 @@ impl Grants {
         let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
             return self.refuse_other_kinds(token).map(|()| false);
         };
-        require_own(client, &claims.client_id)?;
-        let revoked = self.mint.revoke_access_token(token.expose(), &claims);
-        if !revoked.await? {
+        if self.store.is_token_revoked(&claims.jti).await? {
             return Ok(false);
         }
+        require_own(client, &claims.client_id)?;
+        self.mint
+            .revoke_access_token(token.expose(), &claims)
+            .await?;
         let entry = Entry::new(Event::TokenRevoked)
             .client(&client.client_id)
             .family(claims.family.as_ref())

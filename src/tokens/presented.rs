@@ -52,18 +52,21 @@ impl Mint {
     }
 
     /// Ends the access token that `claims` were read from, and nothing else of its family: whoever drops a token that they
-    /// need no more must not be signed out by it (RFC 7009 section 2.1 leaves that open). Whether this did it.
+    /// need no more must not be signed out by it (RFC 7009 section 2.1 leaves that open).
     pub async fn revoke_access_token(
         &self,
         token: &str,
         claims: &AccessTokenClaims,
-    ) -> Result<bool, OAuthError> {
+    ) -> Result<(), OAuthError> {
         if let Some(hash) = self.opaque_hash(token)? {
-            return Ok(self.store.delete_access_token(&hash).await?);
+            self.store.delete_access_token(&hash).await?;
+            return Ok(());
         }
         let now = self.clock.now();
-        let revoked = self.store.revoke_token(&claims.jti, claims.exp, now);
-        Ok(revoked.await?)
+        self.store
+            .revoke_token(&claims.jti, claims.exp, now)
+            .await?;
+        Ok(())
     }
 
     /// The hash under which a text of this form would be stored. The whole text is hashed, so no other spelling of a token is
