@@ -46,8 +46,8 @@ pub(crate) struct Plan {
     upstream: std::net::SocketAddr,
     /// What it is asked after a password: path and query.
     questions: Vec<String>,
-    /// Of whom that was asked.
-    person: String,
+    /// Of whom that was asked: what the username and the ids of each person end with.
+    number: String,
 }
 
 impl Plan {
@@ -63,7 +63,9 @@ impl Plan {
         let discovery = connection.get(discovery, "").await?.body;
         let jwks = connection.get("/jwks", "").await?.body;
         let page = open_login(&mut connection, Form::Rs256, "openid profile", "verifier").await?;
-        let person = crowd.next_person();
+        // Of many digits, which are found in no other place.
+        let people = crowd.people();
+        let person = *people.last().context("nobody")?;
         // Twice: at the first there is more to ask.
         for _ in 0..2 {
             imis.clear_log();
@@ -85,9 +87,14 @@ impl Plan {
             login_page: page.body,
             upstream: address.context("no http")?.trim_end_matches('/').parse()?,
             questions: questions.iter().map(question).collect(),
-            person: username(person),
+            number: digits(&username(person)).to_owned(),
         })
     }
+}
+
+/// The number in a username.
+fn digits(username: &str) -> &str {
+    username.trim_start_matches(|letter: char| !letter.is_ascii_digit())
 }
 
 struct Keys {
@@ -422,7 +429,7 @@ async fn login(State(inside): Bare, body: Bytes) -> Result<Response, Wrong> {
     let token = connection.post("/token", "", &fields).await?;
     let bearer = format!("authorization: Bearer {}\r\n", token.text("access_token")?);
     for question in &inside.plan.questions {
-        let question = question.replace(&inside.plan.person, name);
+        let question = question.replace(&inside.plan.number, digits(name));
         connection.get(&question, &bearer).await?.json()?;
     }
     inside.upstream.lock().await.push(connection);
