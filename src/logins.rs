@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, random_id, random_token};
 use crate::keys::{Purpose, Secrets};
-use crate::model::account::{Account, UpstreamSubject};
+use crate::model::account::{Account, LoginCheck, UpstreamSubject};
 use crate::model::acr::AcrPolicies;
 use crate::model::audit::Event;
 use crate::model::session::{Session, SessionLifetimes};
@@ -125,6 +125,8 @@ pub struct LoggedIn {
     pub session: Session,
     /// Its person.
     pub account: Account,
+    /// What is known of the login that it began with, where that was read with it.
+    pub known: Option<LoginCheck>,
 }
 
 /// Where a password comes from, which has a count over all names.
@@ -638,7 +640,11 @@ impl Logins {
         let replaced = previous.map(|previous| previous.id.clone());
         Ok(Some(NewSession {
             replaced: replaced.filter(|id| *id != session.id),
-            logged_in: LoggedIn { session, account },
+            logged_in: LoggedIn {
+                session,
+                account,
+                known: None,
+            },
             secret,
         }))
     }

@@ -16,6 +16,7 @@ use axum::Router;
 use axum::routing::get;
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 
+use super::bare;
 use super::core::{SERVER_CORE, pinned, processor_time};
 
 /// What a bound is of.
@@ -23,6 +24,8 @@ use super::core::{SERVER_CORE, pinned, processor_time};
 pub(crate) enum Bound {
     /// Serves an empty handler until its input ends.
     Handler,
+    /// Serves the work alone that no server can leave out, as `BENCH_PLAN` and `BENCH_DATABASE` say, until its input ends.
+    Bare,
     Rs256,
     Es256,
     EdDsa,
@@ -37,6 +40,7 @@ pub(crate) async fn measure(bound: Bound, length: Duration) -> anyhow::Result<()
     let input = [7_u8; 887];
     match bound {
         Bound::Handler => serve_nothing().await,
+        Bound::Bare => bare::serve().await,
         Bound::Rs256 => {
             let pair = RsaKeyPair::generate(rsa::KeySize::Rsa2048)?;
             let mut signature = vec![0; pair.public_modulus_len()];
@@ -150,15 +154,26 @@ pub(crate) fn rate(bound: Bound, length: Duration, database: &str) -> anyhow::Re
     Ok((per_core.parse()?, per_second.parse()?))
 }
 
-/// The empty handler, in its process.
+/// A bound that serves, in its process.
 pub(crate) struct Handler {
     child: Child,
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
 }
 
 impl Handler {
+    /// The empty one.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let mut child = command(Bound::Handler, Duration::from_secs(1), "")?
+        Self::serve(&mut command(Bound::Handler, Duration::from_secs(1), "")?)
+    }
+
+    /// The bare server, with a database of its own.
+    pub(crate) fn bare(database: &str, plan: &std::path::Path) -> anyhow::Result<Self> {
+        let mut command = command(Bound::Bare, Duration::from_secs(1), database)?;
+        Self::serve(command.env("BENCH_PLAN", plan))
+    }
+
+    fn serve(command: &mut std::process::Command) -> anyhow::Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -171,8 +186,8 @@ impl Handler {
         })
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+    pub(crate) fn node(&self) -> (SocketAddr, u32) {
+        (self.address, self.child.id())
     }
 }
 

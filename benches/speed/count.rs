@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
@@ -18,8 +18,20 @@ use super::wire::Connection;
 const WARM: u32 = 20;
 /// After this the audit's records are written, which gather for a moment.
 const SETTLED: Duration = Duration::from_secs(1);
+/// For so long the server is left alone, to count what it does by itself: mostly once a second.
+const ALONE: Duration = Duration::from_secs(10);
 
-/// Prints how many instructions each figure takes, done `times` times one after the other.
+/// How much more often a figure is done than a login, so that one look more or less of the server's own is nothing beside it.
+const fn weight(figure: Figure) -> u32 {
+    match figure {
+        Figure::Empty | Figure::Discovery | Figure::Jwks => 100,
+        Figure::Login(_) => 1,
+        _ => 4,
+    }
+}
+
+/// Prints how many instructions each figure takes, done `times` times one after the other, the cheap ones more often; without what
+/// the server does by itself in as much time.
 pub(crate) async fn instructions(
     server: &Server,
     figures: &[Figure],
@@ -30,33 +42,44 @@ pub(crate) async fn instructions(
     let crowd = Arc::new(Crowd::few());
     let files = server.counts.as_deref().context("nothing is counted")?;
     let mut dumps = 0;
-    let mut dump = async || -> anyhow::Result<_> {
-        tokio::time::sleep(SETTLED).await;
+    let mut since = Instant::now();
+    // What was counted since the one before, and in which time.
+    let mut dump = async |rest: Duration| -> anyhow::Result<_> {
+        tokio::time::sleep(rest).await;
         let pid = server.child.id().to_string();
         let told = Command::new("callgrind_control")
             .args(["--dump", &pid])
             .output()
             .context("callgrind_control (valgrind) could not be started")?;
         ensure!(told.status.success(), "callgrind wrote nothing");
-        // Each has what was counted since the one before.
         dumps += 1;
-        Ok(files.with_extension(dumps.to_string()))
+        let took = std::mem::replace(&mut since, Instant::now()).elapsed();
+        Ok((files.with_extension(dumps.to_string()), took))
     };
+    dump(SETTLED).await?;
+    let (written, took) = dump(ALONE).await?;
+    let alone = total(&written)? / took.as_secs_f64();
+    writeln!(
+        std::io::stdout(),
+        "{:<34}{alone:>12.0} instructions a second, left out",
+        "what the server does by itself"
+    )?;
     for figure in figures {
         let mut actor =
             Actor::new(Connection::open(server.address).await?, *figure, &crowd).await?;
         for _ in 0..WARM {
             actor.act().await?;
         }
-        dump().await?;
+        dump(SETTLED).await?;
+        let times = times * weight(*figure);
         for _ in 0..times {
             actor.act().await?;
         }
-        let written = dump().await?;
-        let all = total(&std::fs::read_to_string(&written)?)?;
+        let (written, took) = dump(SETTLED).await?;
+        let own = total(&written)? - alone * took.as_secs_f64();
         let name = figure.name();
-        let each = all / u64::from(times);
-        writeln!(std::io::stdout(), "{name:<34}{each:>12} instructions")?;
+        let each = own / f64::from(times);
+        writeln!(std::io::stdout(), "{name:<34}{each:>12.0} instructions")?;
         if let Some(folder) = profiles {
             std::fs::create_dir_all(folder)?;
             let name = name.replace([',', ' '], "-");
@@ -67,7 +90,8 @@ pub(crate) async fn instructions(
 }
 
 /// The sum in a file of callgrind.
-fn total(file: &str) -> anyhow::Result<u64> {
+fn total(file: &Path) -> anyhow::Result<f64> {
+    let file = std::fs::read_to_string(file)?;
     let line = file.lines().find_map(|line| line.strip_prefix("totals: "));
     Ok(line.context("no totals")?.trim().parse()?)
 }

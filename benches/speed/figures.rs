@@ -36,7 +36,7 @@ pub(crate) fn enroll(imis: &Imis, numbers: &BTreeSet<u64>) {
     }
 }
 
-fn username(number: u64) -> String {
+pub(crate) fn username(number: u64) -> String {
     format!("MEMBER{number:09}")
 }
 
@@ -246,15 +246,15 @@ fn signatures(answer: &Answer) -> anyhow::Result<u64> {
     Ok(u64::try_from(signed.count())?)
 }
 
-/// From the request to the tokens, by the login page's form and with PKCE.
-pub(crate) async fn log_in(
+/// From the request to the login page.
+pub(crate) async fn open_login(
     connection: &mut Connection,
     form: Form,
     scope: &str,
-    person: u64,
+    verifier: &str,
 ) -> anyhow::Result<Answer> {
-    let (client, verifier) = (form.client(), random_token());
-    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+    let client = form.client();
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([
             ("client_id", client.as_str()),
@@ -270,6 +270,18 @@ pub(crate) async fn log_in(
     let answer = connection.get(&format!("/authorize?{query}"), "").await?;
     let page = connection.get(&path(&answer)?, "").await?;
     ensure!(page.status == 200, "{} {}", page.status, page.body);
+    Ok(page)
+}
+
+/// From the request to the tokens, by the login page's form and with PKCE.
+pub(crate) async fn log_in(
+    connection: &mut Connection,
+    form: Form,
+    scope: &str,
+    person: u64,
+) -> anyhow::Result<Answer> {
+    let (client, verifier) = (form.client(), random_token());
+    let page = open_login(connection, form, scope, &verifier).await?;
     let fields = [
         ("flow", field(&page.body, "flow")?),
         ("form_token", field(&page.body, "form_token")?),

@@ -19,6 +19,7 @@ use portico::simulator::imis::Imis;
 use sqlx::Connection as _;
 use tokio::task::LocalSet;
 
+mod bare;
 mod bounds;
 mod core;
 mod count;
@@ -189,11 +190,15 @@ async fn run(
     let handler = Handler::start()?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = core::memory(server.child.id(), "VmRSS")?;
+    let plan = bare::Plan::record(server.address, &imis, imis_running.url(), &crowd).await?;
+    let plan_file = folder.join("plan.json");
+    std::fs::write(&plan_file, serde_json::to_vec(&plan)?)?;
+    let bare = Handler::bare(&scratch_of(database, folder, "bare.db"), &plan_file)?;
 
     let mut rows: Vec<Row> = figures.into_iter().map(Row::new).collect();
     let mut all_bounds = Bounds::default();
     for _ in 0..options.rounds {
-        let nodes = [(handler.address, handler.pid())];
+        let nodes = [handler.node()];
         let empty = measure(&nodes, Figure::Empty, options, &crowd, length).await?;
         all_bounds.handler.push(empty.per_core());
         for (bound, rates) in [
@@ -203,13 +208,15 @@ async fn run(
         ] {
             rates.push(bounds::rate(bound, length / 2, "")?.0);
         }
-        let scratch = scratch_of(database, folder);
+        let scratch = scratch_of(database, folder, "rows.db");
         let (per_core, per_second) = bounds::rate(Bound::Rows, length / 2, &scratch)?;
         all_bounds.rows.push(per_core);
         all_bounds.rows_wall.push(per_second);
         for row in &mut rows {
             let sample = measure(&[server.node()], row.figure, options, &crowd, length).await?;
             row.samples.push(sample);
+            let sample = measure(&[bare.node()], row.figure, options, &crowd, length).await?;
+            row.bare.push(sample);
         }
     }
     let transactions = match database {
@@ -248,10 +255,10 @@ fn all_figures() -> Vec<Figure> {
     figures
 }
 
-/// The database that the bound of rows is measured in: PostgreSQL's own, or a file beside Portico's.
-fn scratch_of(database: &Database, folder: &Path) -> String {
+/// The database that a bound is measured in: PostgreSQL's own, or a file beside Portico's.
+fn scratch_of(database: &Database, folder: &Path, name: &str) -> String {
     match database {
-        Database::Sqlite(_) => format!("sqlite:{}?mode=rwc", folder.join("rows.db").display()),
+        Database::Sqlite(_) => format!("sqlite:{}?mode=rwc", folder.join(name).display()),
         Database::Postgres { url, .. } => url.to_string(),
     }
 }

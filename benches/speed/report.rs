@@ -59,6 +59,8 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 pub(crate) struct Row {
     pub(crate) figure: Figure,
     pub(crate) samples: Vec<Sample>,
+    /// The same at the bare server.
+    pub(crate) bare: Vec<Sample>,
 }
 
 impl Row {
@@ -66,11 +68,17 @@ impl Row {
         Self {
             figure,
             samples: Vec::new(),
+            bare: Vec::new(),
         }
     }
 
     pub(crate) fn of(&self, what: impl Fn(&Sample) -> f64) -> f64 {
         median(self.samples.iter().map(what))
+    }
+
+    /// How often the bare server does it, per second of processor time.
+    fn bare_per_core(&self) -> f64 {
+        median(self.bare.iter().map(Sample::per_core))
     }
 
     /// The time within which so many of a thousand of all rounds were done, in milliseconds.
@@ -156,15 +164,27 @@ impl Report {
         }
         writeln!(
             out,
-            "\n{:<34}{:>10}{:>10}{:>7}{:>10}{:>9}{:>9}{:>10}{:>7}",
-            "", "per core", "bound", "", "per s", "p50 ms", "p99 ms", "requests", "JWTs"
+            "\n{:<34}{:>10}{:>10}{:>7}{:>10}{:>7}{:>10}{:>9}{:>9}{:>10}{:>7}",
+            "",
+            "per core",
+            "bare",
+            "",
+            "bound",
+            "",
+            "per s",
+            "p50 ms",
+            "p99 ms",
+            "requests",
+            "JWTs"
         )?;
         for row in &self.rows {
             let (rate, bound) = (row.of(Sample::per_core), self.bounds.of(row));
+            let bare = row.bare_per_core();
             writeln!(
                 out,
-                "{:<34}{rate:>10.0}{bound:>10.0}{:>7.2}{:>10.0}{:>9.2}{:>9.2}{:>10.1}{:>7.1}",
+                "{:<34}{rate:>10.0}{bare:>10.0}{:>7.2}{bound:>10.0}{:>7.2}{:>10.0}{:>9.2}{:>9.2}{:>10.1}{:>7.1}",
                 row.figure.name(),
+                rate / bare,
                 rate / bound,
                 row.of(Sample::per_second),
                 row.of(|sample| sample.quantile(500)),
@@ -175,10 +195,9 @@ impl Report {
         }
         writeln!(
             out,
-            "{:<34}{:>10.0}{:>10}{:>7}{:>10.0}{:>9.2}{:>9.2}",
+            "{:<34}{:>10.0}{:>34}{:>10.0}{:>9.2}{:>9.2}",
             "login, RS256, iMIS takes 50 ms each",
             self.slow.per_core(),
-            "",
             "",
             self.slow.per_second(),
             self.slow.quantile(500),
@@ -213,6 +232,8 @@ impl Report {
                 json!({
                     "name": row.figure.name(),
                     "per_core_second": row.of(Sample::per_core),
+                    "bare_server": row.bare_per_core(),
+                    "of_bare_server": row.of(Sample::per_core) / row.bare_per_core(),
                     "bound": self.bounds.of(row),
                     "per_second": row.of(Sample::per_second),
                     "p50_ms": row.of(|sample| sample.quantile(500)),

@@ -20,15 +20,20 @@ impl Flow {
         if pending.logged_in.as_ref() == Some(&who.session.id) {
             return Ok(Some(who.clone()));
         }
-        let account = who.account.clone();
-        let standing = self
-            .rechecks
-            .standing(client, &who.session.id, account)
-            .await;
+        let (session, account) = (&who.session.id, who.account.clone());
+        let standing = match who.known.clone() {
+            // Read by this request.
+            Some(known) => {
+                self.rechecks
+                    .standing_as(client, session, account, Some(known))
+                    .await
+            }
+            None => self.rechecks.standing(client, session, account).await,
+        };
         match standing {
             Ok(account) => Ok(Some(LoggedIn {
-                session: who.session.clone(),
                 account,
+                ..who.clone()
             })),
             Err(error @ NotStanding::Failed(_)) => Err(error.into()),
             Err(NotStanding::Unknown) if pending.is_silent() => Err(OAuthError::new(

@@ -60,7 +60,11 @@ impl Flow {
     async fn find_session_of(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
         let hash = self.secrets.hash(Purpose::SessionSecret, secret.expose())?;
         let found = self.store.find_signed_in(&hash).await?;
-        Ok(found.map(|(session, account)| LoggedIn { session, account }))
+        Ok(found.map(|(session, (account, known))| LoggedIn {
+            session,
+            account,
+            known,
+        }))
     }
 
     fn is_live(&self, who: &LoggedIn) -> bool {
@@ -71,6 +75,10 @@ impl Flow {
     /// Notes that a session is in use.
     pub async fn note_use(&self, who: &LoggedIn) -> Result<(), OAuthError> {
         let now = self.clock.now();
-        Ok(self.store.touch_session(&who.session, now).await?)
+        let session = &who.session;
+        let touched = self
+            .store
+            .touch_session(&session.id, session.last_seen_at, now);
+        Ok(touched.await?)
     }
 }

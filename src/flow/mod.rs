@@ -178,8 +178,9 @@ pub fn next_step(situation: Situation<'_>) -> Step {
         let code = ErrorCode::AccountSelectionRequired;
         show(Step::SelectAccount, code, why)
     };
-    let Some(LoggedIn { session, account }) =
-        logged_in.filter(|who| may_use(client, who) && counts(pending, &who.session))
+    let Some(LoggedIn {
+        session, account, ..
+    }) = logged_in.filter(|who| may_use(client, who) && counts(pending, &who.session))
     else {
         if choice > 0 {
             // After a logout, too: nobody takes the place of who has left without being chosen.

@@ -74,6 +74,7 @@ fn logged_in(age: i64) -> LoggedIn {
             disabled_at: None,
             merged_into: None,
         },
+        known: None,
     }
 }
 

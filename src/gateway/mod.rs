@@ -244,8 +244,10 @@ impl Gateway {
         };
         if !person.family.offline {
             let now = parts.clock.now();
-            let touched = parts.store.touch_session(session, now).await;
-            touched.map_err(OAuthError::from)?;
+            let touched = parts
+                .store
+                .touch_session(&login.session_id, session.last_seen_at, now);
+            touched.await.map_err(OAuthError::from)?;
         }
         Ok(())
     }

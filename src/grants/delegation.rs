@@ -17,7 +17,7 @@ use crate::tokens::standing::Ended;
 use crate::tokens::subject;
 
 use super::Grants;
-use super::family::family_entry;
+use super::family::grant_entry;
 use super::token_exchange::{no_longer, not_ours};
 
 /// How many may have acted one for the other (RFC 8693 section 4.1); more is a circle.
@@ -82,7 +82,7 @@ impl Grants {
         let (actor, actor_ends) = self.actor(client, &claims, &wanted).await?;
         let scope = narrowed(client, &app, &claims, wanted.scope)?;
         let subject = subject::for_client(&self.secrets, client, &account)?;
-        let entry = family_entry(Event::TokenExchanged, &family)
+        let entry = grant_entry(Event::TokenExchanged, &family)
             .client(&client.client_id)
             .with("from", claims.client_id.as_str())
             .with("audience", wanted.audience.as_str())

@@ -5,7 +5,7 @@ use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
-use crate::model::family::TokenFamily;
+use crate::model::family::{FamilyGrant, TokenFamily};
 use crate::model::resource::Aim;
 use crate::model::session::Authentication;
 use crate::protocol::claims_request::ClaimsRequest;
@@ -191,10 +191,30 @@ impl Grants {
 
 /// What is recorded about a family: whose it is, and with which client.
 pub(super) fn family_entry(event: Event, family: &TokenFamily) -> Entry {
+    entry(
+        event,
+        &family.id,
+        &family.account_id,
+        &family.authentication,
+    )
+    .client(&family.client_id)
+}
+
+/// The same where a token of it was looked at.
+pub(super) fn grant_entry(event: Event, family: &FamilyGrant) -> Entry {
+    entry(
+        event,
+        &family.id,
+        &family.account_id,
+        &family.authentication,
+    )
+    .client(&family.client_id)
+}
+
+fn entry(event: Event, id: &FamilyId, account: &AccountId, login: &Authentication) -> Entry {
     Entry::new(event)
-        .client(&family.client_id)
-        .account(&family.account_id)
-        .upstream(&family.authentication.upstream)
-        .session(&family.authentication.session_id)
-        .family(&family.id)
+        .account(account)
+        .upstream(&login.upstream)
+        .session(&login.session_id)
+        .family(id)
 }

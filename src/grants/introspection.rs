@@ -31,7 +31,7 @@ impl Grants {
         }
         let found = match refresh_token::read(&self.secrets, token.expose())? {
             Some((id, generation)) => {
-                let behind = self.store.find_behind(&id).await?;
+                let behind = self.store.find_behind(&id, None).await?;
                 let own = behind.filter(|behind| behind.family.client_id == asking.client_id);
                 own.map(|behind| self.look_at_refresh_token(asking, behind, generation))
                     .transpose()?
@@ -94,7 +94,10 @@ impl Grants {
         generation: i64,
     ) -> Result<Option<Introspection>, OAuthError> {
         let now = self.clock.now();
-        let spend = behind.family.spend(generation, now, self.family_lifetime);
+        let spend = behind
+            .family
+            .span
+            .spend(generation, now, self.family_lifetime);
         if let Spend::Replay | Spend::Ended = spend {
             return Ok(None);
         }
@@ -111,9 +114,10 @@ impl Grants {
         }
         let (account, family) = (person.account, person.family);
         let sub = subject::for_client(&self.secrets, asking, &account)?;
-        let ends = family
+        let span = family.span;
+        let ends = span
             .expires_at
-            .min(family.rotated_at + self.family_lifetime.idle);
+            .min(span.rotated_at + self.family_lifetime.idle);
         let username = account
             .profile
             .preferred_username
@@ -124,7 +128,7 @@ impl Grants {
             ("sub", sub.as_str().into()),
             ("client_id", asking.client_id.as_str().into()),
             ("scope", scope.to_string().into()),
-            ("iat", family.rotated_at.into()),
+            ("iat", span.rotated_at.into()),
             ("exp", ends.into()),
             ("auth_time", login.auth_time.into()),
             ("sid", login.session_id.as_str().into()),

@@ -165,7 +165,9 @@ impl Grants {
             .logins
             .log_in(upstream, identity, Before::default(), false)
             .await?;
-        let LoggedIn { session, account } = logged_in.ok_or_else(closed)?.logged_in;
+        let LoggedIn {
+            session, account, ..
+        } = logged_in.ok_or_else(closed)?.logged_in;
         let agreed = Agreed {
             family_id: FamilyId::new(random_id()),
             account_id: &account.id,

@@ -7,6 +7,7 @@ use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
 use crate::model::family::{Spend, TokenFamily};
 use crate::model::resource::Aim;
+use crate::model::session::SessionSpan;
 use crate::protocol::authorize::invalid_scope;
 use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -14,6 +15,7 @@ use crate::protocol::params::Params;
 use crate::protocol::resource;
 use crate::protocol::scope::{self, Scope};
 use crate::protocol::secret::Secret;
+use crate::store::Refreshable;
 use crate::telemetry;
 use crate::tokens::{refresh_token, subject};
 
@@ -51,11 +53,13 @@ impl RefreshTokenRequest {
                 .ok_or_else(unknown)?;
         // Somebody else's token is unknown here, and nothing happens to its family: who holds it, and not who
         // guesses at it, may end it.
-        let mut family = grants
-            .store
-            .find_family(&family_id)
-            .await?
-            .filter(|family| family.client_id == client.client_id)
+        let found = grants.store.find_refreshable(&family_id).await?;
+        let Refreshable {
+            mut family,
+            session,
+            standing,
+        } = found
+            .filter(|found| found.family.client_id == client.client_id)
             .ok_or_else(unknown)?;
         telemetry::note_tokens(&family.account_id, &family.authentication, &family.id);
         // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
@@ -71,9 +75,10 @@ impl RefreshTokenRequest {
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &granted, &aim)?;
-        grants.require_session(&family).await?;
+        grants.require_session(&family, session).await?;
+        let (account_id, login) = (&family.account_id, &family.authentication);
         let account = grants
-            .account_for(client, &family.account_id, &family.authentication)
+            .account_of(client, account_id, login, standing)
             .await?;
         if let (None, Some(key), true) = (&family.jkt, key, client.binds_refresh_tokens()) {
             grants.bind(&mut family, generation, key).await?;
@@ -141,16 +146,22 @@ impl RefreshTokenRequest {
 
 impl Grants {
     /// A family without `offline_access` lives as long as its session; refreshing keeps that session in use.
-    async fn require_session(&self, family: &TokenFamily) -> Result<(), OAuthError> {
+    async fn require_session(
+        &self,
+        family: &TokenFamily,
+        session: Option<SessionSpan>,
+    ) -> Result<(), OAuthError> {
         if family.offline {
             return Ok(());
         }
         let now = self.clock.now();
         let session_id = &family.authentication.session_id;
-        match self.store.find_session(session_id).await? {
+        match session {
             Some(session) if session.is_live(now, self.session_lifetimes) => {
-                self.store.touch_session(&session, now).await?;
-                Ok(())
+                let touched = self
+                    .store
+                    .touch_session(session_id, session.last_seen_at, now);
+                Ok(touched.await?)
             }
             _ => Err(OAuthError::invalid_grant(
                 "the session has ended; log in again",

@@ -36,6 +36,9 @@ impl Grants {
         let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
             return self.refuse_other_kinds(token).map(|()| false);
         };
+        if self.store.is_token_revoked(&claims.jti).await? {
+            return Ok(false);
+        }
         require_own(client, &claims.client_id)?;
         self.mint
             .revoke_access_token(token.expose(), &claims)

@@ -22,7 +22,7 @@ use crate::tokens::standing::{Ended, Person};
 use crate::upstream::{LoginError, Upstream, UpstreamTokens};
 
 use super::delegation::Delegation;
-use super::family::family_entry;
+use super::family::grant_entry;
 use super::{Grants, Proven, closed};
 
 /// Seconds of life that an app may count on, where the upstream's tokens live that long.
@@ -154,7 +154,7 @@ impl TokenExchangeRequest {
         let expires_in = (tokens.expires_at - now).max(0);
         let released = Event::UpstreamTokenReleased;
         let (entry, kind) = match &person {
-            Some(person) => (family_entry(released, &person.family), "person"),
+            Some(person) => (grant_entry(released, &person.family), "person"),
             None => (Entry::new(released), "service"),
         };
         let entry = entry
@@ -222,11 +222,14 @@ impl Grants {
         let session = person.session.as_ref().ok_or_else(session_ended)?;
         if !person.family.offline {
             let now = self.clock.now();
-            self.store.touch_session(session, now).await?;
+            let touched = self
+                .store
+                .touch_session(&login.session_id, session.last_seen_at, now);
+            touched.await?;
         }
         let place = VaultPlace::Person {
             account_id: account.id,
-            session_id: session.id.clone(),
+            session_id: login.session_id.clone(),
             upstream: upstream.id.clone(),
         };
         Ok(self.vault.person_tokens(&place, MIN_LIFE, None).await?)

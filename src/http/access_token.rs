@@ -46,7 +46,7 @@ pub(super) struct Sent<'a> {
 
 impl AccessTokenReader {
     /// The token and what it says: current, for us, and sent by whoever has its key (RFC 9449 section 7). Whether what
-    /// is behind it still stands is for the caller to ask.
+    /// is behind it still stands, and whether it was revoked itself, is for the caller to ask ([`crate::tokens::standing::AccessTokens::behind`]).
     pub(super) async fn read(
         &self,
         sent: Sent<'_>,

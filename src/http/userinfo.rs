@@ -72,6 +72,8 @@ async fn userinfo(
         form,
     };
     let (_, claims) = endpoint.reader.read(sent).await?;
+    // Before anything is said of its scope: a token that has ended is no good with any.
+    let behind = endpoint.access_tokens.behind(&claims).await?;
     let granted = claims.scope.clone().unwrap_or_default();
     if !granted.contains(scope::OPENID) {
         return Err(BearerError::from(OAuthError::new(
@@ -79,7 +81,6 @@ async fn userinfo(
             "the access token was given without the scope openid",
         )));
     }
-    let behind = endpoint.access_tokens.behind(&claims).await?;
     let Some(person) = behind.person else {
         return Err(invalid_token("there is no person behind it"));
     };

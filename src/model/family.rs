@@ -89,10 +89,54 @@ pub enum Spend {
     Ended,
 }
 
+/// How far a family has come, and whether it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilySpan {
+    /// The generation of the refresh token that may be spent next; `None`: it has no refresh tokens.
+    pub generation: Option<i64>,
+    /// When the last refresh token was spent, or the family began.
+    pub rotated_at: UnixTime,
+    /// When it ends whatever happens.
+    pub expires_at: UnixTime,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<UnixTime>,
+}
+
+/// A family without what its refreshes alone need: what whoever looks at a token of it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilyGrant {
+    /// Its name.
+    pub id: FamilyId,
+    /// The client.
+    pub client_id: ClientId,
+    /// The person.
+    pub account_id: AccountId,
+    /// The login it began with.
+    pub authentication: Authentication,
+    /// What was granted.
+    pub scope: Scope,
+    /// What was asked for beside it, by the parameter `claims`.
+    pub claims: ClaimsRequest,
+    /// Whether it outlives the session (`offline_access`).
+    pub offline: bool,
+    /// How far it has come.
+    pub span: FamilySpan,
+}
+
 impl TokenFamily {
+    /// How far it has come.
+    pub const fn span(&self) -> FamilySpan {
+        FamilySpan {
+            generation: self.generation,
+            rotated_at: self.rotated_at,
+            expires_at: self.expires_at,
+            revoked_at: self.revoked_at,
+        }
+    }
+
     /// Whether the family stands at `now`.
     pub fn is_live(&self, now: UnixTime) -> bool {
-        self.revoked_at.is_none() && now < self.expires_at
+        self.span().is_live(now)
     }
 
     /// Whether a token of `generation` was given before the family was bound to its key: then whoever shows it without that key is
@@ -104,6 +148,18 @@ impl TokenFamily {
 
     /// Decides about a token of `generation` shown at `now`.
     pub fn spend(&self, generation: i64, now: UnixTime, lifetime: FamilyLifetime) -> Spend {
+        self.span().spend(generation, now, lifetime)
+    }
+}
+
+impl FamilySpan {
+    /// Whether the family stands at `now`.
+    pub fn is_live(self, now: UnixTime) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// Decides about a token of `generation` shown at `now`.
+    pub fn spend(self, generation: i64, now: UnixTime, lifetime: FamilyLifetime) -> Spend {
         let Some(newest) = self.generation else {
             return Spend::Ended;
         };

@@ -46,6 +46,28 @@ pub struct Session {
     pub device: Device,
 }
 
+/// What says whether a session stands: whoever looks at a token needs no more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionSpan {
+    /// When it was last used.
+    pub last_seen_at: UnixTime,
+    /// When it ends whatever happens.
+    pub expires_at: UnixTime,
+    /// When it was ended, if it was.
+    pub ended_at: Option<UnixTime>,
+    /// Whether its person asked to be kept signed in.
+    pub persistent: bool,
+}
+
+impl SessionSpan {
+    /// Whether the session still stands at `now`. A clock that stepped back does not lengthen it (T21): the end
+    /// is fixed at the start.
+    pub fn is_live(self, now: UnixTime, lifetimes: SessionLifetimes) -> bool {
+        let lifetime = lifetimes.of(self.persistent);
+        self.ended_at.is_none() && now < self.expires_at && now - self.last_seen_at < lifetime.idle
+    }
+}
+
 /// How long sessions last, by what their people asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLifetimes {
@@ -63,11 +85,19 @@ impl SessionLifetimes {
 }
 
 impl Session {
-    /// Whether the session still stands at `now`. A clock that stepped back does not lengthen it (T21): the end
-    /// is fixed at the start.
+    /// How long it lasts.
+    pub const fn span(&self) -> SessionSpan {
+        SessionSpan {
+            last_seen_at: self.last_seen_at,
+            expires_at: self.expires_at,
+            ended_at: self.ended_at,
+            persistent: self.persistent,
+        }
+    }
+
+    /// Whether it still stands at `now`.
     pub fn is_live(&self, now: UnixTime, lifetimes: SessionLifetimes) -> bool {
-        let lifetime = lifetimes.of(self.persistent);
-        self.ended_at.is_none() && now < self.expires_at && now - self.last_seen_at < lifetime.idle
+        self.span().is_live(now, lifetimes)
     }
 
     /// Whether the login is recent enough for `max_age` seconds. One that lies in the future (a clock stepped

@@ -3,26 +3,39 @@
 use sqlx::any::AnyRow;
 
 use super::accounts::read_account;
+use super::checks::{Standing, read_standing};
 use super::record::{Record, to_json, to_json_unless};
-use super::sessions::read_session;
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::account::Account;
-use crate::model::family::{FamilyCaps, Recipient, TokenFamily};
-use crate::model::session::{Authentication, Session};
+use crate::model::family::{FamilyCaps, FamilyGrant, FamilySpan, Recipient, TokenFamily};
+use crate::model::session::{Authentication, SessionSpan};
 use crate::protocol::dpop::Thumbprint;
 use crate::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 
-/// A family and what it stands on.
+/// What a token of a family stands on.
 #[derive(Clone, Debug)]
 pub struct Behind {
+    /// The family.
+    pub family: FamilyGrant,
+    /// The session that it began in.
+    pub session: Option<SessionSpan>,
+    /// Whose session that is.
+    pub account: Option<Account>,
+    /// Whether the token itself was revoked.
+    pub is_revoked: bool,
+}
+
+/// A family that is to be refreshed, and what it stands on.
+#[derive(Clone, Debug)]
+pub struct Refreshable {
     /// Itself.
     pub family: TokenFamily,
     /// The session that it began in.
-    pub session: Option<Session>,
-    /// Whose session that is.
-    pub account: Option<Account>,
+    pub session: Option<SessionSpan>,
+    /// What stands behind that, as [`Store::find_standing`] says.
+    pub standing: Option<Standing>,
 }
 
 impl Store {
@@ -41,9 +54,61 @@ impl Store {
     }
 
     /// The family of that id, its session, and the account that this leads to, as the login tells about them that the session
-    /// began with; ended ones too.
-    pub async fn find_behind(&self, id: &FamilyId) -> Result<Option<Behind>, StoreError> {
-        // As in `find_account_of_session`.
+    /// began with; ended ones too. And whether its access token of the id `jti` was revoked.
+    pub async fn find_behind(
+        &self,
+        id: &FamilyId,
+        jti: Option<&str>,
+    ) -> Result<Option<Behind>, StoreError> {
+        // As in `find_account_of_session`. Each column costs as much as a small statement does: none that nobody asks for.
+        let row = sqlx::query(
+            "SELECT family.client_id AS client_id, family.session_id AS session_id, family.account_id AS account_id,
+                    family.upstream AS upstream, family.auth_time AS auth_time, family.amr AS amr, family.acr AS acr,
+                    family.scope AS scope, family.claims AS claims, family.offline AS offline,
+                    family.generation AS generation, family.rotated_at AS rotated_at,
+                    family.expires_at AS expires_at, family.revoked_at AS revoked_at,
+                    session.last_seen_at AS s_last_seen_at, session.expires_at AS s_expires_at,
+                    session.ended_at AS s_ended_at, session.persistent_since AS s_persistent_since,
+                    account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE((SELECT login.profile FROM upstream_login AS login
+                              WHERE login.account_id = account.id AND login.upstream = session.upstream
+                                AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
+                              ORDER BY login.subject LIMIT 1), account.profile) AS a_profile,
+                    (SELECT COUNT(*) FROM revoked_token WHERE revoked_token.jti = $2) AS revocations
+             FROM token_family AS family
+             LEFT JOIN session ON session.id = family.session_id
+             LEFT JOIN account ON account.id = session.account_id
+             WHERE family.id = $1",
+        )
+        .bind(id.as_str())
+        .bind(jti)
+        .fetch_optional(&self.reads)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let record = Record::keyed("token_family", id.as_str(), "", &row);
+        let family = FamilyGrant {
+            id: id.clone(),
+            client_id: ClientId::new(record.text("client_id")?),
+            account_id: AccountId::new(record.text("account_id")?),
+            authentication: read_authentication(&record)?,
+            scope: record.scope("scope")?,
+            claims: record.optional_json("claims")?.unwrap_or_default(),
+            offline: record.int("offline")? != 0,
+            span: read_span(&record)?,
+        };
+        let account = Record::of("account", "id", "a_", &row);
+        let account = Some(account).filter(|record| !record.is_absent());
+        Ok(Some(Behind {
+            session: read_session_span(&family.authentication.session_id, &row)?,
+            account: account.map(|record| read_account(&record)).transpose()?,
+            is_revoked: record.int("revocations")? > 0,
+            family,
+        }))
+    }
+
+    /// The family of that id, ended ones too, and all that a refresh asks about what it stands on.
+    pub async fn find_refreshable(&self, id: &FamilyId) -> Result<Option<Refreshable>, StoreError> {
         let row = sqlx::query(
             "SELECT family.id AS id, family.client_id AS client_id, family.account_id AS account_id,
                     family.session_id AS session_id, family.upstream AS upstream, family.auth_time AS auth_time,
@@ -52,40 +117,31 @@ impl Store {
                     family.rotated_at AS rotated_at, family.expires_at AS expires_at, family.revoked_at AS revoked_at,
                     family.jkt AS jkt, family.bound_generation AS bound_generation, family.resources AS resources,
                     family.last_address AS last_address, family.last_user_agent AS last_user_agent,
-                    session.id AS s_id, session.account_id AS s_account_id, session.upstream AS s_upstream,
-                    session.upstream_subject AS s_upstream_subject, session.auth_time AS s_auth_time,
-                    session.amr AS s_amr, session.acr AS s_acr, session.last_seen_at AS s_last_seen_at,
-                    session.expires_at AS s_expires_at, session.ended_at AS s_ended_at, session.browser AS s_browser,
-                    session.system AS s_system, session.address AS s_address,
-                    session.persistent_since AS s_persistent_since, session.began_at AS s_began_at,
+                    session.last_seen_at AS s_last_seen_at, session.expires_at AS s_expires_at,
+                    session.ended_at AS s_ended_at, session.persistent_since AS s_persistent_since,
                     account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
                     account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
-                    COALESCE((SELECT login.profile FROM upstream_login AS login
-                              WHERE login.account_id = account.id AND login.upstream = session.upstream
-                                AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
-                              ORDER BY login.subject LIMIT 1), account.profile) AS a_profile
+                    COALESCE(login.profile, account.profile) AS a_profile,
+                    login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
+                    login.checking_since AS l_checking_since, login.check_after AS l_check_after,
+                    login.refused_at AS l_refused_at
              FROM token_family AS family
              LEFT JOIN session ON session.id = family.session_id
              LEFT JOIN account ON account.id = session.account_id
-             WHERE family.id = $1",
+             LEFT JOIN upstream_login AS login
+                 ON login.account_id = session.account_id AND login.upstream = session.upstream
+                AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
+             WHERE family.id = $1 ORDER BY login.subject LIMIT 1",
         )
         .bind(id.as_str())
         .fetch_optional(&self.reads)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let session = Record::of("session", "id", "s_", &row);
-        let account = Record::of("account", "id", "a_", &row);
-        let there = |record: &Record<'_>| !record.is_absent();
-        Ok(Some(Behind {
-            family: family(&row)?,
-            session: Some(session)
-                .filter(there)
-                .map(|record| read_session(&record))
-                .transpose()?,
-            account: Some(account)
-                .filter(there)
-                .map(|record| read_account(&record))
-                .transpose()?,
+        let family = family(&row)?;
+        Ok(Some(Refreshable {
+            session: read_session_span(&family.authentication.session_id, &row)?,
+            standing: read_standing(&row)?,
+            family,
         }))
     }
 
@@ -340,26 +396,21 @@ pub(super) async fn end_beyond(
 
 pub(super) fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
     let record = Record::new("token_family", "id", row);
+    let span = read_span(&record)?;
     Ok(TokenFamily {
         id: FamilyId::new(record.text("id")?),
         client_id: ClientId::new(record.text("client_id")?),
         account_id: AccountId::new(record.text("account_id")?),
-        authentication: Authentication {
-            session_id: SessionId::new(record.text("session_id")?),
-            upstream: UpstreamId::new(record.text("upstream")?),
-            auth_time: record.int("auth_time")?,
-            amr: record.json("amr")?,
-            acr: record.optional_text("acr")?,
-        },
+        authentication: read_authentication(&record)?,
         scope: record.scope("scope")?,
         resources: record.optional_json("resources")?.unwrap_or_default(),
         claims: record.optional_json("claims")?.unwrap_or_default(),
         offline: record.int("offline")? != 0,
-        generation: record.optional_int("generation")?,
+        generation: span.generation,
         created_at: record.int("created_at")?,
-        rotated_at: record.int("rotated_at")?,
-        expires_at: record.int("expires_at")?,
-        revoked_at: record.optional_int("revoked_at")?,
+        rotated_at: span.rotated_at,
+        expires_at: span.expires_at,
+        revoked_at: span.revoked_at,
         jkt: match record.optional_text("jkt")? {
             None => None,
             Some(text) => Some(Thumbprint::parse(&text).ok_or_else(|| record.inconsistent("jkt"))?),
@@ -370,4 +421,37 @@ pub(super) fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
             user_agent: record.optional_text("last_user_agent")?,
         },
     })
+}
+
+fn read_authentication(record: &Record<'_>) -> Result<Authentication, StoreError> {
+    Ok(Authentication {
+        session_id: SessionId::new(record.text("session_id")?),
+        upstream: UpstreamId::new(record.text("upstream")?),
+        auth_time: record.int("auth_time")?,
+        amr: record.json("amr")?,
+        acr: record.optional_text("acr")?,
+    })
+}
+
+fn read_span(record: &Record<'_>) -> Result<FamilySpan, StoreError> {
+    Ok(FamilySpan {
+        generation: record.optional_int("generation")?,
+        rotated_at: record.int("rotated_at")?,
+        expires_at: record.int("expires_at")?,
+        revoked_at: record.optional_int("revoked_at")?,
+    })
+}
+
+/// What a row says of the family's session, in columns whose names begin with `s_`; `None` when that is gone.
+fn read_session_span(id: &SessionId, row: &AnyRow) -> Result<Option<SessionSpan>, StoreError> {
+    let record = Record::keyed("session", id.as_str(), "s_", row);
+    let Some(expires_at) = record.optional_int("expires_at")? else {
+        return Ok(None);
+    };
+    Ok(Some(SessionSpan {
+        last_seen_at: record.int("last_seen_at")?,
+        expires_at,
+        ended_at: record.optional_int("ended_at")?,
+        persistent: record.optional_int("persistent_since")?.is_some(),
+    }))
 }

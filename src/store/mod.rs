@@ -47,7 +47,7 @@ pub use clients::{Reconciled, StoredClient};
 pub use codes::Redemption;
 pub use endings::{Endings, Whose};
 pub use error::StoreError;
-pub use families::Behind as BehindFamily;
+pub use families::{Behind as BehindFamily, Refreshable};
 pub use linking::{Linked, NewLink, Unlinked};
 pub use logout_notices::ClientToTell;
 pub use registrations::{Registered, Replaced};

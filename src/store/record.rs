@@ -42,6 +42,21 @@ impl<'r> Record<'r> {
         }
     }
 
+    /// Takes the part of a row whose columns' names begin with `prefix`, and whose key is known without one.
+    pub(super) fn keyed(
+        table: &'static str,
+        key: &str,
+        prefix: &'static str,
+        row: &'r AnyRow,
+    ) -> Self {
+        Self {
+            table,
+            key: key.to_owned(),
+            prefix,
+            row,
+        }
+    }
+
     /// Whether the row has none: the table was joined, and nothing was there.
     pub(super) fn is_absent(&self) -> bool {
         self.key.is_empty()

@@ -2,12 +2,11 @@
 
 use sqlx::any::AnyRow;
 
-use super::accounts::read_account;
+use super::checks::{Standing, read_standing};
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
-use crate::model::account::Account;
 use crate::model::device::Device;
 use crate::model::session::Session;
 use crate::model::vault_entry::{MovedVaultEntry, NewVaultEntry};
@@ -164,12 +163,11 @@ impl Store {
         Ok(true)
     }
 
-    /// The same with the account that it leads to, as the login tells about them that the session began with.
+    /// The session of that secret, ended or not, and what stands behind it, as [`Store::find_standing`] says.
     pub async fn find_signed_in(
         &self,
         secret_hash: &str,
-    ) -> Result<Option<(Session, Account)>, StoreError> {
-        // As in `find_account_of_session`.
+    ) -> Result<Option<(Session, Standing)>, StoreError> {
         let row = sqlx::query(
             "SELECT session.id AS id, session.account_id AS account_id, session.upstream AS upstream,
                     session.upstream_subject AS upstream_subject, session.auth_time AS auth_time,
@@ -179,18 +177,23 @@ impl Store {
                     session.persistent_since AS persistent_since, session.began_at AS began_at,
                     account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
                     account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
-                    COALESCE((SELECT login.profile FROM upstream_login AS login
-                              WHERE login.account_id = account.id AND login.upstream = session.upstream
-                                AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
-                              ORDER BY login.subject LIMIT 1), account.profile) AS a_profile
-             FROM session JOIN account ON account.id = session.account_id WHERE session.secret_hash = $1",
+                    COALESCE(login.profile, account.profile) AS a_profile,
+                    login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
+                    login.checking_since AS l_checking_since, login.check_after AS l_check_after,
+                    login.refused_at AS l_refused_at
+             FROM session JOIN account ON account.id = session.account_id
+             LEFT JOIN upstream_login AS login
+                 ON login.account_id = session.account_id AND login.upstream = session.upstream
+                AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
+             WHERE session.secret_hash = $1 ORDER BY login.subject LIMIT 1",
         )
         .bind(secret_hash)
         .fetch_optional(&self.reads)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let account = Record::of("account", "id", "a_", &row);
-        Ok(Some((session(&row)?, read_account(&account)?)))
+        let standing = read_standing(&row)?;
+        let session = session(&row)?;
+        Ok(standing.map(|standing| (session, standing)))
     }
 
     /// The session of that id, ended or not.
@@ -225,19 +228,24 @@ impl Store {
         rows.iter().map(session).collect()
     }
 
-    /// Notes that a session is in use, which was read a moment ago, in steps of a minute. An ended one stays as it is, and time
-    /// never goes back.
-    pub async fn touch_session(&self, session: &Session, now: UnixTime) -> Result<(), StoreError> {
+    /// Notes that a session is in use, which was `last_seen_at` when it was read a moment ago, in steps of a minute. An ended one
+    /// stays as it is, and time never goes back.
+    pub async fn touch_session(
+        &self,
+        id: &SessionId,
+        last_seen_at: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let before = now.saturating_sub(TOUCH_INTERVAL);
         // Even an update that changes nothing would stand in the queue of the one writer.
-        if session.last_seen_at <= before {
+        if last_seen_at <= before {
             self.writes
                 .execute(
                     sqlx::query(
                         "UPDATE session SET last_seen_at = $3
                  WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2",
                     )
-                    .bind(session.id.as_str())
+                    .bind(id.as_str())
                     .bind(before)
                     .bind(now),
                 )

@@ -5,8 +5,8 @@ use crate::clock::Clock;
 use crate::keys::{KeyError, Secrets};
 use crate::model::account::Account;
 use crate::model::client::Client;
-use crate::model::family::TokenFamily;
-use crate::model::session::{Session, SessionLifetimes};
+use crate::model::family::FamilyGrant;
+use crate::model::session::{SessionLifetimes, SessionSpan};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
 use crate::store::{BehindFamily, Store, StoreError};
@@ -42,9 +42,9 @@ pub struct Person {
     /// Who it is, as the login tells about them that the session began with.
     pub account: Account,
     /// The family of the token.
-    pub family: TokenFamily,
+    pub family: FamilyGrant,
     /// The session, while it lives: a family with `offline_access` may outlive it.
-    pub session: Option<Session>,
+    pub session: Option<SessionSpan>,
 }
 
 impl Person {
@@ -58,6 +58,9 @@ impl Person {
 /// What has ended behind a token that was good once.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
+    /// The token itself.
+    #[error("it was revoked")]
+    Token,
     /// The registration of its client.
     #[error("its client is no longer registered")]
     Client,
@@ -103,7 +106,7 @@ impl AccessTokens {
         Ok(Behind { client, person })
     }
 
-    /// The person behind the token of these claims, which has to be one of `client`'s.
+    /// The person behind the token of these claims, which has to be one of `client`'s, and which nobody has revoked.
     pub async fn person(
         &self,
         client: &Client,
@@ -112,12 +115,16 @@ impl AccessTokens {
         let Some(family_id) = &claims.family else {
             return Ok(None);
         };
-        let behind = self.store.find_behind(family_id).await?;
+        let behind = self.store.find_behind(family_id, Some(&claims.jti));
+        let behind = behind.await?;
         let ours = |behind: &BehindFamily| {
             behind.family.client_id == *claims.family_client()
                 && claims.client_id == client.client_id
         };
         let behind = behind.filter(ours).ok_or(Ended::Family)?;
+        if behind.is_revoked {
+            return Err(Ended::Token);
+        }
         let family = &behind.family;
         note_session(&family.account_id, &family.authentication.session_id);
         let person = self.standing(behind)?;
@@ -136,9 +143,10 @@ impl AccessTokens {
             family,
             session,
             account,
+            is_revoked: _,
         } = behind;
         let now = self.clock.now();
-        if !family.is_live(now) {
+        if !family.span.is_live(now) {
             return Err(Ended::Family);
         }
         let session = session.filter(|session| session.is_live(now, self.session_lifetimes));

@@ -27,7 +27,7 @@ use crate::harness::server::{Setup, TestServer};
 /// An address at which nothing listens.
 const NOWHERE: &str = "127.0.0.1:1";
 /// Secrets that no output may ever hold.
-const SECRETS: [(&str, &str); 4] = [
+pub(crate) const SECRETS: [(&str, &str); 4] = [
     ("MASTER_KEY", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="),
     ("IMIS_SERVICE_PASSWORD", people::SERVICE.password),
     ("AIM18_CLIENT_SECRET", aim18::CLIENT_SECRET),
@@ -38,7 +38,7 @@ const SECRETS: [(&str, &str); 4] = [
 ];
 
 /// A configuration in a folder of its own, simulated upstreams, a database.
-struct Site {
+pub(crate) struct Site {
     imis: Imis,
     aim18: Aim18,
     /// Dropped with everything in it.
@@ -57,7 +57,7 @@ pub(crate) struct Said {
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let imis = Imis::new(Clock::system());
         let aim18 = Aim18::new(Clock::system());
         aim18.set_callback(&format!("http://{NOWHERE}/upstream/staff/callback"));
@@ -100,7 +100,7 @@ impl Site {
     }
 
     /// Replaces part of the configuration.
-    fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let text = std::fs::read_to_string(self.path("portico.toml")).unwrap();
         assert!(text.contains(from), "the configuration has no {from}");
         self.write(&text.replace(from, to));
@@ -131,7 +131,7 @@ impl Site {
     }
 
     /// Starts a server and waits until it serves.
-    async fn serve(&self) -> Process {
+    pub(crate) async fn serve(&self) -> Process {
         let mut process = Process::start(self.command(&["serve"]), Stream::Errors);
         let line = process.line_with("portico serves").await;
         let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -214,7 +214,7 @@ enum Stream {
 }
 
 /// A command that goes on until it is told to end. Dropped: killed.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: tokio::sync::mpsc::UnboundedReceiver<String>,
     listen: String,
@@ -247,10 +247,15 @@ impl Process {
         }
     }
 
+    /// The next line, while there are any to come.
+    pub(crate) async fn next_line(&mut self) -> Option<String> {
+        self.lines.recv().await
+    }
+
     /// The next line that holds `text`.
     async fn line_with(&mut self, text: &str) -> String {
         let mut before = Vec::new();
-        while let Some(line) = self.lines.recv().await {
+        while let Some(line) = self.next_line().await {
             if line.contains(text) {
                 return line;
             }
@@ -259,7 +264,7 @@ impl Process {
         panic!("it ended without {text}:\n{}", before.join("\n"));
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.listen)
     }
 

@@ -159,6 +159,8 @@ mod single_sign_on;
 #[cfg(test)]
 mod specifications;
 #[cfg(test)]
+mod statements;
+#[cfg(test)]
 mod step_up;
 #[cfg(test)]
 mod store;

@@ -95,6 +95,11 @@ async fn an_access_token_goes_alone() {
         let of_first = server.userinfo(first.text("access_token")).await;
         assert_eq!(of_first.status, 401);
         assert_eq!(of_first.body["error"], "invalid_token");
+        // From now on it is as unknown to others as to its client.
+        for other in ["web", client] {
+            let again = server.revoke(other, first.text("access_token")).await;
+            assert_eq!(again.status, 200, "{again:?}");
+        }
         let of_second = server.userinfo(second.text("access_token")).await;
         assert_eq!(of_second.status, 200);
         let third = server.refresh(client, second.text("refresh_token")).await;
