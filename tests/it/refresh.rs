@@ -331,7 +331,12 @@ async fn a_token_whose_successor_is_spent_while_it_waits_ends_its_family() {
     let pool = server.database.pool().await;
     let quicker = async {
         let asking = "SELECT COUNT(*) FROM upstream_login WHERE checking_since IS NOT NULL";
-        while sqlx::query_scalar::<_, i64>(asking).fetch_one(&pool).await.unwrap() == 0 {
+        while sqlx::query_scalar::<_, i64>(asking)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+            == 0
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         // Somebody else has asked meanwhile.

@@ -98,6 +98,8 @@ async fn waiting(clients: usize, each: usize) -> World {
         let begun = world.store.begin_logout_outage(client, &outage);
         begun.await.unwrap();
     }
+    // And what one of them was left meanwhile is in no queue yet.
+    leave(&world, "client-7", each * 100, NOW).await;
     world
 }
 
@@ -231,15 +233,16 @@ async fn the_notices_of_one_client_keep_no_other_from_its_turn() {
     while world.store.queue_logout_notices(NOW, 500).await.unwrap() {}
     let id = ClientId::new("waiting");
     let due = world.store.list_due_logout_notices(&id, NOW, 1).await;
+    let refused = due.unwrap().remove(0);
     let taken = world
         .store
-        .take_logout_notice(&due.unwrap()[0], NOW, NOW + 600);
-    assert!(taken.await.unwrap());
+        .take_logout_notice(&refused, NOW, NOW + 600)
+        .await;
+    assert!(taken.unwrap());
     for name in &names {
-        let put_back = world
-            .store
-            .put_back_client_to_tell(&ClientId::new(name), NOW);
-        put_back.await.unwrap();
+        let id = ClientId::new(name);
+        let put_back = world.store.put_back_client_to_tell(&id, NOW).await;
+        put_back.unwrap();
     }
     assert_eq!(turns(NOW).await.len(), 0);
     for name in &names {
@@ -249,13 +252,7 @@ async fn the_notices_of_one_client_keep_no_other_from_its_turn() {
     leave(&world, "waiting", 1, NOW + 2).await;
 
     // A look at ten notices, which those of the ones that are down are before.
-    assert!(
-        world
-            .store
-            .queue_logout_notices(NOW + 2, 10)
-            .await
-            .unwrap()
-    );
+    assert!(world.store.queue_logout_notices(NOW + 2, 10).await.unwrap());
     let found = turns(NOW + 2).await;
     for name in ["new", "waiting"] {
         assert_eq!(found.get(name), Some(&(NOW + 2)), "{found:?}");

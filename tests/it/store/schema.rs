@@ -81,7 +81,8 @@ async fn held() -> Option<(World, AnyConnection)> {
         return None;
     }
     let mut reader = AnyConnection::connect(url).await.unwrap();
-    let before = "ALTER TABLE session DROP COLUMN began_at; DELETE FROM _sqlx_migrations WHERE version = 38";
+    let before =
+        "ALTER TABLE session DROP COLUMN began_at; DELETE FROM _sqlx_migrations WHERE version = 38";
     reader.execute(before).await.unwrap();
     reader
         .execute("SET application_name = 'the backup'; BEGIN; SELECT id FROM session")
