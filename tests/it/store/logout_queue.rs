@@ -226,7 +226,7 @@ async fn the_notices_of_one_client_keep_no_other_from_its_turn() {
         };
         let begun = world.store.begin_logout_outage(&id, &outage);
         begun.await.unwrap();
-        leave(&world, name, 100, NOW).await;
+        leave(&world, name, 100, NOW - 1).await;
     }
     // One that is well has refused a notice, and gets that again in ten minutes.
     leave(&world, "waiting", 1, NOW).await;
