@@ -1,6 +1,7 @@
 //! The refresh token grant (RFC 6749 section 6, OpenID Connect Core section 12), with rotation that loses nobody: a
 //! lost answer or a second tab gets the same successor for a moment; a thief ends the family.
 
+use crate::clock::UnixTime;
 use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
@@ -51,6 +52,8 @@ impl RefreshTokenRequest {
         let (family_id, generation) =
             refresh_token::read(&grants.secrets, self.refresh_token.expose())?
                 .ok_or_else(unknown)?;
+        // Whether it comes in time is settled now, however long what follows may take.
+        let shown_at = grants.clock.now();
         // Somebody else's token is unknown here, and nothing happens to its family: who holds it, and not who
         // guesses at it, may end it.
         let found = grants.store.find_refreshable(&family_id).await?;
@@ -63,13 +66,17 @@ impl RefreshTokenRequest {
             .ok_or_else(unknown)?;
         telemetry::note_tokens(&family.account_id, &family.authentication, &family.id);
         // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
-        grants.require_key(&family, generation, key).await?;
-        let now = grants.clock.now();
-        if let Spend::Replay | Spend::Ended = family.spend(generation, now, grants.family_lifetime)
-        {
-            // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
-            grants.spend(client, &family, generation, key).await?;
-            return Err(unknown());
+        grants
+            .require_key(&family, generation, key, shown_at)
+            .await?;
+        // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
+        match family.spend(generation, shown_at, grants.family_lifetime) {
+            Spend::Advance | Spend::Repeat => {}
+            Spend::Replay => {
+                grants.end_replayed(&family).await?;
+                return Err(unknown());
+            }
+            Spend::Ended => return Err(unknown()),
         }
         let granted = self.granted(client, &family)?;
         let issuer = grants.mint.issuer();
@@ -176,28 +183,32 @@ impl Grants {
         generation: i64,
         key: &Thumbprint,
     ) -> Result<(), OAuthError> {
-        let bound = self.store.bind_family(&family.id, key, generation).await?;
-        if !bound {
-            // Another tab was quicker.
+        let bound = self
+            .store
+            .bind_family(&family.id, key, generation, || self.clock.now());
+        if !bound.await? {
+            // Another tab was quicker, however long it is that this one waited for the database.
             let current = self.current(family).await?;
-            self.require_key(&current, generation, Some(key)).await?;
+            self.require_key(&current, generation, Some(key), current.rotated_at)
+                .await?;
         }
         family.jkt = Some(key.clone());
         Ok(())
     }
 
     /// Refuses who does not prove the family's key. If the token is older than that key, it was shown by whoever bound the family,
-    /// too: a thief may bind what they have stolen, so nobody keeps it (T19).
+    /// too: a thief may bind what they have stolen, so nobody keeps it (T19), unless that was a moment before `shown_at`.
     async fn require_key(
         &self,
         family: &TokenFamily,
         generation: i64,
         key: Option<&Thumbprint>,
+        shown_at: UnixTime,
     ) -> Result<(), OAuthError> {
         let Err(refused) = dpop::require_key(family.jkt.as_ref(), key) else {
             return Ok(());
         };
-        if family.is_live(self.clock.now()) && family.is_older_than_its_key(generation) {
+        if family.is_live(shown_at) && family.is_betrayed_without_key(generation, shown_at) {
             self.end_replayed(family).await?;
             return Err(unknown());
         }
@@ -220,7 +231,7 @@ impl Grants {
         current.ok_or_else(unknown)
     }
 
-    /// Spends `generation` of the family: the generation of the token to hand out.
+    /// Spends `generation` of the family, which was good when it was shown: the generation of the token to hand out.
     async fn spend(
         &self,
         client: &Client,
@@ -228,33 +239,32 @@ impl Grants {
         generation: i64,
         key: Option<&Thumbprint>,
     ) -> Result<i64, OAuthError> {
-        let now = self.clock.now();
-        let successor = generation + i64::from(client.rotates_refresh_tokens());
-        match family.spend(generation, now, self.family_lifetime) {
-            Spend::Repeat => {}
-            Spend::Advance => {
-                let newest = family.generation.unwrap_or(generation);
-                let won = self
-                    .store
-                    .advance_family(family, newest, successor, &telemetry::recipient(), now)
-                    .await?;
-                if won {
-                    return Ok(successor);
-                }
+        let newest = family.generation.unwrap_or(generation);
+        if newest <= generation {
+            let successor = generation + i64::from(client.rotates_refresh_tokens());
+            let (recipient, now) = (telemetry::recipient(), || self.clock.now());
+            let won = self
+                .store
+                .advance_family(family, newest, successor, &recipient, now)
+                .await?;
+            if won {
+                return Ok(successor);
             }
-            Spend::Replay => {
-                self.end_replayed(family).await?;
-                return Err(unknown());
-            }
-            Spend::Ended => return Err(unknown()),
         }
-        // Another tab was quicker, or an answer was lost, a moment ago: the row as it stands now, whatever has become of it since it
-        // was read, says what that makes us.
+        // Another tab was quicker, or an answer was lost: the row as it stands now, whatever has become of it since it was read, says
+        // what that makes us. Not how much later that is: whoever came in time may have waited for the database longer than the window.
         let current = self.current(family).await?;
-        self.require_key(&current, generation, key).await?;
-        match current.spend(generation, now, self.family_lifetime) {
+        self.require_key(&current, generation, key, current.rotated_at)
+            .await?;
+        match current.spend(generation, current.rotated_at, self.family_lifetime) {
             Spend::Repeat => Ok(generation + 1),
-            _ => Err(unknown()),
+            // Its successor was spent as well. Two have had this token, and this one is told to log in again: whichever of them is the
+            // thief, nobody goes on alone.
+            Spend::Replay => {
+                self.end_replayed(&current).await?;
+                Err(unknown())
+            }
+            Spend::Advance | Spend::Ended => Err(unknown()),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portico::model::audit::AuditFilter;
-use portico::simulator::people;
+use portico::simulator::{Fault, people};
+use sqlx::{Connection as _, Executor as _};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::command_line::audit::audit;
@@ -176,6 +177,86 @@ async fn a_spent_token_whose_successor_was_spent_ends_its_family() {
     assert_eq!(live_families(&server).await, 0);
 }
 
+/// Holds up whatever is to be written about a family, until it is let go.
+pub(crate) struct Stall {
+    connection: sqlx::AnyConnection,
+    is_postgres: bool,
+}
+
+impl Stall {
+    pub(crate) async fn begin(server: &TestServer) -> Self {
+        let url = server.database.url().expose();
+        let is_postgres = url.starts_with("postgres");
+        let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
+        let begin = if is_postgres {
+            "BEGIN; LOCK TABLE token_family IN SHARE MODE"
+        } else {
+            "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE"
+        };
+        connection.execute(begin).await.unwrap();
+        Self {
+            connection,
+            is_postgres,
+        }
+    }
+
+    /// Once so many wait for it. SQLite does not tell.
+    pub(crate) async fn is_waited_for(&mut self, by: i64) {
+        if !self.is_postgres {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return;
+        }
+        let waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        for _ in 0..400 {
+            let found = sqlx::query_scalar::<_, i64>(waiting);
+            if found.fetch_one(&mut self.connection).await.unwrap() >= by {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("nobody waits");
+    }
+
+    pub(crate) async fn end(mut self) {
+        self.connection.execute("ROLLBACK").await.unwrap();
+    }
+}
+
+/// T20: a write may wait longer than the window, for a lock or a disk. The window counts from when it is over: whoever came in
+/// between, or had given up and asks again, is no thief.
+#[tokio::test]
+async fn a_database_that_stalls_longer_than_the_window_signs_nobody_out() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    // What was recorded of the login is written by now, and not in the way.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut stall = Stall::begin(&server).await;
+    let tabs = async { tokio::join!(server.refresh("spa", spent), server.refresh("spa", spent)) };
+    let later = async {
+        stall.is_waited_for(2).await;
+        server.clock.advance(40);
+        let ending = async {
+            stall.is_waited_for(3).await;
+            stall.end().await;
+        };
+        tokio::join!(server.refresh("spa", spent), ending).0
+    };
+    let ((one, other), late) = tokio::join!(tabs, later);
+    server.clock.advance(5);
+    let again = server.refresh("spa", spent).await;
+    for answer in [&one, &other, &late, &again] {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.text("refresh_token"), one.text("refresh_token"));
+    }
+    assert_eq!(live_families(&server).await, 1);
+    // The window closes as ever.
+    server.clock.advance(26);
+    assert_refused(&server, spent).await;
+    assert_eq!(live_families(&server).await, 0);
+}
+
 /// T21: what was spent or revoked stays so through a restart, and the window neither closes nor opens by it.
 #[tokio::test]
 async fn a_restart_neither_revives_nor_ends_a_family() {
@@ -231,6 +312,51 @@ async fn a_restored_backup_signs_nobody_out_and_lets_no_thief_in() {
     assert_eq!(last.status, 200);
     assert_refused(&server, &tokens[2]).await;
     assert_refused(&server, last.text("refresh_token")).await;
+}
+
+/// T20: whoever came while theirs was the newest, and was kept waiting until its successor had been spent, is one of two: nobody goes
+/// on alone, as where they had come later, and it is recorded.
+#[tokio::test]
+async fn a_token_whose_successor_is_spent_while_it_waits_ends_its_family() {
+    let mut server = TestServer::start().await;
+    server.edit_config(
+        "kind = \"imis\"\n",
+        "kind = \"imis\"\nrecheck_timeout = \"5s\"\ntimeout = \"30s\"\n",
+    );
+    server.restart().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    server.clock.advance(5 * 60);
+    server.imis.fail("", Fault::Hang);
+    let pool = server.database.pool().await;
+    let quicker = async {
+        let asking = "SELECT COUNT(*) FROM upstream_login WHERE checking_since IS NOT NULL";
+        while sqlx::query_scalar::<_, i64>(asking)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+            == 0
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Somebody else has asked meanwhile.
+        sqlx::query("UPDATE upstream_login SET checked_at = $1, checking_since = NULL")
+            .bind(server.clock.now())
+            .execute(&pool)
+            .await
+            .unwrap();
+        let next = server.refresh("spa", spent).await;
+        server.refresh("spa", next.text("refresh_token")).await
+    };
+    let (slow, quick) = tokio::join!(server.refresh("spa", spent), quicker);
+    assert_eq!(quick.status, 200, "{quick:?}");
+    slow.assert_error(400, "invalid_grant");
+    assert_refused(&server, quick.text("refresh_token")).await;
+    assert_eq!(live_families(&server).await, 0);
+    drop(pool);
+    server.stop().await;
+    let found = audit(&server, &["--event", "refresh_token_replayed"]).await;
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 /// Whoever hangs up as soon as they have asked has the whole answer happen: a replay is ended and recorded, with both addresses.
