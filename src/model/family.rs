@@ -146,12 +146,7 @@ impl TokenFamily {
         let (Some(newest), Some(bound)) = (self.generation, self.bound_generation) else {
             return false;
         };
-        generation <= bound && !(newest - generation <= 1 && self.has_just_moved(now))
-    }
-
-    /// Whether its last step was a moment ago. `abs`: after a clock step that may lie in the future, which opens no longer window (T21).
-    fn has_just_moved(&self, now: UnixTime) -> bool {
-        (now - self.rotated_at).abs() <= RETRY_WINDOW
+        generation <= bound && !(newest - generation <= 1 && self.span().has_just_moved(now))
     }
 
     /// Decides about a token of `generation` shown at `now`.
@@ -164,6 +159,11 @@ impl FamilySpan {
     /// Whether the family stands at `now`.
     pub fn is_live(self, now: UnixTime) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// Whether its last step was a moment ago. `abs`: after a clock step that may lie in the future, which opens no longer window (T21).
+    fn has_just_moved(self, now: UnixTime) -> bool {
+        (now - self.rotated_at).abs() <= RETRY_WINDOW
     }
 
     /// Decides about a token of `generation` shown at `now`.
