@@ -1,10 +1,10 @@
 //! Whose browser this is.
 
+use crate::clock::UnixTime;
 use crate::keys::Purpose;
 use crate::model::account::UpstreamSubject;
-use crate::model::session::Session;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::UpstreamId;
+use crate::protocol::ids::{SessionId, UpstreamId};
 use crate::protocol::secret::Secret;
 use crate::upstream::Identity;
 
@@ -14,9 +14,14 @@ use super::{Flow, LoggedIn};
 #[derive(Debug)]
 pub enum Waiting {
     /// To somebody who is signed in.
-    SignedIn(LoggedIn),
+    SignedIn(Box<LoggedIn>),
     /// To a session that is over by the clock alone. Where that one is wrong, it stands again once it is put right.
-    Lapsed(Session),
+    Lapsed {
+        /// Which.
+        session: SessionId,
+        /// When it was last used.
+        last_seen_at: UnixTime,
+    },
     /// Nowhere, for good.
     Nobody,
 }
@@ -50,8 +55,11 @@ impl Flow {
     /// Who the cookie of an account belongs to that waits beside the one in use: it does not last longer for that.
     pub async fn find_waiting(&self, secret: &Secret) -> Result<Waiting, OAuthError> {
         Ok(match self.find_session_of(secret).await? {
-            Some(who) if self.is_live(&who) => Waiting::SignedIn(who),
-            Some(who) if who.session.ended_at.is_none() => Waiting::Lapsed(who.session),
+            Some(who) if self.is_live(&who) => Waiting::SignedIn(Box::new(who)),
+            Some(who) if who.session.ended_at.is_none() => Waiting::Lapsed {
+                session: who.session.id,
+                last_seen_at: who.session.last_seen_at,
+            },
             _ => Waiting::Nobody,
         })
     }

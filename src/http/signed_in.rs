@@ -82,12 +82,15 @@ impl SignedIn {
                         && signed_in.all().all(|other| other.session.id != id) =>
                 {
                     signed_in.others.push(Here {
-                        who,
+                        who: *who,
                         secret: secret.clone(),
                     });
                 }
-                Waiting::Lapsed(session) if session.id == id => {
-                    lapsed.push((session.last_seen_at, name));
+                Waiting::Lapsed {
+                    session,
+                    last_seen_at,
+                } if session == id => {
+                    lapsed.push((last_seen_at, name));
                 }
                 _ => signed_in.gone.push(name.to_owned()),
             }
