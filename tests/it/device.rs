@@ -670,7 +670,8 @@ async fn the_clients_limits_hold() {
         .await;
     let page = enter(&server, &mut browser, codes.text("user_code")).await;
     assert!(page.is_login(), "{}", page.body);
-    assert!(!page.body.contains("Member login"), "{}", page.body);
+    assert!(!page.body.contains("upstream=members"), "{}", page.body);
+    assert!(!page.body.contains("/upstream/members"), "{}", page.body);
     let page = browser
         .sign_in(&page, "staff", (ANN_LEE.code, ANN_LEE.password))
         .await;

@@ -282,7 +282,8 @@ async fn a_client_of_one_upstream_asks_for_a_login_there() {
     let mut browser = logged_in(&server).await;
     let page = browser.open(server.authorize_url("staff-app", &[])).await;
     assert!(page.is_login());
-    assert!(!page.body.contains("Member login"), "{}", page.body);
+    assert!(!page.body.contains("upstream=members"), "{}", page.body);
+    assert!(!page.body.contains("/upstream/members"), "{}", page.body);
     let page = browser
         .submit(&page, crate::harness::steps::TO_AIM18, &[])
         .await;

@@ -174,9 +174,10 @@ async fn a_closed_account_gets_nothing_more() {
     assert_eq!(page.answer()["error"], "login_required");
 }
 
-/// One browser, two upstreams: the later login is who is logged in, everywhere.
+/// One browser, two upstreams: the later login is who is logged in, everywhere; who came by the other one is there beside them, and not
+/// signed out.
 #[tokio::test]
-async fn a_login_at_another_upstream_replaces_the_session() {
+async fn a_login_at_another_upstream_is_the_current_one() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     let old = browser.session(&server).unwrap();
@@ -186,9 +187,11 @@ async fn a_login_at_another_upstream_replaces_the_session() {
     let employee = silently(&server, &mut browser, "spa").await;
     assert_ne!(employee["sub"], member["sub"]);
     assert_ne!(employee["sid"], member["sid"]);
-    let mut stale = Browser::new();
-    stale.set_cookie("127.0.0.1", SESSION, &old);
-    let silent = server.authorize_url("spa", &[("prompt", "none")]);
-    let page = stale.get(silent).await;
-    assert_eq!(page.answer()["error"], "login_required");
+    let beside = format!("{SESSION}-{}", member["sid"].as_str().unwrap());
+    assert_eq!(browser.cookie(&server, &beside).unwrap().value, old);
+    let page = browser.open(server.url("/account")).await;
+    let switch = "form:has(button[value=switch])";
+    browser.submit(&page, switch, &[("action", "switch")]).await;
+    let again = silently(&server, &mut browser, "spa").await;
+    assert_eq!(again["sub"], member["sub"]);
 }
