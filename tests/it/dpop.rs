@@ -537,7 +537,6 @@ async fn a_stall_makes_no_thief_of_an_older_tab() {
     let key = ProofKey::new();
     let tokens = server.tokens("spa", "openid offline_access").await;
     let plain = tokens.text("refresh_token");
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let mut stall = Stall::begin(&server).await;
     let proof = key.for_token(&server);
     let older = async {
