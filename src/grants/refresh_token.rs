@@ -49,6 +49,8 @@ impl RefreshTokenRequest {
         let (family_id, generation) =
             refresh_token::read(&grants.secrets, self.refresh_token.expose())?
                 .ok_or_else(unknown)?;
+        // Whether it comes in time is settled now, however long what follows may take.
+        let shown_at = grants.clock.now();
         // Somebody else's token is unknown here, and nothing happens to its family: who holds it, and not who
         // guesses at it, may end it.
         let mut family = grants
@@ -60,12 +62,14 @@ impl RefreshTokenRequest {
         telemetry::note_tokens(&family.account_id, &family.authentication, &family.id);
         // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
         grants.require_key(&family, generation, key).await?;
-        let now = grants.clock.now();
-        if let Spend::Replay | Spend::Ended = family.spend(generation, now, grants.family_lifetime)
-        {
-            // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
-            grants.spend(client, &family, generation, key).await?;
-            return Err(unknown());
+        // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
+        match family.spend(generation, shown_at, grants.family_lifetime) {
+            Spend::Advance | Spend::Repeat => {}
+            Spend::Replay => {
+                grants.end_replayed(&family).await?;
+                return Err(unknown());
+            }
+            Spend::Ended => return Err(unknown()),
         }
         let granted = self.granted(client, &family)?;
         let issuer = grants.mint.issuer();
@@ -209,7 +213,7 @@ impl Grants {
         current.ok_or_else(unknown)
     }
 
-    /// Spends `generation` of the family: the generation of the token to hand out.
+    /// Spends `generation` of the family, which was good when it was shown: the generation of the token to hand out.
     async fn spend(
         &self,
         client: &Client,
@@ -217,31 +221,23 @@ impl Grants {
         generation: i64,
         key: Option<&Thumbprint>,
     ) -> Result<i64, OAuthError> {
-        let now = self.clock.now();
-        let successor = generation + i64::from(client.rotates_refresh_tokens());
-        match family.spend(generation, now, self.family_lifetime) {
-            Spend::Repeat => {}
-            Spend::Advance => {
-                let newest = family.generation.unwrap_or(generation);
-                let won = self
-                    .store
-                    .advance_family(family, newest, successor, &telemetry::recipient(), now)
-                    .await?;
-                if won {
-                    return Ok(successor);
-                }
+        let newest = family.generation.unwrap_or(generation);
+        if newest <= generation {
+            let successor = generation + i64::from(client.rotates_refresh_tokens());
+            let (recipient, now) = (telemetry::recipient(), || self.clock.now());
+            let won = self
+                .store
+                .advance_family(family, newest, successor, &recipient, now)
+                .await?;
+            if won {
+                return Ok(successor);
             }
-            Spend::Replay => {
-                self.end_replayed(family).await?;
-                return Err(unknown());
-            }
-            Spend::Ended => return Err(unknown()),
         }
-        // Another tab was quicker, or an answer was lost, a moment ago: the row as it stands now, whatever has become of it since it
-        // was read, says what that makes us.
+        // Another tab was quicker, or an answer was lost: the row as it stands now, whatever has become of it since it was read, says
+        // what that makes us. Not how much later that is: whoever came in time may have waited for the database longer than the window.
         let current = self.current(family).await?;
         self.require_key(&current, generation, key).await?;
-        match current.spend(generation, now, self.family_lifetime) {
+        match current.spend(generation, current.rotated_at, self.family_lifetime) {
             Spend::Repeat => Ok(generation + 1),
             _ => Err(unknown()),
         }

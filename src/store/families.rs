@@ -1,13 +1,15 @@
 //! Families of refresh tokens: a row each, updated in place. Who may advance is decided by the statement.
 
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 use super::accounts::read_account;
 use super::record::{Record, to_json, to_json_unless};
 use super::sessions::read_session;
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::model::account::Account;
 use crate::model::family::{FamilyCaps, Recipient, TokenFamily};
 use crate::model::session::{Authentication, Session};
@@ -150,30 +152,64 @@ impl Store {
     }
 
     /// Moves a live family from generation `from` to `to`, and its scope to that of `family`; `false` when another was faster, it
-    /// was bound to a key since `family` was read, or it has ended (T19).
+    /// was bound to a key since `family` was read, or it has ended (T19). `rotated_at` is when that stood in the database, and not when
+    /// it was begun: whoever gave up waiting for the answer has the whole window after that (T20).
     pub async fn advance_family(
         &self,
         family: &TokenFamily,
         from: i64,
         to: i64,
         recipient: &Recipient,
-        now: UnixTime,
+        now: impl Fn() -> UnixTime + Send + Sync,
     ) -> Result<bool, StoreError> {
-        let advanced = self.writes.execute(sqlx::query(
-            "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5, last_address = $6, last_user_agent = $7
-             WHERE id = $1 AND generation = $2 AND COALESCE(jkt, '') = $8 AND revoked_at IS NULL AND expires_at > $5",
-        )
-        .bind(family.id.as_str())
-        .bind(from)
-        .bind(to)
-        .bind(family.scope.to_string())
-        .bind(now)
-        .bind(recipient.address.as_deref())
-        .bind(recipient.user_agent.as_deref())
-        .bind(family.jkt.as_ref().map_or("", Thumbprint::as_str))
-        )
-        .await?;
-        Ok(advanced.rows_affected() == 1)
+        let advance = |now| {
+            sqlx::query(
+                "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5, last_address = $6, last_user_agent = $7
+                 WHERE id = $1 AND generation = $2 AND COALESCE(jkt, '') = $8 AND revoked_at IS NULL AND expires_at > $5",
+            )
+            .bind(family.id.as_str())
+            .bind(from)
+            .bind(to)
+            .bind(family.scope.to_string())
+            .bind(now)
+            .bind(recipient.address.as_deref())
+            .bind(recipient.user_agent.as_deref())
+            .bind(family.jkt.as_ref().map_or("", Thumbprint::as_str))
+        };
+        self.rotate(&family.id, advance, now).await
+    }
+
+    /// Runs a statement that sets a family's `rotated_at`, and sets it anew where that took long: a lock that somebody holds, or a
+    /// disk that does not answer. Whether the statement found the family.
+    async fn rotate<'q>(
+        &self,
+        id: &'q FamilyId,
+        statement: impl FnOnce(UnixTime) -> Query<'q, Any, AnyArguments> + Send,
+        now: impl Fn() -> UnixTime + Send + Sync,
+    ) -> Result<bool, StoreError> {
+        let is_late = |since: UnixTime| Some(now()).filter(|now| now - since > SKEW);
+        // Read once it is our turn to write, and set anew by the same connection: whoever asks again must not come in between.
+        let rotated = self.writes.run(async |connection| {
+            let began = now();
+            let found = statement(began).execute(&mut *connection).await?;
+            if found.rows_affected() == 0 {
+                return Ok(None);
+            }
+            let Some(late) = is_late(began) else {
+                return Ok(Some(began));
+            };
+            rotated_later(id, began, late).execute(connection).await?;
+            Ok(Some(late))
+        });
+        let Some(rotated_at) = rotated.await? else {
+            return Ok(false);
+        };
+        // On SQLite the commit may have come after that.
+        if let Some(late) = is_late(rotated_at) {
+            let later = rotated_later(id, rotated_at, late);
+            self.writes.execute(later).await?;
+        }
+        Ok(true)
     }
 
     /// Binds the refresh tokens of a live family to a key, if they are to none, by one of `generation`; `false` when they are, or it
@@ -211,6 +247,18 @@ impl Store {
             .await?;
         Ok(expires_at.is_some_and(|end| now < end))
     }
+}
+
+/// Nobody has moved it on since it was written.
+fn rotated_later(
+    id: &FamilyId,
+    written: UnixTime,
+    rotated_at: UnixTime,
+) -> Query<'_, Any, AnyArguments> {
+    sqlx::query("UPDATE token_family SET rotated_at = $3 WHERE id = $1 AND rotated_at = $2")
+        .bind(id.as_str())
+        .bind(written)
+        .bind(rotated_at)
 }
 
 /// Locks the session and the account by writing them, in this order everywhere, and tells whether both stand.

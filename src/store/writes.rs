@@ -146,7 +146,8 @@ impl Writes {
         Ok(all.await?.into_iter().next())
     }
 
-    async fn run<T>(
+    /// Runs what is a transaction by itself; on SQLite others may share it.
+    pub(super) async fn run<T>(
         &self,
         run: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portico::model::audit::AuditFilter;
 use portico::simulator::people;
+use sqlx::{Connection as _, Executor as _};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::command_line::audit::audit;
@@ -174,6 +175,106 @@ async fn a_spent_token_whose_successor_was_spent_ends_its_family() {
     assert_refused(&server, first.text("refresh_token")).await;
     assert_refused(&server, third.text("refresh_token")).await;
     assert_eq!(live_families(&server).await, 0);
+}
+
+/// Holds up whatever is to be written about a family, until it is let go.
+struct Stall {
+    connection: sqlx::AnyConnection,
+    is_postgres: bool,
+}
+
+impl Stall {
+    async fn begin(server: &TestServer) -> Self {
+        let url = server.database.url().expose();
+        let is_postgres = url.starts_with("postgres");
+        let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
+        let begin = if is_postgres {
+            "BEGIN; LOCK TABLE token_family IN SHARE MODE"
+        } else {
+            "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE"
+        };
+        // What was recorded of the login is written by then, and not in the way.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        connection.execute(begin).await.unwrap();
+        Self {
+            connection,
+            is_postgres,
+        }
+    }
+
+    /// Once so many wait for it. SQLite does not tell.
+    async fn is_waited_for(&mut self, by: i64) {
+        if !self.is_postgres {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return;
+        }
+        let waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        for _ in 0..400 {
+            let found = sqlx::query_scalar::<_, i64>(waiting);
+            if found.fetch_one(&mut self.connection).await.unwrap() >= by {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("nobody waits");
+    }
+
+    async fn end(mut self) {
+        self.connection.execute("ROLLBACK").await.unwrap();
+    }
+}
+
+/// T20: a write may wait longer than the window, for a lock or a disk. The window counts from when it is over: whoever had given up
+/// and asks again is no thief.
+#[tokio::test]
+async fn a_refresh_that_a_stall_holds_up_may_be_repeated_after_it() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    let mut stall = Stall::begin(&server).await;
+    let ending = async {
+        stall.is_waited_for(1).await;
+        server.clock.advance(40);
+        stall.end().await;
+    };
+    let (successor, ()) = tokio::join!(server.refresh("spa", spent), ending);
+    assert_eq!(successor.status, 200, "{successor:?}");
+    server.clock.advance(25);
+    let again = server.refresh("spa", spent).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_eq!(again.text("refresh_token"), successor.text("refresh_token"));
+    // The window closes as ever.
+    server.clock.advance(6);
+    assert_refused(&server, spent).await;
+    assert_eq!(live_families(&server).await, 0);
+}
+
+/// T20: nor is one who comes in between, however late, and whichever of them is the first when it is over.
+#[tokio::test]
+async fn a_database_that_stalls_longer_than_the_window_signs_nobody_out() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    let mut stall = Stall::begin(&server).await;
+    let tabs = async { tokio::join!(server.refresh("spa", spent), server.refresh("spa", spent)) };
+    let later = async {
+        stall.is_waited_for(2).await;
+        server.clock.advance(40);
+        let ending = async {
+            stall.is_waited_for(3).await;
+            stall.end().await;
+        };
+        tokio::join!(server.refresh("spa", spent), ending).0
+    };
+    let ((one, other), late) = tokio::join!(tabs, later);
+    for answer in [&one, &other, &late] {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.text("refresh_token"), one.text("refresh_token"));
+    }
+    let next = server.refresh("spa", one.text("refresh_token")).await;
+    assert_eq!(next.status, 200, "{next:?}");
+    assert_eq!(live_families(&server).await, 1);
 }
 
 /// T21: what was spent or revoked stays so through a restart, and the window neither closes nor opens by it.

@@ -27,7 +27,7 @@ async fn a_family_advances_from_its_generation_alone() {
     let advance = |from, to, now| {
         world
             .store
-            .advance_family(&narrow, from, to, &elsewhere, now)
+            .advance_family(&narrow, from, to, &elsewhere, move || now)
     };
     assert!(!advance(2, 3, NOW + 5).await.unwrap());
     assert!(advance(1, 2, NOW + 5).await.unwrap());
@@ -49,7 +49,7 @@ async fn an_ended_family_does_not_advance() {
     let expired = world.begin(family(&world.code())).await;
     let advanced = world
         .store
-        .advance_family(&expired, 1, 2, &Recipient::default(), expired.expires_at)
+        .advance_family(&expired, 1, 2, &Recipient::default(), || expired.expires_at)
         .await;
     assert!(!advanced.unwrap());
 
@@ -57,7 +57,7 @@ async fn an_ended_family_does_not_advance() {
     assert!(world.store.revoke_family(&revoked.id, NOW).await.unwrap());
     let advanced = world
         .store
-        .advance_family(&revoked, 1, 2, &Recipient::default(), NOW)
+        .advance_family(&revoked, 1, 2, &Recipient::default(), || NOW)
         .await;
     assert!(!advanced.unwrap());
 
@@ -68,7 +68,7 @@ async fn an_ended_family_does_not_advance() {
     let without = world.begin(without).await;
     let advanced = world
         .store
-        .advance_family(&without, 1, 2, &Recipient::default(), NOW)
+        .advance_family(&without, 1, 2, &Recipient::default(), || NOW)
         .await;
     assert!(!advanced.unwrap());
 }
@@ -100,7 +100,7 @@ async fn of_fifty_parallel_refreshes_one_advances() {
         let family = family.clone();
         async move {
             store
-                .advance_family(&family, 1, 2, &Recipient::default(), NOW)
+                .advance_family(&family, 1, 2, &Recipient::default(), || NOW)
                 .await
                 .unwrap()
         }
@@ -178,7 +178,7 @@ async fn a_family_is_bound_to_one_key() {
     };
     // Whoever has read it before does not move it on: what they were given would be bound to a key that they did not show.
     let nobody = Recipient::default();
-    let unbound = world.store.advance_family(&family, 1, 2, &nobody, NOW);
+    let unbound = world.store.advance_family(&family, 1, 2, &nobody, || NOW);
     assert!(!unbound.await.unwrap());
     assert_eq!(found, bound);
     // One that is begun with a key keeps it, and one that has ended takes none.
