@@ -1,6 +1,7 @@
 //! The refresh token grant (RFC 6749 section 6, OpenID Connect Core section 12), with rotation that loses nobody: a
 //! lost answer or a second tab gets the same successor for a moment; a thief ends the family.
 
+use crate::clock::UnixTime;
 use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
@@ -61,7 +62,9 @@ impl RefreshTokenRequest {
             .ok_or_else(unknown)?;
         telemetry::note_tokens(&family.account_id, &family.authentication, &family.id);
         // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
-        grants.require_key(&family, generation, key).await?;
+        grants
+            .require_key(&family, generation, key, shown_at)
+            .await?;
         // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
         match family.spend(generation, shown_at, grants.family_lifetime) {
             Spend::Advance | Spend::Repeat => {}
@@ -169,28 +172,32 @@ impl Grants {
         generation: i64,
         key: &Thumbprint,
     ) -> Result<(), OAuthError> {
-        let bound = self.store.bind_family(&family.id, key, generation).await?;
-        if !bound {
-            // Another tab was quicker.
+        let bound = self
+            .store
+            .bind_family(&family.id, key, generation, || self.clock.now());
+        if !bound.await? {
+            // Another tab was quicker, however long it is that this one waited for the database.
             let current = self.current(family).await?;
-            self.require_key(&current, generation, Some(key)).await?;
+            self.require_key(&current, generation, Some(key), current.rotated_at)
+                .await?;
         }
         family.jkt = Some(key.clone());
         Ok(())
     }
 
     /// Refuses who does not prove the family's key. If the token is older than that key, it was shown by whoever bound the family,
-    /// too: a thief may bind what they have stolen, so nobody keeps it (T19).
+    /// too: a thief may bind what they have stolen, so nobody keeps it (T19), unless that was a moment before `shown_at`.
     async fn require_key(
         &self,
         family: &TokenFamily,
         generation: i64,
         key: Option<&Thumbprint>,
+        shown_at: UnixTime,
     ) -> Result<(), OAuthError> {
         let Err(refused) = dpop::require_key(family.jkt.as_ref(), key) else {
             return Ok(());
         };
-        if family.is_live(self.clock.now()) && family.is_older_than_its_key(generation) {
+        if family.is_live(shown_at) && family.is_betrayed_without_key(generation, shown_at) {
             self.end_replayed(family).await?;
             return Err(unknown());
         }
@@ -236,7 +243,8 @@ impl Grants {
         // Another tab was quicker, or an answer was lost: the row as it stands now, whatever has become of it since it was read, says
         // what that makes us. Not how much later that is: whoever came in time may have waited for the database longer than the window.
         let current = self.current(family).await?;
-        self.require_key(&current, generation, key).await?;
+        self.require_key(&current, generation, key, current.rotated_at)
+            .await?;
         match current.spend(generation, current.rotated_at, self.family_lifetime) {
             Spend::Repeat => Ok(generation + 1),
             _ => Err(unknown()),

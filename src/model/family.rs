@@ -53,7 +53,7 @@ pub struct TokenFamily {
     pub generation: Option<i64>,
     /// When it began.
     pub created_at: UnixTime,
-    /// When the last refresh token was spent, or the family began.
+    /// When the last refresh token was spent, or the family was bound to its key, or began.
     pub rotated_at: UnixTime,
     /// When it ends whatever happens.
     pub expires_at: UnixTime,
@@ -95,11 +95,19 @@ impl TokenFamily {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
-    /// Whether a token of `generation` was given before the family was bound to its key: then whoever shows it without that key is
-    /// another than the one who bound it, and one of the two is a thief.
-    pub fn is_older_than_its_key(&self, generation: i64) -> bool {
-        self.bound_generation
-            .is_some_and(|bound| generation <= bound)
+    /// Whether one of two who hold a token of `generation` is a thief, as it is shown at `now` without the family's key: it was given
+    /// before the family was bound to that, so whoever bound it had it, too. Not while the binding, or the token's being spent, is
+    /// a moment ago: an app that has begun to prove a key may have an older tab, as it may have one that sends a spent token.
+    pub fn is_betrayed_without_key(&self, generation: i64, now: UnixTime) -> bool {
+        let (Some(newest), Some(bound)) = (self.generation, self.bound_generation) else {
+            return false;
+        };
+        generation <= bound && !(newest - generation <= 1 && self.has_just_moved(now))
+    }
+
+    /// Whether its last step was a moment ago. `abs`: after a clock step that may lie in the future, which opens no longer window (T21).
+    fn has_just_moved(&self, now: UnixTime) -> bool {
+        (now - self.rotated_at).abs() <= RETRY_WINDOW
     }
 
     /// Decides about a token of `generation` shown at `now`.
@@ -107,16 +115,14 @@ impl TokenFamily {
         let Some(newest) = self.generation else {
             return Spend::Ended;
         };
-        let since_rotation = now - self.rotated_at;
-        if !self.is_live(now) || since_rotation >= lifetime.idle {
+        if !self.is_live(now) || now - self.rotated_at >= lifetime.idle {
             return Spend::Ended;
         }
         match newest - generation {
             // A later generation than we remember: the database was restored from a backup. The token is ours
             // (its MAC said so), so the family goes on from there and nobody is signed out.
             ..=0 => Spend::Advance,
-            // `abs`: after a clock step the rotation may lie in the future; that opens no longer window (T21).
-            1 if since_rotation.abs() <= RETRY_WINDOW => Spend::Repeat,
+            1 if self.has_just_moved(now) => Spend::Repeat,
             _ => Spend::Replay,
         }
     }
@@ -187,6 +193,38 @@ mod tests {
                 "{generation} at {now}"
             );
         }
+    }
+
+    /// T19.
+    #[test]
+    fn the_table_of_tokens_without_their_key() {
+        let table = [
+            // (generation of the token, bound by which, now, whether that tells of a thief), as above.
+            (2, 2, 101, false),
+            (2, 2, 130, false),
+            (2, 2, 131, true),
+            (2, 2, 69, true),
+            // Bound, and not advanced since.
+            (3, 3, 130, false),
+            (3, 3, 131, true),
+            // Its successor was spent, too.
+            (1, 2, 101, true),
+            (1, 1, 101, true),
+            // Given to whoever has the key.
+            (3, 2, 131, false),
+        ];
+        for (generation, bound, now, expected) in table {
+            let family = TokenFamily {
+                bound_generation: Some(bound),
+                ..family(3)
+            };
+            assert_eq!(
+                family.is_betrayed_without_key(generation, now),
+                expected,
+                "{generation}, bound by {bound}, at {now}"
+            );
+        }
+        assert!(!family(3).is_betrayed_without_key(1, 1000));
     }
 
     #[test]

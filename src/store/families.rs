@@ -219,17 +219,20 @@ impl Store {
         id: &FamilyId,
         key: &Thumbprint,
         generation: i64,
+        now: impl Fn() -> UnixTime + Send + Sync,
     ) -> Result<bool, StoreError> {
-        let bound = self.writes.execute(sqlx::query(
-            "UPDATE token_family SET jkt = $2, bound_generation = CASE WHEN generation > $3 THEN generation ELSE $3 END
-             WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
-        )
-        .bind(id.as_str())
-        .bind(key.as_str())
-        .bind(generation)
-        )
-        .await?;
-        Ok(bound.rows_affected() == 1)
+        let bind = |now| {
+            sqlx::query(
+                "UPDATE token_family SET jkt = $2, rotated_at = $4,
+                     bound_generation = CASE WHEN generation > $3 THEN generation ELSE $3 END
+                 WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
+            )
+            .bind(id.as_str())
+            .bind(key.as_str())
+            .bind(generation)
+            .bind(now)
+        };
+        self.rotate(id, bind, now).await
     }
 
     /// Ends a family for good. Whether it was live.

@@ -11,6 +11,7 @@ use crate::harness::dpop::ProofKey;
 use crate::harness::relying_party::{Answer, VERIFIER, answer, claims, redirect_uri};
 use crate::harness::server::{Setup, TestServer};
 use crate::harness::signing::ClientKey;
+use crate::refresh::{Stall, live_families};
 use crate::revocation::opaque_clients;
 use crate::{gateway, token_exchange};
 
@@ -443,28 +444,44 @@ async fn a_public_clients_refresh_token_belongs_to_its_key() {
 }
 
 /// T19, T43: a thief may bind what they have stolen to a key of their own. The token is older than that key, so whoever shows it
-/// without the key ends the family: the person logs in again, and the thief has nothing.
+/// without the key ends the family, unless that was a moment ago: the person logs in again, and the thief has nothing.
 #[tokio::test]
 async fn a_stolen_token_is_not_kept_by_binding_it() {
     let server = TestServer::start().await;
     let thief = ProofKey::new();
-    for (seconds, apps_key) in [(0, None), (40, None), (0, Some(ProofKey::new()))] {
+    for (goes_on, apps_key) in [
+        (false, None),
+        (false, Some(ProofKey::new())),
+        (true, None),
+        (true, Some(ProofKey::new())),
+    ] {
         let tokens = server.tokens("spa", "openid offline_access").await;
         let stolen = tokens.text("refresh_token");
-        let theirs = refresh(&server, "spa", stolen, &thief.for_token(&server)).await;
-        assert_eq!(theirs.status, 200, "{theirs:?}");
-        server.clock.advance(seconds);
-        let own = match &apps_key {
+        let own = async || match &apps_key {
             None => server.refresh("spa", stolen).await,
             Some(key) => refresh(&server, "spa", stolen, &key.for_token(&server)).await,
         };
-        own.assert_error(400, "invalid_grant");
+        let mut theirs = refresh(&server, "spa", stolen, &thief.for_token(&server)).await;
+        assert_eq!(theirs.status, 200, "{theirs:?}");
+        server.clock.advance(30);
+        own().await.assert_error(400, "invalid_grant");
+        assert_eq!(live_families(&server).await, 1);
+        if goes_on {
+            // Two steps back is no second tab, however soon.
+            let next = theirs.text("refresh_token");
+            theirs = refresh(&server, "spa", next, &thief.for_token(&server)).await;
+            assert_eq!(theirs.status, 200, "{theirs:?}");
+        } else {
+            server.clock.advance(1);
+        }
+        own().await.assert_error(400, "invalid_grant");
         let next = theirs.text("refresh_token");
         let over = refresh(&server, "spa", next, &thief.for_token(&server)).await;
         over.assert_error(400, "invalid_grant");
         let token = theirs.text("access_token");
         let proof = thief.with_token(&server, USERINFO, token);
         assert_eq!(userinfo(&server, token, &proof).await.status, 401);
+        assert_eq!(live_families(&server).await, 0);
     }
     // The app itself began to prove a key, and goes on with it; its own lost answer is a lost answer.
     let key = ProofKey::new();
@@ -481,6 +498,95 @@ async fn a_stolen_token_is_not_kept_by_binding_it() {
         .assert_error(400, "invalid_grant");
     let next = refresh(&server, "spa", next, &key.for_token(&server)).await;
     assert_eq!(next.status, 200, "{next:?}");
+}
+
+/// T20: an app that begins to prove a key may have a tab of before. That one is refused, and the new one stays signed in, whichever
+/// of the two comes first.
+#[tokio::test]
+async fn an_app_that_begins_to_prove_a_key_is_not_signed_out_by_an_older_tab() {
+    let server = TestServer::start().await;
+    let key = ProofKey::new();
+    let goes_on = async |tab: &Answer| {
+        assert_eq!(tab.status, 200, "{tab:?}");
+        let token = tab.text("refresh_token");
+        let next = refresh(&server, "spa", token, &key.for_token(&server)).await;
+        assert_eq!(next.status, 200, "{next:?}");
+    };
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    let plain = tokens.text("refresh_token");
+    let new = refresh(&server, "spa", plain, &key.for_token(&server)).await;
+    let old = server.refresh("spa", plain).await;
+    old.assert_error(400, "invalid_grant");
+    goes_on(&new).await;
+    for _ in 0..20 {
+        let tokens = server.tokens("spa", "openid offline_access").await;
+        let plain = tokens.text("refresh_token");
+        let proof = key.for_token(&server);
+        let (new, _old) = tokio::join!(
+            refresh(&server, "spa", plain, &proof),
+            server.refresh("spa", plain)
+        );
+        goes_on(&new).await;
+    }
+}
+
+/// The same where the database stalls for longer than a moment, and all have to wait.
+#[tokio::test]
+async fn a_stall_makes_no_thief_of_an_older_tab() {
+    let server = TestServer::start().await;
+    let key = ProofKey::new();
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    let plain = tokens.text("refresh_token");
+    let mut stall = Stall::begin(&server).await;
+    let proof = key.for_token(&server);
+    let older = async {
+        stall.is_waited_for(1).await;
+        let later = async {
+            stall.is_waited_for(2).await;
+            server.clock.advance(40);
+            stall.end().await;
+        };
+        tokio::join!(server.refresh("spa", plain), later).0
+    };
+    let (new, old) = tokio::join!(refresh(&server, "spa", plain, &proof), older);
+    assert_eq!(new.status, 200, "{new:?}");
+    // Of those who wait for a lock any may be the first.
+    if old.status != 200 {
+        old.assert_error(400, "invalid_grant");
+    }
+    let again = server.refresh("spa", plain).await;
+    again.assert_error(400, "invalid_grant");
+    let token = new.text("refresh_token");
+    let next = refresh(&server, "spa", token, &key.for_token(&server)).await;
+    assert_eq!(next.status, 200, "{next:?}");
+}
+
+/// What docs/dpop-and-par.md advises: older tabs are refused before any family is touched, at any time.
+#[tokio::test]
+async fn older_tabs_of_an_app_that_is_held_to_proofs_end_nothing() {
+    let mut server = TestServer::start().await;
+    let key = ProofKey::new();
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    let plain = tokens.text("refresh_token");
+    server.edit_config(
+        "client_id = \"spa\"\n",
+        "client_id = \"spa\"\ndpop_bound_access_tokens = true\n",
+    );
+    server.restart().await;
+    let old = async || {
+        let old = server.refresh("spa", plain).await;
+        old.assert_error(400, "invalid_dpop_proof");
+    };
+    old().await;
+    let mut new = refresh(&server, "spa", plain, &key.for_token(&server)).await;
+    for _ in 0..3 {
+        assert_eq!(new.status, 200, "{new:?}");
+        old().await;
+        server.clock.advance(60);
+        let token = new.text("refresh_token").to_owned();
+        new = refresh(&server, "spa", &token, &key.for_token(&server)).await;
+    }
+    assert_eq!(new.status, 200, "{new:?}");
 }
 
 /// T19: at once, with the thief's key and without one: whoever wins, nobody goes on with it.

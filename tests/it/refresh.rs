@@ -178,13 +178,13 @@ async fn a_spent_token_whose_successor_was_spent_ends_its_family() {
 }
 
 /// Holds up whatever is to be written about a family, until it is let go.
-struct Stall {
+pub(crate) struct Stall {
     connection: sqlx::AnyConnection,
     is_postgres: bool,
 }
 
 impl Stall {
-    async fn begin(server: &TestServer) -> Self {
+    pub(crate) async fn begin(server: &TestServer) -> Self {
         let url = server.database.url().expose();
         let is_postgres = url.starts_with("postgres");
         let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
@@ -203,7 +203,7 @@ impl Stall {
     }
 
     /// Once so many wait for it. SQLite does not tell.
-    async fn is_waited_for(&mut self, by: i64) {
+    pub(crate) async fn is_waited_for(&mut self, by: i64) {
         if !self.is_postgres {
             tokio::time::sleep(Duration::from_secs(1)).await;
             return;
@@ -220,7 +220,7 @@ impl Stall {
         panic!("nobody waits");
     }
 
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.connection.execute("ROLLBACK").await.unwrap();
     }
 }

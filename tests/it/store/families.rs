@@ -165,7 +165,11 @@ async fn a_family_is_bound_to_one_key() {
     let key = |number: usize| Thumbprint::parse(&ath(&number.to_string())).unwrap();
     let racers = (0..10).map(|number: usize| {
         let (store, id) = (nodes[number % 2].clone(), family.id.clone());
-        async move { store.bind_family(&id, &key(number), 1).await.unwrap() }
+        let key = key(number);
+        async move {
+            let bound = store.bind_family(&id, &key, 1, || NOW + 9);
+            bound.await.unwrap()
+        }
     });
     let outcomes = race(racers).await;
     assert_eq!(outcomes.iter().filter(|won| **won).count(), 1);
@@ -174,6 +178,7 @@ async fn a_family_is_bound_to_one_key() {
     let bound = TokenFamily {
         jkt: Some(key(winner)),
         bound_generation: Some(1),
+        rotated_at: NOW + 9,
         ..family.clone()
     };
     // Whoever has read it before does not move it on: what they were given would be bound to a key that they did not show.
@@ -190,7 +195,7 @@ async fn a_family_is_bound_to_one_key() {
     assert!(
         !world
             .store
-            .bind_family(&other.id, &key(8), 1)
+            .bind_family(&other.id, &key(8), 1, || NOW)
             .await
             .unwrap()
     );
@@ -201,7 +206,7 @@ async fn a_family_is_bound_to_one_key() {
     assert!(
         !world
             .store
-            .bind_family(&ended.id, &key(9), 1)
+            .bind_family(&ended.id, &key(9), 1, || NOW)
             .await
             .unwrap()
     );
