@@ -247,7 +247,13 @@ impl Grants {
             .await?;
         match current.spend(generation, current.rotated_at, self.family_lifetime) {
             Spend::Repeat => Ok(generation + 1),
-            _ => Err(unknown()),
+            // Its successor was spent as well. Two have had this token, and this one is told to log in again: whichever of them is the
+            // thief, nobody goes on alone.
+            Spend::Replay => {
+                self.end_replayed(&current).await?;
+                Err(unknown())
+            }
+            Spend::Advance | Spend::Ended => Err(unknown()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portico::model::audit::AuditFilter;
-use portico::simulator::people;
+use portico::simulator::{Fault, people};
 use sqlx::{Connection as _, Executor as _};
 use tokio::io::AsyncWriteExt as _;
 
@@ -332,6 +332,51 @@ async fn a_restored_backup_signs_nobody_out_and_lets_no_thief_in() {
     assert_eq!(last.status, 200);
     assert_refused(&server, &tokens[2]).await;
     assert_refused(&server, last.text("refresh_token")).await;
+}
+
+/// T20: whoever came while theirs was the newest, and was kept waiting until its successor had been spent, is one of two: nobody goes
+/// on alone, as where they had come later, and it is recorded.
+#[tokio::test]
+async fn a_token_whose_successor_is_spent_while_it_waits_ends_its_family() {
+    let mut server = TestServer::start().await;
+    server.edit_config(
+        "kind = \"imis\"\n",
+        "kind = \"imis\"\nrecheck_timeout = \"5s\"\ntimeout = \"30s\"\n",
+    );
+    server.restart().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    server.clock.advance(5 * 60);
+    server.imis.fail("", Fault::Hang);
+    let pool = server.database.pool().await;
+    let quicker = async {
+        let asking = "SELECT COUNT(*) FROM upstream_login WHERE checking_since IS NOT NULL";
+        while sqlx::query_scalar::<_, i64>(asking)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+            == 0
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Somebody else has asked meanwhile.
+        sqlx::query("UPDATE upstream_login SET checked_at = $1, checking_since = NULL")
+            .bind(server.clock.now())
+            .execute(&pool)
+            .await
+            .unwrap();
+        let next = server.refresh("spa", spent).await;
+        server.refresh("spa", next.text("refresh_token")).await
+    };
+    let (slow, quick) = tokio::join!(server.refresh("spa", spent), quicker);
+    assert_eq!(quick.status, 200, "{quick:?}");
+    slow.assert_error(400, "invalid_grant");
+    assert_refused(&server, quick.text("refresh_token")).await;
+    assert_eq!(live_families(&server).await, 0);
+    drop(pool);
+    server.stop().await;
+    let found = audit(&server, &["--event", "refresh_token_replayed"]).await;
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 /// Whoever hangs up as soon as they have asked has the whole answer happen: a replay is ended and recorded, with both addresses.
