@@ -30,7 +30,8 @@ pub struct ClientToTell {
 }
 
 impl Store {
-    /// Gives the clients of new notices their turn, of so many notices at a time. Whether there may be more.
+    /// Gives the clients of new notices their turn, so many of them at a time, and marks so many notices as queued. Whether there
+    /// may be more to mark.
     pub async fn queue_logout_notices(
         &self,
         now: UnixTime,
@@ -46,17 +47,37 @@ impl Store {
         if new.is_none() {
             return Ok(false);
         }
-        let queued = retrying(|| self.try_queue_logout_notices(now, limit)).await?;
+        // Whoever has nothing but new notices gets a turn by them all, and not when the batch has come to its own: a million of
+        // another one's may be older. From client to client by the index. Of one that does not answer the end of the pause is turn enough.
+        let waiting: Vec<String> = sqlx::query_scalar(
+            "WITH RECURSIVE waiting (client_id) AS (
+                 SELECT MIN(client_id) FROM logout_notice WHERE queued_at IS NULL AND next_at IS NOT NULL
+                 UNION ALL
+                 SELECT (SELECT MIN(client_id) FROM logout_notice
+                         WHERE queued_at IS NULL AND next_at IS NOT NULL AND client_id > waiting.client_id)
+                 FROM waiting WHERE client_id IS NOT NULL)
+             SELECT client_id FROM waiting WHERE client_id IS NOT NULL AND NOT EXISTS
+                 (SELECT 1 FROM logout_turn WHERE logout_turn.client_id = waiting.client_id AND
+                      (due_at <= $1 OR due_at <= (SELECT next_at FROM logout_outage
+                                                  WHERE logout_outage.client_id = logout_turn.client_id)))
+             LIMIT $2",
+        )
+        .bind(now)
+        .bind(limit)
+        .fetch_all(&self.reads)
+        .await?;
+        let queued = retrying(|| self.try_queue_logout_notices(&waiting, now, limit)).await?;
         Ok(i64::try_from(queued).is_ok_and(|queued| queued == limit))
     }
 
     async fn try_queue_logout_notices(
         &self,
+        waiting: &[String],
         now: UnixTime,
         limit: i64,
     ) -> Result<usize, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let clients: Vec<String> = sqlx::query_scalar(
+        let of_marked: Vec<String> = sqlx::query_scalar(
             "UPDATE logout_notice SET queued_at = $1
              WHERE queued_at IS NULL AND id IN
                  (SELECT id FROM logout_notice WHERE queued_at IS NULL AND next_at IS NOT NULL
@@ -67,8 +88,10 @@ impl Store {
         .bind(limit)
         .fetch_all(&mut *transaction)
         .await?;
-        let queued = clients.len();
-        for client in clients.into_iter().collect::<BTreeSet<_>>() {
+        let queued = of_marked.len();
+        let mut clients: BTreeSet<&String> = of_marked.iter().collect();
+        clients.extend(waiting);
+        for client in clients {
             come_forward(&mut transaction, &ClientId::new(client), now).await?;
         }
         transaction.commit().await?;

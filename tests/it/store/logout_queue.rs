@@ -1,6 +1,7 @@
 //! What a look at the queue of logouts costs, counted: the same for ten thousand notices as for a few.
 
 use portico::model::logout_notice::{LogoutNotice, LogoutOutage};
+use portico::protocol::ids::ClientId;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use std::str::FromStr as _;
@@ -12,8 +13,9 @@ use super::{NOW, World, client, stored};
 
 /// What a node asks and writes while it goes round the queue: words of the statement, the values of its parameters, and how
 /// many statements there are with those words.
-const LOOK: [(&str, &[&str], usize); 11] = [
+const LOOK: [(&str, &[&str], usize); 12] = [
     ("ORDER BY created_at, id LIMIT 1", &[], 1),
+    ("WITH RECURSIVE waiting", &["1750000000", "500"], 1),
     (
         "UPDATE logout_notice SET queued_at",
         &["1750000000", "500"],
@@ -96,6 +98,8 @@ async fn waiting(clients: usize, each: usize) -> World {
         let begun = world.store.begin_logout_outage(client, &outage);
         begun.await.unwrap();
     }
+    // And what one of them was left meanwhile is in no queue yet.
+    leave(&world, "client-7", each * 100, NOW).await;
     world
 }
 
@@ -178,6 +182,83 @@ async fn costs(world: &World) -> Vec<u64> {
         costs.push(pages);
     }
     costs
+}
+
+/// New notices of `client`, so many, that were left at `at`.
+async fn leave(world: &World, client: &str, count: usize, at: i64) {
+    let notices = format!(
+        "INSERT INTO logout_notice (id, client_id, account_id, created_at, attempts, next_at)
+         WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < {count})
+         SELECT '{client} ' || {at} || ' ' || i, '{client}', '{}', {at}, 0, {at} FROM number",
+        world.account.id
+    );
+    let pool = world.database.pool().await;
+    sqlx::query(AssertSqlSafe(notices))
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+}
+
+/// However much one client that is down is to be told, another one gets its turn at the first look.
+#[tokio::test]
+async fn the_notices_of_one_client_keep_no_other_from_its_turn() {
+    let world = World::new().await;
+    let names: Vec<String> = (0..30).map(|number| format!("down-{number:02}")).collect();
+    let mut all: Vec<_> = names.iter().map(|name| stored(&client(name))).collect();
+    all.extend(["new", "waiting"].map(|name| stored(&client(name))));
+    world.store.reconcile_clients(&all, NOW).await.unwrap();
+    let turns = async |now| {
+        let found = world.store.list_clients_to_tell(now, false, 100).await;
+        let found = found.unwrap().into_iter();
+        let found = found.map(|client| (client.client_id.to_string(), client.place.0));
+        found.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    // Those that are down are put back, until they are tried next.
+    for name in &names {
+        leave(&world, name, 1, NOW).await;
+        world.store.queue_logout_notices(NOW, 500).await.unwrap();
+        let id = ClientId::new(name);
+        let outage = LogoutOutage {
+            since: NOW,
+            failures: 1,
+            next_at: NOW + 300,
+        };
+        let begun = world.store.begin_logout_outage(&id, &outage);
+        begun.await.unwrap();
+        leave(&world, name, 100, NOW - 1).await;
+    }
+    // One that is well has refused a notice, and gets that again in ten minutes.
+    leave(&world, "waiting", 1, NOW).await;
+    while world.store.queue_logout_notices(NOW, 500).await.unwrap() {}
+    let id = ClientId::new("waiting");
+    let due = world.store.list_due_logout_notices(&id, NOW, 1).await;
+    let refused = due.unwrap().remove(0);
+    let taken = world
+        .store
+        .take_logout_notice(&refused, NOW, NOW + 600)
+        .await;
+    assert!(taken.unwrap());
+    for name in &names {
+        let id = ClientId::new(name);
+        let put_back = world.store.put_back_client_to_tell(&id, NOW).await;
+        put_back.unwrap();
+    }
+    assert_eq!(turns(NOW).await.len(), 0);
+    for name in &names {
+        leave(&world, name, 100, NOW + 1).await;
+    }
+    leave(&world, "new", 1, NOW + 2).await;
+    leave(&world, "waiting", 1, NOW + 2).await;
+
+    // A look at ten notices, which those of the ones that are down are before.
+    assert!(world.store.queue_logout_notices(NOW + 2, 10).await.unwrap());
+    let found = turns(NOW + 2).await;
+    for name in ["new", "waiting"] {
+        assert_eq!(found.get(name), Some(&(NOW + 2)), "{found:?}");
+    }
+    // Of those that are down come forward whose notices are marked, and no more.
+    assert!(found.len() <= 2 + 10, "{found:?}");
 }
 
 /// However many notices wait, and for however many clients: what a node does at a look is a number of these statements that
