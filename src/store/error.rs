@@ -36,6 +36,14 @@ pub enum StoreError {
     /// A migration failed; the schema is as it was before that one.
     #[error("the database schema could not be brought up to date")]
     Migration(#[source] MigrateError),
+    /// Somebody else holds a table that a migration changes. Nothing has changed, and older nodes go on.
+    #[error(
+        "the database schema could not be brought up to date: its tables are held by {holders}; wait until that has ended (a backup), or end it (pg_terminate_backend), and start again; nodes of the version before go on meanwhile"
+    )]
+    InUse {
+        /// Who, as PostgreSQL tells it.
+        holders: String,
+    },
     /// The database is there, but our tables are not, or not in our version.
     #[error("the database schema is missing or out of date; run `portico migrate`")]
     SchemaOutdated,

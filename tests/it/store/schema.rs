@@ -3,7 +3,10 @@
 use portico::protocol::ids::{ClientId, KeyId};
 use portico::protocol::jws::SigningAlgorithm;
 use portico::protocol::secret::Secret;
-use portico::store::{Store, StoreError};
+use portico::store::{MigrationPatience, Store, StoreError};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+use std::time::Duration;
+use tokio::time::sleep;
 
 use super::{NOW, World, code, family, race};
 use crate::harness::database::TestDatabase;
@@ -69,6 +72,94 @@ async fn a_failed_migration_blocks_nobody() {
         .await
         .unwrap();
     other.migrate().await.unwrap();
+}
+
+/// A database that lacks the newest change of the table `session`, and somebody who reads that table and does not end.
+async fn held() -> Option<(World, AnyConnection)> {
+    let world = World::new().await;
+    let url = world.database.url().expose();
+    if !url.starts_with("postgres") {
+        return None;
+    }
+    let mut reader = AnyConnection::connect(url).await.unwrap();
+    let before =
+        "ALTER TABLE session DROP COLUMN began_at; DELETE FROM _sqlx_migrations WHERE version = 38";
+    reader.execute(before).await.unwrap();
+    reader
+        .execute("SET application_name = 'the backup'; BEGIN; SELECT id FROM session")
+        .await
+        .unwrap();
+    Some((world, reader))
+}
+
+/// How many changes wait for a lock.
+async fn waiting_changes(world: &World) -> i64 {
+    sqlx::query_scalar(
+        "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .fetch_one(&world.database.pool().await)
+    .await
+    .unwrap()
+}
+
+/// PostgreSQL: a table that a backup reads cannot be changed, and nobody else could use it while the change waits. It gives up, says
+/// who is in the way, and leaves nothing behind.
+#[tokio::test]
+async fn a_migration_that_a_backup_is_in_the_way_of_gives_up() {
+    let Some((world, mut backup)) = held().await else {
+        return;
+    };
+    let impatient = MigrationPatience {
+        wait: Duration::from_millis(300),
+        pause: Duration::from_millis(50),
+        longest: Duration::from_secs(1),
+    };
+    let newer = Store::open(world.database.url()).await.unwrap();
+    let error = newer.migrate_with(impatient).await.unwrap_err();
+    let text = format!("{error:?}");
+    assert!(matches!(error, StoreError::InUse { .. }), "{text}");
+    assert!(text.contains("the backup, pid "), "{text}");
+    assert_eq!(waiting_changes(&world).await, 0);
+    // Nor does it keep the other nodes from trying.
+    backup.execute("COMMIT").await.unwrap();
+    world.store.migrate().await.unwrap();
+    newer.migrate().await.unwrap();
+    newer.ping().await.unwrap();
+}
+
+/// PostgreSQL: between its attempts everybody else goes on, and when the backup has ended it succeeds.
+#[tokio::test]
+async fn a_migration_waits_for_a_backup_and_lets_others_pass() {
+    let Some((world, mut backup)) = held().await else {
+        return;
+    };
+    let patience = MigrationPatience {
+        wait: Duration::from_millis(300),
+        pause: Duration::from_millis(50),
+        longest: Duration::from_mins(5),
+    };
+    let newer = Store::open(world.database.url()).await.unwrap();
+    let ending = async {
+        for _ in 0..2 {
+            let mut looks = 0;
+            while waiting_changes(&world).await == 0 {
+                looks += 1;
+                assert!(looks < 1000, "it does not try again");
+                sleep(Duration::from_millis(10)).await;
+            }
+            // As an older node does: it stands behind the change, and is let through before the backup ends.
+            sqlx::query("SELECT auth_time FROM session")
+                .fetch_all(&world.database.pool().await)
+                .await
+                .unwrap();
+        }
+        backup.execute("COMMIT").await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(newer.migrate_with(patience), ending);
+    migrated.unwrap();
+    let found = world.store.find_signed_in("session-hash").await.unwrap();
+    assert!(found.is_some(), "the column is there");
 }
 
 /// A file that was added without the crate being built again would not be run.
