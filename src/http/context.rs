@@ -124,23 +124,20 @@ pub(super) async fn provide(
         response
     };
     let answering = CONTEXT.scope(context, answering.instrument(span));
-    let answering = audited.answer(answering);
+    let audit = state.audit().clone();
+    let answering = async move { audited.answer(&audit, answering).await };
     // Whoever hangs up in the middle does not undo half of it: what is done is recorded, and what belongs to it is done as well.
-    let (mut response, recorded) = match state.under_way().begin() {
+    let mut response = match state.under_way().begin() {
         Some(place) => {
             let task = tokio::spawn(async move {
                 let _place = place;
                 answering.await
             });
             // A panic has been answered already.
-            task.await
-                .unwrap_or_else(|why| (error::abandoned(why), false))
+            task.await.unwrap_or_else(error::abandoned)
         }
         None => answering.await,
     };
-    if recorded {
-        state.audit().settle().await;
-    }
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers

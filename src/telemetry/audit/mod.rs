@@ -112,7 +112,7 @@ impl Audit {
 
     /// Waits, for a moment at the most, until there is room for more: whoever asks faster than the database writes gets
     /// answers no faster than it does.
-    pub async fn settle(&self) {
+    async fn settle(&self) {
         if let Some(queue) = &self.inner.queue {
             queue.settle(LONGEST).await;
         }

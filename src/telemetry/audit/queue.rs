@@ -94,7 +94,7 @@ impl AuditQueue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Audit, Entry};
+    use super::super::{Audit, AuditedRequest, Entry, UNKNOWN_ADDRESS};
     use super::*;
     use crate::clock::Clock;
     use crate::model::audit::Event;
@@ -119,6 +119,26 @@ mod tests {
         audit.record(Entry::new(Event::UpstreamUp));
         audit.record(Entry::new(Event::UpstreamUp));
         assert_eq!(queue.take(usize::MAX).len(), ROOM + 1);
+    }
+
+    /// A request that records is not over before there is room, and one that records nothing waits for none.
+    #[tokio::test]
+    async fn a_request_that_records_ends_when_there_is_room() {
+        let (audit, mut queue) = Audit::new(Clock::manual(0));
+        for _ in 0..ROOM {
+            audit.record(Entry::new(Event::UpstreamUp));
+        }
+        let request = || {
+            let (id, endpoint) = ("id".to_owned(), "POST /token".to_owned());
+            AuditedRequest::new(id, endpoint, UNKNOWN_ADDRESS.to_owned(), None)
+        };
+        let silent = request().answer(&audit, async {});
+        timeout(Duration::ZERO, silent).await.unwrap();
+        let recording = async { audit.record(Entry::new(Event::UpstreamUp)) };
+        let mut waits = pin!(request().answer(&audit, recording));
+        timeout(Duration::ZERO, waits.as_mut()).await.unwrap_err();
+        assert_eq!(queue.take(2).len(), 2);
+        waits.await;
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Audit;
 use crate::model::device::Device;
 use crate::model::family::Recipient;
 use crate::model::session::Authentication;
@@ -60,11 +61,15 @@ impl AuditedRequest {
         }
     }
 
-    /// Answers it: what `answering` records is recorded as of this request. Also whether it did.
-    pub async fn answer<T>(self, answering: impl Future<Output = T>) -> (T, bool) {
+    /// Answers it: what `answering` records is recorded as of this request. If it has recorded anything it ends when `audit` has
+    /// room for more, whoever may have gone away meanwhile: to hang up spares nobody the wait.
+    pub async fn answer<T>(self, audit: &Audit, answering: impl Future<Output = T>) -> T {
         let request = Arc::new(self);
         let answer = REQUEST.scope(request.clone(), answering).await;
-        (answer, request.recorded.load(Ordering::Relaxed))
+        if request.recorded.load(Ordering::Relaxed) {
+            audit.settle().await;
+        }
+        answer
     }
 
     /// Its number.
