@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use portico::app::{App, Listeners};
 use portico::clock::Clock;
@@ -326,7 +327,15 @@ impl Drop for TestServer {
 }
 
 fn bind() -> Listeners {
-    let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+    // Below the ports that the system gives to whoever wants any, so that nobody else has it when a server comes back to its own.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let bind = || loop {
+        let next = std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (next % 12_000) as u16;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            break listener;
+        }
+    };
     Listeners {
         public: bind(),
         internal: bind(),
