@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 
 use super::Server;
 use super::crowd::Crowd;
-use super::figures::{Actor, Figure};
+use super::figures::{Actor, Figure, Form};
 use super::wire::Connection;
 
 /// How often a figure is done before it counts: everybody has been here then, and what is made once is made.
@@ -21,12 +21,16 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// For so long the server is left alone, to count what it does by itself: mostly once a second.
 const ALONE: Duration = Duration::from_secs(10);
 
-/// How much more often a figure is done than a login, so that one look more or less of the server's own is nothing beside it.
+/// How many times as often a figure is done as is asked for: a look more or less of the server's own, and one more gathering of
+/// the audit's records, which is a matter of time, are nothing beside that.
 const fn weight(figure: Figure) -> u32 {
     match figure {
         Figure::Empty | Figure::Discovery | Figure::Jwks => 100,
-        Figure::Login(_) => 1,
-        _ => 4,
+        Figure::Login(Form::Rs256 | Form::Opaque) => 1,
+        Figure::Login(_) => 3,
+        // RSA signatures are most of what these take.
+        Figure::ClientCredentials(Form::Rs256) | Figure::Refresh(Form::Rs256 | Form::Opaque) => 4,
+        _ => 20,
     }
 }
 

@@ -21,7 +21,7 @@ struct Counted {
     _site: Site,
 }
 
-/// The statements of a flow, a line a request: "POST /token: SELECT token_family, UPDATE token_family".
+/// The statements of a flow, a line a request: `POST /token: SELECT token_family, UPDATE token_family`.
 struct Ran {
     lines: Vec<String>,
     /// The same in full.
