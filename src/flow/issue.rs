@@ -149,6 +149,7 @@ impl Flow {
             // A proof of a key comes with the code beside it.
             jkt: None,
             bound_generation: None,
+            bound_at: None,
             recipient: telemetry::recipient(),
         };
         if self.store.begin_family(&family).await? {

@@ -4,7 +4,7 @@ use crate::clock::UnixTime;
 use crate::keys::Purpose;
 use crate::model::account::UpstreamSubject;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{SessionId, UpstreamId};
+use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 use crate::protocol::secret::Secret;
 use crate::upstream::Identity;
 
@@ -19,6 +19,8 @@ pub enum Waiting {
     Lapsed {
         /// Which.
         session: SessionId,
+        /// Whose.
+        account: AccountId,
         /// When it was last used.
         last_seen_at: UnixTime,
     },
@@ -58,6 +60,7 @@ impl Flow {
             Some(who) if self.is_live(&who) => Waiting::SignedIn(Box::new(who)),
             Some(who) if who.session.ended_at.is_none() => Waiting::Lapsed {
                 session: who.session.id,
+                account: who.account.id,
                 last_seen_at: who.session.last_seen_at,
             },
             _ => Waiting::Nobody,

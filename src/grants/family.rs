@@ -87,6 +87,7 @@ impl Grants {
                 .then(|| key.cloned())
                 .flatten(),
             bound_generation: None,
+            bound_at: None,
             recipient: telemetry::recipient(),
         }
     }

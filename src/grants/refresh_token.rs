@@ -6,7 +6,7 @@ use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, Person};
 use crate::model::client::Client;
 use crate::model::disclosure::Disclosure;
-use crate::model::family::{Spend, TokenFamily};
+use crate::model::family::{self, Spend, TokenFamily};
 use crate::model::resource::Aim;
 use crate::model::session::SessionSpan;
 use crate::protocol::authorize::invalid_scope;
@@ -65,12 +65,14 @@ impl RefreshTokenRequest {
             .filter(|found| found.family.client_id == client.client_id)
             .ok_or_else(unknown)?;
         telemetry::note_tokens(&family.account_id, &family.authentication, &family.id);
+        let read_at = grants.clock.now();
         // Before a replay is looked for: who has a token and not its key can do nothing with it, nor end it.
         grants
             .require_key(&family, generation, key, shown_at)
             .await?;
         // Whether its person is still known is no question any more, and a replay is acted on whatever is down.
-        match family.spend(generation, shown_at, grants.family_lifetime) {
+        let beside_rotation = family::shown_beside(shown_at, family.rotated_at, read_at);
+        match family.spend(generation, beside_rotation, grants.family_lifetime) {
             Spend::Advance | Spend::Repeat => {}
             Spend::Replay => {
                 grants.end_replayed(&family).await?;
@@ -88,9 +90,11 @@ impl RefreshTokenRequest {
             .account_of(client, account_id, login, standing)
             .await?;
         if let (None, Some(key), true) = (&family.jkt, key, client.binds_refresh_tokens()) {
-            grants.bind(&mut family, generation, key).await?;
+            grants.bind(&mut family, generation, key, shown_at).await?;
         }
-        let generation = grants.spend(client, &family, generation, key).await?;
+        let generation = grants
+            .spend(client, &family, generation, key, shown_at)
+            .await?;
         let subject = subject::for_client(&grants.secrets, client, &account)?;
         let claims = Disclosure {
             client,
@@ -182,6 +186,7 @@ impl Grants {
         family: &mut TokenFamily,
         generation: i64,
         key: &Thumbprint,
+        shown_at: UnixTime,
     ) -> Result<(), OAuthError> {
         let bound = self
             .store
@@ -189,7 +194,7 @@ impl Grants {
         if !bound.await? {
             // Another tab was quicker, however long it is that this one waited for the database.
             let current = self.current(family).await?;
-            self.require_key(&current, generation, Some(key), current.rotated_at)
+            self.require_key(&current, generation, Some(key), shown_at)
                 .await?;
         }
         family.jkt = Some(key.clone());
@@ -208,6 +213,8 @@ impl Grants {
         let Err(refused) = dpop::require_key(family.jkt.as_ref(), key) else {
             return Ok(());
         };
+        let bound_at = family.bound_at.unwrap_or(shown_at);
+        let shown_at = family::shown_beside(shown_at, bound_at, self.clock.now());
         if family.is_live(shown_at) && family.is_betrayed_without_key(generation, shown_at) {
             self.end_replayed(family).await?;
             return Err(unknown());
@@ -238,6 +245,7 @@ impl Grants {
         family: &TokenFamily,
         generation: i64,
         key: Option<&Thumbprint>,
+        shown_at: UnixTime,
     ) -> Result<i64, OAuthError> {
         let newest = family.generation.unwrap_or(generation);
         if newest <= generation {
@@ -254,7 +262,7 @@ impl Grants {
         // Another tab was quicker, or an answer was lost: the row as it stands now, whatever has become of it since it was read, says
         // what that makes us. Not how much later that is: whoever came in time may have waited for the database longer than the window.
         let current = self.current(family).await?;
-        self.require_key(&current, generation, key, current.rotated_at)
+        self.require_key(&current, generation, key, shown_at)
             .await?;
         match current.spend(generation, current.rotated_at, self.family_lifetime) {
             Spend::Repeat => Ok(generation + 1),

@@ -410,7 +410,7 @@ pub(super) async fn own_upstreams(
     let Some(who) = open
         .logged_in
         .as_ref()
-        .filter(|_| open.errand_for_the_account())
+        .filter(|_| open.errand_for_the_account() && !open.is_somebody_else())
     else {
         return Ok(None);
     };

@@ -256,7 +256,7 @@ async fn by_get(
     }
     let sessions: Vec<_> = people.into_iter().map(|who| &who.session).collect();
     let (asks, session) = match logout::next_step(&sessions, logout.hint.as_ref()) {
-        LogoutStep::Done => return Ok(leave(&signed_in, &logout)),
+        LogoutStep::Done => return Ok(leave(&state, &signed_in, &logout)),
         LogoutStep::End(session) => (false, session),
         LogoutStep::Confirm(_) if !from_site.is_empty() => {
             let ends = Ends::Here(LogoutWay::AtTheUpstream);
@@ -274,7 +274,7 @@ async fn by_get(
             let ends = Ends::Here(LogoutWay::AtTheApp);
             end(&state, &logout, &signed_in, &[who], ends).await
         }
-        None => Ok(leave(&signed_in, &logout)),
+        None => Ok(leave(&state, &signed_in, &logout)),
     }
 }
 
@@ -298,14 +298,16 @@ async fn by_post(
     }
     let logout = Logout::open(&state, form.field("logout")?)?;
     let Some(who) = signed_in.find(&SessionId::new(form.field("session")?)) else {
-        return match signed_in.all().next() {
-            // Signed in anew while the page stood open, or one of several left by another: nobody is told that they are out.
+        let wants_all = form.optional("action")? == Some("all");
+        let asked_anew = signed_in.current();
+        return match asked_anew.or_else(|| signed_in.others().next().filter(|_| wants_all)) {
+            // Signed in anew while the page stood open, or others who were meant, too: nobody is told that they are out.
             Some(_) => {
                 let sealed = logout.seal(&state)?;
                 Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)))
             }
             // A second click: whoever was asked has left.
-            None => Ok(leave(&signed_in, &logout)),
+            None => Ok(leave(&state, &signed_in, &logout)),
         };
     };
     form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
@@ -376,7 +378,7 @@ pub(super) async fn end(
     ends: Ends,
 ) -> Result<Response, PageError> {
     let Some(first) = ended.first() else {
-        return Ok(leave(signed_in, logout));
+        return Ok(leave(state, signed_in, logout));
     };
     // What the upstream wants to see of the login goes with the session.
     let tokens = sign_off::tokens(state, &first.session).await;
@@ -428,8 +430,9 @@ pub(super) fn still_here(
 }
 
 /// On to where the client wanted the browser, or to a page that says it is done. Whoever is signed in stays so.
-fn leave(signed_in: &SignedIn, logout: &Logout) -> Response {
-    let mut response = arrive(logout).after(&Frames::default());
+fn leave(state: &HttpState, signed_in: &SignedIn, logout: &Logout) -> Response {
+    let still_here = still_here(state, signed_in, &[]);
+    let mut response = arrive(logout).beside(still_here).after(&Frames::default());
     let dropped: Vec<_> = match signed_in.all().next() {
         Some(_) => signed_in.dropped().collect(),
         None => signed_in.without(&[]),

@@ -40,6 +40,8 @@ use super::{context, sender};
 
 /// How long a browser may take to come back, in seconds.
 const RETURN_SECONDS: i64 = 5 * 60;
+/// For how long what the upstream's sign-out page tells is taken for the echo of our own trip, in seconds.
+const ECHO_SECONDS: i64 = 60;
 /// What the cookie of such a browser is sealed for: a logout request in an address is something else (T12).
 const RETURN: &str = "return";
 
@@ -89,7 +91,6 @@ pub(super) struct Said {
     /// Where the client wanted the browser.
     onward: Option<String>,
     still_here: Vec<String>,
-    cookie: Option<Cookie<'static>>,
 }
 
 impl Next {
@@ -115,7 +116,7 @@ impl Next {
 
     /// Goes there, once the apps of `frames` have heard it.
     pub(super) fn after(self, frames: &Frames) -> Response {
-        let (said, goes_on) = match self {
+        let (said, goes_on, cookie) = match self {
             Self::To { address, cookie } if frames.is_empty() => {
                 let mut response = see_other(&address);
                 cookies::set(response.headers_mut(), cookie);
@@ -124,12 +125,11 @@ impl Next {
             Self::To { address, cookie } => {
                 let said = Said {
                     onward: Some(address),
-                    cookie,
                     ..Said::default()
                 };
-                (said, true)
+                (said, true, cookie)
             }
-            Self::Page(said) => (said, false),
+            Self::Page(said) => (said, false, None),
         };
         let template = SignedOutPage {
             page: Page::current(),
@@ -144,7 +144,7 @@ impl Next {
         } else {
             page::render_with_frames(&template, &frames.origins(), SCRIPT_HASH)
         };
-        cookies::set(response.headers_mut(), said.cookie);
+        cookies::set(response.headers_mut(), cookie);
         response
     }
 }
@@ -278,30 +278,28 @@ pub(super) async fn depart(
     departure: Departure,
     others: Vec<UpstreamId>,
 ) -> Result<Next, OAuthError> {
-    let now = Flow::from_ref(state).clock.now();
+    let address = departure.address().to_owned();
+    if !departure.trip.comes_back {
+        let mut left = left_at(state, &others).await;
+        // Who clicks there tells of themselves what the upstream then tells us.
+        if logout.destination.is_some() || !left.is_empty() {
+            left.insert(0, departure.into());
+            return Ok(Next::Page(Said {
+                left,
+                onward: logout.destination.clone(),
+                ..Said::default()
+            }));
+        }
+    }
     let waiting = Waiting {
         destination: logout.destination.clone(),
         locale: logout.locale,
-        until: now + RETURN_SECONDS,
+        until: Flow::from_ref(state).clock.now() + RETURN_SECONDS,
         upstream: Some(departure.upstream.clone()),
         others,
     };
     let cookie = Some(waiting.cookie(state)?);
-    let address = departure.address().to_owned();
-    if departure.trip.comes_back {
-        return Ok(Next::To { address, cookie });
-    }
-    let mut left = left_at(state, &waiting.others).await;
-    if logout.destination.is_none() && left.is_empty() {
-        return Ok(Next::To { address, cookie });
-    }
-    left.insert(0, departure.into());
-    Ok(Next::Page(Said {
-        left,
-        onward: logout.destination.clone(),
-        cookie,
-        ..Said::default()
-    }))
+    Ok(Next::To { address, cookie })
 }
 
 /// The page that says that it is done here, and where the person may still be signed in.
@@ -334,6 +332,10 @@ fn nobody_but_they_can(state: &HttpState, upstream: &UpstreamId) -> Option<Left>
 }
 
 impl Waiting {
+    const fn began_at(&self) -> UnixTime {
+        self.until - RETURN_SECONDS
+    }
+
     fn cookie(&self, state: &HttpState) -> Result<Cookie<'static>, OAuthError> {
         let plain = serde_json::to_vec(self).map_err(OAuthError::server_error)?;
         let sealed = Secrets::from_ref(state).seal(Purpose::LogoutRequest, RETURN, &plain)?;
@@ -404,9 +406,10 @@ async fn signed_out(
         .partition(|who| who.session.upstream == upstream.id);
     let trip = Waiting::read(&state, &request_cookies);
     let trip = trip.filter(|trip| trip.upstream.as_ref() == Some(&upstream.id));
-    if let Some(trip) = trip {
+    let now = Flow::from_ref(&state).clock.now();
+    if let Some(trip) = trip.filter(|trip| now - trip.began_at() <= ECHO_SECONDS) {
         // What was to end has ended. Another account of that upstream is not meant, unless it came since.
-        here.retain(|who| who.session.auth_time > trip.until - RETURN_SECONDS);
+        here.retain(|who| who.session.auth_time > trip.began_at());
         if here.is_empty() {
             return Ok(heard_of_trip(&state, trip, site, &signed_in, &headers).await?);
         }

@@ -14,7 +14,7 @@ use crate::model::authorization::PendingAuthorization;
 use crate::model::client::Client;
 use crate::model::session::Session;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::SessionId;
+use crate::protocol::ids::{AccountId, SessionId};
 use crate::protocol::secret::Secret;
 use crate::telemetry::note_session;
 use crate::tokens::subject;
@@ -49,6 +49,8 @@ pub(super) struct SignedIn {
     others: Vec<Here>,
     /// Cookies that lead nowhere.
     gone: Vec<String>,
+    /// Cookies of sessions that are over by the clock alone, and whose.
+    lapsed: Vec<(String, AccountId)>,
 }
 
 impl SignedIn {
@@ -61,6 +63,7 @@ impl SignedIn {
             current: None,
             others: Vec::new(),
             gone: Vec::new(),
+            lapsed: Vec::new(),
         };
         if let Some(secret) = cookies.get(&names.session()) {
             let found = flow.find_logged_in(secret).await?;
@@ -88,20 +91,26 @@ impl SignedIn {
                 }
                 Waiting::Lapsed {
                     session,
+                    account,
                     last_seen_at,
                 } if session == id => {
-                    lapsed.push((last_seen_at, name));
+                    lapsed.push((last_seen_at, name, account));
                 }
                 _ => signed_in.gone.push(name.to_owned()),
             }
         }
         // A clock that is ahead for a while takes nobody's cookie away (T21); no more of them than can be looked up beside
         // those that are of use.
-        lapsed.sort_unstable_by(|one, other| other.cmp(one));
-        let beyond = lapsed.into_iter().skip(MAX_ACCOUNTS);
-        signed_in
-            .gone
-            .extend(beyond.map(|(_, name)| name.to_owned()));
+        lapsed.sort_unstable_by_key(|(last_seen_at, name, _)| {
+            (std::cmp::Reverse(*last_seen_at), *name)
+        });
+        for (place, (_, name, account)) in lapsed.into_iter().enumerate() {
+            if place < MAX_ACCOUNTS {
+                signed_in.lapsed.push((name.to_owned(), account));
+            } else {
+                signed_in.gone.push(name.to_owned());
+            }
+        }
         signed_in
             .others
             .sort_by_key(|here| std::cmp::Reverse(here.who.session.last_seen_at));
@@ -181,7 +190,11 @@ impl SignedIn {
         let stays =
             |here: &&Here| !here.is(id) && new.replaced.as_ref().is_none_or(|old| !here.is(old));
         let beside = self.everybody().filter(stays).collect();
-        self.cookies_of(Some(&current), beside)
+        let mut cookies = self.cookies_of(Some(&current), beside);
+        // One account has one session in a browser.
+        let account = &new.logged_in.account.id;
+        cookies.extend(self.remove_lapsed(|whose| whose == account));
+        cookies
     }
 
     /// The cookies once the person has chosen another to be the current one.
@@ -196,7 +209,18 @@ impl SignedIn {
     pub(super) fn without(&self, ended: &[SessionId]) -> Vec<Cookie<'static>> {
         let stays = |here: &&Here| ended.iter().all(|id| !here.is(id));
         let beside = self.everybody().filter(stays).collect();
-        self.cookies_of(None, beside)
+        let mut cookies = self.cookies_of(None, beside);
+        // Whoever signs out leaves nothing behind that a clock put right would bring back (T35).
+        cookies.extend(self.remove_lapsed(|_| true));
+        cookies
+    }
+
+    fn remove_lapsed(
+        &self,
+        of: impl Fn(&AccountId) -> bool,
+    ) -> impl Iterator<Item = Cookie<'static>> {
+        let lapsed = self.lapsed.iter().filter(move |(_, whose)| of(whose));
+        lapsed.map(|(name, _)| self.names.remove(name.clone()))
     }
 
     /// Takes away cookies that lead nowhere.

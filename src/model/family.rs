@@ -63,6 +63,8 @@ pub struct TokenFamily {
     pub jkt: Option<Thumbprint>,
     /// The generation of the token that it was bound by, if that was not at its beginning.
     pub bound_generation: Option<i64>,
+    /// When it was bound, if that was not at its beginning.
+    pub bound_at: Option<UnixTime>,
     /// Whom its tokens went to last.
     pub recipient: Recipient,
 }
@@ -140,13 +142,14 @@ impl TokenFamily {
     }
 
     /// Whether one of two who hold a token of `generation` is a thief, as it is shown at `now` without the family's key: it was given
-    /// before the family was bound to that, so whoever bound it had it, too. Not while the binding, or the token's being spent, is
-    /// a moment ago: an app that has begun to prove a key may have an older tab, as it may have one that sends a spent token.
+    /// before the family was bound to that, so whoever bound it had it, too. Not while the binding, which happens once, is a moment ago:
+    /// an app that has begun to prove a key may have an older tab, as it may have one that sends a spent token.
     pub fn is_betrayed_without_key(&self, generation: i64, now: UnixTime) -> bool {
         let (Some(newest), Some(bound)) = (self.generation, self.bound_generation) else {
             return false;
         };
-        generation <= bound && !(newest - generation <= 1 && self.span().has_just_moved(now))
+        let just_bound = self.bound_at.is_some_and(|at| is_a_moment(at, now));
+        generation <= bound && !(newest - generation <= 1 && just_bound)
     }
 
     /// Decides about a token of `generation` shown at `now`.
@@ -161,11 +164,6 @@ impl FamilySpan {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
-    /// Whether its last step was a moment ago. `abs`: after a clock step that may lie in the future, which opens no longer window (T21).
-    fn has_just_moved(self, now: UnixTime) -> bool {
-        (now - self.rotated_at).abs() <= RETRY_WINDOW
-    }
-
     /// Decides about a token of `generation` shown at `now`.
     pub fn spend(self, generation: i64, now: UnixTime, lifetime: FamilyLifetime) -> Spend {
         let Some(newest) = self.generation else {
@@ -178,10 +176,21 @@ impl FamilySpan {
             // A later generation than we remember: the database was restored from a backup. The token is ours
             // (its MAC said so), so the family goes on from there and nobody is signed out.
             ..=0 => Spend::Advance,
-            1 if self.has_just_moved(now) => Spend::Repeat,
+            1 if is_a_moment(self.rotated_at, now) => Spend::Repeat,
             _ => Spend::Replay,
         }
     }
+}
+
+/// Whether something happened a moment ago. `abs`: after a clock step that may lie in the future, which opens no longer window (T21).
+const fn is_a_moment(at: UnixTime, now: UnixTime) -> bool {
+    (now - at).abs() <= RETRY_WINDOW
+}
+
+/// When a token counts as shown that was shown at `shown_at`, and whose row was read at `now` with something that happened at `at`. What
+/// happened while the read waited was not late, however long that was; what lies ahead of the clock is no such thing (T21).
+pub fn shown_beside(shown_at: UnixTime, at: UnixTime, now: UnixTime) -> UnixTime {
+    if at > shown_at { at.min(now) } else { shown_at }
 }
 
 #[cfg(test)]
@@ -217,6 +226,7 @@ mod tests {
             revoked_at: None,
             jkt: None,
             bound_generation: None,
+            bound_at: None,
             recipient: Recipient::default(),
         }
     }
@@ -269,9 +279,24 @@ mod tests {
             // Given to whoever has the key.
             (3, 2, 131, false),
         ];
+        // A later step of whoever has the key opens it no second time.
+        let long_bound = TokenFamily {
+            bound_generation: Some(2),
+            bound_at: Some(60),
+            ..family(3)
+        };
+        assert!(!long_bound.is_betrayed_without_key(2, 90));
+        assert!(long_bound.is_betrayed_without_key(2, 101));
+        // One that an older version has bound has no such moment.
+        let unknown = TokenFamily {
+            bound_at: None,
+            ..long_bound
+        };
+        assert!(unknown.is_betrayed_without_key(2, 101));
         for (generation, bound, now, expected) in table {
             let family = TokenFamily {
                 bound_generation: Some(bound),
+                bound_at: Some(100),
                 ..family(3)
             };
             assert_eq!(
@@ -281,6 +306,20 @@ mod tests {
             );
         }
         assert!(!family(3).is_betrayed_without_key(1, 1000));
+    }
+
+    /// T20, T21.
+    #[test]
+    fn whoever_waits_for_a_read_is_not_late() {
+        // (shown, what the row says, read): when it counts as shown.
+        for (shown_at, at, now, expected) in [
+            (100, 90, 101, 100),
+            (100, 133, 134, 133),
+            // A restored clock: the row is ahead of it, and opens nothing.
+            (100, 500, 101, 101),
+        ] {
+            assert_eq!(shown_beside(shown_at, at, now), expected);
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Store {
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
         let row = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
              FROM token_family WHERE id = $1",
         )
@@ -117,7 +117,7 @@ impl Store {
                     family.amr AS amr, family.acr AS acr, family.scope AS scope, family.claims AS claims,
                     family.offline AS offline, family.generation AS generation, family.created_at AS created_at,
                     family.rotated_at AS rotated_at, family.expires_at AS expires_at, family.revoked_at AS revoked_at,
-                    family.jkt AS jkt, family.bound_generation AS bound_generation, family.resources AS resources,
+                    family.jkt AS jkt, family.bound_generation AS bound_generation, family.bound_at AS bound_at, family.resources AS resources,
                     family.last_address AS last_address, family.last_user_agent AS last_user_agent,
                     session.last_seen_at AS s_last_seen_at, session.expires_at AS s_expires_at,
                     session.ended_at AS s_ended_at, session.persistent_since AS s_persistent_since,
@@ -155,7 +155,7 @@ impl Store {
     ) -> Result<Vec<TokenFamily>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
              FROM token_family
              WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
@@ -232,15 +232,16 @@ impl Store {
             .bind(recipient.user_agent.as_deref())
             .bind(family.jkt.as_ref().map_or("", Thumbprint::as_str))
         };
-        self.rotate(&family.id, advance, now).await
+        self.rotate(&family.id, advance, rotated_later, now).await
     }
 
-    /// Runs a statement that sets a family's `rotated_at`, and sets it anew where that took long: a lock that somebody holds, or a
+    /// Runs a statement that says when something happened to a family, and says it anew, by `later`, where that took long: a lock that somebody holds, or a
     /// disk that does not answer. Whether the statement found the family.
     async fn rotate<'q>(
         &self,
         id: &'q FamilyId,
         statement: impl FnOnce(UnixTime) -> Query<'q, Any, AnyArguments> + Send,
+        later: fn(&FamilyId, UnixTime, UnixTime) -> Query<'_, Any, AnyArguments>,
         now: impl Fn() -> UnixTime + Send + Sync,
     ) -> Result<bool, StoreError> {
         let is_late = |since: UnixTime| Some(now()).filter(|now| now - since > SKEW);
@@ -254,7 +255,7 @@ impl Store {
             let Some(late) = is_late(began) else {
                 return Ok(Some(began));
             };
-            rotated_later(id, began, late).execute(connection).await?;
+            later(id, began, late).execute(connection).await?;
             Ok(Some(late))
         });
         let Some(rotated_at) = rotated.await? else {
@@ -262,8 +263,7 @@ impl Store {
         };
         // On SQLite the commit may have come after that.
         if let Some(late) = is_late(rotated_at) {
-            let later = rotated_later(id, rotated_at, late);
-            self.writes.execute(later).await?;
+            self.writes.execute(later(id, rotated_at, late)).await?;
         }
         Ok(true)
     }
@@ -279,7 +279,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let bind = |now| {
             sqlx::query(
-                "UPDATE token_family SET jkt = $2, rotated_at = $4,
+                "UPDATE token_family SET jkt = $2, bound_at = $4,
                      bound_generation = CASE WHEN generation > $3 THEN generation ELSE $3 END
                  WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
             )
@@ -288,7 +288,7 @@ impl Store {
             .bind(generation)
             .bind(now)
         };
-        self.rotate(id, bind, now).await
+        self.rotate(id, bind, bound_later, now).await
     }
 
     /// Ends a family for good. Whether it was live.
@@ -318,6 +318,18 @@ fn rotated_later(
         .bind(id.as_str())
         .bind(written)
         .bind(rotated_at)
+}
+
+/// The same of when it was bound, which happens once.
+fn bound_later(
+    id: &FamilyId,
+    written: UnixTime,
+    bound_at: UnixTime,
+) -> Query<'_, Any, AnyArguments> {
+    sqlx::query("UPDATE token_family SET bound_at = $3 WHERE id = $1 AND bound_at = $2")
+        .bind(id.as_str())
+        .bind(written)
+        .bind(bound_at)
 }
 
 /// Locks the session and the account by writing them, in this order everywhere, and tells whether both stand.
@@ -467,6 +479,7 @@ pub(super) fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
             Some(text) => Some(Thumbprint::parse(&text).ok_or_else(|| record.inconsistent("jkt"))?),
         },
         bound_generation: record.optional_int("bound_generation")?,
+        bound_at: record.optional_int("bound_at")?,
         recipient: Recipient {
             address: record.optional_text("last_address")?,
             user_agent: record.optional_text("last_user_agent")?,

@@ -106,7 +106,7 @@ impl Store {
         let statement = match of {
             ListOf::All => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
                  FROM token_family
                  WHERE offline = 1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 AND rotated_at > $2
@@ -114,7 +114,7 @@ impl Store {
             }
             ListOf::Upstream(_) => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
                  FROM token_family
                  WHERE upstream = $4 AND offline = 1
@@ -123,7 +123,7 @@ impl Store {
             }
             ListOf::Account(_) => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
                  FROM token_family
                  WHERE account_id = $4 AND offline = 1
@@ -132,7 +132,7 @@ impl Store {
             }
             ListOf::Client(_) => {
                 "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
                  FROM token_family
                  WHERE client_id = $4 AND offline = 1

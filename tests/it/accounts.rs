@@ -225,6 +225,26 @@ async fn linking_wants_a_fresh_login_of_the_account() {
     assert_eq!(logins(&server).await, [1]);
 }
 
+/// Somebody else has logged in in another tab: the page offers the ways of the one whom it is for, and not theirs alone.
+#[tokio::test]
+async fn a_page_for_somebody_who_was_replaced_offers_their_ways() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = account(&server, &mut browser, ANN).await;
+    server.clock.advance(FRESH_SECONDS + 1);
+    let asked = press(&mut browser, &page, "link").await;
+    assert!(asked.body.contains("Sign in again as Ann Lee."));
+    let url = server.authorize_url("spa", &[("prompt", "login")]);
+    browser.log_in_as(url, people::JO_SMITH).await;
+    let resume = format!("/authorize/resume?flow={}", asked.flow());
+    let page = browser.open(server.url(&resume)).await;
+    let alert = page.text("[role=alert]").unwrap();
+    assert!(alert.contains("somebody else"), "{alert}");
+    let page = browser.sign_in(&page, "staff", ANN).await;
+    let title = page.text("h1").unwrap();
+    assert!(title.starts_with("Now sign in with the login"), "{title}");
+}
+
 /// The sessions that end with a link were another account's, and its story has their end.
 #[tokio::test]
 async fn what_a_link_ends_is_recorded_with_the_account_whose_it_was() {

@@ -171,3 +171,28 @@ async fn no_account_of_several_is_lost() {
         assert_eq!(choices.len(), 2, "{step}: {}", page.body);
     }
 }
+
+/// T35: whoever has signed out is not offered by a cookie that a clock put right brings back.
+#[tokio::test]
+async fn who_signs_out_while_the_clock_is_ahead_is_out_when_it_is_right() {
+    let server = server().await;
+    let select = server.authorize_url("spa", &[SELECT]);
+    let mut browser = Browser::new();
+    browser
+        .log_in_as(server.authorize_url("spa", &[]), JO_SMITH)
+        .await;
+    let page = browser.open(&select).await;
+    browser.sign_in_as(&page, CHAIR).await;
+    server.clock.advance(DAY);
+    let page = browser.open(server.authorize_url("spa", &[])).await;
+    let page = browser.sign_in_as(&page, JO_SMITH).await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
+    let page = browser.open(server.url("/end_session")).await;
+    let page = browser.submit(&page, "main form", &[]).await;
+    assert!(page.body.contains("You are signed out"), "{}", page.body);
+    server.clock.advance(-DAY);
+    let page = browser.open(&select).await;
+    assert!(page.is_login());
+    assert!(page.values("input[name=session]").is_empty());
+    assert!(!page.body.contains("Jo Smith"), "{}", page.body);
+}

@@ -500,6 +500,28 @@ async fn a_stolen_token_is_not_kept_by_binding_it() {
     assert_eq!(next.status, 200, "{next:?}");
 }
 
+/// The moment after a binding comes once: a thief who goes on opens it no second time for the token that the app still has.
+#[tokio::test]
+async fn the_moment_after_a_binding_comes_once() {
+    let server = TestServer::start().await;
+    let thief = ProofKey::new();
+    let tokens = server.tokens("spa", "openid offline_access").await;
+    let stolen = tokens.text("refresh_token");
+    let own = server.refresh("spa", stolen).await;
+    assert_eq!(own.status, 200, "{own:?}");
+    server.clock.advance(2);
+    let theirs = refresh(&server, "spa", stolen, &thief.for_token(&server)).await;
+    assert_eq!(theirs.status, 200, "{theirs:?}");
+    server.clock.advance(36);
+    let next = theirs.text("refresh_token");
+    let theirs = refresh(&server, "spa", next, &thief.for_token(&server)).await;
+    assert_eq!(theirs.status, 200, "{theirs:?}");
+    server.clock.advance(20);
+    let refused = server.refresh("spa", own.text("refresh_token")).await;
+    refused.assert_error(400, "invalid_grant");
+    assert_eq!(live_families(&server).await, 0);
+}
+
 /// T20: an app that begins to prove a key may have a tab of before. That one is refused, and the new one stays signed in, whichever
 /// of the two comes first.
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portico::model::audit::AuditFilter;
+use portico::model::family::Recipient;
+use portico::protocol::ids::FamilyId;
 use portico::simulator::{Fault, people};
 use sqlx::{Connection as _, Executor as _};
 use tokio::io::AsyncWriteExt as _;
@@ -185,17 +187,26 @@ pub(crate) struct Stall {
 
 impl Stall {
     pub(crate) async fn begin(server: &TestServer) -> Self {
+        Self::of(server, "token_family", "SHARE").await
+    }
+
+    /// On PostgreSQL, whatever such a lock of that table is in the way of.
+    async fn of(server: &TestServer, table: &str, mode: &str) -> Self {
+        let lock = format!("BEGIN; LOCK TABLE {table} IN {mode} MODE");
         let url = server.database.url().expose();
         let is_postgres = url.starts_with("postgres");
         let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
         let begin = if is_postgres {
-            "BEGIN; LOCK TABLE token_family IN SHARE MODE"
+            lock.as_str()
         } else {
             "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE"
         };
         // What was recorded of the login is written by then, and not in the way.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        connection.execute(begin).await.unwrap();
+        connection
+            .execute(sqlx::AssertSqlSafe(begin.to_owned()))
+            .await
+            .unwrap();
         Self {
             connection,
             is_postgres,
@@ -248,6 +259,38 @@ async fn a_refresh_that_a_stall_holds_up_may_be_repeated_after_it() {
     server.clock.advance(6);
     assert_refused(&server, spent).await;
     assert_eq!(live_families(&server).await, 0);
+}
+
+/// T20: nor is one whose own question hangs, on PostgreSQL, while the same token is good elsewhere. (SQLite's readers wait for nobody.)
+#[tokio::test]
+async fn whoever_waits_for_a_row_that_moves_on_meanwhile_is_no_thief() {
+    let server = TestServer::start().await;
+    let first = server.tokens("spa", OFFLINE).await;
+    let spent = first.text("refresh_token");
+    let id: String = sqlx::query_scalar("SELECT id FROM token_family")
+        .fetch_one(&server.database.pool().await)
+        .await
+        .unwrap();
+    let family = server.store.find_family(&FamilyId::new(id)).await.unwrap();
+    let family = family.unwrap();
+    if !server.database.url().expose().starts_with("postgres") {
+        return;
+    }
+    let mut stall = Stall::of(&server, "upstream_login", "ACCESS EXCLUSIVE").await;
+    let elsewhere = async {
+        stall.is_waited_for(1).await;
+        server.clock.advance(33);
+        let (nobody, now) = (Recipient::default(), || server.clock.now());
+        let moved = server.store.advance_family(&family, 1, 2, &nobody, now);
+        assert!(moved.await.unwrap());
+        server.clock.advance(1);
+        stall.end().await;
+    };
+    let (late, ()) = tokio::join!(server.refresh("spa", spent), elsewhere);
+    assert_eq!(late.status, 200, "{late:?}");
+    let next = server.refresh("spa", late.text("refresh_token")).await;
+    assert_eq!(next.status, 200, "{next:?}");
+    assert_eq!(live_families(&server).await, 1);
 }
 
 /// T20: nor is one who comes in between, however late, and whichever of them is the first when it is over.

@@ -1007,3 +1007,22 @@ async fn all_of_them_are_asked_about_anew_where_one_has_left_meanwhile() {
     let refused = two.server.refresh("spa", two.jo.text("refresh_token"));
     refused.await.assert_error(400, "invalid_grant");
 }
+
+/// A second click on the same button asks about nobody else, and the app that waits has the browser.
+#[tokio::test]
+async fn a_double_click_signs_out_one_and_goes_on_to_the_app() {
+    let mut two = Two::start().await;
+    let back = [
+        ("client_id", "spa"),
+        ("post_logout_redirect_uri", "https://spa.example.org/"),
+    ];
+    let asked = two.log_out(&back).await;
+    let first = two.browser.submit_only(&asked, "main form", &[]).await;
+    let second = two.browser.submit_only(&asked, "main form", &[]).await;
+    for answer in [&first, &second] {
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        assert_eq!(answer.header("location"), back[1].1);
+    }
+    let jo = two.server.refresh("spa", two.jo.text("refresh_token"));
+    assert_eq!(jo.await.status, 200);
+}

@@ -632,3 +632,29 @@ async fn who_came_since_the_trip_is_signed_out_by_what_imis_tells() {
     let refused = server.refresh("spa", cam.text("refresh_token")).await;
     refused.assert_error(400, "invalid_grant");
 }
+
+/// Where nobody was sent to iMIS, and where that was long ago, what it tells is no echo: everybody who came in there is out.
+#[tokio::test]
+async fn a_sign_out_that_is_no_echo_of_ours_counts() {
+    for was_sent in [false, true] {
+        let server = server_with(if was_sent { COMES_BACK } else { STAYS }).await;
+        let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+        let select = ("prompt", "select_account");
+        let page = browser.open(server.authorize_url("spa", &[select])).await;
+        let page = browser.sign_in_as(&page, CHAIR).await;
+        let cam = server.redeem("spa", &page.answer()["code"], &[]).await;
+        let parameters = [
+            ("id_token_hint", jo.text("id_token")),
+            ("post_logout_redirect_uri", HOME),
+        ];
+        let page = browser.get(logout_url(&server, &parameters)).await;
+        assert_eq!(page.status, if was_sent { 303 } else { 200 });
+        server.clock.advance(if was_sent { 61 } else { 3 });
+        fetching(&mut browser, "empty", "same-site");
+        browser.is_lured_to(server.imis_url());
+        let told = server.url("/upstream/members/signed_out");
+        assert_eq!(browser.click(&told).await.status, 204);
+        let refused = server.refresh("spa", cam.text("refresh_token")).await;
+        refused.assert_error(400, "invalid_grant");
+    }
+}

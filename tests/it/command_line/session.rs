@@ -42,6 +42,7 @@ async fn offline(store: &Store, (account, session): &(Account, Session)) -> Fami
         revoked_at: None,
         jkt: None,
         bound_generation: None,
+        bound_at: None,
         recipient: Recipient::default(),
     };
     assert!(store.begin_family(&family).await.unwrap());

@@ -178,7 +178,7 @@ async fn a_family_is_bound_to_one_key() {
     let bound = TokenFamily {
         jkt: Some(key(winner)),
         bound_generation: Some(1),
-        rotated_at: NOW + 9,
+        bound_at: Some(NOW + 9),
         ..family.clone()
     };
     // Whoever has read it before does not move it on: what they were given would be bound to a key that they did not show.

@@ -231,6 +231,7 @@ fn family(code: &AuthorizationCode) -> TokenFamily {
         revoked_at: None,
         jkt: None,
         bound_generation: None,
+        bound_at: None,
         recipient: Recipient::default(),
     }
 }
