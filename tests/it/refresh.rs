@@ -281,7 +281,10 @@ async fn whoever_waits_for_a_row_that_moves_on_meanwhile_is_no_thief() {
         stall.is_waited_for(1).await;
         server.clock.advance(33);
         let (nobody, now) = (Recipient::default(), || server.clock.now());
-        let moved = server.store.advance_family(&family, 1, 2, &nobody, now);
+        let newest = family.generation.unwrap();
+        let moved = server
+            .store
+            .advance_family(&family, newest, newest + 1, &nobody, now);
         assert!(moved.await.unwrap());
         server.clock.advance(1);
         stall.end().await;

@@ -82,7 +82,7 @@ impl Audit {
         }
     }
 
-    /// Records what happened. Waits for nothing: [`Audit::settle`] does, at a request's end.
+    /// Records what happened. Waits for nothing: `settle` does, at a request's end.
     pub fn record(&self, mut entry: Entry) {
         let request = request::current();
         if let Some(request) = &request {
