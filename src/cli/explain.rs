@@ -47,15 +47,13 @@ async fn explain(config: &Config, store: &Store, id: &str) -> anyhow::Result<()>
     tell_seen(&main);
     tell_cause(&main);
     section("What to do", &advice::about(&main));
-    for replay in of_request.iter().filter(|record| is_replay(record)) {
-        section("Beware", &replayed(replay));
-    }
     let past = what_ends_tokens(store, &main, &of_request).await?;
-    for replay in past.iter().filter(|record| is_replay(record)) {
+    let known = of_request.iter().chain(&past);
+    for replay in known.filter(|record| is_replay(record)) {
         section("Beware", &replayed(replay));
     }
     let others = around(store, &main, &of_request).await?;
-    let others = merged(past, others);
+    let others = in_order([past, others].concat());
     let known = [of_request.as_slice(), &others].concat();
     let outages = outages(store, &main, &known).await?;
     of_request.retain(|record| record.id != main.id);
@@ -153,9 +151,8 @@ async fn what_ends_tokens(
     all_of(store, filters, known).await
 }
 
-/// Both, in the order in which it happened, each once.
-fn merged(one: Vec<AuditRecord>, other: Vec<AuditRecord>) -> Vec<AuditRecord> {
-    let mut all: Vec<_> = one.into_iter().chain(other).collect();
+/// In the order in which it happened, each once.
+fn in_order(mut all: Vec<AuditRecord>) -> Vec<AuditRecord> {
     all.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
     all.dedup_by(|one, other| one.id == other.id);
     all
@@ -192,7 +189,7 @@ async fn all_of(
         let more = search(store, filter).await?.into_iter();
         found.extend(more.filter(|record| seen.insert(record.id.clone())));
     }
-    Ok(merged(found, Vec::new()))
+    Ok(in_order(found))
 }
 
 fn tell_title(id: &str, main: &AuditRecord) {

@@ -36,12 +36,21 @@ impl Flow {
         upstream: &UpstreamId,
         identity: &Identity,
     ) -> Result<bool, OAuthError> {
+        let account_id = self.account_behind(upstream, identity).await?;
+        Ok(account_id.is_some_and(|id| id == who.account.id))
+    }
+
+    /// The account that the login of whom an upstream has just named leads to, if they have been here before.
+    pub async fn account_behind(
+        &self,
+        upstream: &UpstreamId,
+        identity: &Identity,
+    ) -> Result<Option<AccountId>, OAuthError> {
         let login = UpstreamSubject {
             upstream: upstream.clone(),
             subject: identity.subject.clone(),
         };
-        let account_id = self.store.find_login(&login).await?;
-        Ok(account_id.is_some_and(|id| id == who.account.id))
+        Ok(self.store.find_login(&login).await?)
     }
 
     /// Who the session cookie belongs to, if it still stands.

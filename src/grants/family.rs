@@ -192,28 +192,25 @@ impl Grants {
 
 /// What is recorded about a family: whose it is, and with which client.
 pub(super) fn family_entry(event: Event, family: &TokenFamily) -> Entry {
-    entry(
-        event,
-        &family.id,
-        &family.account_id,
-        &family.authentication,
-    )
-    .client(&family.client_id)
+    let (id, client, account) = (&family.id, &family.client_id, &family.account_id);
+    entry(event, id, client, account, &family.authentication)
 }
 
 /// The same where a token of it was looked at.
 pub(super) fn grant_entry(event: Event, family: &FamilyGrant) -> Entry {
-    entry(
-        event,
-        &family.id,
-        &family.account_id,
-        &family.authentication,
-    )
-    .client(&family.client_id)
+    let (id, client, account) = (&family.id, &family.client_id, &family.account_id);
+    entry(event, id, client, account, &family.authentication)
 }
 
-fn entry(event: Event, id: &FamilyId, account: &AccountId, login: &Authentication) -> Entry {
+fn entry(
+    event: Event,
+    id: &FamilyId,
+    client: &ClientId,
+    account: &AccountId,
+    login: &Authentication,
+) -> Entry {
     Entry::new(event)
+        .client(client)
         .account(account)
         .upstream(&login.upstream)
         .session(&login.session_id)

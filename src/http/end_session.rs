@@ -205,6 +205,11 @@ impl Logout {
         Ok(Secrets::from_ref(state).seal(Purpose::LogoutRequest, "", &plain)?)
     }
 
+    /// To the question, by a GET of ours.
+    fn asked_about(&self, state: &HttpState) -> Result<Response, OAuthError> {
+        Ok(see_other(&address_of(&self.seal(state)?)))
+    }
+
     fn open(state: &HttpState, sealed: &str) -> Result<Self, PageError> {
         let plain = Secrets::from_ref(state).open(Purpose::LogoutRequest, "", sealed);
         let sealed = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
@@ -221,6 +226,11 @@ impl Logout {
             text: Page::current().texts.sign_out.to_owned(),
         })))
     }
+}
+
+/// Where the question of a sealed request is.
+fn address_of(sealed: &str) -> String {
+    format!("{}?logout={sealed}", path::END_SESSION)
 }
 
 fn with_state(uri: &str, state: Option<&str>) -> String {
@@ -293,19 +303,15 @@ async fn by_post(
         let logout = Logout::read(&state, &form.0)
             .await
             .map_err(PageError::request)?;
-        let sealed = logout.seal(&state)?;
-        return Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)));
+        return Ok(logout.asked_about(&state)?);
     }
     let logout = Logout::open(&state, form.field("logout")?)?;
+    let wants_all = form.optional("action")? == Some("all");
     let Some(who) = signed_in.find(&SessionId::new(form.field("session")?)) else {
-        let wants_all = form.optional("action")? == Some("all");
         let asked_anew = signed_in.current();
         return match asked_anew.or_else(|| signed_in.others().next().filter(|_| wants_all)) {
             // Signed in anew while the page stood open, or others who were meant, too: nobody is told that they are out.
-            Some(_) => {
-                let sealed = logout.seal(&state)?;
-                Ok(see_other(&format!("{}?logout={sealed}", path::END_SESSION)))
-            }
+            Some(_) => Ok(logout.asked_about(&state)?),
             // A second click: whoever was asked has left.
             None => Ok(leave(&state, &signed_in, &logout)),
         };
@@ -313,11 +319,8 @@ async fn by_post(
     form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
     let others = signed_in
         .all()
-        .filter(|other| other.session.id != who.session.id);
-    let ended: Vec<&LoggedIn> = match form.optional("action")? {
-        Some("all") => [who].into_iter().chain(others).collect(),
-        _ => vec![who],
-    };
+        .filter(|other| wants_all && other.session.id != who.session.id);
+    let ended: Vec<&LoggedIn> = [who].into_iter().chain(others).collect();
     let ends = Ends::Here(match &logout.signed_off {
         Some(_) => LogoutWay::AtTheUpstream,
         None => LogoutWay::Here,
@@ -343,7 +346,7 @@ pub(super) async fn confirm(
 ) -> Result<Response, PageError> {
     let secrets = Secrets::from_ref(state);
     let sealed = logout.seal(state)?;
-    let address = format!("{}?logout={sealed}", path::END_SESSION);
+    let address = address_of(&sealed);
     let page = Page::current().shown_at(&address);
     let upstreams = Upstreams::from_ref(state);
     let others = signed_in

@@ -553,7 +553,7 @@ pub(super) async fn finish(
     if open.asks_for_other() {
         return account::other_login(state, open, upstream, identity).await;
     }
-    if open.errand_for_the_account() && !open.is_for(&upstream.id, &identity.subject).await? {
+    if open.errand_for_the_account() && !open.is_for(&upstream.id, &identity).await? {
         // A page of the account's: whoever else logs in there changes nothing for those who are signed in.
         let entry = Entry::new(Event::LoginRefused)
             .upstream(&upstream.id)

@@ -9,7 +9,6 @@ use cookie::Cookie;
 use crate::clock::SKEW;
 use crate::flow::pick::Picked;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
-use crate::model::account::UpstreamSubject;
 use crate::model::acr::WantedAcr;
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, OWN_CLIENT_ID};
@@ -23,6 +22,7 @@ use crate::protocol::pushed;
 use crate::store::Store;
 use crate::telemetry::{note_client, note_flow};
 use crate::tokens::subject;
+use crate::upstream::Identity;
 
 use super::account;
 use super::context;
@@ -133,13 +133,9 @@ impl OpenFlow {
     pub(super) async fn is_for(
         &self,
         upstream: &UpstreamId,
-        subject: &str,
+        identity: &Identity,
     ) -> Result<bool, OAuthError> {
-        let login = UpstreamSubject {
-            upstream: upstream.clone(),
-            subject: subject.to_owned(),
-        };
-        let Some(id) = self.flow.store.find_login(&login).await? else {
+        let Some(id) = self.flow.account_behind(upstream, identity).await? else {
             return Ok(false);
         };
         let account = self.flow.store.find_account(&id).await?;

@@ -62,11 +62,7 @@ const SCRIPT_HASH: &str = "sha256-4IifNCuSm2AAUQeHT7lXNU2AwBfdJF9rifPA+Cg2fWQ=";
 #[template(path = "pages/signed_out.html")]
 struct SignedOutPage {
     page: Page,
-    left: Vec<Left>,
-    /// Who is signed in here still.
-    still_here: Vec<String>,
-    /// Where the client wanted the browser, when the person is to go there by a click.
-    onward: Option<String>,
+    said: Said,
     /// What the browser loads for the apps that are told by it.
     frames: Vec<String>,
     /// Whether the page goes on by itself.
@@ -90,6 +86,7 @@ pub(super) struct Said {
     left: Vec<Left>,
     /// Where the client wanted the browser.
     onward: Option<String>,
+    /// Who is signed in here still.
     still_here: Vec<String>,
 }
 
@@ -133,9 +130,7 @@ impl Next {
         };
         let template = SignedOutPage {
             page: Page::current(),
-            left: said.left,
-            still_here: said.still_here,
-            onward: said.onward,
+            said,
             frames: frames.addresses(),
             goes_on,
         };
@@ -406,7 +401,8 @@ async fn signed_out(
         .partition(|who| who.session.upstream == upstream.id);
     let trip = Waiting::read(&state, &request_cookies);
     let trip = trip.filter(|trip| trip.upstream.as_ref() == Some(&upstream.id));
-    let now = Flow::from_ref(&state).clock.now();
+    let flow = Flow::from_ref(&state);
+    let now = flow.clock.now();
     if let Some(trip) = trip.filter(|trip| now - trip.began_at() <= ECHO_SECONDS) {
         // What was to end has ended. Another account of that upstream is not meant, unless it came since.
         here.retain(|who| who.session.auth_time > trip.began_at());
@@ -416,7 +412,6 @@ async fn signed_out(
     }
     let may_end = sender::is_site_or_neighbor(&headers, site);
     let ended = if may_end { here.clone() } else { Vec::new() };
-    let flow = Flow::from_ref(&state);
     for who in &ended {
         flow.log_out(&who.session, LogoutWay::AtTheUpstream).await?;
     }

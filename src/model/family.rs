@@ -53,7 +53,7 @@ pub struct TokenFamily {
     pub generation: Option<i64>,
     /// When it began.
     pub created_at: UnixTime,
-    /// When the last refresh token was spent, or the family was bound to its key, or began.
+    /// When the last refresh token was spent, or the family began.
     pub rotated_at: UnixTime,
     /// When it ends whatever happens.
     pub expires_at: UnixTime,

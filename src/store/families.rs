@@ -232,12 +232,13 @@ impl Store {
             .bind(recipient.user_agent.as_deref())
             .bind(family.jkt.as_ref().map_or("", Thumbprint::as_str))
         };
-        self.rotate(&family.id, advance, rotated_later, now).await
+        self.write_dated(&family.id, advance, rotated_later, now)
+            .await
     }
 
-    /// Runs a statement that says when something happened to a family, and says it anew, by `later`, where that took long: a lock that somebody holds, or a
-    /// disk that does not answer. Whether the statement found the family.
-    async fn rotate<'q>(
+    /// Runs a statement that says when something happened to a family, and says it anew, by `later`, where that took long: a lock
+    /// that somebody holds, or a disk that does not answer. Whether the statement found the family.
+    async fn write_dated<'q>(
         &self,
         id: &'q FamilyId,
         statement: impl FnOnce(UnixTime) -> Query<'q, Any, AnyArguments> + Send,
@@ -246,7 +247,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let is_late = |since: UnixTime| Some(now()).filter(|now| now - since > SKEW);
         // Read once it is our turn to write, and set anew by the same connection: whoever asks again must not come in between.
-        let rotated = self.writes.run(async |connection| {
+        let written = self.writes.run(async |connection| {
             let began = now();
             let found = statement(began).execute(&mut *connection).await?;
             if found.rows_affected() == 0 {
@@ -258,12 +259,12 @@ impl Store {
             later(id, began, late).execute(connection).await?;
             Ok(Some(late))
         });
-        let Some(rotated_at) = rotated.await? else {
+        let Some(at) = written.await? else {
             return Ok(false);
         };
         // On SQLite the commit may have come after that.
-        if let Some(late) = is_late(rotated_at) {
-            self.writes.execute(later(id, rotated_at, late)).await?;
+        if let Some(late) = is_late(at) {
+            self.writes.execute(later(id, at, late)).await?;
         }
         Ok(true)
     }
@@ -288,7 +289,7 @@ impl Store {
             .bind(generation)
             .bind(now)
         };
-        self.rotate(id, bind, bound_later, now).await
+        self.write_dated(id, bind, bound_later, now).await
     }
 
     /// Ends a family for good. Whether it was live.

@@ -30,17 +30,20 @@ fn values(document: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// What lies ready.
+const DOCUMENTS: [&str; 3] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/jwks",
+];
+
 /// The first answer comes through every layer, those after it are ready-made: nobody can tell which is which, and scripts, other
 /// methods and proofs of a key are answered as ever.
 #[tokio::test]
 async fn a_document_is_answered_alike_however_often_and_by_whomever() {
     let server = TestServer::start().await;
     let http = http_client();
-    for path in [
-        "/.well-known/openid-configuration",
-        "/.well-known/oauth-authorization-server",
-        "/jwks",
-    ] {
+    for path in DOCUMENTS {
         let url = server.url(path);
         let (mut answers, mut numbers) = (Vec::new(), BTreeSet::new());
         for _ in 0..3 {
@@ -100,11 +103,7 @@ async fn a_document_that_lies_ready_is_not_given_past_the_layers() {
     })
     .await;
     let http = http_client();
-    for path in [
-        "/.well-known/openid-configuration",
-        "/.well-known/oauth-authorization-server",
-        "/jwks",
-    ] {
+    for path in DOCUMENTS {
         let url = server.url(path);
         let plain = async || {
             let answer = http.get(&url).send().await.unwrap();
