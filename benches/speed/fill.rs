@@ -175,8 +175,8 @@ impl Fill {
         let templates = table.templates;
         let make = format!(
             "CREATE TEMPORARY TABLE filled_{name} AS
-             SELECT ROW_NUMBER() OVER () - 1 AS place, some.*
-             FROM (SELECT * FROM {name} WHERE {templates} LIMIT {TEMPLATES}) AS some"
+             SELECT ROW_NUMBER() OVER () - 1 AS place, picked.*
+             FROM (SELECT * FROM {name} WHERE {templates} LIMIT {TEMPLATES}) AS picked"
         );
         self.connection.execute(AssertSqlSafe(make)).await?;
         let columns = format!("SELECT * FROM filled_{name}");
