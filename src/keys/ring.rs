@@ -19,6 +19,10 @@ use crate::protocol::jws::{SigningAlgorithm, TokenKind, is_strict_compact};
 use super::signer::{self, Signer};
 use super::{KeyError, Purpose, Secrets};
 
+mod verified;
+
+use verified::Verified;
+
 /// The keys as they were last read from the store. Clones share them; a reload is seen by all at once.
 #[derive(Clone)]
 pub struct KeyRing {
@@ -31,6 +35,7 @@ struct Snapshot {
     keys: Vec<RingKey>,
     /// The JWKS as it was last asked for, and which of the keys it shows.
     jwks: Mutex<(Vec<bool>, Arc<str>)>,
+    verified: Verified,
 }
 
 struct RingKey {
@@ -221,8 +226,12 @@ impl KeyRing {
             KeyState::Announced if key.record.active_at <= now + SKEW => {}
             KeyState::Announced | KeyState::Expired => return Err(TokenRefused),
         }
-        if !key.signer.verifies(signature, message.as_bytes()) {
-            return Err(TokenRefused);
+        let hash = verified::hash_of(token).ok_or(TokenRefused)?;
+        if !snapshot.verified.has(&hash) {
+            if !key.signer.verifies(signature, message.as_bytes()) {
+                return Err(TokenRefused);
+            }
+            snapshot.verified.remember(hash);
         }
         let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenRefused)?;
         serde_json::from_slice(&claims).map_err(|_| TokenRefused)
@@ -278,6 +287,7 @@ impl Snapshot {
         Ok(Self {
             keys,
             jwks: Mutex::new((Vec::new(), Arc::from(""))),
+            verified: Verified::default(),
         })
     }
 }

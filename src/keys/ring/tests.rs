@@ -119,6 +119,12 @@ fn truncated_extended_and_tampered_tokens_are_refused() {
     let token = ring
         .sign(TokenKind::IdToken, SigningAlgorithm::EdDSA, &claims(), 20)
         .unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let (header, _) = message.split_once('.').unwrap();
+    let others = URL_SAFE_NO_PAD.encode(json!({ "sub": "somebody else" }).to_string());
+    // That it has been seen makes no other text a token.
+    ring.verify::<Value>(TokenKind::IdToken, &token, 20)
+        .unwrap();
     for length in 0..token.len() {
         assert!(
             ring.verify::<Value>(TokenKind::IdToken, &token[..length], 20)
@@ -130,12 +136,46 @@ fn truncated_extended_and_tampered_tokens_are_refused() {
         format!("{token}="),
         format!("{token}.A"),
         format!(" {token}"),
+        format!("{header}.{others}.{signature}"),
+        format!("{message}.{}", "A".repeat(signature.len())),
     ] {
         assert!(
             ring.verify::<Value>(TokenKind::IdToken, &extended, 20)
                 .is_err()
         );
     }
+}
+
+/// T47: what was verified once is forgotten with its key, and asked about its key each time.
+#[test]
+fn a_token_that_was_seen_is_refused_when_its_key_is_over() {
+    let own = SigningKeyRecord {
+        retired_at: Some(100),
+        expires_at: Some(200),
+        ..key(SigningAlgorithm::ES256)
+    };
+    let ring = ring(vec![own]);
+    let token = ring.sign(
+        TokenKind::AccessToken,
+        SigningAlgorithm::ES256,
+        &claims(),
+        20,
+    );
+    let token = token.unwrap();
+    let verified = |now| ring.verify::<Value>(TokenKind::AccessToken, &token, now);
+    assert!(verified(150).is_ok());
+    assert!(verified(201).is_err());
+    assert!(verified(150).is_ok());
+    // Another key takes its name, as an import of somebody else's database would have it.
+    let mut other = key(SigningAlgorithm::ES256);
+    let kid = ring.snapshot().keys[0].record.kid.clone();
+    let pkcs8 = signer::generate(SigningAlgorithm::ES256).unwrap();
+    other.sealed = secrets()
+        .seal(Purpose::SigningKey, kid.as_str(), &pkcs8)
+        .unwrap();
+    other.kid = kid;
+    ring.reload(vec![other], &secrets()).unwrap();
+    assert!(verified(20).is_err());
 }
 
 /// T47: announced keys are published and silent; retired ones verify until they expire.
