@@ -31,9 +31,11 @@ impl Store {
         &self,
         token_hash: &str,
     ) -> Result<Option<AccessTokenClaims>, StoreError> {
-        let row = sqlx::query("SELECT token_hash, claims FROM access_token WHERE token_hash = $1")
-            .bind(token_hash)
-            .fetch_optional(&self.reads)
+        let row = self
+            .look_up(
+                "SELECT token_hash, claims FROM access_token WHERE token_hash = $1",
+                &[token_hash.into()],
+            )
             .await?;
         row.map(|row| Record::new("access_token", "token_hash", &row).json("claims"))
             .transpose()
@@ -72,10 +74,12 @@ impl Store {
 
     /// Whether the token of that id was revoked.
     pub async fn is_token_revoked(&self, jti: &str) -> Result<bool, StoreError> {
-        let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM revoked_token WHERE jti = $1")
-            .bind(jti)
-            .fetch_one(&self.reads)
+        let found = self
+            .look_up(
+                "SELECT jti FROM revoked_token WHERE jti = $1",
+                &[jti.into()],
+            )
             .await?;
-        Ok(found > 0)
+        Ok(found.is_some())
     }
 }

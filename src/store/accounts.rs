@@ -1,7 +1,6 @@
 //! Accounts, found by what an upstream calls a person and by nothing else (T31), and the logins that lead to them.
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError};
@@ -75,17 +74,19 @@ impl Store {
 
     /// The account that a login leads to, and the profiles of both as they are written.
     async fn look_at_login(&self, login: &UpstreamSubject) -> Result<Option<Known>, StoreError> {
-        let row = sqlx::query(
-            "SELECT account.id AS id, account.subject AS subject, account.profile AS profile,
+        let row = self
+            .look_up(
+                "SELECT account.id AS id, account.subject AS subject, account.profile AS profile,
                     account.created_at AS created_at, account.disabled_at AS disabled_at,
                     account.merged_into AS merged_into, login.profile AS login_profile
              FROM upstream_login AS login JOIN account ON account.id = login.account_id
              WHERE login.upstream = $1 AND login.subject = $2",
-        )
-        .bind(login.upstream.as_str())
-        .bind(&login.subject)
-        .fetch_optional(&self.reads)
-        .await?;
+                &[
+                    login.upstream.as_str().into(),
+                    login.subject.as_str().into(),
+                ],
+            )
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let record = Record::new("account", "id", &row);
         Ok(Some(Known {
@@ -97,12 +98,12 @@ impl Store {
 
     /// The account of that key, with the profile of its last login.
     pub async fn find_account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account WHERE id = $1",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+        let row = self
+            .look_up(
+                "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account WHERE id = $1",
+                &[id.as_str().into()],
+            )
+            .await?;
         row.as_ref().map(account).transpose()
     }
 
@@ -113,18 +114,18 @@ impl Store {
         id: &SessionId,
     ) -> Result<Option<Account>, StoreError> {
         // A session that an older node began names the upstream alone.
-        let row = sqlx::query(
-            "SELECT account.id AS id, account.subject AS subject, account.created_at AS created_at,
+        let row = self
+            .look_up(
+                "SELECT account.id AS id, account.subject AS subject, account.created_at AS created_at,
                     account.disabled_at AS disabled_at, account.merged_into AS merged_into,
                     COALESCE((SELECT login.profile FROM upstream_login AS login
                               WHERE login.account_id = account.id AND login.upstream = session.upstream
                                 AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
                               ORDER BY login.subject LIMIT 1), account.profile) AS profile
              FROM session JOIN account ON account.id = session.account_id WHERE session.id = $1",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+                &[id.as_str().into()],
+            )
+            .await?;
         row.as_ref().map(account).transpose()
     }
 
@@ -133,12 +134,12 @@ impl Store {
         &self,
         subject: &AccountSubject,
     ) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account WHERE subject = $1",
-        )
-        .bind(subject.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+        let row = self
+            .look_up(
+                "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account WHERE subject = $1",
+                &[subject.as_str().into()],
+            )
+            .await?;
         row.as_ref().map(account).transpose()
     }
 
@@ -290,7 +291,7 @@ pub(super) async fn insert_account(
     Ok(())
 }
 
-fn account(row: &AnyRow) -> Result<Account, StoreError> {
+fn account(row: &impl Columns) -> Result<Account, StoreError> {
     read_account(&Record::new("account", "id", row))
 }
 
@@ -305,7 +306,7 @@ pub(super) fn read_account(record: &Record<'_>) -> Result<Account, StoreError> {
     })
 }
 
-fn login(row: &AnyRow) -> Result<Login, StoreError> {
+fn login(row: &impl Columns) -> Result<Login, StoreError> {
     let record = Record::new("upstream_login", "subject", row);
     Ok(Login {
         name: UpstreamSubject {

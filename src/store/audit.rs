@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use sqlx::Any;
-use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 
+use super::look_ups::Columns;
 use super::record::{Record, to_json};
 use super::{Backend, Store, StoreError};
 use crate::clock::UnixTime;
@@ -219,7 +220,7 @@ impl Store {
     }
 }
 
-fn record(row: &AnyRow) -> Result<AuditRecord, StoreError> {
+fn record(row: &impl Columns) -> Result<AuditRecord, StoreError> {
     let record = Record::new("audit", "id", row);
     Ok(AuditRecord {
         id: record.key().to_owned(),

@@ -1,9 +1,8 @@
 //! What an upstream said of a person since they logged in, a row a login. Who may ask is decided by the statement, so that
 //! ten tabs on two nodes are one question.
 
-use sqlx::any::AnyRow;
-
 use super::accounts::read_account;
+use super::look_ups::Columns;
 use super::record::{Record, to_json};
 use super::sessions::end;
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
@@ -19,17 +18,17 @@ impl Store {
     /// What is known of the login that a session began with; `None` when that leads to its account no more.
     pub async fn find_check(&self, session: &SessionId) -> Result<Option<LoginCheck>, StoreError> {
         // An older node's session does not say which login of its upstream it began with.
-        let row = sqlx::query(
-            "SELECT login.upstream, login.subject, login.checked_at, login.checking_since, login.check_after,
+        let row = self
+            .look_up(
+                "SELECT login.upstream, login.subject, login.checked_at, login.checking_since, login.check_after,
                     login.refused_at
              FROM session
              JOIN upstream_login AS login ON login.upstream = session.upstream AND login.account_id = session.account_id
              WHERE session.id = $1 AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
              ORDER BY login.subject LIMIT 1",
-        )
-        .bind(session.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+                &[session.as_str().into()],
+            )
+            .await?;
         row.as_ref().map(check).transpose()
     }
 
@@ -37,8 +36,9 @@ impl Store {
     /// latter when it leads to this account no more.
     pub async fn find_standing(&self, session: &SessionId) -> Result<Option<Standing>, StoreError> {
         // As in `find_account_of_session` and `find_check`.
-        let row = sqlx::query(
-            "SELECT account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+        let row = self
+            .look_up(
+                "SELECT account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
                     account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
                     COALESCE(login.profile, account.profile) AS a_profile,
                     login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
@@ -49,10 +49,9 @@ impl Store {
                  ON login.account_id = session.account_id AND login.upstream = session.upstream
                 AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
              WHERE session.id = $1 ORDER BY login.subject LIMIT 1",
-        )
-        .bind(session.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+                &[session.as_str().into()],
+            )
+            .await?;
         let Some(row) = row else { return Ok(None) };
         read_standing(&row)
     }
@@ -209,7 +208,7 @@ impl Store {
 }
 
 /// What a row says of an account and a login, in columns whose names begin with `a_` and `l_`.
-pub(super) fn read_standing(row: &AnyRow) -> Result<Option<Standing>, StoreError> {
+pub(super) fn read_standing(row: &impl Columns) -> Result<Option<Standing>, StoreError> {
     let account = Record::of("account", "id", "a_", row);
     if account.is_absent() {
         return Ok(None);
@@ -220,7 +219,7 @@ pub(super) fn read_standing(row: &AnyRow) -> Result<Option<Standing>, StoreError
     Ok(Some((read_account(&account)?, known)))
 }
 
-fn check(row: &AnyRow) -> Result<LoginCheck, StoreError> {
+fn check(row: &impl Columns) -> Result<LoginCheck, StoreError> {
     read_check(&Record::new("upstream_login", "subject", row))
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
+use super::look_ups::Columns;
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError, registrations, retrying};
@@ -261,7 +261,7 @@ async fn revoke_families(
     Ok(())
 }
 
-pub(super) fn stored_client(row: &AnyRow) -> Result<StoredClient, StoreError> {
+pub(super) fn stored_client(row: &impl Columns) -> Result<StoredClient, StoreError> {
     let record = Record::new("client", "id", row);
     let client: Client = record.json("registration")?;
     if client.client_id.as_str() != record.key() {

@@ -1,10 +1,9 @@
 //! Authorization codes, under their hashes: redeemed once, and remembered for a day after, so that a replay is
 //! known for what it is (RFC 6749 section 4.1.2).
 
-use sqlx::any::AnyRow;
-
 use super::checks::{Standing, read_standing};
 use super::families::{end_beyond, hold_login, insert_family};
+use super::look_ups::Columns;
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
@@ -57,8 +56,9 @@ impl Store {
         &self,
         code_hash: &str,
     ) -> Result<Option<(AuthorizationCode, Option<Standing>)>, StoreError> {
-        let row = sqlx::query(
-            "SELECT code.code_hash AS code_hash, code.family_id AS family_id, code.code_grant AS code_grant,
+        let row = self
+            .look_up(
+                "SELECT code.code_hash AS code_hash, code.family_id AS family_id, code.code_grant AS code_grant,
                     code.expires_at AS expires_at, code.redeemed_at AS redeemed_at,
                     account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
                     account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
@@ -73,10 +73,9 @@ impl Store {
                  ON login.account_id = session.account_id AND login.upstream = session.upstream
                 AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
              WHERE code.code_hash = $1 ORDER BY login.subject LIMIT 1",
-        )
-        .bind(code_hash)
-        .fetch_optional(&self.reads)
-        .await?;
+                &[code_hash.into()],
+            )
+            .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some((code(&row)?, read_standing(&row)?)))
     }
@@ -177,7 +176,7 @@ pub(super) async fn revoke_replayed(
     Ok(Redemption::Replayed)
 }
 
-fn code(row: &AnyRow) -> Result<AuthorizationCode, StoreError> {
+fn code(row: &impl Columns) -> Result<AuthorizationCode, StoreError> {
     let record = Record::new("authorization_code", "code_hash", row);
     let grant: CodeGrant = record.json("code_grant")?;
     Ok(AuthorizationCode {

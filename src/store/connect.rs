@@ -10,6 +10,7 @@ use sqlx::{AnyConnection, AnyPool};
 
 use super::client_cache::ClientCache;
 use super::lane::Lane;
+use super::look_ups::Glances;
 use super::writes::Writes;
 use super::{Backend, Store, StoreError};
 use crate::protocol::secret::Secret;
@@ -62,16 +63,17 @@ async fn open_postgres(url: &Secret) -> Result<Store, StoreError> {
         reads: lane.clone(),
         writes: Writes::apart(lane),
         clients: ClientCache::default(),
+        glances: None,
     })
 }
 
 async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
     let options = options(url)?;
-    let (reads, writes) = match place(url.expose())? {
+    let (reads, writes, glances) = match place(url.expose())? {
         Place::Memory => {
             // Each connection would be a database of its own, and closing the last one forgets everything.
             let only = Lane::new(sqlite_pool(1, options).await?, 1, false);
-            (only.clone(), Writes::in_memory(only))
+            (only.clone(), Writes::in_memory(only), None)
         }
         Place::File(path) => {
             make_file(&path).map_err(StoreError::File)?;
@@ -81,6 +83,7 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
             (
                 Lane::new(reads, SQLITE_READERS, false),
                 Writes::gathered(Lane::new(writes, 1, false)),
+                Some(Glances::at(path)),
             )
         }
     };
@@ -89,6 +92,7 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
         reads,
         writes,
         clients: ClientCache::default(),
+        glances,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Remembered consents: a row for a person and a client, whose scope only grows.
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::{Record, to_json_unless};
 use super::{Store, StoreError, retrying};
 use crate::model::consent::Consent;
@@ -18,14 +17,13 @@ impl Store {
         account: &AccountId,
         client: &ClientId,
     ) -> Result<Option<Consent>, StoreError> {
-        let row = sqlx::query(
-            "SELECT account_id, client_id, scope, resources, claims, granted_at
+        let row = self
+            .look_up(
+                "SELECT account_id, client_id, scope, resources, claims, granted_at
              FROM consent WHERE account_id = $1 AND client_id = $2",
-        )
-        .bind(account.as_str())
-        .bind(client.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+                &[account.as_str().into(), client.as_str().into()],
+            )
+            .await?;
         row.as_ref().map(stored_consent).transpose()
     }
 
@@ -95,7 +93,7 @@ impl Store {
     }
 }
 
-fn stored_consent(row: &AnyRow) -> Result<Consent, StoreError> {
+fn stored_consent(row: &impl Columns) -> Result<Consent, StoreError> {
     let record = Record::new("consent", "account_id", row);
     Ok(Consent {
         account_id: AccountId::new(record.text("account_id")?),

@@ -1,9 +1,8 @@
 //! Device codes (RFC 8628), under the hashes of both codes: answered once, redeemed once, and remembered for a day after.
 
-use sqlx::any::AnyRow;
-
 use super::codes::{Redemption, revoke_replayed};
 use super::families::{end_beyond, hold_login, insert_family};
+use super::look_ups::Columns;
 use super::record::{Record, to_json, to_json_unless};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
@@ -203,7 +202,7 @@ async fn spend(
     Ok(spent.rows_affected() == 1)
 }
 
-fn device_code(row: &AnyRow) -> Result<DeviceCode, StoreError> {
+fn device_code(row: &impl Columns) -> Result<DeviceCode, StoreError> {
     let record = Record::new("device_code", "device_code_hash", row);
     let approval = match record.optional_text("account_id")? {
         Some(account_id) => Some(Approval {

@@ -1,8 +1,7 @@
 //! Ending many sessions at once: those of an upstream, of a client, or all. Batch by batch, each in a transaction of its own,
 //! so that nobody else waits long; what begins meanwhile is not ended.
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::Record;
 use super::sessions::end;
 use super::{Store, StoreError, logout_notices, retrying};
@@ -247,7 +246,7 @@ impl Store {
     }
 }
 
-fn ending(row: &AnyRow) -> Result<Ending, StoreError> {
+fn ending(row: &impl Columns) -> Result<Ending, StoreError> {
     let record = Record::new("token_family", "id", row);
     Ok(Ending {
         id: record.text("id")?,

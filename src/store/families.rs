@@ -1,11 +1,12 @@
 //! Families of refresh tokens: a row each, updated in place. Who may advance is decided by the statement.
 
 use sqlx::Any;
-use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 
 use super::accounts::read_account;
 use super::checks::{Standing, read_standing};
+use super::look_ups::Columns;
 use super::record::{Record, to_json, to_json_unless};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
@@ -43,15 +44,15 @@ pub struct Refreshable {
 impl Store {
     /// The family of that id, ended ones too.
     pub async fn find_family(&self, id: &FamilyId) -> Result<Option<TokenFamily>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
+        let row = self
+            .look_up(
+                "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
                     generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
              FROM token_family WHERE id = $1",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+                &[id.as_str().into()],
+            )
+            .await?;
         row.as_ref().map(family).transpose()
     }
 
@@ -63,8 +64,9 @@ impl Store {
         jti: Option<&str>,
     ) -> Result<Option<Behind>, StoreError> {
         // As in `find_account_of_session`. Each column costs as much as a small statement does: none that nobody asks for.
-        let row = sqlx::query(
-            "SELECT family.client_id AS client_id, family.session_id AS session_id, family.account_id AS account_id,
+        let row = self
+            .look_up(
+                "SELECT family.client_id AS client_id, family.session_id AS session_id, family.account_id AS account_id,
                     family.upstream AS upstream, family.auth_time AS auth_time, family.amr AS amr, family.acr AS acr,
                     family.scope AS scope, family.claims AS claims, family.offline AS offline,
                     family.generation AS generation, family.rotated_at AS rotated_at,
@@ -82,11 +84,9 @@ impl Store {
              LEFT JOIN session ON session.id = family.session_id
              LEFT JOIN account ON account.id = session.account_id
              WHERE family.id = $1",
-        )
-        .bind(id.as_str())
-        .bind(jti)
-        .fetch_optional(&self.reads)
-        .await?;
+                &[id.as_str().into(), jti.into()],
+            )
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let record = Record::keyed("token_family", id.as_str(), "", &row);
         let family = FamilyGrant {
@@ -111,8 +111,9 @@ impl Store {
 
     /// The family of that id, ended ones too, and all that a refresh asks about what it stands on.
     pub async fn find_refreshable(&self, id: &FamilyId) -> Result<Option<Refreshable>, StoreError> {
-        let row = sqlx::query(
-            "SELECT family.id AS id, family.client_id AS client_id, family.account_id AS account_id,
+        let row = self
+            .look_up(
+                "SELECT family.id AS id, family.client_id AS client_id, family.account_id AS account_id,
                     family.session_id AS session_id, family.upstream AS upstream, family.auth_time AS auth_time,
                     family.amr AS amr, family.acr AS acr, family.scope AS scope, family.claims AS claims,
                     family.offline AS offline, family.generation AS generation, family.created_at AS created_at,
@@ -134,10 +135,9 @@ impl Store {
                  ON login.account_id = session.account_id AND login.upstream = session.upstream
                 AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
              WHERE family.id = $1 ORDER BY login.subject LIMIT 1",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+                &[id.as_str().into()],
+            )
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let family = family(&row)?;
         Ok(Some(Refreshable {
@@ -458,7 +458,7 @@ pub(super) async fn end_beyond(
     Ok(ended)
 }
 
-pub(super) fn family(row: &AnyRow) -> Result<TokenFamily, StoreError> {
+pub(super) fn family(row: &impl Columns) -> Result<TokenFamily, StoreError> {
     let record = Record::new("token_family", "id", row);
     let span = read_span(&record)?;
     Ok(TokenFamily {
@@ -508,7 +508,10 @@ fn read_span(record: &Record<'_>) -> Result<FamilySpan, StoreError> {
 }
 
 /// What a row says of the family's session, in columns whose names begin with `s_`; `None` when that is gone.
-fn read_session_span(id: &SessionId, row: &AnyRow) -> Result<Option<SessionSpan>, StoreError> {
+fn read_session_span(
+    id: &SessionId,
+    row: &impl Columns,
+) -> Result<Option<SessionSpan>, StoreError> {
     let record = Record::keyed("session", id.as_str(), "s_", row);
     let Some(expires_at) = record.optional_int("expires_at")? else {
         return Ok(None);

@@ -1,7 +1,6 @@
 //! Tokens that let whoever has one register clients, under the keyed hash of each.
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::Record;
 use super::writes::Writing;
 use super::{Store, StoreError};
@@ -91,7 +90,7 @@ pub(super) async fn spend(
     Ok(spent.rows_affected() == 1)
 }
 
-fn token(row: &AnyRow) -> Result<InitialAccessToken, StoreError> {
+fn token(row: &impl Columns) -> Result<InitialAccessToken, StoreError> {
     let record = Record::new("initial_access_token", "id", row);
     Ok(InitialAccessToken {
         id: record.key().to_owned(),

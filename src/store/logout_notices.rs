@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::Record;
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
@@ -699,7 +698,7 @@ fn of_session_id(session: &SessionId, client: &ClientId) -> String {
     format!("{session} {client}")
 }
 
-fn client_to_tell(row: &AnyRow) -> Result<ClientToTell, StoreError> {
+fn client_to_tell(row: &impl Columns) -> Result<ClientToTell, StoreError> {
     let record = Record::new("logout_turn", "client_id", row);
     let outage = match record.optional_int("next_at")? {
         None => None,
@@ -717,7 +716,7 @@ fn client_to_tell(row: &AnyRow) -> Result<ClientToTell, StoreError> {
     })
 }
 
-pub(super) fn notice(row: &AnyRow) -> Result<LogoutNotice, StoreError> {
+pub(super) fn notice(row: &impl Columns) -> Result<LogoutNotice, StoreError> {
     let record = Record::new("logout_notice", "id", row);
     Ok(LogoutNotice {
         id: record.text("id")?,

@@ -23,6 +23,7 @@ mod initial_access_tokens;
 mod lane;
 mod linking;
 mod logout_notices;
+mod look_ups;
 mod pending_requests;
 mod pushed_requests;
 mod record;
@@ -57,6 +58,7 @@ pub use sweep::Swept;
 
 use client_cache::ClientCache;
 use lane::Lane;
+use look_ups::Glances;
 use writes::Writes;
 
 /// The databases that the store runs on.
@@ -88,6 +90,8 @@ pub struct Store {
     /// polling for the file's lock, which starves some of them under load. On PostgreSQL the same pool as `reads`.
     writes: Writes,
     clients: ClientCache,
+    /// For looks at one row, where the database is a file of SQLite.
+    glances: Option<Glances>,
 }
 
 impl Store {
@@ -98,6 +102,9 @@ impl Store {
 
     /// Closes every connection, after the statements that are running.
     pub async fn close(&self) {
+        if let Some(glances) = &self.glances {
+            glances.close();
+        }
         self.reads.close().await;
         self.writes.lane().close().await;
     }

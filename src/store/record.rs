@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::any::AnyRow;
-use sqlx::{Any, Decode, Row as _, Type};
 
 use super::StoreError;
+use super::look_ups::{Columns, NoSuchColumn};
 use crate::protocol::scope::Scope;
 
 /// A row on its way to becoming a record of the model.
@@ -16,12 +15,12 @@ pub(super) struct Record<'r> {
     key: String,
     /// What the names of its columns begin with, where a row holds records of several tables.
     prefix: &'static str,
-    row: &'r AnyRow,
+    row: &'r dyn Columns,
 }
 
 impl<'r> Record<'r> {
     /// Takes a row of `table`, whose primary key is in the column `key`.
-    pub(super) fn new(table: &'static str, key: &'static str, row: &'r AnyRow) -> Self {
+    pub(super) fn new(table: &'static str, key: &'static str, row: &'r dyn Columns) -> Self {
         Self::of(table, key, "", row)
     }
 
@@ -30,13 +29,13 @@ impl<'r> Record<'r> {
         table: &'static str,
         key: &'static str,
         prefix: &'static str,
-        row: &'r AnyRow,
+        row: &'r dyn Columns,
     ) -> Self {
         // Where even the key cannot be read, the error that follows says so by its empty name.
-        let key = row.try_get(&*named(prefix, key)).unwrap_or_default();
+        let key = row.text(&named(prefix, key)).ok().flatten();
         Self {
             table,
-            key,
+            key: key.unwrap_or_default().to_owned(),
             prefix,
             row,
         }
@@ -47,7 +46,7 @@ impl<'r> Record<'r> {
         table: &'static str,
         key: &str,
         prefix: &'static str,
-        row: &'r AnyRow,
+        row: &'r dyn Columns,
     ) -> Self {
         Self {
             table,
@@ -68,23 +67,25 @@ impl<'r> Record<'r> {
     }
 
     pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        self.get(column)
+        self.str(column).map(ToOwned::to_owned)
     }
 
     pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        self.get(column)
+        Ok(self.optional_str(column)?.map(ToOwned::to_owned))
     }
 
     pub(super) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
-        self.get(column)
+        self.optional_int(column)?
+            .ok_or_else(|| self.inconsistent(column))
     }
 
     pub(super) fn optional_int(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        self.get(column)
+        let int = self.row.int(&named(self.prefix, column));
+        int.map_err(|NoSuchColumn| self.inconsistent(column))
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
-        let text: &str = self.get(column)?;
+        let text = self.str(column)?;
         serde_json::from_str(text).map_err(|_| self.inconsistent(column))
     }
 
@@ -93,14 +94,24 @@ impl<'r> Record<'r> {
         &self,
         column: &'static str,
     ) -> Result<Option<T>, StoreError> {
-        let text: Option<String> = self.get(column)?;
-        text.map(|text| serde_json::from_str(&text).map_err(|_| self.inconsistent(column)))
+        let text = self.optional_str(column)?;
+        text.map(|text| serde_json::from_str(text).map_err(|_| self.inconsistent(column)))
             .transpose()
     }
 
     pub(super) fn scope(&self, column: &'static str) -> Result<Scope, StoreError> {
-        let text: &str = self.get(column)?;
+        let text = self.str(column)?;
         Scope::parse(text).map_err(|_| self.inconsistent(column))
+    }
+
+    fn str(&self, column: &'static str) -> Result<&'r str, StoreError> {
+        self.optional_str(column)?
+            .ok_or_else(|| self.inconsistent(column))
+    }
+
+    fn optional_str(&self, column: &'static str) -> Result<Option<&'r str>, StoreError> {
+        let text = self.row.text(&named(self.prefix, column));
+        text.map_err(|NoSuchColumn| self.inconsistent(column))
     }
 
     /// The error about `column` of this row. The reason stays out of it: it would quote the value.
@@ -110,12 +121,6 @@ impl<'r> Record<'r> {
             column,
             row: self.key.clone(),
         }
-    }
-
-    fn get<T: Decode<'r, Any> + Type<Any>>(&self, column: &'static str) -> Result<T, StoreError> {
-        self.row
-            .try_get(&*named(self.prefix, column))
-            .map_err(|_| self.inconsistent(column))
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 
 use super::clients::{remove_client, stored_client, write_client};
+use super::look_ups::Columns;
 use super::record::Record;
 use super::writes::Writing;
 use super::{Store, StoreError, StoredClient, initial_access_tokens, retrying};
@@ -132,7 +133,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.reads)
         .await?;
-        let client = |row| {
+        let client = |row: &AnyRow| {
             let version = Record::new("client_registration", "id", row).int("version")?;
             Ok((stored_client(row)?, version))
         };
@@ -305,7 +306,7 @@ pub(super) async fn hand_over(transaction: &mut Writing, id: &str) -> Result<(),
     Ok(())
 }
 
-fn registration(row: &AnyRow) -> Result<Registration, StoreError> {
+fn registration(row: &impl Columns) -> Result<Registration, StoreError> {
     let record = Record::new("client_registration", "client_id", row);
     Ok(Registration {
         client_id: ClientId::new(record.key()),

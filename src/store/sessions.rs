@@ -1,8 +1,7 @@
 //! Sessions of browsers. The cookie's secret is stored as its hash alone.
 
-use sqlx::any::AnyRow;
-
 use super::checks::{Standing, read_standing};
+use super::look_ups::Columns;
 use super::record::{Record, to_json};
 use super::writes::Writing;
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
@@ -168,8 +167,9 @@ impl Store {
         &self,
         secret_hash: &str,
     ) -> Result<Option<(Session, Standing)>, StoreError> {
-        let row = sqlx::query(
-            "SELECT session.id AS id, session.account_id AS account_id, session.upstream AS upstream,
+        let row = self
+            .look_up(
+                "SELECT session.id AS id, session.account_id AS account_id, session.upstream AS upstream,
                     session.upstream_subject AS upstream_subject, session.auth_time AS auth_time,
                     session.amr AS amr, session.acr AS acr, session.last_seen_at AS last_seen_at,
                     session.expires_at AS expires_at, session.ended_at AS ended_at, session.browser AS browser,
@@ -186,10 +186,9 @@ impl Store {
                  ON login.account_id = session.account_id AND login.upstream = session.upstream
                 AND (session.upstream_subject IS NULL OR session.upstream_subject = login.subject)
              WHERE session.secret_hash = $1 ORDER BY login.subject LIMIT 1",
-        )
-        .bind(secret_hash)
-        .fetch_optional(&self.reads)
-        .await?;
+                &[secret_hash.into()],
+            )
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let standing = read_standing(&row)?;
         let session = session(&row)?;
@@ -198,14 +197,14 @@ impl Store {
 
     /// The session of that id, ended or not.
     pub async fn find_session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
+        let row = self
+            .look_up(
+                "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
                     browser, system, address, persistent_since, began_at
              FROM session WHERE id = $1",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&self.reads)
-        .await?;
+                &[id.as_str().into()],
+            )
+            .await?;
         row.as_ref().map(session).transpose()
     }
 
@@ -364,7 +363,7 @@ pub(super) async fn end(
     Ok(now < expires_at)
 }
 
-pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
+pub(super) fn session(row: &impl Columns) -> Result<Session, StoreError> {
     read_session(&Record::new("session", "id", row))
 }
 

@@ -1,7 +1,6 @@
 //! Signing keys, sealed. Nodes that start or rotate at once agree on one key by a unique generation.
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::Record;
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
@@ -139,7 +138,7 @@ impl Store {
     }
 }
 
-fn signing_key(row: &AnyRow) -> Result<SigningKeyRecord, StoreError> {
+fn signing_key(row: &impl Columns) -> Result<SigningKeyRecord, StoreError> {
     let record = Record::new("signing_key", "kid", row);
     Ok(SigningKeyRecord {
         kid: KeyId::new(record.text("kid")?),

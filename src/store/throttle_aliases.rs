@@ -1,8 +1,7 @@
 //! Which names lead to one person, so that a guesser has no fresh attempts for each (T33, T34). Names and people are kept
 //! as hashes.
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::Record;
 use super::throttles::hash;
 use super::{Store, StoreError};
@@ -89,7 +88,7 @@ struct Alias {
     seen_at: UnixTime,
 }
 
-fn alias(row: &AnyRow) -> Result<Alias, StoreError> {
+fn alias(row: &impl Columns) -> Result<Alias, StoreError> {
     let record = Record::new("throttle_alias", "bucket_hash", row);
     Ok(Alias {
         name: record.text("bucket_hash")?,

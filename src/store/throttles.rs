@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use sqlx::Any;
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
 use super::record::Record;
@@ -110,7 +110,7 @@ impl Store {
             self.writes.fetch_all(statement.bind(now))
         });
         let reserved = reserved.await?;
-        let of = |row| Record::new("throttle", "bucket_hash", row).text("bucket_hash");
+        let of = |row: &AnyRow| Record::new("throttle", "bucket_hash", row).text("bucket_hash");
         reserved.iter().map(of).collect()
     }
 

@@ -1,7 +1,6 @@
 //! Tokens of upstreams, sealed. Who may ask the upstream for new ones is decided by guarded statements (T64).
 
-use sqlx::any::AnyRow;
-
+use super::look_ups::Columns;
 use super::record::Record;
 use super::writes::Writing;
 use super::{Store, StoreError};
@@ -16,12 +15,12 @@ impl Store {
         &self,
         place: &VaultPlace,
     ) -> Result<Option<VaultEntry>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, sealed, version, lease_holder, lease_until, needs_login FROM vault_entry WHERE id = $1",
-        )
-        .bind(place.id())
-        .fetch_optional(&self.reads)
-        .await?;
+        let row = self
+            .look_up(
+                "SELECT id, sealed, version, lease_holder, lease_until, needs_login FROM vault_entry WHERE id = $1",
+                &[place.id().as_str().into()],
+            )
+            .await?;
         row.as_ref().map(entry).transpose()
     }
 
@@ -261,7 +260,7 @@ pub(super) async fn delete_of_session(
     Ok(())
 }
 
-fn entry(row: &AnyRow) -> Result<VaultEntry, StoreError> {
+fn entry(row: &impl Columns) -> Result<VaultEntry, StoreError> {
     let record = Record::new("vault_entry", "id", row);
     let holder = record.optional_text("lease_holder")?;
     let until = record.optional_int("lease_until")?;

@@ -11,6 +11,7 @@ mod line;
 mod linking;
 mod logout_notices;
 mod logout_queue;
+mod look_ups;
 mod pending_requests;
 mod plans;
 mod pushed_requests;
