@@ -357,12 +357,17 @@ async fn returned(
     signed_in: SignedIn,
 ) -> Response {
     let waiting = Waiting::read(&state, &request_cookies);
-    back(&state, waiting, &signed_in).await
+    let mut response = back(&state, waiting, &signed_in).await;
+    let names = CookieNames::from_ref(&state);
+    let used = names.remove_of(&request_cookies, names.sign_off());
+    cookies::set(response.headers_mut(), used);
+    response
 }
 
+/// To where the browser was to go on, or to a page that says that it is done. The cookie that told so is used up.
 async fn back(state: &HttpState, waiting: Option<Waiting>, signed_in: &SignedIn) -> Response {
     context::prefer(waiting.as_ref().and_then(|waiting| waiting.locale));
-    let mut response = match (waiting, signed_in.current()) {
+    match (waiting, signed_in.current()) {
         (
             Some(Waiting {
                 destination: Some(destination),
@@ -377,10 +382,7 @@ async fn back(state: &HttpState, waiting: Option<Waiting>, signed_in: &SignedIn)
             next.after(&Frames::default())
         }
         (_, Some(_)) => see_other(path::END_SESSION),
-    };
-    let names = CookieNames::from_ref(state);
-    cookies::set(response.headers_mut(), [names.remove(names.sign_off())]);
-    response
+    }
 }
 
 /// The upstream's sign-out page says that this browser has signed out there. Any site can send a browser here: the
@@ -469,7 +471,10 @@ async fn heard_of_trip(
         },
         _ => trip,
     };
-    Ok(back(state, Some(trip), signed_in).await)
+    let mut response = back(state, Some(trip), signed_in).await;
+    let names = CookieNames::from_ref(state);
+    cookies::set(response.headers_mut(), [names.remove(names.sign_off())]);
+    Ok(response)
 }
 
 #[cfg(test)]

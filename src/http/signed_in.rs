@@ -44,6 +44,9 @@ impl Here {
 pub(super) struct SignedIn {
     names: CookieNames,
     now: UnixTime,
+    /// Whether the current one's cookie came: a POST across sites leaves it at home, and its answer takes away nothing that it did not
+    /// show.
+    came: bool,
     current: Option<Here>,
     /// The last used first.
     others: Vec<Here>,
@@ -60,6 +63,7 @@ impl SignedIn {
         let mut signed_in = Self {
             names,
             now: flow.clock.now(),
+            came: cookies.get(&names.session()).is_some(),
             current: None,
             others: Vec::new(),
             gone: Vec::new(),
@@ -246,10 +250,11 @@ impl SignedIn {
                 .all(|other| !other.is(&here.who.session.id))
         });
         cookies.extend(came.map(|here| self.cookie(name(here), here)));
-        cookies.push(match current {
-            Some(here) => self.cookie(self.names.session(), here),
-            None => self.names.remove(self.names.session()),
-        });
+        match current {
+            Some(here) => cookies.push(self.cookie(self.names.session(), here)),
+            None if self.came => cookies.push(self.names.remove(self.names.session())),
+            None => {}
+        }
         cookies
     }
 

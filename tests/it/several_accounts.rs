@@ -1026,3 +1026,19 @@ async fn a_double_click_signs_out_one_and_goes_on_to_the_app() {
     let jo = two.server.refresh("spa", two.jo.text("refresh_token"));
     assert_eq!(jo.await.status, 200);
 }
+
+/// What did not come is not taken away: another tab may have got it meanwhile.
+#[tokio::test]
+async fn a_logout_takes_away_no_cookie_that_did_not_come() {
+    let mut two = Two::start().await;
+    for (tokens, came) in [(two.cam.clone(), true), (two.jo.clone(), false)] {
+        let out = two
+            .log_out(&[("id_token_hint", tokens.text("id_token"))])
+            .await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        let set = out.headers.get_all("set-cookie").iter();
+        let current = format!("{SESSION}=");
+        let mut set = set.filter_map(|header| header.to_str().ok());
+        assert_eq!(set.any(|header| header.starts_with(&current)), came);
+    }
+}
