@@ -90,6 +90,15 @@ pub fn destination<'a>(
 }
 
 impl Flow {
+    /// Whether the session of which a verified ID token tells has ended. One that has no row any more has ended long ago.
+    pub async fn has_ended(&self, hint: &IdTokenClaims) -> Result<bool, OAuthError> {
+        let Some(sid) = &hint.sid else {
+            return Ok(false);
+        };
+        let session = self.store.find_session(sid).await?;
+        Ok(session.is_none_or(|session| session.ended_at.is_some()))
+    }
+
     /// Ends a session, and the families that belong to it.
     pub async fn log_out(&self, session: &Session, way: LogoutWay) -> Result<(), OAuthError> {
         let ended = self
