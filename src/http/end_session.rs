@@ -275,7 +275,8 @@ async fn by_get(
         people.sort_by_key(|who| who.session.id != *named);
     }
     let sessions: Vec<_> = people.into_iter().map(|who| &who.session).collect();
-    let (asks, session) = match logout::next_step(&sessions, logout.hint.as_ref()) {
+    let lapsed: Vec<_> = signed_in.lapsed().map(|who| &who.session).collect();
+    let (asks, session) = match logout::next_step(&sessions, &lapsed, logout.hint.as_ref()) {
         LogoutStep::Done => return Ok(leave(&state, &signed_in, &logout)),
         LogoutStep::End(session) => (false, session),
         LogoutStep::Confirm(_) if !from_site.is_empty() => {
@@ -292,7 +293,7 @@ async fn by_get(
         }
         LogoutStep::Confirm(session) => (true, session),
     };
-    match signed_in.find(&session.id) {
+    match signed_in.find_to_end(&session.id) {
         Some(who) if asks => confirm(&state, &logout, &signed_in, who).await,
         // Nobody has clicked yet: a page has its links fetched ahead.
         Some(_) if sender::is_ahead(&headers) => {
@@ -325,7 +326,7 @@ async fn by_post(
     }
     let (logout, shown_at) = Logout::open(&state, form.field("logout")?)?;
     let wants_all = form.optional("action")? == Some("all");
-    let Some(who) = signed_in.find(&SessionId::new(form.field("session")?)) else {
+    let Some(who) = signed_in.find_to_end(&SessionId::new(form.field("session")?)) else {
         // Signed in anew while the page stood open, or others who were meant, too: nobody is told that they are out.
         let is_anew = |who: &LoggedIn| who.session.auth_time >= shown_at;
         if signed_in.current().is_some_and(is_anew)
@@ -339,6 +340,7 @@ async fn by_post(
     form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
     let others = signed_in
         .all()
+        .chain(signed_in.lapsed())
         .filter(|other| wants_all && other.session.id != who.session.id);
     let ended: Vec<&LoggedIn> = [who].into_iter().chain(others).collect();
     let ends = Ends::Here(match &logout.signed_off {
@@ -403,6 +405,14 @@ pub(super) async fn end(
     let Some(first) = ended.first() else {
         return Ok(leave(state, signed_in, logout));
     };
+    // Whoever signs out leaves nothing behind that a clock put right would bring back (T35).
+    let theirs = signed_in.lapsed().filter(|lapsed| {
+        let is_there = ended.iter().any(|who| who.session.id == lapsed.session.id);
+        let signs_out = ended.iter().any(|who| who.account.id == lapsed.account.id);
+        signs_out && !is_there
+    });
+    let ended: Vec<&LoggedIn> = ended.iter().copied().chain(theirs).collect();
+    let ended = ended.as_slice();
     // What the upstream wants to see of the login goes with the session.
     let tokens = sign_off::tokens(state, &first.session).await;
     let flow = Flow::from_ref(state);
@@ -456,11 +466,7 @@ pub(super) fn still_here(
 fn leave(state: &HttpState, signed_in: &SignedIn, logout: &Logout) -> Response {
     let still_here = still_here(state, signed_in, &[]);
     let mut response = arrive(logout).beside(still_here).after(&Frames::default());
-    let dropped: Vec<_> = match signed_in.all().next() {
-        Some(_) => signed_in.dropped().collect(),
-        None => signed_in.without(&[]),
-    };
-    cookies::set(response.headers_mut(), dropped);
+    cookies::set(response.headers_mut(), signed_in.all_dropped());
     response
 }
 

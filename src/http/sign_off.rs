@@ -416,7 +416,14 @@ async fn signed_out(
         }
     }
     let may_end = sender::is_site_or_neighbor(&headers, site);
-    let ended = if may_end { here.clone() } else { Vec::new() };
+    let lapsed = signed_in
+        .lapsed()
+        .filter(|who| who.session.upstream == upstream.id);
+    let ended: Vec<&LoggedIn> = if may_end {
+        here.iter().copied().chain(lapsed).collect()
+    } else {
+        Vec::new()
+    };
     for who in &ended {
         flow.log_out(&who.session, LogoutWay::AtTheUpstream).await?;
     }
