@@ -80,12 +80,14 @@ impl RefusalFloor {
 pub const MAX_ACCOUNTS: usize = 5;
 
 /// What a browser has before a login.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Before<'a> {
     /// The session that it uses.
     pub current: Option<&'a Session>,
     /// Those that it has beside it.
-    pub others: &'a [&'a Session],
+    pub others: Vec<&'a Session>,
+    /// Those that are over by the clock alone.
+    pub lapsed: Vec<&'a Session>,
     /// Whether the login adds an account to those that are there, and does not take the place of the current one.
     pub adds: bool,
 }
@@ -93,7 +95,7 @@ pub struct Before<'a> {
 impl<'a> Before<'a> {
     /// The session whose place a login to `account` takes: the account's own; where none is added, the one that is there; where
     /// there are too many, the one that was used the longest ago.
-    fn replaced_by(self, account: &AccountId) -> Option<&'a Session> {
+    fn replaced_by(&self, account: &AccountId) -> Option<&'a Session> {
         let mut all = self.current.into_iter().chain(self.others.iter().copied());
         if let Some(own) = all.find(|session| session.account_id == *account) {
             return Some(own);
@@ -552,6 +554,7 @@ impl Logins {
             let previous = before.replaced_by(&account.id);
             let began = self.begin_session(&login, &identity, account, previous, persistent);
             if let Some(new) = began.await? {
+                self.end_lapsed(&new.logged_in.account.id, &before).await?;
                 return Ok(Some(new));
             }
             // The login was linked or unlinked in between, or the account closed.
@@ -622,13 +625,7 @@ impl Logins {
                 return Ok(None);
             }
             if let Some(previous) = previous {
-                let entry = Entry::new(Event::LoggedOut)
-                    .session(&previous.id)
-                    .account(&previous.account_id)
-                    .upstream(&previous.upstream)
-                    .with("by", "person")
-                    .with("reason", "replaced by another login");
-                self.audit.record(entry);
+                self.record_replaced(previous);
             }
             self.hold_to_cap(&session).await?;
         }
@@ -647,6 +644,28 @@ impl Logins {
             },
             secret,
         }))
+    }
+
+    /// One account has one session in a browser, also where a clock put right would bring back the one before (T35): it is not
+    /// renewed, for what belongs to it was over (T21).
+    async fn end_lapsed(&self, account: &AccountId, before: &Before<'_>) -> Result<(), OAuthError> {
+        let mut lapsed = before.lapsed.iter();
+        while let Some(session) = lapsed.find(|session| session.account_id == *account) {
+            let now = self.clock.now();
+            self.store.end_session(&session.id, now).await?;
+            self.record_replaced(session);
+        }
+        Ok(())
+    }
+
+    fn record_replaced(&self, session: &Session) {
+        let entry = Entry::new(Event::LoggedOut)
+            .session(&session.id)
+            .account(&session.account_id)
+            .upstream(&session.upstream)
+            .with("by", "person")
+            .with("reason", "replaced by another login");
+        self.audit.record(entry);
     }
 
     /// Ends what a person has too many of, now that `newest` has begun.

@@ -1,30 +1,22 @@
 //! Whose browser this is.
 
-use crate::clock::UnixTime;
 use crate::keys::Purpose;
 use crate::model::account::UpstreamSubject;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
+use crate::protocol::ids::{AccountId, UpstreamId};
 use crate::protocol::secret::Secret;
 use crate::upstream::Identity;
 
 use super::{Flow, LoggedIn};
 
-/// What the cookie of an account leads to that waits beside the one in use.
+/// Whom the cookie of a session leads to.
 #[derive(Debug)]
-pub enum Waiting {
-    /// To somebody who is signed in.
+pub enum Behind {
+    /// Somebody who is signed in.
     SignedIn(Box<LoggedIn>),
-    /// To a session that is over by the clock alone. Where that one is wrong, it stands again once it is put right.
-    Lapsed {
-        /// Which.
-        session: SessionId,
-        /// Whose.
-        account: AccountId,
-        /// When it was last used.
-        last_seen_at: UnixTime,
-    },
-    /// Nowhere, for good.
+    /// Somebody whose session is over by the clock alone. Where that one is wrong, it stands again once it is put right.
+    Lapsed(Box<LoggedIn>),
+    /// Nobody, for good.
     Nobody,
 }
 
@@ -53,26 +45,12 @@ impl Flow {
         Ok(self.store.find_login(&login).await?)
     }
 
-    /// Who the session cookie belongs to, if it still stands.
-    pub async fn find_logged_in(&self, secret: &Secret) -> Result<Option<LoggedIn>, OAuthError> {
-        let found = self.find_session_of(secret).await?;
-        let found = found.filter(|who| self.is_live(who));
-        if let Some(who) = &found {
-            self.note_use(who).await?;
-        }
-        Ok(found)
-    }
-
-    /// Who the cookie of an account belongs to that waits beside the one in use: it does not last longer for that.
-    pub async fn find_waiting(&self, secret: &Secret) -> Result<Waiting, OAuthError> {
+    /// Whom the cookie of a session leads to: it does not last longer for that.
+    pub async fn find_behind(&self, secret: &Secret) -> Result<Behind, OAuthError> {
         Ok(match self.find_session_of(secret).await? {
-            Some(who) if self.is_live(&who) => Waiting::SignedIn(Box::new(who)),
-            Some(who) if who.session.ended_at.is_none() => Waiting::Lapsed {
-                session: who.session.id,
-                account: who.account.id,
-                last_seen_at: who.session.last_seen_at,
-            },
-            _ => Waiting::Nobody,
+            Some(who) if self.is_live(&who) => Behind::SignedIn(Box::new(who)),
+            Some(who) if who.session.ended_at.is_none() => Behind::Lapsed(Box::new(who)),
+            _ => Behind::Nobody,
         })
     }
 

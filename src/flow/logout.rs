@@ -44,10 +44,16 @@ impl LogoutWay {
     }
 }
 
-/// Decides, from the sessions of this browser, the current one first, and a verified `id_token_hint`.
-pub fn next_step<'a>(sessions: &[&'a Session], hint: Option<&IdTokenClaims>) -> LogoutStep<'a> {
+/// Decides, from the sessions of this browser, the current one first, those of it that are over by the clock alone, and a verified
+/// `id_token_hint`.
+pub fn next_step<'a>(
+    sessions: &[&'a Session],
+    lapsed: &[&'a Session],
+    hint: Option<&IdTokenClaims>,
+) -> LogoutStep<'a> {
     let sid = hint.and_then(|hint| hint.sid.as_ref());
-    let hinted = sessions.iter().find(|session| sid == Some(&session.id));
+    let mut all = sessions.iter().chain(lapsed);
+    let hinted = all.find(|session| sid == Some(&session.id));
     match (hinted, sessions.first()) {
         (Some(hinted), _) => LogoutStep::End(hinted),
         (None, Some(first)) => LogoutStep::Confirm(first),
@@ -90,6 +96,15 @@ pub fn destination<'a>(
 }
 
 impl Flow {
+    /// Whether the session of which a verified ID token tells has ended. One that has no row any more has ended long ago.
+    pub async fn has_ended(&self, hint: &IdTokenClaims) -> Result<bool, OAuthError> {
+        let Some(sid) = &hint.sid else {
+            return Ok(false);
+        };
+        let session = self.store.find_session(sid).await?;
+        Ok(session.is_none_or(|session| session.ended_at.is_some()))
+    }
+
     /// Ends a session, and the families that belong to it.
     pub async fn log_out(&self, session: &Session, way: LogoutWay) -> Result<(), OAuthError> {
         let ended = self
@@ -155,11 +170,12 @@ mod tests {
     #[test]
     fn only_the_sessions_own_id_token_ends_it_unasked() {
         let (here, beside) = (session("1"), session("2"));
+        let lapsed = session("9");
         let step = |sessions: &[&'static str], sid: Option<&str>| {
             let all: Vec<Session> = sessions.iter().map(|id| session(id)).collect();
             let all: Vec<&Session> = all.iter().collect();
             let hint = sid.map(hint);
-            format!("{:?}", next_step(&all, hint.as_ref()))
+            format!("{:?}", next_step(&all, &[&lapsed], hint.as_ref()))
         };
         let text = |step: LogoutStep<'_>| format!("{step:?}");
         let (end, confirm) = (LogoutStep::End, LogoutStep::Confirm);
@@ -172,5 +188,9 @@ mod tests {
         assert_eq!(step(&["1", "2"], Some("1")), text(end(&here)));
         assert_eq!(step(&["2", "1"], Some("3")), text(confirm(&beside)));
         assert_eq!(step(&["1", "2"], None), text(confirm(&here)));
+        // One that the clock alone says is over is ended, and never asked about.
+        assert_eq!(step(&[], Some("9")), text(end(&lapsed)));
+        assert_eq!(step(&["1"], Some("9")), text(end(&lapsed)));
+        assert_eq!(step(&[], None), text(LogoutStep::Done));
     }
 }

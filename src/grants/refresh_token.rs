@@ -213,8 +213,7 @@ impl Grants {
         let Err(refused) = dpop::require_key(family.jkt.as_ref(), key) else {
             return Ok(());
         };
-        let bound_at = family.bound_at.unwrap_or(shown_at);
-        let shown_at = family::shown_beside(shown_at, bound_at, self.clock.now());
+        let shown_at = family::shown_beside(shown_at, family.key_since(), self.clock.now());
         if family.is_live(shown_at) && family.is_betrayed_without_key(generation, shown_at) {
             self.end_replayed(family).await?;
             return Err(unknown());

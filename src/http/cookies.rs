@@ -101,6 +101,16 @@ impl CookieNames {
         cookie.build()
     }
 
+    /// Takes a cookie away that came along. A POST across sites leaves them at home, and browsers heed what its answer removes: that is
+    /// nothing that it did not show.
+    pub(super) fn remove_of(
+        self,
+        cookies: &RequestCookies,
+        name: String,
+    ) -> Option<Cookie<'static>> {
+        cookies.get(&name).is_some().then(|| self.remove(name))
+    }
+
     /// Takes a cookie away.
     pub(super) fn remove(self, name: String) -> Cookie<'static> {
         self.make(name, String::new(), Some(0))

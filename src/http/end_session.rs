@@ -196,6 +196,14 @@ impl Logout {
         Ok(hint.and_then(|hint| logout::meant(people, hint)))
     }
 
+    /// Whether the session that the hint tells of has ended.
+    async fn is_over(&self, state: &HttpState) -> Result<bool, OAuthError> {
+        match &self.hint {
+            Some(hint) => Flow::from_ref(state).has_ended(hint).await,
+            None => Ok(false),
+        }
+    }
+
     fn seal(&self, state: &HttpState) -> Result<String, OAuthError> {
         let sealed = Sealed {
             logout: self,
@@ -210,7 +218,8 @@ impl Logout {
         Ok(see_other(&address_of(&self.seal(state)?)))
     }
 
-    fn open(state: &HttpState, sealed: &str) -> Result<Self, PageError> {
+    /// What was sealed, and when.
+    fn open(state: &HttpState, sealed: &str) -> Result<(Self, UnixTime), PageError> {
         let plain = Secrets::from_ref(state).open(Purpose::LogoutRequest, "", sealed);
         let sealed = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         let Sealed::<Self> { logout, until } =
@@ -219,7 +228,7 @@ impl Logout {
         context::prefer(logout.locale);
         let left = until - Flow::from_ref(state).clock.now();
         if (0..=WAIT_SECONDS + SKEW).contains(&left) {
-            return Ok(logout);
+            return Ok((logout, until - WAIT_SECONDS));
         }
         Err(PageError::new(Trouble::SignOut).with_link(Some(Link {
             href: path::END_SESSION.to_owned(),
@@ -250,7 +259,7 @@ async fn by_get(
 ) -> Result<Response, PageError> {
     let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
     let logout = match params.get("logout") {
-        Ok(Some(sealed)) => Logout::open(&state, sealed)?,
+        Ok(Some(sealed)) => Logout::open(&state, sealed)?.0,
         _ => Logout::read(&state, &params)
             .await
             .map_err(PageError::request)?,
@@ -261,20 +270,30 @@ async fn by_get(
         .filter(|who| sender::is_seen(&headers) && is_from_site(&state, who, &headers))
         .collect();
     let mut people: Vec<_> = signed_in.all().collect();
-    if let Some(named) = logout.named(&state, &people).await? {
-        people.sort_by_key(|who| who.session.id != named);
+    let named = logout.named(&state, &people).await?;
+    if let Some(named) = &named {
+        people.sort_by_key(|who| who.session.id != *named);
     }
     let sessions: Vec<_> = people.into_iter().map(|who| &who.session).collect();
-    let (asks, session) = match logout::next_step(&sessions, logout.hint.as_ref()) {
+    let lapsed: Vec<_> = signed_in.lapsed().map(|who| &who.session).collect();
+    let (asks, session) = match logout::next_step(&sessions, &lapsed, logout.hint.as_ref()) {
         LogoutStep::Done => return Ok(leave(&state, &signed_in, &logout)),
         LogoutStep::End(session) => (false, session),
         LogoutStep::Confirm(_) if !from_site.is_empty() => {
             let ends = Ends::Here(LogoutWay::AtTheUpstream);
             return end(&state, &logout, &signed_in, &from_site, ends).await;
         }
+        // A second click on the app's link: whoever was meant has left, and no other is asked about.
+        LogoutStep::Confirm(_)
+            if named.is_none()
+                && signed_in.current().is_none()
+                && logout.is_over(&state).await? =>
+        {
+            return Ok(leave(&state, &signed_in, &logout));
+        }
         LogoutStep::Confirm(session) => (true, session),
     };
-    match signed_in.find(&session.id) {
+    match signed_in.find_to_end(&session.id) {
         Some(who) if asks => confirm(&state, &logout, &signed_in, who).await,
         // Nobody has clicked yet: a page has its links fetched ahead.
         Some(_) if sender::is_ahead(&headers) => {
@@ -305,20 +324,23 @@ async fn by_post(
             .map_err(PageError::request)?;
         return Ok(logout.asked_about(&state)?);
     }
-    let logout = Logout::open(&state, form.field("logout")?)?;
+    let (logout, shown_at) = Logout::open(&state, form.field("logout")?)?;
     let wants_all = form.optional("action")? == Some("all");
-    let Some(who) = signed_in.find(&SessionId::new(form.field("session")?)) else {
-        let asked_anew = signed_in.current();
-        return match asked_anew.or_else(|| signed_in.others().next().filter(|_| wants_all)) {
-            // Signed in anew while the page stood open, or others who were meant, too: nobody is told that they are out.
-            Some(_) => Ok(logout.asked_about(&state)?),
-            // A second click: whoever was asked has left.
-            None => Ok(leave(&state, &signed_in, &logout)),
-        };
+    let Some(who) = signed_in.find_to_end(&SessionId::new(form.field("session")?)) else {
+        // Signed in anew while the page stood open, or others who were meant, too: nobody is told that they are out.
+        let is_anew = |who: &LoggedIn| who.session.auth_time >= shown_at;
+        if signed_in.current().is_some_and(is_anew)
+            || (wants_all && signed_in.all().next().is_some())
+        {
+            return Ok(logout.asked_about(&state)?);
+        }
+        // A second click: whoever was asked has left.
+        return Ok(leave(&state, &signed_in, &logout));
     };
     form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
     let others = signed_in
         .all()
+        .chain(signed_in.lapsed())
         .filter(|other| wants_all && other.session.id != who.session.id);
     let ended: Vec<&LoggedIn> = [who].into_iter().chain(others).collect();
     let ends = Ends::Here(match &logout.signed_off {
@@ -383,6 +405,14 @@ pub(super) async fn end(
     let Some(first) = ended.first() else {
         return Ok(leave(state, signed_in, logout));
     };
+    // Whoever signs out leaves nothing behind that a clock put right would bring back (T35).
+    let theirs = signed_in.lapsed().filter(|lapsed| {
+        let is_there = ended.iter().any(|who| who.session.id == lapsed.session.id);
+        let signs_out = ended.iter().any(|who| who.account.id == lapsed.account.id);
+        signs_out && !is_there
+    });
+    let ended: Vec<&LoggedIn> = ended.iter().copied().chain(theirs).collect();
+    let ended = ended.as_slice();
     // What the upstream wants to see of the login goes with the session.
     let tokens = sign_off::tokens(state, &first.session).await;
     let flow = Flow::from_ref(state);
@@ -436,11 +466,7 @@ pub(super) fn still_here(
 fn leave(state: &HttpState, signed_in: &SignedIn, logout: &Logout) -> Response {
     let still_here = still_here(state, signed_in, &[]);
     let mut response = arrive(logout).beside(still_here).after(&Frames::default());
-    let dropped: Vec<_> = match signed_in.all().next() {
-        Some(_) => signed_in.dropped().collect(),
-        None => signed_in.without(&[]),
-    };
-    cookies::set(response.headers_mut(), dropped);
+    cookies::set(response.headers_mut(), signed_in.all_dropped());
     response
 }
 

@@ -410,8 +410,7 @@ async fn answered(
         ))
         .await;
     }
-    let others = signed_in.other_sessions();
-    let before = signed_in.before(&others, false);
+    let before = signed_in.before(false);
     let new = Flow::from_ref(&place.state)
         .logins
         .log_in(&upstream.id, identity, before, false)

@@ -573,8 +573,7 @@ pub(super) async fn finish(
         Step::SelectAccount | Step::OtherAccount => true,
         _ => current.is_some_and(|current| open.is_for_others_than(current)),
     };
-    let others = open.signed_in.other_sessions();
-    let before = open.signed_in.before(&others, adds);
+    let before = open.signed_in.before(adds);
     let logins = &open.flow.logins;
     let Some(new) = logins
         .log_in(&upstream.id, identity, before, persistent)

@@ -180,7 +180,7 @@ impl From<Departure> for Left {
 
 /// A trip to an upstream's sign-off, and where the browser goes on when it comes back. It waits in a cookie, so that the address it
 /// comes back to is a fixed one and holds nothing; only we can make it (T7).
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Waiting {
     destination: Option<String>,
     locale: Option<Locale>,
@@ -357,12 +357,17 @@ async fn returned(
     signed_in: SignedIn,
 ) -> Response {
     let waiting = Waiting::read(&state, &request_cookies);
-    back(&state, waiting, &signed_in).await
+    let mut response = back(&state, waiting, &signed_in).await;
+    let names = CookieNames::from_ref(&state);
+    let used = names.remove_of(&request_cookies, names.sign_off());
+    cookies::set(response.headers_mut(), used);
+    response
 }
 
+/// To where the browser was to go on, or to a page that says that it is done. The cookie that told so is used up.
 async fn back(state: &HttpState, waiting: Option<Waiting>, signed_in: &SignedIn) -> Response {
     context::prefer(waiting.as_ref().and_then(|waiting| waiting.locale));
-    let mut response = match (waiting, signed_in.current()) {
+    match (waiting, signed_in.current()) {
         (
             Some(Waiting {
                 destination: Some(destination),
@@ -377,10 +382,7 @@ async fn back(state: &HttpState, waiting: Option<Waiting>, signed_in: &SignedIn)
             next.after(&Frames::default())
         }
         (_, Some(_)) => see_other(path::END_SESSION),
-    };
-    let names = CookieNames::from_ref(state);
-    cookies::set(response.headers_mut(), [names.remove(names.sign_off())]);
-    response
+    }
 }
 
 /// The upstream's sign-out page says that this browser has signed out there. Any site can send a browser here: the
@@ -403,15 +405,25 @@ async fn signed_out(
     let trip = trip.filter(|trip| trip.upstream.as_ref() == Some(&upstream.id));
     let flow = Flow::from_ref(&state);
     let now = flow.clock.now();
-    if let Some(trip) = trip.filter(|trip| now - trip.began_at() <= ECHO_SECONDS) {
-        // What was to end has ended. Another account of that upstream is not meant, unless it came since.
-        here.retain(|who| who.session.auth_time > trip.began_at());
+    if let Some(trip) = &trip {
+        if now - trip.began_at() <= ECHO_SECONDS {
+            // What was to end has ended. Another account of that upstream is not meant, unless it came since.
+            here.retain(|who| who.session.auth_time > trip.began_at());
+        }
+        // However long the browser was on its way: somebody waits for it.
         if here.is_empty() {
             return Ok(heard_of_trip(&state, trip, site, &signed_in, &headers).await?);
         }
     }
     let may_end = sender::is_site_or_neighbor(&headers, site);
-    let ended = if may_end { here.clone() } else { Vec::new() };
+    let lapsed = signed_in
+        .lapsed()
+        .filter(|who| who.session.upstream == upstream.id);
+    let ended: Vec<&LoggedIn> = if may_end {
+        here.iter().copied().chain(lapsed).collect()
+    } else {
+        Vec::new()
+    };
     for who in &ended {
         flow.log_out(&who.session, LogoutWay::AtTheUpstream).await?;
     }
@@ -421,18 +433,19 @@ async fn signed_out(
     } else {
         Frames::default()
     };
-    let onward = site.signed_out.as_ref();
+    let waits = trip.as_ref().and_then(|trip| trip.destination.clone());
+    let onward = waits.or_else(|| site.signed_out.as_ref().map(ToString::to_string));
     let mut response = match (here.first(), onward) {
         _ if !sender::is_navigation(&headers) => StatusCode::NO_CONTENT.into_response(),
-        (Some(who), _) if ended.is_empty() => {
+        (Some(who), destination) if ended.is_empty() => {
             let logout = Logout {
-                destination: onward.map(ToString::to_string),
+                destination,
                 signed_off: Some(upstream.id.clone()),
                 ..Logout::default()
             };
-            return end_session::confirm(&state, &logout, &signed_in, who).await;
+            end_session::confirm(&state, &logout, &signed_in, who).await?
         }
-        (_, Some(onward)) => Next::to(onward.as_str()).after(&frames),
+        (_, Some(onward)) => Next::to(onward).after(&frames),
         (None, None) if !elsewhere.is_empty() => see_other(path::END_SESSION),
         (_, None) => {
             let still_here = end_session::still_here(&state, &signed_in, &ids);
@@ -442,13 +455,17 @@ async fn signed_out(
     if !ids.is_empty() {
         cookies::set(response.headers_mut(), signed_in.without(&ids));
     }
+    if trip.is_some() && sender::is_navigation(&headers) {
+        let names = CookieNames::from_ref(&state);
+        cookies::set(response.headers_mut(), [names.remove(names.sign_off())]);
+    }
     Ok(response)
 }
 
 /// The upstream's sign-out page tells of the trip that we have sent the browser on. Whatever it tells after that is news.
 async fn heard_of_trip(
     state: &HttpState,
-    trip: Waiting,
+    trip: &Waiting,
     site: &Site,
     signed_in: &SignedIn,
     headers: &HeaderMap,
@@ -456,20 +473,19 @@ async fn heard_of_trip(
     if !sender::is_navigation(headers) {
         let heard = Waiting {
             upstream: None,
-            ..trip
+            ..trip.clone()
         };
         let mut response = StatusCode::NO_CONTENT.into_response();
         cookies::set(response.headers_mut(), [heard.cookie(state)?]);
         return Ok(response);
     }
-    let trip = match (&trip.destination, &site.signed_out) {
-        (None, Some(onward)) => Waiting {
-            destination: Some(onward.to_string()),
-            ..trip
-        },
-        _ => trip,
-    };
-    Ok(back(state, Some(trip), signed_in).await)
+    let mut trip = trip.clone();
+    let onward = site.signed_out.as_ref().map(ToString::to_string);
+    trip.destination = trip.destination.or(onward);
+    let mut response = back(state, Some(trip), signed_in).await;
+    let names = CookieNames::from_ref(state);
+    cookies::set(response.headers_mut(), [names.remove(names.sign_off())]);
+    Ok(response)
 }
 
 #[cfg(test)]

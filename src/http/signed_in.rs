@@ -7,14 +7,13 @@ use axum::http::request::Parts;
 use cookie::Cookie;
 
 use crate::clock::UnixTime;
-use crate::flow::login::Waiting;
+use crate::flow::login::Behind;
 use crate::flow::pick::{Candidate, Picked, pick};
 use crate::flow::{Before, Flow, LoggedIn, MAX_ACCOUNTS, NewSession};
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::Client;
-use crate::model::session::Session;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{AccountId, SessionId};
+use crate::protocol::ids::SessionId;
 use crate::protocol::secret::Secret;
 use crate::telemetry::note_session;
 use crate::tokens::subject;
@@ -35,6 +34,11 @@ struct Here {
 }
 
 impl Here {
+    fn new(who: LoggedIn, secret: &Secret) -> Self {
+        let secret = secret.clone();
+        Self { who, secret }
+    }
+
     fn is(&self, id: &SessionId) -> bool {
         self.who.session.id == *id
     }
@@ -44,76 +48,76 @@ impl Here {
 pub(super) struct SignedIn {
     names: CookieNames,
     now: UnixTime,
+    /// Whether the current one's cookie came: a POST across sites leaves it at home, and its answer takes away nothing that it did not
+    /// show.
+    came: bool,
     current: Option<Here>,
     /// The last used first.
     others: Vec<Here>,
     /// Cookies that lead nowhere.
     gone: Vec<String>,
-    /// Cookies of sessions that are over by the clock alone, and whose.
-    lapsed: Vec<(String, AccountId)>,
+    /// Whose session is over by the clock alone, of the current one's cookie.
+    lapsed_current: Option<Here>,
+    /// The same of the cookies beside it; the last used first.
+    lapsed_others: Vec<Here>,
 }
 
 impl SignedIn {
     async fn read(state: &HttpState, cookies: &RequestCookies) -> Result<Self, OAuthError> {
         let flow = Flow::from_ref(state);
         let names = CookieNames::from_ref(state);
+        let current = cookies.get(&names.session());
         let mut signed_in = Self {
             names,
             now: flow.clock.now(),
+            came: current.is_some(),
             current: None,
             others: Vec::new(),
             gone: Vec::new(),
-            lapsed: Vec::new(),
+            lapsed_current: None,
+            lapsed_others: Vec::new(),
         };
-        if let Some(secret) = cookies.get(&names.session()) {
-            let found = flow.find_logged_in(secret).await?;
-            signed_in.current = found.map(|who| Here {
-                who,
-                secret: secret.clone(),
-            });
+        if let Some(secret) = current {
+            match flow.find_behind(secret).await? {
+                Behind::SignedIn(who) => {
+                    flow.note_use(&who).await?;
+                    signed_in.current = Some(Here::new(*who, secret));
+                }
+                Behind::Lapsed(who) => signed_in.lapsed_current = Some(Here::new(*who, secret)),
+                Behind::Nobody => {}
+            }
         }
         let beside = cookies
             .iter()
             .filter_map(|(name, secret)| Some((name, names.session_beside_id(name)?, secret)));
-        let mut lapsed = Vec::new();
         for (name, id, secret) in beside.take(MAX_LOOKED_UP) {
             // The name is not sealed: whose session it is, the secret alone says.
             let id = SessionId::new(id);
-            match flow.find_waiting(secret).await? {
-                Waiting::SignedIn(who)
-                    if who.session.id == id
-                        && signed_in.all().all(|other| other.session.id != id) =>
-                {
-                    signed_in.others.push(Here {
-                        who: *who,
-                        secret: secret.clone(),
-                    });
+            let is_another = |who: &LoggedIn| {
+                who.session.id == id && signed_in.everybody().all(|other| !other.is(&id))
+            };
+            match flow.find_behind(secret).await? {
+                Behind::SignedIn(who) if is_another(&who) => {
+                    signed_in.others.push(Here::new(*who, secret));
                 }
-                Waiting::Lapsed {
-                    session,
-                    account,
-                    last_seen_at,
-                } if session == id => {
-                    lapsed.push((last_seen_at, name, account));
+                Behind::Lapsed(who) if is_another(&who) => {
+                    signed_in.lapsed_others.push(Here::new(*who, secret));
                 }
                 _ => signed_in.gone.push(name.to_owned()),
             }
         }
+        let last_used = |here: &Here| std::cmp::Reverse(here.who.session.last_seen_at);
+        signed_in.others.sort_by_key(last_used);
         // A clock that is ahead for a while takes nobody's cookie away (T21); no more of them than can be looked up beside
         // those that are of use.
-        lapsed.sort_unstable_by_key(|(last_seen_at, name, _)| {
-            (std::cmp::Reverse(*last_seen_at), *name)
-        });
-        for (place, (_, name, account)) in lapsed.into_iter().enumerate() {
-            if place < MAX_ACCOUNTS {
-                signed_in.lapsed.push((name.to_owned(), account));
-            } else {
-                signed_in.gone.push(name.to_owned());
-            }
-        }
+        signed_in.lapsed_others.sort_by_key(last_used);
+        let most = MAX_ACCOUNTS - usize::from(signed_in.lapsed_current.is_some());
+        let most = most.min(signed_in.lapsed_others.len());
+        let too_many = signed_in.lapsed_others.split_off(most);
+        let too_many = too_many.iter().map(|here| &here.who.session.id);
         signed_in
-            .others
-            .sort_by_key(|here| std::cmp::Reverse(here.who.session.last_seen_at));
+            .gone
+            .extend(too_many.map(|id| names.session_beside(id)));
         Ok(signed_in)
     }
 
@@ -132,9 +136,21 @@ impl SignedIn {
         self.current().into_iter().chain(self.others())
     }
 
+    /// Those who were signed in, and are not by the clock alone.
+    pub(super) fn lapsed(&self) -> impl Iterator<Item = &LoggedIn> {
+        let lapsed = self.lapsed_current.iter().chain(&self.lapsed_others);
+        lapsed.map(|here| &here.who)
+    }
+
     /// The account that has this session.
     pub(super) fn find(&self, id: &SessionId) -> Option<&LoggedIn> {
         self.all().find(|who| who.session.id == *id)
+    }
+
+    /// The same, whether the session stands or is over by the clock alone.
+    pub(super) fn find_to_end(&self, id: &SessionId) -> Option<&LoggedIn> {
+        let mut all = self.all().chain(self.lapsed());
+        all.find(|who| who.session.id == *id)
     }
 
     /// Whose session a request is about.
@@ -165,17 +181,13 @@ impl SignedIn {
         Ok(picked)
     }
 
-    /// The sessions beside the current one.
-    pub(super) fn other_sessions(&self) -> Vec<&Session> {
-        self.others().map(|who| &who.session).collect()
-    }
-
     /// What a login finds here; `adds` says whether it leaves the current account where it is. Whoever has several accounts
     /// adds one in any case, and so does who logs in beside those whom a logout has left.
-    pub(super) fn before<'a>(&'a self, others: &'a [&'a Session], adds: bool) -> Before<'a> {
+    pub(super) fn before(&self, adds: bool) -> Before<'_> {
         Before {
             current: self.current().map(|who| &who.session),
-            others,
+            others: self.others().map(|who| &who.session).collect(),
+            lapsed: self.lapsed().map(|who| &who.session).collect(),
             adds: adds || !self.others.is_empty(),
         }
     }
@@ -189,38 +201,31 @@ impl SignedIn {
         };
         let stays =
             |here: &&Here| !here.is(id) && new.replaced.as_ref().is_none_or(|old| !here.is(old));
-        let beside = self.everybody().filter(stays).collect();
-        let mut cookies = self.cookies_of(Some(&current), beside);
-        // One account has one session in a browser.
+        // One account has one session in a browser; and on a plain login page whoever comes takes the place of the one before.
         let account = &new.logged_in.account.id;
-        cookies.extend(self.remove_lapsed(|whose| whose == account));
-        cookies
+        let several = !self.others.is_empty() || !self.lapsed_others.is_empty();
+        let lapsed = self.lapsed_current.iter().filter(|_| several);
+        let lapsed = lapsed.chain(&self.lapsed_others);
+        let lapsed = lapsed.filter(|here| here.who.account.id != *account);
+        let live = self.current.iter().chain(&self.others);
+        let beside = live.chain(lapsed).filter(stays).collect();
+        self.cookies_of(Some(&current), beside)
     }
 
     /// The cookies once the person has chosen another to be the current one.
     pub(super) fn switched_to(&self, id: &SessionId) -> Vec<Cookie<'static>> {
-        let chosen = self.everybody().find(|here| here.is(id));
+        let mut live = self.current.iter().chain(&self.others);
+        let chosen = live.find(|here| here.is(id));
         let beside = self.everybody().filter(|here| !here.is(id)).collect();
         self.cookies_of(chosen, beside)
     }
 
     /// The cookies once sessions have ended. Nobody is the current one then: whoever signed out must not find themselves
-    /// signed in again as somebody else, at the next click, without having chosen that.
+    /// signed in again as somebody else, at the next click, without having chosen that, nor once a clock is put right.
     pub(super) fn without(&self, ended: &[SessionId]) -> Vec<Cookie<'static>> {
         let stays = |here: &&Here| ended.iter().all(|id| !here.is(id));
         let beside = self.everybody().filter(stays).collect();
-        let mut cookies = self.cookies_of(None, beside);
-        // Whoever signs out leaves nothing behind that a clock put right would bring back (T35).
-        cookies.extend(self.remove_lapsed(|_| true));
-        cookies
-    }
-
-    fn remove_lapsed(
-        &self,
-        of: impl Fn(&AccountId) -> bool,
-    ) -> impl Iterator<Item = Cookie<'static>> {
-        let lapsed = self.lapsed.iter().filter(move |(_, whose)| of(whose));
-        lapsed.map(|(name, _)| self.names.remove(name.clone()))
+        self.cookies_of(None, beside)
     }
 
     /// Takes away cookies that lead nowhere.
@@ -228,36 +233,50 @@ impl SignedIn {
         self.gone.iter().map(|name| self.names.remove(name.clone()))
     }
 
+    /// The same, and the current one's where that leads nowhere: on no page that a login comes from, which gives a cookie of that name.
+    pub(super) fn all_dropped(&self) -> impl Iterator<Item = Cookie<'static>> {
+        let leads_nowhere = self.current.is_none() && self.lapsed_current.is_none();
+        let current = (self.came && leads_nowhere).then(|| self.names.remove(self.names.session()));
+        self.dropped().chain(current)
+    }
+
+    /// Whether their sessions stand or are over by the clock alone.
     fn everybody(&self) -> impl Iterator<Item = &Here> {
-        self.current.iter().chain(&self.others)
+        let current = self.current.iter().chain(&self.lapsed_current);
+        current.chain(self.with_own_cookie())
+    }
+
+    /// Those beside the current one.
+    fn with_own_cookie(&self) -> impl Iterator<Item = &Here> {
+        self.others.iter().chain(&self.lapsed_others)
     }
 
     fn cookies_of(&self, current: Option<&Here>, beside: Vec<&Here>) -> Vec<Cookie<'static>> {
         let name = |here: &Here| self.names.session_beside(&here.who.session.id);
         let mut cookies: Vec<_> = self.dropped().collect();
         let left = self
-            .others
-            .iter()
+            .with_own_cookie()
             .filter(|here| beside.iter().all(|stays| !stays.is(&here.who.session.id)));
         cookies.extend(left.map(|here| self.names.remove(name(here))));
         let came = beside.into_iter().filter(|here| {
-            self.others
-                .iter()
+            self.with_own_cookie()
                 .all(|other| !other.is(&here.who.session.id))
         });
         cookies.extend(came.map(|here| self.cookie(name(here), here)));
-        cookies.push(match current {
-            Some(here) => self.cookie(self.names.session(), here),
-            None => self.names.remove(self.names.session()),
-        });
+        match current {
+            Some(here) => cookies.push(self.cookie(self.names.session(), here)),
+            None if self.came => cookies.push(self.names.remove(self.names.session())),
+            None => {}
+        }
         cookies
     }
 
-    /// A session's cookie: it lasts as long as the browser runs, or, if the person asked for that, as long as the session can.
+    /// A session's cookie: it lasts as long as the browser runs, or, if the person asked for that, as long as the session can. How long
+    /// that is of one that is over by the clock, only a clock put right will tell.
     fn cookie(&self, name: String, here: &Here) -> Cookie<'static> {
         let session = &here.who.session;
         let seconds = session.expires_at - self.now;
-        let seconds = session.persistent.then_some(seconds);
+        let seconds = Some(seconds).filter(|seconds| session.persistent && *seconds > 0);
         self.names
             .make(name, here.secret.expose().to_owned(), seconds)
     }

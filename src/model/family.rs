@@ -141,6 +141,11 @@ impl TokenFamily {
         self.span().is_live(now)
     }
 
+    /// When it was bound to its key. An older version, which may run beside this one, does not note it, but takes a refresh for that.
+    pub fn key_since(&self) -> UnixTime {
+        self.bound_at.unwrap_or(self.rotated_at)
+    }
+
     /// Whether one of two who hold a token of `generation` is a thief, as it is shown at `now` without the family's key: it was given
     /// before the family was bound to that, so whoever bound it had it, too. Not while the binding, which happens once, is a moment ago:
     /// an app that has begun to prove a key may have an older tab, as it may have one that sends a spent token.
@@ -148,7 +153,7 @@ impl TokenFamily {
         let (Some(newest), Some(bound)) = (self.generation, self.bound_generation) else {
             return false;
         };
-        let just_bound = self.bound_at.is_some_and(|at| is_a_moment(at, now));
+        let just_bound = is_a_moment(self.key_since(), now);
         generation <= bound && !(newest - generation <= 1 && just_bound)
     }
 
@@ -287,12 +292,13 @@ mod tests {
         };
         assert!(!long_bound.is_betrayed_without_key(2, 90));
         assert!(long_bound.is_betrayed_without_key(2, 101));
-        // One that an older version has bound has no such moment.
+        // Where an older version has bound it, the moment of the last refresh.
         let unknown = TokenFamily {
             bound_at: None,
             ..long_bound
         };
-        assert!(unknown.is_betrayed_without_key(2, 101));
+        assert!(!unknown.is_betrayed_without_key(2, 130));
+        assert!(unknown.is_betrayed_without_key(2, 131));
         for (generation, bound, now, expected) in table {
             let family = TokenFamily {
                 bound_generation: Some(bound),

@@ -1,11 +1,12 @@
 //! A clock that is wrong for a while, ahead by hours, a day or a year, or behind: once it is right again everybody is signed in as
 //! they were, whatever they have asked for meanwhile (T21).
 
-use portico::simulator::people::{CHAIR, JO_SMITH};
+use portico::simulator::people::{CHAIR, ImisPerson, JO_SMITH, ZOE};
 
-use crate::harness::browser::{Browser, PASSWORD_FORM};
-use crate::harness::relying_party::Answer;
+use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
+use crate::harness::relying_party::{Answer, claims};
 use crate::harness::server::TestServer;
+use crate::harness::steps::SESSION;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -13,6 +14,8 @@ const DAY: i64 = 24 * HOUR;
 const STEPS: [i64; 6] = [3 * HOUR, DAY, 40 * DAY, 400 * DAY, -3 * HOUR, -DAY];
 const OFFLINE: &str = "openid offline_access";
 const SELECT: (&str, &str) = ("prompt", "select_account");
+/// The forms of the accounts on a page that names them.
+const CHOICES: &str = "input[name=session]";
 
 /// A server at which one person may have as many logins as are made here.
 async fn server() -> TestServer {
@@ -191,8 +194,317 @@ async fn who_signs_out_while_the_clock_is_ahead_is_out_when_it_is_right() {
     let page = browser.submit(&page, "main form", &[]).await;
     assert!(page.body.contains("You are signed out"), "{}", page.body);
     server.clock.advance(-DAY);
+    // Who did not sign out is there, and nobody takes them unasked (T21).
     let page = browser.open(&select).await;
-    assert!(page.is_login());
-    assert!(page.values("input[name=session]").is_empty());
+    assert_eq!(page.values(CHOICES).len(), 1, "{}", page.body);
+    assert!(page.body.contains("Cam Chair"), "{}", page.body);
     assert!(!page.body.contains("Jo Smith"), "{}", page.body);
+    assert_eq!(
+        silently(&server, &mut browser).await,
+        "account_selection_required"
+    );
+}
+
+/// What `spa` gets of whoever has logged in on the way to this page.
+async fn redeem(server: &TestServer, page: &Page) -> Answer {
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    tokens
+}
+
+async fn log_in(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
+    let url = server.authorize_url("spa", &[("prompt", "login")]);
+    let page = browser.open(url).await;
+    let page = browser.sign_in_as(&page, person).await;
+    redeem(server, &page).await
+}
+
+/// Logs somebody in beside whoever is there.
+async fn add(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
+    let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
+    let page = browser.sign_in_as(&page, person).await;
+    redeem(server, &page).await
+}
+
+fn sid(tokens: &Answer) -> String {
+    let told: serde_json::Value = claims(tokens.text("id_token"));
+    told["sid"].as_str().unwrap().to_owned()
+}
+
+/// What an app that asks without a page gets: the session, or the error.
+async fn silently(server: &TestServer, browser: &mut Browser) -> String {
+    let url = server.authorize_url("spa", &[("prompt", "none")]);
+    let page = browser.get(url).await;
+    match page.answer().remove("error") {
+        Some(error) => error,
+        None => sid(&redeem(server, &page).await),
+    }
+}
+
+/// The accounts that the login page offers.
+async fn offered(server: &TestServer, browser: &mut Browser) -> Vec<String> {
+    let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
+    let mut offered = page.values(CHOICES);
+    offered.sort();
+    offered
+}
+
+fn sorted<const N: usize>(mut ids: [String; N]) -> [String; N] {
+    ids.sort();
+    ids
+}
+
+/// Whether the app that has these tokens goes on.
+async fn goes_on(server: &TestServer, tokens: &Answer) -> bool {
+    let answer = server.refresh("spa", tokens.text("refresh_token")).await;
+    if answer.status != 200 {
+        answer.assert_error(400, "invalid_grant");
+    }
+    answer.status == 200
+}
+
+/// A session alone was used so much later, or earlier, than it says: the clock stepped for it, and for nobody else.
+async fn was_used(server: &TestServer, tokens: &Answer, seconds: i64) {
+    let pool = server.database.pool().await;
+    sqlx::query("UPDATE session SET last_seen_at = last_seen_at + $2 WHERE id = $1")
+        .bind(sid(tokens))
+        .bind(seconds)
+        .execute(&pool)
+        .await
+        .unwrap();
+}
+
+/// T35: the question was open when the session lapsed by the clock; the answer ends it all the same, and nobody else's.
+#[tokio::test]
+async fn a_sign_out_ends_what_the_clock_says_is_over() {
+    let server = server().await;
+    for all in [false, true] {
+        let mut browser = Browser::new();
+        let cam = log_in(&server, &mut browser, CHAIR).await;
+        let zoe = add(&server, &mut browser, ZOE).await;
+        let jo = add(&server, &mut browser, JO_SMITH).await;
+        let asked = browser.open(server.url("/end_session")).await;
+        assert_eq!(asked.values(CHOICES), [sid(&jo)]);
+        for lapsed in [&jo, &zoe] {
+            was_used(&server, lapsed, -DAY).await;
+        }
+        let action = [("action", "all")];
+        let action = if all { &action[..] } else { &[] };
+        // As anywhere, only a page of ours may.
+        let mut forged = vec![("form_token", "forged")];
+        forged.extend(action);
+        let refused = browser.submit(&asked, "main form", &forged).await;
+        assert_eq!(refused.status, 400);
+        let out = browser.submit(&asked, "main form", action).await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        for lapsed in [&jo, &zoe] {
+            was_used(&server, lapsed, DAY).await;
+        }
+        assert!(!goes_on(&server, &jo).await);
+        let left = silently(&server, &mut browser).await;
+        if all {
+            assert_eq!(left, "login_required");
+        } else {
+            assert_eq!(left, "account_selection_required");
+            let stay = sorted([sid(&cam), sid(&zoe)]);
+            assert_eq!(offered(&server, &mut browser).await, stay);
+        }
+        for stays in [&cam, &zoe] {
+            assert_eq!(goes_on(&server, stays).await, !all);
+        }
+    }
+}
+
+/// T35: the same by the session's own ID token, of the current account or of one beside it, and not by what is fetched ahead.
+#[tokio::test]
+async fn an_apps_logout_ends_what_the_clock_says_is_over() {
+    let server = server().await;
+    for is_current in [false, true] {
+        let mut browser = Browser::new();
+        let cam = log_in(&server, &mut browser, CHAIR).await;
+        let jo = add(&server, &mut browser, JO_SMITH).await;
+        let (ends, stays) = if is_current { (&jo, &cam) } else { (&cam, &jo) };
+        was_used(&server, ends, -DAY).await;
+        let url = format!(
+            "{}?id_token_hint={}",
+            server.url("/end_session"),
+            ends.text("id_token")
+        );
+        browser.headers = vec![("sec-purpose".to_owned(), "prefetch".to_owned())];
+        assert_eq!(browser.get(&url).await.status, 503);
+        browser.headers.clear();
+        let out = browser.get(&url).await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        was_used(&server, ends, DAY).await;
+        assert!(!goes_on(&server, ends).await, "{is_current}");
+        assert_eq!(
+            silently(&server, &mut browser).await,
+            "account_selection_required"
+        );
+        assert_eq!(offered(&server, &mut browser).await, [sid(stays)]);
+        assert!(goes_on(&server, stays).await, "{is_current}");
+    }
+}
+
+/// T35: and by the upstream's own sign-out.
+#[tokio::test]
+async fn a_sign_out_at_the_upstream_ends_what_the_clock_says_is_over() {
+    let server = server().await;
+    let mut browser = Browser::new();
+    let cam = log_in(&server, &mut browser, CHAIR).await;
+    let jo = add(&server, &mut browser, JO_SMITH).await;
+    was_used(&server, &cam, -DAY).await;
+    browser.headers = [("sec-fetch-dest", "empty"), ("sec-fetch-site", "same-site")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    browser.is_lured_to(server.imis_url());
+    let told = server.url("/upstream/members/signed_out");
+    assert_eq!(browser.click(told).await.status, 204);
+    browser.headers.clear();
+    was_used(&server, &cam, DAY).await;
+    for ended in [&cam, &jo] {
+        assert!(!goes_on(&server, ended).await);
+    }
+    assert_eq!(silently(&server, &mut browser).await, "login_required");
+}
+
+/// T35: whoever logs in anew has one session, and what they sign out of is all that they had here; what was over is not revived (T21).
+#[tokio::test]
+async fn a_login_ends_the_session_that_the_clock_says_is_over() {
+    let server = server().await;
+    for beside in [false, true] {
+        let mut browser = Browser::new();
+        let first = log_in(&server, &mut browser, JO_SMITH).await;
+        if beside {
+            add(&server, &mut browser, CHAIR).await;
+        }
+        let url = server.authorize_url("web", &[("scope", OFFLINE), SELECT]);
+        let page = browser.open(url).await;
+        let form = format!("form:has(input[value='{}'])", sid(&first));
+        let page = browser.submit(&page, &form, &[]).await;
+        let offline = server.redeem("web", &page.answer()["code"], &[]).await;
+        assert_eq!(offline.status, 200, "{offline:?}");
+        if beside {
+            // Whom the person chose is current; another again.
+            add(&server, &mut browser, CHAIR).await;
+        }
+        server.clock.advance(DAY);
+        let second = log_in(&server, &mut browser, JO_SMITH).await;
+        server.clock.advance(-DAY);
+        assert_ne!(sid(&first), sid(&second));
+        assert!(!goes_on(&server, &first).await);
+        assert!(goes_on(&server, &second).await);
+        let offline = server.refresh("web", offline.text("refresh_token")).await;
+        assert_eq!(offline.status, 200, "{offline:?}");
+    }
+}
+
+/// T35: a node of an older version may have left two of one account in a browser: both end, and nobody else's.
+#[tokio::test]
+async fn a_sign_out_ends_all_that_its_account_has_here() {
+    let server = server().await;
+    let mut browser = Browser::new();
+    let cam = log_in(&server, &mut browser, CHAIR).await;
+    let jo = add(&server, &mut browser, JO_SMITH).await;
+    let mut elsewhere = Browser::new();
+    let older = log_in(&server, &mut elsewhere, JO_SMITH).await;
+    let name = format!("{SESSION}-{}", sid(&older));
+    let secret = elsewhere.session(&server).unwrap();
+    browser.set_cookie("127.0.0.1", &name, &secret);
+    for lapsed in [&cam, &older] {
+        was_used(&server, lapsed, -DAY).await;
+    }
+    let hint = jo.text("id_token");
+    let url = format!("{}?id_token_hint={hint}", server.url("/end_session"));
+    browser.get(url).await;
+    for lapsed in [&cam, &older] {
+        was_used(&server, lapsed, DAY).await;
+    }
+    assert!(!goes_on(&server, &jo).await);
+    assert!(!goes_on(&server, &older).await);
+    assert!(goes_on(&server, &cam).await);
+    assert!(browser.cookie(&server, &name).is_none());
+    assert_eq!(offered(&server, &mut browser).await, [sid(&cam)]);
+}
+
+/// T21: whoever did not sign out is there when the clock is right, whatever was asked meanwhile, by whomever.
+#[tokio::test]
+async fn who_did_not_sign_out_is_there_when_the_clock_is_right() {
+    let server = server().await;
+    // A site's link, or an app that tidies up, and nobody has clicked.
+    let mut browser = Browser::new();
+    let cam = log_in(&server, &mut browser, CHAIR).await;
+    let jo = add(&server, &mut browser, JO_SMITH).await;
+    server.clock.advance(DAY);
+    let page = browser.open(server.url("/end_session")).await;
+    assert!(page.body.contains("You are signed out"), "{}", page.body);
+    assert_eq!(page.header("set-cookie"), "");
+    server.clock.advance(-DAY);
+    assert_eq!(silently(&server, &mut browser).await, sid(&jo));
+    let both = sorted([sid(&cam), sid(&jo)]);
+    assert_eq!(offered(&server, &mut browser).await, both);
+    // Another account signs out, be it the current one or not: it is offered, and not taken.
+    for is_current in [false, true] {
+        let mut browser = Browser::new();
+        let cam = log_in(&server, &mut browser, CHAIR).await;
+        let jo = add(&server, &mut browser, JO_SMITH).await;
+        let (out, lapsed) = if is_current { (&jo, &cam) } else { (&cam, &jo) };
+        was_used(&server, lapsed, -DAY).await;
+        let asked = browser.open(server.url("/end_session")).await;
+        assert_eq!(asked.values(CHOICES), [sid(out)]);
+        browser.submit(&asked, "main form", &[]).await;
+        was_used(&server, lapsed, DAY).await;
+        assert_eq!(
+            silently(&server, &mut browser).await,
+            "account_selection_required"
+        );
+        assert_eq!(offered(&server, &mut browser).await, [sid(lapsed)]);
+        assert!(goes_on(&server, lapsed).await);
+        assert!(!goes_on(&server, out).await);
+    }
+    // A choice of another, too.
+    let mut browser = Browser::new();
+    let cam = log_in(&server, &mut browser, CHAIR).await;
+    let jo = add(&server, &mut browser, JO_SMITH).await;
+    was_used(&server, &jo, -DAY).await;
+    let page = browser.open(server.authorize_url("spa", &[])).await;
+    let form = format!("form:has(input[value='{}'])", sid(&cam));
+    browser.submit(&page, &form, &[]).await;
+    was_used(&server, &jo, DAY).await;
+    assert_eq!(silently(&server, &mut browser).await, sid(&cam));
+    let both = sorted([sid(&cam), sid(&jo)]);
+    assert_eq!(offered(&server, &mut browser).await, both);
+}
+
+/// T21: of several accounts, all lapsed, one logs in anew: the one that was current is there beside it, also where its last moment has
+/// passed by that clock. Of one account alone the login takes the place, as ever.
+#[tokio::test]
+async fn a_login_leaves_the_others_whose_sessions_the_clock_says_are_over() {
+    let server = server().await;
+    for (step, kept) in [(DAY, false), (400 * DAY, true)] {
+        let mut browser = Browser::new();
+        let jo = log_in(&server, &mut browser, JO_SMITH).await;
+        let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
+        let page = browser.choose(&page, "members").await;
+        let mut fields = vec![("username", CHAIR.username), ("password", CHAIR.password)];
+        if kept {
+            fields.push(("keep_signed_in", "yes"));
+        }
+        let page = browser.submit(&page, PASSWORD_FORM, &fields).await;
+        let cam = redeem(&server, &page).await;
+        server.clock.advance(step);
+        let again = log_in(&server, &mut browser, JO_SMITH).await;
+        server.clock.advance(-step);
+        let both = sorted([sid(&cam), sid(&again)]);
+        assert_eq!(offered(&server, &mut browser).await, both, "{step}");
+        assert!(goes_on(&server, &cam).await);
+        assert!(!goes_on(&server, &jo).await);
+        assert_eq!(silently(&server, &mut browser).await, sid(&again));
+    }
+    let mut browser = Browser::new();
+    log_in(&server, &mut browser, CHAIR).await;
+    server.clock.advance(DAY);
+    let jo = log_in(&server, &mut browser, JO_SMITH).await;
+    server.clock.advance(-DAY);
+    assert_eq!(offered(&server, &mut browser).await, [sid(&jo)]);
 }

@@ -433,6 +433,30 @@ async fn a_post_across_sites_logs_out_too() {
     assert_eq!(page.status, 400);
 }
 
+/// T14: what another site posts brings no cookies of ours, and its answer takes none away that it did not show: the session would live
+/// on where nobody can end it.
+#[tokio::test]
+async fn a_post_across_sites_takes_no_cookie_away() {
+    let server = TestServer::start().await;
+    let (mut browser, _) = logged_in(&server, "openid").await;
+    let url = server.url("/end_session");
+    let sealed = Browser::new().post_cross_site(&url, &[("x", "1")]).await;
+    let sealed = sealed.location().unwrap();
+    let (_, sealed) = sealed.query_pairs().next().unwrap();
+    let form = [("form_token", "x"), ("session", "x"), ("logout", &*sealed)];
+    let told = server.url("/upstream/members/signed_out");
+    for (url, form) in [(&url, &form[..]), (&told, &[])] {
+        let page = browser.post_cross_site(url, form).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        assert_eq!(page.header("set-cookie"), "");
+        assert!(is_logged_in(&server, &mut browser).await);
+    }
+    for path in ["/end_session", "/end_session/returned"] {
+        let page = Browser::new().get(server.url(path)).await;
+        assert_eq!(page.header("set-cookie"), "", "{path}");
+    }
+}
+
 /// Nobody is logged in: the browser goes where it was to go.
 #[tokio::test]
 async fn a_logout_without_a_session_goes_on() {

@@ -1026,3 +1026,88 @@ async fn a_double_click_signs_out_one_and_goes_on_to_the_app() {
     let jo = two.server.refresh("spa", two.jo.text("refresh_token"));
     assert_eq!(jo.await.status, 200);
 }
+
+/// The same where the second click left before the first was answered: whoever was current all along has not come since.
+#[tokio::test]
+async fn a_second_click_asks_nothing_of_who_was_there_all_along() {
+    let mut two = Two::start().await;
+    two.server.clock.advance(2);
+    let app = [
+        ("client_id", "spa"),
+        ("post_logout_redirect_uri", "https://spa.example.org/"),
+        ("logout_hint", JO_SMITH.username),
+    ];
+    let asked = two.log_out(&app).await;
+    assert_eq!(asked.values(CHOICES), [two.ids().0]);
+    let mut again = two.browser.clone();
+    for browser in [&mut two.browser, &mut again] {
+        let answer = browser.submit_only(&asked, "main form", &[]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        assert_eq!(answer.header("location"), app[1].1);
+    }
+    let cam = two.server.refresh("spa", two.cam.text("refresh_token"));
+    assert_eq!(cam.await.status, 200);
+    let refused = two.server.refresh("spa", two.jo.text("refresh_token"));
+    refused.await.assert_error(400, "invalid_grant");
+}
+
+/// An app's link that was followed twice: its person has left, and nobody else was meant. Whom the request names is asked about.
+#[tokio::test]
+async fn an_apps_link_followed_twice_asks_about_nobody_else() {
+    let mut two = Two::start().await;
+    let hint = two.cam.text("id_token").to_owned();
+    let hint = ("id_token_hint", hint.as_str());
+    let back = ("post_logout_redirect_uri", "https://spa.example.org/");
+    for _ in 0..2 {
+        let answer = two.log_out(&[hint, back]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        assert_eq!(answer.header("location"), back.1);
+    }
+    let out = two.log_out(&[hint]).await;
+    let still = out.text("ul[aria-labelledby=still]").unwrap();
+    assert!(still.contains("Jo Smith"), "{still}");
+    let jo = two.server.refresh("spa", two.jo.text("refresh_token"));
+    assert_eq!(jo.await.status, 200);
+    let asks_jo = async |two: &mut Two, parameters: &[(&str, &str)]| {
+        let asked = two.log_out(parameters).await;
+        assert_eq!(asked.values(CHOICES), [two.ids().0], "{}", asked.body);
+    };
+    asks_jo(&mut two, &[hint, ("logout_hint", JO_SMITH.username)]).await;
+    asks_jo(&mut two, &[]).await;
+    // One that goes on in another browser.
+    let zoe = Browser::new()
+        .log_in_as(two.server.authorize_url("spa", &[]), ZOE)
+        .await;
+    let zoe = tokens(&two.server, "spa", &zoe).await;
+    asks_jo(&mut two, &[("id_token_hint", zoe.text("id_token"))]).await;
+    // Its person is here again, and nobody is the current one.
+    let cam = add(&two.server, &mut two.browser, CHAIR).await;
+    let jo = two.jo.text("id_token").to_owned();
+    two.log_out(&[("id_token_hint", jo.as_str())]).await;
+    let asked = two.log_out(&[hint, back]).await;
+    assert_eq!(asked.values(CHOICES), [claim(&cam, "sid")]);
+    // And where somebody is current, they are asked about, as ever.
+    two.browser
+        .open(two.server.authorize_url("spa", &[SELECT]))
+        .await;
+    let zoe = add(&two.server, &mut two.browser, ZOE).await;
+    let asked = two.log_out(&[("id_token_hint", jo.as_str())]).await;
+    let first = asked.values(CHOICES);
+    assert_eq!(first, [claim(&zoe, "sid")], "{}", asked.body);
+}
+
+/// What did not come is not taken away: another tab may have got it meanwhile.
+#[tokio::test]
+async fn a_logout_takes_away_no_cookie_that_did_not_come() {
+    let mut two = Two::start().await;
+    for (tokens, came) in [(two.cam.clone(), true), (two.jo.clone(), false)] {
+        let out = two
+            .log_out(&[("id_token_hint", tokens.text("id_token"))])
+            .await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        let set = out.headers.get_all("set-cookie").iter();
+        let current = format!("{SESSION}=");
+        let mut set = set.filter_map(|header| header.to_str().ok());
+        assert_eq!(set.any(|header| header.starts_with(&current)), came);
+    }
+}

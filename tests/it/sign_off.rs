@@ -658,3 +658,66 @@ async fn a_sign_out_that_is_no_echo_of_ours_counts() {
         refused.assert_error(400, "invalid_grant");
     }
 }
+
+/// RP-Initiated Logout section 3: an app that waits has the browser back, also where iMIS took its time. What ends others by then ends
+/// them, and no more.
+#[tokio::test]
+async fn a_browser_that_is_long_on_its_way_goes_back_to_the_app() {
+    let staff = |browser: &mut Browser, url: String| {
+        let mut browser = browser.clone();
+        async move {
+            let page = browser.open(url).await;
+            let ann = (ANN_LEE.code, ANN_LEE.password);
+            let page = browser.sign_in(&page, "staff", ann).await;
+            assert!(page.answer().contains_key("code"), "{}", page.body);
+            browser
+        }
+    };
+    for (beside, lured_from) in [
+        (None, "imis"),
+        (Some("staff"), "imis"),
+        (Some("members"), "imis"),
+        (Some("members"), "https://elsewhere.example"),
+    ] {
+        let server = server_with(COMES_BACK).await;
+        let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+        let select = server.authorize_url("web", &[("prompt", "select_account")]);
+        match beside {
+            Some("staff") => browser = staff(&mut browser, select).await,
+            Some(_) => {
+                let page = browser.open(select).await;
+                browser.sign_in_as(&page, CHAIR).await;
+            }
+            None => {}
+        }
+        let parameters = [
+            ("id_token_hint", jo.text("id_token")),
+            ("post_logout_redirect_uri", HOME),
+            ("state", "s"),
+        ];
+        let page = browser.get(logout_url(&server, &parameters)).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        server.clock.advance(62);
+        browser.is_lured_to(if lured_from == "imis" {
+            server.imis_url()
+        } else {
+            lured_from
+        });
+        let told = server.url("/upstream/members/signed_out");
+        let mut page = browser.click(&told).await;
+        let what = format!("{beside:?} {lured_from}: {}", page.body);
+        if lured_from != "imis" {
+            assert!(asks(&page), "{what}");
+            page = browser.submit_only(&page, "main form", &[]).await;
+        }
+        let onward = page.location().map(String::from);
+        assert_eq!(
+            onward.as_deref(),
+            Some("https://spa.example.org/?state=s"),
+            "{what}"
+        );
+        assert!(browser.cookie(&server, RETURN).is_none(), "{what}");
+        let page = browser.open(server.url("/end_session")).await;
+        assert_eq!(asks(&page), beside == Some("staff"), "{what}");
+    }
+}

@@ -183,7 +183,11 @@ impl Browser {
         let (pair, attributes) = header.split_once(';').unwrap_or((header, ""));
         let (name, value) = pair.split_once('=').unwrap();
         let key = (host.to_owned(), name.to_owned());
-        if attributes.to_ascii_lowercase().contains("max-age=0") {
+        let lower = attributes.to_ascii_lowercase();
+        let mut lasts = lower
+            .split(';')
+            .filter_map(|attribute| attribute.trim().strip_prefix("max-age="));
+        if lasts.any(|seconds| seconds == "0" || seconds.starts_with('-')) {
             self.cookies.remove(&key);
         } else {
             let cookie = Cookie {
