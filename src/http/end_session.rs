@@ -327,9 +327,11 @@ async fn by_post(
     let (logout, shown_at) = Logout::open(&state, form.field("logout")?)?;
     let wants_all = form.optional("action")? == Some("all");
     let Some(who) = signed_in.find_to_end(&SessionId::new(form.field("session")?)) else {
-        // Signed in anew while the page stood open, or others who were meant, too: nobody is told that they are out.
+        // Signed in anew while the page stood open, others who were meant, too, or a page of another site that left our cookies at
+        // home: nobody is told that they are out.
         let is_anew = |who: &LoggedIn| who.session.auth_time >= shown_at;
-        if signed_in.current().is_some_and(is_anew)
+        if signed_in.is_unseen()
+            || signed_in.current().is_some_and(is_anew)
             || (wants_all && signed_in.all().next().is_some())
         {
             return Ok(logout.asked_about(&state)?);

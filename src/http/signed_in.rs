@@ -121,6 +121,12 @@ impl SignedIn {
         Ok(signed_in)
     }
 
+    /// Whether the request showed no session's cookie at all: there is nobody, or it came across sites.
+    pub(super) fn is_unseen(&self) -> bool {
+        let beside = self.others.iter().chain(&self.lapsed_others);
+        !self.came && self.gone.is_empty() && beside.count() == 0
+    }
+
     /// The account of the last login or choice.
     pub(super) fn current(&self) -> Option<&LoggedIn> {
         self.current.as_ref().map(|here| &here.who)
