@@ -136,7 +136,7 @@ impl Store {
         arguments: &[Argument<'_>],
     ) -> Result<Option<Found>, StoreError> {
         if let Some(glances) = &self.glances
-            && let Some(found) = glances.look_up(statement, arguments)
+            && let Ok(found) = glances.look_up(statement, arguments)
         {
             return Ok(found.map(Found::Own));
         }
@@ -161,6 +161,15 @@ struct Inside {
     idle: Mutex<Option<Vec<Glance>>>,
 }
 
+/// It cannot be told at once: the long way says what is the matter.
+struct NotAtOnce;
+
+impl From<rusqlite::Error> for NotAtOnce {
+    fn from(_: rusqlite::Error) -> Self {
+        Self
+    }
+}
+
 struct Glance {
     connection: Connection,
     /// By where a statement's text is, which is part of the program, and how long.
@@ -175,23 +184,23 @@ impl Glances {
         }))
     }
 
-    /// `None` where it cannot be told at once: the long way says what is the matter.
+    /// The row, if there is one.
     fn look_up(
         &self,
         statement: &'static str,
         arguments: &[Argument<'_>],
-    ) -> Option<Option<OwnRow>> {
-        let idle = self.idle().as_mut()?.pop();
+    ) -> Result<Option<OwnRow>, NotAtOnce> {
+        let idle = self.idle().as_mut().ok_or(NotAtOnce)?.pop();
         let mut glance = match idle {
             Some(glance) => glance,
-            None => Glance::open(&self.0.path).ok()?,
+            None => Glance::open(&self.0.path)?,
         };
         // One that is in trouble is not used again.
-        let found = glance.look_up(statement, arguments).ok()?;
+        let found = glance.look_up(statement, arguments)?;
         if let Some(idle) = self.idle().as_mut() {
             idle.push(glance);
         }
-        Some(found)
+        Ok(found)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Option<Vec<Glance>>> {
