@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -54,12 +54,14 @@ impl Clock {
     clippy::disallowed_methods,
     reason = "this is the one reader of the machine's clock"
 )]
-fn system_seconds() -> UnixTime {
+fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| i64::try_from(elapsed.as_secs()).ok())
         .unwrap_or_default()
+}
+
+fn system_seconds() -> UnixTime {
+    i64::try_from(since_epoch().as_secs()).unwrap_or_default()
 }
 
 /// `N` bytes from the operating system's generator.
@@ -85,4 +87,70 @@ pub fn random_token() -> String {
 /// 128 random bits as base64url (22 characters): ids that need only be unique and unguessable enough.
 pub fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<16>())
+}
+
+/// The length of an [`ordered_id`].
+pub const ORDERED_ID_LENGTH: usize = 27;
+
+/// An id for rows that are many: the millisecond, 11 digits of base 16, and 96 random bits as base64url. Those of one time stand side by side
+/// in every index that holds them, as of UUIDs of version 7 (RFC 9562 section 5.7), so that rows which come together are written to a page or
+/// two that are at hand, however many there are, and not to a page of its own each. It tells when it was made.
+///
+/// The time is the machine's, also beside a manual clock, and means nothing: an id that comes out of order is as good.
+pub fn ordered_id() -> String {
+    let random = URL_SAFE_NO_PAD.encode(random_bytes::<12>());
+    format!("{:011x}{random}", since_epoch().as_millis())
+}
+
+/// Whether a text looks like an [`ordered_id`] of the last or the next year: hardly anything does that people write.
+pub fn is_ordered_id(text: &str) -> bool {
+    const YEAR: u128 = 365 * 24 * 60 * 60 * 1000;
+    let parts = text.split_at_checked(11);
+    parts.is_some_and(|(made, random)| {
+        let is_written_so = made.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+        let made = u128::from_str_radix(made, 16)
+            .ok()
+            .filter(|_| is_written_so);
+        let is_near = made.is_some_and(|made| since_epoch().as_millis().abs_diff(made) < YEAR);
+        is_near && random.len() == 16 && URL_SAFE_NO_PAD.decode(random).is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::{ORDERED_ID_LENGTH, is_ordered_id, ordered_id};
+
+    #[test]
+    fn ordered_ids_differ_and_follow_each_other() {
+        let ids: BTreeSet<String> = (0..1000).map(|_| ordered_id()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == ORDERED_ID_LENGTH));
+        let last = ids.last().unwrap();
+        sleep(Duration::from_millis(3));
+        assert!(ordered_id() > *last);
+    }
+
+    #[test]
+    fn what_people_write_is_no_ordered_id() {
+        let id = ordered_id();
+        assert!(is_ordered_id(&id));
+        for other in [
+            "",
+            "not-the-password-of-anybody",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "00000000000AAAAAAAAAAAAAAAA",
+            &id[1..],
+            &format!("{id}A"),
+            &format!("+{}", &id[1..]),
+            &format!("1A{}", &id[2..]),
+            &format!("{}$$$$$$$$$$$$$$$$", &id[..11]),
+            &format!("{}ä{}", &id[..10], &id[12..]),
+        ] {
+            assert!(!is_ordered_id(other), "{other}");
+        }
+    }
 }

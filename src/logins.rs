@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::clock::{Clock, random_id, random_token};
+use crate::clock::{Clock, ordered_id, random_id, random_token};
 use crate::keys::{Purpose, Secrets};
 use crate::model::account::{Account, LoginCheck, UpstreamSubject};
 use crate::model::acr::AcrPolicies;
@@ -586,7 +586,10 @@ impl Logins {
                     .is_none_or(|subject| *subject == login.subject)
         });
         let mut session = Session {
-            id: same.map_or_else(|| SessionId::new(random_id()), |session| session.id.clone()),
+            id: same.map_or_else(
+                || SessionId::new(ordered_id()),
+                |session| session.id.clone(),
+            ),
             account_id: account.id.clone(),
             upstream: upstream.clone(),
             upstream_subject: Some(login.subject.clone()),
@@ -610,7 +613,7 @@ impl Logins {
                 .renew_session(&hash, &session, kept.as_ref())
                 .await?;
         if !renewed {
-            session.id = SessionId::new(random_id());
+            session.id = SessionId::new(ordered_id());
             session.began_at = now;
             let kept = self.keep(&session, upstream, given)?;
             let moved = match previous {

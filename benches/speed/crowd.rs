@@ -9,7 +9,7 @@ use portico::protocol::ids::FamilyId;
 use portico::tokens::refresh_token;
 
 use super::figures::Form;
-use super::fill::{Of, key};
+use super::fill::{Of, Sizes, ordered_key};
 use super::support::MASTER_KEY;
 
 /// How many people log in, in turns: one alone would have more sessions and tokens than anybody has.
@@ -29,6 +29,8 @@ pub(crate) struct Crowd {
 struct Families {
     /// Of each form.
     count: u64,
+    /// Behind all of them.
+    sessions: u64,
     /// Of what is filled in.
     generation: i64,
     secrets: Secrets,
@@ -54,14 +56,15 @@ impl Crowd {
         }
     }
 
-    /// Of one that holds so many accounts and families of this generation.
-    pub(crate) fn of(accounts: u64, families: u64, generation: i64) -> anyhow::Result<Self> {
+    /// Of one that holds so many accounts, and families of this generation.
+    pub(crate) fn of(sizes: Sizes, generation: i64) -> anyhow::Result<Self> {
         let master = MasterKey::parse(MASTER_KEY).ok().context("no master key")?;
         Ok(Self {
-            accounts,
+            accounts: sizes.accounts,
             logins: AtomicU64::new(0),
             families: Some(Families {
-                count: families / 8,
+                count: sizes.families / 8,
+                sessions: sizes.sessions(),
                 generation,
                 secrets: Secrets::derive(&master)?,
                 used: Default::default(),
@@ -96,7 +99,7 @@ impl Crowd {
         let turn = used.fetch_add(1, Ordering::Relaxed);
         let number = turn % families.count * STEP % families.count * 8 + u64::try_from(place)?;
         let generation = families.generation + i64::try_from(turn / families.count)?;
-        let family = FamilyId::new(key(Of::Family, number, 22));
+        let family = FamilyId::new(ordered_key(Of::Family, number, number % families.sessions)?);
         Ok(refresh_token::write(
             &families.secrets,
             &family,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use portico::clock::ORDERED_ID_LENGTH;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::figures::{Form, TEMPLATE};
@@ -37,10 +38,13 @@ impl Sizes {
         }
     }
 
-    const fn sessions(self) -> u64 {
+    pub(crate) const fn sessions(self) -> u64 {
         self.families.div_ceil(4)
     }
 }
+
+/// By how much the age of one session differs from that of the next.
+const AGE_STEP: i64 = 7919;
 
 /// Whose key it is.
 #[derive(Clone, Copy)]
@@ -84,6 +88,16 @@ pub(crate) fn key(of: Of, number: u64, length: usize) -> String {
     key
 }
 
+/// When the first of what is filled in was made, in its ordered ids: before everything that a server makes.
+const MADE: i64 = 1_700_000_000;
+
+/// The ordered id of that number, made with that session: what [`Dialect::ordered_key`] has the database make.
+pub(crate) fn ordered_key(of: Of, number: u64, session: u64) -> anyhow::Result<String> {
+    let made = MADE - i64::try_from(session)? * AGE_STEP % SPREAD;
+    let random = key(of, number, ORDERED_ID_LENGTH - 11);
+    Ok(format!("{:011x}{random}", made * 1000))
+}
+
 #[derive(Clone, Copy)]
 enum Dialect {
     Sqlite,
@@ -118,6 +132,20 @@ impl Dialect {
             })
             .collect();
         format!("substr({}, 1, {length})", blocks.join(" || "))
+    }
+
+    /// As the server's own ordered ids, of that session's time less `more` seconds; so long in all.
+    fn ordered_key(self, of: Of, number: &str, session: &str, more: i64, length: usize) -> String {
+        let made = format!("(({MADE} - ({session}) * {AGE_STEP} % {SPREAD} - {more}) * 1000)");
+        let made = match self {
+            Self::Sqlite => format!("printf('%011x', {made})"),
+            Self::Postgres => format!("lpad(to_hex({made}), 11, '0')"),
+        };
+        format!("{made} || {}", self.key(of, number, length - 11))
+    }
+
+    fn session_key(self, number: &str, more: i64) -> String {
+        self.ordered_key(Of::Session, number, number, more, ORDERED_ID_LENGTH)
     }
 }
 
@@ -167,7 +195,7 @@ impl Fill {
 
     /// A time of the template, moved by what a session's number makes of it.
     fn earlier(column: &str, session: &str, more: i64) -> String {
-        format!("t.{column} - ({session}) * 7919 % {SPREAD} - {more}")
+        format!("t.{column} - ({session}) * {AGE_STEP} % {SPREAD} - {more}")
     }
 
     async fn table(&mut self, table: Table) -> anyhow::Result<()> {
@@ -223,7 +251,7 @@ impl Fill {
         let while_it_lasts =
             |column: &str| format!("CASE WHEN {ends} > t.auth_time THEN t.{column} END");
         let columns = vec![
-            ("id", dialect.key(Of::Session, &number, 22)),
+            ("id", dialect.session_key(&number, more)),
             ("secret_hash", dialect.key(Of::Secret, &number, 43)),
             (
                 "account_id",
@@ -272,13 +300,22 @@ impl Fill {
             dialect.key(Of::Client, &format!("(n / 8) % {}", sizes.clients), 22)
         );
         let columns = vec![
-            ("id", dialect.key(Of::Family, &format!("n + {first}"), 22)),
+            (
+                "id",
+                dialect.ordered_key(
+                    Of::Family,
+                    &format!("n + {first}"),
+                    &session,
+                    more,
+                    ORDERED_ID_LENGTH,
+                ),
+            ),
             ("client_id", client),
             (
                 "account_id",
                 dialect.key(Of::Account, &format!("{session} % {}", sizes.accounts), 22),
             ),
-            ("session_id", dialect.key(Of::Session, &session, 22)),
+            ("session_id", dialect.session_key(&session, more)),
             ("auth_time", Self::earlier("auth_time", &session, more)),
             ("created_at", Self::earlier("created_at", &session, more)),
             ("rotated_at", Self::earlier("rotated_at", &session, more)),
@@ -312,7 +349,13 @@ impl Fill {
             ),
             (
                 "family_id",
-                dialect.key(Of::CodeFamily, &format!("n + {first}"), 22),
+                dialect.ordered_key(
+                    Of::CodeFamily,
+                    &format!("n + {first}"),
+                    &session,
+                    more,
+                    ORDERED_ID_LENGTH,
+                ),
             ),
             (
                 "account_id",
@@ -322,7 +365,7 @@ impl Fill {
                     22,
                 ),
             ),
-            ("session_id", dialect.key(Of::Session, &session, 22)),
+            ("session_id", dialect.session_key(&session, more)),
             ("expires_at", when("expires_at")),
             ("redeemed_at", when("redeemed_at")),
         ];
@@ -440,12 +483,14 @@ impl Fill {
             format!("CASE WHEN t.{column} IS NOT NULL THEN {value} END")
         };
         let account = format!("{session} % {}", self.sizes.accounts);
+        let of_session =
+            |of, number| dialect.ordered_key(of, number, &session, 0, ORDERED_ID_LENGTH);
         let columns = vec![
             (
                 "id",
                 format!(
                     "substr({}, 1, LENGTH(t.id))",
-                    dialect.key(Of::Audit, "n", 43)
+                    dialect.ordered_key(Of::Audit, "n", &session, 0, 43)
                 ),
             ),
             ("recorded_at", Self::earlier("recorded_at", &session, 0)),
@@ -455,19 +500,19 @@ impl Fill {
             ),
             (
                 "session_id",
-                unless_empty("session_id", dialect.key(Of::Session, &session, 22)),
+                unless_empty("session_id", dialect.session_key(&session, 0)),
             ),
             (
                 "family_id",
-                unless_empty("family_id", dialect.key(Of::Family, &session, 22)),
+                unless_empty("family_id", of_session(Of::Family, &session)),
             ),
             (
                 "request_id",
-                unless_empty("request_id", dialect.key(Of::Request, "n", 22)),
+                unless_empty("request_id", of_session(Of::Request, "n")),
             ),
             (
                 "flow_id",
-                unless_empty("flow_id", dialect.key(Of::Flow, &session, 22)),
+                unless_empty("flow_id", of_session(Of::Flow, &session)),
             ),
             ("details", self.replaced("details", &account)),
         ];

@@ -55,7 +55,7 @@ impl Place {
         drop(server);
         let generation = generation(database.url()).await?;
         let took = fill::fill(database.url(), sizes).await?;
-        let crowd = Arc::new(Crowd::of(sizes.accounts, sizes.families, generation)?);
+        let crowd = Arc::new(Crowd::of(sizes, generation)?);
         Ok(Self {
             setup,
             database,

@@ -1,6 +1,6 @@
 //! The end of a flow: what the client asked the authorization endpoint for.
 
-use crate::clock::{SKEW, random_id, random_token};
+use crate::clock::{SKEW, ordered_id, random_token};
 use crate::keys::Purpose;
 use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, PendingAuthorization, Person};
@@ -118,7 +118,7 @@ impl Flow {
             authentication,
             nonce: request.nonce.clone(),
             claims,
-            family_id: FamilyId::new(random_id()),
+            family_id: FamilyId::new(ordered_id()),
             refresh_generation: None,
         })
     }

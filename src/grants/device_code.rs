@@ -1,7 +1,7 @@
 //! The device authorization grant (RFC 8628): an app on a device without a browser, or without a keyboard, asks for two codes;
 //! a person takes one of them to a browser of theirs, and the device asks with the other whether they have said yes.
 
-use crate::clock::{random_bytes, random_id, random_token};
+use crate::clock::{ordered_id, random_bytes, random_token};
 use crate::keys::Purpose;
 use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
@@ -67,7 +67,7 @@ impl Grants {
         let device_code = random_token();
         let hash = self.secrets.hash(Purpose::DeviceCode, &device_code)?;
         let code = DeviceCode {
-            family_id: FamilyId::new(random_id()),
+            family_id: FamilyId::new(ordered_id()),
             client_id: client.client_id.clone(),
             scope,
             resources,

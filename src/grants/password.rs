@@ -2,7 +2,7 @@
 //! client that an administrator trusts with people's passwords. The upstream is asked as it is for our login page, with the
 //! same counts of attempts, and the login that follows has a session, which no browser holds.
 
-use crate::clock::random_id;
+use crate::clock::ordered_id;
 use crate::logins::{Accepted, Before, LoggedIn, Origin};
 use crate::model::audit::Event;
 use crate::model::authorization::Authorization;
@@ -169,7 +169,7 @@ impl Grants {
             session, account, ..
         } = logged_in.ok_or_else(closed)?.logged_in;
         let agreed = Agreed {
-            family_id: FamilyId::new(random_id()),
+            family_id: FamilyId::new(ordered_id()),
             account_id: &account.id,
             authentication: Authentication::from(&session),
             scope: &asked.scope,

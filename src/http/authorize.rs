@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 
-use crate::clock::random_id;
+use crate::clock::ordered_id;
 use crate::flow::Flow;
 use crate::keys::Purpose;
 use crate::model::authorization::PendingAuthorization;
@@ -219,7 +219,7 @@ impl Endpoint {
         let mut pending = self.hold(&params, &client)?;
         pending.pushed = Some(TakenUp {
             uri_hash,
-            flow: random_id(),
+            flow: ordered_id(),
         });
         Ok((client, pending))
     }

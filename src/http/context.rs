@@ -15,7 +15,7 @@ use axum::response::Response;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span};
 
-use crate::clock::random_id;
+use crate::clock::ordered_id;
 use crate::protocol::locale::{Label, Locale};
 use crate::telemetry::{Audit, AuditedRequest, Entry};
 
@@ -102,7 +102,7 @@ pub(super) async fn provide(
 ) -> Response {
     let chosen = language::chosen(state.cookie_names(), request.headers());
     let context = Context {
-        id: random_id(),
+        id: ordered_id(),
         brand: state.brand(),
         audit: state.audit().clone(),
         locale: Cell::new(chosen.unwrap_or_else(|| accepted_language(request.headers()))),
@@ -156,7 +156,7 @@ pub(super) async fn provide(
 
 /// Numbers an answer that has all other headers already, and writes the line in the log.
 pub(super) fn answered_at_once(request: &Request, response: &mut Response) {
-    let id = random_id();
+    let id = ordered_id();
     let status = response.status().as_u16();
     span(&id, request).in_scope(|| tracing::info!(status, took = 0_u128, "answered"));
     number(response.headers_mut(), &id);

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{UnixTime, random_id, random_token};
+use crate::clock::{UnixTime, ordered_id, random_token};
 use crate::flow::Flow;
 use crate::keys::{Purpose, Secrets};
 use crate::model::authorization::PendingAuthorization;
@@ -132,7 +132,7 @@ impl FlowCookies {
         pending: &PendingAuthorization,
         now: UnixTime,
     ) -> Result<(String, Vec<Cookie<'static>>), OAuthError> {
-        let handle = random_id();
+        let handle = ordered_id();
         note_flow(&handle);
         let mut cookies = self.drop_oldest(&handle);
         cookies.push(self.save(&handle, pending, now).await?);

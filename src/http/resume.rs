@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::get;
 use cookie::Cookie;
 
-use crate::clock::SKEW;
+use crate::clock::{SKEW, is_ordered_id};
 use crate::flow::pick::Picked;
 use crate::flow::{self, Flow, LoggedIn, Situation, Step};
 use crate::model::acr::WantedAcr;
@@ -38,9 +38,6 @@ use super::state::{HttpState, Settings};
 pub(super) fn router() -> Router<HttpState> {
     Router::new().route("/authorize/resume", get(resume))
 }
-
-/// The length of a flow's handle ([`crate::clock::random_id`]).
-const HANDLE_LENGTH: usize = 22;
 
 /// The resume URL of a flow.
 pub(super) fn url(handle: &str) -> String {
@@ -76,7 +73,7 @@ impl OpenFlow {
         let store = Store::from_ref(state);
         let now = flow.clock.now();
         // What was never a handle of ours is anything.
-        if handle.len() == HANDLE_LENGTH && handle.is_ascii() {
+        if is_ordered_id(handle) {
             note_flow(handle);
         }
         let mut pending = match cookies.find(handle, now).await? {

@@ -2,6 +2,7 @@
 //! revoked before their end.
 
 use super::record::{Record, to_json};
+use super::statement::query;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::protocol::claims::AccessTokenClaims;
@@ -15,9 +16,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.writes
             .execute(
-                sqlx::query(
+                query(
                     "INSERT INTO access_token (token_hash, claims, expires_at) VALUES ($1, $2, $3)",
                 )
+                .at_once()
                 .bind(token_hash)
                 .bind(to_json(claims)?)
                 .bind(claims.exp),
@@ -45,7 +47,11 @@ impl Store {
     pub async fn delete_access_token(&self, token_hash: &str) -> Result<bool, StoreError> {
         let deleted = self
             .writes
-            .execute(sqlx::query("DELETE FROM access_token WHERE token_hash = $1").bind(token_hash))
+            .execute(
+                query("DELETE FROM access_token WHERE token_hash = $1")
+                    .at_once()
+                    .bind(token_hash),
+            )
             .await?;
         Ok(deleted.rows_affected() == 1)
     }
@@ -60,10 +66,11 @@ impl Store {
         let inserted = self
             .writes
             .execute(
-                sqlx::query(
+                query(
                     "INSERT INTO revoked_token (jti, revoked_at, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (jti) DO NOTHING",
                 )
+                .at_once()
                 .bind(jti)
                 .bind(now)
                 .bind(expires_at),

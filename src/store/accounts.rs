@@ -1,7 +1,7 @@
 //! Accounts, found by what an upstream calls a person and by nothing else (T31), and the logins that lead to them.
 
-use super::look_ups::Columns;
 use super::record::{Record, to_json};
+use super::statement::{Columns, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
@@ -45,7 +45,7 @@ impl Store {
         };
         let id = &known.account.id;
         if known.profile.as_ref() != Some(&profile_json) {
-            self.writes.execute(sqlx::query(
+            self.writes.execute(query(
                 "UPDATE upstream_login SET profile = $4
                  WHERE upstream = $1 AND subject = $2 AND account_id = $3 AND (profile IS NULL OR profile <> $4)",
             )
@@ -60,7 +60,7 @@ impl Store {
         if known.profile_of_account != profile_json {
             self.writes
                 .execute(
-                    sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
+                    query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
                         .bind(id.as_str())
                         .bind(&profile_json),
                 )
@@ -145,7 +145,7 @@ impl Store {
 
     /// The newest accounts, `most` at the most.
     pub async fn list_accounts(&self, most: i64) -> Result<Vec<Account>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, subject, profile, created_at, disabled_at, merged_into FROM account
              ORDER BY created_at DESC, id DESC LIMIT $1",
         )
@@ -163,7 +163,7 @@ impl Store {
     ) -> Result<Vec<Account>, StoreError> {
         // SQLite and PostgreSQL agree about the letter case of ASCII alone; other letters have to be as they are.
         let (lower, exact) = (username.to_ascii_lowercase(), username.to_owned());
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT DISTINCT account.id AS id, account.subject AS subject, account.profile AS profile,
                     account.created_at AS created_at, account.disabled_at AS disabled_at,
                     account.merged_into AS merged_into
@@ -185,7 +185,7 @@ impl Store {
         &self,
         login: &UpstreamSubject,
     ) -> Result<Option<AccountId>, StoreError> {
-        let id: Option<String> = sqlx::query_scalar(
+        let id: Option<String> = query_scalar(
             "SELECT account_id FROM upstream_login WHERE upstream = $1 AND subject = $2",
         )
         .bind(login.upstream.as_str())
@@ -197,7 +197,7 @@ impl Store {
 
     /// The logins that lead to an account.
     pub async fn list_logins(&self, account: &AccountId) -> Result<Vec<Login>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT login.upstream AS upstream, login.subject AS subject, login.linked_at AS linked_at,
                     login.last_login_at AS last_login_at, COALESCE(login.profile, account.profile) AS profile
              FROM upstream_login AS login JOIN account ON account.id = login.account_id
@@ -226,15 +226,15 @@ impl Store {
     ) -> Result<Option<Account>, StoreError> {
         let mut transaction = self.writes.begin().await?;
         insert_account(&mut transaction, &new, profile_json, now).await?;
-        let inserted = sqlx::query(
+        let inserted = query(
             "INSERT INTO upstream_login (upstream, subject, account_id, profile) VALUES ($1, $2, $3, $4)
              ON CONFLICT (upstream, subject) DO NOTHING",
-        )
+        ).at_once()
         .bind(login.upstream.as_str())
         .bind(&login.subject)
         .bind(new.id.as_str())
         .bind(profile_json)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if inserted.rows_affected() == 0 {
             // Our account goes with the rollback.
@@ -281,12 +281,13 @@ pub(super) async fn insert_account(
     profile_json: &str,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO account (id, subject, profile, created_at) VALUES ($1, $2, $3, $4)")
+    query("INSERT INTO account (id, subject, profile, created_at) VALUES ($1, $2, $3, $4)")
+        .at_once()
         .bind(new.id.as_str())
         .bind(new.subject.as_str())
         .bind(profile_json)
         .bind(now)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }

@@ -2,12 +2,8 @@
 
 use std::sync::LazyLock;
 
-use sqlx::Any;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-
-use super::look_ups::Columns;
 use super::record::{Record, to_json};
+use super::statement::{Columns, Statement, query};
 use super::{Backend, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::audit::{AuditFilter, AuditRecord};
@@ -97,26 +93,26 @@ fn insert_rows(count: usize, backend: Backend) -> String {
 }
 
 /// The statement for so many records as it has rows.
-fn insert(
+fn insert<'r>(
     statement: &'static str,
-    records: &[AuditRecord],
-) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
-    let mut query = sqlx::query(statement);
+    records: &'r [AuditRecord],
+) -> Result<Statement<'r>, StoreError> {
+    let mut query = query(statement);
     for record in records {
         query = query
-            .bind(record.id.clone())
+            .bind(&record.id)
             .bind(record.at)
-            .bind(record.event.clone())
-            .bind(record.account.as_ref().map(ToString::to_string))
-            .bind(record.client_id.as_ref().map(ToString::to_string))
-            .bind(record.upstream.as_ref().map(ToString::to_string))
-            .bind(record.session.as_ref().map(ToString::to_string))
-            .bind(record.family.as_ref().map(ToString::to_string))
-            .bind(record.request.clone())
-            .bind(record.flow.clone())
-            .bind(record.address.clone())
-            .bind(record.user_agent.clone())
-            .bind(record.name_hash.clone())
+            .bind(&record.event)
+            .bind(record.account.as_ref().map(AccountId::as_str))
+            .bind(record.client_id.as_ref().map(ClientId::as_str))
+            .bind(record.upstream.as_ref().map(UpstreamId::as_str))
+            .bind(record.session.as_ref().map(SessionId::as_str))
+            .bind(record.family.as_ref().map(FamilyId::as_str))
+            .bind(&record.request)
+            .bind(&record.flow)
+            .bind(&record.address)
+            .bind(&record.user_agent)
+            .bind(&record.name_hash)
             .bind(to_json(&record.details)?)
             .bind(last_address(record));
     }
@@ -126,9 +122,8 @@ fn insert(
 /// Of a replay, who was given the tokens before: a detail that has a column, for it is searched for.
 const LAST_ADDRESS: &str = "last_address";
 
-fn last_address(record: &AuditRecord) -> Option<String> {
-    let address = record.details.get(LAST_ADDRESS)?;
-    address.as_str().map(ToOwned::to_owned)
+fn last_address(record: &AuditRecord) -> Option<&str> {
+    record.details.get(LAST_ADDRESS)?.as_str()
 }
 
 impl Store {
@@ -144,12 +139,12 @@ impl Store {
         let rest = many.remainder();
         for records in many {
             insert(&inserts.many, records)?
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
         }
         for record in rest {
             insert(&inserts.one, std::slice::from_ref(record))?
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
         }
         transaction.commit().await
@@ -190,7 +185,7 @@ impl Store {
         let before = search!("last_address = $1");
         let by_address = statement == search!("address = $1");
         for statement in [statement].into_iter().chain(by_address.then_some(before)) {
-            let rows = sqlx::query(statement)
+            let rows = query(statement)
                 .bind(first)
                 .bind(filter.since.unwrap_or(UnixTime::MIN))
                 .bind(filter.until.unwrap_or(UnixTime::MAX))

@@ -2,9 +2,9 @@
 //! ten tabs on two nodes are one question.
 
 use super::accounts::read_account;
-use super::look_ups::Columns;
 use super::record::{Record, to_json};
 use super::sessions::end;
+use super::statement::{Columns, query, query_scalar};
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
 use crate::model::account::{Account, LoginCheck, UpstreamSubject};
@@ -68,11 +68,12 @@ impl Store {
         let claimed = self
             .writes
             .execute(
-                sqlx::query(
+                query(
                     "UPDATE upstream_login SET checking_since = $3, check_after = $4
              WHERE upstream = $1 AND subject = $2 AND refused_at IS NULL
                AND COALESCE(checked_at, -1) = $5 AND COALESCE(check_after, -1) = $6",
                 )
+                .at_once()
                 .bind(login.upstream.as_str())
                 .bind(&login.subject)
                 .bind(now)
@@ -95,21 +96,22 @@ impl Store {
     ) -> Result<(), StoreError> {
         let profile = to_json(profile)?;
         let mut transaction = self.writes.begin().await?;
-        let confirmed = sqlx::query(
+        let confirmed = query(
             "UPDATE upstream_login SET profile = $4, checked_at = $3, checking_since = NULL, check_after = NULL
              WHERE upstream = $1 AND subject = $2 AND checking_since = $3",
-        )
+        ).at_once()
         .bind(login.upstream.as_str())
         .bind(&login.subject)
         .bind(asked_at)
         .bind(&profile)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if confirmed.rows_affected() == 1 {
-            sqlx::query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
+            query("UPDATE account SET profile = $2 WHERE id = $1 AND profile <> $2")
+                .at_once()
                 .bind(account.as_str())
                 .bind(&profile)
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
         }
         transaction.commit().await?;
@@ -125,10 +127,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.writes
             .execute(
-                sqlx::query(
+                query(
                     "UPDATE upstream_login SET checking_since = NULL, check_after = $4
              WHERE upstream = $1 AND subject = $2 AND checking_since = $3",
                 )
+                .at_once()
                 .bind(login.upstream.as_str())
                 .bind(&login.subject)
                 .bind(asked_at)
@@ -159,7 +162,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<Option<Vec<SessionId>>, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let refused = sqlx::query(
+        let refused = query(
             "UPDATE upstream_login SET refused_at = $3, checking_since = NULL, check_after = NULL
              WHERE upstream = $1 AND subject = $2 AND checking_since = $4",
         )
@@ -167,13 +170,13 @@ impl Store {
         .bind(&login.subject)
         .bind(now)
         .bind(asked_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if refused.rows_affected() == 0 {
             transaction.rollback().await?;
             return Ok(None);
         }
-        let ids: Vec<String> = sqlx::query_scalar(
+        let ids: Vec<String> = query_scalar(
             "SELECT id FROM session
              WHERE account_id = $1 AND upstream = $2 AND (upstream_subject IS NULL OR upstream_subject = $3)
                AND ended_at IS NULL
@@ -182,7 +185,7 @@ impl Store {
         .bind(account.as_str())
         .bind(login.upstream.as_str())
         .bind(&login.subject)
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let ids: Vec<SessionId> = ids.into_iter().map(SessionId::new).collect();
         logout_notices::of_login(&mut transaction, account, login, now).await?;
@@ -190,7 +193,7 @@ impl Store {
             end(&mut transaction, id, now).await?;
         }
         vault_entries::delete_of_linked(&mut transaction, account, &login.upstream).await?;
-        sqlx::query(
+        query(
             "UPDATE token_family SET revoked_at = $3
              WHERE revoked_at IS NULL AND session_id IN
                  (SELECT id FROM session
@@ -200,7 +203,7 @@ impl Store {
         .bind(login.upstream.as_str())
         .bind(now)
         .bind(&login.subject)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
         Ok(Some(ids))

@@ -4,10 +4,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use sqlx::Row as _;
-
-use super::look_ups::Columns;
 use super::record::{Record, to_json};
+use super::statement::{Columns, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, registrations, retrying};
 use crate::clock::UnixTime;
@@ -58,7 +56,7 @@ impl Store {
 
     /// The client of that id, as it is now: for those who change it.
     pub async fn read_client(&self, id: &ClientId) -> Result<Option<StoredClient>, StoreError> {
-        let row = sqlx::query("SELECT id, registration, secrets FROM client WHERE id = $1")
+        let row = query("SELECT id, registration, secrets FROM client WHERE id = $1")
             .bind(id.as_str())
             .fetch_optional(&self.reads)
             .await?;
@@ -67,7 +65,7 @@ impl Store {
 
     /// Every client, ordered by id.
     pub async fn list_clients(&self) -> Result<Vec<StoredClient>, StoreError> {
-        let rows = sqlx::query("SELECT id, registration, secrets FROM client ORDER BY id")
+        let rows = query("SELECT id, registration, secrets FROM client ORDER BY id")
             .fetch_all(&self.reads)
             .await?;
         let mut clients = rows
@@ -81,7 +79,7 @@ impl Store {
 
     /// Whether any client is owned by the files.
     pub async fn has_file_clients(&self) -> Result<bool, StoreError> {
-        let count: i64 = sqlx::query_scalar(
+        let count: i64 = query_scalar(
             "SELECT COUNT(*) FROM client
              WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)",
         )
@@ -123,15 +121,14 @@ impl Store {
                 Written::Same => {}
             }
         }
-        let rows = sqlx::query(
+        let ids: Vec<String> = query_scalar(
             "SELECT id FROM client
              WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)
              ORDER BY id",
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
-        for row in rows {
-            let id: String = row.try_get("id")?;
+        for id in ids {
             if !kept.contains(id.as_str()) && remove_client(&mut transaction, &id, now).await? {
                 outcome.removed.push(ClientId::new(id));
             }
@@ -151,7 +148,7 @@ impl Store {
     pub async fn is_registered_origin(&self, origin: &str) -> Result<bool, StoreError> {
         // One is enough: very many may be made on their developers' own machines.
         let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM client_origin WHERE origin = $1 LIMIT 1")
+            query_scalar("SELECT 1 FROM client_origin WHERE origin = $1 LIMIT 1")
                 .bind(origin)
                 .fetch_optional(&self.reads)
                 .await?;
@@ -177,7 +174,7 @@ pub(super) async fn write_client(
     let id = wanted.client.client_id.as_str();
     let registration = to_json(&wanted.client)?;
     let secrets = to_json(&wanted.secrets)?;
-    let inserted = sqlx::query(
+    let inserted = query(
         "INSERT INTO client (id, registration, secrets, created_at, changed_at)
          VALUES ($1, $2, $3, $4, $4)
          ON CONFLICT (id) DO NOTHING",
@@ -186,17 +183,17 @@ pub(super) async fn write_client(
     .bind(&registration)
     .bind(&secrets)
     .bind(now)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     let written = if inserted.rows_affected() == 1 {
         Written::Added
     } else {
-        let before: String = sqlx::query_scalar("SELECT registration FROM client WHERE id = $1")
+        let before: String = query_scalar("SELECT registration FROM client WHERE id = $1")
             .bind(id)
-            .fetch_one(&mut **transaction)
+            .fetch_one(&mut *transaction)
             .await?;
         // Text against text: a row that can no longer be read is put right by the file that owns it.
-        let updated = sqlx::query(
+        let updated = query(
             "UPDATE client SET registration = $2, secrets = $3, changed_at = $4
              WHERE id = $1 AND (registration <> $2 OR secrets <> $3)",
         )
@@ -204,7 +201,7 @@ pub(super) async fn write_client(
         .bind(&registration)
         .bind(&secrets)
         .bind(now)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
         if updated.rows_affected() == 0 {
             return Ok(Written::Same);
@@ -216,15 +213,15 @@ pub(super) async fn write_client(
         }
         Written::Changed
     };
-    sqlx::query("DELETE FROM client_origin WHERE client_id = $1")
+    query("DELETE FROM client_origin WHERE client_id = $1")
         .bind(id)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     for origin in wanted.client.web_origins() {
-        sqlx::query("INSERT INTO client_origin (origin, client_id) VALUES ($1, $2)")
+        query("INSERT INTO client_origin (origin, client_id) VALUES ($1, $2)")
             .bind(origin)
             .bind(id)
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
     }
     Ok(written)
@@ -238,9 +235,9 @@ pub(super) async fn remove_client(
 ) -> Result<bool, StoreError> {
     // The client goes first, and its codes with it: a redemption in flight holds its code's row, so it has either
     // made its family by now, or finds no code. The other order could leave a family alive.
-    let deleted = sqlx::query("DELETE FROM client WHERE id = $1")
+    let deleted = query("DELETE FROM client WHERE id = $1")
         .bind(id)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     revoke_families(transaction, id, now).await?;
     Ok(deleted.rows_affected() == 1)
@@ -251,13 +248,11 @@ async fn revoke_families(
     id: &str,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE token_family SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL",
-    )
-    .bind(id)
-    .bind(now)
-    .execute(&mut **transaction)
-    .await?;
+    query("UPDATE token_family SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL")
+        .bind(id)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
     Ok(())
 }
 

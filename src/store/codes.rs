@@ -3,8 +3,8 @@
 
 use super::checks::{Standing, read_standing};
 use super::families::{end_beyond, hold_login, insert_family};
-use super::look_ups::Columns;
 use super::record::{Record, to_json};
+use super::statement::{Columns, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
@@ -32,11 +32,11 @@ impl Store {
         code: &AuthorizationCode,
     ) -> Result<(), StoreError> {
         let grant = &code.grant;
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "INSERT INTO authorization_code (code_hash, family_id, client_id, account_id, session_id, code_grant,
                                              expires_at, redeemed_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
+        ).at_once()
         .bind(code_hash)
         .bind(code.family_id.as_str())
         .bind(grant.client_id.as_str())
@@ -127,11 +127,12 @@ async fn spend(
 ) -> Result<bool, StoreError> {
     // Both ends of the code's life: a clock that stepped back must not lengthen it (T21). The rest ties the family to
     // what the code is bound to (T10).
-    let spent = sqlx::query(
+    let spent = query(
         "UPDATE authorization_code SET redeemed_at = $2
          WHERE code_hash = $1 AND redeemed_at IS NULL AND expires_at > $2 AND expires_at <= $3
            AND family_id = $4 AND client_id = $5 AND account_id = $6 AND session_id = $7",
     )
+    .at_once()
     .bind(code_hash)
     .bind(now)
     .bind(now.saturating_add(LIFETIME + SKEW))
@@ -139,7 +140,7 @@ async fn spend(
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())
     .bind(family.authentication.session_id.as_str())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(spent.rows_affected() == 1)
 }
@@ -150,11 +151,11 @@ async fn revoke_if_replayed(
     code_hash: &str,
     now: UnixTime,
 ) -> Result<Redemption, StoreError> {
-    let family_id: Option<String> = sqlx::query_scalar(
+    let family_id: Option<String> = query_scalar(
         "SELECT family_id FROM authorization_code WHERE code_hash = $1 AND redeemed_at IS NOT NULL",
     )
     .bind(code_hash)
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     revoke_replayed(transaction, family_id, now).await
 }
@@ -168,10 +169,10 @@ pub(super) async fn revoke_replayed(
     let Some(family_id) = family_id else {
         return Ok(Redemption::Gone);
     };
-    sqlx::query("UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+    query("UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
         .bind(family_id)
         .bind(now)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(Redemption::Replayed)
 }

@@ -9,8 +9,9 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool};
 
 use super::client_cache::ClientCache;
+use super::embedded::Pace;
 use super::lane::Lane;
-use super::look_ups::Glances;
+use super::reads::Reads;
 use super::writes::Writes;
 use super::{Backend, Store, StoreError};
 use crate::protocol::secret::Secret;
@@ -25,8 +26,12 @@ const SQLITE_READERS: u32 = 4;
 ///
 /// `synchronous = FULL`: in WAL mode `NORMAL` may lose the last transactions when the power fails, and a
 /// revocation, a spent code or a rotated refresh token that comes undone is a hole (T21), not only a lost login.
-const PRAGMAS: &str =
+pub(super) const PRAGMAS: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+
+/// What the one connection that writes is told beside them: each row goes to a page of every index of its table, and those that are
+/// written all the time are to be at hand, in KiB.
+pub(super) const WRITERS_CACHE: &str = "PRAGMA cache_size = -8192";
 
 /// Where an SQLite database lives.
 enum Place {
@@ -60,31 +65,28 @@ async fn open_postgres(url: &Secret) -> Result<Store, StoreError> {
     let lane = Lane::new(pool, POSTGRES_CONNECTIONS, true);
     Ok(Store {
         backend: Backend::Postgres,
-        reads: lane.clone(),
-        writes: Writes::apart(lane),
+        reads: Reads::by(lane.clone()),
+        writes: Writes::Apart(lane),
         clients: ClientCache::default(),
-        glances: None,
     })
 }
 
 async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
     let options = options(url)?;
-    let (reads, writes, glances) = match place(url.expose())? {
+    let (reads, writes) = match place(options.database_url.as_str())? {
         Place::Memory => {
             // Each connection would be a database of its own, and closing the last one forgets everything.
             let only = Lane::new(sqlite_pool(1, options).await?, 1, false);
-            (only.clone(), Writes::in_memory(only), None)
+            (Reads::by(only.clone()), Writes::InMemory(only))
         }
         Place::File(path) => {
             make_file(&path).map_err(StoreError::File)?;
-            let writes = sqlite_pool(1, options.clone()).await?;
-            switch_to_wal(&writes).await?;
             let reads = sqlite_pool(SQLITE_READERS, options).await?;
-            (
-                Lane::new(reads, SQLITE_READERS, false),
-                Writes::gathered(Lane::new(writes, 1, false)),
-                Some(Glances::at(path)),
-            )
+            switch_to_wal(&reads).await?;
+            let lane = Lane::new(reads, SQLITE_READERS, false);
+            let pace = Pace::default();
+            let writes = Writes::gathered(&path, pace.clone());
+            (Reads::with_glances(lane, path, pace), writes)
         }
     };
     Ok(Store {
@@ -92,7 +94,6 @@ async fn open_sqlite(url: &Secret) -> Result<Store, StoreError> {
         reads,
         writes,
         clients: ClientCache::default(),
-        glances,
     })
 }
 
@@ -148,13 +149,19 @@ fn options(url: &Secret) -> Result<AnyConnectOptions, StoreError> {
     AnyConnectOptions::from_str(url.expose()).map_err(|_| StoreError::Url("it is not a URL"))
 }
 
-/// Reads the URL as sqlx does: `sqlite:` and `sqlite://` mean the same, and a path may be relative.
+/// Reads the URL as sqlx does, which is of what the parser has made of it: `sqlite:` and `sqlite://` mean the same, and a path may be
+/// relative.
 fn place(url: &str) -> Result<Place, StoreError> {
     let rest = url.strip_prefix("sqlite:").unwrap_or(url);
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     if path == ":memory:" || parameters.split('&').any(|pair| pair == "mode=memory") {
         return Ok(Place::Memory);
+    }
+    // Not all connections are sqlx's.
+    let is_known = |pair: &str| pair.is_empty() || pair.starts_with("mode=");
+    if !parameters.split('&').all(is_known) {
+        return Err(StoreError::Url("of parameters, it may have `mode` alone"));
     }
     if path.is_empty() {
         return Err(StoreError::Url("it names no file, as in sqlite:portico.db"));

@@ -1,7 +1,7 @@
 //! Remembered consents: a row for a person and a client, whose scope only grows.
 
-use super::look_ups::Columns;
 use super::record::{Record, to_json_unless};
+use super::statement::{Columns, query};
 use super::{Store, StoreError, retrying};
 use crate::model::consent::Consent;
 use crate::protocol::ids::{AccountId, ClientId};
@@ -29,7 +29,7 @@ impl Store {
 
     /// Everything that the person agreed to.
     pub async fn list_consents(&self, account: &AccountId) -> Result<Vec<Consent>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT account_id, client_id, scope, resources, claims, granted_at FROM consent WHERE account_id = $1",
         )
         .bind(account.as_str())
@@ -46,7 +46,7 @@ impl Store {
     async fn try_widen_consent(&self, consent: &Consent) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin().await?;
         // Whether it makes the row or finds it, this locks it and tells what is agreed to now.
-        let row = sqlx::query(
+        let row = query(
             "INSERT INTO consent (account_id, client_id, scope, resources, claims, granted_at)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (account_id, client_id) DO UPDATE SET granted_at = consent.granted_at
@@ -61,7 +61,7 @@ impl Store {
         )?)
         .bind(to_json_unless(consent.claims.is_empty(), &consent.claims)?)
         .bind(consent.granted_at)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut transaction)
         .await?;
         let mut agreed = stored_consent(&row)?;
         if agreed.widen(consent) {
@@ -72,7 +72,7 @@ impl Store {
             if agreed.claims.len() > MAX_CLAIMS {
                 agreed.claims.clone_from(&consent.claims);
             }
-            sqlx::query(
+            query(
                 "UPDATE consent SET scope = $3, resources = $4, claims = $5, granted_at = $6
                  WHERE account_id = $1 AND client_id = $2",
             )
@@ -85,7 +85,7 @@ impl Store {
             )?)
             .bind(to_json_unless(agreed.claims.is_empty(), &agreed.claims)?)
             .bind(consent.granted_at)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         transaction.commit().await?;

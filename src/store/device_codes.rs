@@ -2,8 +2,8 @@
 
 use super::codes::{Redemption, revoke_replayed};
 use super::families::{end_beyond, hold_login, insert_family};
-use super::look_ups::Columns;
 use super::record::{Record, to_json, to_json_unless};
+use super::statement::{Columns, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
@@ -21,7 +21,7 @@ impl Store {
         code: &DeviceCode,
     ) -> Result<bool, StoreError> {
         // The first question may come at once.
-        let inserted = self.writes.execute(sqlx::query(
+        let inserted = self.writes.execute(query(
             "INSERT INTO device_code (device_code_hash, user_code_hash, family_id, client_id, scope, created_at,
                                       expires_at, poll_interval, next_poll_at, resources)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $6, $9)
@@ -46,7 +46,7 @@ impl Store {
         &self,
         code_hash: &str,
     ) -> Result<Option<DeviceCode>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT device_code_hash, family_id, client_id, scope, created_at, expires_at, account_id, authentication,
                     denied_at, redeemed_at, resources
              FROM device_code WHERE device_code_hash = $1",
@@ -62,7 +62,7 @@ impl Store {
         &self,
         user_code_hash: &str,
     ) -> Result<Option<DeviceCode>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT device_code_hash, family_id, client_id, scope, created_at, expires_at, account_id, authentication,
                     denied_at, redeemed_at, resources
              FROM device_code WHERE user_code_hash = $1",
@@ -81,7 +81,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let authentication = approval.map(|approval| &approval.authentication);
-        let answered = self.writes.execute(sqlx::query(
+        let answered = self.writes.execute(query(
             "UPDATE device_code SET account_id = $4, session_id = $5, authentication = $6, denied_at = $7
              WHERE user_code_hash = $1 AND account_id IS NULL AND denied_at IS NULL
                AND expires_at > $2 AND created_at <= $3",
@@ -109,7 +109,7 @@ impl Store {
         let in_time = self
             .writes
             .execute(
-                sqlx::query(
+                query(
                     "UPDATE device_code SET next_poll_at = $2 + poll_interval - 1
              WHERE device_code_hash = $1 AND next_poll_at <= $2",
                 )
@@ -120,7 +120,7 @@ impl Store {
         if in_time.rows_affected() == 1 {
             return Ok(true);
         }
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "UPDATE device_code SET
                  poll_interval = CASE WHEN poll_interval + $3 < $4 THEN poll_interval + $3 ELSE $4 END,
                  next_poll_at = $2 - 1 + CASE WHEN poll_interval + $3 < $4 THEN poll_interval + $3 ELSE $4 END
@@ -165,11 +165,11 @@ impl Store {
                 None => Redemption::Gone,
             }
         } else {
-            let spent: Option<String> = sqlx::query_scalar(
+            let spent: Option<String> = query_scalar(
                 "SELECT family_id FROM device_code WHERE device_code_hash = $1 AND redeemed_at IS NOT NULL",
             )
             .bind(code_hash)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?;
             revoke_replayed(&mut transaction, spent, now).await?
         };
@@ -185,7 +185,7 @@ async fn spend(
     family: &TokenFamily,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
-    let spent = sqlx::query(
+    let spent = query(
         "UPDATE device_code SET redeemed_at = $2
          WHERE device_code_hash = $1 AND redeemed_at IS NULL AND denied_at IS NULL AND expires_at > $2 AND created_at <= $3
            AND family_id = $4 AND client_id = $5 AND account_id = $6 AND session_id = $7",
@@ -197,7 +197,7 @@ async fn spend(
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())
     .bind(family.authentication.session_id.as_str())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(spent.rows_affected() == 1)
 }

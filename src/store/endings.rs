@@ -1,9 +1,9 @@
 //! Ending many sessions at once: those of an upstream, of a client, or all. Batch by batch, each in a transaction of its own,
 //! so that nobody else waits long; what begins meanwhile is not ended.
 
-use super::look_ups::Columns;
 use super::record::Record;
 use super::sessions::end;
+use super::statement::{Columns, query, query_scalar};
 use super::{Store, StoreError, logout_notices, retrying};
 use crate::clock::UnixTime;
 use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
@@ -76,7 +76,7 @@ impl Store {
             "DELETE FROM device_code WHERE client_id = $1 AND redeemed_at IS NULL",
         ] {
             self.writes
-                .execute(sqlx::query(statement).bind(client.as_str()))
+                .execute(query(statement).bind(client.as_str()))
                 .await?;
         }
         let families = self
@@ -101,7 +101,7 @@ impl Store {
         client: &ClientId,
         after: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let people = sqlx::query_scalar(
+        let people = query_scalar(
             "SELECT DISTINCT session.account_id FROM session_client
              JOIN session ON session.id = session_client.session_id
              WHERE session_client.client_id = $1 AND session.ended_at IS NULL AND session.account_id > $2
@@ -151,12 +151,12 @@ impl Store {
         after: &str,
     ) -> Result<Vec<String>, StoreError> {
         let query = match whose {
-            Whose::All => sqlx::query_scalar(
+            Whose::All => query_scalar(
                 "SELECT id FROM session WHERE id > $1 AND ended_at IS NULL ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH),
-            Whose::Upstream(upstream) => sqlx::query_scalar(
+            Whose::Upstream(upstream) => query_scalar(
                 "SELECT id FROM session WHERE id > $1 AND ended_at IS NULL AND upstream = $3 ORDER BY id LIMIT $2",
             )
             .bind(after)
@@ -172,20 +172,20 @@ impl Store {
         after: &str,
     ) -> Result<Vec<Ending>, StoreError> {
         let query = match whose {
-            Families::Of(Whose::All) => sqlx::query(
+            Families::Of(Whose::All) => query(
                 "SELECT id, client_id, account_id, session_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH),
-            Families::Of(Whose::Upstream(upstream)) => sqlx::query(
+            Families::Of(Whose::Upstream(upstream)) => query(
                 "SELECT id, client_id, account_id, session_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL AND upstream = $3 ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(BATCH)
             .bind(upstream.as_str()),
-            Families::OfClient(client) => sqlx::query(
+            Families::OfClient(client) => query(
                 "SELECT id, client_id, account_id, session_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL AND client_id = $3 ORDER BY id LIMIT $2",
             )
@@ -217,12 +217,12 @@ impl Store {
         let mut transaction = self.writes.begin().await?;
         let mut ended = 0;
         for family in families {
-            let revoked = sqlx::query(
+            let revoked = query(
                 "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
             )
             .bind(&family.id)
             .bind(now)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
             if revoked.rows_affected() == 0 {
                 continue;

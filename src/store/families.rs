@@ -1,13 +1,9 @@
 //! Families of refresh tokens: a row each, updated in place. Who may advance is decided by the statement.
 
-use sqlx::Any;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-
 use super::accounts::read_account;
 use super::checks::{Standing, read_standing};
-use super::look_ups::Columns;
 use super::record::{Record, to_json, to_json_unless};
+use super::statement::{Columns, Statement, query, query_as, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
@@ -153,7 +149,7 @@ impl Store {
         account: &AccountId,
         now: UnixTime,
     ) -> Result<Vec<TokenFamily>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
                     generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
                     resources, last_address, last_user_agent
@@ -219,10 +215,10 @@ impl Store {
         now: impl Fn() -> UnixTime + Send + Sync,
     ) -> Result<bool, StoreError> {
         let advance = |now| {
-            sqlx::query(
+            query(
                 "UPDATE token_family SET generation = $3, scope = $4, rotated_at = $5, last_address = $6, last_user_agent = $7
                  WHERE id = $1 AND generation = $2 AND COALESCE(jkt, '') = $8 AND revoked_at IS NULL AND expires_at > $5",
-            )
+            ).at_once()
             .bind(family.id.as_str())
             .bind(from)
             .bind(to)
@@ -241,8 +237,8 @@ impl Store {
     async fn write_dated<'q>(
         &self,
         id: &'q FamilyId,
-        statement: impl FnOnce(UnixTime) -> Query<'q, Any, AnyArguments> + Send,
-        later: fn(&FamilyId, UnixTime, UnixTime) -> Query<'_, Any, AnyArguments>,
+        statement: impl FnOnce(UnixTime) -> Statement<'q> + Send,
+        later: fn(&FamilyId, UnixTime, UnixTime) -> Statement<'_>,
         now: impl Fn() -> UnixTime + Send + Sync,
     ) -> Result<bool, StoreError> {
         let is_late = |since: UnixTime| Some(now()).filter(|now| now - since > SKEW);
@@ -279,11 +275,12 @@ impl Store {
         now: impl Fn() -> UnixTime + Send + Sync,
     ) -> Result<bool, StoreError> {
         let bind = |now| {
-            sqlx::query(
+            query(
                 "UPDATE token_family SET jkt = $2, bound_at = $4,
                      bound_generation = CASE WHEN generation > $3 THEN generation ELSE $3 END
                  WHERE id = $1 AND jkt IS NULL AND revoked_at IS NULL",
             )
+            .at_once()
             .bind(id.as_str())
             .bind(key.as_str())
             .bind(generation)
@@ -297,10 +294,11 @@ impl Store {
         let expires_at: Option<i64> = self
             .writes
             .fetch_scalar(
-                sqlx::query_scalar(
+                query_scalar(
                     "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
              RETURNING expires_at",
                 )
+                .at_once()
                 .bind(id.as_str())
                 .bind(now),
             )
@@ -310,24 +308,18 @@ impl Store {
 }
 
 /// Nobody has moved it on since it was written.
-fn rotated_later(
-    id: &FamilyId,
-    written: UnixTime,
-    rotated_at: UnixTime,
-) -> Query<'_, Any, AnyArguments> {
-    sqlx::query("UPDATE token_family SET rotated_at = $3 WHERE id = $1 AND rotated_at = $2")
+fn rotated_later(id: &FamilyId, written: UnixTime, rotated_at: UnixTime) -> Statement<'_> {
+    query("UPDATE token_family SET rotated_at = $3 WHERE id = $1 AND rotated_at = $2")
+        .at_once()
         .bind(id.as_str())
         .bind(written)
         .bind(rotated_at)
 }
 
 /// The same of when it was bound, which happens once.
-fn bound_later(
-    id: &FamilyId,
-    written: UnixTime,
-    bound_at: UnixTime,
-) -> Query<'_, Any, AnyArguments> {
-    sqlx::query("UPDATE token_family SET bound_at = $3 WHERE id = $1 AND bound_at = $2")
+fn bound_later(id: &FamilyId, written: UnixTime, bound_at: UnixTime) -> Statement<'_> {
+    query("UPDATE token_family SET bound_at = $3 WHERE id = $1 AND bound_at = $2")
+        .at_once()
         .bind(id.as_str())
         .bind(written)
         .bind(bound_at)
@@ -341,18 +333,20 @@ pub(super) async fn hold_login(
     transaction: &mut Writing,
     family: &TokenFamily,
 ) -> Result<bool, StoreError> {
-    let session = sqlx::query(
+    let session = query(
         "UPDATE session SET kept_until = CASE WHEN kept_until < $2 THEN $2 ELSE kept_until END
          WHERE id = $1 AND ended_at IS NULL",
     )
+    .at_once()
     .bind(family.authentication.session_id.as_str())
     .bind(family.expires_at)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     let account =
-        sqlx::query("UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL")
+        query("UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL")
+            .at_once()
             .bind(family.account_id.as_str())
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
     Ok(session.rows_affected() == 1 && account.rows_affected() == 1)
 }
@@ -364,7 +358,7 @@ pub(super) async fn insert_family(
     transaction: &mut Writing,
     family: &TokenFamily,
 ) -> Result<Option<i64>, StoreError> {
-    let beside = sqlx::query_scalar(
+    let beside = query_scalar(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
                                    generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt, resources,
                                    last_address, last_user_agent)
@@ -378,7 +372,7 @@ pub(super) async fn insert_family(
          RETURNING (SELECT COUNT(*) FROM token_family AS other
                     WHERE other.account_id = $3 AND other.id <> $1
                       AND other.generation IS NOT NULL AND other.revoked_at IS NULL AND other.expires_at > $12)",
-    )
+    ).at_once()
     .bind(family.id.as_str())
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())
@@ -399,7 +393,7 @@ pub(super) async fn insert_family(
     .bind(to_json_unless(family.resources.is_empty(), &family.resources)?)
     .bind(family.recipient.address.as_deref())
     .bind(family.recipient.user_agent.as_deref())
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     Ok(beside)
 }
@@ -441,7 +435,7 @@ pub(super) async fn end_beyond(
         if live <= cap {
             continue;
         }
-        let mut statement = sqlx::query_as(text)
+        let mut statement = query_as(text)
             .bind(newest.account_id.as_str())
             .bind(newest.id.as_str())
             .bind(now)
@@ -450,7 +444,7 @@ pub(super) async fn end_beyond(
         if let Some(client) = client {
             statement = statement.bind(client);
         }
-        let rows: Vec<(String, String)> = statement.fetch_all(&mut **transaction).await?;
+        let rows: Vec<(String, String)> = statement.fetch_all(&mut *transaction).await?;
         live -= i64::try_from(rows.len()).unwrap_or(live);
         let named = |(id, client)| (FamilyId::new(id), ClientId::new(client));
         ended.extend(rows.into_iter().map(named));

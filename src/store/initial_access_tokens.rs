@@ -1,7 +1,7 @@
 //! Tokens that let whoever has one register clients, under the keyed hash of each.
 
-use super::look_ups::Columns;
 use super::record::Record;
+use super::statement::{Columns, query};
 use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
@@ -14,7 +14,7 @@ impl Store {
         token: &InitialAccessToken,
         hash: &str,
     ) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "INSERT INTO initial_access_token (id, token_hash, label, created_at, expires_at, uses_left, revoked_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -35,7 +35,7 @@ impl Store {
         &self,
         hash: &str,
     ) -> Result<Option<InitialAccessToken>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT id, label, created_at, expires_at, uses_left, revoked_at
              FROM initial_access_token WHERE token_hash = $1",
         )
@@ -47,7 +47,7 @@ impl Store {
 
     /// All tokens, the oldest first.
     pub async fn list_initial_access_tokens(&self) -> Result<Vec<InitialAccessToken>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, label, created_at, expires_at, uses_left, revoked_at
              FROM initial_access_token ORDER BY created_at, id",
         )
@@ -62,7 +62,7 @@ impl Store {
         id: &str,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let revoked = self.writes.execute(sqlx::query(
+        let revoked = self.writes.execute(query(
             "UPDATE initial_access_token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
         )
         .bind(id)
@@ -79,13 +79,13 @@ pub(super) async fn spend(
     id: &str,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
-    let spent = sqlx::query(
+    let spent = query(
         "UPDATE initial_access_token SET uses_left = uses_left - 1
          WHERE id = $1 AND uses_left > 0 AND revoked_at IS NULL AND expires_at > $2",
     )
     .bind(id)
     .bind(now)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(spent.rows_affected() == 1)
 }

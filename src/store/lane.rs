@@ -6,13 +6,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt as _, TryFutureExt as _, TryStreamExt as _, future::BoxFuture};
-use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::pool::PoolConnection;
-use sqlx::{
-    Any, AnyConnection, AnyPool, Connection as _, Describe, Either, Execute, Executor, SqlStr,
-};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -282,73 +277,5 @@ impl DerefMut for Lease {
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lane").finish_non_exhaustive()
-    }
-}
-
-type Step = Result<Either<AnyQueryResult, AnyRow>, sqlx::Error>;
-
-/// One statement on whichever connection is free.
-impl<'c> Executor<'c> for &'c Lane {
-    type Database = Any;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Step>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let lane = self.clone();
-        let all = async move {
-            let mut lease = lane.lease().await?;
-            let all: Vec<_> = lease
-                .run(async |connection| connection.fetch_many(query).try_collect().await)
-                .await?;
-            Ok(stream::iter(all.into_iter().map(Ok)))
-        };
-        Box::pin(all.try_flatten_stream())
-    }
-
-    /// To the end, as everything.
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let all = self.fetch_all(query);
-        all.map_ok(|rows| rows.into_iter().next()).boxed()
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [AnyTypeInfo],
-    ) -> BoxFuture<'e, Result<AnyStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let lane = self.clone();
-        async move {
-            let mut lease = lane.lease().await?;
-            lease
-                .run(async |connection| connection.prepare_with(sql, parameters).await)
-                .await
-        }
-        .boxed()
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Any>, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let lane = self.clone();
-        async move {
-            let mut lease = lane.lease().await?;
-            lease
-                .run(async |connection| connection.describe(sql).await)
-                .await
-        }
-        .boxed()
     }
 }

@@ -6,6 +6,7 @@
 use super::accounts::insert_account;
 use super::record::to_json;
 use super::sessions::end;
+use super::statement::{query, query_as, query_scalar};
 use super::writes::Writing;
 use super::{NewAccount, Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
@@ -123,20 +124,19 @@ impl Store {
             transaction.rollback().await?;
             return Ok(Unlinked::Last);
         }
-        let profile: Option<String> = sqlx::query_scalar(
-            "SELECT profile FROM upstream_login WHERE upstream = $1 AND subject = $2",
-        )
-        .bind(login.upstream.as_str())
-        .bind(&login.subject)
-        .fetch_one(&mut *transaction)
-        .await?;
+        let profile: Option<String> =
+            query_scalar("SELECT profile FROM upstream_login WHERE upstream = $1 AND subject = $2")
+                .bind(login.upstream.as_str())
+                .bind(&login.subject)
+                .fetch_one(&mut transaction)
+                .await?;
         // Without a profile of its own nothing is known: what the account holds may be another login's.
         let profile = match profile {
             Some(profile) => profile,
             None => to_json(&Profile::default())?,
         };
         insert_account(&mut transaction, new, &profile, now).await?;
-        sqlx::query(
+        query(
             "UPDATE upstream_login SET account_id = $3, profile = $4, linked_at = NULL
              WHERE upstream = $1 AND subject = $2",
         )
@@ -144,10 +144,10 @@ impl Store {
         .bind(&login.subject)
         .bind(new.id.as_str())
         .bind(&profile)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         // A session of an older node names the upstream alone: better one end too many.
-        let began_with_it: Vec<String> = sqlx::query_scalar(
+        let began_with_it: Vec<String> = query_scalar(
             "SELECT id FROM session WHERE account_id = $1 AND upstream = $2
                 AND (upstream_subject IS NULL OR upstream_subject = $3)
              ORDER BY id",
@@ -155,7 +155,7 @@ impl Store {
         .bind(account.as_str())
         .bind(login.upstream.as_str())
         .bind(&login.subject)
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         logout_notices::of_login(&mut transaction, account, login, now).await?;
         let mut ended = Vec::new();
@@ -164,12 +164,12 @@ impl Store {
                 ended.push(id.clone());
             }
             // Those with offline_access too, which may have outlived their session.
-            sqlx::query(
+            query(
                 "UPDATE token_family SET revoked_at = $2 WHERE session_id = $1 AND revoked_at IS NULL",
             )
             .bind(id.as_str())
             .bind(now)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         vault_entries::delete_of_linked(&mut transaction, account, &login.upstream).await?;
@@ -206,7 +206,7 @@ impl Store {
         let opened = self
             .writes
             .execute(
-                sqlx::query(
+                query(
                     "UPDATE account SET disabled_at = NULL
              WHERE id = $1 AND disabled_at IS NOT NULL AND merged_into IS NULL",
                 )
@@ -225,7 +225,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let theirs: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM session WHERE id = $1 AND account_id = $2")
+            query_scalar("SELECT COUNT(*) FROM session WHERE id = $1 AND account_id = $2")
                 .bind(session.as_str())
                 .bind(account.as_str())
                 .fetch_one(&self.reads)
@@ -275,48 +275,48 @@ impl Store {
         let mut transaction = self.writes.begin().await?;
         // The lock of a redemption in flight (`families::hold_login`): its family is there to be revoked below, or it finds no
         // code.
-        sqlx::query("UPDATE account SET subject = subject WHERE id = $1")
+        query("UPDATE account SET subject = subject WHERE id = $1")
             .bind(account.as_str())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
-        let codes = sqlx::query(
+        let codes = query(
             "DELETE FROM authorization_code
              WHERE account_id = $1 AND client_id = $2 AND redeemed_at IS NULL",
         )
         .bind(account.as_str())
         .bind(client.as_str())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        let device_codes = sqlx::query(
+        let device_codes = query(
             "DELETE FROM device_code
              WHERE account_id = $1 AND client_id = $2 AND redeemed_at IS NULL",
         )
         .bind(account.as_str())
         .bind(client.as_str())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        let revoked = sqlx::query(
+        let revoked = query(
             "UPDATE token_family SET revoked_at = $3
              WHERE account_id = $1 AND client_id = $2 AND revoked_at IS NULL",
         )
         .bind(account.as_str())
         .bind(client.as_str())
         .bind(now)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        let consents = sqlx::query("DELETE FROM consent WHERE account_id = $1 AND client_id = $2")
+        let consents = query("DELETE FROM consent WHERE account_id = $1 AND client_id = $2")
             .bind(account.as_str())
             .bind(client.as_str())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         // It may have nothing but ID tokens. It is noted again at the next login there.
-        let noted = sqlx::query(
+        let noted = query(
             "DELETE FROM session_client WHERE client_id = $2 AND session_id IN
                  (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NULL)",
         )
         .bind(account.as_str())
         .bind(client.as_str())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?
         .rows_affected();
         // Where nothing was live there is nothing to tell, however often the button is pressed.
@@ -338,13 +338,13 @@ async fn move_login(
     now: UnixTime,
 ) -> Result<Option<Linked>, StoreError> {
     let own = hold_logins(transaction, link.into).await?;
-    let from: Option<String> = sqlx::query_scalar(
+    let from: Option<String> = query_scalar(
         "UPDATE upstream_login SET account_id = account_id WHERE upstream = $1 AND subject = $2
          RETURNING account_id",
     )
     .bind(link.login.upstream.as_str())
     .bind(&link.login.subject)
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     let from = from.map(AccountId::new);
     if !is_open(transaction, link.into).await? {
@@ -375,25 +375,23 @@ async fn move_login(
     if let Some(from) = &from {
         keep_profiles(transaction, from).await?;
         ended = end_everything(transaction, from, now).await?;
-        sqlx::query("DELETE FROM consent WHERE account_id = $1")
+        query("DELETE FROM consent WHERE account_id = $1")
             .bind(from.as_str())
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
-        sqlx::query(
-            "UPDATE upstream_login SET account_id = $2, linked_at = $3 WHERE account_id = $1",
-        )
-        .bind(from.as_str())
-        .bind(link.into.as_str())
-        .bind(now)
-        .execute(&mut **transaction)
-        .await?;
+        query("UPDATE upstream_login SET account_id = $2, linked_at = $3 WHERE account_id = $1")
+            .bind(from.as_str())
+            .bind(link.into.as_str())
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
         close(transaction, from, Some(link.into), now).await?;
     }
     // From now on the account's own profile may be any login's.
     keep_profiles(transaction, link.into).await?;
     let profile = link.profile.map(to_json).transpose()?;
     let unknown = to_json(&Profile::default())?;
-    let written = sqlx::query(
+    let written = query(
         "INSERT INTO upstream_login (upstream, subject, account_id, profile, linked_at, last_login_at)
          VALUES ($1, $2, $3, $4, $5, $7)
          ON CONFLICT (upstream, subject) DO UPDATE SET profile = COALESCE($6, upstream_login.profile),
@@ -407,7 +405,7 @@ async fn move_login(
     .bind(now)
     .bind(profile.as_deref())
     .bind(profile.is_some().then_some(now))
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     let leads_there = written.rows_affected() == 1;
     Ok(leads_there.then_some(Linked::Done {
@@ -424,13 +422,13 @@ async fn hold_logins(
     const HOLD: &str = "UPDATE upstream_login SET account_id = account_id WHERE account_id = $1
                         RETURNING upstream, subject";
     // Twice: the first may have waited for another link, whose login the second alone sees.
-    sqlx::query(HOLD)
+    query(HOLD)
         .bind(account.as_str())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
-    let rows: Vec<(String, String)> = sqlx::query_as(HOLD)
+    let rows: Vec<(String, String)> = query_as(HOLD)
         .bind(account.as_str())
-        .fetch_all(&mut **transaction)
+        .fetch_all(&mut *transaction)
         .await?;
     let logins = rows.into_iter().map(|(upstream, subject)| UpstreamSubject {
         upstream: UpstreamId::new(upstream),
@@ -441,21 +439,21 @@ async fn hold_logins(
 
 async fn is_open(transaction: &mut Writing, account: &AccountId) -> Result<bool, StoreError> {
     let open: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM account WHERE id = $1 AND disabled_at IS NULL")
+        query_scalar("SELECT COUNT(*) FROM account WHERE id = $1 AND disabled_at IS NULL")
             .bind(account.as_str())
-            .fetch_one(&mut **transaction)
+            .fetch_one(&mut *transaction)
             .await?;
     Ok(open == 1)
 }
 
 /// Gives each login of an account that has no profile of its own (an older node made it) that of the account.
 async fn keep_profiles(transaction: &mut Writing, account: &AccountId) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE upstream_login SET profile = (SELECT profile FROM account WHERE id = $1)
          WHERE account_id = $1 AND profile IS NULL",
     )
     .bind(account.as_str())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }
@@ -471,13 +469,13 @@ async fn keep_tokens(
         return Ok(());
     };
     // Held until the end: a logout that comes in between finds the entry, or is found here.
-    let expires_at: Option<i64> = sqlx::query_scalar(
+    let expires_at: Option<i64> = query_scalar(
         "UPDATE session SET ended_at = ended_at WHERE id = $1 AND account_id = $2 AND ended_at IS NULL
          RETURNING expires_at",
     )
     .bind(session.as_str())
     .bind(account.as_str())
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     match expires_at {
         Some(expires_at) => vault_entries::keep(transaction, tokens, expires_at, now).await,
@@ -491,11 +489,11 @@ async fn end_everything(
     account: &AccountId,
     now: UnixTime,
 ) -> Result<Vec<SessionId>, StoreError> {
-    let sessions: Vec<String> = sqlx::query_scalar(
+    let sessions: Vec<String> = query_scalar(
         "SELECT id FROM session WHERE account_id = $1 AND ended_at IS NULL ORDER BY id",
     )
     .bind(account.as_str())
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *transaction)
     .await?;
     logout_notices::of_account(transaction, account, now).await?;
     let mut ended = Vec::new();
@@ -504,13 +502,11 @@ async fn end_everything(
             ended.push(id);
         }
     }
-    sqlx::query(
-        "UPDATE token_family SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL",
-    )
-    .bind(account.as_str())
-    .bind(now)
-    .execute(&mut **transaction)
-    .await?;
+    query("UPDATE token_family SET revoked_at = $2 WHERE account_id = $1 AND revoked_at IS NULL")
+        .bind(account.as_str())
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
     Ok(ended)
 }
 
@@ -521,13 +517,13 @@ async fn close(
     merged_into: Option<&AccountId>,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
-    let closed = sqlx::query(
+    let closed = query(
         "UPDATE account SET disabled_at = $2, merged_into = $3 WHERE id = $1 AND disabled_at IS NULL",
     )
     .bind(account.as_str())
     .bind(now)
     .bind(merged_into.map(AccountId::as_str))
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(closed.rows_affected() == 1)
 }

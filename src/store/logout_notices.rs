@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::look_ups::Columns;
 use super::record::Record;
+use super::statement::{Columns, query, query_as, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
@@ -37,7 +37,7 @@ impl Store {
         limit: i64,
     ) -> Result<bool, StoreError> {
         // Most looks find nothing, and need no transaction for that.
-        let new: Option<String> = sqlx::query_scalar(
+        let new: Option<String> = query_scalar(
             "SELECT id FROM logout_notice WHERE queued_at IS NULL AND next_at IS NOT NULL
              ORDER BY created_at, id LIMIT 1",
         )
@@ -48,7 +48,7 @@ impl Store {
         }
         // Whoever has nothing but new notices gets a turn by them all, and not when the batch has come to its own: a million of
         // another one's may be older. From client to client by the index. Of one that does not answer the end of the pause is turn enough.
-        let waiting: Vec<String> = sqlx::query_scalar(
+        let waiting: Vec<String> = query_scalar(
             "WITH RECURSIVE waiting (client_id) AS (
                  SELECT MIN(client_id) FROM logout_notice WHERE queued_at IS NULL AND next_at IS NOT NULL
                  UNION ALL
@@ -76,7 +76,7 @@ impl Store {
         limit: i64,
     ) -> Result<usize, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let of_marked: Vec<String> = sqlx::query_scalar(
+        let of_marked: Vec<String> = query_scalar(
             "UPDATE logout_notice SET queued_at = $1
              WHERE queued_at IS NULL AND id IN
                  (SELECT id FROM logout_notice WHERE queued_at IS NULL AND next_at IS NOT NULL
@@ -85,7 +85,7 @@ impl Store {
         )
         .bind(now)
         .bind(limit)
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let queued = of_marked.len();
         let mut clients: BTreeSet<&String> = of_marked.iter().collect();
@@ -106,7 +106,7 @@ impl Store {
         registered: bool,
         limit: i64,
     ) -> Result<Vec<ClientToTell>, StoreError> {
-        let due = sqlx::query(
+        let due = query(
             "SELECT client_id, origin, due_at, turn,
                     (SELECT since FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS since,
                     (SELECT failures FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS failures,
@@ -115,7 +115,7 @@ impl Store {
         )
         .bind(origin(registered))
         .bind(now);
-        let far = sqlx::query(
+        let far = query(
             "SELECT client_id, origin, due_at, turn,
                     (SELECT since FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS since,
                     (SELECT failures FROM logout_outage WHERE logout_outage.client_id = logout_turn.client_id) AS failures,
@@ -161,19 +161,19 @@ impl Store {
         now: UnixTime,
         limit: i64,
     ) -> Result<Vec<LogoutNotice>, StoreError> {
-        let untried = sqlx::query(
+        let untried = query(
             "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
              FROM logout_notice
              WHERE client_id = $1 AND next_at IS NOT NULL AND attempts = 0 AND next_at <= $2
              ORDER BY next_at, id LIMIT $3",
         );
-        let tried = sqlx::query(
+        let tried = query(
             "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
              FROM logout_notice
              WHERE client_id = $1 AND next_at IS NOT NULL AND attempts > 0 AND next_at <= $2
              ORDER BY next_at, id LIMIT $3",
         );
-        let far = sqlx::query(
+        let far = query(
             "SELECT id, client_id, account_id, session_id, created_at, attempts, next_at, told_at, trouble
              FROM logout_notice
              WHERE client_id = $1 AND next_at IS NOT NULL AND next_at > $2 ORDER BY next_at, id LIMIT $3",
@@ -210,7 +210,7 @@ impl Store {
         next_at: UnixTime,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let taken = sqlx::query(
+        let taken = query(
             "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
              WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM logout_outage WHERE client_id = logout_notice.client_id)",
@@ -218,7 +218,7 @@ impl Store {
         .bind(&notice.id)
         .bind(notice.attempts)
         .bind(next_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if taken.rows_affected() == 0 {
             transaction.rollback().await?;
@@ -249,23 +249,23 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
         // The outage before its notices, as everywhere.
-        let turn = sqlx::query(
+        let turn = query(
             "UPDATE logout_outage SET next_at = $4 WHERE client_id = $1 AND since = $2 AND next_at = $3",
         )
         .bind(notice.client_id.as_str())
         .bind(outage.since)
         .bind(outage.next_at)
         .bind(until)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        let taken = sqlx::query(
+        let taken = query(
             "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
              WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL",
         )
         .bind(&notice.id)
         .bind(notice.attempts)
         .bind(next_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if turn.rows_affected() == 1 && taken.rows_affected() == 1 {
             put_back(&mut transaction, &notice.client_id, now).await?;
@@ -304,12 +304,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin().await?;
         let over: Option<i64> =
-            sqlx::query_scalar("DELETE FROM logout_outage WHERE client_id = $1 RETURNING since")
+            query_scalar("DELETE FROM logout_outage WHERE client_id = $1 RETURNING since")
                 .bind(notice.client_id.as_str())
-                .fetch_optional(&mut *transaction)
+                .fetch_optional(&mut transaction)
                 .await?;
         if let Some(since) = over {
-            sqlx::query(
+            query(
                 "UPDATE logout_notice SET next_at = $2
                  WHERE client_id = $1 AND next_at > $2 AND failed_at >= $3 AND id <> $4",
             )
@@ -317,22 +317,22 @@ impl Store {
             .bind(now)
             .bind(since)
             .bind(&notice.id)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         let settled = match refused {
-            None => sqlx::query(
+            None => query(
                 "UPDATE logout_notice SET next_at = NULL, told_at = $2, trouble = NULL WHERE id = $1",
             )
             .bind(&notice.id)
             .bind(now),
             Some(trouble) => {
-                sqlx::query("UPDATE logout_notice SET trouble = $2 WHERE id = $1 AND told_at IS NULL")
+                query("UPDATE logout_notice SET trouble = $2 WHERE id = $1 AND told_at IS NULL")
                     .bind(&notice.id)
                     .bind(trouble)
             }
         };
-        settled.execute(&mut *transaction).await?;
+        settled.execute(&mut transaction).await?;
         if over.is_some() {
             come_forward(&mut transaction, &notice.client_id, now).await?;
         }
@@ -342,7 +342,7 @@ impl Store {
 
     /// An attempt failed, and no other follows.
     pub async fn give_up_logout_notice(&self, id: &str, trouble: &str) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "UPDATE logout_notice SET next_at = NULL, trouble = $2 WHERE id = $1 AND told_at IS NULL",
         )
         .bind(id)
@@ -360,7 +360,7 @@ impl Store {
         trouble: &str,
         limit: i64,
     ) -> Result<Vec<LogoutNotice>, StoreError> {
-        let rows = self.writes.fetch_all(sqlx::query(
+        let rows = self.writes.fetch_all(query(
             "UPDATE logout_notice SET next_at = NULL, trouble = $3
              WHERE next_at IS NOT NULL AND id IN
                  (SELECT id FROM logout_notice WHERE client_id = $1 AND next_at IS NOT NULL AND created_at < $2
@@ -383,7 +383,7 @@ impl Store {
         trouble: &str,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "UPDATE logout_notice SET trouble = $2, failed_at = $3 WHERE id = $1 AND told_at IS NULL",
         )
         .bind(&notice.id)
@@ -410,7 +410,7 @@ impl Store {
         outage: &LogoutOutage,
     ) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin().await?;
-        sqlx::query(
+        query(
             "INSERT INTO logout_outage (client_id, since, failures, next_at)
              SELECT client.id, $2, $3, $4 FROM client WHERE client.id = $1
              ON CONFLICT (client_id) DO NOTHING",
@@ -419,7 +419,7 @@ impl Store {
         .bind(outage.since)
         .bind(outage.failures)
         .bind(outage.next_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         put_back(&mut transaction, client, outage.since).await?;
         transaction.commit().await
@@ -442,14 +442,14 @@ impl Store {
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin().await?;
-        sqlx::query(
+        query(
             "UPDATE logout_outage SET failures = $3, next_at = $4 WHERE client_id = $1 AND since = $2",
         )
         .bind(client.as_str())
         .bind(outage.since)
         .bind(outage.failures)
         .bind(outage.next_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         put_back(&mut transaction, client, now).await?;
         transaction.commit().await
@@ -459,7 +459,7 @@ impl Store {
     pub async fn list_logout_outages(
         &self,
     ) -> Result<BTreeMap<ClientId, LogoutOutage>, StoreError> {
-        let rows = sqlx::query("SELECT client_id, since, failures, next_at FROM logout_outage")
+        let rows = query("SELECT client_id, since, failures, next_at FROM logout_outage")
             .fetch_all(&self.reads)
             .await?;
         rows.iter()
@@ -478,7 +478,7 @@ impl Store {
     /// Removes a notice that nobody wants to have any more.
     pub async fn drop_logout_notice(&self, id: &str) -> Result<(), StoreError> {
         self.writes
-            .execute(sqlx::query("DELETE FROM logout_notice WHERE id = $1").bind(id))
+            .execute(query("DELETE FROM logout_notice WHERE id = $1").bind(id))
             .await?;
         Ok(())
     }
@@ -490,7 +490,7 @@ async fn come_forward(
     client: &ClientId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO logout_turn (client_id, origin, due_at, turn)
          SELECT client.id, CASE WHEN client_registration.client_id IS NULL THEN $2 ELSE $3 END, $4, 0
          FROM client LEFT JOIN client_registration ON client_registration.client_id = client.id
@@ -502,7 +502,7 @@ async fn come_forward(
     .bind(origin(false))
     .bind(origin(true))
     .bind(now)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }
@@ -514,30 +514,30 @@ async fn put_back(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     // Held first: what is read afterwards is all that had a turn given to it by others.
-    let held: Option<(i64, i64)> = sqlx::query_as(
+    let held: Option<(i64, i64)> = query_as(
         "UPDATE logout_turn SET turn = turn + 1 WHERE client_id = $1 RETURNING due_at, turn",
     )
     .bind(client.as_str())
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     let Some((due_at, turn)) = held else {
         return Ok(());
     };
-    let row = sqlx::query(
+    let row = query(
         "SELECT (SELECT MIN(next_at) FROM logout_notice WHERE client_id = $1 AND next_at IS NOT NULL) AS first_at,
                 (SELECT MAX(next_at) FROM logout_notice WHERE client_id = $1 AND next_at IS NOT NULL) AS last_at,
                 (SELECT next_at FROM logout_outage WHERE client_id = $1) AS outage_at",
     )
     .bind(client.as_str())
-    .fetch_one(&mut **transaction)
+    .fetch_one(&mut *transaction)
     .await?;
     let waiting = Record::new("logout_notice", "first_at", &row);
     let times = ["first_at", "last_at", "outage_at"].map(|column| waiting.optional_int(column));
     let [first_at, last_at, outage_at] = times;
     let (Some(first_at), Some(last_at)) = (first_at?, last_at?) else {
-        sqlx::query("DELETE FROM logout_turn WHERE client_id = $1")
+        query("DELETE FROM logout_turn WHERE client_id = $1")
             .bind(client.as_str())
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
         return Ok(());
     };
@@ -548,11 +548,11 @@ async fn put_back(
         same if same == due_at => turn,
         next_at => i64::from(next_at == now),
     };
-    sqlx::query("UPDATE logout_turn SET due_at = $2, turn = $3 WHERE client_id = $1")
+    query("UPDATE logout_turn SET due_at = $2, turn = $3 WHERE client_id = $1")
         .bind(client.as_str())
         .bind(next_at)
         .bind(turn)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }
@@ -567,13 +567,13 @@ pub(super) async fn of_session(
     session: &SessionId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let told: Vec<(String, String)> = sqlx::query_as(
+    let told: Vec<(String, String)> = query_as(
         "SELECT session_client.client_id, session.account_id FROM session_client
          JOIN session ON session.id = session_client.session_id
          WHERE session_client.session_id = $1 ORDER BY session_client.client_id",
     )
     .bind(session.as_str())
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *transaction)
     .await?;
     for (client, account) in told {
         let (client, account) = (ClientId::new(client), AccountId::new(account));
@@ -595,7 +595,7 @@ pub(super) async fn insert(
         Some(session) => of_session_id(session, client),
         None => format!("{account} {client} {now}"),
     };
-    sqlx::query(
+    query(
         "INSERT INTO logout_notice (id, client_id, account_id, session_id, created_at, attempts, next_at)
          SELECT $1, client.id, $3, $4, $5, 0, $5 FROM client WHERE client.id = $2
          ON CONFLICT (id) DO NOTHING",
@@ -605,7 +605,7 @@ pub(super) async fn insert(
     .bind(account.as_str())
     .bind(session.map(SessionId::as_str))
     .bind(now)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }
@@ -617,7 +617,7 @@ pub(super) async fn of_account(
     account: &AccountId,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let acting: Vec<(String, String)> = sqlx::query_as(
+    let acting: Vec<(String, String)> = query_as(
         "SELECT DISTINCT client_id, session_id FROM token_family
          WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > $2
            AND session_id IN (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NOT NULL)
@@ -625,7 +625,7 @@ pub(super) async fn of_account(
     )
     .bind(account.as_str())
     .bind(now)
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *transaction)
     .await?;
     of_acting(transaction, acting, account, now).await
 }
@@ -637,7 +637,7 @@ pub(super) async fn of_login(
     login: &UpstreamSubject,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let acting: Vec<(String, String)> = sqlx::query_as(
+    let acting: Vec<(String, String)> = query_as(
         "SELECT DISTINCT client_id, session_id FROM token_family
          WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > $2
            AND session_id IN (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NOT NULL
@@ -648,7 +648,7 @@ pub(super) async fn of_login(
     .bind(now)
     .bind(login.upstream.as_str())
     .bind(&login.subject)
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *transaction)
     .await?;
     of_acting(transaction, acting, account, now).await
 }
@@ -676,7 +676,7 @@ pub(super) async fn of_family(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     // Where the session itself has ended only now, or the client has not heard of that yet, it is told once.
-    sqlx::query(
+    query(
         "INSERT INTO logout_notice (id, client_id, account_id, session_id, created_at, attempts, next_at)
          SELECT $1, client.id, $3, $4, $5, 0, $5 FROM client
          WHERE client.id = $2 AND NOT EXISTS
@@ -689,7 +689,7 @@ pub(super) async fn of_family(
     .bind(session.as_str())
     .bind(now)
     .bind(of_session_id(session, client))
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }

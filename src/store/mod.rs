@@ -16,6 +16,7 @@ mod configuration;
 mod connect;
 mod consents;
 mod device_codes;
+mod embedded;
 mod endings;
 mod error;
 mod families;
@@ -23,9 +24,10 @@ mod initial_access_tokens;
 mod lane;
 mod linking;
 mod logout_notices;
-mod look_ups;
+mod pen;
 mod pending_requests;
 mod pushed_requests;
+mod reads;
 mod record;
 mod registrations;
 mod schema;
@@ -34,6 +36,7 @@ mod session_lists;
 mod sessions;
 mod signing_keys;
 mod spent_ids;
+mod statement;
 mod sweep;
 mod throttle_aliases;
 mod throttles;
@@ -57,8 +60,7 @@ pub use session_lists::{ListOf, NoticeFilter};
 pub use sweep::Swept;
 
 use client_cache::ClientCache;
-use lane::Lane;
-use look_ups::Glances;
+use reads::Reads;
 use writes::Writes;
 
 /// The databases that the store runs on.
@@ -85,13 +87,11 @@ impl Backend {
 pub struct Store {
     backend: Backend,
     /// For statements that only read.
-    reads: Lane,
+    reads: Reads,
     /// For all others. On SQLite by one connection: writers then wait in a fair queue of ours instead of
-    /// polling for the file's lock, which starves some of them under load. On PostgreSQL the same pool as `reads`.
+    /// polling for the file's lock, which starves some of them under load. On PostgreSQL by the same connections as `reads`.
     writes: Writes,
     clients: ClientCache,
-    /// For looks at one row, where the database is a file of SQLite.
-    glances: Option<Glances>,
 }
 
 impl Store {
@@ -102,11 +102,8 @@ impl Store {
 
     /// Closes every connection, after the statements that are running.
     pub async fn close(&self) {
-        if let Some(glances) = &self.glances {
-            glances.close();
-        }
         self.reads.close().await;
-        self.writes.lane().close().await;
+        self.writes.close().await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sealed authorization requests that are too large for a cookie (design, section 4), found by the hash of their handle.
 
+use super::statement::{query, query_scalar};
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 
@@ -11,10 +12,10 @@ impl Store {
         sealed: &str,
         expires_at: UnixTime,
     ) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "INSERT INTO pending_request (handle_hash, sealed, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (handle_hash) DO UPDATE SET sealed = $2, expires_at = $3",
-        )
+        ).at_once()
         .bind(handle_hash)
         .bind(sealed)
         .bind(expires_at)
@@ -29,9 +30,10 @@ impl Store {
         handle_hash: &str,
         now: UnixTime,
     ) -> Result<Option<String>, StoreError> {
-        let sealed = sqlx::query_scalar(
+        let sealed = query_scalar(
             "SELECT sealed FROM pending_request WHERE handle_hash = $1 AND expires_at > $2",
         )
+        .at_once()
         .bind(handle_hash)
         .bind(now)
         .fetch_optional(&self.reads)
@@ -43,7 +45,9 @@ impl Store {
     pub async fn delete_pending_request(&self, handle_hash: &str) -> Result<(), StoreError> {
         self.writes
             .execute(
-                sqlx::query("DELETE FROM pending_request WHERE handle_hash = $1").bind(handle_hash),
+                query("DELETE FROM pending_request WHERE handle_hash = $1")
+                    .at_once()
+                    .bind(handle_hash),
             )
             .await?;
         Ok(())

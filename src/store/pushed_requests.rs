@@ -1,6 +1,7 @@
 //! Pushed authorization requests (RFC 9126), found by the hash of their `request_uri`: taken up by any number of flows
 //! until they end, and answered in one.
 
+use super::statement::{query, query_scalar};
 use super::{Store, StoreError, retrying, throttles};
 use crate::clock::UnixTime;
 use crate::model::pushed_request::{PushedRequest, Spent, TakenUp};
@@ -13,10 +14,10 @@ impl Store {
         uri_hash: &str,
         request: &PushedRequest,
     ) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "INSERT INTO pushed_request (uri_hash, client_id, sealed, expires_at, kept_until, bucket_hash)
              VALUES ($1, $2, $3, $4, $4, $5)",
-        )
+        ).at_once()
         .bind(uri_hash)
         .bind(request.client_id.as_str())
         .bind(&request.sealed)
@@ -36,11 +37,11 @@ impl Store {
         now: UnixTime,
         kept_until: UnixTime,
     ) -> Result<Option<String>, StoreError> {
-        let sealed = self.writes.fetch_scalar(sqlx::query_scalar(
+        let sealed = self.writes.fetch_scalar(query_scalar(
             "UPDATE pushed_request SET kept_until = CASE WHEN kept_until < $4 THEN $4 ELSE kept_until END
              WHERE uri_hash = $1 AND client_id = $2 AND expires_at > $3 AND flow IS NULL
              RETURNING sealed",
-        )
+        ).at_once()
         .bind(uri_hash)
         .bind(client_id.as_str())
         .bind(now)
@@ -56,13 +57,13 @@ impl Store {
         if retrying(|| self.try_spend_pushed_request(taken_up)).await? {
             return Ok(Spent::Now);
         }
-        let ours: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM pushed_request WHERE uri_hash = $1 AND flow = $2",
-        )
-        .bind(&taken_up.uri_hash)
-        .bind(&taken_up.flow)
-        .fetch_one(&self.reads)
-        .await?;
+        let ours: i64 =
+            query_scalar("SELECT COUNT(*) FROM pushed_request WHERE uri_hash = $1 AND flow = $2")
+                .at_once()
+                .bind(&taken_up.uri_hash)
+                .bind(&taken_up.flow)
+                .fetch_one(&self.reads)
+                .await?;
         Ok(if ours == 1 {
             Spent::Before
         } else {
@@ -72,12 +73,12 @@ impl Store {
 
     async fn try_spend_pushed_request(&self, taken_up: &TakenUp) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let spent: Option<Option<String>> = sqlx::query_scalar(
+        let spent: Option<Option<String>> = query_scalar(
             "UPDATE pushed_request SET flow = $2 WHERE uri_hash = $1 AND flow IS NULL RETURNING bucket_hash",
-        )
+        ).at_once()
         .bind(&taken_up.uri_hash)
         .bind(&taken_up.flow)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
         let Some(bucket_hash) = spent else {
             // Waits for whoever answered it in the same moment.
@@ -86,7 +87,7 @@ impl Store {
         };
         if let Some(bucket_hash) = bucket_hash {
             throttles::giving_back(&bucket_hash)
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
         }
         transaction.commit().await?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use super::look_ups::{Columns, NoSuchColumn};
+use super::statement::{Columns, NoSuchColumn};
 use crate::protocol::scope::Scope;
 
 /// A row on its way to becoming a record of the model.

@@ -1,10 +1,8 @@
 //! Clients that registered themselves: in the table of all clients, with a row of their own beside it.
 
-use sqlx::any::AnyRow;
-
 use super::clients::{remove_client, stored_client, write_client};
-use super::look_ups::Columns;
 use super::record::Record;
+use super::statement::{Columns, Found, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, StoredClient, initial_access_tokens, retrying};
 use crate::clock::UnixTime;
@@ -60,19 +58,19 @@ impl Store {
             return Ok(Registered::TokenSpent);
         }
         // Whoever counts holds this row, and sees in the next statement what all before have written.
-        sqlx::query("UPDATE client_registration_lock SET taken_at = $1 WHERE id = 'all'")
+        query("UPDATE client_registration_lock SET taken_at = $1 WHERE id = 'all'")
             .bind(now)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM client_registration")
-            .fetch_one(&mut *transaction)
+        let count: i64 = query_scalar("SELECT COUNT(*) FROM client_registration")
+            .fetch_one(&mut transaction)
             .await?;
         if count >= max_clients {
             transaction.rollback().await?;
             return Ok(Registered::Full);
         }
         write_client(&mut transaction, client, now).await?;
-        sqlx::query(
+        query(
             "INSERT INTO client_registration
                  (client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -83,7 +81,7 @@ impl Store {
         .bind(registration.issued_at)
         .bind(registration.used_at)
         .bind(registration.expires_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         self.commit_clients(transaction).await?;
         Ok(Registered::Done)
@@ -94,7 +92,7 @@ impl Store {
         &self,
         id: &ClientId,
     ) -> Result<Option<Registration>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at, version
              FROM client_registration WHERE client_id = $1",
         )
@@ -106,7 +104,7 @@ impl Store {
 
     /// The registrations of all clients that have one, ordered by id.
     pub async fn list_registrations(&self) -> Result<Vec<Registration>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at, version
              FROM client_registration ORDER BY client_id",
         )
@@ -124,7 +122,7 @@ impl Store {
         after: &ClientId,
         limit: i64,
     ) -> Result<Vec<(StoredClient, i64)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT client.id AS id, client.registration AS registration, client.secrets AS secrets, own.version AS version
              FROM client_registration AS own JOIN client ON client.id = own.client_id
              WHERE own.client_id > $1 ORDER BY own.client_id LIMIT $2",
@@ -133,7 +131,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.reads)
         .await?;
-        let client = |row: &AnyRow| {
+        let client = |row: &Found| {
             let version = Record::new("client_registration", "id", row).int("version")?;
             Ok((stored_client(row)?, version))
         };
@@ -158,18 +156,18 @@ impl Store {
     ) -> Result<Replaced, StoreError> {
         let mut transaction = self.writes.begin().await?;
         // Held from here on, so that it is neither removed nor taken over by a file meanwhile.
-        let held = sqlx::query(
+        let held = query(
             "UPDATE client_registration SET version = version + 1 WHERE client_id = $1 AND version = $2",
         )
         .bind(client.client.client_id.as_str())
         .bind(version)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if held.rows_affected() == 0 {
             let there: i64 =
-                sqlx::query_scalar("SELECT COUNT(*) FROM client_registration WHERE client_id = $1")
+                query_scalar("SELECT COUNT(*) FROM client_registration WHERE client_id = $1")
                     .bind(client.client.client_id.as_str())
-                    .fetch_one(&mut *transaction)
+                    .fetch_one(&mut transaction)
                     .await?;
             // Whoever is told `Changed` looks for the change, which has to be there then.
             transaction.rollback().await?;
@@ -192,9 +190,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         retrying(|| async {
             let mut transaction = self.writes.begin().await?;
-            let removed = sqlx::query("DELETE FROM client_registration WHERE client_id = $1")
+            let removed = query("DELETE FROM client_registration WHERE client_id = $1")
                 .bind(id.as_str())
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
             if removed.rows_affected() == 0 {
                 transaction.rollback().await?;
@@ -219,7 +217,7 @@ impl Store {
         let expires_at = unused.map(|unused| now.saturating_add(unused).saturating_add(USED_EVERY));
         self.writes
             .execute(
-                sqlx::query(
+                query(
                     "UPDATE client_registration SET used_at = $2, expires_at = $4
              WHERE client_id = $1 AND (used_at IS NULL OR used_at <= $3)",
                 )
@@ -241,15 +239,13 @@ impl Store {
         let Some(unused) = unused else {
             self.writes
                 .execute(
-                    sqlx::query(
-                        "UPDATE client_registration SET expires_at = NULL WHERE expires_at > $1",
-                    )
-                    .bind(now),
+                    query("UPDATE client_registration SET expires_at = NULL WHERE expires_at > $1")
+                        .bind(now),
                 )
                 .await?;
             return Ok(());
         };
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "UPDATE client_registration SET expires_at = $1 WHERE expires_at IS NULL OR expires_at > $1",
         )
         .bind(now.saturating_add(unused).saturating_add(USED_EVERY))
@@ -264,7 +260,7 @@ impl Store {
         now: UnixTime,
         batch: i64,
     ) -> Result<u64, StoreError> {
-        let unused: Vec<String> = sqlx::query_scalar(
+        let unused: Vec<String> = query_scalar(
             "SELECT client_id FROM client_registration WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
         )
         .bind(now)
@@ -280,13 +276,12 @@ impl Store {
 
     async fn remove_if_unused(&self, id: &str, now: UnixTime) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let removed = sqlx::query(
-            "DELETE FROM client_registration WHERE client_id = $1 AND expires_at <= $2",
-        )
-        .bind(id)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
+        let removed =
+            query("DELETE FROM client_registration WHERE client_id = $1 AND expires_at <= $2")
+                .bind(id)
+                .bind(now)
+                .execute(&mut transaction)
+                .await?;
         if removed.rows_affected() == 0 {
             transaction.rollback().await?;
             return Ok(false);
@@ -299,9 +294,9 @@ impl Store {
 
 /// Makes a client that registered itself one of the files', if it is one.
 pub(super) async fn hand_over(transaction: &mut Writing, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM client_registration WHERE client_id = $1")
+    query("DELETE FROM client_registration WHERE client_id = $1")
         .bind(id)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }

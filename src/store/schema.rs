@@ -8,6 +8,7 @@ use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 use tokio::time::{Instant, sleep};
 
+use super::statement::query_scalar;
 use super::{Backend, Store, StoreError};
 
 /// The migrations, built in.
@@ -47,7 +48,7 @@ impl Store {
         match self.backend {
             Backend::Sqlite => {
                 // The driver's migration lock does nothing on SQLite. Ours is the database's write lock.
-                let mut lease = self.writes.lane().lease().await?;
+                let mut lease = self.reads.lane().lease().await?;
                 let mut transaction = lease.begin_with("BEGIN IMMEDIATE").await?;
                 run(&mut transaction).await.map_err(StoreError::Migration)?;
                 transaction.commit().await?;
@@ -55,7 +56,7 @@ impl Store {
             Backend::Postgres => {
                 // The advisory lock belongs to the connection: after an error close it, or it would keep every
                 // other node waiting from inside the pool.
-                let mut connection = self.writes.lane().lease().await?.detach()?;
+                let mut connection = self.reads.lane().lease().await?.detach()?;
                 let outcome = run_patiently(&mut connection, patience).await;
                 connection.close().await?;
                 outcome?;
@@ -68,7 +69,7 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let newest = MIGRATOR.iter().map(|migration| migration.version).max();
         let found: Result<i64, sqlx::Error> =
-            sqlx::query_scalar("SELECT COUNT(*) FROM _sqlx_migrations WHERE version = $1")
+            query_scalar("SELECT COUNT(*) FROM _sqlx_migrations WHERE version = $1")
                 .bind(newest)
                 .fetch_one(&self.reads)
                 .await;

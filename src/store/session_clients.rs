@@ -1,5 +1,6 @@
 //! Which clients a session has logged somebody in to, of those that want to hear of its end.
 
+use super::statement::{query, query_scalar};
 use super::{Store, StoreError, retrying};
 use crate::protocol::ids::{ClientId, SessionId};
 
@@ -12,10 +13,10 @@ impl Store {
         client: &ClientId,
     ) -> Result<bool, StoreError> {
         // After the first login there is nothing to write.
-        let noted: i64 = sqlx::query_scalar(
+        let noted: i64 = query_scalar(
             "SELECT COUNT(*) FROM session_client JOIN session ON session.id = session_client.session_id
              WHERE session_client.session_id = $1 AND session_client.client_id = $2 AND session.ended_at IS NULL",
-        )
+        ).at_once()
         .bind(session.as_str())
         .bind(client.as_str())
         .fetch_one(&self.reads)
@@ -32,20 +33,21 @@ impl Store {
         client: &ClientId,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let held = sqlx::query(
-            "UPDATE session SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL",
-        )
-        .bind(session.as_str())
-        .execute(&mut *transaction)
-        .await?;
+        let held =
+            query("UPDATE session SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL")
+                .at_once()
+                .bind(session.as_str())
+                .execute(&mut transaction)
+                .await?;
         if held.rows_affected() == 1 {
-            sqlx::query(
+            query(
                 "INSERT INTO session_client (session_id, client_id) VALUES ($1, $2)
                  ON CONFLICT (session_id, client_id) DO NOTHING",
             )
+            .at_once()
             .bind(session.as_str())
             .bind(client.as_str())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         transaction.commit().await?;
@@ -59,7 +61,7 @@ impl Store {
         after: &SessionId,
         limit: i64,
     ) -> Result<Vec<SessionId>, StoreError> {
-        let ids: Vec<String> = sqlx::query_scalar(
+        let ids: Vec<String> = query_scalar(
             "SELECT DISTINCT session_id FROM session_client WHERE session_id > $1 ORDER BY session_id LIMIT $2",
         )
         .bind(after.as_str())
@@ -74,7 +76,7 @@ impl Store {
         &self,
         session: &SessionId,
     ) -> Result<Vec<ClientId>, StoreError> {
-        let ids: Vec<String> = sqlx::query_scalar(
+        let ids: Vec<String> = query_scalar(
             "SELECT client_id FROM session_client WHERE session_id = $1 ORDER BY client_id",
         )
         .bind(session.as_str())

@@ -1,12 +1,9 @@
 //! What an administrator looks at before ending it: live sessions, apps that act without one, and what clients were told.
 
-use sqlx::Any;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-
 use super::families::family;
 use super::logout_notices::notice;
 use super::sessions::session;
+use super::statement::{Statement, query, query_scalar};
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::family::TokenFamily;
@@ -85,7 +82,7 @@ impl Store {
             }
         };
         let since = |persistent| now.saturating_sub(lifetimes.of(persistent).idle);
-        let query = sqlx::query(statement)
+        let query = query(statement)
             .bind(now)
             .bind(since(false))
             .bind(since(true))
@@ -140,7 +137,7 @@ impl Store {
                  ORDER BY rotated_at DESC, id LIMIT $3"
             }
         };
-        let query = sqlx::query(statement)
+        let query = query(statement)
             .bind(now)
             .bind(now.saturating_sub(idle))
             .bind(limit);
@@ -150,7 +147,7 @@ impl Store {
 
     /// The upstreams that logins and live sessions name, whether the configuration has them or not.
     pub async fn list_named_upstreams(&self) -> Result<Vec<UpstreamId>, StoreError> {
-        let names: Vec<String> = sqlx::query_scalar(
+        let names: Vec<String> = query_scalar(
             "SELECT upstream FROM upstream_login
              UNION SELECT upstream FROM session WHERE ended_at IS NULL ORDER BY upstream",
         )
@@ -190,7 +187,7 @@ impl Store {
                                                           WHEN next_at IS NOT NULL THEN 'waiting' ELSE 'given up' END)
              ORDER BY created_at DESC, id LIMIT $4"
         };
-        let rows = sqlx::query(statement)
+        let rows = query(statement)
             .bind(client)
             .bind(account)
             .bind(filter.state.map(NoticeState::as_str))
@@ -203,7 +200,7 @@ impl Store {
 
 impl<'a> ListOf<'a> {
     /// Binds what the statement asks for by name, which comes last.
-    fn bind(self, query: Query<'a, Any, AnyArguments>) -> Query<'a, Any, AnyArguments> {
+    fn bind(self, query: Statement<'a>) -> Statement<'a> {
         match self {
             Self::Account(id) => query.bind(id.as_str()),
             Self::Client(id) => query.bind(id.as_str()),

@@ -1,8 +1,8 @@
 //! Sessions of browsers. The cookie's secret is stored as its hash alone.
 
 use super::checks::{Standing, read_standing};
-use super::look_ups::Columns;
 use super::record::{Record, to_json};
+use super::statement::{Columns, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, logout_notices, retrying, vault_entries};
 use crate::clock::UnixTime;
@@ -47,9 +47,10 @@ impl Store {
         if let Some(replaced) = replaced {
             if !moved.is_empty() {
                 // The session before its entries, as where it ends.
-                sqlx::query("UPDATE session SET ended_at = ended_at WHERE id = $1")
+                query("UPDATE session SET ended_at = ended_at WHERE id = $1")
+                    .at_once()
                     .bind(replaced.as_str())
-                    .execute(&mut *transaction)
+                    .execute(&mut transaction)
                     .await?;
             }
             for entry in moved {
@@ -61,14 +62,14 @@ impl Store {
             end(&mut transaction, replaced, session.last_seen_at).await?;
         }
         // A statement of its own, after the lock: what that one waited for is seen by this one alone.
-        let began = sqlx::query(
+        let began = query(
             "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
                                   ended_at, kept_until, upstream_subject, acr, browser, system, address,
                                   persistent_since, began_at)
              SELECT $1, $2, account.id, $4, CAST($5 AS BIGINT), $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT),
                     CAST($9 AS BIGINT), CAST($8 AS BIGINT), $10, $11, $12, $13, $14, CAST($15 AS BIGINT), CAST($16 AS BIGINT)
              FROM account WHERE account.id = $3 AND account.disabled_at IS NULL",
-        )
+        ).at_once()
         .bind(session.id.as_str())
         .bind(secret_hash)
         .bind(session.account_id.as_str())
@@ -85,7 +86,7 @@ impl Store {
         .bind(session.device.address.as_deref())
         .bind(session.persistent.then_some(session.auth_time))
         .bind(session.began_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if began.rows_affected() == 0 {
             transaction.rollback().await?;
@@ -124,7 +125,7 @@ impl Store {
             return Ok(false);
         }
         // One that an older node began names no login, and gets the one that it is renewed with.
-        let renewed = sqlx::query(
+        let renewed = query(
             "UPDATE session SET secret_hash = $2, began_at = COALESCE(began_at, auth_time), auth_time = $3, amr = $4, last_seen_at = $5, expires_at = $6,
                  kept_until = CASE WHEN kept_until < $6 THEN $6 ELSE kept_until END, upstream_subject = $9, acr = $10,
                  browser = $11, system = $12, address = $13,
@@ -132,7 +133,7 @@ impl Store {
              WHERE id = $1 AND account_id = $7 AND upstream = $8 AND ended_at IS NULL
                AND (upstream_subject IS NULL OR upstream_subject = $9)
                AND EXISTS (SELECT 1 FROM account WHERE account.id = $7 AND account.disabled_at IS NULL)",
-        )
+        ).at_once()
         .bind(session.id.as_str())
         .bind(secret_hash)
         .bind(session.auth_time)
@@ -147,7 +148,7 @@ impl Store {
         .bind(session.device.system.as_deref())
         .bind(session.device.address.as_deref())
         .bind(session.persistent.then_some(session.auth_time))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?
         .rows_affected()
             == 1;
@@ -214,7 +215,7 @@ impl Store {
         account: &AccountId,
         now: UnixTime,
     ) -> Result<Vec<Session>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, account_id, upstream, upstream_subject, auth_time, amr, acr, last_seen_at, expires_at, ended_at,
                     browser, system, address, persistent_since, began_at
              FROM session WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
@@ -240,10 +241,11 @@ impl Store {
         if last_seen_at <= before {
             self.writes
                 .execute(
-                    sqlx::query(
+                    query(
                         "UPDATE session SET last_seen_at = $3
                  WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2",
                     )
+                    .at_once()
                     .bind(id.as_str())
                     .bind(before)
                     .bind(now),
@@ -261,12 +263,12 @@ impl Store {
         cap: i64,
         now: UnixTime,
     ) -> Result<Vec<(SessionId, UpstreamId)>, StoreError> {
-        let beyond = sqlx::query(
+        let beyond = query(
             "SELECT id, upstream FROM session
              WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3
              ORDER BY CASE WHEN last_seen_at > COALESCE(began_at, auth_time) THEN 0 ELSE 1 END, last_seen_at DESC, id DESC
              LIMIT $4 OFFSET $5",
-        )
+        ).at_once()
         .bind(newest.account_id.as_str())
         .bind(newest.id.as_str())
         .bind(now)
@@ -306,16 +308,16 @@ async fn hold_login(transaction: &mut Writing, session: &Session) -> Result<bool
     let Some(subject) = &session.upstream_subject else {
         return Ok(true);
     };
-    let held = sqlx::query(
+    let held = query(
         "UPDATE upstream_login SET last_login_at = $4, checked_at = $4, checking_since = NULL, check_after = NULL,
              refused_at = NULL
          WHERE upstream = $1 AND subject = $2 AND account_id = $3",
-    )
+    ).at_once()
     .bind(session.upstream.as_str())
     .bind(subject)
     .bind(session.account_id.as_str())
     .bind(session.auth_time)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(held.rows_affected() == 1)
 }
@@ -329,36 +331,36 @@ pub(super) async fn end(
 ) -> Result<bool, StoreError> {
     // The session first: a redemption in flight holds this row, so its family is there to be revoked below; one that
     // comes later finds the session ended.
-    let expires_at: Option<i64> = sqlx::query_scalar(
+    let expires_at: Option<i64> = query_scalar(
         "UPDATE session SET ended_at = $2, browser = NULL, system = NULL, address = NULL
          WHERE id = $1 AND ended_at IS NULL RETURNING expires_at",
     )
     .bind(id.as_str())
     .bind(now)
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     let Some(expires_at) = expires_at else {
         return Ok(false);
     };
-    sqlx::query(
+    query(
         "UPDATE token_family SET revoked_at = $2
          WHERE session_id = $1 AND offline = 0 AND revoked_at IS NULL",
     )
     .bind(id.as_str())
     .bind(now)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     vault_entries::delete_of_session(transaction, id).await?;
     logout_notices::of_session(transaction, id, now).await?;
     // Keep the row as long as an offline family names it, and no longer.
-    sqlx::query(
+    query(
         "UPDATE session SET kept_until =
              (SELECT COALESCE(MAX(expires_at), $2) FROM token_family WHERE session_id = $1 AND revoked_at IS NULL)
          WHERE id = $1",
     )
     .bind(id.as_str())
     .bind(now)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(now < expires_at)
 }

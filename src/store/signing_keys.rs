@@ -1,7 +1,7 @@
 //! Signing keys, sealed. Nodes that start or rotate at once agree on one key by a unique generation.
 
-use super::look_ups::Columns;
 use super::record::Record;
+use super::statement::{Columns, query};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::signing_key::SigningKeyRecord;
@@ -11,7 +11,7 @@ use crate::protocol::jws::SigningAlgorithm;
 impl Store {
     /// Every key, ordered by when it was announced, then by `kid`.
     pub async fn list_signing_keys(&self) -> Result<Vec<SigningKeyRecord>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT kid, algorithm, sealed, announced_at, active_at, retired_at, expires_at
              FROM signing_key ORDER BY announced_at, kid",
         )
@@ -31,7 +31,7 @@ impl Store {
         &self,
         key: &SigningKeyRecord,
     ) -> Result<bool, StoreError> {
-        let inserted = self.writes.execute(sqlx::query(
+        let inserted = self.writes.execute(query(
             "INSERT INTO signing_key (kid, algorithm, generation, sealed, announced_at, active_at, retired_at,
                                       expires_at)
              SELECT $1, $2, 1, $3, $4, $5, $6, $7
@@ -71,7 +71,7 @@ impl Store {
         retired_at: UnixTime,
         expires_at: UnixTime,
     ) -> Result<bool, StoreError> {
-        let retired = self.writes.execute(sqlx::query(
+        let retired = self.writes.execute(query(
             "UPDATE signing_key SET retired_at = $2, expires_at = $3 WHERE kid = $1 AND retired_at IS NULL",
         )
         .bind(kid.as_str())
@@ -84,7 +84,7 @@ impl Store {
 
     /// Takes back that a key will retire, as long as it has not; whether it was so.
     pub async fn keep_signing_key(&self, kid: &KeyId, now: UnixTime) -> Result<bool, StoreError> {
-        let kept = self.writes.execute(sqlx::query(
+        let kept = self.writes.execute(query(
             "UPDATE signing_key SET retired_at = NULL, expires_at = NULL WHERE kid = $1 AND retired_at > $2",
         )
         .bind(kid.as_str())
@@ -100,7 +100,7 @@ impl Store {
         predecessor_expires_at: UnixTime,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let inserted = sqlx::query(
+        let inserted = query(
             "INSERT INTO signing_key (kid, algorithm, generation, sealed, announced_at, active_at, retired_at,
                                       expires_at)
              SELECT $1, $2, COALESCE((SELECT MAX(generation) FROM signing_key WHERE algorithm = $2), 0) + 1,
@@ -115,13 +115,13 @@ impl Store {
         .bind(successor.active_at)
         .bind(successor.retired_at)
         .bind(successor.expires_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         if inserted.rows_affected() == 0 {
             transaction.rollback().await?;
             return Ok(false);
         }
-        sqlx::query(
+        query(
             "UPDATE signing_key SET
                  retired_at = CASE WHEN retired_at < $3 THEN retired_at ELSE $3 END,
                  expires_at = $4
@@ -131,7 +131,7 @@ impl Store {
         .bind(successor.kid.as_str())
         .bind(successor.active_at)
         .bind(predecessor_expires_at)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
         Ok(true)

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use super::statement::{query, query_scalar};
 use super::{Store, StoreError};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::spent_id::SpentId;
@@ -11,13 +12,13 @@ use crate::model::spent_id::SpentId;
 impl Store {
     /// Whether an id was spent, for those who must not write yet. To spend it is still for [`Store::spend_id`] to decide.
     pub async fn is_spent(&self, spent: SpentId<'_>, now: UnixTime) -> Result<bool, StoreError> {
-        let found: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM spent_id WHERE id_hash = $1 AND expires_at > $2",
-        )
-        .bind(hash(spent))
-        .bind(now)
-        .fetch_one(&self.reads)
-        .await?;
+        let found: i64 =
+            query_scalar("SELECT COUNT(*) FROM spent_id WHERE id_hash = $1 AND expires_at > $2")
+                .at_once()
+                .bind(hash(spent))
+                .bind(now)
+                .fetch_one(&self.reads)
+                .await?;
         Ok(found > 0)
     }
 
@@ -27,10 +28,11 @@ impl Store {
         let inserted = self
             .writes
             .execute(
-                sqlx::query(
+                query(
                     "INSERT INTO spent_id (id_hash, kind, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (id_hash) DO UPDATE SET expires_at = $3 WHERE spent_id.expires_at <= $4",
                 )
+                .at_once()
                 .bind(hash(spent))
                 .bind(spent.kind.as_str())
                 // A node whose clock is ahead must not forget what another still takes.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::statement::query;
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 
@@ -299,7 +300,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let outcome = self
             .writes
-            .execute(sqlx::query(statement).bind(ended).bind(batch))
+            .execute(query(statement).bind(ended).bind(batch))
             .await?;
         Ok(outcome.rows_affected())
     }

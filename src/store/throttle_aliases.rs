@@ -1,8 +1,8 @@
 //! Which names lead to one person, so that a guesser has no fresh attempts for each (T33, T34). Names and people are kept
 //! as hashes.
 
-use super::look_ups::Columns;
 use super::record::Record;
+use super::statement::{Columns, query};
 use super::throttles::hash;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
@@ -48,7 +48,7 @@ impl Store {
                 (known.is_some(), ADD)
             };
             if !current {
-                let statement = sqlx::query(text).bind(name).bind(&person).bind(now);
+                let statement = query(text).at_once().bind(name).bind(&person).bind(now);
                 self.writes.execute(statement).await?;
             }
         }
@@ -59,9 +59,9 @@ impl Store {
     async fn look_at_aliases(&self, names: &[String]) -> Result<Vec<Alias>, StoreError> {
         let mut all = Vec::new();
         for three in names.chunks(3) {
-            let mut statement = sqlx::query(
+            let mut statement = query(
                 "SELECT bucket_hash, person_hash, seen_at FROM throttle_alias WHERE bucket_hash IN ($1, $2, $3)",
-            );
+            ).at_once();
             for at in 0..3 {
                 statement = statement.bind(three.get(at).map(String::as_str));
             }

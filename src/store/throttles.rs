@@ -3,11 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
-use sqlx::Any;
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::query::Query;
 
 use super::record::Record;
+use super::statement::{Found, Statement, query};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
@@ -25,14 +23,14 @@ impl Store {
             // The first attempt of a window would be inserted without asking for the limit.
             return Ok(false);
         }
-        let reserved = self.writes.execute(sqlx::query(
+        let reserved = self.writes.execute(query(
             "INSERT INTO throttle (bucket_hash, attempts, window_ends_at) VALUES ($1, 1, $3)
              ON CONFLICT (bucket_hash) DO UPDATE SET
                  attempts = CASE WHEN throttle.window_ends_at <= $2 THEN 1 ELSE throttle.attempts + 1 END,
                  window_ends_at = CASE WHEN throttle.window_ends_at <= $2 OR $5 = 1 THEN $3
                                        ELSE throttle.window_ends_at END
              WHERE throttle.window_ends_at <= $2 OR throttle.attempts < $4",
-        )
+        ).at_once()
         .bind(hash(bucket))
         .bind(now)
         .bind(now.saturating_add(policy.window))
@@ -81,7 +79,7 @@ impl Store {
         }
         // Rows are locked in the order of the values, as in `settle_attempts`.
         let reserved = retrying(|| {
-            let mut statement = sqlx::query(
+            let mut statement = query(
                 "INSERT INTO throttle (bucket_hash, attempts, window_ends_at)
                  VALUES ($1, 1, $2), ($5, 1, $6), ($9, 1, $10)
                  ON CONFLICT (bucket_hash) DO UPDATE SET
@@ -99,7 +97,7 @@ impl Store {
                          AND other.attempts >= CASE other.bucket_hash
                              WHEN $1 THEN $3 WHEN $5 THEN $7 ELSE CAST($11 AS BIGINT) END)
                  RETURNING bucket_hash",
-            );
+            ).at_once();
             for (bucket, policy) in buckets {
                 statement = statement
                     .bind(hash(bucket))
@@ -110,7 +108,7 @@ impl Store {
             self.writes.fetch_all(statement.bind(now))
         });
         let reserved = reserved.await?;
-        let of = |row: &AnyRow| Record::new("throttle", "bucket_hash", row).text("bucket_hash");
+        let of = |row: &Found| Record::new("throttle", "bucket_hash", row).text("bucket_hash");
         reserved.iter().map(of).collect()
     }
 
@@ -130,14 +128,14 @@ impl Store {
         // The rows are there; this is an insertion for its order. A window that has ended begins anew with the next attempt.
         retrying(|| {
             self.writes.execute(
-                sqlx::query(
+                query(
                     "INSERT INTO throttle (bucket_hash, attempts, window_ends_at) VALUES ($1, 0, 0), ($2, 0, 0), ($3, 0, 0)
                      ON CONFLICT (bucket_hash) DO UPDATE SET
                          attempts = CASE WHEN $4 = 1 AND throttle.bucket_hash <> $1 THEN 0 ELSE throttle.attempts - 1 END,
                          window_ends_at = CASE WHEN $4 = 1 AND throttle.bucket_hash <> $1 THEN 0
                                                ELSE throttle.window_ends_at END
                      WHERE throttle.attempts > 0",
-                )
+                ).at_once()
                 .bind(hash(place))
                 .bind(hash(name))
                 .bind(hash(person))
@@ -157,18 +155,21 @@ impl Store {
     /// Forgets the attempts of a bucket: the person has proven who they are.
     pub async fn forget_attempts(&self, bucket: &str) -> Result<(), StoreError> {
         self.writes
-            .execute(sqlx::query("DELETE FROM throttle WHERE bucket_hash = $1").bind(hash(bucket)))
+            .execute(
+                query("DELETE FROM throttle WHERE bucket_hash = $1")
+                    .at_once()
+                    .bind(hash(bucket)),
+            )
             .await?;
         Ok(())
     }
 }
 
 /// Takes one attempt of the bucket back.
-pub(super) fn giving_back(bucket_hash: &str) -> Query<'_, Any, AnyArguments> {
-    sqlx::query(
-        "UPDATE throttle SET attempts = attempts - 1 WHERE bucket_hash = $1 AND attempts > 0",
-    )
-    .bind(bucket_hash)
+pub(super) fn giving_back(bucket_hash: &str) -> Statement<'_> {
+    query("UPDATE throttle SET attempts = attempts - 1 WHERE bucket_hash = $1 AND attempts > 0")
+        .at_once()
+        .bind(bucket_hash)
 }
 
 /// What is kept in the place of a bucket's name.

@@ -1,7 +1,7 @@
 //! Tokens of upstreams, sealed. Who may ask the upstream for new ones is decided by guarded statements (T64).
 
-use super::look_ups::Columns;
 use super::record::Record;
+use super::statement::{Columns, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
@@ -29,7 +29,7 @@ impl Store {
         &self,
         session: &SessionId,
     ) -> Result<Vec<UpstreamId>, StoreError> {
-        let ids: Vec<String> = sqlx::query_scalar(
+        let ids: Vec<String> = query_scalar(
             "SELECT upstream FROM vault_entry WHERE session_id = $1 ORDER BY upstream",
         )
         .bind(session.as_str())
@@ -49,10 +49,11 @@ impl Store {
         let leased = self
             .writes
             .execute(
-                sqlx::query(
+                query(
                     "UPDATE vault_entry SET lease_holder = $3, lease_until = $4
              WHERE id = $1 AND version = $2 AND lease_holder IS NULL AND needs_login IS NULL",
                 )
+                .at_once()
                 .bind(place.id())
                 .bind(version)
                 .bind(&lease.holder)
@@ -74,14 +75,14 @@ impl Store {
         let place = VaultPlace::Service {
             upstream: upstream.clone(),
         };
-        let leased = self.writes.execute(sqlx::query(
+        let leased = self.writes.execute(query(
             "INSERT INTO vault_entry (id, kind, upstream, version, lease_holder, lease_until, created_at, expires_at)
              VALUES ($1, $2, $3, 0, $5, $6, $7, $6)
              ON CONFLICT (id) DO UPDATE SET lease_holder = $5, lease_until = $6,
                  expires_at = CASE WHEN vault_entry.expires_at < $6 THEN $6 ELSE vault_entry.expires_at END
              WHERE vault_entry.version = $4
                AND (vault_entry.lease_holder IS NULL OR vault_entry.lease_until <= $7)",
-        )
+        ).at_once()
         .bind(place.id())
         .bind(place.kind())
         .bind(upstream.as_str())
@@ -103,11 +104,11 @@ impl Store {
         sealed: &str,
         expires_at: Option<UnixTime>,
     ) -> Result<bool, StoreError> {
-        let saved = self.writes.execute(sqlx::query(
+        let saved = self.writes.execute(query(
             "UPDATE vault_entry SET sealed = $3, version = version + 1, lease_holder = NULL, lease_until = NULL,
                  expires_at = COALESCE($4, expires_at)
              WHERE id = $1 AND lease_holder = $2",
-        )
+        ).at_once()
         .bind(place.id())
         .bind(holder)
         .bind(sealed)
@@ -123,9 +124,9 @@ impl Store {
         place: &VaultPlace,
         holder: &str,
     ) -> Result<(), StoreError> {
-        self.writes.execute(sqlx::query(
+        self.writes.execute(query(
             "UPDATE vault_entry SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2",
-        )
+        ).at_once()
         .bind(place.id())
         .bind(holder)
         )
@@ -140,11 +141,11 @@ impl Store {
         holder: &str,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let marked = self.writes.execute(sqlx::query(
+        let marked = self.writes.execute(query(
             "UPDATE vault_entry SET sealed = NULL, version = version + 1, lease_holder = NULL, lease_until = NULL,
                  needs_login = $3
              WHERE id = $1 AND lease_holder = $2",
-        )
+        ).at_once()
         .bind(place.id())
         .bind(holder)
         .bind(now)
@@ -165,10 +166,11 @@ pub(super) async fn put(
     if let Some(new) = new {
         return keep(transaction, new, session.expires_at, now).await;
     }
-    sqlx::query("DELETE FROM vault_entry WHERE session_id = $1 AND upstream = $2")
+    query("DELETE FROM vault_entry WHERE session_id = $1 AND upstream = $2")
+        .at_once()
         .bind(session.id.as_str())
         .bind(upstream.as_str())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }
@@ -183,12 +185,12 @@ pub(super) async fn keep(
     let NewVaultEntry { place, sealed } = new;
     let person = place.person();
     // Whoever was renewing the old tokens loses the lease, and what comes of it.
-    sqlx::query(
+    query(
         "INSERT INTO vault_entry (id, kind, upstream, account_id, session_id, sealed, version, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)
          ON CONFLICT (id) DO UPDATE SET account_id = $4, sealed = $6, version = vault_entry.version + 1,
              lease_holder = NULL, lease_until = NULL, needs_login = NULL, created_at = $7, expires_at = $8",
-    )
+    ).at_once()
     .bind(place.id())
     .bind(place.kind())
     .bind(place.upstream().as_str())
@@ -197,7 +199,7 @@ pub(super) async fn keep(
     .bind(sealed)
     .bind(now)
     .bind(expires_at)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }
@@ -207,13 +209,14 @@ pub(super) async fn take(
     transaction: &mut Writing,
     moved: &MovedVaultEntry,
 ) -> Result<bool, StoreError> {
-    let taken = sqlx::query(
+    let taken = query(
         "DELETE FROM vault_entry
          WHERE id = $1 AND version = $2 AND lease_holder IS NULL AND needs_login IS NULL",
     )
+    .at_once()
     .bind(moved.from.id())
     .bind(moved.version)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(taken.rows_affected() == 1)
 }
@@ -224,13 +227,13 @@ pub(super) async fn delete_of_linked(
     account: &AccountId,
     upstream: &UpstreamId,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "DELETE FROM vault_entry WHERE account_id = $1 AND upstream = $2 AND session_id NOT IN
              (SELECT id FROM session WHERE account_id = $1 AND upstream = $2)",
     )
     .bind(account.as_str())
     .bind(upstream.as_str())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }
@@ -240,10 +243,11 @@ pub(super) async fn prolong(
     transaction: &mut Writing,
     session: &Session,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE vault_entry SET expires_at = $2 WHERE session_id = $1")
+    query("UPDATE vault_entry SET expires_at = $2 WHERE session_id = $1")
+        .at_once()
         .bind(session.id.as_str())
         .bind(session.expires_at)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }
@@ -253,9 +257,10 @@ pub(super) async fn delete_of_session(
     transaction: &mut Writing,
     id: &SessionId,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM vault_entry WHERE session_id = $1")
+    query("DELETE FROM vault_entry WHERE session_id = $1")
+        .at_once()
         .bind(id.as_str())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }

@@ -5,54 +5,49 @@
 //! queue: all who stand before it write into the same transaction of the database, behind a savepoint each, and hear
 //! what became of it when the committer's turn has come.
 
-use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
-use sqlx::query::{Query, QueryScalar};
-use sqlx::{Any, AnyConnection, AssertSqlSafe, FromRow};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::timeout;
 
 use super::StoreError;
 use super::connect::ACQUIRE_TIMEOUT;
+use super::embedded::Pace;
 use super::lane::{Lane, Lease};
+use super::pen::{Inkwell, Pen};
+use super::statement::{Answer, Found, Ran, Runs, Statement, Values, Wanted};
 
 /// SQLite takes its write lock now: a transaction that reads first and wants to write later would be refused when another
 /// wrote in between.
-const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
+pub(super) const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 
 /// The way to write.
 #[derive(Clone)]
-pub(super) struct Writes {
-    lane: Lane,
-    way: Way,
-}
-
-#[derive(Clone)]
-enum Way {
+pub(super) enum Writes {
     /// A transaction a connection.
-    Apart,
-    /// The pool has one connection, and those who wait for it share what they write.
+    Apart(Lane),
+    /// There is one connection that writes, and those who wait for it share what they write.
     Gathered(Queue),
-    /// The pool has one connection, which reads as well: nobody may hold it for others.
-    InMemory,
+    /// There is one connection, which reads as well: nobody may hold it for others.
+    InMemory(Lane),
 }
 
 /// The queue of those who write, and what the first of them has begun.
-#[derive(Clone, Default)]
-struct Queue {
+#[derive(Clone)]
+pub(super) struct Queue {
     lease: Arc<Mutex<Option<Group>>>,
     /// Who waits for the lease. Only a hint: nothing is wrong where it is late.
     waiting: Arc<AtomicUsize>,
+    pens: Inkwell,
 }
 
 type Outcome = Result<(), &'static str>;
 
 /// A transaction of the database that several share.
 struct Group {
-    connection: Lease,
+    pen: Pen,
     /// Those who have written and wait for the commit. A committer is on its way where there are any.
     members: Vec<oneshot::Sender<Outcome>>,
     /// The number of the newest savepoint. Each has a name of its own: none is ever rolled back to that somebody before it
@@ -62,44 +57,29 @@ struct Group {
     savepoints: usize,
     /// Whether what was written behind the newest savepoint is not to stay.
     abandoned: bool,
+    /// Whether the log tells of its begin: whoever asks for one statement hears of one.
+    is_told: bool,
 }
 
 impl Writes {
-    pub(super) const fn apart(lane: Lane) -> Self {
-        Self {
-            lane,
-            way: Way::Apart,
-        }
-    }
-
-    pub(super) const fn in_memory(lane: Lane) -> Self {
-        Self {
-            lane,
-            way: Way::InMemory,
-        }
-    }
-
-    pub(super) fn gathered(lane: Lane) -> Self {
-        Self {
-            lane,
-            way: Way::Gathered(Queue::default()),
-        }
-    }
-
-    /// What is underneath, for what is no business of requests: migrations, and the end.
-    pub(super) const fn lane(&self) -> &Lane {
-        &self.lane
+    /// The one way to write to a file of SQLite.
+    pub(super) fn gathered(path: &Path, pace: Pace) -> Self {
+        Self::Gathered(Queue {
+            lease: Arc::default(),
+            waiting: Arc::default(),
+            pens: Inkwell::of(path, pace),
+        })
     }
 
     /// Begins a transaction. Dropped, it leaves nothing.
     pub(super) async fn begin(&self) -> Result<Writing, StoreError> {
-        Ok(Writing(match &self.way {
-            Way::Apart => Kind::Alone(begin_alone(&self.lane, "BEGIN").await?),
-            Way::InMemory => Kind::Alone(begin_alone(&self.lane, BEGIN_SQLITE).await?),
-            Way::Gathered(queue) => {
+        Ok(Writing(match self {
+            Self::Apart(lane) => Kind::Alone(begin_alone(lane, "BEGIN").await?),
+            Self::InMemory(lane) => Kind::Alone(begin_alone(lane, BEGIN_SQLITE).await?),
+            Self::Gathered(queue) => {
                 let mut lease = queue.wait().await?;
                 match lease.as_mut() {
-                    None => *lease = Some(Group::begin(&self.lane).await?),
+                    None => *lease = Some(Group::begin(&queue.pens, true).await?),
                     Some(group) => {
                         if let Err(error) = group.begin_member().await {
                             return Err(fail(&mut lease, error));
@@ -115,51 +95,59 @@ impl Writes {
     }
 
     /// Runs one statement.
-    pub(super) async fn execute(
-        &self,
-        statement: Query<'_, Any, AnyArguments>,
-    ) -> Result<AnyQueryResult, StoreError> {
-        self.run(async |connection| statement.execute(connection).await)
+    pub(super) async fn execute(&self, statement: Statement<'_>) -> Result<Ran, StoreError> {
+        self.run(async |writing| statement.execute(writing).await)
             .await
     }
 
     /// Runs one statement that answers with rows.
     pub(super) async fn fetch_all(
         &self,
-        statement: Query<'_, Any, AnyArguments>,
-    ) -> Result<Vec<AnyRow>, StoreError> {
-        self.run(async |connection| statement.fetch_all(connection).await)
+        statement: Statement<'_>,
+    ) -> Result<Vec<Found>, StoreError> {
+        self.run(async |writing| statement.fetch_all(writing).await)
             .await
     }
 
     /// Runs one statement that answers with one value at the most.
-    pub(super) async fn fetch_scalar<T>(
+    pub(super) async fn fetch_scalar<T: Answer + Send>(
         &self,
-        statement: QueryScalar<'_, Any, T, AnyArguments>,
-    ) -> Result<Option<T>, StoreError>
-    where
-        T: Send + Unpin,
-        (T,): Send + Unpin + for<'r> FromRow<'r, AnyRow>,
-    {
-        // To the end: `fetch_optional` leaves after the first row, and never hears that the commit failed.
-        let all = self.run(async |connection| statement.fetch_all(connection).await);
-        Ok(all.await?.into_iter().next())
+        statement: Values<'_>,
+    ) -> Result<Option<T>, StoreError> {
+        self.run(async |writing| statement.fetch_optional(writing).await)
+            .await
     }
 
-    /// Runs what is a transaction by itself; on SQLite others may share it.
+    /// Runs what is a transaction by itself on SQLite, where others may share it; on PostgreSQL each statement is one.
     pub(super) async fn run<T>(
         &self,
-        run: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
+        run: impl AsyncFnOnce(&mut Writing) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
-        let Way::Gathered(queue) = &self.way else {
-            return Ok(self.lane.lease().await?.run(run).await?);
-        };
-        let mut turn = Turn::wait(queue, &self.lane).await?;
-        let outcome = match turn.connection() {
-            Some(connection) => run(connection).await,
-            None => self.lane.lease().await?.run(run).await,
-        };
-        turn.end(outcome).await
+        match self {
+            Self::Apart(lane) | Self::InMemory(lane) => {
+                let lease = lane.lease().await?;
+                Ok(run(&mut Writing(Kind::Plain(lease))).await?)
+            }
+            Self::Gathered(queue) => {
+                let mut writing = Writing(Kind::Turn(Turn::wait(queue).await?));
+                let outcome = run(&mut writing).await;
+                match writing.0 {
+                    Kind::Turn(turn) => turn.end(outcome).await,
+                    _ => Ok(outcome?),
+                }
+            }
+        }
+    }
+
+    /// Ends every connection, after what is running.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Apart(lane) | Self::InMemory(lane) => lane.close().await,
+            Self::Gathered(queue) => {
+                let _last = queue.lease.lock().await;
+                queue.pens.close().await;
+            }
+        }
     }
 }
 
@@ -203,7 +191,7 @@ impl Queue {
         };
         if group.members.is_empty() && !self.is_anybody_waiting() {
             if let Some(mut group) = lease.take() {
-                group.connection.end("COMMIT").await?;
+                group.commit().await?;
             }
             return Ok(());
         }
@@ -218,8 +206,9 @@ impl Queue {
     }
 
     async fn roll_back(mut lease: OwnedMutexGuard<Option<Group>>) -> Result<(), StoreError> {
-        if let Some(mut group) = lease.take_if(|group| group.members.is_empty()) {
-            return Ok(group.connection.end("ROLLBACK").await?);
+        if let Some(group) = lease.take_if(|group| group.members.is_empty()) {
+            group.pen.take_back().await;
+            return Ok(());
         }
         let Some(group) = lease.as_mut() else {
             return Ok(());
@@ -237,11 +226,7 @@ impl Queue {
             return;
         };
         let outcome = match group.clear().await {
-            Ok(()) => group
-                .connection
-                .end("COMMIT")
-                .await
-                .map_err(StoreError::from),
+            Ok(()) => group.commit().await,
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(|error| error.cause());
@@ -258,9 +243,11 @@ async fn heard(hears: oneshot::Receiver<Outcome>) -> Result<(), StoreError> {
 }
 
 impl Group {
-    async fn begin(lane: &Lane) -> Result<Self, StoreError> {
+    /// Begins the transaction; of somebody who has asked for one, if `is_told`.
+    async fn begin(pens: &Inkwell, is_told: bool) -> Result<Self, StoreError> {
         Ok(Self {
-            connection: begin_alone(lane, BEGIN_SQLITE).await?,
+            pen: pens.begin(BEGIN_SQLITE, is_told).await?,
+            is_told,
             members: Vec::new(),
             savepoint: None,
             savepoints: 0,
@@ -271,7 +258,8 @@ impl Group {
     /// Takes back what nobody wants any more.
     async fn clear(&mut self) -> Result<(), StoreError> {
         if let (true, Some(last)) = (self.abandoned, self.savepoint) {
-            self.run(format!("ROLLBACK TO member_{last}")).await?;
+            let statement = format!("ROLLBACK TO member_{last}");
+            self.pen.control(&statement, true).await?;
         }
         self.abandoned = false;
         Ok(())
@@ -284,17 +272,19 @@ impl Group {
         let last = self.savepoint.take();
         let next = self.savepoints;
         self.savepoints += 1;
-        let release = last.map_or_else(String::new, |last| format!("RELEASE member_{last}; "));
-        self.run(format!("{release}SAVEPOINT member_{next}"))
-            .await?;
+        if let Some(last) = last {
+            let statement = format!("RELEASE member_{last}");
+            self.pen.control(&statement, true).await?;
+        }
+        let statement = format!("SAVEPOINT member_{next}");
+        self.pen.control(&statement, true).await?;
         self.savepoint = Some(next);
         Ok(())
     }
 
-    async fn run(&mut self, statements: String) -> Result<(), StoreError> {
-        let statements = sqlx::raw_sql(AssertSqlSafe(statements));
-        statements.execute(&mut *self.connection).await?;
-        Ok(())
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let is_told = self.is_told || !self.members.is_empty();
+        Ok(self.pen.commit(is_told).await?)
     }
 
     fn tell(self, outcome: Outcome) {
@@ -312,11 +302,10 @@ struct Turn {
 }
 
 impl Turn {
-    async fn wait(queue: &Queue, lane: &Lane) -> Result<Self, StoreError> {
+    async fn wait(queue: &Queue) -> Result<Self, StoreError> {
         let mut lease = queue.wait().await?;
         match lease.as_mut() {
-            None if queue.is_anybody_waiting() => *lease = Some(Group::begin(lane).await?),
-            None => {}
+            None => *lease = Some(Group::begin(&queue.pens, false).await?),
             Some(group) => {
                 if let Err(error) = group.clear().await {
                     return Err(fail(&mut lease, error));
@@ -327,12 +316,6 @@ impl Turn {
             queue: queue.clone(),
             lease: Some(lease),
         })
-    }
-
-    /// `None`: nobody shares anything, and the statement is a transaction by itself.
-    fn connection(&mut self) -> Option<&mut AnyConnection> {
-        let group = self.lease.as_mut()?.as_mut()?;
-        Some(&mut group.connection)
     }
 
     async fn end<T>(mut self, outcome: Result<T, sqlx::Error>) -> Result<T, StoreError> {
@@ -379,8 +362,12 @@ fn drop_if_alone(lease: &mut Option<Group>) {
 pub(super) struct Writing(Kind);
 
 enum Kind {
+    /// A transaction on a connection of its own.
     Alone(Lease),
+    /// The same without one: each statement is one.
+    Plain(Lease),
     Shared(Share),
+    Turn(Turn),
 }
 
 /// The turn of one who writes into a transaction that others may share.
@@ -394,6 +381,7 @@ impl Writing {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self.0 {
             Kind::Alone(mut lease) => Ok(lease.end("COMMIT").await?),
+            Kind::Plain(_) | Kind::Turn(_) => Ok(()),
             Kind::Shared(mut share) => match share.lease.take() {
                 Some(lease) => share.queue.commit(lease).await,
                 None => Ok(()),
@@ -405,6 +393,7 @@ impl Writing {
     pub(super) async fn rollback(self) -> Result<(), StoreError> {
         match self.0 {
             Kind::Alone(mut lease) => Ok(lease.end("ROLLBACK").await?),
+            Kind::Plain(_) | Kind::Turn(_) => Ok(()),
             Kind::Shared(mut share) => match share.lease.take() {
                 Some(lease) => Queue::roll_back(lease).await,
                 None => Ok(()),
@@ -425,37 +414,21 @@ impl Drop for Share {
     }
 }
 
-impl Share {
-    fn group(&self) -> Option<&Group> {
-        self.lease.as_ref()?.as_ref()
-    }
-
-    fn group_mut(&mut self) -> Option<&mut Group> {
-        self.lease.as_mut()?.as_mut()
-    }
-}
-
-const HELD: &str = "a share holds its group until it is committed or dropped";
-
-impl Deref for Writing {
-    type Target = AnyConnection;
-
-    #[expect(clippy::expect_used, reason = "see HELD; `Deref` cannot fail")]
-    fn deref(&self) -> &AnyConnection {
-        match &self.0 {
-            Kind::Alone(lease) => lease,
-            Kind::Shared(share) => &share.group().expect(HELD).connection,
-        }
-    }
-}
-
-impl DerefMut for Writing {
-    #[expect(clippy::expect_used, reason = "see HELD; `DerefMut` cannot fail")]
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        match &mut self.0 {
-            Kind::Alone(lease) => lease,
-            Kind::Shared(share) => &mut share.group_mut().expect(HELD).connection,
-        }
+impl Runs for &mut Writing {
+    async fn run(self, statement: Statement<'_>, wanted: Wanted) -> Result<Ran, sqlx::Error> {
+        let lease = match &mut self.0 {
+            Kind::Alone(lease) => return (&mut **lease).run(statement, wanted).await,
+            Kind::Plain(lease) => {
+                return lease
+                    .run(async |connection| connection.run(statement, wanted).await)
+                    .await;
+            }
+            Kind::Shared(Share { lease, .. }) | Kind::Turn(Turn { lease, .. }) => lease,
+        };
+        // It is there until the transaction has ended, and nothing runs after that.
+        let group = lease.as_mut().and_then(|lease| lease.as_mut());
+        let group = group.ok_or(sqlx::Error::WorkerCrashed)?;
+        group.pen.run(statement, wanted).await
     }
 }
 

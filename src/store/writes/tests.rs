@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool};
 use tokio::time::sleep;
 
 use super::*;
+use crate::store::statement::{query, query_scalar};
 
 struct Database {
     writes: Writes,
@@ -21,16 +22,15 @@ impl Database {
             "sqlite:{}?mode=rwc",
             folder.path().join("test.db").display()
         );
-        let one = AnyPoolOptions::new().max_connections(1);
-        let pool = one.connect(&url).await.unwrap();
+        let pool = AnyPool::connect(&url).await.unwrap();
         let tables = "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;
                       CREATE TABLE owner (id TEXT PRIMARY KEY);
                       CREATE TABLE thing (id TEXT PRIMARY KEY, owner TEXT REFERENCES owner (id));
                       CREATE TABLE late (owner TEXT REFERENCES owner (id) DEFERRABLE INITIALLY DEFERRED)";
         sqlx::raw_sql(tables).execute(&pool).await.unwrap();
         Self {
-            writes: Writes::gathered(Lane::new(pool, 1, false)),
-            reads: AnyPool::connect(&url).await.unwrap(),
+            writes: Writes::gathered(&folder.path().join("test.db"), Pace::default()),
+            reads: pool,
             _folder: folder,
         }
     }
@@ -45,7 +45,7 @@ impl Database {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let Way::Gathered(queue) = &self.writes.way else {
+        let Writes::Gathered(queue) = &self.writes else {
             unreachable!()
         };
         let before = queue.waiting.load(Ordering::Relaxed);
@@ -59,14 +59,14 @@ impl Database {
 
 type Task<T> = tokio::task::JoinHandle<T>;
 
-fn put(id: &'static str, owner: Option<&'static str>) -> Query<'static, Any, AnyArguments> {
-    let statement = sqlx::query("INSERT INTO thing (id, owner) VALUES ($1, $2)");
+fn put(id: &'static str, owner: Option<&'static str>) -> Statement<'static> {
+    let statement = query("INSERT INTO thing (id, owner) VALUES ($1, $2)").at_once();
     statement.bind(id).bind(owner)
 }
 
 async fn committed(writes: Writes, id: &'static str) -> Result<(), StoreError> {
     let mut transaction = writes.begin().await?;
-    put(id, None).execute(&mut *transaction).await?;
+    put(id, None).execute(&mut transaction).await?;
     transaction.commit().await
 }
 
@@ -74,12 +74,12 @@ async fn committed(writes: Writes, id: &'static str) -> Result<(), StoreError> {
 async fn those_who_write_at_once_share_a_commit_and_nothing_else() {
     let database = Database::new().await;
     let mut first = database.writes.begin().await.unwrap();
-    put("a", None).execute(&mut *first).await.unwrap();
+    put("a", None).execute(&mut first).await.unwrap();
     let second = database.queue(|writes| committed(writes, "b")).await;
     let dropped = database
         .queue(|writes| async move {
             let mut transaction = writes.begin().await.unwrap();
-            put("c", None).execute(&mut *transaction).await.unwrap();
+            put("c", None).execute(&mut transaction).await.unwrap();
         })
         .await;
     let statement = database
@@ -91,7 +91,7 @@ async fn those_who_write_at_once_share_a_commit_and_nothing_else() {
     let rolled_back = database
         .queue(|writes| async move {
             let mut transaction = writes.begin().await.unwrap();
-            put("e", None).execute(&mut *transaction).await.unwrap();
+            put("e", None).execute(&mut transaction).await.unwrap();
             transaction.rollback().await
         })
         .await;
@@ -105,7 +105,7 @@ async fn those_who_write_at_once_share_a_commit_and_nothing_else() {
     second.await.unwrap().unwrap();
     dropped.await.unwrap();
     statement.await.unwrap().unwrap();
-    refused.await.unwrap().unwrap_err();
+    refused.await.unwrap().map(drop).unwrap_err();
     rolled_back.await.unwrap().unwrap();
     last.await.unwrap().unwrap();
     assert_eq!(database.things().await, ["a", "b", "d", "f"]);
@@ -151,15 +151,15 @@ async fn whoever_goes_away_while_beginning_leaves_nothing_open() {
 async fn a_commit_that_fails_is_told_to_all_who_share_it() {
     let database = Database::new().await;
     let mut first = database.writes.begin().await.unwrap();
-    put("a", None).execute(&mut *first).await.unwrap();
+    put("a", None).execute(&mut first).await.unwrap();
     let broken = database
         .queue(|writes| async move {
             let mut transaction = writes.begin().await.unwrap();
             // Refused no sooner than by the commit.
-            let late = sqlx::raw_sql("PRAGMA defer_foreign_keys = ON");
-            late.execute(&mut *transaction).await.unwrap();
+            let late = query("PRAGMA defer_foreign_keys = ON");
+            late.execute(&mut transaction).await.unwrap();
             put("b", Some("nobody"))
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await
                 .unwrap();
             transaction.commit().await
@@ -183,7 +183,7 @@ async fn a_commit_that_fails_is_told_to_all_who_share_it() {
 async fn whoever_goes_away_takes_nobody_along() {
     let database = Database::new().await;
     let mut first = database.writes.begin().await.unwrap();
-    put("a", None).execute(&mut *first).await.unwrap();
+    put("a", None).execute(&mut first).await.unwrap();
     let gone = database.queue(|writes| committed(writes, "b")).await;
     let stays = database.queue(|writes| committed(writes, "c")).await;
     gone.abort();
@@ -192,7 +192,7 @@ async fn whoever_goes_away_takes_nobody_along() {
     assert_eq!(database.things().await, ["a", "c"]);
     // Alone, too.
     let mut alone = database.writes.begin().await.unwrap();
-    put("d", None).execute(&mut *alone).await.unwrap();
+    put("d", None).execute(&mut alone).await.unwrap();
     drop(alone);
     committed(database.writes.clone(), "e").await.unwrap();
     assert_eq!(database.things().await, ["a", "c", "e"]);
@@ -202,17 +202,14 @@ async fn whoever_goes_away_takes_nobody_along() {
 #[tokio::test]
 async fn a_value_of_a_statement_that_could_not_be_committed_is_an_error() {
     let database = Database::new().await;
-    let put = || {
-        sqlx::query_scalar::<_, String>(
-            "INSERT INTO late (owner) VALUES ('nobody') RETURNING owner",
-        )
-    };
-    database.writes.fetch_scalar(put()).await.unwrap_err();
+    let put = || query_scalar("INSERT INTO late (owner) VALUES ('nobody') RETURNING owner");
+    let refused = database.writes.fetch_scalar::<String>(put()).await;
+    refused.unwrap_err();
     // Shared with another, too.
     let mut first = database.writes.begin().await.unwrap();
-    self::put("a", None).execute(&mut *first).await.unwrap();
+    self::put("a", None).execute(&mut first).await.unwrap();
     let shared = database
-        .queue(|writes| async move { writes.fetch_scalar(put()).await })
+        .queue(|writes| async move { writes.fetch_scalar::<String>(put()).await })
         .await;
     first.commit().await.unwrap_err();
     shared.await.unwrap().unwrap_err();
@@ -223,20 +220,25 @@ async fn a_value_of_a_statement_that_could_not_be_committed_is_an_error() {
 #[tokio::test]
 async fn what_is_said_to_be_kept_is_kept_where_there_is_no_room() {
     let database = Database::new().await;
-    let limit = "PRAGMA cache_size = 2; PRAGMA cache_spill = 1; PRAGMA max_page_count = 60";
     let mut first = database.writes.begin().await.unwrap();
-    sqlx::raw_sql(limit).execute(&mut *first).await.unwrap();
-    put("a", None).execute(&mut *first).await.unwrap();
+    for limit in [
+        "PRAGMA cache_size = 2",
+        "PRAGMA cache_spill = 1",
+        "PRAGMA max_page_count = 60",
+    ] {
+        query(limit).execute(&mut first).await.unwrap();
+    }
+    put("a", None).execute(&mut first).await.unwrap();
     let big = database
         .queue(|writes| async move {
             let big = "INSERT INTO thing (id) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
                        SELECT 'big-' || i || hex(zeroblob(500)) FROM n";
-            writes.execute(sqlx::query(big)).await
+            writes.execute(query(big)).await
         })
         .await;
     let last = database.queue(|writes| committed(writes, "z")).await;
     let first = first.commit().await;
-    big.await.unwrap().unwrap_err();
+    big.await.unwrap().map(drop).unwrap_err();
     let last = last.await.unwrap();
     let things = database.things().await;
     let is_kept = |id: &str| things.contains(&id.to_owned());
@@ -244,32 +246,122 @@ async fn what_is_said_to_be_kept_is_kept_where_there_is_no_room() {
     assert!(things.iter().all(|id| !id.starts_with("big")));
 }
 
-/// Whoever goes away while their savepoint is set has written nothing, and takes nobody along.
-#[tokio::test]
-async fn whoever_goes_away_while_joining_takes_nobody_along() {
+/// Whoever goes away in the middle of what runs on a thread of its own leaves it to the next one to wait for that.
+#[test]
+fn whoever_goes_away_while_something_long_runs_takes_nobody_along() {
+    runtime().block_on(goes_away_while_something_long_runs());
+}
+
+async fn goes_away_while_something_long_runs() {
     let database = Database::new().await;
-    let mut left = 0;
-    for round in 0..50 {
-        let lane = database.writes.lane();
-        let mut group = Group::begin(lane).await.unwrap();
-        group.begin_member().await.unwrap();
-        let add = sqlx::query("INSERT INTO thing (id) VALUES ($1)");
-        add.bind(round.to_string())
-            .execute(&mut *group.connection)
-            .await
-            .unwrap();
-        {
-            let joining = std::pin::pin!(group.begin_member());
-            let waker = std::task::Waker::noop();
-            let polled = joining.poll(&mut std::task::Context::from_waker(waker));
-            // SQLite's thread may be that fast.
-            left += u32::from(polled.is_pending());
+    let mut first = database.writes.begin().await.unwrap();
+    put("a", None).execute(&mut first).await.unwrap();
+    let gone = database
+        .queue(|writes| async move {
+            let long = "INSERT INTO thing (id) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+                        SELECT 'long-' || i FROM n";
+            let mut transaction = writes.begin().await.unwrap();
+            query(long).execute(&mut transaction).await.unwrap();
+            transaction.commit().await
+        })
+        .await;
+    let stays = database.queue(|writes| committed(writes, "b")).await;
+    let first = tokio::spawn(first.commit());
+    // It runs by now, or a little later: nothing depends on it.
+    sleep(Duration::from_millis(50)).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    first.await.unwrap().unwrap();
+    stays.await.unwrap().unwrap();
+    assert_eq!(database.things().await, ["a", "b"]);
+    // Alone, too: nothing stays open.
+    let mut alone = database.writes.begin().await.unwrap();
+    let occupied = Occupied::new();
+    assert!(is_pending(
+        query("UPDATE thing SET id = id || '-changed'").execute(&mut alone)
+    ));
+    drop((alone, occupied));
+    committed(database.writes.clone(), "c").await.unwrap();
+    assert_eq!(database.things().await, ["a", "b", "c"]);
+}
+
+/// Every thread that something long could run on has something else to do, until this is dropped.
+struct Occupied {
+    _until_dropped: Vec<std::sync::mpsc::Sender<()>>,
+}
+
+impl Occupied {
+    fn new() -> Self {
+        let hold = |_| {
+            let (releases, released) = std::sync::mpsc::channel::<()>();
+            let (begins, begun) = std::sync::mpsc::channel();
+            tokio::task::spawn_blocking(move || {
+                begins.send(()).unwrap();
+                let _ = released.recv();
+            });
+            begun.recv().unwrap();
+            releases
+        };
+        Self {
+            _until_dropped: (0..BLOCKING_THREADS).map(hold).collect(),
         }
-        group.begin_member().await.unwrap();
-        group.connection.end("COMMIT").await.unwrap();
     }
-    assert_eq!(database.things().await.len(), 50);
-    assert!(left > 0);
+}
+
+const BLOCKING_THREADS: usize = 2;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .unwrap()
+}
+
+/// Whether something is not done by whoever asks for it.
+fn is_pending<T>(running: impl Future<Output = T>) -> bool {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    std::pin::pin!(running).poll(&mut context).is_pending()
+}
+
+/// Where a brief statement has taken long, those of the next moment hold nobody up.
+#[test]
+fn a_slow_disk_has_statements_run_elsewhere() {
+    runtime().block_on(async {
+        let database = Database::new().await;
+        let Writes::Gathered(queue) = &database.writes else {
+            unreachable!()
+        };
+        let is_elsewhere = async || {
+            let mut transaction = database.writes.begin().await.unwrap();
+            let _occupied = Occupied::new();
+            is_pending(
+                query("UPDATE thing SET owner = NULL")
+                    .at_once()
+                    .execute(&mut transaction),
+            )
+        };
+        assert!(!is_elsewhere().await);
+        queue
+            .pens
+            .pace()
+            .of(|| std::thread::sleep(Duration::from_millis(20)));
+        assert!(is_elsewhere().await);
+        sleep(Duration::from_millis(1100)).await;
+        assert!(!is_elsewhere().await);
+    });
+}
+
+/// A store that is closed writes no more.
+#[tokio::test]
+async fn nobody_writes_after_the_end() {
+    let database = Database::new().await;
+    committed(database.writes.clone(), "a").await.unwrap();
+    database.writes.close().await;
+    committed(database.writes.clone(), "b").await.unwrap_err();
+    let refused = database.writes.execute(put("c", None)).await;
+    assert!(refused.is_err());
+    assert_eq!(database.things().await, ["a"]);
 }
 
 /// In memory the one connection is the database: nothing that happens to a transaction closes it.
@@ -281,19 +373,17 @@ async fn a_database_in_memory_outlives_a_transaction_that_ended_badly() {
         .idle_timeout(None)
         .max_lifetime(None);
     let pool = one.connect("sqlite::memory:").await.unwrap();
-    let writes = Writes::in_memory(Lane::new(pool, 1, false));
-    let statement = sqlx::query("CREATE TABLE thing (id TEXT PRIMARY KEY)");
+    let writes = Writes::InMemory(Lane::new(pool, 1, false));
+    let statement = query("CREATE TABLE thing (id TEXT PRIMARY KEY)");
     writes.execute(statement).await.unwrap();
     // Whoever waited for the commit went away when it was made already.
     let mut transaction = writes.begin().await.unwrap();
-    let committed = sqlx::raw_sql("COMMIT").execute(&mut *transaction).await;
-    committed.unwrap();
+    query("COMMIT").execute(&mut transaction).await.unwrap();
     drop(transaction);
     // A commit that is refused.
     let mut transaction = writes.begin().await.unwrap();
-    let committed = sqlx::raw_sql("COMMIT").execute(&mut *transaction).await;
-    committed.unwrap();
+    query("COMMIT").execute(&mut transaction).await.unwrap();
     transaction.commit().await.unwrap_err();
-    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM thing");
-    assert_eq!(writes.fetch_scalar(count).await.unwrap(), Some(0));
+    let count = query_scalar("SELECT COUNT(*) FROM thing");
+    assert_eq!(writes.fetch_scalar::<i64>(count).await.unwrap(), Some(0));
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::{Clock, random_id};
+use crate::clock::{Clock, ordered_id};
 use crate::model::audit::AuditRecord;
 
 pub use entry::Entry;
@@ -38,12 +38,37 @@ pub struct Audit {
 #[derive(Debug)]
 struct Inner {
     clock: Clock,
-    /// Names this process, so that no two of them make the same id.
-    node: String,
-    made: AtomicU64,
+    ids: Ids,
     limit: Limit,
     /// `None`: the log alone.
     queue: Option<Arc<Queue>>,
+}
+
+/// The ids of a process's records: when it began, the record's number, and what makes two processes of one millisecond differ. Each is greater
+/// than all before it, and short, for every index of the audit holds it.
+#[derive(Debug)]
+struct Ids {
+    began: String,
+    process: String,
+    made: AtomicU64,
+}
+
+impl Ids {
+    fn new() -> Self {
+        let mut began = ordered_id();
+        let mut process = began.split_off(11);
+        process.truncate(8);
+        Self {
+            began,
+            process,
+            made: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> String {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        format!("{}{number:010x}{}", self.began, self.process)
+    }
 }
 
 impl Audit {
@@ -71,8 +96,7 @@ impl Audit {
     fn with(clock: Clock, queue: Option<Arc<Queue>>) -> Self {
         let inner = Inner {
             clock,
-            node: random_id(),
-            made: AtomicU64::new(0),
+            ids: Ids::new(),
             limit: Limit::default(),
             queue,
         };
@@ -102,9 +126,8 @@ impl Audit {
         if let Some(request) = &request {
             request.note_record();
         }
-        let number = self.inner.made.fetch_add(1, Ordering::Relaxed);
         queue.put(AuditRecord {
-            id: format!("{number:016x}-{}", self.inner.node),
+            id: self.inner.ids.next(),
             at: now,
             ..entry.into_record(request.as_deref())
         });
