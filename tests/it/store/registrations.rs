@@ -129,13 +129,13 @@ fn asking() -> RegistrationPolicy {
     }
 }
 
-/// Those that were held against a policy last, from the first one on.
 async fn first_page(store: &Store, policy: &str, limit: i64) -> HeldPage {
     let first = ClientId::new("");
     let page = store.list_held_clients(policy, &first, limit).await;
     page.unwrap()
 }
 
+/// Those that were held against a policy last.
 async fn held_against(store: &Store, policy: &str) -> Vec<String> {
     let page = first_page(store, policy, MANY).await;
     let clients = page.clients().iter();
@@ -188,6 +188,35 @@ async fn what_changes_while_clients_are_held_is_held_too() {
         assert_eq!(replaced.await.unwrap(), outcome, "{id}");
     }
     assert_eq!(store.forget_overtaken_holds(MANY).await.unwrap(), 0);
+}
+
+/// A crash in the middle of a page, which no client says to have been held after.
+#[tokio::test]
+async fn a_page_is_held_whole_or_not_at_all() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    for id in ["a", "b", "c"] {
+        register(&store, id).await;
+    }
+    let page = first_page(&store, HELD, MANY).await;
+    let pool = database.pool().await;
+    // An older node has replaced one, and what it wrote cannot be read.
+    for statement in [
+        "UPDATE client SET registration = '?' || registration WHERE id = 'b'",
+        "UPDATE client_registration SET version = version + 1 WHERE client_id = 'b'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let failed = store.hold_clients(&asking(), &page, NOW + 2).await;
+    failed.unwrap_err();
+    let mended = "UPDATE client SET registration = SUBSTR(registration, 2) WHERE id = 'b'";
+    sqlx::query(mended).execute(&pool).await.unwrap();
+    assert_eq!(held_against(&store, HELD).await, ["a", "b", "c"]);
+    for id in ["a", "b", "c"] {
+        assert_eq!(read(&store, id).await, registered(id).client);
+    }
+    let changed = store.hold_clients(&asking(), &page, NOW + 2).await;
+    assert_eq!(changed.unwrap().len(), 3);
 }
 
 /// What is as the policy wants it is written down as such, and not replaced.
