@@ -35,7 +35,7 @@ pub enum Registered {
     TokenSpent,
 }
 
-/// Some clients that have registered themselves, each with the version of its registration.
+/// Some clients that have registered themselves and were last held against the same policy.
 pub struct HeldPage {
     /// The hash of the policy that they were last held against.
     held: String,
@@ -203,9 +203,9 @@ impl Store {
 
     /// Holds a policy against the clients of a page, all or nothing; those that it changed.
     ///
-    /// Who registers or replaces writes down the policy that it did so under, in the transaction that does, and so does this. So whatever
-    /// nodes of other policies do meanwhile, and wherever a start ends: a row that says this policy's hash is as this policy
-    /// wants it, and every other is looked at by the next start.
+    /// Who registers or replaces writes down the policy that it did so under, in the transaction that does, and so does this; an older
+    /// node, which does not, leaves a version that was not held. So whatever nodes of other policies do meanwhile, and wherever
+    /// a start ends: a row that says this policy's hash is as this policy wants it, and every other is looked at by the next start.
     pub async fn hold_clients(
         &self,
         policy: &RegistrationPolicy,

@@ -312,11 +312,13 @@ async fn racing_policies_leave_each_client_as_the_one_that_it_names() {
                 let mut held = Some(String::new());
                 while let Some(of) = held {
                     let mut after = ClientId::new("");
-                    while of != present {
-                        let page = store.list_held_clients(&of, &after, 5).await.unwrap();
-                        let Some(last) = page.last() else { break };
-                        after = last.clone();
-                        store.hold_clients(&policy, &page, NOW).await.unwrap();
+                    if of != present {
+                        loop {
+                            let page = store.list_held_clients(&of, &after, 5).await.unwrap();
+                            let Some(last) = page.last() else { break };
+                            after = last.clone();
+                            store.hold_clients(&policy, &page, NOW).await.unwrap();
+                        }
                     }
                     held = store.next_held_policy(&of).await.unwrap();
                 }
