@@ -132,8 +132,8 @@ impl Registrar {
             client,
         };
         let max_clients = self.0.policy.max_clients;
-        let store = &self.0.store;
-        let registered = store.register_client(&stored, &registration, max_clients);
+        let (store, policy) = (&self.0.store, self.0.policy.fingerprint());
+        let registered = store.register_client(&stored, &registration, &policy, max_clients);
         match registered.await? {
             Registered::Done => {}
             Registered::TokenSpent => return Err(wrong_token("its last use was a moment ago")),
@@ -217,9 +217,10 @@ impl Registrar {
         };
         let stored = StoredClient { client, secrets };
         let (store, now) = (&self.0.store, self.0.clock.now());
+        let policy = self.0.policy.fingerprint();
         let version = known.registration.version;
         match store
-            .replace_registered_client(&stored, version, now)
+            .replace_registered_client(&stored, version, &policy, now)
             .await?
         {
             Replaced::Done => Ok(Some(secret)),

@@ -12,13 +12,13 @@ use crate::passwords::{PasswordHash, Passwords, hash_password};
 use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::ids::{ClientId, UpstreamId};
 use crate::protocol::secret::Secret;
-use crate::store::{Replaced, Store, StoredClient};
+use crate::store::{Store, StoredClient};
 use crate::telemetry::{Audit, Entry};
 
 use super::AppError;
 
-/// Clients that registered themselves and are read in one statement.
-const HELD_AT_ONCE: i64 = 500;
+/// Clients that registered themselves and are held in one transaction: few enough that nobody waits for it.
+const HELD_AT_ONCE: i64 = 100;
 
 /// A hash of a secret that nobody knows.
 pub(super) fn stand_in() -> Result<PasswordHash, AppError> {
@@ -89,64 +89,50 @@ pub(super) async fn reconcile(
     Ok(())
 }
 
-/// Holds the policy of now against every client that registered itself under one of before. What a client registers while
-/// this runs stands: it is read and held again.
+/// Holds the policy of now against every client that registered itself and was last held against another, or against none. So a start
+/// under the policy of before reads no client, however many there are (`Store::hold_clients` says why none is missed).
 pub(super) async fn hold_registered(
     store: &Store,
     policy: &RegistrationPolicy,
     audit: &Audit,
     now: UnixTime,
 ) -> Result<(), AppError> {
-    let mut after = ClientId::new("");
-    loop {
-        let clients = store.list_registered_clients(&after, HELD_AT_ONCE).await?;
-        let Some((last, _)) = clients.last() else {
-            break;
-        };
-        after = last.client.client_id.clone();
-        for (stored, version) in &clients {
-            // Hardly ever is there one that is not as it has to be, and each start looks at all of them.
-            if policy.hold(&stored.client) == stored.client {
-                continue;
-            }
-            let id = &stored.client.client_id;
-            let mut version = Some(*version);
-            while let Some(read) = version {
-                let held = hold_one(store, policy, audit, (id, read), now);
-                if held.await? != Replaced::Changed {
-                    break;
-                }
-                let again = store.find_registration(id).await?;
-                version = again.map(|registration| registration.version);
-            }
+    while store.forget_overtaken_holds(HELD_AT_ONCE).await? > 0 {}
+    let present = policy.fingerprint();
+    // Against none, and then one policy of before after the other.
+    let mut held = Some(String::new());
+    while let Some(before) = held {
+        if before != present {
+            hold_those_of(store, policy, &before, audit, now).await?;
         }
+        held = store.next_held_policy(&before).await?;
     }
     store.hold_unused_clients(policy.unused, now).await?;
     Ok(())
 }
 
-async fn hold_one(
+/// Each client once, so that this ends though a node of another policy starts at the same time.
+async fn hold_those_of(
     store: &Store,
     policy: &RegistrationPolicy,
+    before: &str,
     audit: &Audit,
-    (id, version): (&ClientId, i64),
     now: UnixTime,
-) -> Result<Replaced, AppError> {
-    let Some(stored) = store.read_client(id).await? else {
-        return Ok(Replaced::Gone);
-    };
-    let client = policy.hold(&stored.client);
-    if client == stored.client {
-        return Ok(Replaced::Done);
+) -> Result<(), AppError> {
+    let mut after = ClientId::new("");
+    loop {
+        let page = store.list_held_clients(before, &after, HELD_AT_ONCE);
+        let page = page.await?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = last.clone();
+        for id in store.hold_clients(policy, &page, now).await? {
+            let entry = Entry::new(Event::ClientRegistrationChanged).client(&id);
+            let reason = "it was held against the policy of [registration]";
+            audit.record(entry.with("by", "configuration").with("reason", reason));
+        }
     }
-    let held = StoredClient { client, ..stored };
-    let replaced = store.replace_registered_client(&held, version, now).await?;
-    if replaced == Replaced::Done {
-        let entry = Entry::new(Event::ClientRegistrationChanged).client(id);
-        let reason = "it was held against the policy of [registration]";
-        audit.record(entry.with("by", "configuration").with("reason", reason));
-    }
-    Ok(replaced)
 }
 
 /// The client, serving the people of the upstreams that there are. "All" is written out: people of an upstream that is

@@ -227,6 +227,18 @@ pub(super) async fn write_client(
     Ok(written)
 }
 
+/// A client of which the transaction holds the row that whoever replaces it has to hold.
+pub(super) async fn read_held_client(
+    transaction: &mut Writing,
+    id: &str,
+) -> Result<StoredClient, StoreError> {
+    let row = query("SELECT id, registration, secrets FROM client WHERE id = $1")
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    stored_client(&row)
+}
+
 /// Removes a client; `false` when another node was faster.
 pub(super) async fn remove_client(
     transaction: &mut Writing,

@@ -54,7 +54,7 @@ pub use error::StoreError;
 pub use families::{Behind as BehindFamily, Refreshable};
 pub use linking::{Linked, NewLink, Unlinked};
 pub use logout_notices::ClientToTell;
-pub use registrations::{Registered, Replaced};
+pub use registrations::{HeldPage, Registered, Replaced};
 pub use schema::MigrationPatience;
 pub use session_lists::{ListOf, NoticeFilter};
 pub use sweep::Swept;

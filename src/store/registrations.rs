@@ -1,12 +1,14 @@
 //! Clients that registered themselves: in the table of all clients, with a row of their own beside it.
 
-use super::clients::{remove_client, stored_client, write_client};
+use std::collections::HashMap;
+
+use super::clients::{self, remove_client, stored_client, write_client};
 use super::record::Record;
 use super::statement::{Columns, Found, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, StoredClient, initial_access_tokens, retrying};
 use crate::clock::UnixTime;
-use crate::model::registration::{Registration, USED_EVERY};
+use crate::model::registration::{Registration, RegistrationPolicy, USED_EVERY};
 use crate::protocol::ids::ClientId;
 
 /// What became of a registration that was to be replaced.
@@ -31,22 +33,46 @@ pub enum Registered {
     TokenSpent,
 }
 
+/// Some clients that have registered themselves and were last held against the same policy.
+pub struct HeldPage {
+    /// The hash of the policy that they were last held against.
+    held: String,
+    /// The client that they stand behind, in the order of the database.
+    after: ClientId,
+    clients: Vec<(StoredClient, i64)>,
+}
+
+impl HeldPage {
+    /// The clients, with the versions of their registrations.
+    pub fn clients(&self) -> &[(StoredClient, i64)] {
+        &self.clients
+    }
+
+    /// The last one; `None` when there is none.
+    pub fn last(&self) -> Option<&ClientId> {
+        let (last, _) = self.clients.last()?;
+        Some(&last.client.client_id)
+    }
+}
+
 impl Store {
     /// Registers a client, of which there may be `max_clients`, and takes one use of its initial access token: all or
-    /// nothing.
+    /// nothing. `policy` is the hash of the one that let it in.
     pub async fn register_client(
         &self,
         client: &StoredClient,
         registration: &Registration,
+        policy: &str,
         max_clients: i64,
     ) -> Result<Registered, StoreError> {
-        retrying(|| self.try_register_client(client, registration, max_clients)).await
+        retrying(|| self.try_register_client(client, registration, policy, max_clients)).await
     }
 
     async fn try_register_client(
         &self,
         client: &StoredClient,
         registration: &Registration,
+        policy: &str,
         max_clients: i64,
     ) -> Result<Registered, StoreError> {
         let now = registration.issued_at;
@@ -72,8 +98,8 @@ impl Store {
         write_client(&mut transaction, client, now).await?;
         query(
             "INSERT INTO client_registration
-                 (client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+                 (client_id, access_token_hash, initial_access_token, issued_at, used_at, expires_at, held_policy)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(registration.client_id.as_str())
         .bind(&registration.access_token_hash)
@@ -81,6 +107,7 @@ impl Store {
         .bind(registration.issued_at)
         .bind(registration.used_at)
         .bind(registration.expires_at)
+        .bind(policy)
         .execute(&mut transaction)
         .await?;
         self.commit_clients(transaction).await?;
@@ -115,18 +142,31 @@ impl Store {
         Ok(all)
     }
 
-    /// At most `limit` clients that have registered themselves, in the order of the database from the one behind `after` on, each
-    /// with the version of its registration. Few at a time, for there may be very many.
-    pub async fn list_registered_clients(
+    /// The hash behind `held`, in the order of the database, of the policies that clients were last held against.
+    pub async fn next_held_policy(&self, held: &str) -> Result<Option<String>, StoreError> {
+        let next = query_scalar(
+            "SELECT held_policy FROM client_registration WHERE held_policy > $1 ORDER BY held_policy LIMIT 1",
+        )
+        .bind(held)
+        .fetch_optional(&self.reads)
+        .await?;
+        Ok(next)
+    }
+
+    /// At most `limit` clients that have registered themselves and were last held against the policy of this hash (against none where it is
+    /// empty), in the order of the database from the one behind `after` on. Few at a time, for there may be very many.
+    pub async fn list_held_clients(
         &self,
+        held: &str,
         after: &ClientId,
         limit: i64,
-    ) -> Result<Vec<(StoredClient, i64)>, StoreError> {
+    ) -> Result<HeldPage, StoreError> {
         let rows = query(
             "SELECT client.id AS id, client.registration AS registration, client.secrets AS secrets, own.version AS version
              FROM client_registration AS own JOIN client ON client.id = own.client_id
-             WHERE own.client_id > $1 ORDER BY own.client_id LIMIT $2",
+             WHERE own.held_policy = $1 AND own.client_id > $2 ORDER BY own.client_id LIMIT $3",
         )
+        .bind(held)
         .bind(after.as_str())
         .bind(limit)
         .fetch_all(&self.reads)
@@ -135,32 +175,130 @@ impl Store {
             let version = Record::new("client_registration", "id", row).int("version")?;
             Ok((stored_client(row)?, version))
         };
-        rows.iter().map(client).collect()
+        Ok(HeldPage {
+            held: held.to_owned(),
+            after: after.clone(),
+            clients: rows.iter().map(client).collect::<Result<_, StoreError>>()?,
+        })
     }
 
-    /// Replaces what a client has registered, if it is still of the `version` that was read before the client was.
+    /// Has at most `limit` clients that an older node has replaced, which says not under which policy, be held against none; how many.
+    pub async fn forget_overtaken_holds(&self, limit: i64) -> Result<u64, StoreError> {
+        // By an order that only the index of these few has: whatever is known of the table, nothing else is as quick.
+        let forgotten = self
+            .writes
+            .execute(
+                query(
+                    "UPDATE client_registration SET held_policy = ''
+             WHERE client_id IN (SELECT client_id FROM client_registration WHERE held_version <> version AND held_policy <> ''
+                                 ORDER BY version, client_id LIMIT $1)",
+                )
+                .bind(limit),
+            )
+            .await?;
+        Ok(forgotten.rows_affected())
+    }
+
+    /// Holds a policy against the clients of a page, all or nothing; those that it changed.
+    ///
+    /// Who registers or replaces writes down the policy that it did so under, in the transaction that does, and so does this; an older
+    /// node, which does not, leaves a version that was not held. So whatever nodes of other policies do meanwhile, and wherever
+    /// a start ends: a row that says this policy's hash is as this policy wants it, and every other is looked at by the next start.
+    pub async fn hold_clients(
+        &self,
+        policy: &RegistrationPolicy,
+        page: &HeldPage,
+        now: UnixTime,
+    ) -> Result<Vec<ClientId>, StoreError> {
+        retrying(|| self.try_hold_clients(policy, page, now)).await
+    }
+
+    async fn try_hold_clients(
+        &self,
+        policy: &RegistrationPolicy,
+        page: &HeldPage,
+        now: UnixTime,
+    ) -> Result<Vec<ClientId>, StoreError> {
+        let Some(last) = page.last() else {
+            return Ok(Vec::new());
+        };
+        let mut changed = Vec::new();
+        let mut transaction = self.writes.begin().await?;
+        // Held from here on, as by whoever replaces one: what has the version that was read is what was read.
+        let held = query(
+            "UPDATE client_registration SET held_policy = $1, held_version = version
+             WHERE held_policy = $2 AND client_id > $3 AND client_id <= $4
+             RETURNING client_id, version",
+        )
+        .bind(policy.fingerprint())
+        .bind(&page.held)
+        .bind(page.after.as_str())
+        .bind(last.as_str())
+        .fetch_all(&mut transaction)
+        .await?;
+        let read = page.clients.iter();
+        let read =
+            read.map(|(stored, version)| (stored.client.client_id.as_str(), (stored, *version)));
+        let read: HashMap<&str, (&StoredClient, i64)> = read.collect();
+        for row in &held {
+            let record = Record::new("client_registration", "client_id", row);
+            let (id, version) = (record.key().to_owned(), record.int("version")?);
+            let now_there;
+            let stored = match read.get(id.as_str()) {
+                Some((stored, of)) if *of == version => *stored,
+                // Replaced or registered since the page was read.
+                _ => {
+                    now_there = clients::read_held_client(&mut transaction, &id).await?;
+                    &now_there
+                }
+            };
+            let client = policy.hold(&stored.client);
+            if client == stored.client {
+                continue;
+            }
+            query(
+                "UPDATE client_registration SET version = version + 1, held_version = version + 1 WHERE client_id = $1",
+            )
+            .bind(&id)
+            .execute(&mut transaction)
+            .await?;
+            let secrets = stored.secrets.clone();
+            let wanted = StoredClient { client, secrets };
+            write_client(&mut transaction, &wanted, now).await?;
+            changed.push(wanted.client.client_id);
+        }
+        self.commit_clients(transaction).await?;
+        Ok(changed)
+    }
+
+    /// Replaces what a client has registered, if it is still of the `version` that was read before the client was. `policy` is the hash
+    /// of the one that lets it.
     pub async fn replace_registered_client(
         &self,
         client: &StoredClient,
         version: i64,
+        policy: &str,
         now: UnixTime,
     ) -> Result<Replaced, StoreError> {
-        retrying(|| self.try_replace_registered_client(client, version, now)).await
+        retrying(|| self.try_replace_registered_client(client, version, policy, now)).await
     }
 
     async fn try_replace_registered_client(
         &self,
         client: &StoredClient,
         version: i64,
+        policy: &str,
         now: UnixTime,
     ) -> Result<Replaced, StoreError> {
         let mut transaction = self.writes.begin().await?;
         // Held from here on, so that it is neither removed nor taken over by a file meanwhile.
         let held = query(
-            "UPDATE client_registration SET version = version + 1 WHERE client_id = $1 AND version = $2",
+            "UPDATE client_registration SET version = version + 1, held_policy = $3, held_version = version + 1
+             WHERE client_id = $1 AND version = $2",
         )
         .bind(client.client.client_id.as_str())
         .bind(version)
+        .bind(policy)
         .execute(&mut transaction)
         .await?;
         if held.rows_affected() == 0 {
@@ -245,12 +383,14 @@ impl Store {
                 .await?;
             return Ok(());
         };
-        self.writes.execute(query(
-            "UPDATE client_registration SET expires_at = $1 WHERE expires_at IS NULL OR expires_at > $1",
-        )
-        .bind(now.saturating_add(unused).saturating_add(USED_EVERY))
-        )
-        .await?;
+        let end = now.saturating_add(unused).saturating_add(USED_EVERY);
+        // Two, for each of which there is an index.
+        for statement in [
+            "UPDATE client_registration SET expires_at = $1 WHERE expires_at IS NULL",
+            "UPDATE client_registration SET expires_at = $1 WHERE expires_at > $1",
+        ] {
+            self.writes.execute(query(statement).bind(end)).await?;
+        }
         Ok(())
     }
 

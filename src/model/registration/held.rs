@@ -1,5 +1,12 @@
 //! The policy of now, held against the clients that registered under one of before.
 
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
 use super::RegistrationPolicy;
 use crate::model::client::Client;
 use crate::model::client_logout::ClientLogout;
@@ -7,7 +14,47 @@ use crate::model::withheld::Withheld;
 use crate::protocol::client_metadata::rules;
 use crate::protocol::redirect_uri::RedirectUri;
 
+/// Which rules these are. Raised with every change to what [`RegistrationPolicy::hold`] makes of a client under the same policy: each
+/// is then looked at once more.
+pub(super) const RULES: i64 = 1;
+
 impl RegistrationPolicy {
+    /// A hash of all that [`hold`](Self::hold) looks at. Policies that have the same make the same of every client.
+    pub fn fingerprint(&self) -> String {
+        // By name, so that whoever adds something says here whether clients are held against it.
+        let Self {
+            redirect_hosts,
+            scope,
+            grant_types,
+            token_endpoint_auth_methods,
+            allow_token_endpoint_audience,
+            upstreams,
+            consent,
+            mode: _,
+            max_clients: _,
+            max_per_address: _,
+            unused: _,
+            fetch_allowed_hosts: _,
+            show_logos: _,
+            algorithms: _,
+        } = self;
+        // In which order they were written has no meaning.
+        let hosts: BTreeSet<&str> = redirect_hosts.iter().map(String::as_str).collect();
+        let methods = token_endpoint_auth_methods.iter();
+        let methods: BTreeSet<&str> = methods.map(|method| method.as_str()).collect();
+        let looked_at = json!([
+            RULES,
+            hosts,
+            scope,
+            grant_types,
+            methods,
+            allow_token_endpoint_audience,
+            upstreams,
+            consent,
+        ]);
+        URL_SAFE_NO_PAD.encode(Sha256::digest(looked_at.to_string()))
+    }
+
     /// The client, with what is ours to say as this policy says it now, and without what it allows no more. What it takes is
     /// kept beside, so that the next policy is held against all that was registered.
     #[must_use]

@@ -437,6 +437,75 @@ fn what_a_policy_withholds_the_next_gives_back() {
     let told = metadata_of(&nothing.hold(&client));
     assert_eq!(told["grant_types"], json!([]));
     assert_eq!(told["response_types"], json!([]));
+    // Whoever has to change what is said above raises this.
+    assert_eq!(held::RULES, 1);
+}
+
+/// What [`RegistrationPolicy::hold`] looks at is another policy, and what it does not is the same: a start goes by that.
+#[test]
+fn policies_that_hold_otherwise_have_other_fingerprints() {
+    let plain = policy();
+    let others = [
+        RegistrationPolicy {
+            redirect_hosts: vec!["example.org".to_owned()],
+            ..policy()
+        },
+        RegistrationPolicy {
+            scope: Scope::parse("openid").unwrap(),
+            ..policy()
+        },
+        RegistrationPolicy {
+            grant_types: [GrantType::AuthorizationCode].into(),
+            ..policy()
+        },
+        RegistrationPolicy {
+            token_endpoint_auth_methods: vec![ClientAuthMethod::PrivateKeyJwt],
+            ..policy()
+        },
+        RegistrationPolicy {
+            allow_token_endpoint_audience: true,
+            ..policy()
+        },
+        RegistrationPolicy {
+            upstreams: [UpstreamId::new("staff")].into(),
+            ..policy()
+        },
+        RegistrationPolicy {
+            consent: ConsentPolicy::Always,
+            ..policy()
+        },
+    ];
+    let sent = json!({"redirect_uris": ["https://other.example.com/cb"], "grant_types": ["authorization_code", "refresh_token"]});
+    let client = admit(&plain, &with(&sent)).unwrap();
+    let mut known = BTreeSet::from([plain.fingerprint()]);
+    for other in others {
+        assert_ne!(other.hold(&client), client, "{other:?}");
+        assert!(known.insert(other.fingerprint()), "{other:?}");
+    }
+    let mut methods = ClientAuthMethod::ALL.to_vec();
+    methods.reverse();
+    let hosts = |hosts: [&str; 2]| RegistrationPolicy {
+        redirect_hosts: hosts.map(str::to_owned).to_vec(),
+        ..policy()
+    };
+    let [one, two] = [
+        hosts(["a.example", "b.example"]),
+        hosts(["b.example", "a.example"]),
+    ];
+    assert_eq!(one.fingerprint(), two.fingerprint());
+    let same = RegistrationPolicy {
+        token_endpoint_auth_methods: methods,
+        mode: RegistrationMode::Off,
+        max_clients: 11,
+        max_per_address: 11,
+        unused: Some(1),
+        fetch_allowed_hosts: true,
+        show_logos: true,
+        algorithms: vec![SigningAlgorithm::RS256],
+        ..policy()
+    };
+    assert_eq!(same.hold(&client), client);
+    assert_eq!(same.fingerprint(), plain.fingerprint());
 }
 
 /// T18, by hand: what is not the client's to say.

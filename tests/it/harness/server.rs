@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use portico::app::{App, Listeners};
 use portico::clock::Clock;
@@ -278,8 +279,8 @@ impl TestServer {
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         let listeners = Listeners {
-            public: TcpListener::bind(self.address).unwrap(),
-            internal: TcpListener::bind(self.internal).unwrap(),
+            public: bind_again(self.address).await,
+            internal: bind_again(self.internal).await,
         };
         let node = self.node(listeners, &Setup::default().master_key).await;
         self.nodes.push(node);
@@ -483,4 +484,17 @@ audience = ["https://api.example.org"]
 {clients}
 "#
     )
+}
+
+/// An address that was ours a moment ago. Somebody's outgoing connection may have been given its port meanwhile, for a moment.
+async fn bind_again(address: SocketAddr) -> TcpListener {
+    for _ in 0..50 {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            bound => return bound.unwrap(),
+        }
+    }
+    TcpListener::bind(address).unwrap()
 }

@@ -91,6 +91,8 @@ fn no_registration_gets_more_than_the_policy_allows(sent: &Map<String, Value>) {
     for uri in &client.redirect_uris {
         assert_eq!(RedirectUri::register(uri.as_str()).as_ref(), Ok(uri));
     }
+    // A start does not look at it again under the same policy.
+    assert_eq!(policy.hold(&client), client);
     // What it is told, it can send back (RFC 7592 section 2.2).
     let told = metadata_of(&client);
     let (again, faults) = admit(&policy, &told);

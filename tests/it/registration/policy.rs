@@ -1,5 +1,9 @@
 //! A policy that becomes stricter, held against the clients that are registered; and one that is looser again.
 
+use portico::model::client::{Client, ConsentPolicy};
+use portico::model::registration::Registration;
+use portico::protocol::ids::ClientId;
+use portico::store::{Registered, StoredClient};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -194,4 +198,168 @@ async fn a_method_that_is_no_longer_allowed_proves_nobody() {
     assert_eq!(put("client_secret_post").await.status, 200);
     let page = browser.get(authorize_url(&server, &client, &[])).await;
     assert!(page.answer().contains_key("code"), "{}", page.body);
+}
+
+/// Runs SQL behind the server's back, which changes one row.
+async fn tamper(server: &TestServer, statement: &'static str, id: &str) {
+    let pool = server.database.pool().await;
+    let done = sqlx::query(statement).bind(id).execute(&pool).await;
+    assert_eq!(done.unwrap().rows_affected(), 1, "{statement}");
+    pool.close().await;
+}
+
+/// What nobody can read: a start that looks at it fails.
+const BREAK: &str = "UPDATE client SET registration = '?' || registration WHERE id = $1";
+const MEND: &str = "UPDATE client SET registration = SUBSTR(registration, 2) WHERE id = $1";
+/// As no policy here lets it, though it says that it was held.
+const SET_FREE: &str =
+    "UPDATE client SET registration = REPLACE(registration, '\"once\"', '\"none\"') WHERE id = $1";
+
+const ASKED_ALWAYS: &str = "consent = \"always\"";
+
+async fn consent(server: &TestServer, id: &str) -> ConsentPolicy {
+    let client = server.store.read_client(&ClientId::new(id)).await;
+    client.unwrap().unwrap().client.consent
+}
+
+/// A start costs what has to be done: under the policy of before nothing, whoever registered or changed meanwhile.
+#[tokio::test]
+async fn a_start_under_the_same_policy_reads_no_registered_client() {
+    let mut server = open(LOOSE).await;
+    let client = register(&server, json!({"redirect_uris": [CALLBACK]})).await;
+    let changed = register(&server, json!({"redirect_uris": [CALLBACK]})).await;
+    let body =
+        json!({"client_id": changed.text("client_id"), "redirect_uris": [CALLBACK, ELSEWHERE]});
+    let request = http_client().request(Method::PUT, changed.text("registration_client_uri"));
+    let token = changed.text("registration_access_token");
+    let put = answer(request.bearer_auth(token).json(&body)).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let ids = [client.text("client_id"), changed.text("client_id")];
+
+    for id in ids {
+        tamper(&server, BREAK, id).await;
+    }
+    server.restart().await;
+    // What the policy says of others is no matter.
+    become_policy(&mut server, LOOSE, "max_clients = 900").await;
+    for id in ids {
+        tamper(&server, MEND, id).await;
+        tamper(&server, SET_FREE, id).await;
+    }
+    server.restart().await;
+    for id in ids {
+        assert_eq!(consent(&server, id).await, ConsentPolicy::None);
+    }
+    become_policy(&mut server, "max_clients = 900", ASKED_ALWAYS).await;
+    for id in ids {
+        assert_eq!(consent(&server, id).await, ConsentPolicy::Always);
+        tamper(&server, BREAK, id).await;
+    }
+    server.restart().await;
+}
+
+/// Several transactions' worth, of which one start has done a part.
+#[tokio::test]
+async fn another_policy_holds_every_client_and_a_start_goes_on_where_the_last_one_ended() {
+    let mut server = open(LOOSE).await;
+    let policy = server.load_config().registration;
+    let before = policy.fingerprint();
+    let ids: Vec<String> = (100..350)
+        .map(|number| format!("registered-{number}"))
+        .collect();
+    for id in &ids {
+        let client = policy.hold(&Client {
+            registered: true,
+            ..Client::new(ClientId::new(id.as_str()))
+        });
+        let registration = Registration {
+            client_id: client.client_id.clone(),
+            access_token_hash: "hash".to_owned(),
+            initial_access_token: None,
+            issued_at: server.clock.now(),
+            used_at: None,
+            expires_at: None,
+            version: 0,
+        };
+        let secrets = Vec::new();
+        let stored = StoredClient { client, secrets };
+        let registered = server
+            .store
+            .register_client(&stored, &registration, &before, 1000);
+        assert_eq!(registered.await.unwrap(), Registered::Done);
+    }
+    server.stop().await;
+    server.edit_config(LOOSE, ASKED_ALWAYS);
+    let always = server.load_config().registration;
+    let first = ClientId::new("");
+    let page = server.store.list_held_clients(&before, &first, 100);
+    let page = page.await.unwrap();
+    let held = server
+        .store
+        .hold_clients(&always, &page, server.clock.now());
+    assert_eq!(held.await.unwrap().len(), 100);
+    // The start that ended there has committed that page: no other looks at it again.
+    tamper(&server, BREAK, &ids[99]).await;
+    server.restart().await;
+    tamper(&server, MEND, &ids[99]).await;
+    for id in &ids {
+        assert_eq!(consent(&server, id).await, ConsentPolicy::Always, "{id}");
+    }
+    become_policy(&mut server, ASKED_ALWAYS, LOOSE).await;
+    for id in &ids {
+        assert_eq!(consent(&server, id).await, ConsentPolicy::Once, "{id}");
+    }
+}
+
+/// An older node knows nothing of what is written down about policies.
+#[tokio::test]
+async fn what_an_older_node_has_written_is_held_at_the_next_start() {
+    let mut server = open(LOOSE).await;
+    let client = register(&server, json!({"redirect_uris": [CALLBACK]})).await;
+    let untouched = register(&server, json!({"redirect_uris": [CALLBACK]})).await;
+    let (id, untouched) = (client.text("client_id"), untouched.text("client_id"));
+    tamper(&server, SET_FREE, id).await;
+    let replaced = "UPDATE client_registration SET version = version + 1 WHERE client_id = $1";
+    tamper(&server, replaced, id).await;
+    tamper(&server, BREAK, untouched).await;
+    server.restart().await;
+    assert_eq!(consent(&server, id).await, ConsentPolicy::Once);
+    // It is held now, and looked at no more.
+    tamper(&server, BREAK, id).await;
+    server.restart().await;
+    tamper(&server, MEND, id).await;
+
+    tamper(&server, SET_FREE, id).await;
+    let registered =
+        "UPDATE client_registration SET held_policy = '', held_version = 0 WHERE client_id = $1";
+    tamper(&server, registered, id).await;
+    server.restart().await;
+    assert_eq!(consent(&server, id).await, ConsentPolicy::Once);
+}
+
+/// A node of the policy of before serves on for a while: what is registered and changed there says so.
+#[tokio::test]
+async fn what_a_node_of_another_policy_has_written_is_held_at_the_next_start() {
+    let mut server = open(LOOSE).await;
+    let changed = register(&server, json!({"redirect_uris": [CALLBACK]})).await;
+    server.edit_config(LOOSE, ASKED_ALWAYS);
+    server.add_node().await;
+    assert_eq!(
+        consent(&server, changed.text("client_id")).await,
+        ConsentPolicy::Always
+    );
+    let late = register(&server, json!({"redirect_uris": [CALLBACK]})).await;
+    let body = json!({"client_id": changed.text("client_id"), "redirect_uris": [CALLBACK]});
+    let request = http_client().request(Method::PUT, changed.text("registration_client_uri"));
+    let token = changed.text("registration_access_token");
+    let put = answer(request.bearer_auth(token).json(&body)).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let ids = [late.text("client_id"), changed.text("client_id")];
+    for id in ids {
+        assert_eq!(consent(&server, id).await, ConsentPolicy::Once);
+    }
+    server.restart().await;
+    for id in ids {
+        assert_eq!(consent(&server, id).await, ConsentPolicy::Always);
+    }
 }

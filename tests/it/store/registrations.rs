@@ -1,15 +1,20 @@
 //! Clients that registered themselves, beside those of the files; and the tokens that let them.
 
-use portico::model::client::{Client, SubjectType};
-use portico::model::registration::{InitialAccessToken, Registration, USED_EVERY};
-use portico::protocol::ids::ClientId;
-use portico::store::{Reconciled, Registered, Replaced, Store, StoredClient};
+use portico::model::client::{Client, ConsentPolicy, SubjectType};
+use portico::model::registration::{
+    InitialAccessToken, Registration, RegistrationMode, RegistrationPolicy, USED_EVERY,
+};
+use portico::protocol::client_auth::ClientAuthMethod;
+use portico::protocol::ids::{ClientId, UpstreamId};
+use portico::store::{HeldPage, Reconciled, Registered, Replaced, Store, StoredClient};
 
 use super::{CAP, NOW, World, client, count, family, race, stored};
 use crate::harness::database::TestDatabase;
 
 /// More than any test needs.
 const MANY: i64 = 1000;
+/// What stands for the hash of the policy that clients are registered under.
+const HELD: &str = "held";
 
 fn registered(id: &str) -> StoredClient {
     stored(&Client {
@@ -30,9 +35,17 @@ fn registration(id: &str) -> Registration {
     }
 }
 
+fn named(id: &str, name: &str) -> StoredClient {
+    stored(&Client {
+        registered: true,
+        client_name: Some(name.to_owned()),
+        ..client(id)
+    })
+}
+
 async fn register(store: &Store, id: &str) {
     let outcome = store
-        .register_client(&registered(id), &registration(id), MANY)
+        .register_client(&registered(id), &registration(id), HELD, MANY)
         .await;
     assert_eq!(outcome.unwrap(), Registered::Done);
 }
@@ -54,7 +67,7 @@ async fn names(store: &Store) -> Vec<String> {
     names.collect()
 }
 
-/// There may be very many: a start reads them a few at a time, and misses none.
+/// There may be very many: a start reads a few at a time of those that were held against another policy, and misses none.
 #[tokio::test]
 async fn registered_clients_are_read_page_by_page() {
     let world = World::new().await;
@@ -62,24 +75,22 @@ async fn registered_clients_are_read_page_by_page() {
     for id in ["c", "a", "e", "b", "d"] {
         register(store, id).await;
     }
-    let renamed = StoredClient {
-        client: Client {
-            client_name: Some("Another name".to_owned()),
-            ..registered("d").client
-        },
-        ..registered("d")
-    };
-    let replaced = store.replace_registered_client(&renamed, 0, NOW + 1).await;
-    assert_eq!(replaced.unwrap(), Replaced::Done);
+    let other = store
+        .register_client(&registered("bb"), &registration("bb"), "other", MANY)
+        .await;
+    assert_eq!(other.unwrap(), Registered::Done);
+    let renamed = named("d", "Another name");
+    let replaced = store.replace_registered_client(&renamed, 0, HELD, NOW + 1);
+    assert_eq!(replaced.await.unwrap(), Replaced::Done);
     let mut after = ClientId::new("");
     let mut read = Vec::new();
     for expected in [2, 2, 1, 0] {
-        let page = store.list_registered_clients(&after, 2).await.unwrap();
-        assert_eq!(page.len(), expected);
-        if let Some((last, _)) = page.last() {
-            after = last.client.client_id.clone();
+        let page = store.list_held_clients(HELD, &after, 2).await.unwrap();
+        assert_eq!(page.clients().len(), expected);
+        if let Some(last) = page.last() {
+            after = last.clone();
         }
-        read.extend(page);
+        read.extend(page.clients().to_vec());
     }
     // The client of the files is none of them.
     let expected = [("a", 0), ("b", 0), ("c", 0), ("d", 1), ("e", 0)];
@@ -89,6 +100,242 @@ async fn registered_clients_are_read_page_by_page() {
         .collect();
     assert_eq!(found, expected);
     assert_eq!(read[3].0, renamed);
+    let mut policies = Vec::new();
+    let mut held = String::new();
+    while let Some(next) = store.next_held_policy(&held).await.unwrap() {
+        policies.push(next.clone());
+        held = next;
+    }
+    assert_eq!(policies, [HELD, "other"]);
+}
+
+/// A policy that has people asked, which those that are registered here are not.
+fn asking() -> RegistrationPolicy {
+    RegistrationPolicy {
+        mode: RegistrationMode::Open,
+        redirect_hosts: Vec::new(),
+        scope: registered("x").client.scope,
+        grant_types: registered("x").client.grant_types,
+        token_endpoint_auth_methods: ClientAuthMethod::ALL.to_vec(),
+        allow_token_endpoint_audience: false,
+        upstreams: [UpstreamId::new("members")].into(),
+        consent: ConsentPolicy::Once,
+        max_clients: MANY,
+        max_per_address: MANY,
+        unused: None,
+        fetch_allowed_hosts: false,
+        show_logos: false,
+        algorithms: Vec::new(),
+    }
+}
+
+async fn first_page(store: &Store, policy: &str, limit: i64) -> HeldPage {
+    let first = ClientId::new("");
+    let page = store.list_held_clients(policy, &first, limit).await;
+    page.unwrap()
+}
+
+/// Those that were held against a policy last.
+async fn held_against(store: &Store, policy: &str) -> Vec<String> {
+    let page = first_page(store, policy, MANY).await;
+    let clients = page.clients().iter();
+    clients
+        .map(|(stored, _)| stored.client.client_id.to_string())
+        .collect()
+}
+
+async fn read(store: &Store, id: &str) -> Client {
+    let stored = store.read_client(&ClientId::new(id)).await.unwrap();
+    stored.unwrap().client
+}
+
+/// A page is held as it stands when it is held, whatever has come in since it was read; and what another policy has taken up is left to it.
+#[tokio::test]
+async fn what_changes_while_clients_are_held_is_held_too() {
+    let world = World::new().await;
+    let store = &world.store;
+    for id in ["a", "b", "c", "d", "e"] {
+        register(store, id).await;
+    }
+    let (policy, present) = (asking(), asking().fingerprint());
+    let page = first_page(store, HELD, 4).await;
+    let renamed = named("b", "Put meanwhile");
+    let replaced = store.replace_registered_client(&renamed, 0, HELD, NOW + 1);
+    assert_eq!(replaced.await.unwrap(), Replaced::Done);
+    let other = named("c", "Under another policy");
+    let replaced = store.replace_registered_client(&other, 0, "other", NOW + 1);
+    assert_eq!(replaced.await.unwrap(), Replaced::Done);
+    register(store, "aa").await;
+    let gone = ClientId::new("d");
+    assert!(store.remove_registered_client(&gone, NOW).await.unwrap());
+
+    let changed = store.hold_clients(&policy, &page, NOW + 2).await.unwrap();
+    let mut changed: Vec<&str> = changed.iter().map(ClientId::as_str).collect();
+    changed.sort_unstable();
+    assert_eq!(changed, ["a", "aa", "b"]);
+    assert_eq!(held_against(store, &present).await, ["a", "aa", "b"]);
+    assert_eq!(held_against(store, HELD).await, ["e"]);
+    assert_eq!(held_against(store, "other").await, ["c"]);
+    assert_eq!(read(store, "c").await, other.client);
+    assert_eq!(read(store, "b").await, policy.hold(&renamed.client));
+    for id in ["a", "aa"] {
+        assert_eq!(read(store, id).await, policy.hold(&registered(id).client));
+    }
+    // Whoever has read one before it was held has not read what stands there.
+    for (id, version, outcome) in [("a", 0, Replaced::Changed), ("b", 2, Replaced::Done)] {
+        let new = registered(id);
+        let replaced = store.replace_registered_client(&new, version, &present, NOW);
+        assert_eq!(replaced.await.unwrap(), outcome, "{id}");
+    }
+    assert_eq!(store.forget_overtaken_holds(MANY).await.unwrap(), 0);
+}
+
+/// A crash in the middle of a page, which no client says to have been held after.
+#[tokio::test]
+async fn a_page_is_held_whole_or_not_at_all() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    for id in ["a", "b", "c"] {
+        register(&store, id).await;
+    }
+    let page = first_page(&store, HELD, MANY).await;
+    let pool = database.pool().await;
+    // An older node has replaced one, and what it wrote cannot be read.
+    for statement in [
+        "UPDATE client SET registration = '?' || registration WHERE id = 'b'",
+        "UPDATE client_registration SET version = version + 1 WHERE client_id = 'b'",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let failed = store.hold_clients(&asking(), &page, NOW + 2).await;
+    failed.unwrap_err();
+    let mended = "UPDATE client SET registration = SUBSTR(registration, 2) WHERE id = 'b'";
+    sqlx::query(mended).execute(&pool).await.unwrap();
+    assert_eq!(held_against(&store, HELD).await, ["a", "b", "c"]);
+    for id in ["a", "b", "c"] {
+        assert_eq!(read(&store, id).await, registered(id).client);
+    }
+    let changed = store.hold_clients(&asking(), &page, NOW + 2).await;
+    assert_eq!(changed.unwrap().len(), 3);
+}
+
+/// What is as the policy wants it is written down as such, and not replaced.
+#[tokio::test]
+async fn a_client_that_need_not_change_is_held_all_the_same() {
+    let world = World::new().await;
+    let store = &world.store;
+    let policy = asking();
+    let client = policy.hold(&registered("a").client);
+    let registered = store
+        .register_client(&stored(&client), &registration("a"), HELD, MANY)
+        .await;
+    assert_eq!(registered.unwrap(), Registered::Done);
+    let page = first_page(store, HELD, MANY).await;
+    let changed = store.hold_clients(&policy, &page, NOW + 2).await.unwrap();
+    assert_eq!(changed, []);
+    assert_eq!(held_against(store, &policy.fingerprint()).await, ["a"]);
+    let kept = store.find_registration(&ClientId::new("a")).await.unwrap();
+    assert_eq!(kept.unwrap().version, 0);
+}
+
+/// An older node says nothing of policies: what it has registered or replaced counts as held against none.
+#[tokio::test]
+async fn what_an_older_node_has_written_is_held_against_nothing() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    for id in ["a", "b", "c"] {
+        register(&store, id).await;
+        let new = named(id, "Held");
+        let replaced = store.replace_registered_client(&new, 0, HELD, NOW);
+        assert_eq!(replaced.await.unwrap(), Replaced::Done);
+    }
+    assert_eq!(store.forget_overtaken_holds(10).await.unwrap(), 0);
+    let pool = database.pool().await;
+    for statement in [
+        "UPDATE client_registration SET version = version + 1 WHERE client_id <> 'b'",
+        "INSERT INTO client (id, registration, secrets, created_at, changed_at)
+             SELECT 'old', registration, secrets, created_at, changed_at FROM client WHERE id = 'b'",
+        "UPDATE client SET registration = REPLACE(registration, '\"client_id\":\"b\"', '\"client_id\":\"old\"')
+             WHERE id = 'old'",
+        "INSERT INTO client_registration (client_id, access_token_hash, issued_at) VALUES ('old', 'hash', 1)",
+    ] {
+        let done = sqlx::query(statement).execute(&pool).await.unwrap();
+        assert!(done.rows_affected() > 0, "{statement}");
+    }
+    assert_eq!(held_against(&store, "").await, ["old"]);
+    for forgotten in [1, 1, 0] {
+        assert_eq!(store.forget_overtaken_holds(1).await.unwrap(), forgotten);
+    }
+    assert_eq!(held_against(&store, "").await, ["a", "c", "old"]);
+    assert_eq!(held_against(&store, HELD).await, ["b"]);
+}
+
+/// Two nodes that start at once with different policies, while somebody replaces: each row is as the policy that it names wants it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_policies_leave_each_client_as_the_one_that_it_names() {
+    let database = TestDatabase::fresh().await;
+    let nodes = [
+        database.store().await,
+        database.store().await,
+        database.store().await,
+    ];
+    let strict = RegistrationPolicy {
+        upstreams: [UpstreamId::new("staff")].into(),
+        consent: ConsentPolicy::Always,
+        ..asking()
+    };
+    let policies = [asking(), strict];
+    let ids: Vec<String> = (0..12)
+        .map(|number| format!("client-{number:02}"))
+        .collect();
+    for id in &ids {
+        register(&nodes[0], id).await;
+    }
+    for round in 0..4 {
+        let racers = (0..6).map(|number: usize| {
+            let (store, policy) = (nodes[number % 3].clone(), policies[number % 2].clone());
+            let (ids, present) = (ids.clone(), policies[number % 2].fingerprint());
+            async move {
+                if number >= 4 {
+                    for id in &ids {
+                        let id = ClientId::new(id.as_str());
+                        let kept = store.find_registration(&id).await.unwrap().unwrap();
+                        let new = named(id.as_str(), &format!("{number} in {round}"));
+                        let client = policy.hold(&new.client);
+                        let new = StoredClient { client, ..new };
+                        let replaced =
+                            store.replace_registered_client(&new, kept.version, &present, NOW);
+                        replaced.await.unwrap();
+                    }
+                    return;
+                }
+                let mut held = Some(String::new());
+                while let Some(of) = held {
+                    let mut after = ClientId::new("");
+                    if of != present {
+                        loop {
+                            let page = store.list_held_clients(&of, &after, 5).await.unwrap();
+                            let Some(last) = page.last() else { break };
+                            after = last.clone();
+                            store.hold_clients(&policy, &page, NOW).await.unwrap();
+                        }
+                    }
+                    held = store.next_held_policy(&of).await.unwrap();
+                }
+            }
+        });
+        race(racers).await;
+        let mut seen = 0;
+        for policy in &policies {
+            for id in held_against(&nodes[0], &policy.fingerprint()).await {
+                let client = read(&nodes[0], &id).await;
+                assert_eq!(policy.hold(&client), client, "{id}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, ids.len());
+        assert_eq!(nodes[0].forget_overtaken_holds(MANY).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]
@@ -125,13 +372,17 @@ async fn a_registered_client_is_one_like_all_others() {
         },
         ..registered("new")
     };
-    let replaced = store.replace_registered_client(&renamed, 0, NOW + 1).await;
+    let replaced = store
+        .replace_registered_client(&renamed, 0, HELD, NOW + 1)
+        .await;
     assert_eq!(replaced.unwrap(), Replaced::Done);
     let found = store.find_client(&ClientId::new("new")).await.unwrap();
     assert_eq!(found, Some(renamed));
     // A client of the files is replaced and removed by the files alone.
     let of_files = stored(&client("app"));
-    let replaced = store.replace_registered_client(&of_files, 0, NOW).await;
+    let replaced = store
+        .replace_registered_client(&of_files, 0, HELD, NOW)
+        .await;
     assert_eq!(replaced.unwrap(), Replaced::Gone);
     let app = ClientId::new("app");
     assert!(!store.remove_registered_client(&app, NOW).await.unwrap());
@@ -177,7 +428,7 @@ async fn a_file_that_names_a_registered_client_makes_it_its_own() {
     assert!(store.find_registration(&id).await.unwrap().is_none());
     assert_eq!(store.find_client(&id).await.unwrap(), Some(of_file.clone()));
     let late = registered("clash");
-    let replaced = store.replace_registered_client(&late, 0, NOW).await;
+    let replaced = store.replace_registered_client(&late, 0, HELD, NOW).await;
     assert_eq!(replaced.unwrap(), Replaced::Gone);
     let again = store.reconcile_clients(&[of_file], NOW).await.unwrap();
     assert_eq!(again, Reconciled::default());
@@ -208,14 +459,14 @@ async fn another_kind_of_subject_ends_the_families() {
     let begun = world.begin(family(&code)).await;
     let mut changed = registered("own");
     changed.client.client_name = Some("Only the name".to_owned());
-    let replaced = store.replace_registered_client(&changed, 0, NOW + 4);
+    let replaced = store.replace_registered_client(&changed, 0, HELD, NOW + 4);
     assert_eq!(replaced.await.unwrap(), Replaced::Done);
     let found = store.find_family(&begun.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, None);
     changed.client.subject_type = SubjectType::Pairwise {
         sector: "own.example.org".to_owned(),
     };
-    let replaced = store.replace_registered_client(&changed, 1, NOW + 5);
+    let replaced = store.replace_registered_client(&changed, 1, HELD, NOW + 5);
     assert_eq!(replaced.await.unwrap(), Replaced::Done);
     let found = store.find_family(&begun.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, Some(NOW + 5));
@@ -259,7 +510,7 @@ async fn racing_registrations_fill_the_quota_and_no_more() {
             async move {
                 let id = format!("client-{round}-{number}");
                 store
-                    .register_client(&registered(&id), &registration(&id), round)
+                    .register_client(&registered(&id), &registration(&id), HELD, round)
                     .await
                     .unwrap()
             }
@@ -279,7 +530,7 @@ async fn racing_registrations_fill_the_quota_and_no_more() {
             .unwrap()
     );
     let outcome = nodes[0]
-        .register_client(&registered("late"), &registration("late"), 7)
+        .register_client(&registered("late"), &registration("late"), HELD, 7)
         .await;
     assert_eq!(outcome.unwrap(), Registered::Done);
 }
@@ -299,7 +550,7 @@ async fn racing_registrations_use_a_token_as_often_as_it_may() {
         ..registration(id)
     };
     let outcome = store
-        .register_client(&registered("x"), &with_token("x"), 0)
+        .register_client(&registered("x"), &with_token("x"), HELD, 0)
         .await;
     assert_eq!(outcome.unwrap(), Registered::Full);
     let racers = (0..20).map(|number| {
@@ -308,7 +559,7 @@ async fn racing_registrations_use_a_token_as_often_as_it_may() {
         let registration = with_token(&id);
         async move {
             store
-                .register_client(&registered(&id), &registration, MANY)
+                .register_client(&registered(&id), &registration, HELD, MANY)
                 .await
                 .unwrap()
         }
@@ -370,7 +621,9 @@ async fn a_token_that_has_ended_or_was_revoked_lets_nobody_in() {
             issued_at: at,
             ..registration("x")
         };
-        let outcome = store.register_client(&registered("x"), &late, MANY).await;
+        let outcome = store
+            .register_client(&registered("x"), &late, HELD, MANY)
+            .await;
         assert_eq!(outcome.unwrap(), Registered::TokenSpent, "{id}");
     }
     assert!(names(&store).await.is_empty());
@@ -389,7 +642,7 @@ async fn unused_clients_are_swept() {
         ..registration("for-ever")
     };
     let outcome = store
-        .register_client(&registered("for-ever"), &for_ever, MANY)
+        .register_client(&registered("for-ever"), &for_ever, HELD, MANY)
         .await;
     assert_eq!(outcome.unwrap(), Registered::Done);
     let used = ClientId::new("used");
@@ -450,7 +703,7 @@ async fn nobody_replaces_what_they_have_not_read() {
         let (store, new) = (&store, named(name));
         async move {
             store
-                .replace_registered_client(&new, version, NOW)
+                .replace_registered_client(&new, version, HELD, NOW)
                 .await
                 .unwrap()
         }
@@ -474,7 +727,10 @@ async fn of_many_that_replace_the_same_one_does() {
         let store = nodes[number % 2].clone();
         async move {
             let new = registered("new");
-            store.replace_registered_client(&new, 0, NOW).await.unwrap()
+            store
+                .replace_registered_client(&new, 0, HELD, NOW)
+                .await
+                .unwrap()
         }
     });
     let outcomes = race(racers).await;
