@@ -647,12 +647,13 @@ impl Logins {
     }
 
     /// One account has one session in a browser, also where a clock put right would bring back the one before (T35): it is not
-    /// renewed, for what belongs to it was over (T21).
+    /// renewed, for what belongs to it was over (T21). Apps are not told: one that goes by the person, and not by the session, would
+    /// end the new login.
     async fn end_lapsed(&self, account: &AccountId, before: &Before<'_>) -> Result<(), OAuthError> {
         let mut lapsed = before.lapsed.iter();
         while let Some(session) = lapsed.find(|session| session.account_id == *account) {
             let now = self.clock.now();
-            self.store.end_session(&session.id, now).await?;
+            self.store.end_lapsed_session(&session.id, now).await?;
             self.record_replaced(session);
         }
         Ok(())

@@ -226,7 +226,7 @@ async fn add(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> 
     redeem(server, &page).await
 }
 
-fn sid(tokens: &Answer) -> String {
+pub(crate) fn sid(tokens: &Answer) -> String {
     let told: serde_json::Value = claims(tokens.text("id_token"));
     told["sid"].as_str().unwrap().to_owned()
 }
