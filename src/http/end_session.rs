@@ -429,8 +429,18 @@ pub(super) async fn end(
             ended.map_err(OAuthError::from)?;
         }
     }
+    let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
     let done = logout.signed_off.as_ref();
-    let departure = sign_off::departure(state, &first.session, done, tokens.as_ref()).await;
+    // What was over by the clock is ended without a click: it takes nobody else's login at the upstream along.
+    let is_anothers = !signed_in.stood(first)
+        && signed_in.all().any(|who| {
+            who.session.upstream == first.session.upstream && !ids.contains(&who.session.id)
+        });
+    let departure = if is_anothers {
+        None
+    } else {
+        sign_off::departure(state, &first.session, done, tokens.as_ref()).await
+    };
     let others = sign_off::others(state, ended, done).await;
     let next = match departure {
         Some(departure) => sign_off::depart(state, logout, departure, others).await?,
@@ -443,11 +453,10 @@ pub(super) async fn end(
         None => arrive(logout),
     };
     let frames = Frames::of(state, ended).await;
-    let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
     let mut response = next
         .beside(still_here(state, signed_in, &ids))
         .after(&frames);
-    cookies::set(response.headers_mut(), signed_in.without(&ids));
+    cookies::set(response.headers_mut(), signed_in.without(ended));
     Ok(response)
 }
 

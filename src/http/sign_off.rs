@@ -453,7 +453,7 @@ async fn signed_out(
         }
     };
     if !ids.is_empty() {
-        cookies::set(response.headers_mut(), signed_in.without(&ids));
+        cookies::set(response.headers_mut(), signed_in.without(&ended));
     }
     if trip.is_some() && sender::is_navigation(&headers) {
         let names = CookieNames::from_ref(&state);

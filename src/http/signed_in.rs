@@ -12,6 +12,7 @@ use crate::flow::pick::{Candidate, Picked, pick};
 use crate::flow::{Before, Flow, LoggedIn, MAX_ACCOUNTS, NewSession};
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::Client;
+use crate::model::session::{SessionLifetimes, SessionSpan};
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::SessionId;
 use crate::protocol::secret::Secret;
@@ -48,6 +49,7 @@ impl Here {
 pub(super) struct SignedIn {
     names: CookieNames,
     now: UnixTime,
+    lifetimes: SessionLifetimes,
     /// Whether the current one's cookie came: a POST across sites leaves it at home, and its answer takes away nothing that it did not
     /// show.
     came: bool,
@@ -70,6 +72,7 @@ impl SignedIn {
         let mut signed_in = Self {
             names,
             now: flow.clock.now(),
+            lifetimes: flow.session_lifetimes,
             came: current.is_some(),
             current: None,
             others: Vec::new(),
@@ -159,6 +162,16 @@ impl SignedIn {
         all.find(|who| who.session.id == *id)
     }
 
+    /// Whether a session stands, or stood until it was ended: it is not over by the clock.
+    pub(super) fn stood(&self, who: &LoggedIn) -> bool {
+        let until = who.session.ended_at.unwrap_or(self.now);
+        let span = SessionSpan {
+            ended_at: None,
+            ..who.session.span()
+        };
+        span.is_live(until, self.lifetimes)
+    }
+
     /// Whose session a request is about.
     pub(super) async fn pick(
         &self,
@@ -227,9 +240,17 @@ impl SignedIn {
     }
 
     /// The cookies once sessions have ended. Nobody is the current one then: whoever signed out must not find themselves
-    /// signed in again as somebody else, at the next click, without having chosen that, nor once a clock is put right.
-    pub(super) fn without(&self, ended: &[SessionId]) -> Vec<Cookie<'static>> {
-        let stays = |here: &&Here| ended.iter().all(|id| !here.is(id));
+    /// signed in again as somebody else, at the next click, without having chosen that, nor once a clock is put right. Where all
+    /// of them were over by the clock, whoever is the current one has come or been chosen since, and stays so.
+    pub(super) fn without(&self, ended: &[&LoggedIn]) -> Vec<Cookie<'static>> {
+        let stays = |here: &&Here| ended.iter().all(|who| !here.is(&who.session.id));
+        let current = self.current.as_ref().filter(stays);
+        if current.is_some() && !ended.iter().any(|who| self.stood(who)) {
+            let left = self.with_own_cookie().filter(|here| !stays(here));
+            let left = left.map(|here| self.names.session_beside(&here.who.session.id));
+            let left = left.map(|name| self.names.remove(name));
+            return self.dropped().chain(left).collect();
+        }
         let beside = self.everybody().filter(stays).collect();
         self.cookies_of(None, beside)
     }

@@ -1,7 +1,7 @@
 //! A clock that is wrong for a while, ahead by hours, a day or a year, or behind: once it is right again everybody is signed in as
 //! they were, whatever they have asked for meanwhile (T21).
 
-use portico::simulator::people::{CHAIR, ImisPerson, JO_SMITH, ZOE};
+use portico::simulator::people::{ANN_LEE, CHAIR, ImisPerson, JO_SMITH, ZOE};
 
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
 use crate::harness::relying_party::{Answer, claims};
@@ -220,7 +220,7 @@ async fn log_in(server: &TestServer, browser: &mut Browser, person: ImisPerson) 
 }
 
 /// Logs somebody in beside whoever is there.
-async fn add(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
+pub(crate) async fn add(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
     let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
     let page = browser.sign_in_as(&page, person).await;
     redeem(server, &page).await
@@ -232,7 +232,7 @@ pub(crate) fn sid(tokens: &Answer) -> String {
 }
 
 /// What an app that asks without a page gets: the session, or the error.
-async fn silently(server: &TestServer, browser: &mut Browser) -> String {
+pub(crate) async fn silently(server: &TestServer, browser: &mut Browser) -> String {
     let url = server.authorize_url("spa", &[("prompt", "none")]);
     let page = browser.get(url).await;
     match page.answer().remove("error") {
@@ -255,7 +255,7 @@ fn sorted<const N: usize>(mut ids: [String; N]) -> [String; N] {
 }
 
 /// Whether the app that has these tokens goes on.
-async fn goes_on(server: &TestServer, tokens: &Answer) -> bool {
+pub(crate) async fn goes_on(server: &TestServer, tokens: &Answer) -> bool {
     let answer = server.refresh("spa", tokens.text("refresh_token")).await;
     if answer.status != 200 {
         answer.assert_error(400, "invalid_grant");
@@ -264,7 +264,7 @@ async fn goes_on(server: &TestServer, tokens: &Answer) -> bool {
 }
 
 /// A session alone was used so much later, or earlier, than it says: the clock stepped for it, and for nobody else.
-async fn was_used(server: &TestServer, tokens: &Answer, seconds: i64) {
+pub(crate) async fn was_used(server: &TestServer, tokens: &Answer, seconds: i64) {
     let pool = server.database.pool().await;
     sqlx::query("UPDATE session SET last_seen_at = last_seen_at + $2 WHERE id = $1")
         .bind(sid(tokens))
@@ -337,10 +337,14 @@ async fn an_apps_logout_ends_what_the_clock_says_is_over() {
         assert!(out.body.contains("You are signed out"), "{}", out.body);
         was_used(&server, ends, DAY).await;
         assert!(!goes_on(&server, ends).await, "{is_current}");
-        assert_eq!(
-            silently(&server, &mut browser).await,
-            "account_selection_required"
-        );
+        // Whoever was current beside it has nothing to do with it.
+        let left = silently(&server, &mut browser).await;
+        if is_current {
+            assert_eq!(left, "account_selection_required");
+        } else {
+            assert_eq!(left, sid(stays));
+            assert!(!out.header("set-cookie").starts_with(&format!("{SESSION}=")));
+        }
         assert_eq!(offered(&server, &mut browser).await, [sid(stays)]);
         assert!(goes_on(&server, stays).await, "{is_current}");
     }
@@ -507,4 +511,34 @@ async fn a_login_leaves_the_others_whose_sessions_the_clock_says_are_over() {
     let jo = log_in(&server, &mut browser, JO_SMITH).await;
     server.clock.advance(-DAY);
     assert_eq!(offered(&server, &mut browser).await, [sid(&jo)]);
+}
+
+/// What ends is dead by the clock already: whoever is signed in beside it, and has nothing to do with it, is so without a click.
+#[tokio::test]
+async fn the_end_of_a_lapsed_session_leaves_who_is_current() {
+    let server = server().await;
+    for navigates in [false, true] {
+        let mut browser = Browser::new();
+        let jo = log_in(&server, &mut browser, JO_SMITH).await;
+        let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
+        let ann = (ANN_LEE.code, ANN_LEE.password);
+        let page = browser.sign_in(&page, "staff", ann).await;
+        let ann = redeem(&server, &page).await;
+        was_used(&server, &jo, -DAY).await;
+        let destination = if navigates { "document" } else { "image" };
+        browser.headers = [
+            ("sec-fetch-dest", destination),
+            ("sec-fetch-site", "same-site"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        browser.is_lured_to(server.imis_url());
+        let told = server.url("/upstream/members/signed_out");
+        browser.click(told).await;
+        browser.headers.clear();
+        assert_eq!(silently(&server, &mut browser).await, sid(&ann));
+        was_used(&server, &jo, DAY).await;
+        assert!(!goes_on(&server, &jo).await);
+        assert_eq!(offered(&server, &mut browser).await, [sid(&ann)]);
+    }
 }

@@ -3,6 +3,7 @@
 
 use portico::simulator::people::{ANN_LEE, CHAIR, ImisPerson, JO_SMITH};
 
+use crate::clock_steps::{add, goes_on, sid, silently, was_used};
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::Answer;
 use crate::harness::server::{Setup, TestServer};
@@ -720,4 +721,40 @@ async fn a_browser_that_is_long_on_its_way_goes_back_to_the_app() {
         let page = browser.open(server.url("/end_session")).await;
         assert_eq!(asks(&page), beside == Some("staff"), "{what}");
     }
+}
+
+/// What was over by the clock ends without a click: it takes no live login at iMIS along.
+#[tokio::test]
+async fn the_end_of_a_lapsed_session_goes_by_imis_for_nobody_else() {
+    let server = server_with(COMES_BACK).await;
+    let lure = [("post_logout_redirect_uri", HOME), ("state", "s")];
+    let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+    let cam = add(&server, &mut browser, CHAIR).await;
+    was_used(&server, &jo, -24 * 3600).await;
+    let hint = ("id_token_hint", jo.text("id_token"));
+    for browser in [&mut browser] {
+        browser.is_lured_to("https://evil.example");
+        let page = browser
+            .click(logout_url(&server, &[hint, lure[0], lure[1]]))
+            .await;
+        assert_eq!(
+            page.location().unwrap().as_str(),
+            "https://spa.example.org/?state=s"
+        );
+        assert!(is_signed_in_at_imis(&server, browser).await);
+        assert_eq!(silently(&server, browser).await, sid(&cam));
+    }
+    was_used(&server, &jo, 24 * 3600).await;
+    assert!(!goes_on(&server, &jo).await);
+    // Nobody else is there of iMIS.
+    let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+    let select = server.authorize_url("web", &[("prompt", "select_account")]);
+    let page = browser.open(select).await;
+    let ann = (ANN_LEE.code, ANN_LEE.password);
+    browser.sign_in(&page, "staff", ann).await;
+    was_used(&server, &jo, -24 * 3600).await;
+    let hint = ("id_token_hint", jo.text("id_token"));
+    let trip = browser.get(logout_url(&server, &[hint])).await;
+    let trip = trip.location().unwrap();
+    assert!(trip.path().ends_with("/logout.aspx"), "{trip}");
 }
