@@ -88,6 +88,8 @@ pub struct Before<'a> {
     pub others: Vec<&'a Session>,
     /// Those that are over by the clock alone.
     pub lapsed: Vec<&'a Session>,
+    /// The one of them whose place any login takes.
+    pub lapsed_alone: Option<&'a Session>,
     /// Whether the login adds an account to those that are there, and does not take the place of the current one.
     pub adds: bool,
 }
@@ -647,11 +649,13 @@ impl Logins {
     }
 
     /// One account has one session in a browser, also where a clock put right would bring back the one before (T35): it is not
-    /// renewed, for what belongs to it was over (T21). Apps are not told: one that goes by the person, and not by the session, would
-    /// end the new login.
+    /// renewed, for what belongs to it was over (T21). Nor does one stand that has lost its cookie to the new one. Apps are told of
+    /// neither: one that goes by the person, and not by the session, would end the new login.
     async fn end_lapsed(&self, account: &AccountId, before: &Before<'_>) -> Result<(), OAuthError> {
-        let mut lapsed = before.lapsed.iter();
-        while let Some(session) = lapsed.find(|session| session.account_id == *account) {
+        let alone = before.lapsed_alone.map(|session| &session.id);
+        let gives_way =
+            |session: &Session| session.account_id == *account || alone == Some(&session.id);
+        for session in before.lapsed.iter().filter(|session| gives_way(session)) {
             let now = self.clock.now();
             self.store.end_lapsed_session(&session.id, now).await?;
             self.record_replaced(session);

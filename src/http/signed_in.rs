@@ -207,6 +207,7 @@ impl SignedIn {
             current: self.current().map(|who| &who.session),
             others: self.others().map(|who| &who.session).collect(),
             lapsed: self.lapsed().map(|who| &who.session).collect(),
+            lapsed_alone: self.lapsed_alone().map(|here| &here.who.session),
             adds: adds || !self.others.is_empty(),
         }
     }
@@ -220,15 +221,21 @@ impl SignedIn {
         };
         let stays =
             |here: &&Here| !here.is(id) && new.replaced.as_ref().is_none_or(|old| !here.is(old));
-        // One account has one session in a browser; and on a plain login page whoever comes takes the place of the one before.
+        // One account has one session in a browser.
         let account = &new.logged_in.account.id;
-        let several = !self.others.is_empty() || !self.lapsed_others.is_empty();
-        let lapsed = self.lapsed_current.iter().filter(|_| several);
-        let lapsed = lapsed.chain(&self.lapsed_others);
-        let lapsed = lapsed.filter(|here| here.who.account.id != *account);
+        let alone = self.lapsed_alone().map(|here| &here.who.session.id);
+        let lapsed = self.lapsed_current.iter().chain(&self.lapsed_others);
+        let lapsed = lapsed
+            .filter(|here| here.who.account.id != *account && alone != Some(&here.who.session.id));
         let live = self.current.iter().chain(&self.others);
         let beside = live.chain(lapsed).filter(stays).collect();
         self.cookies_of(Some(&current), beside)
+    }
+
+    /// On a plain login page whoever comes takes the place of the one before, also of one whose session is over by the clock.
+    fn lapsed_alone(&self) -> Option<&Here> {
+        let is_alone = self.others.is_empty() && self.lapsed_others.is_empty();
+        self.lapsed_current.as_ref().filter(|_| is_alone)
     }
 
     /// The cookies once the person has chosen another to be the current one.

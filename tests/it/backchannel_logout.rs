@@ -970,7 +970,7 @@ async fn every_end_of_a_session_is_told() {
 /// session, would end the login that has just begun. Whoever signs out is told of it, as ever.
 #[tokio::test]
 async fn a_login_in_place_of_a_lapsed_one_is_told_nobody() {
-    for (person, comes_back) in [(JO_SMITH, true)] {
+    for (person, comes_back) in [(JO_SMITH, true), (ZOE, false)] {
         let (server, site) = start().await;
         let mut browser = Browser::new();
         let lapsed = sign_in(&server, &mut browser, "first", "openid").await;

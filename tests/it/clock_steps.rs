@@ -542,3 +542,26 @@ async fn the_end_of_a_lapsed_session_leaves_who_is_current() {
         assert_eq!(offered(&server, &mut browser).await, [sid(&ann)]);
     }
 }
+
+/// T35: of one account alone the cookie goes with the login of somebody else, and so does the session.
+#[tokio::test]
+async fn a_login_ends_the_lapsed_session_whose_cookie_it_takes() {
+    let server = server().await;
+    let mut browser = Browser::new();
+    let cam = log_in(&server, &mut browser, CHAIR).await;
+    server.clock.advance(DAY);
+    let jo = log_in(&server, &mut browser, JO_SMITH).await;
+    server.clock.advance(-DAY);
+    assert!(!goes_on(&server, &cam).await);
+    assert!(goes_on(&server, &jo).await);
+    // Beside others it keeps its cookie, and stands.
+    let cam = add(&server, &mut browser, CHAIR).await;
+    server.clock.advance(DAY);
+    let zoe = log_in(&server, &mut browser, ZOE).await;
+    server.clock.advance(-DAY);
+    let all = sorted([sid(&jo), sid(&cam), sid(&zoe)]);
+    assert_eq!(offered(&server, &mut browser).await, all);
+    for stands in [&jo, &cam, &zoe] {
+        assert!(goes_on(&server, stands).await);
+    }
+}
