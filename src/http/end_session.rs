@@ -25,6 +25,7 @@ use crate::protocol::{jws, redirect_uri};
 use crate::store::Store;
 use crate::telemetry::note_client;
 use crate::tokens::{Mint, subject};
+use crate::upstream::UpstreamTokens;
 
 use super::app_logo::AppLogo;
 use super::cookies;
@@ -196,6 +197,13 @@ impl Logout {
         Ok(hint.and_then(|hint| logout::meant(people, hint)))
     }
 
+    /// Whose session the ID token is of, where that was ended a moment ago.
+    fn just_ended<'a>(&self, signed_in: &'a SignedIn) -> Option<&'a LoggedIn> {
+        let sid = self.hint.as_ref()?.sid.as_ref()?;
+        let mut just_ended = signed_in.just_ended();
+        just_ended.find(|who| who.session.id == *sid)
+    }
+
     /// Whether the session that the hint tells of has ended.
     async fn is_over(&self, state: &HttpState) -> Result<bool, OAuthError> {
         match &self.hint {
@@ -276,13 +284,22 @@ async fn by_get(
     }
     let sessions: Vec<_> = people.into_iter().map(|who| &who.session).collect();
     let lapsed: Vec<_> = signed_in.lapsed().map(|who| &who.session).collect();
+    let again = logout.just_ended(&signed_in);
     let (asks, session) = match logout::next_step(&sessions, &lapsed, logout.hint.as_ref()) {
-        LogoutStep::Done => return Ok(leave(&state, &signed_in, &logout)),
         LogoutStep::End(session) => (false, session),
         LogoutStep::Confirm(_) if !from_site.is_empty() => {
             let ends = Ends::Here(LogoutWay::AtTheUpstream);
             return end(&state, &logout, &signed_in, &from_site, ends).await;
         }
+        _ if again.is_some() && sender::is_ahead(&headers) => {
+            return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+        }
+        // A second click, which left before the first was answered.
+        _ if again.is_some() => {
+            let ended: Vec<_> = again.into_iter().collect();
+            return go_on(&state, &logout, &signed_in, &ended, None).await;
+        }
+        LogoutStep::Done => return Ok(leave(&state, &signed_in, &logout)),
         // A second click on the app's link: whoever was meant has left, and no other is asked about.
         LogoutStep::Confirm(_)
             if named.is_none()
@@ -326,7 +343,9 @@ async fn by_post(
     }
     let (logout, shown_at) = Logout::open(&state, form.field("logout")?)?;
     let wants_all = form.optional("action")? == Some("all");
-    let Some(who) = signed_in.find_to_end(&SessionId::new(form.field("session")?)) else {
+    let session = SessionId::new(form.field("session")?);
+    let about = ["logout", session.as_str()];
+    let Some(who) = signed_in.find_to_end(&session) else {
         // Signed in anew while the page stood open, others who were meant, too, or a page of another site that left our cookies at
         // home: nobody is told that they are out.
         let is_anew = |who: &LoggedIn| who.session.auth_time >= shown_at;
@@ -336,10 +355,20 @@ async fn by_post(
         {
             return Ok(logout.asked_about(&state)?);
         }
-        // A second click: whoever was asked has left.
+        // A second click, which left before the first was answered, or after it: whoever was asked has left.
+        let mut just_ended: Vec<&LoggedIn> = signed_in.just_ended().collect();
+        just_ended.sort_by_key(|who| who.session.id != session);
+        if just_ended
+            .first()
+            .is_some_and(|who| who.session.id == session)
+        {
+            form.require_token(&secrets, &about)?;
+            just_ended.truncate(if wants_all { just_ended.len() } else { 1 });
+            return go_on(&state, &logout, &signed_in, &just_ended, None).await;
+        }
         return Ok(leave(&state, &signed_in, &logout));
     };
-    form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
+    form.require_token(&secrets, &about)?;
     let others = signed_in
         .all()
         .chain(signed_in.lapsed())
@@ -429,6 +458,20 @@ pub(super) async fn end(
             ended.map_err(OAuthError::from)?;
         }
     }
+    go_on(state, logout, signed_in, ended, tokens.as_ref()).await
+}
+
+/// The browser of those whose sessions have ended goes on, by way of the first of them.
+async fn go_on(
+    state: &HttpState,
+    logout: &Logout,
+    signed_in: &SignedIn,
+    ended: &[&LoggedIn],
+    tokens: Option<&UpstreamTokens>,
+) -> Result<Response, PageError> {
+    let Some(first) = ended.first() else {
+        return Ok(leave(state, signed_in, logout));
+    };
     let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
     let done = logout.signed_off.as_ref();
     // What was over by the clock is ended without a click: it takes nobody else's login at the upstream along.
@@ -439,7 +482,7 @@ pub(super) async fn end(
     let departure = if is_anothers {
         None
     } else {
-        sign_off::departure(state, &first.session, done, tokens.as_ref()).await
+        sign_off::departure(state, &first.session, done, tokens).await
     };
     let others = sign_off::others(state, ended, done).await;
     let next = match departure {

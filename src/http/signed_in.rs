@@ -62,6 +62,8 @@ pub(super) struct SignedIn {
     lapsed_current: Option<Here>,
     /// The same of the cookies beside it; the last used first.
     lapsed_others: Vec<Here>,
+    /// Whose session was ended a moment ago.
+    just_ended: Vec<LoggedIn>,
 }
 
 impl SignedIn {
@@ -79,6 +81,7 @@ impl SignedIn {
             gone: Vec::new(),
             lapsed_current: None,
             lapsed_others: Vec::new(),
+            just_ended: Vec::new(),
         };
         if let Some(secret) = current {
             match flow.find_behind(secret).await? {
@@ -87,6 +90,7 @@ impl SignedIn {
                     signed_in.current = Some(Here::new(*who, secret));
                 }
                 Behind::Lapsed(who) => signed_in.lapsed_current = Some(Here::new(*who, secret)),
+                Behind::JustEnded(who) => signed_in.just_ended.push(*who),
                 Behind::Nobody => {}
             }
         }
@@ -106,7 +110,14 @@ impl SignedIn {
                 Behind::Lapsed(who) if is_another(&who) => {
                     signed_in.lapsed_others.push(Here::new(*who, secret));
                 }
-                _ => signed_in.gone.push(name.to_owned()),
+                behind => {
+                    signed_in.gone.push(name.to_owned());
+                    if let Behind::JustEnded(who) = behind
+                        && who.session.id == id
+                    {
+                        signed_in.just_ended.push(*who);
+                    }
+                }
             }
         }
         let last_used = |here: &Here| std::cmp::Reverse(here.who.session.last_seen_at);
@@ -160,6 +171,11 @@ impl SignedIn {
     pub(super) fn find_to_end(&self, id: &SessionId) -> Option<&LoggedIn> {
         let mut all = self.all().chain(self.lapsed());
         all.find(|who| who.session.id == *id)
+    }
+
+    /// Those whose sessions were ended a moment ago, with the cookies that came: a second click finds them.
+    pub(super) fn just_ended(&self) -> impl Iterator<Item = &LoggedIn> {
+        self.just_ended.iter()
     }
 
     /// Whether a session stands, or stood until it was ended: it is not over by the clock.

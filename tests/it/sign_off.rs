@@ -732,7 +732,8 @@ async fn the_end_of_a_lapsed_session_goes_by_imis_for_nobody_else() {
     let cam = add(&server, &mut browser, CHAIR).await;
     was_used(&server, &jo, -24 * 3600).await;
     let hint = ("id_token_hint", jo.text("id_token"));
-    for browser in [&mut browser] {
+    let mut second = browser.clone();
+    for browser in [&mut browser, &mut second] {
         browser.is_lured_to("https://evil.example");
         let page = browser
             .click(logout_url(&server, &[hint, lure[0], lure[1]]))
@@ -757,4 +758,75 @@ async fn the_end_of_a_lapsed_session_goes_by_imis_for_nobody_else() {
     let trip = browser.get(logout_url(&server, &[hint])).await;
     let trip = trip.location().unwrap();
     assert!(trip.path().ends_with("/logout.aspx"), "{trip}");
+}
+
+/// A second click, which left before the first was answered, goes by iMIS, too: the browser heeds the last answer alone.
+#[tokio::test]
+async fn a_second_click_goes_by_imis_too() {
+    let server = server_with(COMES_BACK).await;
+    for by_form in [false, true] {
+        let (mut first, tokens) = signed_in(&server, JO_SMITH).await;
+        let link = logout_url(
+            &server,
+            &[
+                ("id_token_hint", tokens.text("id_token")),
+                ("post_logout_redirect_uri", HOME),
+                ("state", "s"),
+            ],
+        );
+        let ask = [
+            ("client_id", "spa"),
+            ("post_logout_redirect_uri", HOME),
+            ("state", "s"),
+        ];
+        let question = first.get(logout_url(&server, &ask)).await;
+        let (mut second, mut ahead, mut late) = (first.clone(), first.clone(), first.clone());
+        let click = async |browser: &mut Browser| {
+            if by_form {
+                browser.submit_only(&question, "main form", &[]).await
+            } else {
+                browser.get(&link).await
+            }
+        };
+        let trips = [click(&mut first).await, click(&mut second).await];
+        for trip in &trips {
+            let trip = trip.location().unwrap();
+            assert!(trip.path().ends_with("/logout.aspx"), "{trip}");
+        }
+        if by_form {
+            let forged = [("form_token", "forged")];
+            let refused = late.submit_only(&question, "main form", &forged).await;
+            assert_eq!(refused.status, 400);
+        } else {
+            ahead.headers = vec![("sec-purpose".to_owned(), "prefetch".to_owned())];
+            assert_eq!(ahead.get(&link).await.status, 503);
+        }
+        let [_, trip] = trips;
+        let back = second.follow(trip).await;
+        let home = "https://spa.example.org/?state=s";
+        assert_eq!(back.location().unwrap().as_str(), home);
+        assert!(!is_signed_in_at_imis(&server, &mut second).await);
+        // Who comes later finds nobody whom it was about.
+        server.clock.advance(60);
+        assert_eq!(click(&mut late).await.location().unwrap().as_str(), home);
+    }
+}
+
+/// Of several accounts, too, it is as if the first answer had been heeded: whoever is left is asked who they are.
+#[tokio::test]
+async fn a_second_click_leaves_nobody_current() {
+    let server = server_with(COMES_BACK).await;
+    for is_current in [false, true] {
+        let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+        let cam = add(&server, &mut browser, CHAIR).await;
+        let out = if is_current { &cam } else { &jo };
+        let hint = [("id_token_hint", out.text("id_token"))];
+        let mut second = browser.clone();
+        for browser in [&mut browser, &mut second] {
+            let trip = browser.get(logout_url(&server, &hint)).await;
+            assert_eq!(trip.status, 303, "{}", trip.body);
+            let left = silently(&server, browser).await;
+            assert_eq!(left, "account_selection_required", "{is_current}");
+        }
+    }
 }
