@@ -275,6 +275,7 @@ async fn by_get(
     // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
     let from_site: Vec<&LoggedIn> = signed_in
         .all()
+        .chain(signed_in.lapsed())
         .filter(|who| sender::is_seen(&headers) && is_from_site(&state, who, &headers))
         .collect();
     let mut people: Vec<_> = signed_in.all().collect();
@@ -287,7 +288,7 @@ async fn by_get(
     let again = logout.just_ended(&signed_in);
     let (asks, session) = match logout::next_step(&sessions, &lapsed, logout.hint.as_ref()) {
         LogoutStep::End(session) => (false, session),
-        LogoutStep::Confirm(_) if !from_site.is_empty() => {
+        _ if !from_site.is_empty() => {
             let ends = Ends::Here(LogoutWay::AtTheUpstream);
             return end(&state, &logout, &signed_in, &from_site, ends).await;
         }

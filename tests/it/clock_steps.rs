@@ -3,6 +3,7 @@
 
 use portico::simulator::people::{ANN_LEE, CHAIR, ImisPerson, JO_SMITH, ZOE};
 
+use crate::command_line::audit::audit;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
 use crate::harness::relying_party::{Answer, claims};
 use crate::harness::server::TestServer;
@@ -212,7 +213,11 @@ async fn redeem(server: &TestServer, page: &Page) -> Answer {
     tokens
 }
 
-async fn log_in(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
+pub(crate) async fn log_in(
+    server: &TestServer,
+    browser: &mut Browser,
+    person: ImisPerson,
+) -> Answer {
     let url = server.authorize_url("spa", &[("prompt", "login")]);
     let page = browser.open(url).await;
     let page = browser.sign_in_as(&page, person).await;
@@ -564,4 +569,64 @@ async fn a_login_ends_the_lapsed_session_whose_cookie_it_takes() {
     for stands in [&jo, &cam, &zoe] {
         assert!(goes_on(&server, stands).await);
     }
+}
+
+/// A login that has begun does not fail for what could not be ended beside it: nobody would have the cookie of its session.
+#[tokio::test]
+async fn a_login_stands_where_the_lapsed_one_cannot_be_ended() {
+    let server = server().await;
+    let mut elsewhere = Browser::new();
+    let ended = log_in(&server, &mut elsewhere, JO_SMITH).await;
+    let url = format!(
+        "{}?id_token_hint={}",
+        server.url("/end_session"),
+        ended.text("id_token")
+    );
+    elsewhere.get(url).await;
+    let mut browser = Browser::new();
+    let lapsed = log_in(&server, &mut browser, JO_SMITH).await;
+    was_used(&server, &lapsed, -DAY).await;
+    // There is one already.
+    let pool = server.database.pool().await;
+    sqlx::query("CREATE UNIQUE INDEX one_ended ON session (upstream) WHERE ended_at IS NOT NULL")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let again = log_in(&server, &mut browser, JO_SMITH).await;
+    assert_ne!(sid(&lapsed), sid(&again));
+    assert_eq!(silently(&server, &mut browser).await, sid(&again));
+}
+
+/// Logins that come at the same time end it once.
+#[tokio::test]
+async fn the_end_of_a_lapsed_session_is_recorded_once() {
+    let mut server = server().await;
+    let mut browser = Browser::new();
+    let lapsed = log_in(&server, &mut browser, JO_SMITH).await;
+    server.clock.advance(DAY);
+    let mut tabs = Vec::new();
+    for _ in 0..4 {
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        tabs.push((browser.choose(&page, "members").await, browser.clone()));
+    }
+    let fields = [
+        ("username", JO_SMITH.username),
+        ("password", JO_SMITH.password),
+    ];
+    let mut logins = tabs.iter_mut().map(|(page, browser)| {
+        let fields = &fields;
+        async move {
+            let page = browser.submit(page, PASSWORD_FORM, fields).await;
+            assert!(page.answer().contains_key("code"), "{}", page.body);
+        }
+    });
+    let mut next = || logins.next().unwrap();
+    tokio::join!(next(), next(), next(), next());
+    server.stop().await;
+    let found = audit(&server, &["--session", &sid(&lapsed)]).await;
+    let ended = found
+        .iter()
+        .filter(|record| record["event"] == "logged_out");
+    let reasons: Vec<_> = ended.map(|record| &record["details"]["reason"]).collect();
+    assert_eq!(reasons, ["replaced by another login"]);
 }

@@ -1,9 +1,10 @@
 //! Signing off both ways: a logout here ends iMIS's web session, and iMIS's sign-out page ends ours (design, section 4
 //! "Logout"; the research on iMIS, section 2; T6, T7, T35).
 
+use portico::protocol::ids::SessionId;
 use portico::simulator::people::{ANN_LEE, CHAIR, ImisPerson, JO_SMITH};
 
-use crate::clock_steps::{add, goes_on, sid, silently, was_used};
+use crate::clock_steps::{add, goes_on, log_in, sid, silently, was_used};
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::Answer;
 use crate::harness::server::{Setup, TestServer};
@@ -828,5 +829,88 @@ async fn a_second_click_leaves_nobody_current() {
             let left = silently(&server, browser).await;
             assert_eq!(left, "account_selection_required", "{is_current}");
         }
+    }
+}
+
+/// Of a lapsed session the same holds: within a minute of a trip only who has come since is meant, and after it everybody.
+#[tokio::test]
+async fn the_echo_of_a_trip_ends_no_lapsed_session_of_before() {
+    for seconds in [2, 62] {
+        for came_since in [false, true] {
+            let server = server_with(COMES_BACK).await;
+            let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+            let cam = add(&server, &mut browser, CHAIR).await;
+            was_used(&server, &jo, -24 * 3600).await;
+            let parameters = [
+                ("id_token_hint", cam.text("id_token")),
+                ("post_logout_redirect_uri", HOME),
+            ];
+            browser.get(logout_url(&server, &parameters)).await;
+            server.clock.advance(seconds);
+            if came_since {
+                log_in(&server, &mut browser, CHAIR).await;
+            }
+            let told = server.url("/upstream/members/signed_out");
+            // Another site ends nobody.
+            let mut lured = browser.clone();
+            lured.is_lured_to("https://evil.example");
+            lured.click(&told).await;
+            let ended = async || {
+                let id = SessionId::new(sid(&jo));
+                let session = server.store.find_session(&id).await.unwrap();
+                session.unwrap().ended_at.is_some()
+            };
+            assert!(!ended().await);
+            browser.is_lured_to(server.imis_url());
+            let page = browser.click(&told).await;
+            assert_eq!(page.location().unwrap().as_str(), HOME);
+            assert_eq!(ended().await, seconds > 60, "{seconds} {came_since}");
+        }
+    }
+    // Nor is anybody asked about the others where nobody may end it: the trip is over.
+    let server = server_with(COMES_BACK).await;
+    let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+    let cam = add(&server, &mut browser, CHAIR).await;
+    let select = server.authorize_url("web", &[("prompt", "select_account")]);
+    let page = browser.open(select).await;
+    let ann = (ANN_LEE.code, ANN_LEE.password);
+    browser.sign_in(&page, "staff", ann).await;
+    was_used(&server, &jo, -24 * 3600).await;
+    let hint = [("id_token_hint", cam.text("id_token"))];
+    browser.get(logout_url(&server, &hint)).await;
+    server.clock.advance(62);
+    browser.is_lured_to("https://evil.example");
+    let told = server.url("/upstream/members/signed_out");
+    let page = browser.click(told).await;
+    assert!(signed_out_page(&page), "{}", page.body);
+}
+
+/// The sign-out link of iMIS's web site ends what began there, as what iMIS tells does.
+#[tokio::test]
+async fn the_sign_out_link_of_the_web_site_ends_lapsed_sessions_too() {
+    let server = server_with(COMES_BACK).await;
+    for alone in [false, true] {
+        let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+        if !alone {
+            add(&server, &mut browser, CHAIR).await;
+        }
+        was_used(&server, &jo, -24 * 3600).await;
+        let end = server.url("/end_session");
+        for (destination, sender) in [
+            ("image", server.imis_url()),
+            ("document", "https://evil.example"),
+        ] {
+            browser.headers = vec![("sec-fetch-dest".to_owned(), destination.to_owned())];
+            browser.is_lured_to(sender);
+            let page = browser.click(&end).await;
+            assert_eq!(page.status, 200, "{}", page.body);
+        }
+        browser.headers.clear();
+        browser.is_lured_to(server.imis_url());
+        let trip = browser.click(&end).await;
+        assert_eq!(trip.status, 303, "{}", trip.body);
+        was_used(&server, &jo, 24 * 3600).await;
+        assert!(!goes_on(&server, &jo).await, "{alone}");
+        assert_eq!(silently(&server, &mut browser).await, "login_required");
     }
 }
