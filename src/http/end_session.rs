@@ -120,6 +120,9 @@ struct Sealed<L> {
     /// One of an older version, which had none, is over.
     #[serde(default)]
     until: UnixTime,
+    /// The sessions of the browser that was shown the question.
+    #[serde(default)]
+    here: Vec<SessionId>,
 }
 
 impl Logout {
@@ -212,10 +215,11 @@ impl Logout {
         }
     }
 
-    fn seal(&self, state: &HttpState) -> Result<String, OAuthError> {
+    fn seal(&self, state: &HttpState, here: Vec<SessionId>) -> Result<String, OAuthError> {
         let sealed = Sealed {
             logout: self,
             until: Flow::from_ref(state).clock.now() + WAIT_SECONDS,
+            here,
         };
         let plain = serde_json::to_vec(&sealed).map_err(OAuthError::server_error)?;
         Ok(Secrets::from_ref(state).seal(Purpose::LogoutRequest, "", &plain)?)
@@ -223,20 +227,23 @@ impl Logout {
 
     /// To the question, by a GET of ours.
     fn asked_about(&self, state: &HttpState) -> Result<Response, OAuthError> {
-        Ok(see_other(&address_of(&self.seal(state)?)))
+        Ok(see_other(&address_of(&self.seal(state, Vec::new())?)))
     }
 
-    /// What was sealed, and when.
-    fn open(state: &HttpState, sealed: &str) -> Result<(Self, UnixTime), PageError> {
+    /// What was sealed, and the sessions that were here when the question was shown.
+    fn open(state: &HttpState, sealed: &str) -> Result<(Self, Vec<SessionId>), PageError> {
         let plain = Secrets::from_ref(state).open(Purpose::LogoutRequest, "", sealed);
         let sealed = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
-        let Sealed::<Self> { logout, until } =
-            sealed.ok_or_else(|| PageError::new(Trouble::Form))?;
+        let Sealed::<Self> {
+            logout,
+            until,
+            here,
+        } = sealed.ok_or_else(|| PageError::new(Trouble::Form))?;
         // Also where it is too old.
         context::prefer(logout.locale);
         let left = until - Flow::from_ref(state).clock.now();
         if (0..=WAIT_SECONDS + SKEW).contains(&left) {
-            return Ok((logout, until - WAIT_SECONDS));
+            return Ok((logout, here));
         }
         Err(PageError::new(Trouble::SignOut).with_link(Some(Link {
             href: path::END_SESSION.to_owned(),
@@ -342,14 +349,14 @@ async fn by_post(
             .map_err(PageError::request)?;
         return Ok(logout.asked_about(&state)?);
     }
-    let (logout, shown_at) = Logout::open(&state, form.field("logout")?)?;
+    let (logout, shown) = Logout::open(&state, form.field("logout")?)?;
     let wants_all = form.optional("action")? == Some("all");
     let session = SessionId::new(form.field("session")?);
     let about = ["logout", session.as_str()];
     let Some(who) = signed_in.find_to_end(&session) else {
         // Signed in anew while the page stood open, others who were meant, too, or a page of another site that left our cookies at
         // home: nobody is told that they are out.
-        let is_anew = |who: &LoggedIn| who.session.auth_time >= shown_at;
+        let is_anew = |who: &LoggedIn| !shown.contains(&who.session.id);
         if signed_in.is_unseen()
             || signed_in.current().is_some_and(is_anew)
             || (wants_all && signed_in.all().next().is_some())
@@ -399,7 +406,9 @@ pub(super) async fn confirm(
     who: &LoggedIn,
 ) -> Result<Response, PageError> {
     let secrets = Secrets::from_ref(state);
-    let sealed = logout.seal(state)?;
+    let here = signed_in.all().chain(signed_in.lapsed());
+    let here = here.map(|who| who.session.id.clone()).collect();
+    let sealed = logout.seal(state, here)?;
     let address = address_of(&sealed);
     let page = Page::current().shown_at(&address);
     let upstreams = Upstreams::from_ref(state);
@@ -540,7 +549,7 @@ mod tests {
     #[test]
     fn a_request_that_says_no_end_is_over() {
         let sealed = r#"{"destination":null,"hint":null,"locale":"fr"}"#;
-        let Sealed::<Logout> { logout, until } = serde_json::from_str(sealed).unwrap();
+        let Sealed::<Logout> { logout, until, .. } = serde_json::from_str(sealed).unwrap();
         assert_eq!((logout.locale, until), (Some(Locale::French), 0));
     }
 }

@@ -630,3 +630,23 @@ async fn the_end_of_a_lapsed_session_is_recorded_once() {
     let reasons: Vec<_> = ended.map(|record| &record["details"]["reason"]).collect();
     assert_eq!(reasons, ["replaced by another login"]);
 }
+
+/// Whether somebody has come since the page was shown, no clock says: that of another node may have shown it.
+#[tokio::test]
+async fn who_has_come_since_the_question_is_asked_about_whatever_the_clock_said() {
+    let server = server().await;
+    let mut browser = Browser::new();
+    let jo = log_in(&server, &mut browser, JO_SMITH).await;
+    let asked = browser.open(server.url("/end_session")).await;
+    let end = server.url("/end_session");
+    let url = format!("{end}?id_token_hint={}", jo.text("id_token"));
+    browser.get(url).await;
+    let again = log_in(&server, &mut browser, JO_SMITH).await;
+    let pool = server.database.pool().await;
+    let earlier =
+        "UPDATE session SET auth_time = auth_time - 600, began_at = began_at - 600 WHERE id = $1";
+    let earlier = sqlx::query(earlier).bind(sid(&again)).execute(&pool);
+    earlier.await.unwrap();
+    let page = browser.submit(&asked, "main form", &[]).await;
+    assert_eq!(page.values(CHOICES), [sid(&again)], "{}", page.body);
+}
