@@ -353,6 +353,10 @@ async fn by_post(
     let wants_all = form.optional("action")? == Some("all");
     let session = SessionId::new(form.field("session")?);
     let about = ["logout", session.as_str()];
+    let ends = Ends::Here(match &logout.signed_off {
+        Some(_) => LogoutWay::AtTheUpstream,
+        None => LogoutWay::Here,
+    });
     let Some(who) = signed_in.find_to_end(&session) else {
         // Signed in anew while the page stood open, others who were meant, too, or a page of another site that left our cookies at
         // home: nobody is told that they are out.
@@ -362,6 +366,12 @@ async fn by_post(
             || (wants_all && signed_in.all().next().is_some())
         {
             return Ok(logout.asked_about(&state)?);
+        }
+        // Nobody is asked about those whose sessions are over by the clock, and a clock put right would bring them back (T35).
+        let lapsed: Vec<&LoggedIn> = signed_in.lapsed().collect();
+        if wants_all && lapsed.iter().any(|who| shown.contains(&who.session.id)) {
+            form.require_token(&secrets, &about)?;
+            return end(&state, &logout, &signed_in, &lapsed, ends).await;
         }
         // A second click, which left before the first was answered, or after it: whoever was asked has left.
         let mut just_ended: Vec<&LoggedIn> = signed_in.just_ended().collect();
@@ -382,10 +392,6 @@ async fn by_post(
         .chain(signed_in.lapsed())
         .filter(|other| wants_all && other.session.id != who.session.id);
     let ended: Vec<&LoggedIn> = [who].into_iter().chain(others).collect();
-    let ends = Ends::Here(match &logout.signed_off {
-        Some(_) => LogoutWay::AtTheUpstream,
-        None => LogoutWay::Here,
-    });
     end(&state, &logout, &signed_in, &ended, ends).await
 }
 

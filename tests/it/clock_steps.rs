@@ -650,3 +650,38 @@ async fn who_has_come_since_the_question_is_asked_about_whatever_the_clock_said(
     let page = browser.submit(&asked, "main form", &[]).await;
     assert_eq!(page.values(CHOICES), [sid(&again)], "{}", page.body);
 }
+
+/// T35: the account that the page asked about has left in another tab, and the others' sessions have lapsed: all are out.
+#[tokio::test]
+async fn all_are_signed_out_where_only_lapsed_ones_are_left() {
+    let server = server().await;
+    for all in [false, true] {
+        let mut browser = Browser::new();
+        let zoe = log_in(&server, &mut browser, ZOE).await;
+        let jo = add(&server, &mut browser, JO_SMITH).await;
+        let cam = add(&server, &mut browser, CHAIR).await;
+        was_used(&server, &zoe, -DAY).await;
+        let asked = browser.open(server.url("/end_session")).await;
+        assert_eq!(asked.values(CHOICES), [sid(&cam)]);
+        let end = server.url("/end_session");
+        let url = format!("{end}?id_token_hint={}", cam.text("id_token"));
+        browser.get(url).await;
+        was_used(&server, &jo, -DAY).await;
+        let action = [("action", "all")];
+        let action = if all { &action[..] } else { &[] };
+        if all {
+            let forged = [("form_token", "forged"), action[0]];
+            let refused = browser.submit(&asked, "main form", &forged).await;
+            assert_eq!(refused.status, 400);
+        }
+        let out = browser.submit(&asked, "main form", action).await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        for lapsed in [&jo, &zoe] {
+            was_used(&server, lapsed, DAY).await;
+            assert_eq!(goes_on(&server, lapsed).await, !all);
+        }
+        let left = silently(&server, &mut browser).await;
+        let stays = ["account_selection_required", "login_required"];
+        assert_eq!(left, stays[usize::from(all)]);
+    }
+}
