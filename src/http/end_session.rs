@@ -185,19 +185,33 @@ impl Logout {
         state: &HttpState,
         people: &[&LoggedIn],
     ) -> Result<Option<SessionId>, OAuthError> {
-        let secrets = Secrets::from_ref(state);
-        if let Some(hint) = &self.hint
-            && let Some(stored) = Store::from_ref(state).find_client(&hint.aud).await?
-        {
-            for who in people {
-                let subject = subject::for_client(&secrets, &stored.client, &who.account)?;
-                if subject.as_str() == hint.sub {
-                    return Ok(Some(who.session.id.clone()));
-                }
-            }
+        if let Some(id) = self.hinted(state, people).await? {
+            return Ok(Some(id));
         }
         let hint = self.meant.as_deref();
         Ok(hint.and_then(|hint| logout::meant(people, hint)))
+    }
+
+    /// The session of whom the ID token is about.
+    async fn hinted(
+        &self,
+        state: &HttpState,
+        people: &[&LoggedIn],
+    ) -> Result<Option<SessionId>, OAuthError> {
+        let Some(hint) = &self.hint else {
+            return Ok(None);
+        };
+        let Some(stored) = Store::from_ref(state).find_client(&hint.aud).await? else {
+            return Ok(None);
+        };
+        let secrets = Secrets::from_ref(state);
+        for who in people {
+            let subject = subject::for_client(&secrets, &stored.client, &who.account)?;
+            if subject.as_str() == hint.sub {
+                return Ok(Some(who.session.id.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Whose session the ID token is of, where that was ended a moment ago.
@@ -291,9 +305,16 @@ async fn by_get(
         people.sort_by_key(|who| who.session.id != *named);
     }
     let sessions: Vec<_> = people.into_iter().map(|who| &who.session).collect();
-    let lapsed: Vec<_> = signed_in.lapsed().map(|who| &who.session).collect();
+    let lapsed: Vec<_> = signed_in.lapsed().collect();
+    // Nobody is asked about a session that is over by the clock: the person's own ID token ends it, though it is of an earlier login.
+    let hinted = match &named {
+        None => logout.hinted(&state, &lapsed).await?,
+        Some(_) => None,
+    };
+    let lapsed: Vec<_> = lapsed.into_iter().map(|who| &who.session).collect();
+    let step = logout::next_step(&sessions, &lapsed, logout.hint.as_ref(), hinted.as_ref());
     let again = logout.just_ended(&signed_in);
-    let (asks, session) = match logout::next_step(&sessions, &lapsed, logout.hint.as_ref()) {
+    let (asks, session) = match step {
         LogoutStep::End(session) => (false, session),
         _ if !from_site.is_empty() => {
             let ends = Ends::Here(LogoutWay::AtTheUpstream);

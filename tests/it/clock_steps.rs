@@ -685,3 +685,42 @@ async fn all_are_signed_out_where_only_lapsed_ones_are_left() {
         assert_eq!(left, stays[usize::from(all)]);
     }
 }
+
+/// T35: an app's ID token of an earlier login ends the session of its person that has lapsed, unless somebody is named who is here.
+#[tokio::test]
+async fn an_older_id_token_ends_the_lapsed_session_of_its_person() {
+    let server = server().await;
+    for beside in [false, true] {
+        let mut browser = Browser::new();
+        let before = log_in(&server, &mut browser, JO_SMITH).await;
+        let url = format!(
+            "{}?id_token_hint={}",
+            server.url("/end_session"),
+            before.text("id_token")
+        );
+        browser.get(&url).await;
+        let jo = log_in(&server, &mut browser, JO_SMITH).await;
+        assert_ne!(sid(&before), sid(&jo));
+        let mut left = "login_required".to_owned();
+        if beside {
+            left = sid(&add(&server, &mut browser, CHAIR).await);
+        }
+        // One that stands is asked about.
+        let asked = browser.get(&url).await;
+        assert_eq!(asked.values(CHOICES), [sid(&jo)], "{}", asked.body);
+        was_used(&server, &jo, -DAY).await;
+        if beside {
+            let named = format!("{url}&logout_hint={}", CHAIR.username);
+            let asked = browser.get(named).await;
+            assert_eq!(asked.values(CHOICES), [left.as_str()], "{}", asked.body);
+        }
+        browser.headers = vec![("sec-purpose".to_owned(), "prefetch".to_owned())];
+        assert_eq!(browser.get(&url).await.status, 503);
+        browser.headers.clear();
+        let out = browser.get(&url).await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        was_used(&server, &jo, DAY).await;
+        assert!(!goes_on(&server, &jo).await);
+        assert_eq!(silently(&server, &mut browser).await, left);
+    }
+}
