@@ -557,7 +557,7 @@ pub(super) fn still_here(
 fn leave(state: &HttpState, signed_in: &SignedIn, logout: &Logout) -> Response {
     let still_here = still_here(state, signed_in, &[]);
     let mut response = arrive(logout).beside(still_here).after(&Frames::default());
-    cookies::set(response.headers_mut(), signed_in.all_dropped());
+    cookies::set(response.headers_mut(), signed_in.dropped());
     response
 }
 

@@ -50,8 +50,7 @@ pub(super) struct SignedIn {
     names: CookieNames,
     now: UnixTime,
     lifetimes: SessionLifetimes,
-    /// Whether the current one's cookie came: a POST across sites leaves it at home, and its answer takes away nothing that it did not
-    /// show.
+    /// Whether the current one's cookie came: a POST across sites leaves it at home.
     came: bool,
     current: Option<Here>,
     /// The last used first.
@@ -278,16 +277,10 @@ impl SignedIn {
         self.cookies_of(None, beside)
     }
 
-    /// Takes away cookies that lead nowhere.
+    /// Takes away cookies that lead nowhere, and not the current one's: it is inert, and by the time of a late answer its name may
+    /// be that of a newer login's.
     pub(super) fn dropped(&self) -> impl Iterator<Item = Cookie<'static>> {
         self.gone.iter().map(|name| self.names.remove(name.clone()))
-    }
-
-    /// The same, and the current one's where that leads nowhere: on no page that a login comes from, which gives a cookie of that name.
-    pub(super) fn all_dropped(&self) -> impl Iterator<Item = Cookie<'static>> {
-        let leads_nowhere = self.current.is_none() && self.lapsed_current.is_none();
-        let current = (self.came && leads_nowhere).then(|| self.names.remove(self.names.session()));
-        self.dropped().chain(current)
     }
 
     /// Whether their sessions stand or are over by the clock alone.
@@ -315,7 +308,9 @@ impl SignedIn {
         cookies.extend(came.map(|here| self.cookie(name(here), here)));
         match current {
             Some(here) => cookies.push(self.cookie(self.names.session(), here)),
-            None if self.came => cookies.push(self.names.remove(self.names.session())),
+            None if self.current.is_some() || self.lapsed_current.is_some() => {
+                cookies.push(self.names.remove(self.names.session()));
+            }
             None => {}
         }
         cookies
