@@ -88,6 +88,8 @@ pub struct Before<'a> {
     pub others: Vec<&'a Session>,
     /// Those that are over by the clock alone.
     pub lapsed: Vec<&'a Session>,
+    /// The one of them whose place any login takes.
+    pub lapsed_alone: Option<&'a Session>,
     /// Whether the login adds an account to those that are there, and does not take the place of the current one.
     pub adds: bool,
 }
@@ -554,7 +556,7 @@ impl Logins {
             let previous = before.replaced_by(&account.id);
             let began = self.begin_session(&login, &identity, account, previous, persistent);
             if let Some(new) = began.await? {
-                self.end_lapsed(&new.logged_in.account.id, &before).await?;
+                self.end_lapsed(&new.logged_in.account.id, &before).await;
                 return Ok(Some(new));
             }
             // The login was linked or unlinked in between, or the account closed.
@@ -650,15 +652,23 @@ impl Logins {
     }
 
     /// One account has one session in a browser, also where a clock put right would bring back the one before (T35): it is not
-    /// renewed, for what belongs to it was over (T21).
-    async fn end_lapsed(&self, account: &AccountId, before: &Before<'_>) -> Result<(), OAuthError> {
-        let mut lapsed = before.lapsed.iter();
-        while let Some(session) = lapsed.find(|session| session.account_id == *account) {
+    /// renewed, for what belongs to it was over (T21). Nor does one stand that has lost its cookie to the new one. Apps are told of
+    /// neither: one that goes by the person, and not by the session, would end the new login. That has begun, and does not fail for it.
+    async fn end_lapsed(&self, account: &AccountId, before: &Before<'_>) {
+        let alone = before.lapsed_alone.map(|session| &session.id);
+        let gives_way =
+            |session: &Session| session.account_id == *account || alone == Some(&session.id);
+        for session in before.lapsed.iter().filter(|session| gives_way(session)) {
             let now = self.clock.now();
-            self.store.end_session(&session.id, now).await?;
-            self.record_replaced(session);
+            match self.store.end_lapsed_session(&session.id, now).await {
+                Ok(true) => self.record_replaced(session),
+                Ok(false) => {}
+                Err(error) => tracing::error!(
+                    error = chain(&error),
+                    "the session before a login, which had lapsed, could not be ended"
+                ),
+            }
         }
-        Ok(())
     }
 
     fn record_replaced(&self, session: &Session) {

@@ -1,5 +1,6 @@
 //! Whose browser this is.
 
+use crate::clock::SKEW;
 use crate::keys::Purpose;
 use crate::model::account::UpstreamSubject;
 use crate::protocol::error::OAuthError;
@@ -9,6 +10,9 @@ use crate::upstream::Identity;
 
 use super::{Flow, LoggedIn};
 
+/// How long a second click may come after the first, in seconds.
+const MOMENT: i64 = 60;
+
 /// Whom the cookie of a session leads to.
 #[derive(Debug)]
 pub enum Behind {
@@ -16,6 +20,8 @@ pub enum Behind {
     SignedIn(Box<LoggedIn>),
     /// Somebody whose session is over by the clock alone. Where that one is wrong, it stands again once it is put right.
     Lapsed(Box<LoggedIn>),
+    /// Somebody whose session was ended a moment ago: whoever ended it may have clicked twice.
+    JustEnded(Box<LoggedIn>),
     /// Nobody, for good.
     Nobody,
 }
@@ -47,10 +53,16 @@ impl Flow {
 
     /// Whom the cookie of a session leads to: it does not last longer for that.
     pub async fn find_behind(&self, secret: &Secret) -> Result<Behind, OAuthError> {
-        Ok(match self.find_session_of(secret).await? {
-            Some(who) if self.is_live(&who) => Behind::SignedIn(Box::new(who)),
-            Some(who) if who.session.ended_at.is_none() => Behind::Lapsed(Box::new(who)),
-            _ => Behind::Nobody,
+        let Some(who) = self.find_session_of(secret).await? else {
+            return Ok(Behind::Nobody);
+        };
+        let who = Box::new(who);
+        let now = self.clock.now();
+        Ok(match who.session.ended_at {
+            None if self.is_live(&who) => Behind::SignedIn(who),
+            None => Behind::Lapsed(who),
+            Some(ended_at) if (-SKEW..MOMENT).contains(&(now - ended_at)) => Behind::JustEnded(who),
+            Some(_) => Behind::Nobody,
         })
     }
 

@@ -44,16 +44,21 @@ impl LogoutWay {
     }
 }
 
-/// Decides, from the sessions of this browser, the current one first, those of it that are over by the clock alone, and a verified
-/// `id_token_hint`.
+/// Decides, from the sessions of this browser, the current one first, those of it that are over by the clock alone, a verified
+/// `id_token_hint`, and the one of the latter whose person it names, if it is of an earlier login of theirs.
 pub fn next_step<'a>(
     sessions: &[&'a Session],
     lapsed: &[&'a Session],
     hint: Option<&IdTokenClaims>,
+    lapsed_person: Option<&SessionId>,
 ) -> LogoutStep<'a> {
     let sid = hint.and_then(|hint| hint.sid.as_ref());
     let mut all = sessions.iter().chain(lapsed);
     let hinted = all.find(|session| sid == Some(&session.id));
+    let hinted = hinted.or_else(|| {
+        let mut lapsed = lapsed.iter();
+        lapsed.find(|session| lapsed_person == Some(&session.id))
+    });
     match (hinted, sessions.first()) {
         (Some(hinted), _) => LogoutStep::End(hinted),
         (None, Some(first)) => LogoutStep::Confirm(first),
@@ -171,12 +176,14 @@ mod tests {
     fn only_the_sessions_own_id_token_ends_it_unasked() {
         let (here, beside) = (session("1"), session("2"));
         let lapsed = session("9");
-        let step = |sessions: &[&'static str], sid: Option<&str>| {
+        let named = |sessions: &[&'static str], sid: Option<&str>, named: Option<&str>| {
             let all: Vec<Session> = sessions.iter().map(|id| session(id)).collect();
             let all: Vec<&Session> = all.iter().collect();
-            let hint = sid.map(hint);
-            format!("{:?}", next_step(&all, &[&lapsed], hint.as_ref()))
+            let (hint, named) = (sid.map(hint), named.map(SessionId::new));
+            let step = next_step(&all, &[&lapsed], hint.as_ref(), named.as_ref());
+            format!("{step:?}")
         };
+        let step = |sessions: &[&'static str], sid| named(sessions, sid, None);
         let text = |step: LogoutStep<'_>| format!("{step:?}");
         let (end, confirm) = (LogoutStep::End, LogoutStep::Confirm);
         assert_eq!(step(&[], Some("1")), text(LogoutStep::Done));
@@ -192,5 +199,9 @@ mod tests {
         assert_eq!(step(&[], Some("9")), text(end(&lapsed)));
         assert_eq!(step(&["1"], Some("9")), text(end(&lapsed)));
         assert_eq!(step(&[], None), text(LogoutStep::Done));
+        assert_eq!(named(&["1"], Some("7"), Some("9")), text(end(&lapsed)));
+        assert_eq!(named(&["1"], Some("1"), Some("9")), text(end(&here)));
+        // A live one is never ended by the name of its person.
+        assert_eq!(named(&["1"], Some("7"), Some("1")), text(confirm(&here)));
     }
 }

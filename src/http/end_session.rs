@@ -25,6 +25,7 @@ use crate::protocol::{jws, redirect_uri};
 use crate::store::Store;
 use crate::telemetry::note_client;
 use crate::tokens::{Mint, subject};
+use crate::upstream::UpstreamTokens;
 
 use super::app_logo::AppLogo;
 use super::cookies;
@@ -119,6 +120,9 @@ struct Sealed<L> {
     /// One of an older version, which had none, is over.
     #[serde(default)]
     until: UnixTime,
+    /// The sessions of the browser that was shown the question.
+    #[serde(default)]
+    here: Vec<SessionId>,
 }
 
 impl Logout {
@@ -181,19 +185,40 @@ impl Logout {
         state: &HttpState,
         people: &[&LoggedIn],
     ) -> Result<Option<SessionId>, OAuthError> {
-        let secrets = Secrets::from_ref(state);
-        if let Some(hint) = &self.hint
-            && let Some(stored) = Store::from_ref(state).find_client(&hint.aud).await?
-        {
-            for who in people {
-                let subject = subject::for_client(&secrets, &stored.client, &who.account)?;
-                if subject.as_str() == hint.sub {
-                    return Ok(Some(who.session.id.clone()));
-                }
-            }
+        if let Some(id) = self.hinted(state, people).await? {
+            return Ok(Some(id));
         }
         let hint = self.meant.as_deref();
         Ok(hint.and_then(|hint| logout::meant(people, hint)))
+    }
+
+    /// The session of whom the ID token is about.
+    async fn hinted(
+        &self,
+        state: &HttpState,
+        people: &[&LoggedIn],
+    ) -> Result<Option<SessionId>, OAuthError> {
+        let Some(hint) = &self.hint else {
+            return Ok(None);
+        };
+        let Some(stored) = Store::from_ref(state).find_client(&hint.aud).await? else {
+            return Ok(None);
+        };
+        let secrets = Secrets::from_ref(state);
+        for who in people {
+            let subject = subject::for_client(&secrets, &stored.client, &who.account)?;
+            if subject.as_str() == hint.sub {
+                return Ok(Some(who.session.id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whose session the ID token is of, where that was ended a moment ago.
+    fn just_ended<'a>(&self, signed_in: &'a SignedIn) -> Option<&'a LoggedIn> {
+        let sid = self.hint.as_ref()?.sid.as_ref()?;
+        let mut just_ended = signed_in.just_ended();
+        just_ended.find(|who| who.session.id == *sid)
     }
 
     /// Whether the session that the hint tells of has ended.
@@ -204,10 +229,11 @@ impl Logout {
         }
     }
 
-    fn seal(&self, state: &HttpState) -> Result<String, OAuthError> {
+    fn seal(&self, state: &HttpState, here: Vec<SessionId>) -> Result<String, OAuthError> {
         let sealed = Sealed {
             logout: self,
             until: Flow::from_ref(state).clock.now() + WAIT_SECONDS,
+            here,
         };
         let plain = serde_json::to_vec(&sealed).map_err(OAuthError::server_error)?;
         Ok(Secrets::from_ref(state).seal(Purpose::LogoutRequest, "", &plain)?)
@@ -215,20 +241,23 @@ impl Logout {
 
     /// To the question, by a GET of ours.
     fn asked_about(&self, state: &HttpState) -> Result<Response, OAuthError> {
-        Ok(see_other(&address_of(&self.seal(state)?)))
+        Ok(see_other(&address_of(&self.seal(state, Vec::new())?)))
     }
 
-    /// What was sealed, and when.
-    fn open(state: &HttpState, sealed: &str) -> Result<(Self, UnixTime), PageError> {
+    /// What was sealed, and the sessions that were here when the question was shown.
+    fn open(state: &HttpState, sealed: &str) -> Result<(Self, Vec<SessionId>), PageError> {
         let plain = Secrets::from_ref(state).open(Purpose::LogoutRequest, "", sealed);
         let sealed = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
-        let Sealed::<Self> { logout, until } =
-            sealed.ok_or_else(|| PageError::new(Trouble::Form))?;
+        let Sealed::<Self> {
+            logout,
+            until,
+            here,
+        } = sealed.ok_or_else(|| PageError::new(Trouble::Form))?;
         // Also where it is too old.
         context::prefer(logout.locale);
         let left = until - Flow::from_ref(state).clock.now();
         if (0..=WAIT_SECONDS + SKEW).contains(&left) {
-            return Ok((logout, until - WAIT_SECONDS));
+            return Ok((logout, here));
         }
         Err(PageError::new(Trouble::SignOut).with_link(Some(Link {
             href: path::END_SESSION.to_owned(),
@@ -267,6 +296,7 @@ async fn by_get(
     // The sign-out link of the upstream's own web site, that somebody followed: an image there may be anybody's.
     let from_site: Vec<&LoggedIn> = signed_in
         .all()
+        .chain(signed_in.lapsed())
         .filter(|who| sender::is_seen(&headers) && is_from_site(&state, who, &headers))
         .collect();
     let mut people: Vec<_> = signed_in.all().collect();
@@ -275,14 +305,30 @@ async fn by_get(
         people.sort_by_key(|who| who.session.id != *named);
     }
     let sessions: Vec<_> = people.into_iter().map(|who| &who.session).collect();
-    let lapsed: Vec<_> = signed_in.lapsed().map(|who| &who.session).collect();
-    let (asks, session) = match logout::next_step(&sessions, &lapsed, logout.hint.as_ref()) {
-        LogoutStep::Done => return Ok(leave(&state, &signed_in, &logout)),
+    let lapsed: Vec<_> = signed_in.lapsed().collect();
+    // Nobody is asked about a session that is over by the clock: the person's own ID token ends it, though it is of an earlier login.
+    let hinted = match &named {
+        None => logout.hinted(&state, &lapsed).await?,
+        Some(_) => None,
+    };
+    let lapsed: Vec<_> = lapsed.into_iter().map(|who| &who.session).collect();
+    let step = logout::next_step(&sessions, &lapsed, logout.hint.as_ref(), hinted.as_ref());
+    let again = logout.just_ended(&signed_in);
+    let (asks, session) = match step {
         LogoutStep::End(session) => (false, session),
-        LogoutStep::Confirm(_) if !from_site.is_empty() => {
+        _ if !from_site.is_empty() => {
             let ends = Ends::Here(LogoutWay::AtTheUpstream);
             return end(&state, &logout, &signed_in, &from_site, ends).await;
         }
+        _ if again.is_some() && sender::is_ahead(&headers) => {
+            return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+        }
+        // A second click, which left before the first was answered.
+        _ if again.is_some() => {
+            let ended: Vec<_> = again.into_iter().collect();
+            return go_on(&state, &logout, &signed_in, &ended, None).await;
+        }
+        LogoutStep::Done => return Ok(leave(&state, &signed_in, &logout)),
         // A second click on the app's link: whoever was meant has left, and no other is asked about.
         LogoutStep::Confirm(_)
             if named.is_none()
@@ -324,31 +370,49 @@ async fn by_post(
             .map_err(PageError::request)?;
         return Ok(logout.asked_about(&state)?);
     }
-    let (logout, shown_at) = Logout::open(&state, form.field("logout")?)?;
+    let (logout, shown) = Logout::open(&state, form.field("logout")?)?;
     let wants_all = form.optional("action")? == Some("all");
-    let Some(who) = signed_in.find_to_end(&SessionId::new(form.field("session")?)) else {
+    let session = SessionId::new(form.field("session")?);
+    let about = ["logout", session.as_str()];
+    let ends = Ends::Here(match &logout.signed_off {
+        Some(_) => LogoutWay::AtTheUpstream,
+        None => LogoutWay::Here,
+    });
+    let Some(who) = signed_in.find_to_end(&session) else {
         // Signed in anew while the page stood open, others who were meant, too, or a page of another site that left our cookies at
         // home: nobody is told that they are out.
-        let is_anew = |who: &LoggedIn| who.session.auth_time >= shown_at;
+        let is_anew = |who: &LoggedIn| !shown.contains(&who.session.id);
         if signed_in.is_unseen()
             || signed_in.current().is_some_and(is_anew)
             || (wants_all && signed_in.all().next().is_some())
         {
             return Ok(logout.asked_about(&state)?);
         }
-        // A second click: whoever was asked has left.
+        // Nobody is asked about those whose sessions are over by the clock, and a clock put right would bring them back (T35).
+        let lapsed: Vec<&LoggedIn> = signed_in.lapsed().collect();
+        if wants_all && lapsed.iter().any(|who| shown.contains(&who.session.id)) {
+            form.require_token(&secrets, &about)?;
+            return end(&state, &logout, &signed_in, &lapsed, ends).await;
+        }
+        // A second click, which left before the first was answered, or after it: whoever was asked has left.
+        let mut just_ended: Vec<&LoggedIn> = signed_in.just_ended().collect();
+        just_ended.sort_by_key(|who| who.session.id != session);
+        if just_ended
+            .first()
+            .is_some_and(|who| who.session.id == session)
+        {
+            form.require_token(&secrets, &about)?;
+            just_ended.truncate(if wants_all { just_ended.len() } else { 1 });
+            return go_on(&state, &logout, &signed_in, &just_ended, None).await;
+        }
         return Ok(leave(&state, &signed_in, &logout));
     };
-    form.require_token(&secrets, &["logout", who.session.id.as_str()])?;
+    form.require_token(&secrets, &about)?;
     let others = signed_in
         .all()
         .chain(signed_in.lapsed())
         .filter(|other| wants_all && other.session.id != who.session.id);
     let ended: Vec<&LoggedIn> = [who].into_iter().chain(others).collect();
-    let ends = Ends::Here(match &logout.signed_off {
-        Some(_) => LogoutWay::AtTheUpstream,
-        None => LogoutWay::Here,
-    });
     end(&state, &logout, &signed_in, &ended, ends).await
 }
 
@@ -369,7 +433,9 @@ pub(super) async fn confirm(
     who: &LoggedIn,
 ) -> Result<Response, PageError> {
     let secrets = Secrets::from_ref(state);
-    let sealed = logout.seal(state)?;
+    let here = signed_in.all().chain(signed_in.lapsed());
+    let here = here.map(|who| who.session.id.clone()).collect();
+    let sealed = logout.seal(state, here)?;
     let address = address_of(&sealed);
     let page = Page::current().shown_at(&address);
     let upstreams = Upstreams::from_ref(state);
@@ -429,8 +495,32 @@ pub(super) async fn end(
             ended.map_err(OAuthError::from)?;
         }
     }
+    go_on(state, logout, signed_in, ended, tokens.as_ref()).await
+}
+
+/// The browser of those whose sessions have ended goes on, by way of the first of them.
+async fn go_on(
+    state: &HttpState,
+    logout: &Logout,
+    signed_in: &SignedIn,
+    ended: &[&LoggedIn],
+    tokens: Option<&UpstreamTokens>,
+) -> Result<Response, PageError> {
+    let Some(first) = ended.first() else {
+        return Ok(leave(state, signed_in, logout));
+    };
+    let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
     let done = logout.signed_off.as_ref();
-    let departure = sign_off::departure(state, &first.session, done, tokens.as_ref()).await;
+    // What was over by the clock is ended without a click: it takes nobody else's login at the upstream along.
+    let is_anothers = !signed_in.stood(first)
+        && signed_in.all().any(|who| {
+            who.session.upstream == first.session.upstream && !ids.contains(&who.session.id)
+        });
+    let departure = if is_anothers {
+        None
+    } else {
+        sign_off::departure(state, &first.session, done, tokens).await
+    };
     let others = sign_off::others(state, ended, done).await;
     let next = match departure {
         Some(departure) => sign_off::depart(state, logout, departure, others).await?,
@@ -443,11 +533,10 @@ pub(super) async fn end(
         None => arrive(logout),
     };
     let frames = Frames::of(state, ended).await;
-    let ids: Vec<SessionId> = ended.iter().map(|who| who.session.id.clone()).collect();
     let mut response = next
         .beside(still_here(state, signed_in, &ids))
         .after(&frames);
-    cookies::set(response.headers_mut(), signed_in.without(&ids));
+    cookies::set(response.headers_mut(), signed_in.without(ended));
     Ok(response)
 }
 
@@ -468,7 +557,7 @@ pub(super) fn still_here(
 fn leave(state: &HttpState, signed_in: &SignedIn, logout: &Logout) -> Response {
     let still_here = still_here(state, signed_in, &[]);
     let mut response = arrive(logout).beside(still_here).after(&Frames::default());
-    cookies::set(response.headers_mut(), signed_in.all_dropped());
+    cookies::set(response.headers_mut(), signed_in.dropped());
     response
 }
 
@@ -487,7 +576,7 @@ mod tests {
     #[test]
     fn a_request_that_says_no_end_is_over() {
         let sealed = r#"{"destination":null,"hint":null,"locale":"fr"}"#;
-        let Sealed::<Logout> { logout, until } = serde_json::from_str(sealed).unwrap();
+        let Sealed::<Logout> { logout, until, .. } = serde_json::from_str(sealed).unwrap();
         assert_eq!((logout.locale, until), (Some(Locale::French), 0));
     }
 }

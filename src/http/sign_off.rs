@@ -401,6 +401,11 @@ async fn signed_out(
     let (mut here, elsewhere): (Vec<&LoggedIn>, Vec<&LoggedIn>) = signed_in
         .all()
         .partition(|who| who.session.upstream == upstream.id);
+    let lapsed = signed_in.lapsed();
+    let mut lapsed: Vec<&LoggedIn> = lapsed
+        .filter(|who| who.session.upstream == upstream.id)
+        .collect();
+    let may_end = sender::is_site_or_neighbor(&headers, site);
     let trip = Waiting::read(&state, &request_cookies);
     let trip = trip.filter(|trip| trip.upstream.as_ref() == Some(&upstream.id));
     let flow = Flow::from_ref(&state);
@@ -408,17 +413,15 @@ async fn signed_out(
     if let Some(trip) = &trip {
         if now - trip.began_at() <= ECHO_SECONDS {
             // What was to end has ended. Another account of that upstream is not meant, unless it came since.
-            here.retain(|who| who.session.auth_time > trip.began_at());
+            let came_since = |who: &&LoggedIn| who.session.auth_time > trip.began_at();
+            here.retain(came_since);
+            lapsed.retain(came_since);
         }
         // However long the browser was on its way: somebody waits for it.
-        if here.is_empty() {
+        if here.is_empty() && (lapsed.is_empty() || !may_end) {
             return Ok(heard_of_trip(&state, trip, site, &signed_in, &headers).await?);
         }
     }
-    let may_end = sender::is_site_or_neighbor(&headers, site);
-    let lapsed = signed_in
-        .lapsed()
-        .filter(|who| who.session.upstream == upstream.id);
     let ended: Vec<&LoggedIn> = if may_end {
         here.iter().copied().chain(lapsed).collect()
     } else {
@@ -453,7 +456,7 @@ async fn signed_out(
         }
     };
     if !ids.is_empty() {
-        cookies::set(response.headers_mut(), signed_in.without(&ids));
+        cookies::set(response.headers_mut(), signed_in.without(&ended));
     }
     if trip.is_some() && sender::is_navigation(&headers) {
         let names = CookieNames::from_ref(&state);

@@ -12,6 +12,7 @@ use crate::flow::pick::{Candidate, Picked, pick};
 use crate::flow::{Before, Flow, LoggedIn, MAX_ACCOUNTS, NewSession};
 use crate::model::authorization::PendingAuthorization;
 use crate::model::client::Client;
+use crate::model::session::{SessionLifetimes, SessionSpan};
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::SessionId;
 use crate::protocol::secret::Secret;
@@ -48,8 +49,8 @@ impl Here {
 pub(super) struct SignedIn {
     names: CookieNames,
     now: UnixTime,
-    /// Whether the current one's cookie came: a POST across sites leaves it at home, and its answer takes away nothing that it did not
-    /// show.
+    lifetimes: SessionLifetimes,
+    /// Whether the current one's cookie came: a POST across sites leaves it at home.
     came: bool,
     current: Option<Here>,
     /// The last used first.
@@ -60,6 +61,8 @@ pub(super) struct SignedIn {
     lapsed_current: Option<Here>,
     /// The same of the cookies beside it; the last used first.
     lapsed_others: Vec<Here>,
+    /// Whose session was ended a moment ago.
+    just_ended: Vec<LoggedIn>,
 }
 
 impl SignedIn {
@@ -70,12 +73,14 @@ impl SignedIn {
         let mut signed_in = Self {
             names,
             now: flow.clock.now(),
+            lifetimes: flow.session_lifetimes,
             came: current.is_some(),
             current: None,
             others: Vec::new(),
             gone: Vec::new(),
             lapsed_current: None,
             lapsed_others: Vec::new(),
+            just_ended: Vec::new(),
         };
         if let Some(secret) = current {
             match flow.find_behind(secret).await? {
@@ -84,6 +89,7 @@ impl SignedIn {
                     signed_in.current = Some(Here::new(*who, secret));
                 }
                 Behind::Lapsed(who) => signed_in.lapsed_current = Some(Here::new(*who, secret)),
+                Behind::JustEnded(who) => signed_in.just_ended.push(*who),
                 Behind::Nobody => {}
             }
         }
@@ -103,7 +109,14 @@ impl SignedIn {
                 Behind::Lapsed(who) if is_another(&who) => {
                     signed_in.lapsed_others.push(Here::new(*who, secret));
                 }
-                _ => signed_in.gone.push(name.to_owned()),
+                behind => {
+                    signed_in.gone.push(name.to_owned());
+                    if let Behind::JustEnded(who) = behind
+                        && who.session.id == id
+                    {
+                        signed_in.just_ended.push(*who);
+                    }
+                }
             }
         }
         let last_used = |here: &Here| std::cmp::Reverse(here.who.session.last_seen_at);
@@ -159,6 +172,21 @@ impl SignedIn {
         all.find(|who| who.session.id == *id)
     }
 
+    /// Those whose sessions were ended a moment ago, with the cookies that came: a second click finds them.
+    pub(super) fn just_ended(&self) -> impl Iterator<Item = &LoggedIn> {
+        self.just_ended.iter()
+    }
+
+    /// Whether a session stands, or stood until it was ended: it is not over by the clock.
+    pub(super) fn stood(&self, who: &LoggedIn) -> bool {
+        let until = who.session.ended_at.unwrap_or(self.now);
+        let span = SessionSpan {
+            ended_at: None,
+            ..who.session.span()
+        };
+        span.is_live(until, self.lifetimes)
+    }
+
     /// Whose session a request is about.
     pub(super) async fn pick(
         &self,
@@ -194,6 +222,7 @@ impl SignedIn {
             current: self.current().map(|who| &who.session),
             others: self.others().map(|who| &who.session).collect(),
             lapsed: self.lapsed().map(|who| &who.session).collect(),
+            lapsed_alone: self.lapsed_alone().map(|here| &here.who.session),
             adds: adds || !self.others.is_empty(),
         }
     }
@@ -207,15 +236,21 @@ impl SignedIn {
         };
         let stays =
             |here: &&Here| !here.is(id) && new.replaced.as_ref().is_none_or(|old| !here.is(old));
-        // One account has one session in a browser; and on a plain login page whoever comes takes the place of the one before.
+        // One account has one session in a browser.
         let account = &new.logged_in.account.id;
-        let several = !self.others.is_empty() || !self.lapsed_others.is_empty();
-        let lapsed = self.lapsed_current.iter().filter(|_| several);
-        let lapsed = lapsed.chain(&self.lapsed_others);
-        let lapsed = lapsed.filter(|here| here.who.account.id != *account);
+        let alone = self.lapsed_alone().map(|here| &here.who.session.id);
+        let lapsed = self.lapsed_current.iter().chain(&self.lapsed_others);
+        let lapsed = lapsed
+            .filter(|here| here.who.account.id != *account && alone != Some(&here.who.session.id));
         let live = self.current.iter().chain(&self.others);
         let beside = live.chain(lapsed).filter(stays).collect();
         self.cookies_of(Some(&current), beside)
+    }
+
+    /// On a plain login page whoever comes takes the place of the one before, also of one whose session is over by the clock.
+    fn lapsed_alone(&self) -> Option<&Here> {
+        let is_alone = self.others.is_empty() && self.lapsed_others.is_empty();
+        self.lapsed_current.as_ref().filter(|_| is_alone)
     }
 
     /// The cookies once the person has chosen another to be the current one.
@@ -227,23 +262,25 @@ impl SignedIn {
     }
 
     /// The cookies once sessions have ended. Nobody is the current one then: whoever signed out must not find themselves
-    /// signed in again as somebody else, at the next click, without having chosen that, nor once a clock is put right.
-    pub(super) fn without(&self, ended: &[SessionId]) -> Vec<Cookie<'static>> {
-        let stays = |here: &&Here| ended.iter().all(|id| !here.is(id));
+    /// signed in again as somebody else, at the next click, without having chosen that, nor once a clock is put right. Where all
+    /// of them were over by the clock, whoever is the current one has come or been chosen since, and stays so.
+    pub(super) fn without(&self, ended: &[&LoggedIn]) -> Vec<Cookie<'static>> {
+        let stays = |here: &&Here| ended.iter().all(|who| !here.is(&who.session.id));
+        let current = self.current.as_ref().filter(stays);
+        if current.is_some() && !ended.iter().any(|who| self.stood(who)) {
+            let left = self.with_own_cookie().filter(|here| !stays(here));
+            let left = left.map(|here| self.names.session_beside(&here.who.session.id));
+            let left = left.map(|name| self.names.remove(name));
+            return self.dropped().chain(left).collect();
+        }
         let beside = self.everybody().filter(stays).collect();
         self.cookies_of(None, beside)
     }
 
-    /// Takes away cookies that lead nowhere.
+    /// Takes away cookies that lead nowhere, and not the current one's: it is inert, and by the time of a late answer its name may
+    /// be that of a newer login's.
     pub(super) fn dropped(&self) -> impl Iterator<Item = Cookie<'static>> {
         self.gone.iter().map(|name| self.names.remove(name.clone()))
-    }
-
-    /// The same, and the current one's where that leads nowhere: on no page that a login comes from, which gives a cookie of that name.
-    pub(super) fn all_dropped(&self) -> impl Iterator<Item = Cookie<'static>> {
-        let leads_nowhere = self.current.is_none() && self.lapsed_current.is_none();
-        let current = (self.came && leads_nowhere).then(|| self.names.remove(self.names.session()));
-        self.dropped().chain(current)
     }
 
     /// Whether their sessions stand or are over by the clock alone.
@@ -271,7 +308,9 @@ impl SignedIn {
         cookies.extend(came.map(|here| self.cookie(name(here), here)));
         match current {
             Some(here) => cookies.push(self.cookie(self.names.session(), here)),
-            None if self.came => cookies.push(self.names.remove(self.names.session())),
+            None if self.current.is_some() || self.lapsed_current.is_some() => {
+                cookies.push(self.names.remove(self.names.session()));
+            }
             None => {}
         }
         cookies

@@ -299,6 +299,27 @@ impl Store {
         transaction.commit().await?;
         Ok(was_live)
     }
+
+    /// Ends a session that is over by the clock alone, and has no client told, as if it had been swept. Whether it was there to
+    /// be ended.
+    pub async fn end_lapsed_session(
+        &self,
+        id: &SessionId,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        retrying(|| self.try_end_lapsed_session(id, now)).await
+    }
+
+    async fn try_end_lapsed_session(
+        &self,
+        id: &SessionId,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        let ended = end_untold(&mut transaction, id, now).await?;
+        transaction.commit().await?;
+        Ok(ended.is_some())
+    }
 }
 
 /// Locks the login that a session begins with, and notes its use, which answers whatever is asked about the person: it still leads
@@ -322,13 +343,26 @@ async fn hold_login(transaction: &mut Writing, session: &Session) -> Result<bool
     Ok(held.rows_affected() == 1)
 }
 
-/// Ends a session and the families that do not outlive it. The one place where a session ends: what else hangs on it
-/// goes here.
+/// Ends a session, and has its clients told. Whether it was live.
 pub(super) async fn end(
     transaction: &mut Writing,
     id: &SessionId,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
+    let Some(expires_at) = end_untold(transaction, id, now).await? else {
+        return Ok(false);
+    };
+    logout_notices::of_session(transaction, id, now).await?;
+    Ok(now < expires_at)
+}
+
+/// Ends a session and the families that do not outlive it. The one place where a session ends: what else hangs on it
+/// goes here, save that clients are told. When it would have passed its last moment, if it had not been ended before.
+async fn end_untold(
+    transaction: &mut Writing,
+    id: &SessionId,
+    now: UnixTime,
+) -> Result<Option<UnixTime>, StoreError> {
     // The session first: a redemption in flight holds this row, so its family is there to be revoked below; one that
     // comes later finds the session ended.
     let expires_at: Option<i64> = query_scalar(
@@ -339,9 +373,9 @@ pub(super) async fn end(
     .bind(now)
     .fetch_optional(&mut *transaction)
     .await?;
-    let Some(expires_at) = expires_at else {
-        return Ok(false);
-    };
+    if expires_at.is_none() {
+        return Ok(None);
+    }
     query(
         "UPDATE token_family SET revoked_at = $2
          WHERE session_id = $1 AND offline = 0 AND revoked_at IS NULL",
@@ -351,7 +385,6 @@ pub(super) async fn end(
     .execute(&mut *transaction)
     .await?;
     vault_entries::delete_of_session(transaction, id).await?;
-    logout_notices::of_session(transaction, id, now).await?;
     // Keep the row as long as an offline family names it, and no longer.
     query(
         "UPDATE session SET kept_until =
@@ -362,7 +395,7 @@ pub(super) async fn end(
     .bind(now)
     .execute(&mut *transaction)
     .await?;
-    Ok(now < expires_at)
+    Ok(expires_at)
 }
 
 pub(super) fn session(row: &impl Columns) -> Result<Session, StoreError> {

@@ -14,6 +14,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use crate::clock_steps::sid;
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, answer, claims, header};
 use crate::harness::server::TestServer;
@@ -963,6 +964,44 @@ async fn every_end_of_a_session_is_told() {
     assert_eq!(one.get("sid"), None);
     settled(&server, "first").await;
     assert_eq!(site.hits("/first"), told);
+}
+
+/// A login in place of a session that was over by the clock ends it, and nobody is told: an app that keeps the person, and not the
+/// session, would end the login that has just begun. Whoever signs out is told of it, as ever.
+#[tokio::test]
+async fn a_login_in_place_of_a_lapsed_one_is_told_nobody() {
+    for (person, comes_back) in [(JO_SMITH, true), (ZOE, false)] {
+        let (server, site) = start().await;
+        let mut browser = Browser::new();
+        let lapsed = sign_in(&server, &mut browser, "first", "openid").await;
+        sign_in(&server, &mut browser, "second", "openid").await;
+        server.clock.advance(24 * 3600);
+        let page = browser.open(server.authorize_url("first", &[])).await;
+        let page = browser.sign_in_as(&page, person).await;
+        let again = server.redeem("first", &page.answer()["code"], &[]).await;
+        assert_eq!(again.status, 200, "{again:?}");
+        assert_ne!(sid(&lapsed), sid(&again));
+        let subjects =
+            [&lapsed, &again].map(|tokens| claims(tokens.text("id_token"))["sub"].clone());
+        assert_eq!(subjects[0] == subjects[1], comes_back);
+        for client in ["first", "second"] {
+            assert_eq!(notices(&server, client).await, [], "{client}");
+        }
+        server.clock.advance(-24 * 3600);
+        assert!(!goes_on_at(&server, "first", &lapsed).await);
+        assert!(goes_on_at(&server, "first", &again).await);
+        log_out(&server, &mut browser, &again).await;
+        let requests = site.requests("/first", 1).await;
+        let (_, told) = logout_token(&server, &requests[0], Algorithm::RS256).await;
+        assert_eq!(told["sid"], sid(&again));
+        settled(&server, "first").await;
+        assert_eq!((site.hits("/first"), site.hits("/second")), (1, 0));
+    }
+}
+
+async fn goes_on_at(server: &TestServer, client: &str, tokens: &Answer) -> bool {
+    let answer = server.refresh(client, tokens.text("refresh_token")).await;
+    answer.status == 200
 }
 
 /// A client that wants to hear nothing more is not told what was still to be told.

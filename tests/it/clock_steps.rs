@@ -1,8 +1,9 @@
 //! A clock that is wrong for a while, ahead by hours, a day or a year, or behind: once it is right again everybody is signed in as
 //! they were, whatever they have asked for meanwhile (T21).
 
-use portico::simulator::people::{CHAIR, ImisPerson, JO_SMITH, ZOE};
+use portico::simulator::people::{ANN_LEE, CHAIR, ImisPerson, JO_SMITH, ZOE};
 
+use crate::command_line::audit::audit;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page};
 use crate::harness::relying_party::{Answer, claims};
 use crate::harness::server::TestServer;
@@ -212,7 +213,11 @@ async fn redeem(server: &TestServer, page: &Page) -> Answer {
     tokens
 }
 
-async fn log_in(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
+pub(crate) async fn log_in(
+    server: &TestServer,
+    browser: &mut Browser,
+    person: ImisPerson,
+) -> Answer {
     let url = server.authorize_url("spa", &[("prompt", "login")]);
     let page = browser.open(url).await;
     let page = browser.sign_in_as(&page, person).await;
@@ -220,19 +225,19 @@ async fn log_in(server: &TestServer, browser: &mut Browser, person: ImisPerson) 
 }
 
 /// Logs somebody in beside whoever is there.
-async fn add(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
+pub(crate) async fn add(server: &TestServer, browser: &mut Browser, person: ImisPerson) -> Answer {
     let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
     let page = browser.sign_in_as(&page, person).await;
     redeem(server, &page).await
 }
 
-fn sid(tokens: &Answer) -> String {
+pub(crate) fn sid(tokens: &Answer) -> String {
     let told: serde_json::Value = claims(tokens.text("id_token"));
     told["sid"].as_str().unwrap().to_owned()
 }
 
 /// What an app that asks without a page gets: the session, or the error.
-async fn silently(server: &TestServer, browser: &mut Browser) -> String {
+pub(crate) async fn silently(server: &TestServer, browser: &mut Browser) -> String {
     let url = server.authorize_url("spa", &[("prompt", "none")]);
     let page = browser.get(url).await;
     match page.answer().remove("error") {
@@ -255,7 +260,7 @@ fn sorted<const N: usize>(mut ids: [String; N]) -> [String; N] {
 }
 
 /// Whether the app that has these tokens goes on.
-async fn goes_on(server: &TestServer, tokens: &Answer) -> bool {
+pub(crate) async fn goes_on(server: &TestServer, tokens: &Answer) -> bool {
     let answer = server.refresh("spa", tokens.text("refresh_token")).await;
     if answer.status != 200 {
         answer.assert_error(400, "invalid_grant");
@@ -264,7 +269,7 @@ async fn goes_on(server: &TestServer, tokens: &Answer) -> bool {
 }
 
 /// A session alone was used so much later, or earlier, than it says: the clock stepped for it, and for nobody else.
-async fn was_used(server: &TestServer, tokens: &Answer, seconds: i64) {
+pub(crate) async fn was_used(server: &TestServer, tokens: &Answer, seconds: i64) {
     let pool = server.database.pool().await;
     sqlx::query("UPDATE session SET last_seen_at = last_seen_at + $2 WHERE id = $1")
         .bind(sid(tokens))
@@ -337,10 +342,14 @@ async fn an_apps_logout_ends_what_the_clock_says_is_over() {
         assert!(out.body.contains("You are signed out"), "{}", out.body);
         was_used(&server, ends, DAY).await;
         assert!(!goes_on(&server, ends).await, "{is_current}");
-        assert_eq!(
-            silently(&server, &mut browser).await,
-            "account_selection_required"
-        );
+        // Whoever was current beside it has nothing to do with it.
+        let left = silently(&server, &mut browser).await;
+        if is_current {
+            assert_eq!(left, "account_selection_required");
+        } else {
+            assert_eq!(left, sid(stays));
+            assert!(!out.header("set-cookie").starts_with(&format!("{SESSION}=")));
+        }
         assert_eq!(offered(&server, &mut browser).await, [sid(stays)]);
         assert!(goes_on(&server, stays).await, "{is_current}");
     }
@@ -507,4 +516,211 @@ async fn a_login_leaves_the_others_whose_sessions_the_clock_says_are_over() {
     let jo = log_in(&server, &mut browser, JO_SMITH).await;
     server.clock.advance(-DAY);
     assert_eq!(offered(&server, &mut browser).await, [sid(&jo)]);
+}
+
+/// What ends is dead by the clock already: whoever is signed in beside it, and has nothing to do with it, is so without a click.
+#[tokio::test]
+async fn the_end_of_a_lapsed_session_leaves_who_is_current() {
+    let server = server().await;
+    for navigates in [false, true] {
+        let mut browser = Browser::new();
+        let jo = log_in(&server, &mut browser, JO_SMITH).await;
+        let page = browser.open(server.authorize_url("spa", &[SELECT])).await;
+        let ann = (ANN_LEE.code, ANN_LEE.password);
+        let page = browser.sign_in(&page, "staff", ann).await;
+        let ann = redeem(&server, &page).await;
+        was_used(&server, &jo, -DAY).await;
+        let destination = if navigates { "document" } else { "image" };
+        browser.headers = [
+            ("sec-fetch-dest", destination),
+            ("sec-fetch-site", "same-site"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        browser.is_lured_to(server.imis_url());
+        let told = server.url("/upstream/members/signed_out");
+        browser.click(told).await;
+        browser.headers.clear();
+        assert_eq!(silently(&server, &mut browser).await, sid(&ann));
+        was_used(&server, &jo, DAY).await;
+        assert!(!goes_on(&server, &jo).await);
+        assert_eq!(offered(&server, &mut browser).await, [sid(&ann)]);
+    }
+}
+
+/// T35: of one account alone the cookie goes with the login of somebody else, and so does the session.
+#[tokio::test]
+async fn a_login_ends_the_lapsed_session_whose_cookie_it_takes() {
+    let server = server().await;
+    let mut browser = Browser::new();
+    let cam = log_in(&server, &mut browser, CHAIR).await;
+    server.clock.advance(DAY);
+    let jo = log_in(&server, &mut browser, JO_SMITH).await;
+    server.clock.advance(-DAY);
+    assert!(!goes_on(&server, &cam).await);
+    assert!(goes_on(&server, &jo).await);
+    // Beside others it keeps its cookie, and stands.
+    let cam = add(&server, &mut browser, CHAIR).await;
+    server.clock.advance(DAY);
+    let zoe = log_in(&server, &mut browser, ZOE).await;
+    server.clock.advance(-DAY);
+    let all = sorted([sid(&jo), sid(&cam), sid(&zoe)]);
+    assert_eq!(offered(&server, &mut browser).await, all);
+    for stands in [&jo, &cam, &zoe] {
+        assert!(goes_on(&server, stands).await);
+    }
+}
+
+/// A login that has begun does not fail for what could not be ended beside it: nobody would have the cookie of its session.
+#[tokio::test]
+async fn a_login_stands_where_the_lapsed_one_cannot_be_ended() {
+    let server = server().await;
+    let mut elsewhere = Browser::new();
+    let ended = log_in(&server, &mut elsewhere, JO_SMITH).await;
+    let url = format!(
+        "{}?id_token_hint={}",
+        server.url("/end_session"),
+        ended.text("id_token")
+    );
+    elsewhere.get(url).await;
+    let mut browser = Browser::new();
+    let lapsed = log_in(&server, &mut browser, JO_SMITH).await;
+    was_used(&server, &lapsed, -DAY).await;
+    // There is one already.
+    let pool = server.database.pool().await;
+    sqlx::query("CREATE UNIQUE INDEX one_ended ON session (upstream) WHERE ended_at IS NOT NULL")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let again = log_in(&server, &mut browser, JO_SMITH).await;
+    assert_ne!(sid(&lapsed), sid(&again));
+    assert_eq!(silently(&server, &mut browser).await, sid(&again));
+}
+
+/// Logins that come at the same time end it once.
+#[tokio::test]
+async fn the_end_of_a_lapsed_session_is_recorded_once() {
+    let mut server = server().await;
+    let mut browser = Browser::new();
+    let lapsed = log_in(&server, &mut browser, JO_SMITH).await;
+    server.clock.advance(DAY);
+    let mut tabs = Vec::new();
+    for _ in 0..4 {
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        tabs.push((browser.choose(&page, "members").await, browser.clone()));
+    }
+    let fields = [
+        ("username", JO_SMITH.username),
+        ("password", JO_SMITH.password),
+    ];
+    let mut logins = tabs.iter_mut().map(|(page, browser)| {
+        let fields = &fields;
+        async move {
+            let page = browser.submit(page, PASSWORD_FORM, fields).await;
+            assert!(page.answer().contains_key("code"), "{}", page.body);
+        }
+    });
+    let mut next = || logins.next().unwrap();
+    tokio::join!(next(), next(), next(), next());
+    server.stop().await;
+    let found = audit(&server, &["--session", &sid(&lapsed)]).await;
+    let ended = found
+        .iter()
+        .filter(|record| record["event"] == "logged_out");
+    let reasons: Vec<_> = ended.map(|record| &record["details"]["reason"]).collect();
+    assert_eq!(reasons, ["replaced by another login"]);
+}
+
+/// Whether somebody has come since the page was shown, no clock says: that of another node may have shown it.
+#[tokio::test]
+async fn who_has_come_since_the_question_is_asked_about_whatever_the_clock_said() {
+    let server = server().await;
+    let mut browser = Browser::new();
+    let jo = log_in(&server, &mut browser, JO_SMITH).await;
+    let asked = browser.open(server.url("/end_session")).await;
+    let end = server.url("/end_session");
+    let url = format!("{end}?id_token_hint={}", jo.text("id_token"));
+    browser.get(url).await;
+    let again = log_in(&server, &mut browser, JO_SMITH).await;
+    let pool = server.database.pool().await;
+    let earlier =
+        "UPDATE session SET auth_time = auth_time - 600, began_at = began_at - 600 WHERE id = $1";
+    let earlier = sqlx::query(earlier).bind(sid(&again)).execute(&pool);
+    earlier.await.unwrap();
+    let page = browser.submit(&asked, "main form", &[]).await;
+    assert_eq!(page.values(CHOICES), [sid(&again)], "{}", page.body);
+}
+
+/// T35: the account that the page asked about has left in another tab, and the others' sessions have lapsed: all are out.
+#[tokio::test]
+async fn all_are_signed_out_where_only_lapsed_ones_are_left() {
+    let server = server().await;
+    for all in [false, true] {
+        let mut browser = Browser::new();
+        let zoe = log_in(&server, &mut browser, ZOE).await;
+        let jo = add(&server, &mut browser, JO_SMITH).await;
+        let cam = add(&server, &mut browser, CHAIR).await;
+        was_used(&server, &zoe, -DAY).await;
+        let asked = browser.open(server.url("/end_session")).await;
+        assert_eq!(asked.values(CHOICES), [sid(&cam)]);
+        let end = server.url("/end_session");
+        let url = format!("{end}?id_token_hint={}", cam.text("id_token"));
+        browser.get(url).await;
+        was_used(&server, &jo, -DAY).await;
+        let action = [("action", "all")];
+        let action = if all { &action[..] } else { &[] };
+        if all {
+            let forged = [("form_token", "forged"), action[0]];
+            let refused = browser.submit(&asked, "main form", &forged).await;
+            assert_eq!(refused.status, 400);
+        }
+        let out = browser.submit(&asked, "main form", action).await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        for lapsed in [&jo, &zoe] {
+            was_used(&server, lapsed, DAY).await;
+            assert_eq!(goes_on(&server, lapsed).await, !all);
+        }
+        let left = silently(&server, &mut browser).await;
+        let stays = ["account_selection_required", "login_required"];
+        assert_eq!(left, stays[usize::from(all)]);
+    }
+}
+
+/// T35: an app's ID token of an earlier login ends the session of its person that has lapsed, unless somebody is named who is here.
+#[tokio::test]
+async fn an_older_id_token_ends_the_lapsed_session_of_its_person() {
+    let server = server().await;
+    for beside in [false, true] {
+        let mut browser = Browser::new();
+        let before = log_in(&server, &mut browser, JO_SMITH).await;
+        let url = format!(
+            "{}?id_token_hint={}",
+            server.url("/end_session"),
+            before.text("id_token")
+        );
+        browser.get(&url).await;
+        let jo = log_in(&server, &mut browser, JO_SMITH).await;
+        assert_ne!(sid(&before), sid(&jo));
+        let mut left = "login_required".to_owned();
+        if beside {
+            left = sid(&add(&server, &mut browser, CHAIR).await);
+        }
+        // One that stands is asked about.
+        let asked = browser.get(&url).await;
+        assert_eq!(asked.values(CHOICES), [sid(&jo)], "{}", asked.body);
+        was_used(&server, &jo, -DAY).await;
+        if beside {
+            let named = format!("{url}&logout_hint={}", CHAIR.username);
+            let asked = browser.get(named).await;
+            assert_eq!(asked.values(CHOICES), [left.as_str()], "{}", asked.body);
+        }
+        browser.headers = vec![("sec-purpose".to_owned(), "prefetch".to_owned())];
+        assert_eq!(browser.get(&url).await.status, 503);
+        browser.headers.clear();
+        let out = browser.get(&url).await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        was_used(&server, &jo, DAY).await;
+        assert!(!goes_on(&server, &jo).await);
+        assert_eq!(silently(&server, &mut browser).await, left);
+    }
 }

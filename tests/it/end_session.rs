@@ -563,3 +563,22 @@ async fn the_pages_speak_the_language_that_was_asked_for() {
         .await;
     assert_eq!(page.attribute("html", "lang").as_deref(), Some("fr"));
 }
+
+/// A late answer takes no newer login away: the cookie whose session has ended is inert, and its name is the newer one's by then.
+#[tokio::test]
+async fn a_late_answer_takes_no_newer_login_away() {
+    let server = TestServer::start().await;
+    for late in [1, 61] {
+        let (mut browser, tokens) = logged_in(&server, "openid").await;
+        let url = logout_url(&server, &[("id_token_hint", tokens.text("id_token"))]);
+        let mut before = browser.clone();
+        let out = browser.get(&url).await;
+        let current = format!("{SESSION}=");
+        assert!(out.header("set-cookie").starts_with(&current));
+        server.clock.advance(late);
+        let out = before.get(&url).await;
+        assert!(out.body.contains("You are signed out"), "{}", out.body);
+        assert_eq!(out.header("set-cookie"), "", "{late}");
+        assert!(!is_logged_in(&server, &mut before).await);
+    }
+}

@@ -1,8 +1,10 @@
 //! Signing off both ways: a logout here ends iMIS's web session, and iMIS's sign-out page ends ours (design, section 4
 //! "Logout"; the research on iMIS, section 2; T6, T7, T35).
 
+use portico::protocol::ids::SessionId;
 use portico::simulator::people::{ANN_LEE, CHAIR, ImisPerson, JO_SMITH};
 
+use crate::clock_steps::{add, goes_on, log_in, sid, silently, was_used};
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::Answer;
 use crate::harness::server::{Setup, TestServer};
@@ -719,5 +721,196 @@ async fn a_browser_that_is_long_on_its_way_goes_back_to_the_app() {
         assert!(browser.cookie(&server, RETURN).is_none(), "{what}");
         let page = browser.open(server.url("/end_session")).await;
         assert_eq!(asks(&page), beside == Some("staff"), "{what}");
+    }
+}
+
+/// What was over by the clock ends without a click: it takes no live login at iMIS along.
+#[tokio::test]
+async fn the_end_of_a_lapsed_session_goes_by_imis_for_nobody_else() {
+    let server = server_with(COMES_BACK).await;
+    let lure = [("post_logout_redirect_uri", HOME), ("state", "s")];
+    let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+    let cam = add(&server, &mut browser, CHAIR).await;
+    was_used(&server, &jo, -24 * 3600).await;
+    let hint = ("id_token_hint", jo.text("id_token"));
+    let mut second = browser.clone();
+    for browser in [&mut browser, &mut second] {
+        browser.is_lured_to("https://evil.example");
+        let page = browser
+            .click(logout_url(&server, &[hint, lure[0], lure[1]]))
+            .await;
+        assert_eq!(
+            page.location().unwrap().as_str(),
+            "https://spa.example.org/?state=s"
+        );
+        assert!(is_signed_in_at_imis(&server, browser).await);
+        assert_eq!(silently(&server, browser).await, sid(&cam));
+    }
+    was_used(&server, &jo, 24 * 3600).await;
+    assert!(!goes_on(&server, &jo).await);
+    // Nobody else is there of iMIS.
+    let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+    let select = server.authorize_url("web", &[("prompt", "select_account")]);
+    let page = browser.open(select).await;
+    let ann = (ANN_LEE.code, ANN_LEE.password);
+    browser.sign_in(&page, "staff", ann).await;
+    was_used(&server, &jo, -24 * 3600).await;
+    let hint = ("id_token_hint", jo.text("id_token"));
+    let trip = browser.get(logout_url(&server, &[hint])).await;
+    let trip = trip.location().unwrap();
+    assert!(trip.path().ends_with("/logout.aspx"), "{trip}");
+}
+
+/// A second click, which left before the first was answered, goes by iMIS, too: the browser heeds the last answer alone.
+#[tokio::test]
+async fn a_second_click_goes_by_imis_too() {
+    let server = server_with(COMES_BACK).await;
+    for by_form in [false, true] {
+        let (mut first, tokens) = signed_in(&server, JO_SMITH).await;
+        let link = logout_url(
+            &server,
+            &[
+                ("id_token_hint", tokens.text("id_token")),
+                ("post_logout_redirect_uri", HOME),
+                ("state", "s"),
+            ],
+        );
+        let ask = [
+            ("client_id", "spa"),
+            ("post_logout_redirect_uri", HOME),
+            ("state", "s"),
+        ];
+        let question = first.get(logout_url(&server, &ask)).await;
+        let (mut second, mut ahead, mut late) = (first.clone(), first.clone(), first.clone());
+        let click = async |browser: &mut Browser| {
+            if by_form {
+                browser.submit_only(&question, "main form", &[]).await
+            } else {
+                browser.get(&link).await
+            }
+        };
+        let trips = [click(&mut first).await, click(&mut second).await];
+        for trip in &trips {
+            let trip = trip.location().unwrap();
+            assert!(trip.path().ends_with("/logout.aspx"), "{trip}");
+        }
+        if by_form {
+            let forged = [("form_token", "forged")];
+            let refused = late.submit_only(&question, "main form", &forged).await;
+            assert_eq!(refused.status, 400);
+        } else {
+            ahead.headers = vec![("sec-purpose".to_owned(), "prefetch".to_owned())];
+            assert_eq!(ahead.get(&link).await.status, 503);
+        }
+        let [_, trip] = trips;
+        let back = second.follow(trip).await;
+        let home = "https://spa.example.org/?state=s";
+        assert_eq!(back.location().unwrap().as_str(), home);
+        assert!(!is_signed_in_at_imis(&server, &mut second).await);
+        // Who comes later finds nobody whom it was about.
+        server.clock.advance(60);
+        assert_eq!(click(&mut late).await.location().unwrap().as_str(), home);
+    }
+}
+
+/// Of several accounts, too, it is as if the first answer had been heeded: whoever is left is asked who they are.
+#[tokio::test]
+async fn a_second_click_leaves_nobody_current() {
+    let server = server_with(COMES_BACK).await;
+    for is_current in [false, true] {
+        let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+        let cam = add(&server, &mut browser, CHAIR).await;
+        let out = if is_current { &cam } else { &jo };
+        let hint = [("id_token_hint", out.text("id_token"))];
+        let mut second = browser.clone();
+        for browser in [&mut browser, &mut second] {
+            let trip = browser.get(logout_url(&server, &hint)).await;
+            assert_eq!(trip.status, 303, "{}", trip.body);
+            let left = silently(&server, browser).await;
+            assert_eq!(left, "account_selection_required", "{is_current}");
+        }
+    }
+}
+
+/// Of a lapsed session the same holds: within a minute of a trip only who has come since is meant, and after it everybody.
+#[tokio::test]
+async fn the_echo_of_a_trip_ends_no_lapsed_session_of_before() {
+    for seconds in [2, 62] {
+        for came_since in [false, true] {
+            let server = server_with(COMES_BACK).await;
+            let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+            let cam = add(&server, &mut browser, CHAIR).await;
+            was_used(&server, &jo, -24 * 3600).await;
+            let parameters = [
+                ("id_token_hint", cam.text("id_token")),
+                ("post_logout_redirect_uri", HOME),
+            ];
+            browser.get(logout_url(&server, &parameters)).await;
+            server.clock.advance(seconds);
+            if came_since {
+                log_in(&server, &mut browser, CHAIR).await;
+            }
+            let told = server.url("/upstream/members/signed_out");
+            // Another site ends nobody.
+            let mut lured = browser.clone();
+            lured.is_lured_to("https://evil.example");
+            lured.click(&told).await;
+            let ended = async || {
+                let id = SessionId::new(sid(&jo));
+                let session = server.store.find_session(&id).await.unwrap();
+                session.unwrap().ended_at.is_some()
+            };
+            assert!(!ended().await);
+            browser.is_lured_to(server.imis_url());
+            let page = browser.click(&told).await;
+            assert_eq!(page.location().unwrap().as_str(), HOME);
+            assert_eq!(ended().await, seconds > 60, "{seconds} {came_since}");
+        }
+    }
+    // Nor is anybody asked about the others where nobody may end it: the trip is over.
+    let server = server_with(COMES_BACK).await;
+    let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+    let cam = add(&server, &mut browser, CHAIR).await;
+    let select = server.authorize_url("web", &[("prompt", "select_account")]);
+    let page = browser.open(select).await;
+    let ann = (ANN_LEE.code, ANN_LEE.password);
+    browser.sign_in(&page, "staff", ann).await;
+    was_used(&server, &jo, -24 * 3600).await;
+    let hint = [("id_token_hint", cam.text("id_token"))];
+    browser.get(logout_url(&server, &hint)).await;
+    server.clock.advance(62);
+    browser.is_lured_to("https://evil.example");
+    let told = server.url("/upstream/members/signed_out");
+    let page = browser.click(told).await;
+    assert!(signed_out_page(&page), "{}", page.body);
+}
+
+/// The sign-out link of iMIS's web site ends what began there, as what iMIS tells does.
+#[tokio::test]
+async fn the_sign_out_link_of_the_web_site_ends_lapsed_sessions_too() {
+    let server = server_with(COMES_BACK).await;
+    for alone in [false, true] {
+        let (mut browser, jo) = signed_in(&server, JO_SMITH).await;
+        if !alone {
+            add(&server, &mut browser, CHAIR).await;
+        }
+        was_used(&server, &jo, -24 * 3600).await;
+        let end = server.url("/end_session");
+        for (destination, sender) in [
+            ("image", server.imis_url()),
+            ("document", "https://evil.example"),
+        ] {
+            browser.headers = vec![("sec-fetch-dest".to_owned(), destination.to_owned())];
+            browser.is_lured_to(sender);
+            let page = browser.click(&end).await;
+            assert_eq!(page.status, 200, "{}", page.body);
+        }
+        browser.headers.clear();
+        browser.is_lured_to(server.imis_url());
+        let trip = browser.click(&end).await;
+        assert_eq!(trip.status, 303, "{}", trip.body);
+        was_used(&server, &jo, 24 * 3600).await;
+        assert!(!goes_on(&server, &jo).await, "{alone}");
+        assert_eq!(silently(&server, &mut browser).await, "login_required");
     }
 }
