@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
+use crate::beside::Beside;
 use crate::clock::{SKEW, UnixTime, random_id};
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::ids::KeyId;
@@ -29,6 +30,8 @@ pub struct KeyRing {
     keys: Arc<RwLock<Arc<Snapshot>>>,
     /// Whose turn it is to sign with RSA.
     turns: Arc<Semaphore>,
+    /// The threads that do so, as many as there are turns.
+    idle: Arc<Mutex<Vec<Arc<Beside>>>>,
 }
 
 struct Snapshot {
@@ -104,6 +107,7 @@ impl KeyRing {
             turns: Arc::new(Semaphore::new(
                 std::thread::available_parallelism().map_or(1, NonZero::get),
             )),
+            idle: Arc::default(),
         })
     }
 
@@ -159,14 +163,26 @@ impl KeyRing {
         if !algorithm.is_rsa() {
             return unsigned.sign();
         }
-        let failed = |_| KeyError::Crypto("sign");
         let turn = self.turns.clone().acquire_owned().await;
         let turn = turn.map_err(|_| KeyError::Crypto("sign"))?;
-        let signing = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            unsigned.sign()
-        });
-        signing.await.map_err(failed)?
+        let beside = self.idle().pop();
+        let beside = beside.unwrap_or_else(|| Arc::new(Beside::new("rsa-signer")));
+        let (tells, hears) = oneshot::channel();
+        let (ring, again) = (self.clone(), Arc::clone(&beside));
+        let sign = move || {
+            let signed = unsigned.sign();
+            ring.idle().push(again);
+            drop(turn);
+            // Whoever has gone away needs none.
+            let _ = tells.send(signed);
+        };
+        let begun = beside.run(sign);
+        begun.map_err(|_| KeyError::Crypto("begin a thread to sign"))?;
+        hears.await.map_err(|_| KeyError::Crypto("sign"))?
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Arc<Beside>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unsigned(
@@ -194,6 +210,7 @@ impl KeyRing {
         Ok(Unsigned {
             snapshot: Arc::clone(&snapshot),
             place,
+            kind,
             text,
         })
     }
@@ -264,6 +281,7 @@ struct Unsigned {
     snapshot: Arc<Snapshot>,
     /// Of the key among the snapshot's.
     place: usize,
+    kind: TokenKind,
     text: String,
 }
 
@@ -274,6 +292,12 @@ impl Unsigned {
         let signature = key.signer.sign(self.text.as_bytes())?;
         self.text.push('.');
         self.text.push_str(&URL_SAFE_NO_PAD.encode(signature));
+        // Most come back in the next moment, to the userinfo endpoint or with a resource server's question.
+        if self.kind == TokenKind::AccessToken
+            && let Some(hash) = verified::hash_of(&self.text)
+        {
+            self.snapshot.verified.remember(hash);
+        }
         Ok(self.text)
     }
 }

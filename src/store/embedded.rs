@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use sqlx::error::{DatabaseError, ErrorKind};
 
-use super::connect::{PRAGMAS, WRITERS_CACHE};
+use super::connect::{PRAGMAS, WRITERS_PRAGMAS};
 use super::statement::{Found, NoSuchColumn, Ran, Statement, Wanted};
 
 /// Prepared statements that a connection keeps: more than there are.
@@ -79,7 +80,7 @@ impl Embedded {
     pub(super) fn writing(path: &Path) -> rusqlite::Result<Self> {
         let connection = Self::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch(PRAGMAS)?;
-        connection.execute_batch(WRITERS_CACHE)?;
+        connection.execute_batch(WRITERS_PRAGMAS)?;
         Ok(Self::of(connection))
     }
 
@@ -87,6 +88,8 @@ impl Embedded {
         let connection =
             Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
+        // A plan is a plan for every argument: else SQLite makes it anew where an argument could choose a partial index.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
     }
 

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tracing::Span;
+
+use crate::beside::Beside;
 
 use super::embedded::{Embedded, Pace, as_sqlx, is_busy};
 use super::statement::{Ran, Statement, Wanted};
@@ -24,6 +26,8 @@ struct Inside {
     path: PathBuf,
     pace: Pace,
     rest: Mutex<Rest>,
+    /// For what may take long.
+    beside: Beside,
 }
 
 enum Rest {
@@ -43,8 +47,8 @@ pub(super) struct Pen {
 /// Who has the connection.
 enum Hand {
     Here(Embedded),
-    /// A thread runs something long; whoever asked for it may have gone away meanwhile.
-    Away(JoinHandle<Embedded>),
+    /// The thread beside runs something long; whoever asked for it may have gone away meanwhile.
+    Away(oneshot::Receiver<Embedded>),
     Lost,
 }
 
@@ -54,6 +58,7 @@ impl Inkwell {
             path: path.to_owned(),
             pace,
             rest: Mutex::new(Rest::Empty),
+            beside: Beside::new("sqlite-writer"),
         }))
     }
 
@@ -173,12 +178,16 @@ impl Pen {
             return Err(sqlx::Error::WorkerCrashed);
         };
         let (tells, hears) = oneshot::channel();
+        let (gives_back, comes_back) = oneshot::channel();
         let span = Span::current();
-        self.hand = Hand::Away(spawn_blocking(move || {
+        let job = move || {
             let ran = span.in_scope(|| run(&mut connection));
             let _ = tells.send(ran);
-            connection
-        }));
+            // Where nobody waits for it, it ends with its transaction.
+            let _ = gives_back.send(connection);
+        };
+        self.of.0.beside.run(job).map_err(sqlx::Error::Io)?;
+        self.hand = Hand::Away(comes_back);
         self.here().await?;
         let ran = hears.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
         ran.map_err(|error| as_sqlx(&error))
@@ -186,8 +195,8 @@ impl Pen {
 
     /// The connection, when it has come back.
     async fn here(&mut self) -> Result<&mut Embedded, sqlx::Error> {
-        if let Hand::Away(thread) = &mut self.hand {
-            let back = thread.await;
+        if let Hand::Away(comes_back) = &mut self.hand {
+            let back = comes_back.await;
             self.hand = back.map_or(Hand::Lost, Hand::Here);
         }
         match &mut self.hand {

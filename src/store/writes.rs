@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::StoreError;
@@ -186,15 +187,19 @@ impl Queue {
 
     /// Commits what the holder of the lease has written: now, if nobody shares it, or with the others.
     async fn commit(&self, mut lease: OwnedMutexGuard<Option<Group>>) -> Result<(), StoreError> {
+        if let Some(mut group) = lease.take_if(|group| group.members.is_empty()) {
+            if !self.is_anybody_waiting() {
+                // What came in the same moment is not queued yet. Whoever goes away here has written nothing.
+                yield_now().await;
+            }
+            if !self.is_anybody_waiting() {
+                return group.commit().await;
+            }
+            *lease = Some(group);
+        }
         let Some(group) = lease.as_mut() else {
             return Ok(());
         };
-        if group.members.is_empty() && !self.is_anybody_waiting() {
-            if let Some(mut group) = lease.take() {
-                group.commit().await?;
-            }
-            return Ok(());
-        }
         let (told, hears) = oneshot::channel();
         group.members.push(told);
         if group.members.len() == 1 {

@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. `app` and `cli` may use all.
-const ROOMS: [(&str, &str); 21] = [
+const ROOMS: [(&str, &str); 22] = [
     ("protocol", ""),
     ("clock", ""),
+    ("beside", ""),
     ("model", "protocol clock"),
     ("passwords", "protocol clock"),
-    ("keys", "protocol clock model passwords"),
-    ("store", "protocol clock model"),
+    ("keys", "protocol clock beside model passwords"),
+    ("store", "protocol clock beside model"),
     ("upstream", "protocol clock model passwords telemetry"),
     (
         "vault",

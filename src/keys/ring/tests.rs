@@ -178,6 +178,38 @@ fn a_token_that_was_seen_is_refused_when_its_key_is_over() {
     assert!(verified(20).is_err());
 }
 
+/// What we have just signed is not verified again, and nothing else than that very text is taken for it.
+#[test]
+fn an_access_token_is_known_where_it_was_made() {
+    let ring = ring(ALL.into_iter().map(key).collect());
+    for algorithm in ALL {
+        let signed = |kind| ring.sign(kind, algorithm, &claims(), 20).unwrap();
+        let is_known = |token: &str| {
+            let hash = verified::hash_of(token).unwrap();
+            ring.snapshot().verified.has(&hash)
+        };
+        let token = signed(TokenKind::AccessToken);
+        assert!(is_known(&token));
+        assert!(!is_known(&signed(TokenKind::IdToken)));
+        // Another signature under the same claims, and other claims under the same signature.
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let other = signed(TokenKind::IdToken);
+        let (_, of_other) = other.rsplit_once('.').unwrap();
+        for forged in [
+            format!("{message}.{of_other}"),
+            format!("{message}A.{signature}"),
+        ] {
+            assert!(!is_known(&forged));
+            let read = ring.verify::<Value>(TokenKind::AccessToken, &forged, 20);
+            assert!(read.is_err());
+        }
+        assert!(
+            ring.verify::<Value>(TokenKind::AccessToken, &token, 20)
+                .is_ok()
+        );
+    }
+}
+
 /// T47: announced keys are published and silent; retired ones verify until they expire.
 #[test]
 fn a_key_signs_only_while_it_is_active() {

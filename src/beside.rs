@@ -1,0 +1,82 @@
+//! A thread beside the requests, for what would hold them up and comes all the time: a signature by RSA, a wait for the disk. The runtime's own
+//! pool of such threads has one lock, which the thread that is woken waits for while the one that wakes it has it: two changes of thread
+//! more for each job.
+
+use std::io;
+use std::sync::mpsc::{self, SendError, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// One thread, which does one thing after the other. It begins with the first of them, and ends with this.
+pub struct Beside {
+    /// The thread's, of 15 characters at the most.
+    name: &'static str,
+    jobs: Mutex<Option<Sender<Job>>>,
+}
+
+impl Beside {
+    /// None yet.
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            jobs: Mutex::new(None),
+        }
+    }
+
+    /// Has the thread do this, after all that it was told before.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn run(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let mut job: Job = Box::new(job);
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(jobs) = &*jobs {
+            match jobs.send(job) {
+                Ok(()) => return Ok(()),
+                // A job has panicked, and the thread is gone.
+                Err(SendError(back)) => job = back,
+            }
+        }
+        let (tell, told) = mpsc::channel::<Job>();
+        let thread = thread::Builder::new().name(self.name.to_owned());
+        thread.spawn(move || told.iter().for_each(|job| job()))?;
+        // It waits.
+        let _ = tell.send(job);
+        *jobs = Some(tell);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_after_the_other_and_on_after_a_panic() {
+        let beside = Beside::new("beside");
+        let (tell, told) = mpsc::channel();
+        for number in 0..10 {
+            let tell = tell.clone();
+            beside.run(move || tell.send(number).unwrap()).unwrap();
+        }
+        let done: Vec<i32> = told.iter().take(10).collect();
+        assert_eq!(done, (0..10).collect::<Vec<_>>());
+        // Without a word on the terminal of whoever runs the tests.
+        beside
+            .run(|| std::panic::resume_unwind(Box::new(())))
+            .unwrap();
+        // Until the thread is gone, what is sent to it is lost.
+        for number in 0.. {
+            let tell = tell.clone();
+            beside.run(move || tell.send(number).unwrap()).unwrap();
+            if told
+                .recv_timeout(std::time::Duration::from_millis(20))
+                .is_ok()
+            {
+                return;
+            }
+        }
+    }
+}
