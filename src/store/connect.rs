@@ -31,9 +31,9 @@ pub(super) const PRAGMAS: &str =
 
 /// What the one connection that writes is told beside them. Each row goes to a page of every index of its table: those that are written all
 /// the time are to be at hand (in KiB), and are copied from SQLite's log into the file, which takes two waits for the disk, when they
-/// have been written some twenty times and not five (in pages of the log). Savepoints are no files.
+/// have been written some twenty times and not five (in pages of the log).
 pub(super) const WRITERS_PRAGMAS: &str =
-    "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY";
+    "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000";
 
 /// Where an SQLite database lives.
 enum Place {

@@ -372,7 +372,7 @@ pub(super) async fn insert_family(
          RETURNING (SELECT COUNT(*) FROM token_family AS other
                     WHERE other.account_id = $3 AND other.id <> $1
                       AND other.generation IS NOT NULL AND other.revoked_at IS NULL AND other.expires_at > $12)",
-    ).at_once()
+    )
     .bind(family.id.as_str())
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())

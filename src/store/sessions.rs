@@ -268,7 +268,7 @@ impl Store {
              WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3
              ORDER BY CASE WHEN last_seen_at > COALESCE(began_at, auth_time) THEN 0 ELSE 1 END, last_seen_at DESC, id DESC
              LIMIT $4 OFFSET $5",
-        ).at_once()
+        )
         .bind(newest.account_id.as_str())
         .bind(newest.id.as_str())
         .bind(now)

@@ -145,8 +145,15 @@ impl Writes {
         match self {
             Self::Apart(lane) | Self::InMemory(lane) => lane.close().await,
             Self::Gathered(queue) => {
-                let _last = queue.lease.lock().await;
-                queue.pens.close().await;
+                loop {
+                    let lease = queue.lease.lock().await;
+                    // Whoever shares one is told what came of it before the end.
+                    if lease.is_none() {
+                        return queue.pens.close().await;
+                    }
+                    drop(lease);
+                    yield_now().await;
+                }
             }
         }
     }

@@ -352,6 +352,24 @@ fn a_slow_disk_has_statements_run_elsewhere() {
     });
 }
 
+/// Those who share a commit hear of it, also where the store is closed meanwhile.
+#[tokio::test]
+async fn the_end_waits_for_those_who_share_a_commit() {
+    let database = Database::new().await;
+    let mut first = database.writes.begin().await.unwrap();
+    put("a", None).execute(&mut first).await.unwrap();
+    let second = database.queue(|writes| committed(writes, "b")).await;
+    let writes = database.writes.clone();
+    let closing = tokio::spawn(async move { writes.close().await });
+    // It stands behind the second by now, and before whoever commits.
+    sleep(Duration::from_millis(50)).await;
+    first.commit().await.unwrap();
+    closing.await.unwrap();
+    assert_eq!(database.things().await, ["a", "b"]);
+    second.await.unwrap().unwrap();
+    committed(database.writes.clone(), "c").await.unwrap_err();
+}
+
 /// A store that is closed writes no more.
 #[tokio::test]
 async fn nobody_writes_after_the_end() {

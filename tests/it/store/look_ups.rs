@@ -1,4 +1,4 @@
-//! Looks at one row by its key, which go another way on a file of SQLite than everything else.
+//! What goes another way on a file of SQLite than by sqlx: looks at a few rows, and everything that is written.
 
 use portico::clock::random_id;
 use portico::protocol::secret::Secret;
@@ -79,4 +79,25 @@ async fn a_store_that_is_closed_leaves_one_file() {
     let found = again.find_account(&account.id).await.unwrap().unwrap();
     assert_eq!(found, account);
     again.close().await;
+}
+
+/// However the URL is written, there is one file: what sqlx makes of `..` behind a link is not what the operating system does.
+#[tokio::test]
+async fn the_file_that_is_read_is_the_one_that_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("deep/deeper")).unwrap();
+    std::os::unix::fs::symlink("deep/deeper", folder.path().join("link")).unwrap();
+    let url = format!(
+        "sqlite:{}/link/../portico.db?mode=rwc",
+        folder.path().display()
+    );
+    let store = Store::open(&Secret::new(url)).await.unwrap();
+    store.migrate().await.unwrap();
+    let account = log_in(&store, "4711").await;
+    // A list goes by sqlx, and a look does not.
+    assert!(store.find_account(&account.id).await.unwrap().is_some());
+    assert_eq!(store.list_logins(&account.id).await.unwrap().len(), 1);
+    assert!(folder.path().join("portico.db").exists());
+    assert!(!folder.path().join("deep/portico.db").exists());
+    store.close().await;
 }

@@ -275,6 +275,8 @@ async fn a_wrong_url_is_told_without_its_password() {
         ("mysql://jo:hunter2@127.0.0.1/db", "must begin with"),
         ("portico.db", "must begin with"),
         ("sqlite:", "names no file"),
+        ("sqlite:portico.db?mode=rwc&cache=shared", "`mode` alone"),
+        ("sqlite:portico.db?vfs=unix-none", "`mode` alone"),
         (
             "sqlite:/no/such/folder/at-all/portico.db",
             "cannot be created",
