@@ -84,14 +84,13 @@ impl Inkwell {
             hand: Hand::Lost,
             of: self.clone(),
         };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let path = self.0.path.clone();
-                let opened = spawn_blocking(move || Embedded::writing(&path)).await;
-                let opened = opened.map_err(|_| sqlx::Error::WorkerCrashed)?;
-                opened.map_err(|error| as_sqlx(&error))?
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let path = self.0.path.clone();
+            let opened = spawn_blocking(move || Embedded::writing(&path)).await;
+            let opened = opened.map_err(|_| sqlx::Error::WorkerCrashed)?;
+            opened.map_err(|error| as_sqlx(&error))?
         };
         let begun = at_once(&connection, statement, is_told);
         pen.hand = Hand::Here(connection);
@@ -100,7 +99,9 @@ impl Inkwell {
             Err(error) if is_busy(&error) => {}
             Err(error) => return Err(as_sqlx(&error)),
         }
-        pen.aside(move |connection| connection.control(statement, false))
+        // Not by the thread beside: the lock may be that of a connection whose commit waits for that thread.
+        let wait = |job| drop(spawn_blocking(job));
+        pen.elsewhere(wait, move |connection| connection.control(statement, false))
             .await?;
         Ok(pen)
     }
@@ -108,6 +109,11 @@ impl Inkwell {
     #[cfg(test)]
     pub(super) fn pace(&self) -> &Pace {
         &self.0.pace
+    }
+
+    #[cfg(test)]
+    pub(super) fn beside(&self) -> &Beside {
+        &self.0.beside
     }
 
     fn rest(&self) -> MutexGuard<'_, Rest> {
@@ -168,9 +174,21 @@ impl Pen {
         let _ = self.here().await;
     }
 
-    /// Has another thread do it. Whoever goes away meanwhile leaves it to the next one to wait for that.
+    /// Has the thread beside do it.
     async fn aside<T: Send + 'static>(
         &mut self,
+        run: impl FnOnce(&mut Embedded) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, sqlx::Error> {
+        let of = self.of.clone();
+        // Where the operating system gives no thread, the job is dropped, and the connection with it.
+        let begin = move |job| drop(of.0.beside.run(job));
+        self.elsewhere(begin, run).await
+    }
+
+    /// Has another thread do it, which is told by `begin`. Whoever goes away meanwhile leaves it to the next one to wait for that.
+    async fn elsewhere<T: Send + 'static>(
+        &mut self,
+        begin: impl FnOnce(Box<dyn FnOnce() + Send>),
         run: impl FnOnce(&mut Embedded) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, sqlx::Error> {
         self.here().await?;
@@ -180,14 +198,13 @@ impl Pen {
         let (tells, hears) = oneshot::channel();
         let (gives_back, comes_back) = oneshot::channel();
         let span = Span::current();
-        let job = move || {
+        self.hand = Hand::Away(comes_back);
+        begin(Box::new(move || {
             let ran = span.in_scope(|| run(&mut connection));
             let _ = tells.send(ran);
             // Where nobody waits for it, it ends with its transaction.
             let _ = gives_back.send(connection);
-        };
-        self.of.0.beside.run(job).map_err(sqlx::Error::Io)?;
-        self.hand = Hand::Away(comes_back);
+        }));
         self.here().await?;
         let ran = hears.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
         ran.map_err(|error| as_sqlx(&error))

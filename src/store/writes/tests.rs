@@ -137,8 +137,12 @@ async fn whoever_goes_away_while_beginning_leaves_nothing_open() {
         gone.abort();
         let _ = gone.await;
         elsewhere(&mut other, "ROLLBACK").await;
-        committed(database.writes.clone(), if alone { "a" } else { "b" })
+        // Nor does its commit stand behind somebody who waits for the lock that it has itself.
+        let id = if alone { "a" } else { "b" };
+        let commits = committed(database.writes.clone(), id);
+        timeout(Duration::from_secs(5), commits)
             .await
+            .unwrap()
             .unwrap();
         // Nothing is held: another process can write.
         elsewhere(&mut other, "BEGIN IMMEDIATE; ROLLBACK").await;
@@ -247,12 +251,8 @@ async fn what_is_said_to_be_kept_is_kept_where_there_is_no_room() {
 }
 
 /// Whoever goes away in the middle of what runs on a thread of its own leaves it to the next one to wait for that.
-#[test]
-fn whoever_goes_away_while_something_long_runs_takes_nobody_along() {
-    runtime().block_on(goes_away_while_something_long_runs());
-}
-
-async fn goes_away_while_something_long_runs() {
+#[tokio::test]
+async fn whoever_goes_away_while_something_long_runs_takes_nobody_along() {
     let database = Database::new().await;
     let mut first = database.writes.begin().await.unwrap();
     put("a", None).execute(&mut first).await.unwrap();
@@ -276,7 +276,7 @@ async fn goes_away_while_something_long_runs() {
     assert_eq!(database.things().await, ["a", "b"]);
     // Alone, too: nothing stays open.
     let mut alone = database.writes.begin().await.unwrap();
-    let occupied = Occupied::new();
+    let occupied = Occupied::new(database.pens());
     assert!(is_pending(
         query("UPDATE thing SET id = id || '-changed'").execute(&mut alone)
     ));
@@ -285,37 +285,31 @@ async fn goes_away_while_something_long_runs() {
     assert_eq!(database.things().await, ["a", "b", "c"]);
 }
 
-/// Every thread that something long could run on has something else to do, until this is dropped.
+/// The thread beside has something else to do, until this is dropped.
 struct Occupied {
-    _until_dropped: Vec<std::sync::mpsc::Sender<()>>,
+    _until_dropped: std::sync::mpsc::Sender<()>,
 }
 
 impl Occupied {
-    fn new() -> Self {
-        let hold = |_| {
-            let (releases, released) = std::sync::mpsc::channel::<()>();
-            let (begins, begun) = std::sync::mpsc::channel();
-            tokio::task::spawn_blocking(move || {
-                begins.send(()).unwrap();
-                let _ = released.recv();
-            });
-            begun.recv().unwrap();
-            releases
+    fn new(pens: &Inkwell) -> Self {
+        let (until_dropped, end) = std::sync::mpsc::channel::<()>();
+        let occupy = move || {
+            let _ = end.recv();
         };
+        pens.beside().run(occupy).unwrap();
         Self {
-            _until_dropped: (0..BLOCKING_THREADS).map(hold).collect(),
+            _until_dropped: until_dropped,
         }
     }
 }
 
-const BLOCKING_THREADS: usize = 2;
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build()
-        .unwrap()
+impl Database {
+    fn pens(&self) -> &Inkwell {
+        let Writes::Gathered(queue) = &self.writes else {
+            unreachable!()
+        };
+        &queue.pens
+    }
 }
 
 /// Whether something is not done by whoever asks for it.
@@ -325,31 +319,21 @@ fn is_pending<T>(running: impl Future<Output = T>) -> bool {
 }
 
 /// Where a brief statement has taken long, those of the next moment hold nobody up.
-#[test]
-fn a_slow_disk_has_statements_run_elsewhere() {
-    runtime().block_on(async {
-        let database = Database::new().await;
-        let Writes::Gathered(queue) = &database.writes else {
-            unreachable!()
-        };
-        let is_elsewhere = async || {
-            let mut transaction = database.writes.begin().await.unwrap();
-            let _occupied = Occupied::new();
-            is_pending(
-                query("UPDATE thing SET owner = NULL")
-                    .at_once()
-                    .execute(&mut transaction),
-            )
-        };
-        assert!(!is_elsewhere().await);
-        queue
-            .pens
-            .pace()
-            .of(|| std::thread::sleep(Duration::from_millis(20)));
-        assert!(is_elsewhere().await);
-        sleep(Duration::from_millis(1100)).await;
-        assert!(!is_elsewhere().await);
-    });
+#[tokio::test]
+async fn a_slow_disk_has_statements_run_elsewhere() {
+    let database = Database::new().await;
+    let is_elsewhere = async || {
+        let mut transaction = database.writes.begin().await.unwrap();
+        let _occupied = Occupied::new(database.pens());
+        let statement = query("UPDATE thing SET owner = NULL").at_once();
+        is_pending(statement.execute(&mut transaction))
+    };
+    assert!(!is_elsewhere().await);
+    let slow = || std::thread::sleep(Duration::from_millis(20));
+    database.pens().pace().of(slow);
+    assert!(is_elsewhere().await);
+    sleep(Duration::from_millis(1100)).await;
+    assert!(!is_elsewhere().await);
 }
 
 /// Those who share a commit hear of it, also where the store is closed meanwhile.
@@ -363,9 +347,10 @@ async fn the_end_waits_for_those_who_share_a_commit() {
     let closing = tokio::spawn(async move { writes.close().await });
     // It stands behind the second by now, and before whoever commits.
     sleep(Duration::from_millis(50)).await;
-    first.commit().await.unwrap();
+    let first = tokio::spawn(first.commit());
     closing.await.unwrap();
     assert_eq!(database.things().await, ["a", "b"]);
+    first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
     committed(database.writes.clone(), "c").await.unwrap_err();
 }
