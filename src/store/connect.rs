@@ -161,9 +161,10 @@ fn place(url: &str) -> Result<Place, StoreError> {
         return Ok(Place::Memory);
     }
     // Not all connections are sqlx's.
-    let is_known = |pair: &str| pair.is_empty() || pair.starts_with("mode=");
-    if !parameters.split('&').all(is_known) {
-        return Err(StoreError::Url("of parameters, it may have `mode` alone"));
+    let known = ["", "mode=rw", "mode=rwc"];
+    if !parameters.split('&').all(|pair| known.contains(&pair)) {
+        let text = "of parameters, it may have `mode` alone, which is `rw`, `rwc` or `memory`";
+        return Err(StoreError::Url(text));
     }
     if path.is_empty() {
         return Err(StoreError::Url("it names no file, as in sqlite:portico.db"));

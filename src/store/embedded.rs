@@ -176,21 +176,25 @@ impl Embedded {
 /// Whether a brief statement is one: where it is not, the disk is slow, and those of the next moment go to threads of their own, so that
 /// requests that want nothing of the database are not held up.
 #[derive(Clone, Default)]
-pub(super) struct Pace(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Pace(Arc<Mutex<Option<Spell>>>);
+
+/// A time in which nobody runs anything by themselves.
+#[derive(Clone, Copy)]
+struct Spell {
+    ends: Instant,
+    length: Duration,
+}
 
 /// What is brief does not take longer.
 const BRIEF: Duration = Duration::from_millis(5);
-/// For how long nobody runs anything by themselves after that.
-const SLOW_SPELL: Duration = Duration::from_secs(1);
+/// The first one. What is tried soon after one, in vain, begins one of twice the length.
+const FIRST_SPELL: Duration = Duration::from_secs(1);
+/// At the most.
+const LONGEST_SPELL: Duration = Duration::from_mins(1);
 
 impl Pace {
     pub(super) fn is_quick(&self) -> bool {
-        let mut slow_until = self.slow_until();
-        let is_slow = slow_until.is_some_and(|until| Instant::now() < until);
-        if !is_slow {
-            *slow_until = None;
-        }
-        !is_slow
+        self.last().is_none_or(|last| Instant::now() >= last.ends)
     }
 
     /// Runs what should be brief.
@@ -204,10 +208,21 @@ impl Pace {
     }
 
     pub(super) fn slow_down(&self) {
-        *self.slow_until() = Some(Instant::now() + SLOW_SPELL);
+        let mut last = self.last();
+        let now = Instant::now();
+        let length = match *last {
+            // Of those who have run into it together, one is enough.
+            Some(last) if now < last.ends => return,
+            Some(last) if now < last.ends + last.length => LONGEST_SPELL.min(last.length * 2),
+            _ => FIRST_SPELL,
+        };
+        *last = Some(Spell {
+            ends: now + length,
+            length,
+        });
     }
 
-    fn slow_until(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn last(&self) -> MutexGuard<'_, Option<Spell>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

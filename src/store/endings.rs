@@ -1,5 +1,5 @@
 //! Ending many sessions at once: those of an upstream, of a client, or all. Batch by batch, each in a transaction of its own,
-//! so that nobody else waits long; what begins meanwhile is not ended.
+//! so that nobody else waits long; what begins meanwhile may end, too.
 
 use super::record::Record;
 use super::sessions::end;

@@ -144,11 +144,12 @@ impl Pen {
     ) -> Result<Ran, sqlx::Error> {
         if statement.is_brief() && self.of.0.pace.is_quick() {
             let pace = self.of.0.pace.clone();
-            let connection = self.here().await?;
+            let connection = self.within().await?;
             let ran = pace.of(|| connection.run(&statement, wanted));
             return ran.map_err(|error| as_sqlx(&error));
         }
         let statement = statement.into_owned();
+        self.within().await?;
         self.aside(move |connection| connection.run(&statement, wanted))
             .await
     }
@@ -159,11 +160,12 @@ impl Pen {
         statement: &str,
         is_told: bool,
     ) -> Result<(), sqlx::Error> {
-        let controlled = self.here().await?.control(statement, is_told);
+        let controlled = self.within().await?.control(statement, is_told);
         controlled.map_err(|error| as_sqlx(&error))
     }
 
     pub(super) async fn commit(&mut self, is_told: bool) -> Result<(), sqlx::Error> {
+        self.within().await?;
         self.aside(move |connection| connection.control("COMMIT", is_told))
             .await
     }
@@ -208,6 +210,17 @@ impl Pen {
         self.here().await?;
         let ran = hears.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
         ran.map_err(|error| as_sqlx(&error))
+    }
+
+    /// The connection, in the transaction that was begun. SQLite takes one back by itself where the disk is full or fails, and whoever
+    /// would have heard of that may have gone away: what is run then would be another transaction.
+    async fn within(&mut self) -> Result<&mut Embedded, sqlx::Error> {
+        let connection = self.here().await?;
+        if connection.is_in_transaction() {
+            Ok(connection)
+        } else {
+            Err(sqlx::Error::WorkerCrashed)
+        }
     }
 
     /// The connection, when it has come back.

@@ -334,6 +334,47 @@ async fn a_slow_disk_has_statements_run_elsewhere() {
     assert!(is_elsewhere().await);
     sleep(Duration::from_millis(1100)).await;
     assert!(!is_elsewhere().await);
+    // The next time soon after that it lasts longer.
+    database.pens().pace().of(slow);
+    sleep(Duration::from_millis(1100)).await;
+    assert!(is_elsewhere().await);
+}
+
+/// A full disk has SQLite take everything back by itself. Where whoever would have heard of that has gone away, nobody writes on as if
+/// the transaction stood.
+#[tokio::test]
+async fn nobody_goes_on_in_a_transaction_that_is_gone() {
+    let database = Database::new().await;
+    let mut first = database.writes.begin().await.unwrap();
+    for limit in [
+        "PRAGMA cache_size = 2",
+        "PRAGMA cache_spill = 1",
+        "PRAGMA max_page_count = 60",
+    ] {
+        query(limit).execute(&mut first).await.unwrap();
+    }
+    put("a", None).execute(&mut first).await.unwrap();
+    let gone = database
+        .queue(|writes| async move {
+            // Of one row, for which SQLite keeps no way back but that of all.
+            let big = "INSERT INTO thing (id) VALUES (hex(zeroblob(200000)))";
+            writes.execute(query(big)).await.map(drop)
+        })
+        .await;
+    let next = database.queue(|writes| committed(writes, "b")).await;
+    let occupied = Occupied::new(database.pens());
+    let first = tokio::spawn(first.commit());
+    // The big one stands before the thread that is occupied.
+    sleep(Duration::from_millis(50)).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    drop(occupied);
+    let outcomes = [first.await.unwrap().is_ok(), next.await.unwrap().is_ok()];
+    let things = database.things().await;
+    let is_kept = |id: &str| things.contains(&id.to_owned());
+    assert_eq!(outcomes, [is_kept("a"), is_kept("b")]);
+    assert!(!outcomes[0], "the disk was full: {things:?}");
+    committed(database.writes.clone(), "c").await.unwrap();
 }
 
 /// Those who share a commit hear of it, also where the store is closed meanwhile.

@@ -277,6 +277,7 @@ async fn a_wrong_url_is_told_without_its_password() {
         ("sqlite:", "names no file"),
         ("sqlite:portico.db?mode=rwc&cache=shared", "`mode` alone"),
         ("sqlite:portico.db?vfs=unix-none", "`mode` alone"),
+        ("sqlite:portico.db?mode=ro", "`mode` alone"),
         (
             "sqlite:/no/such/folder/at-all/portico.db",
             "cannot be created",
