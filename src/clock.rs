@@ -89,8 +89,11 @@ pub fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<16>())
 }
 
+/// The digits of the time that an [`ordered_id`] begins with.
+pub const ORDERED_ID_TIME: usize = 11;
+
 /// The length of an [`ordered_id`].
-pub const ORDERED_ID_LENGTH: usize = 27;
+pub const ORDERED_ID_LENGTH: usize = ORDERED_ID_TIME + 16;
 
 /// An id for rows that are many: the millisecond, 11 digits of base 16, and 96 random bits as base64url. Those of one time stand side by side
 /// in every index that holds them, as of UUIDs of version 7 (RFC 9562 section 5.7), so that rows which come together are written to a page or
@@ -99,13 +102,14 @@ pub const ORDERED_ID_LENGTH: usize = 27;
 /// The time is the machine's, also beside a manual clock, and means nothing: an id that comes out of order is as good.
 pub fn ordered_id() -> String {
     let random = URL_SAFE_NO_PAD.encode(random_bytes::<12>());
-    format!("{:011x}{random}", since_epoch().as_millis())
+    let made = since_epoch().as_millis();
+    format!("{made:0ORDERED_ID_TIME$x}{random}")
 }
 
 /// Whether a text looks like an [`ordered_id`] of the last or the next year: hardly anything does that people write.
 pub fn is_ordered_id(text: &str) -> bool {
     const YEAR: u128 = 365 * 24 * 60 * 60 * 1000;
-    let parts = text.split_at_checked(11);
+    let parts = text.split_at_checked(ORDERED_ID_TIME);
     parts.is_some_and(|(made, random)| {
         let is_written_so = made.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
         let made = u128::from_str_radix(made, 16)

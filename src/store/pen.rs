@@ -47,7 +47,7 @@ pub(super) struct Pen {
 /// Who has the connection.
 enum Hand {
     Here(Embedded),
-    /// The thread beside runs something long; whoever asked for it may have gone away meanwhile.
+    /// Another thread runs something long; whoever asked for it may have gone away meanwhile.
     Away(oneshot::Receiver<Embedded>),
     Lost,
 }
@@ -149,7 +149,6 @@ impl Pen {
             return ran.map_err(|error| as_sqlx(&error));
         }
         let statement = statement.into_owned();
-        self.within().await?;
         self.aside(move |connection| connection.run(&statement, wanted))
             .await
     }
@@ -165,7 +164,6 @@ impl Pen {
     }
 
     pub(super) async fn commit(&mut self, is_told: bool) -> Result<(), sqlx::Error> {
-        self.within().await?;
         self.aside(move |connection| connection.control("COMMIT", is_told))
             .await
     }
@@ -176,11 +174,12 @@ impl Pen {
         let _ = self.here().await;
     }
 
-    /// Has the thread beside do it.
+    /// Has the thread beside do it, in the transaction.
     async fn aside<T: Send + 'static>(
         &mut self,
         run: impl FnOnce(&mut Embedded) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, sqlx::Error> {
+        self.within().await?;
         let of = self.of.clone();
         // Where the operating system gives no thread, the job is dropped, and the connection with it.
         let begin = move |job| drop(of.0.beside.run(job));

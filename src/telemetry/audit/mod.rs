@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::{Clock, ordered_id};
+use crate::clock::{Clock, ORDERED_ID_TIME, ordered_id};
 use crate::model::audit::AuditRecord;
 
 pub use entry::Entry;
@@ -56,7 +56,7 @@ struct Ids {
 impl Ids {
     fn new() -> Self {
         let mut began = ordered_id();
-        let mut process = began.split_off(11);
+        let mut process = began.split_off(ORDERED_ID_TIME);
         process.truncate(8);
         Self {
             began,
