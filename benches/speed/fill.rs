@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use portico::clock::ORDERED_ID_LENGTH;
+use portico::clock::{ORDERED_ID_LENGTH, ORDERED_ID_TIME};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::figures::{Form, TEMPLATE};
@@ -94,8 +94,9 @@ const MADE: i64 = 1_700_000_000;
 /// The ordered id of that number, made with that session: what [`Dialect::ordered_key`] has the database make.
 pub(crate) fn ordered_key(of: Of, number: u64, session: u64) -> anyhow::Result<String> {
     let made = MADE - i64::try_from(session)? * AGE_STEP % SPREAD;
-    let random = key(of, number, ORDERED_ID_LENGTH - 11);
-    Ok(format!("{:011x}{random}", made * 1000))
+    let random = key(of, number, ORDERED_ID_LENGTH - ORDERED_ID_TIME);
+    let made = made * 1000;
+    Ok(format!("{made:0ORDERED_ID_TIME$x}{random}"))
 }
 
 #[derive(Clone, Copy)]
@@ -138,10 +139,13 @@ impl Dialect {
     fn ordered_key(self, of: Of, number: &str, session: &str, more: i64, length: usize) -> String {
         let made = format!("(({MADE} - ({session}) * {AGE_STEP} % {SPREAD} - {more}) * 1000)");
         let made = match self {
-            Self::Sqlite => format!("printf('%011x', {made})"),
-            Self::Postgres => format!("lpad(to_hex({made}), 11, '0')"),
+            Self::Sqlite => format!("printf('%0{ORDERED_ID_TIME}x', {made})"),
+            Self::Postgres => format!("lpad(to_hex({made}), {ORDERED_ID_TIME}, '0')"),
         };
-        format!("{made} || {}", self.key(of, number, length - 11))
+        format!(
+            "{made} || {}",
+            self.key(of, number, length - ORDERED_ID_TIME)
+        )
     }
 
     fn session_key(self, number: &str, more: i64) -> String {
