@@ -220,18 +220,23 @@ async fn a_value_of_a_statement_that_could_not_be_committed_is_an_error() {
     assert_eq!(database.things().await, [""; 0]);
 }
 
-/// A full disk, at which SQLite may take back all that others have written: nobody hears that something is kept which is not.
-#[tokio::test]
-async fn what_is_said_to_be_kept_is_kept_where_there_is_no_room() {
-    let database = Database::new().await;
-    let mut first = database.writes.begin().await.unwrap();
+/// From now on the disk is nearly full, and what is written goes there at once.
+async fn leave_no_room(transaction: &mut Writing) {
     for limit in [
         "PRAGMA cache_size = 2",
         "PRAGMA cache_spill = 1",
         "PRAGMA max_page_count = 60",
     ] {
-        query(limit).execute(&mut first).await.unwrap();
+        query(limit).execute(&mut *transaction).await.unwrap();
     }
+}
+
+/// A full disk, at which SQLite may take back all that others have written: nobody hears that something is kept which is not.
+#[tokio::test]
+async fn what_is_said_to_be_kept_is_kept_where_there_is_no_room() {
+    let database = Database::new().await;
+    let mut first = database.writes.begin().await.unwrap();
+    leave_no_room(&mut first).await;
     put("a", None).execute(&mut first).await.unwrap();
     let big = database
         .queue(|writes| async move {
@@ -346,13 +351,7 @@ async fn a_slow_disk_has_statements_run_elsewhere() {
 async fn nobody_goes_on_in_a_transaction_that_is_gone() {
     let database = Database::new().await;
     let mut first = database.writes.begin().await.unwrap();
-    for limit in [
-        "PRAGMA cache_size = 2",
-        "PRAGMA cache_spill = 1",
-        "PRAGMA max_page_count = 60",
-    ] {
-        query(limit).execute(&mut first).await.unwrap();
-    }
+    leave_no_room(&mut first).await;
     put("a", None).execute(&mut first).await.unwrap();
     let gone = database
         .queue(|writes| async move {
