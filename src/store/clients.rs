@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::record::{Record, to_json};
-use super::statement::{Columns, query, query_scalar};
+use super::statement::{Columns, Runs, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, registrations, retrying};
 use crate::clock::UnixTime;
@@ -56,11 +56,7 @@ impl Store {
 
     /// The client of that id, as it is now: for those who change it.
     pub async fn read_client(&self, id: &ClientId) -> Result<Option<StoredClient>, StoreError> {
-        let row = query("SELECT id, registration, secrets FROM client WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(&self.reads)
-            .await?;
-        row.as_ref().map(stored_client).transpose()
+        read(&self.reads, id.as_str()).await
     }
 
     /// Every client, ordered by id.
@@ -227,16 +223,11 @@ pub(super) async fn write_client(
     Ok(written)
 }
 
-/// A client of which the transaction holds the row that whoever replaces it has to hold.
-pub(super) async fn read_held_client(
-    transaction: &mut Writing,
-    id: &str,
-) -> Result<StoredClient, StoreError> {
-    let row = query("SELECT id, registration, secrets FROM client WHERE id = $1")
-        .bind(id)
-        .fetch_one(&mut *transaction)
-        .await?;
-    stored_client(&row)
+/// The client of that id, as it is on that connection.
+pub(super) async fn read(on: impl Runs, id: &str) -> Result<Option<StoredClient>, StoreError> {
+    let statement = query("SELECT id, registration, secrets FROM client WHERE id = $1");
+    let row = statement.at_once().bind(id).fetch_optional(on).await?;
+    row.as_ref().map(stored_client).transpose()
 }
 
 /// Removes a client; `false` when another node was faster.

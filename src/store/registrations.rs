@@ -248,7 +248,9 @@ impl Store {
                 Some((stored, of)) if *of == version => *stored,
                 // Replaced or registered since the page was read.
                 _ => {
-                    now_there = clients::read_held_client(&mut transaction, &id).await?;
+                    // Nobody removes it: whoever does holds its registration's row first, which is ours.
+                    let read = clients::read(&mut transaction, &id).await?;
+                    now_there = read.ok_or(sqlx::Error::RowNotFound)?;
                     &now_there
                 }
             };
