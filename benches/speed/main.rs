@@ -285,6 +285,15 @@ async fn measure(
         let all = nodes.iter().map(|(_, pid)| core::processor_time(*pid));
         all.sum::<anyhow::Result<Duration>>()
     };
+    // This core does not go to sleep while it waits for answers: else a server pays for waking it, by an interrupt that a virtual machine's
+    // host has to deliver, for each answer that it gives later than the load expects, and a faster one for none.
+    let awake = tokio::task::spawn_local(async {
+        loop {
+            // PostgreSQL runs here as well.
+            std::thread::yield_now();
+            tokio::task::yield_now().await;
+        }
+    });
     let before = processor_time()?;
     let since = Instant::now();
     let until = since + length;
@@ -309,6 +318,7 @@ async fn measure(
     }
     sample.wall = since.elapsed();
     sample.processor = processor_time()?.saturating_sub(before);
+    awake.abort();
     sample.times.sort_unstable();
     Ok(sample)
 }
