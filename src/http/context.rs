@@ -1,17 +1,18 @@
 //! What goes with every request: its number, the language, the headers that every answer has, one line in the log.
 
 use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRef as _, Request, State};
+use axum::extract::{FromRef as _, Request};
 use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span};
 
@@ -94,12 +95,15 @@ pub(super) fn prefer(locale: Option<Locale>) {
     }
 }
 
-/// Gives every request its context and every answer its headers.
-pub(super) async fn provide(
-    State(state): State<HttpState>,
+/// Gives the request its context and its answer the headers that every answer has.
+pub(super) async fn provide<Answering>(
+    state: HttpState,
     request: Request,
-    next: Next,
-) -> Response {
+    answer: impl FnOnce(Request) -> Answering + Send + 'static,
+) -> Response
+where
+    Answering: Future<Output = Response> + Send,
+{
     let chosen = language::chosen(state.cookie_names(), request.headers());
     let context = Context {
         id: ordered_id(),
@@ -115,15 +119,19 @@ pub(super) async fn provide(
     let span = span(&id, &request);
     let start = Instant::now();
     let answering = async move {
-        let response = match timeout(REQUEST_TIMEOUT, next.run(request)).await {
-            Ok(response) => response,
+        // Inside the context, so that even a panic is answered with a page that carries its number.
+        let answering = AssertUnwindSafe(async move { answer(request).await }).catch_unwind();
+        let response = match timeout(REQUEST_TIMEOUT, answering).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => error::panicked(panic.as_ref()),
             Err(_) => error::timed_out(),
         };
         let took = start.elapsed().as_millis();
         tracing::info!(status = response.status().as_u16(), took, "answered");
         response
     };
-    let answering = CONTEXT.scope(context, answering.instrument(span));
+    // In one place: each future around it would have room for two copies of it, and be moved with them.
+    let answering = Box::pin(CONTEXT.scope(context, answering.instrument(span)));
     let audit = state.audit().clone();
     let answering = async move { audited.answer(&audit, answering).await };
     // Whoever hangs up in the middle does not undo half of it: what is done is recorded, and what belongs to it is done as well.

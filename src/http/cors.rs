@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG,
+    IF_MATCH, IF_NONE_MATCH, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::dpop;
@@ -48,6 +48,13 @@ pub(super) fn api_layer(state: &HttpState) -> CorsLayer {
             HeaderName::from_static("error_info"),
             HeaderName::from_static("error_id"),
         ])
+}
+
+/// What [`layer`] tells in an answer to a request that is no script's of another origin: that it would be another one for those.
+pub(super) fn tell_nobody(headers: &mut HeaderMap) {
+    const EXPOSED: HeaderValue = HeaderValue::from_static("www-authenticate,dpop-nonce");
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }
 
 fn for_registered_origins(state: &HttpState) -> CorsLayer {

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
@@ -15,6 +14,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use tower_service::Service;
 
+use super::front::Front;
 use super::state::HttpState;
 use super::{context, dpop};
 
@@ -27,13 +27,13 @@ struct Inside {
     /// What it holds at the moment.
     bytes: fn(&HttpState) -> Bytes,
     /// The long way.
-    layered: Router,
+    layered: Front,
     /// The headers of the first answer, which the long way has made.
     headers: OnceLock<HeaderMap>,
 }
 
 impl Document {
-    pub(super) fn new(state: HttpState, bytes: fn(&HttpState) -> Bytes, layered: Router) -> Self {
+    pub(super) fn new(state: HttpState, bytes: fn(&HttpState) -> Bytes, layered: Front) -> Self {
         Self(Arc::new(Inside {
             state,
             bytes,

@@ -72,17 +72,15 @@ pub(super) async fn give_nonce(
     response
 }
 
-/// Makes the challenge of an endpoint that takes access tokens one of the scheme that was used; whoever sent none, or one
+/// Makes the challenge of an endpoint that takes access tokens one of the scheme that was used in the `request`; whoever sent none, or one
 /// that was no good as it came, reads of both (RFC 9449 section 7.1).
-pub(super) async fn challenge(request: Request, next: Next) -> Response {
-    let by_dpop =
-        scheme(request.headers()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
-    let mut response = next.run(request).await;
+pub(super) fn challenge(request: &HeaderMap, mut response: Response) -> Response {
     let status = response.status();
     let headers = response.headers_mut();
     let Some(bearer) = headers.get(WWW_AUTHENTICATE) else {
         return response;
     };
+    let by_dpop = scheme(request).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
     let algorithms = ALGORITHM_NAMES.join(" ");
     let parameters = bearer
         .to_str()

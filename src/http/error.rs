@@ -9,7 +9,6 @@ use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, PRAGMA, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::task::JoinError;
@@ -377,12 +376,12 @@ pub(super) async fn method_not_allowed() -> Response {
     response
 }
 
-/// Refuses a body that announces itself as too large, in the words of the endpoint. One that does not is cut off later.
-pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_none_or(|length| length <= MAX_ENCODED_BYTES) {
-        return next.run(request).await;
+/// The refusal of a body that announces itself as too large, in the words of the endpoint. One that does not is cut off later.
+pub(super) fn oversize(request: &Request) -> Option<Response> {
+    let length = request.headers().get(CONTENT_LENGTH)?;
+    let length: usize = length.to_str().ok()?.parse().ok()?;
+    if length <= MAX_ENCODED_BYTES {
+        return None;
     }
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
@@ -398,7 +397,7 @@ pub(super) async fn refuse_oversize(request: Request, next: Next) -> Response {
         _ => PageError::request(refusal).into_response(),
     };
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-    response
+    Some(response)
 }
 
 /// A request that took too long.
@@ -415,11 +414,7 @@ pub(super) fn abandoned(why: JoinError) -> Response {
 }
 
 /// A panic ends one request and not the server; what it said goes to the log.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature that CatchPanicLayer wants"
-)]
-pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Response {
     let said = panic
         .downcast_ref::<&str>()
         .map(ToString::to_string)

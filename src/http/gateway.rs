@@ -6,7 +6,6 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
@@ -55,11 +54,13 @@ const PASSED_BACK: [&str; 9] = [
     "error_id",
 ];
 
+/// Below the id of an upstream.
+pub(super) const PATH: &str = "/api/{*call}";
+
 pub(super) fn router() -> Router<HttpState> {
     Router::new()
-        .route("/api/{*call}", any(call))
+        .route(PATH, any(call))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn(dpop::challenge))
 }
 
 /// What a call works with.
@@ -80,12 +81,18 @@ impl FromRef<HttpState> for Endpoint {
     }
 }
 
-async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Response, CallError> {
-    let (method, uri, headers) = (
-        request.method().as_str().to_owned(),
-        request.uri().clone(),
-        request.headers().clone(),
-    );
+async fn call(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let response = answer(endpoint, &headers, request).await;
+    dpop::challenge(&headers, response.into_response())
+}
+
+async fn answer(
+    endpoint: Endpoint,
+    headers: &HeaderMap,
+    request: Request,
+) -> Result<Response, CallError> {
+    let (method, uri) = (request.method().as_str().to_owned(), request.uri().clone());
     if !METHODS.contains(&method.as_str()) {
         return Err(GatewayError::Method.into());
     }
@@ -93,7 +100,7 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
     let sent = Sent {
         method: &method,
         path: uri.path(),
-        headers: &headers,
+        headers,
         form: &[],
     };
     let (token, claims) = endpoint.reader.read(sent).await?;
@@ -125,7 +132,7 @@ async fn call(State(endpoint): State<Endpoint>, request: Request) -> Result<Resp
         query: form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
             .into_owned()
             .collect(),
-        headers: passed(&headers, &PASSED_ON),
+        headers: passed(headers, &PASSED_ON),
         body: body.to_vec(),
     };
     refuse_own_token(&call, &token)?;

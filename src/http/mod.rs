@@ -25,6 +25,7 @@ pub mod error;
 pub mod flow_cookie;
 pub mod form;
 pub mod fragment;
+mod front;
 pub mod frontchannel;
 pub mod gateway;
 pub mod health;
@@ -53,32 +54,22 @@ pub mod userinfo;
 
 use axum::Router;
 use axum::http::HeaderValue;
-use axum::middleware::{from_fn, from_fn_with_state};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::protocol::discovery::path;
-use crate::protocol::params::MAX_ENCODED_BYTES;
 
 use documents::Document;
+use front::Front;
 
 pub use state::{HttpParts, HttpState};
 
 /// Everything that browsers and clients reach.
 pub fn router(state: &HttpState) -> Router {
-    let readable_by_scripts = |endpoints: Router<HttpState>| {
-        endpoints
-            // Before the layer: a fallback that is set later is outside of it, and would answer the preflight requests.
-            .method_not_allowed_fallback(error::method_not_allowed)
-            .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
-            .layer(cors::layer(state))
-    };
     let called_by_scripts = Router::new()
         .merge(par::router())
         .merge(token::router())
         .merge(userinfo::router())
         .merge(revocation::router());
-    let documents = discovery::router().merge(jwks::router());
+    let called_by_scripts = Front::for_scripts(state, called_by_scripts);
     // What is off is not there.
     let registration = if state.registration_is_on() {
         register::router()
@@ -86,7 +77,6 @@ pub fn router(state: &HttpState) -> Router {
         Router::new()
     };
     let pages = Router::new()
-        .merge(readable_by_scripts(called_by_scripts))
         .merge(registration)
         .merge(introspection::router())
         .merge(authorize::router())
@@ -103,30 +93,20 @@ pub fn router(state: &HttpState) -> Router {
         .merge(assets::router())
         .merge(brand::router())
         .merge(app_logo::router())
-        .merge(language::router())
-        .method_not_allowed_fallback(error::method_not_allowed);
-    let limited = |endpoints: Router<HttpState>| {
-        endpoints
-            .layer(RequestBodyLimitLayer::new(MAX_ENCODED_BYTES))
-            .layer(from_fn(error::refuse_oversize))
-    };
-    let apis = gateway::router()
-        .layer(from_fn_with_state(state.clone(), dpop::give_nonce))
-        .layer(cors::api_layer(state));
-    let in_context = |endpoints: Router<HttpState>| {
-        endpoints
-            .fallback(error::not_found)
-            // Inside the context, so that even a panic is answered with a page that carries its number.
-            .layer(CatchPanicLayer::custom(error::panicked))
-            .layer(from_fn_with_state(state.clone(), context::provide))
-            .with_state::<()>(state.clone())
-    };
-    let documents = in_context(limited(readable_by_scripts(documents)));
+        .merge(language::router());
+    let documents = discovery::router().merge(jwks::router());
+    let documents = Front::for_scripts(state, documents);
     let document = |bytes| Document::new(state.clone(), bytes, documents.clone());
-    in_context(limited(pages).merge(apis))
+    let mut router = Router::new()
         .route_service(path::OPENID_CONFIGURATION, document(discovery::bytes))
         .route_service(path::OAUTH_AUTHORIZATION_SERVER, document(discovery::bytes))
         .route_service(path::JWKS, document(jwks::bytes))
+        .route_service(gateway::PATH, Front::of_apis(state, gateway::router()))
+        .fallback_service(Front::of_pages(state, pages));
+    for path in [path::PAR, path::TOKEN, path::USERINFO, path::REVOKE] {
+        router = router.route_service(path, called_by_scripts.clone());
+    }
+    router
 }
 
 /// What an operator's tools reach, on a listener of its own (T50).

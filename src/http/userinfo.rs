@@ -6,7 +6,6 @@ use axum::body::Bytes;
 use axum::extract::{FromRef, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method};
-use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -28,9 +27,7 @@ use super::error::BearerError;
 use super::state::HttpState;
 
 pub(super) fn router() -> Router<HttpState> {
-    Router::new()
-        .route(path::USERINFO, get(userinfo).post(userinfo))
-        .layer(from_fn(dpop::challenge))
+    Router::new().route(path::USERINFO, get(userinfo).post(userinfo))
 }
 
 #[derive(Serialize)]
@@ -62,13 +59,23 @@ async fn userinfo(
     method: Method,
     headers: HeaderMap,
     body: Bytes,
+) -> Response {
+    let response = answer(&endpoint, &method, &headers, &body).await;
+    dpop::challenge(&headers, response.into_response())
+}
+
+async fn answer(
+    endpoint: &Endpoint,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &Bytes,
 ) -> Result<Response, BearerError> {
     // RFC 6750 section 2.2: never a form with GET, whose body has no meaning and may be lost or kept on the way.
-    let form: &[u8] = if method == Method::POST { &body } else { &[] };
+    let form: &[u8] = if method == Method::POST { body } else { &[] };
     let sent = Sent {
         method: method.as_str(),
         path: path::USERINFO,
-        headers: &headers,
+        headers,
         form,
     };
     let (_, claims) = endpoint.reader.read(sent).await?;

@@ -88,6 +88,45 @@ async fn scripts_of_registered_origins_may_read_the_endpoints_for_scripts() {
     }
 }
 
+/// A request that no script makes takes a shorter way, and is told the same: a cache that keeps its answer must not give it to a script.
+#[tokio::test]
+async fn whoever_is_no_script_is_told_what_a_script_of_nobodys_is_told() {
+    let server = TestServer::start().await;
+    let http = http_client();
+    let told = async |request: reqwest::RequestBuilder| {
+        let answer = request.send().await.unwrap();
+        let mut headers = answer.headers().clone();
+        assert!(headers.remove("date").is_some());
+        let number = headers.remove("x-request-id").unwrap();
+        let mut headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        headers.sort();
+        let status = answer.status();
+        let body = answer.text().await.unwrap();
+        (status, headers, body.replace(number.to_str().unwrap(), ""))
+    };
+    for path in ["/par", "/token", "/revoke", "/userinfo", "/jwks"] {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::HEAD] {
+            for body in ["", "grant_type=client_credentials"] {
+                let request = || {
+                    let request = http.request(method.clone(), server.url(path));
+                    request
+                        .header("content-type", "application/x-www-form-urlencoded")
+                        .body(body)
+                };
+                let plain = told(request()).await;
+                let script = told(request().header(ORIGIN, "https://evil.example")).await;
+                assert_eq!(plain, script, "{method} {path} {body}");
+                let varies = plain.1.iter().find(|(name, _)| name == "vary");
+                let varies = varies.unwrap_or_else(|| panic!("{method} {path} {body}"));
+                assert!(varies.1.contains("origin"), "{varies:?}");
+            }
+        }
+    }
+}
+
 /// T55: where a person is sent, no script has anything to read.
 #[tokio::test]
 async fn no_script_may_read_a_page() {
