@@ -34,28 +34,13 @@ macro_rules! search {
     };
 }
 
-/// Rows of one statement, whose cost is a statement's more than a row's.
+/// Rows of one statement on PostgreSQL, where each statement is a round trip.
 const AT_ONCE: usize = 25;
 
-/// The statement for one row, and that for many, in the words of a database.
-struct Inserts {
-    one: String,
-    many: String,
-}
+static ONE: LazyLock<String> = LazyLock::new(|| insert_rows(1));
+static MANY: LazyLock<String> = LazyLock::new(|| insert_rows(AT_ONCE));
 
-static ON_SQLITE: LazyLock<Inserts> = LazyLock::new(|| Inserts::of(Backend::Sqlite));
-static ON_POSTGRES: LazyLock<Inserts> = LazyLock::new(|| Inserts::of(Backend::Postgres));
-
-impl Inserts {
-    fn of(backend: Backend) -> Self {
-        Self {
-            one: insert_rows(1, backend),
-            many: insert_rows(AT_ONCE, backend),
-        }
-    }
-}
-
-fn insert_rows(count: usize, backend: Backend) -> String {
+fn insert_rows(count: usize) -> String {
     const COLUMNS: [&str; 15] = [
         "id",
         "recorded_at",
@@ -76,11 +61,7 @@ fn insert_rows(count: usize, backend: Backend) -> String {
     let row = |row: usize| {
         let first = row * COLUMNS.len() + 1;
         let places: Vec<String> = (first..first + COLUMNS.len())
-            .map(|place| match backend {
-                // SQLite looks for each name among all names, which is quadratic.
-                Backend::Sqlite => "?".to_owned(),
-                Backend::Postgres => format!("${place}"),
-            })
+            .map(|place| format!("${place}"))
             .collect();
         format!("({})", places.join(", "))
     };
@@ -127,27 +108,21 @@ fn last_address(record: &AuditRecord) -> Option<&str> {
 }
 
 impl Store {
-    /// Adds records, all or none. A record that is there already stays as it is: whoever has not heard what came of a
-    /// batch may send it again.
+    /// Adds records. One that is there already stays as it is: whoever has not heard what came of a batch may send it again.
     pub async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
-        let inserts: &Inserts = match self.backend {
-            Backend::Sqlite => &ON_SQLITE,
-            Backend::Postgres => &ON_POSTGRES,
+        // SQLite keeps aside what many rows of one statement change, until it has ended, in a file of its own where that is much.
+        let at_once = match self.backend {
+            Backend::Sqlite => 1,
+            Backend::Postgres => AT_ONCE,
         };
-        let mut transaction = self.writes.begin().await?;
-        let many = records.chunks_exact(AT_ONCE);
-        let rest = many.remainder();
-        for records in many {
-            insert(&inserts.many, records)?
-                .execute(&mut transaction)
-                .await?;
-        }
-        for record in rest {
-            insert(&inserts.one, std::slice::from_ref(record))?
-                .execute(&mut transaction)
-                .await?;
-        }
-        transaction.commit().await
+        let many = records.chunks_exact(at_once);
+        let rest = many.remainder().chunks(1);
+        let statements = many.chain(rest).map(|records| {
+            let statement: &str = if records.len() > 1 { &MANY } else { &ONE };
+            insert(statement, records)
+        });
+        let statements: Vec<_> = statements.collect::<Result<_, _>>()?;
+        self.writes.execute_each(statements).await
     }
 
     /// The newest records that fit, `limit` at the most; the newest first.

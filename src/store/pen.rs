@@ -153,6 +153,20 @@ impl Pen {
             .await
     }
 
+    /// Runs one after the other, in one go.
+    pub(super) async fn run_each(
+        &mut self,
+        statements: Vec<Statement<'_>>,
+    ) -> Result<(), sqlx::Error> {
+        let statements = statements.into_iter().map(Statement::into_owned);
+        let statements: Vec<_> = statements.collect();
+        self.aside(move |connection| {
+            let mut statements = statements.iter();
+            statements.try_for_each(|each| connection.run(each, Wanted::Count).map(drop))
+        })
+        .await
+    }
+
     /// Runs a statement about a part of the transaction.
     pub(super) async fn control(
         &mut self,

@@ -101,6 +101,21 @@ impl Writes {
             .await
     }
 
+    /// Runs one statement after the other, as one transaction. Where others share it on SQLite, what was written before a statement that a
+    /// rule of the schema refuses may stay: a savepoint for so many has SQLite keep every page aside that they change.
+    pub(super) async fn execute_each(
+        &self,
+        statements: Vec<Statement<'_>>,
+    ) -> Result<(), StoreError> {
+        if let Self::Gathered(_) = self {
+            let run = async |writing: &mut Writing| writing.execute_each(statements).await;
+            return self.run(run).await;
+        }
+        let mut transaction = self.begin().await?;
+        transaction.execute_each(statements).await?;
+        transaction.commit().await
+    }
+
     /// Runs one statement that answers with rows.
     pub(super) async fn fetch_all(
         &self,
@@ -414,6 +429,29 @@ impl Writing {
     }
 }
 
+impl Writing {
+    /// On a file of SQLite with one change to another thread and back for all of them.
+    async fn execute_each(&mut self, statements: Vec<Statement<'_>>) -> Result<(), sqlx::Error> {
+        if let Some(group) = self.group() {
+            return group.pen.run_each(statements).await;
+        }
+        for statement in statements {
+            statement.execute(&mut *self).await?;
+        }
+        Ok(())
+    }
+
+    /// What is shared with others, until it has ended.
+    fn group(&mut self) -> Option<&mut Group> {
+        match &mut self.0 {
+            Kind::Alone(_) | Kind::Plain(_) => None,
+            Kind::Shared(Share { lease, .. }) | Kind::Turn(Turn { lease, .. }) => {
+                lease.as_mut()?.as_mut()
+            }
+        }
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         let Some(lease) = &mut self.lease else {
@@ -428,18 +466,17 @@ impl Drop for Share {
 
 impl Runs for &mut Writing {
     async fn run(self, statement: Statement<'_>, wanted: Wanted) -> Result<Ran, sqlx::Error> {
-        let lease = match &mut self.0 {
+        match &mut self.0 {
             Kind::Alone(lease) => return (&mut **lease).run(statement, wanted).await,
             Kind::Plain(lease) => {
                 return lease
                     .run(async |connection| connection.run(statement, wanted).await)
                     .await;
             }
-            Kind::Shared(Share { lease, .. }) | Kind::Turn(Turn { lease, .. }) => lease,
-        };
+            Kind::Shared(_) | Kind::Turn(_) => {}
+        }
         // It is there until the transaction has ended, and nothing runs after that.
-        let group = lease.as_mut().and_then(|lease| lease.as_mut());
-        let group = group.ok_or(sqlx::Error::WorkerCrashed)?;
+        let group = self.group().ok_or(sqlx::Error::WorkerCrashed)?;
         group.pen.run(statement, wanted).await
     }
 }
