@@ -14,7 +14,6 @@ use crate::clock::{Clock, UnixTime};
 use crate::fetch::{FetchError, Fetcher};
 use crate::keys::{KeyError, Secrets};
 use crate::model::audit::Event;
-use crate::model::client::Client;
 use crate::model::logout_notice::{LogoutNotice, LogoutOutage, wait_after};
 use crate::protocol::error::chain;
 use crate::protocol::ids::ClientId;
@@ -242,10 +241,8 @@ impl Backchannel {
             fetcher,
             ..
         } = &*self.0;
-        let client: Option<Client> = store
-            .find_client(&notice.client_id)
-            .await?
-            .map(|stored| stored.client);
+        let stored = store.find_client(&notice.client_id).await?;
+        let client = stored.map(|stored| stored.client);
         let account = store.find_account(&notice.account_id).await?;
         let (Some(client), Some(account)) = (client, account) else {
             return Ok(false);

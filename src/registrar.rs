@@ -129,7 +129,7 @@ impl Registrar {
             .then(made_secret);
         let stored = StoredClient {
             secrets: self.kept_secrets(&client, secret.as_ref())?,
-            client,
+            client: Arc::new(client),
         };
         let max_clients = self.0.policy.max_clients;
         let (store, policy) = (&self.0.store, self.0.policy.fingerprint());
@@ -215,6 +215,7 @@ impl Registrar {
         } else {
             self.kept_secrets(&client, secret.as_ref())?
         };
+        let client = Arc::new(client);
         let stored = StoredClient { client, secrets };
         let (store, now) = (&self.0.store, self.0.clock.now());
         let policy = self.0.policy.fingerprint();

@@ -1,6 +1,7 @@
 //! The clients of the config files, taken over into the store at start: all or nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::clock::UnixTime;
 use crate::config::Config;
@@ -58,7 +59,7 @@ pub(super) async fn reconcile(
             );
         }
         wanted.push(StoredClient {
-            client: serving(&written.client, upstreams),
+            client: Arc::new(serving(&written.client, upstreams)),
             secrets: hashes,
         });
     }

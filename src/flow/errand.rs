@@ -42,7 +42,7 @@ pub fn begin(
 /// Begins the flow of a device's code that somebody has typed: a login for its client, and then a question.
 pub fn begin_for_device(
     issuer: &Issuer,
-    client: Client,
+    client: &Client,
     code: &DeviceCode,
     user_code: UserCode,
     now: UnixTime,
@@ -50,7 +50,7 @@ pub fn begin_for_device(
     let scope = code.scope.narrowed_to(&client.scope);
     let mut resources = code.resources.clone();
     resources.retain(|each| client.may_ask_for(each, issuer));
-    let client = client.at_device_page(issuer)?;
+    let client = client.clone().at_device_page(issuer)?;
     let mut pending = pending_for(issuer, &client, now)?;
     pending.request.scope = scope;
     pending.request.resources = resources;

@@ -1,6 +1,8 @@
 //! Client authentication by a JWT that the client signed (RFC 7523 section 3, OpenID Connect Core section 9):
 //! `private_key_jwt` and `client_secret_jwt`.
 
+use std::sync::Arc;
+
 use crate::keys::Purpose;
 use crate::model::audit::Event;
 use crate::model::client::{Client, ClientSecretHash};
@@ -25,7 +27,7 @@ impl Grants {
         &self,
         stored: StoredClient,
         assertion: &ForeignJwt,
-    ) -> Result<Client, OAuthError> {
+    ) -> Result<Arc<Client>, OAuthError> {
         let client = &stored.client;
         let claims = match client.token_endpoint_auth_method {
             ClientAuthMethod::PrivateKeyJwt => self.signed_by_key(client, assertion).await?,

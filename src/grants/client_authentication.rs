@@ -1,5 +1,7 @@
 //! Client authentication (RFC 6749 section 2.3): which client sent a request, proven.
 
+use std::sync::Arc;
+
 use subtle::ConstantTimeEq as _;
 
 use crate::keys::Purpose;
@@ -21,7 +23,7 @@ impl Grants {
         &self,
         credentials: &ClientCredentials,
         address: &str,
-    ) -> Result<Client, OAuthError> {
+    ) -> Result<Arc<Client>, OAuthError> {
         let stored = self.store.find_client(&credentials.client_id).await?;
         if let Some(stored) = &stored {
             note_client(&stored.client.client_id);

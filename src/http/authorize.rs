@@ -159,7 +159,7 @@ impl Endpoint {
         &self,
         params: &Params,
         address: &str,
-    ) -> Result<(Client, PendingAuthorization), AuthorizeError> {
+    ) -> Result<(Arc<Client>, PendingAuthorization), AuthorizeError> {
         if let Some(reference) = PushedReference::read(params).map_err(AuthorizeError::Page)? {
             return self.read_pushed(&reference).await;
         }
@@ -195,7 +195,7 @@ impl Endpoint {
     async fn read_pushed(
         &self,
         reference: &PushedReference<'_>,
-    ) -> Result<(Client, PendingAuthorization), AuthorizeError> {
+    ) -> Result<(Arc<Client>, PendingAuthorization), AuthorizeError> {
         let client = self.client(&reference.client_id).await?;
         let uri_hash = self
             .uri_hash(reference.random)
@@ -228,7 +228,7 @@ impl Endpoint {
         Ok(self.flow.secrets.hash(Purpose::PushedRequest, random)?)
     }
 
-    async fn client(&self, client_id: &ClientId) -> Result<Client, AuthorizeError> {
+    async fn client(&self, client_id: &ClientId) -> Result<Arc<Client>, AuthorizeError> {
         let stored = self
             .store
             .find_client(client_id)

@@ -164,7 +164,7 @@ async fn entered(
         .client;
     let issuer = Issuer::from_ref(&state);
     let now = flow.clock.now();
-    let (client, pending) = errand::begin_for_device(&issuer, client, &code, user_code, now)
+    let (client, pending) = errand::begin_for_device(&issuer, &client, &code, user_code, now)
         .map_err(PageError::request)?;
     let request = FlowRequest {
         flow,

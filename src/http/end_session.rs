@@ -161,8 +161,8 @@ impl Logout {
         }
         let requested = params.get_capped("post_logout_redirect_uri", redirect_uri::MAX_BYTES)?;
         let requested = requested.filter(|_| is_named || !outlived);
-        let destination =
-            logout::destination(client.as_ref().map(|stored| &stored.client), requested)?;
+        let registered = client.as_ref().map(|stored| &*stored.client);
+        let destination = logout::destination(registered, requested)?;
         let sent_state = params.get_capped("state", MAX_STATE_BYTES)?;
         let meant = params.get_capped("logout_hint", 256)?;
         let locale = params.get_capped("ui_locales", 256)?;
@@ -173,7 +173,7 @@ impl Logout {
             hint,
             meant: meant.map(str::to_owned),
             locale,
-            client_id: client.map(|stored| stored.client.client_id),
+            client_id: client.map(|stored| stored.client.client_id.clone()),
             signed_off: None,
         })
     }

@@ -38,8 +38,11 @@ impl Frames {
         let mut frames = Vec::new();
         for client_id in store.list_session_clients(&session.id).await? {
             let client = store.find_client(&client_id).await?;
-            let uri = client.and_then(|stored| stored.client.logout.frontchannel_logout_uri);
-            let Some(mut url) = uri.and_then(|uri| Url::parse(&uri).ok()) else {
+            let client = client.map(|stored| stored.client);
+            let uri = client
+                .as_ref()
+                .and_then(|client| client.logout.frontchannel_logout_uri.as_ref());
+            let Some(mut url) = uri.and_then(|uri| Url::parse(uri).ok()) else {
                 continue;
             };
             // Section 2: whether the app requires them or not, they do no harm.

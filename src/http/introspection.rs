@@ -1,5 +1,7 @@
 //! `/introspect` (RFC 7662): what a token is worth, as JSON, or as a JWT for those who ask for that (RFC 9701).
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
 use axum::http::HeaderMap;
@@ -56,7 +58,7 @@ async fn look(
     address: &str,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(Client, Introspection), OAuthError> {
+) -> Result<(Arc<Client>, Introspection), OAuthError> {
     let params = form::require(headers, body)?;
     let client = authenticated(grants, address, headers, &params).await?;
     let token = PresentedToken::parse(&params)?;

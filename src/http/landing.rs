@@ -7,6 +7,8 @@
 //! upstream's site, that flow goes on. Otherwise the person is asked: any site could have sent this browser here with a
 //! credential of somebody else's, so nobody is signed in silently (T25).
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
@@ -150,7 +152,7 @@ impl Place {
     }
 
     /// The client to go on to, if it serves this upstream (T15).
-    async fn client(&self) -> Result<Option<Client>, PageError> {
+    async fn client(&self) -> Result<Option<Arc<Client>>, PageError> {
         let (upstream, application) = self.upstream()?;
         let Some(client_id) = application.client else {
             return Ok(None);

@@ -1,5 +1,7 @@
 //! `/authorize/resume`: the one address that every page returns to. It asks `flow` what comes next and does it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{FromRef, RawQuery, State};
 use axum::response::Response;
@@ -48,7 +50,7 @@ pub(super) fn url(handle: &str) -> String {
 pub(super) struct OpenFlow {
     pub(super) handle: String,
     pub(super) pending: PendingAuthorization,
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     pub(super) flow: Flow,
     pub(super) cookies: FlowCookies,
     /// Everybody whom this browser is signed in as.
@@ -217,13 +219,13 @@ async fn client_of(
     state: &HttpState,
     store: &Store,
     pending: &PendingAuthorization,
-) -> Result<Client, PageError> {
+) -> Result<Arc<Client>, PageError> {
     let user_code = match &pending.errand {
         None => None,
         Some(Errand::Device {
             user_code: Some(user_code),
         }) => Some(user_code),
-        Some(_) => return Ok(Client::account_page(&Issuer::from_ref(state))?),
+        Some(_) => return Ok(Arc::new(Client::account_page(&Issuer::from_ref(state))?)),
     };
     let found = store.find_client(&pending.client_id).await;
     let client = found.map_err(OAuthError::from)?;
@@ -231,7 +233,8 @@ async fn client_of(
     if user_code.is_some() {
         let client = client.ok_or_else(|| PageError::new(Trouble::Device))?;
         let issuer = Issuer::from_ref(state);
-        return client.at_device_page(&issuer).map_err(PageError::request);
+        let client = Client::clone(&client).at_device_page(&issuer);
+        return client.map(Arc::new).map_err(PageError::request);
     }
     client
         .filter(|client| {
@@ -265,7 +268,8 @@ async fn done(store: &Store, client_id: &ClientId, logged_in: Option<&LoggedIn>)
         client.and_then(|stored| {
             let text =
                 (Page::current().texts.back_to)(stored.client.display_name_in(context::locale()));
-            stored.client.client_uri.map(|href| Link { href, text })
+            let href = stored.client.client_uri.clone();
+            href.map(|href| Link { href, text })
         })
     };
     let trouble = if logged_in.is_some() {

@@ -1,6 +1,8 @@
 //! `/token` (RFC 6749 section 3.2): authenticate the client, check its proof of possession, parse, redeem, spend the proof,
 //! mint, write; always in this order.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA};
@@ -126,7 +128,7 @@ pub(super) async fn authenticated(
     address: &str,
     headers: &HeaderMap,
     params: &Params,
-) -> Result<Client, OAuthError> {
+) -> Result<Arc<Client>, OAuthError> {
     let credentials = ClientCredentials::read(authorization(headers)?, params)?;
     grants.authenticate_client(&credentials, address).await
 }

@@ -45,8 +45,9 @@ impl Scopes {
 
     /// The claims of `profile` that `granted` opens.
     pub fn within(&self, profile: &Profile, granted: &Scope) -> BTreeMap<String, Value> {
-        let mut claims = profile.claims();
-        claims.retain(|name, _| self.open(granted, name));
+        let opened = profile.said().filter(|(name, _)| self.open(granted, name));
+        let opened = opened.map(|(name, said)| (name.to_owned(), said.into()));
+        let mut claims: BTreeMap<String, Value> = opened.collect();
         if !claims.contains_key("email") {
             // A verdict without its address says nothing.
             claims.remove("email_verified");

@@ -1,8 +1,10 @@
 //! Claims: about a person, and in each kind of token (OpenID Connect Core sections 2 and 5, RFC 9068 section 2.2).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::dpop::{Confirmation, Thumbprint};
@@ -12,8 +14,7 @@ use super::scope::{self, Scope};
 
 /// What an upstream tells about a person, under the names of Core section 5.1. Nothing is made up: what the
 /// upstream does not say is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Profile {
     /// The full name in displayable form.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,13 +155,95 @@ pub const RESERVED: [&str; 22] = [
 /// The one of [`RESERVED`] that is about a person.
 pub const SUBJECT: &str = "sub";
 
+/// By hand: `flatten` puts all that it meets by before it gives it to anybody, and each request for a person reads a profile.
+impl<'de> Deserialize<'de> for Profile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Claims;
+
+        impl<'de> Visitor<'de> for Claims {
+            type Value = Profile;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("what is known of a person, by the names of the claims")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Profile, A::Error> {
+                let mut profile = Profile::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.as_str() {
+                        "name" => profile.name = map.next_value()?,
+                        "given_name" => profile.given_name = map.next_value()?,
+                        "family_name" => profile.family_name = map.next_value()?,
+                        "preferred_username" => profile.preferred_username = map.next_value()?,
+                        "email" => profile.email = map.next_value()?,
+                        "email_verified" => profile.email_verified = map.next_value()?,
+                        "groups" => profile.groups = map.next_value()?,
+                        _ => {
+                            let value = map.next_value()?;
+                            profile.more.insert(name, value);
+                        }
+                    }
+                }
+                Ok(profile)
+            }
+        }
+
+        deserializer.deserialize_map(Claims)
+    }
+}
+
+/// What a claim says.
+#[derive(Clone, Copy)]
+pub enum Said<'a> {
+    /// A text of the profile's own.
+    Text(&'a str),
+    /// Yes or no.
+    Flag(bool),
+    /// Names of groups.
+    Groups(&'a [String]),
+    /// What else an upstream tells.
+    Other(&'a Value),
+}
+
+impl From<Said<'_>> for Value {
+    fn from(said: Said<'_>) -> Self {
+        match said {
+            Said::Text(text) => text.into(),
+            Said::Flag(flag) => flag.into(),
+            Said::Groups(groups) => groups.into(),
+            Said::Other(value) => value.clone(),
+        }
+    }
+}
+
 impl Profile {
+    /// What there is, by the names of the claims, as it is serialized.
+    pub fn said(&self) -> impl Iterator<Item = (&str, Said<'_>)> {
+        let texts = [
+            ("name", &self.name),
+            ("given_name", &self.given_name),
+            ("family_name", &self.family_name),
+            ("preferred_username", &self.preferred_username),
+            ("email", &self.email),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, Said::Text(text.as_deref()?))));
+        let verified = self
+            .email_verified
+            .map(|verified| ("email_verified", Said::Flag(verified)));
+        let groups = (!self.groups.is_empty()).then_some(("groups", Said::Groups(&self.groups)));
+        let more = self.more.iter();
+        let more = more.map(|(name, value)| (name.as_str(), Said::Other(value)));
+        texts.chain(verified).chain(groups).chain(more)
+    }
+
     /// Every claim there is, by its name.
     pub fn claims(&self) -> BTreeMap<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(claims)) => claims.into_iter().collect(),
-            _ => BTreeMap::new(),
-        }
+        let claims = self.said();
+        claims
+            .map(|(name, said)| (name.to_owned(), said.into()))
+            .collect()
     }
 
     /// Whether somebody would type this to log in as that person. It chooses among those who are signed in, and proves nothing (T31).
@@ -175,10 +258,9 @@ impl Profile {
 
     /// One claim, by its name; the groups are not one.
     pub fn claim(&self, name: &str) -> Option<Value> {
-        match name {
-            "groups" => None,
-            _ => self.claims().remove(name),
-        }
+        let mut claims = self.said().filter(|(name, _)| *name != "groups");
+        let (_, said) = claims.find(|(each, _)| *each == name)?;
+        Some(said.into())
     }
 
     /// What to call the person on a page.
@@ -378,5 +460,42 @@ impl Actor {
     /// How many there are.
     pub fn depth(&self) -> usize {
         1 + self.act.as_ref().map_or(0, |before| before.depth())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A row that an older version has written is read, and what is read is what is said.
+    #[test]
+    fn a_profile_is_read_as_it_was_written() {
+        let written = json!({
+            "name": "Jo", "given_name": "Jo", "family_name": "Smith", "preferred_username": "jo", "email": "jo@example.org",
+            "email_verified": false, "groups": ["Board"], "nickname": "J", "address": { "country": "CA" }, "points": 12,
+        });
+        let profile: Profile = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&profile).unwrap(), written);
+        assert_eq!(json!(profile.claims()), written);
+        assert_eq!(profile.more.len(), 3);
+        for (name, value) in written.as_object().unwrap() {
+            let claim = profile.claim(name);
+            assert_eq!(claim.as_ref(), Some(value).filter(|_| name != "groups"));
+        }
+        let empty: Profile =
+            serde_json::from_str(r#"{ "name": null, "email_verified": null }"#).unwrap();
+        assert_eq!(empty, Profile::default());
+        assert_eq!(empty.said().count(), 0);
+        for wrong in [
+            r#"{ "name": 7 }"#,
+            r#"{ "groups": "Board" }"#,
+            "[]",
+            "null",
+            r#"{ "email_verified": "true" }"#,
+        ] {
+            assert!(serde_json::from_str::<Profile>(wrong).is_err(), "{wrong}");
+        }
     }
 }

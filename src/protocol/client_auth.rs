@@ -9,7 +9,7 @@ use super::error::{BoxError, ErrorCode, OAuthError};
 use super::foreign_jwt::{ForeignJwt, ForeignKind, JwtProblem};
 use super::ids::ClientId;
 use super::jws;
-use super::params::Params;
+use super::params::{self, Params};
 use super::secret::Secret;
 
 /// The most bytes an `Authorization` header may have (T48).
@@ -179,24 +179,9 @@ fn decode_basic(header: &[u8]) -> Option<(String, String)> {
     let colon = decoded.iter().position(|byte| *byte == b':')?;
     let (client_id, rest) = decoded.split_at_checked(colon)?;
     let secret = rest.split_first()?.1;
-    let client_id = form_decode(client_id)?;
-    (!client_id.is_empty()).then_some((client_id, form_decode(secret)?))
-}
-
-fn form_decode(half: &[u8]) -> Option<String> {
-    // `Params` decodes one half as a form would, with the same refusals.
-    let mut pair = b"v=".to_vec();
-    for byte in half {
-        match byte {
-            b'&' => pair.extend(b"%26"),
-            other => pair.push(*other),
-        }
-    }
-    let params = Params::parse(&pair).ok()?;
-    params
-        .get("v")
-        .ok()
-        .map(|value| value.unwrap_or_default().to_owned())
+    // As a form's values, with the same refusals.
+    let client_id = params::decode(client_id).ok()?;
+    (!client_id.is_empty()).then_some((client_id, params::decode(secret).ok()?))
 }
 
 #[cfg(test)]

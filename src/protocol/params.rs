@@ -175,7 +175,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Params {
 
 /// Undoes `+` and `%XX`. Text that is not UTF-8 or holds a NUL is refused rather than repaired: what we check
 /// must be what the next reader sees.
-fn decode(encoded: &[u8]) -> Result<String, OAuthError> {
+pub(super) fn decode(encoded: &[u8]) -> Result<String, OAuthError> {
     let spaced: Cow<'_, [u8]> = if encoded.contains(&b'+') {
         let space = |byte: &u8| if *byte == b'+' { b' ' } else { *byte };
         encoded.iter().map(space).collect::<Vec<_>>().into()

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use super::record::{Record, to_json};
 use super::statement::{Columns, Runs, query, query_scalar};
@@ -15,8 +16,8 @@ use crate::protocol::ids::ClientId;
 /// A client with the hashes of its live secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredClient {
-    /// The registration.
-    pub client: Client,
+    /// The registration. Shared, for each request names a client.
+    pub client: Arc<Client>,
     /// Two at the most, so that they can be changed without downtime; none for a public client.
     pub secrets: Vec<ClientSecretHash>,
 }
@@ -266,7 +267,7 @@ pub(super) fn stored_client(row: &impl Columns) -> Result<StoredClient, StoreErr
         return Err(record.inconsistent("registration"));
     }
     Ok(StoredClient {
-        client,
+        client: Arc::new(client),
         secrets: record.json("secrets")?,
     })
 }

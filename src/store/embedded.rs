@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use super::connect::{PRAGMAS, WRITERS_PRAGMAS};
-use super::statement::{Found, NoSuchColumn, Ran, Statement, Wanted};
+use super::statement::{Found, Name, NoSuchColumn, Ran, Statement, Wanted};
 
 /// Prepared statements that a connection keeps: more than there are.
 const KEPT_STATEMENTS: usize = 320;
@@ -29,8 +30,8 @@ pub(super) struct Embedded {
 
 /// What is known of a statement once it was prepared.
 struct Known {
-    /// Where the columns of its rows are.
-    columns: HashMap<String, usize>,
+    /// The columns of its rows.
+    columns: Vec<String>,
     /// Which argument stands at each of its parameters: SQLite numbers them as they come, and takes `$1` for a name.
     arguments: Vec<usize>,
 }
@@ -39,15 +40,22 @@ struct Known {
 pub(super) struct OwnRow {
     of: Arc<Known>,
     values: Vec<Value>,
+    /// The column after the one that was read last: they are read in nearly the order in which they are asked for.
+    next: AtomicUsize,
 }
 
 impl OwnRow {
-    fn get(&self, name: &str) -> Result<&Value, NoSuchColumn> {
-        let place = self.of.columns.get(name).ok_or(NoSuchColumn)?;
-        self.values.get(*place).ok_or(NoSuchColumn)
+    fn get(&self, name: Name) -> Result<&Value, NoSuchColumn> {
+        let next = self.next.load(Ordering::Relaxed);
+        let (before, after) = self.of.columns.split_at_checked(next).unwrap_or_default();
+        let mut places = after.iter().zip(next..).chain(before.iter().zip(0..));
+        let place = places.find(|(column, _)| name.is(column));
+        let (_, place) = place.ok_or(NoSuchColumn)?;
+        self.next.store(place + 1, Ordering::Relaxed);
+        self.values.get(place).ok_or(NoSuchColumn)
     }
 
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, NoSuchColumn> {
+    pub(super) fn text(&self, name: Name) -> Result<Option<&str>, NoSuchColumn> {
         match self.get(name)? {
             Value::Null => Ok(None),
             Value::Text(text) => Ok(Some(text)),
@@ -55,7 +63,7 @@ impl OwnRow {
         }
     }
 
-    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, NoSuchColumn> {
+    pub(super) fn int(&self, name: Name) -> Result<Option<i64>, NoSuchColumn> {
         match self.get(name)? {
             Value::Null => Ok(None),
             Value::Integer(int) => Ok(Some(*int)),
@@ -120,7 +128,7 @@ impl Embedded {
                 number.unwrap_or(place) - 1
             });
             Arc::new(Known {
-                columns: columns.zip(0..).collect(),
+                columns: columns.collect(),
                 arguments: arguments.collect(),
             })
         });
@@ -141,6 +149,7 @@ impl Embedded {
                 found.push(Found::Own(OwnRow {
                     of: Arc::clone(known),
                     values: values.collect::<rusqlite::Result<_>>()?,
+                    next: AtomicUsize::new(0),
                 }));
             }
         }

@@ -1,12 +1,10 @@
 //! Reading a row: a column that does not hold what it must is an error naming table, column and row.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use super::statement::{Columns, NoSuchColumn};
+use super::statement::{Columns, Name, NoSuchColumn};
 use crate::protocol::scope::Scope;
 
 /// A row on its way to becoming a record of the model.
@@ -32,7 +30,13 @@ impl<'r> Record<'r> {
         row: &'r dyn Columns,
     ) -> Self {
         // Where even the key cannot be read, the error that follows says so by its empty name.
-        let key = row.text(&named(prefix, key)).ok().flatten();
+        let key = row
+            .text(Name {
+                prefix,
+                column: key,
+            })
+            .ok()
+            .flatten();
         Self {
             table,
             key: key.unwrap_or_default().to_owned(),
@@ -80,7 +84,7 @@ impl<'r> Record<'r> {
     }
 
     pub(super) fn optional_int(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        let int = self.row.int(&named(self.prefix, column));
+        let int = self.row.int(self.name(column));
         int.map_err(|NoSuchColumn| self.inconsistent(column))
     }
 
@@ -110,8 +114,15 @@ impl<'r> Record<'r> {
     }
 
     fn optional_str(&self, column: &'static str) -> Result<Option<&'r str>, StoreError> {
-        let text = self.row.text(&named(self.prefix, column));
+        let text = self.row.text(self.name(column));
         text.map_err(|NoSuchColumn| self.inconsistent(column))
+    }
+
+    const fn name(&self, column: &'static str) -> Name {
+        Name {
+            prefix: self.prefix,
+            column,
+        }
     }
 
     /// The error about `column` of this row. The reason stays out of it: it would quote the value.
@@ -121,14 +132,6 @@ impl<'r> Record<'r> {
             column,
             row: self.key.clone(),
         }
-    }
-}
-
-fn named(prefix: &str, column: &'static str) -> Cow<'static, str> {
-    if prefix.is_empty() {
-        Cow::Borrowed(column)
-    } else {
-        Cow::Owned(format!("{prefix}{column}"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients that registered themselves: in the table of all clients, with a row of their own beside it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::clients::{self, remove_client, stored_client, write_client};
 use super::record::Record;
@@ -255,7 +256,7 @@ impl Store {
                 }
             };
             let client = policy.hold(&stored.client);
-            if client == stored.client {
+            if client == *stored.client {
                 continue;
             }
             query(
@@ -265,9 +266,10 @@ impl Store {
             .execute(&mut transaction)
             .await?;
             let secrets = stored.secrets.clone();
+            let client = Arc::new(client);
             let wanted = StoredClient { client, secrets };
             write_client(&mut transaction, &wanted, now).await?;
-            changed.push(wanted.client.client_id);
+            changed.push(wanted.client.client_id.clone());
         }
         self.commit_clients(transaction).await?;
         Ok(changed)

@@ -251,24 +251,45 @@ pub(super) enum Found {
 /// The columns of a row, by their names.
 pub(super) trait Columns: Sync {
     /// A text, or `None` where the column is empty.
-    fn text(&self, name: &str) -> Result<Option<&str>, NoSuchColumn>;
-    fn int(&self, name: &str) -> Result<Option<i64>, NoSuchColumn>;
+    fn text(&self, name: Name) -> Result<Option<&str>, NoSuchColumn>;
+    fn int(&self, name: Name) -> Result<Option<i64>, NoSuchColumn>;
+}
+
+/// The name of a column, which begins with that of its table where a row has columns of several.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    pub(super) prefix: &'static str,
+    pub(super) column: &'static str,
+}
+
+impl Name {
+    pub(super) fn is(self, name: &str) -> bool {
+        name.strip_prefix(self.prefix) == Some(self.column)
+    }
+
+    fn whole(self) -> Cow<'static, str> {
+        if self.prefix.is_empty() {
+            Cow::Borrowed(self.column)
+        } else {
+            Cow::Owned(format!("{}{}", self.prefix, self.column))
+        }
+    }
 }
 
 /// There is none of that name, or it holds something else.
 pub(super) struct NoSuchColumn;
 
 impl Columns for Found {
-    fn text(&self, name: &str) -> Result<Option<&str>, NoSuchColumn> {
+    fn text(&self, name: Name) -> Result<Option<&str>, NoSuchColumn> {
         match self {
-            Self::Any(row) => row.try_get(name).map_err(|_| NoSuchColumn),
+            Self::Any(row) => row.try_get(&*name.whole()).map_err(|_| NoSuchColumn),
             Self::Own(row) => row.text(name),
         }
     }
 
-    fn int(&self, name: &str) -> Result<Option<i64>, NoSuchColumn> {
+    fn int(&self, name: Name) -> Result<Option<i64>, NoSuchColumn> {
         match self {
-            Self::Any(row) => row.try_get(name).map_err(|_| NoSuchColumn),
+            Self::Any(row) => row.try_get(&*name.whole()).map_err(|_| NoSuchColumn),
             Self::Own(row) => row.int(name),
         }
     }

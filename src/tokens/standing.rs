@@ -1,6 +1,8 @@
 //! What stands behind an access token of ours, now: at our own endpoints a logout, a replay or a closed account ends it at
 //! once, however long it would still live at an API that checks it by itself.
 
+use std::sync::Arc;
+
 use crate::clock::Clock;
 use crate::keys::{KeyError, Secrets};
 use crate::model::account::Account;
@@ -31,7 +33,7 @@ pub struct AccessTokens {
 #[derive(Clone, Debug)]
 pub struct Behind {
     /// The client that it was given to, as registered now.
-    pub client: Client,
+    pub client: Arc<Client>,
     /// The person it was given for; `None`: the client itself.
     pub person: Option<Person>,
 }

@@ -1,6 +1,7 @@
 //! The work that client authentication costs (T58): counted, not timed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use portico::clock::Clock;
@@ -38,11 +39,11 @@ fn client(client_id: &str, secret: Option<ClientSecretHash>) -> StoredClient {
         None => ClientAuthMethod::None,
     };
     StoredClient {
-        client: Client {
+        client: Arc::new(Client {
             token_endpoint_auth_method: method,
             grant_types: BTreeSet::from([GrantType::ClientCredentials]),
             ..Client::new(ClientId::new(client_id))
-        },
+        }),
         secrets: secret.into_iter().collect(),
     }
 }

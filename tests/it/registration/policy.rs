@@ -1,5 +1,7 @@
 //! A policy that becomes stricter, held against the clients that are registered; and one that is looser again.
 
+use std::sync::Arc;
+
 use portico::model::client::{Client, ConsentPolicy};
 use portico::model::registration::Registration;
 use portico::protocol::ids::ClientId;
@@ -282,7 +284,10 @@ async fn another_policy_holds_every_client_and_a_start_goes_on_where_the_last_on
             version: 0,
         };
         let secrets = Vec::new();
-        let stored = StoredClient { client, secrets };
+        let stored = StoredClient {
+            client: Arc::new(client),
+            secrets,
+        };
         let registered = server
             .store
             .register_client(&stored, &registration, &before, 1000);

@@ -1,6 +1,7 @@
 //! Clients: reconciled all or nothing; T55.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use portico::model::client::{Client, ClientSecretHash};
 use portico::protocol::ids::ClientId;
@@ -43,7 +44,7 @@ async fn clients_become_the_wanted_ones() {
         ..client("a")
     };
     let resecreted = StoredClient {
-        client: client("b"),
+        client: Arc::new(client("b")),
         secrets: vec![ClientSecretHash::Argon2id {
             phc: "phc".to_owned(),
         }],
@@ -217,5 +218,5 @@ async fn a_registration_of_an_older_node_reads_as_it_was_meant() {
         .find_client(&world.client.client_id)
         .await
         .unwrap();
-    assert_eq!(found.unwrap().client, world.client);
+    assert_eq!(*found.unwrap().client, world.client);
 }

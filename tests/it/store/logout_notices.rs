@@ -379,7 +379,7 @@ async fn whoever_was_told_something_stands_behind_the_others() {
     let world = World::new().await;
     let apps = ["app", "other", "third"].map(|id| stored(&client(id)));
     world.store.reconcile_clients(&apps, NOW).await.unwrap();
-    let [app, other, third] = apps.map(|app| app.client.client_id);
+    let [app, other, third] = apps.map(|app| app.client.client_id.clone());
     for _ in 0..3 {
         for app in [&app, &other] {
             let session = world.session_at(&world.account, app).await;

@@ -25,6 +25,7 @@ mod throttles;
 mod vault_entries;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use portico::clock::random_id;
 use portico::model::account::{Account, UpstreamSubject};
@@ -134,7 +135,7 @@ fn client(id: &str) -> Client {
 
 fn stored(client: &Client) -> StoredClient {
     StoredClient {
-        client: client.clone(),
+        client: Arc::new(client.clone()),
         secrets: vec![ClientSecretHash::Keyed {
             hash: "a-keyed-hash".to_owned(),
         }],

@@ -1,5 +1,7 @@
 //! Clients that registered themselves, beside those of the files; and the tokens that let them.
 
+use std::sync::Arc;
+
 use portico::model::client::{Client, ConsentPolicy, SubjectType};
 use portico::model::registration::{
     InitialAccessToken, Registration, RegistrationMode, RegistrationPolicy, USED_EVERY,
@@ -114,8 +116,8 @@ fn asking() -> RegistrationPolicy {
     RegistrationPolicy {
         mode: RegistrationMode::Open,
         redirect_hosts: Vec::new(),
-        scope: registered("x").client.scope,
-        grant_types: registered("x").client.grant_types,
+        scope: registered("x").client.scope.clone(),
+        grant_types: registered("x").client.grant_types.clone(),
         token_endpoint_auth_methods: ClientAuthMethod::ALL.to_vec(),
         allow_token_endpoint_audience: false,
         upstreams: [UpstreamId::new("members")].into(),
@@ -146,7 +148,7 @@ async fn held_against(store: &Store, policy: &str) -> Vec<String> {
 
 async fn read(store: &Store, id: &str) -> Client {
     let stored = store.read_client(&ClientId::new(id)).await.unwrap();
-    stored.unwrap().client
+    Client::clone(&stored.unwrap().client)
 }
 
 /// A page is held as it stands when it is held, whatever has come in since it was read; and what another policy has taken up is left to it.
@@ -176,7 +178,7 @@ async fn what_changes_while_clients_are_held_is_held_too() {
     assert_eq!(held_against(store, &present).await, ["a", "aa", "b"]);
     assert_eq!(held_against(store, HELD).await, ["e"]);
     assert_eq!(held_against(store, "other").await, ["c"]);
-    assert_eq!(read(store, "c").await, other.client);
+    assert_eq!(read(store, "c").await, *other.client);
     assert_eq!(read(store, "b").await, policy.hold(&renamed.client));
     for id in ["a", "aa"] {
         assert_eq!(read(store, id).await, policy.hold(&registered(id).client));
@@ -213,7 +215,7 @@ async fn a_page_is_held_whole_or_not_at_all() {
     sqlx::query(mended).execute(&pool).await.unwrap();
     assert_eq!(held_against(&store, HELD).await, ["a", "b", "c"]);
     for id in ["a", "b", "c"] {
-        assert_eq!(read(&store, id).await, registered(id).client);
+        assert_eq!(read(&store, id).await, *registered(id).client);
     }
     let changed = store.hold_clients(&asking(), &page, NOW + 2).await;
     assert_eq!(changed.unwrap().len(), 3);
@@ -301,7 +303,7 @@ async fn racing_policies_leave_each_client_as_the_one_that_it_names() {
                         let id = ClientId::new(id.as_str());
                         let kept = store.find_registration(&id).await.unwrap().unwrap();
                         let new = named(id.as_str(), &format!("{number} in {round}"));
-                        let client = policy.hold(&new.client);
+                        let client = Arc::new(policy.hold(&new.client));
                         let new = StoredClient { client, ..new };
                         let replaced =
                             store.replace_registered_client(&new, kept.version, &present, NOW);
@@ -366,10 +368,10 @@ async fn a_registered_client_is_one_like_all_others() {
     assert!(store.list_registrations().await.unwrap() == [registration("new")]);
 
     let renamed = StoredClient {
-        client: Client {
+        client: Arc::new(Client {
             client_name: Some("Another name".to_owned()),
-            ..registered("new").client
-        },
+            ..Client::clone(&registered("new").client)
+        }),
         ..registered("new")
     };
     let replaced = store
@@ -458,12 +460,12 @@ async fn another_kind_of_subject_ends_the_families() {
     let code = super::code(&ClientId::new("own"), &world.session);
     let begun = world.begin(family(&code)).await;
     let mut changed = registered("own");
-    changed.client.client_name = Some("Only the name".to_owned());
+    Arc::make_mut(&mut changed.client).client_name = Some("Only the name".to_owned());
     let replaced = store.replace_registered_client(&changed, 0, HELD, NOW + 4);
     assert_eq!(replaced.await.unwrap(), Replaced::Done);
     let found = store.find_family(&begun.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, None);
-    changed.client.subject_type = SubjectType::Pairwise {
+    Arc::make_mut(&mut changed.client).subject_type = SubjectType::Pairwise {
         sector: "own.example.org".to_owned(),
     };
     let replaced = store.replace_registered_client(&changed, 1, HELD, NOW + 5);
