@@ -120,12 +120,7 @@ where
     let start = Instant::now();
     let answering = async move {
         // Inside the context, so that even a panic is answered with a page that carries its number.
-        let answering = AssertUnwindSafe(async move { answer(request).await }).catch_unwind();
-        let response = match timeout(REQUEST_TIMEOUT, answering).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(panic)) => error::panicked(panic.as_ref()),
-            Err(_) => error::timed_out(),
-        };
+        let response = always(async move { answer(request).await }).await;
         let took = start.elapsed().as_millis();
         tracing::info!(status = response.status().as_u16(), took, "answered");
         response
@@ -160,6 +155,16 @@ where
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
     response
+}
+
+/// The answer, or the page that says why there is none.
+async fn always(answering: impl Future<Output = Response>) -> Response {
+    let answering = AssertUnwindSafe(answering).catch_unwind();
+    match timeout(REQUEST_TIMEOUT, answering).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => error::panicked(panic.as_ref()),
+        Err(_) => error::timed_out(),
+    }
 }
 
 /// Numbers an answer that has all other headers already, and writes the line in the log.
@@ -208,4 +213,19 @@ fn accepted_language(headers: &HeaderMap) -> Locale {
         .and_then(|value| value.to_str().ok())
         .and_then(Locale::from_accept_language)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let answered = always(async { Response::default() }).await;
+        assert_eq!(answered.status(), StatusCode::OK);
+        let panicked = always(async { panic!("a fault") }).await;
+        assert_eq!(panicked.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -6,12 +6,13 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::Method;
 use axum::http::header::ORIGIN;
+use axum::http::{self, Method};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use axum::{BoxError, Router};
 use tower_http::limit::RequestBodyLimit;
 use tower_service::Service;
 
@@ -115,12 +116,12 @@ impl Behind {
 
 async fn ask<S, B>(mut endpoints: S, request: Request) -> Response
 where
-    S: Service<Request, Response = axum::http::Response<B>, Error = Infallible>,
-    B: axum::body::HttpBody<Data = axum::body::Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
+    S: Service<Request, Response = http::Response<B>, Error = Infallible>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     let Ok(response) = endpoints.call(request).await;
-    response.map(axum::body::Body::new)
+    response.map(Body::new)
 }
 
 impl Service<Request> for Front {

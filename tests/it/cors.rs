@@ -108,7 +108,13 @@ async fn whoever_is_no_script_is_told_what_a_script_of_nobodys_is_told() {
         (status, headers, body.replace(number.to_str().unwrap(), ""))
     };
     for path in ["/par", "/token", "/revoke", "/userinfo", "/jwks"] {
-        for method in [Method::GET, Method::POST, Method::PUT, Method::HEAD] {
+        for method in [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::HEAD,
+            Method::OPTIONS,
+        ] {
             for body in ["", "grant_type=client_credentials"] {
                 let request = || {
                     let request = http.request(method.clone(), server.url(path));
