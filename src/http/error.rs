@@ -8,7 +8,7 @@ use askama::Template;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, PRAGMA, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::task::JoinError;
@@ -376,13 +376,15 @@ pub(super) async fn method_not_allowed() -> Response {
     response
 }
 
-/// The refusal of a body that announces itself as too large, in the words of the endpoint. One that does not is cut off later.
-pub(super) fn oversize(request: &Request) -> Option<Response> {
-    let length = request.headers().get(CONTENT_LENGTH)?;
-    let length: usize = length.to_str().ok()?.parse().ok()?;
-    if length <= MAX_ENCODED_BYTES {
-        return None;
-    }
+/// Whether a body announces itself as too large. One that does not is cut off later.
+pub(super) fn is_oversize(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    length.is_some_and(|length| length > MAX_ENCODED_BYTES)
+}
+
+/// Refuses such a one, in the words of the endpoint.
+pub(super) async fn refuse_oversize(request: Request) -> Response {
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
         registration if registration.starts_with(path::REGISTER) => {
@@ -397,7 +399,7 @@ pub(super) fn oversize(request: &Request) -> Option<Response> {
         _ => PageError::request(refusal).into_response(),
     };
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-    Some(response)
+    response
 }
 
 /// A request that took too long.

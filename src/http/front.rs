@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::ORIGIN;
 use axum::http::{self, Method};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::{BoxError, Router};
 use tower_http::limit::RequestBodyLimit;
@@ -31,7 +31,11 @@ pub(super) struct Front {
 #[derive(Clone)]
 enum Behind {
     /// Pages, and what servers ask for.
-    Pages(RequestBodyLimit<Router>),
+    Pages {
+        plain: RequestBodyLimit<Router>,
+        /// For bodies that announce themselves as too large. What is not there is not there for them, either.
+        refusing: Router,
+    },
     /// What apps that run in a browser ask for, too.
     ForScripts {
         /// Those that no script of another origin asks, and that prove nothing: for all that the layers would do.
@@ -44,11 +48,19 @@ enum Behind {
 
 impl Front {
     pub(super) fn of_pages(state: &HttpState, endpoints: Router<HttpState>) -> Self {
-        let endpoints = endpoints
-            .method_not_allowed_fallback(error::method_not_allowed)
+        let endpoints = endpoints.method_not_allowed_fallback(error::method_not_allowed);
+        let refusing = endpoints
+            .clone()
+            .layer(from_fn(async |request, _: Next| {
+                error::refuse_oversize(request).await
+            }))
             .fallback(error::not_found);
+        let plain = endpoints.fallback(error::not_found);
         Self {
-            behind: Behind::Pages(limited(endpoints.with_state(state.clone()))),
+            behind: Behind::Pages {
+                plain: limited(plain.with_state(state.clone())),
+                refusing: refusing.with_state(state.clone()),
+            },
             state: state.clone(),
         }
     }
@@ -81,7 +93,7 @@ impl Front {
     }
 }
 
-/// One that announces itself as too large is refused before; another is cut off there.
+/// A body that announces itself as too large is refused before; another is cut off there.
 fn limited(endpoints: Router) -> RequestBodyLimit<Router> {
     RequestBodyLimit::new(endpoints, MAX_ENCODED_BYTES)
 }
@@ -96,13 +108,11 @@ fn is_plain(request: &Request) -> bool {
 
 impl Behind {
     async fn answer(self, request: Request) -> Response {
-        if !matches!(self, Self::Apis(_))
-            && let Some(refusal) = error::oversize(&request)
-        {
-            return refusal;
-        }
+        let is_oversize = error::is_oversize(request.headers());
         match self {
-            Self::Pages(endpoints) => ask(endpoints, request).await,
+            Self::Pages { refusing, .. } if is_oversize => ask(refusing, request).await,
+            Self::Pages { plain, .. } => ask(plain, request).await,
+            Self::ForScripts { .. } if is_oversize => error::refuse_oversize(request).await,
             Self::ForScripts { plain, .. } if is_plain(&request) => {
                 let mut response = ask(plain, request).await;
                 cors::tell_nobody(response.headers_mut());

@@ -321,7 +321,7 @@ impl Group {
     }
 }
 
-/// The turn of one statement. It needs no savepoint: a statement that fails has done nothing.
+/// The turn of one statement, or of some of which each may stay by itself. It needs no savepoint: a statement that fails has done nothing.
 struct Turn {
     queue: Queue,
     /// `None` once it has ended.

@@ -117,6 +117,14 @@ async fn requests_have_caps() {
         let status: u16 = answer.split(' ').nth(1).unwrap().parse().unwrap();
         assert!((400..500).contains(&status), "{path}: {answer}");
     }
+    // What is not there, or is switched off, is not there for large requests, either.
+    for path in ["/nowhere", "/register", "/api", "/token/"] {
+        for length in [1, 16 * 1024 + 1] {
+            let request = http_client().post(server.url(path));
+            let answer = request.body("x".repeat(length)).send().await.unwrap();
+            assert_eq!(answer.status(), 404, "{path} {length}");
+        }
+    }
 }
 
 /// T48: of the cookies of a whole site, the first sixty-four are looked at.

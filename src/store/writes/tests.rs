@@ -70,6 +70,35 @@ async fn committed(writes: Writes, id: &'static str) -> Result<(), StoreError> {
     transaction.commit().await
 }
 
+/// A row that a rule refuses in the middle ends those behind it, and nothing of anybody else's.
+#[tokio::test]
+async fn of_several_statements_a_refused_one_hurts_nobody_else() {
+    let database = Database::new().await;
+    let mut first = database.writes.begin().await.unwrap();
+    put("a", None).execute(&mut first).await.unwrap();
+    let each = database.queue(|writes| async move {
+        let refused = put("c", Some("nobody"));
+        writes
+            .execute_each(vec![put("b", None), refused, put("d", None)])
+            .await
+    });
+    let each = each.await;
+    let last = database.queue(|writes| committed(writes, "e")).await;
+    first.commit().await.unwrap();
+    assert!(each.await.unwrap().is_err());
+    last.await.unwrap().unwrap();
+    assert_eq!(database.things().await, ["a", "b", "e"]);
+    // Alone, nothing of it stays, and the next one is none the worse for it.
+    let refused = put("g", Some("nobody"));
+    let alone = database.writes.execute_each(vec![put("f", None), refused]);
+    assert!(alone.await.is_err());
+    let whole = database
+        .writes
+        .execute_each(vec![put("h", None), put("i", None)]);
+    whole.await.unwrap();
+    assert_eq!(database.things().await, ["a", "b", "e", "h", "i"]);
+}
+
 #[tokio::test]
 async fn those_who_write_at_once_share_a_commit_and_nothing_else() {
     let database = Database::new().await;
