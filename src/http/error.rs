@@ -384,7 +384,7 @@ pub(super) fn is_oversize(headers: &HeaderMap) -> bool {
 }
 
 /// Refuses such a one, in the words of the endpoint.
-pub(super) async fn refuse_oversize(request: Request) -> Response {
+pub(super) fn refuse_oversize(request: &Request) -> Response {
     let refusal = OAuthError::invalid_request("the request is too large");
     let mut response = match request.uri().path() {
         registration if registration.starts_with(path::REGISTER) => {

@@ -51,8 +51,8 @@ impl Front {
         let endpoints = endpoints.method_not_allowed_fallback(error::method_not_allowed);
         let refusing = endpoints
             .clone()
-            .layer(from_fn(async |request, _: Next| {
-                error::refuse_oversize(request).await
+            .layer(from_fn(async |request: Request, _: Next| {
+                error::refuse_oversize(&request)
             }))
             .fallback(error::not_found);
         let plain = endpoints.fallback(error::not_found);
@@ -112,7 +112,7 @@ impl Behind {
         match self {
             Self::Pages { refusing, .. } if is_oversize => ask(refusing, request).await,
             Self::Pages { plain, .. } => ask(plain, request).await,
-            Self::ForScripts { .. } if is_oversize => error::refuse_oversize(request).await,
+            Self::ForScripts { .. } if is_oversize => error::refuse_oversize(&request),
             Self::ForScripts { plain, .. } if is_plain(&request) => {
                 let mut response = ask(plain, request).await;
                 cors::tell_nobody(response.headers_mut());
