@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use tower_service::Service;
 
-use super::front::Front;
+use super::context;
+use super::front::{self, Front};
 use super::state::HttpState;
-use super::{context, dpop};
 
 /// A document at its address.
 #[derive(Clone)]
@@ -43,11 +43,13 @@ impl Document {
     }
 }
 
-/// Whether no layer would look at the request: no script of another origin asks, nothing is proven, nothing is sent.
+/// Whether no layer would look at the request, and nothing is sent.
 fn is_plain(request: &Request) -> bool {
     let headers = request.headers();
-    let told = [ORIGIN, dpop::PROOF, CONTENT_LENGTH, TRANSFER_ENCODING];
-    request.method() == Method::GET && !told.iter().any(|name| headers.contains_key(name))
+    let sent = [CONTENT_LENGTH, TRANSFER_ENCODING];
+    request.method() == Method::GET
+        && front::is_plain(request)
+        && !sent.iter().any(|name| headers.contains_key(name))
 }
 
 impl Service<Request> for Document {

@@ -98,8 +98,8 @@ fn limited(endpoints: Router) -> RequestBodyLimit<Router> {
     RequestBodyLimit::new(endpoints, MAX_ENCODED_BYTES)
 }
 
-/// Whether a layer for scripts would look at the request.
-fn is_plain(request: &Request) -> bool {
+/// Whether no layer for scripts would look at the request: no script of another origin asks, and nothing is proven.
+pub(super) fn is_plain(request: &Request) -> bool {
     let headers = request.headers();
     matches!(*request.method(), Method::GET | Method::POST)
         && !headers.contains_key(ORIGIN)

@@ -427,9 +427,7 @@ impl Writing {
             },
         }
     }
-}
 
-impl Writing {
     /// On a file of SQLite with one change to another thread and back for all of them.
     async fn execute_each(&mut self, statements: Vec<Statement<'_>>) -> Result<(), sqlx::Error> {
         if let Some(group) = self.group() {
