@@ -1,6 +1,6 @@
-//! A thread beside the requests, for what would hold them up and comes all the time: a signature by RSA, a wait for the disk. The runtime's own
-//! pool of such threads has one lock, which the thread that is woken waits for while the one that wakes it has it: two changes of thread
-//! more for each job.
+//! A thread beside the requests, for what would hold them up and comes all the time: a wait for the disk. The runtime's own pool of such
+//! threads has one lock, which the thread that is woken waits for while the one that wakes it has it: two changes of thread more for each
+//! job.
 
 use std::io;
 use std::sync::mpsc::{self, SendError, Sender};

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
-use crate::beside::Beside;
 use crate::clock::{SKEW, UnixTime, random_id};
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::ids::KeyId;
@@ -30,8 +30,6 @@ pub struct KeyRing {
     keys: Arc<RwLock<Arc<Snapshot>>>,
     /// Whose turn it is to sign with RSA.
     turns: Arc<Semaphore>,
-    /// The threads that do so, as many as there are turns.
-    idle: Arc<Mutex<Vec<Arc<Beside>>>>,
 }
 
 struct Snapshot {
@@ -107,7 +105,6 @@ impl KeyRing {
             turns: Arc::new(Semaphore::new(
                 std::thread::available_parallelism().map_or(1, NonZero::get),
             )),
-            idle: Arc::default(),
         })
     }
 
@@ -150,9 +147,10 @@ impl KeyRing {
         self.unsigned(kind, algorithm, claims, now)?.sign()
     }
 
-    /// The same where others wait: an RSA signature takes as long as fifty cheap requests, so these are made beside them, no
-    /// more at a time than there are processors.
-    pub async fn sign_beside(
+    /// The same where others wait: an RSA signature takes as long as fifty cheap requests. Each is made when nobody else has anything
+    /// to do, no more at a time than there are processors; who comes meanwhile waits for one signature, and not for those
+    /// before it.
+    pub async fn sign_in_turn(
         &self,
         kind: TokenKind,
         algorithm: SigningAlgorithm,
@@ -163,26 +161,13 @@ impl KeyRing {
         if !algorithm.is_rsa() {
             return unsigned.sign();
         }
-        let turn = self.turns.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| KeyError::Crypto("sign"))?;
-        let beside = self.idle().pop();
-        let beside = beside.unwrap_or_else(|| Arc::new(Beside::new("rsa-signer")));
-        let (tells, hears) = oneshot::channel();
-        let (ring, again) = (self.clone(), Arc::clone(&beside));
-        let sign = move || {
-            let signed = unsigned.sign();
-            ring.idle().push(again);
-            drop(turn);
-            // Whoever has gone away needs none.
-            let _ = tells.send(signed);
-        };
-        let begun = beside.run(sign);
-        begun.map_err(|_| KeyError::Crypto("begin a thread to sign"))?;
-        hears.await.map_err(|_| KeyError::Crypto("sign"))?
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Arc<Beside>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        let turn = self.turns.acquire().await;
+        let _turn = turn.map_err(|_| KeyError::Crypto("sign"))?;
+        // The runtime goes on after all that is ready and a look at what has come in. What it finds there goes first only if this is not
+        // gone on with at once, as what is woken last is.
+        yield_now().await;
+        yield_now().await;
+        unsigned.sign()
     }
 
     fn unsigned(

@@ -47,7 +47,7 @@ impl Mint {
             more: person.claims.clone(),
         };
         let kind = TokenKind::IdToken;
-        self.ring.sign_beside(kind, algorithm, &claims, now).await
+        self.ring.sign_in_turn(kind, algorithm, &claims, now).await
     }
 
     /// Whether `token` calls itself ours, and names a key that is not here: that of an old ID token may have gone, by itself or at

@@ -124,7 +124,7 @@ impl Mint {
         now: UnixTime,
     ) -> Result<String, KeyError> {
         let algorithm = self.ring.algorithm_in_force(wanted, now);
-        self.ring.sign_beside(kind, algorithm, claims, now).await
+        self.ring.sign_in_turn(kind, algorithm, claims, now).await
     }
 
     /// What an access token is to be. Asked before anything is spent, too: this may refuse.

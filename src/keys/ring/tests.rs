@@ -274,3 +274,33 @@ fn another_master_key_opens_nothing_and_says_so() {
     let result = KeyRing::load(vec![key(SigningAlgorithm::ES256)], &other);
     assert!(matches!(result, Err(KeyError::Sealed { .. })));
 }
+
+/// Whoever has something else to do waits for the signatures that are being made, and not for those that wait before them.
+#[tokio::test]
+async fn between_signatures_by_rsa_others_have_their_turn() {
+    let ring = ring(vec![key(SigningAlgorithm::RS256)]);
+    let at_once = ring.turns.available_permits();
+    let waiting = 4 * at_once;
+    let made = Arc::new(Mutex::new(0));
+    let signers: Vec<_> = (0..waiting)
+        .map(|_| {
+            let (ring, made) = (ring.clone(), Arc::clone(&made));
+            tokio::spawn(async move {
+                let (kind, algorithm) = (TokenKind::AccessToken, SigningAlgorithm::RS256);
+                let token = ring.sign_in_turn(kind, algorithm, &claims(), 20).await;
+                *made.lock().unwrap() += 1;
+                ring.verify::<Value>(kind, &token.unwrap(), 20).unwrap()
+            })
+        })
+        .collect();
+    let mut seen = 0;
+    while seen < waiting {
+        yield_now().await;
+        let now = *made.lock().unwrap();
+        assert!(now - seen <= at_once, "{now} after {seen} of {waiting}");
+        seen = now;
+    }
+    for signer in signers {
+        assert_eq!(signer.await.unwrap(), claims());
+    }
+}
