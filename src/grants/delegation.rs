@@ -13,6 +13,7 @@ use crate::protocol::dpop::{self, Thumbprint};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::scope::{OFFLINE_ACCESS, OPENID, Scope};
 use crate::protocol::secret::Secret;
+use crate::tokens::presented::IssuedToken;
 use crate::tokens::standing::Ended;
 use crate::tokens::subject;
 
@@ -47,7 +48,7 @@ impl Grants {
                 "a client without a secret cannot exchange tokens for other APIs",
             ));
         }
-        let claims = self
+        let IssuedToken { claims, seen } = self
             .mint
             .read_issued_token(wanted.subject_token.expose())
             .await?
@@ -66,7 +67,7 @@ impl Grants {
             dpop::require_key(claims.key(), wanted.key)?;
         }
         // Without a person there is nobody to act for: a server asks for a token of its own.
-        let behind = self.access_tokens.behind(&claims).await;
+        let behind = self.access_tokens.behind(&claims, seen).await;
         let behind = behind.map_err(no_longer)?;
         let (app, person) = (behind.client, behind.person.ok_or_else(not_ours)?);
         let family = person.family;
@@ -130,7 +131,7 @@ impl Grants {
                 "actor_token is expired, revoked, or no access token that was given to this client",
             )
         };
-        let claims = self
+        let IssuedToken { claims, seen } = self
             .mint
             .read_issued_token(token.expose())
             .await?
@@ -139,7 +140,7 @@ impl Grants {
             return Err(refused().because("it was given to another client, or to act for somebody"));
         }
         dpop::require_key(claims.key(), wanted.key)?;
-        match self.access_tokens.person(client, &claims).await {
+        match self.access_tokens.person(client, &claims, seen).await {
             Ok(_) => {}
             Err(Ended::Store(error)) => return Err(error.into()),
             Err(ended) => return Err(refused().because(ended)),

@@ -11,6 +11,7 @@ use crate::protocol::introspection::Introspection;
 use crate::protocol::scope;
 use crate::protocol::token::GrantType;
 use crate::store::BehindFamily;
+use crate::tokens::presented::IssuedToken;
 use crate::tokens::standing::Ended;
 use crate::tokens::{refresh_token, subject};
 
@@ -47,7 +48,9 @@ impl Grants {
         asking: &Client,
         token: &PresentedToken,
     ) -> Result<Option<Introspection>, OAuthError> {
-        let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
+        let Some(IssuedToken { claims, seen }) =
+            self.mint.read_issued_token(token.expose()).await?
+        else {
             return Ok(None);
         };
         let own = claims.client_id == asking.client_id;
@@ -58,7 +61,7 @@ impl Grants {
         if !own && stood_for.is_empty() {
             return Ok(None);
         }
-        let Some(behind) = Ended::or_error(self.access_tokens.behind(&claims).await)? else {
+        let Some(behind) = Ended::or_error(self.access_tokens.behind(&claims, seen).await)? else {
             return Ok(None);
         };
         let (client, person) = (behind.client, behind.person);

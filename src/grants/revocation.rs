@@ -33,9 +33,10 @@ impl Grants {
             }
             return Ok(revoked);
         }
-        let Some(claims) = self.mint.read_issued_token(token.expose()).await? else {
+        let Some(issued) = self.mint.read_issued_token(token.expose()).await? else {
             return self.refuse_other_kinds(token).map(|()| false);
         };
+        let claims = issued.claims;
         if self.store.is_token_revoked(&claims.jti).await? {
             return Ok(false);
         }

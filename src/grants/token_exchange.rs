@@ -18,6 +18,7 @@ use crate::protocol::scope;
 use crate::protocol::secret::Secret;
 use crate::protocol::token::{ACCESS_TOKEN_TYPE, ExchangedToken};
 use crate::telemetry::Entry;
+use crate::tokens::presented::IssuedToken;
 use crate::tokens::standing::{Ended, Person};
 use crate::upstream::{LoginError, Upstream, UpstreamTokens};
 
@@ -127,7 +128,7 @@ impl TokenExchangeRequest {
                 "the upstream's tokens know no scopes of ours; leave scope out",
             ));
         }
-        let claims = grants
+        let IssuedToken { claims, seen } = grants
             .mint
             .read_issued_token(self.subject_token.expose())
             .await?
@@ -142,7 +143,7 @@ impl TokenExchangeRequest {
         let (tokens, person) = if claims.family.is_some() {
             require_listed(&client.upstream_tokens, "upstream_tokens", upstream)?;
             require_scope(client, &claims, upstream)?;
-            let person = grants.access_tokens.person(client, &claims).await;
+            let person = grants.access_tokens.person(client, &claims, seen).await;
             let person = person.map_err(no_longer)?.ok_or_else(not_ours)?;
             let tokens = grants.tokens_of(client, &person, upstream).await?;
             (tokens, Some(person))

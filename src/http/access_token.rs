@@ -4,11 +4,11 @@ use axum::extract::FromRef;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
-use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::dpop::{self, SCHEME};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::tokens::Mint;
 use crate::tokens::possession::Possession;
+use crate::tokens::presented::IssuedToken;
 use crate::tokens::standing::Ended;
 
 use super::error::BearerError;
@@ -47,15 +47,12 @@ pub(super) struct Sent<'a> {
 impl AccessTokenReader {
     /// The token and what it says: current, for us, and sent by whoever has its key (RFC 9449 section 7). Whether what
     /// is behind it still stands, and whether it was revoked itself, is for the caller to ask ([`crate::tokens::standing::AccessTokens::behind`]).
-    pub(super) async fn read(
-        &self,
-        sent: Sent<'_>,
-    ) -> Result<(String, AccessTokenClaims), BearerError> {
+    pub(super) async fn read(&self, sent: Sent<'_>) -> Result<(String, IssuedToken), BearerError> {
         let (scheme, token) = presented(sent.headers, sent.form)?;
-        let claims = self.mint.read_access_token(&token).await?;
-        let claims =
-            claims.ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
-        match (scheme, claims.key()) {
+        let issued = self.mint.read_access_token(&token).await?;
+        let issued =
+            issued.ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
+        match (scheme, issued.claims.key()) {
             (Scheme::Bearer, None) => {}
             // Section 7.2: whoever has stolen it has no key.
             (Scheme::Bearer, Some(_)) => {
@@ -82,7 +79,7 @@ impl AccessTokenReader {
                 self.possession.spend(proof).await?;
             }
         }
-        Ok((token, claims))
+        Ok((token, issued))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::gateway::{Caller, Gateway, GatewayError, holds};
 use crate::model::api_rule::METHODS;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::token::GrantType;
+use crate::tokens::presented::IssuedToken;
 use crate::tokens::standing::AccessTokens;
 use crate::upstream::{ApiAnswer, ApiCall, LoginError};
 
@@ -103,8 +104,8 @@ async fn answer(
         headers,
         form: &[],
     };
-    let (token, claims) = endpoint.reader.read(sent).await?;
-    let behind = endpoint.access_tokens.behind(&claims).await;
+    let (token, IssuedToken { claims, seen }) = endpoint.reader.read(sent).await?;
+    let behind = endpoint.access_tokens.behind(&claims, seen).await;
     let behind = behind.map_err(BearerError::from)?;
     if behind.person.is_none() {
         let grant = behind.client.require_grant(GrantType::ClientCredentials);

@@ -18,6 +18,7 @@ use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Subject;
 use crate::protocol::scope;
+use crate::tokens::presented::IssuedToken;
 use crate::tokens::standing::AccessTokens;
 
 use super::NO_STORE;
@@ -78,9 +79,9 @@ async fn answer(
         headers,
         form,
     };
-    let (_, claims) = endpoint.reader.read(sent).await?;
+    let (_, IssuedToken { claims, seen }) = endpoint.reader.read(sent).await?;
     // Before anything is said of its scope: a token that has ended is no good with any.
-    let behind = endpoint.access_tokens.behind(&claims).await?;
+    let behind = endpoint.access_tokens.behind(&claims, seen).await?;
     let granted = claims.scope.clone().unwrap_or_default();
     if !granted.contains(scope::OPENID) {
         return Err(BearerError::from(OAuthError::new(

@@ -1,11 +1,22 @@
 //! Access tokens that have to be looked up: opaque ones under the keyed hash of their text, and the ids of JWTs that were
 //! revoked before their end.
 
+use super::families::{Behind, behind};
 use super::record::{Record, to_json};
 use super::statement::query;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
 use crate::protocol::claims::AccessTokenClaims;
+use crate::protocol::ids::FamilyId;
+
+/// An opaque access token, as it was read.
+#[derive(Clone, Debug)]
+pub struct StoredAccessToken {
+    /// What it stands for.
+    pub claims: AccessTokenClaims,
+    /// What stood behind it at the same moment; `None` where that has to be asked for, as of a row that an older node has written.
+    pub behind: Option<Behind>,
+}
 
 impl Store {
     /// Keeps a new opaque token under its hash.
@@ -17,30 +28,56 @@ impl Store {
         self.writes
             .execute(
                 query(
-                    "INSERT INTO access_token (token_hash, claims, expires_at) VALUES ($1, $2, $3)",
+                    "INSERT INTO access_token (token_hash, claims, expires_at, family_id) VALUES ($1, $2, $3, $4)",
                 )
                 .at_once()
                 .bind(token_hash)
                 .bind(to_json(claims)?)
-                .bind(claims.exp),
+                .bind(claims.exp)
+                .bind(claims.family.as_ref().map(FamilyId::as_str)),
             )
             .await?;
         Ok(())
     }
 
-    /// What the opaque token of that hash stands for, ended ones too.
+    /// What the opaque token of that hash stands for, and what stands behind it, as [`Store::find_behind`] says; ended ones too.
     pub async fn find_access_token(
         &self,
         token_hash: &str,
-    ) -> Result<Option<AccessTokenClaims>, StoreError> {
+    ) -> Result<Option<StoredAccessToken>, StoreError> {
         let row = self
             .look_up(
-                "SELECT token_hash, claims FROM access_token WHERE token_hash = $1",
+                "SELECT token.claims AS token_claims, family.id AS family_id,
+                    family.client_id AS client_id, family.session_id AS session_id, family.account_id AS account_id,
+                    family.upstream AS upstream, family.auth_time AS auth_time, family.amr AS amr, family.acr AS acr,
+                    family.scope AS scope, family.claims AS claims, family.offline AS offline,
+                    family.generation AS generation, family.rotated_at AS rotated_at,
+                    family.expires_at AS expires_at, family.revoked_at AS revoked_at,
+                    session.last_seen_at AS s_last_seen_at, session.expires_at AS s_expires_at,
+                    session.ended_at AS s_ended_at, session.persistent_since AS s_persistent_since,
+                    account.id AS a_id, account.subject AS a_subject, account.created_at AS a_created_at,
+                    account.disabled_at AS a_disabled_at, account.merged_into AS a_merged_into,
+                    COALESCE((SELECT login.profile FROM upstream_login AS login
+                              WHERE login.account_id = account.id AND login.upstream = session.upstream
+                                AND (session.upstream_subject IS NULL OR login.subject = session.upstream_subject)
+                              ORDER BY login.subject LIMIT 1), account.profile) AS a_profile,
+                    0 AS revocations
+             FROM access_token AS token
+             LEFT JOIN token_family AS family ON family.id = token.family_id
+             LEFT JOIN session ON session.id = family.session_id
+             LEFT JOIN account ON account.id = session.account_id
+             WHERE token.token_hash = $1",
                 &[token_hash.into()],
             )
             .await?;
-        row.map(|row| Record::new("access_token", "token_hash", &row).json("claims"))
-            .transpose()
+        let Some(row) = row else { return Ok(None) };
+        let record = Record::keyed("access_token", token_hash, "", &row);
+        let family = record.optional_text("family_id")?.map(FamilyId::new);
+        Ok(Some(StoredAccessToken {
+            claims: record.json("token_claims")?,
+            // Of an opaque token nobody asks whether it was revoked: then its row is gone.
+            behind: family.map(|id| behind(&id, &row)).transpose()?,
+        }))
     }
 
     /// Ends an opaque token. Whether there was one.

@@ -83,26 +83,7 @@ impl Store {
                 &[id.as_str().into(), jti.into()],
             )
             .await?;
-        let Some(row) = row else { return Ok(None) };
-        let record = Record::keyed("token_family", id.as_str(), "", &row);
-        let family = FamilyGrant {
-            id: id.clone(),
-            client_id: ClientId::new(record.text("client_id")?),
-            account_id: AccountId::new(record.text("account_id")?),
-            authentication: read_authentication(&record)?,
-            scope: record.scope("scope")?,
-            claims: record.optional_json("claims")?.unwrap_or_default(),
-            offline: record.int("offline")? != 0,
-            span: read_span(&record)?,
-        };
-        let account = Record::of("account", "id", "a_", &row);
-        let account = Some(account).filter(|record| !record.is_absent());
-        Ok(Some(Behind {
-            session: read_session_span(&family.authentication.session_id, &row)?,
-            account: account.map(|record| read_account(&record)).transpose()?,
-            is_revoked: record.int("revocations")? > 0,
-            family,
-        }))
+        row.map(|row| behind(id, &row)).transpose()
     }
 
     /// The family of that id, ended ones too, and all that a refresh asks about what it stands on.
@@ -450,6 +431,29 @@ pub(super) async fn end_beyond(
         ended.extend(rows.into_iter().map(named));
     }
     Ok(ended)
+}
+
+/// A family without what only a refresh asks for, and what it stands on.
+pub(super) fn behind(id: &FamilyId, row: &impl Columns) -> Result<Behind, StoreError> {
+    let record = Record::keyed("token_family", id.as_str(), "", row);
+    let family = FamilyGrant {
+        id: id.clone(),
+        client_id: ClientId::new(record.text("client_id")?),
+        account_id: AccountId::new(record.text("account_id")?),
+        authentication: read_authentication(&record)?,
+        scope: record.scope("scope")?,
+        claims: record.optional_json("claims")?.unwrap_or_default(),
+        offline: record.int("offline")? != 0,
+        span: read_span(&record)?,
+    };
+    let account = Record::of("account", "id", "a_", row);
+    let account = Some(account).filter(|record| !record.is_absent());
+    Ok(Behind {
+        session: read_session_span(&family.authentication.session_id, row)?,
+        account: account.map(|record| read_account(&record)).transpose()?,
+        is_revoked: record.int("revocations")? > 0,
+        family,
+    })
 }
 
 pub(super) fn family(row: &impl Columns) -> Result<TokenFamily, StoreError> {

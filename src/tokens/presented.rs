@@ -2,42 +2,49 @@
 //! What was revoked is refused here, however long an API that checks it by itself would still take it.
 
 use crate::clock::SKEW;
-use crate::keys::{KeyError, Purpose};
+use crate::keys::{KeyError, Purpose, TokenRefused};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
 use crate::protocol::jws::TokenKind;
 use crate::protocol::token::OPAQUE_PREFIX;
+use crate::store::{BehindFamily, StoredAccessToken};
 
 use super::Mint;
 
 /// How long 256 bits are in base64url.
 const RANDOM_CHARACTERS: usize = 43;
 
+/// An access token of ours that was read and found current.
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
+    /// What it says.
+    pub claims: AccessTokenClaims,
+    /// What stood behind it then, where reading it was a look at the database anyway: for whoever asks next, and not to be kept.
+    pub seen: Option<BehindFamily>,
+}
+
 impl Mint {
     /// Reads an access token that was sent to an endpoint of ours: signature, kind, issuer, audience, times. `None`: it is none of
     /// ours, or no more. Whether its login still stands, and whether a token of a person was revoked, [`AccessTokens::behind`](super::standing::AccessTokens::behind)
     /// says: one look at the database for both.
-    pub async fn read_access_token(
-        &self,
-        token: &str,
-    ) -> Result<Option<AccessTokenClaims>, OAuthError> {
-        let claims = self.read_issued_token(token).await?;
-        Ok(claims.filter(|claims| claims.aud.contains(self.issuer.as_str())))
+    pub async fn read_access_token(&self, token: &str) -> Result<Option<IssuedToken>, OAuthError> {
+        let issued = self.read_issued_token(token).await?;
+        Ok(issued.filter(|issued| issued.claims.aud.contains(self.issuer.as_str())))
     }
 
     /// The same for one that is not used here but shown to its issuer, for whatever API it is (RFC 8693 section 2.1).
-    pub async fn read_issued_token(
-        &self,
-        token: &str,
-    ) -> Result<Option<AccessTokenClaims>, OAuthError> {
+    pub async fn read_issued_token(&self, token: &str) -> Result<Option<IssuedToken>, OAuthError> {
         let now = self.clock.now();
         let hash = self.opaque_hash(token)?;
-        let claims: Option<AccessTokenClaims> = match &hash {
-            Some(hash) => self.store.find_access_token(hash).await?,
-            None => self.ring.verify(TokenKind::AccessToken, token, now).ok(),
-        };
-        let Some(claims) = claims else {
-            return Ok(None);
+        let (claims, seen) = match &hash {
+            Some(hash) => match self.store.find_access_token(hash).await? {
+                Some(StoredAccessToken { claims, behind }) => (claims, behind),
+                None => return Ok(None),
+            },
+            None => match self.ring.verify(TokenKind::AccessToken, token, now) {
+                Ok(claims) => (claims, None),
+                Err(TokenRefused) => return Ok(None),
+            },
         };
         let current = claims.iat <= now + SKEW && now < claims.exp && claims.iss == self.issuer;
         if !current {
@@ -48,7 +55,7 @@ impl Mint {
         if is_alone && self.store.is_token_revoked(&claims.jti).await? {
             return Ok(None);
         }
-        Ok(Some(claims))
+        Ok(Some(IssuedToken { claims, seen }))
     }
 
     /// Ends the access token that `claims` were read from, and nothing else of its family: whoever drops a token that they

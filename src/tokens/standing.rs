@@ -99,12 +99,16 @@ impl Ended {
 }
 
 impl AccessTokens {
-    /// What stands behind the token of these claims.
-    pub async fn behind(&self, claims: &AccessTokenClaims) -> Result<Behind, Ended> {
+    /// What stands behind the token of these claims; `seen` is what came with them when it was read.
+    pub async fn behind(
+        &self,
+        claims: &AccessTokenClaims,
+        seen: Option<BehindFamily>,
+    ) -> Result<Behind, Ended> {
         let stored = self.store.find_client(&claims.client_id).await?;
         let client = stored.ok_or(Ended::Client)?.client;
         note_client(&client.client_id);
-        let person = self.person(&client, claims).await?;
+        let person = self.person(&client, claims, seen).await?;
         Ok(Behind { client, person })
     }
 
@@ -113,12 +117,17 @@ impl AccessTokens {
         &self,
         client: &Client,
         claims: &AccessTokenClaims,
+        seen: Option<BehindFamily>,
     ) -> Result<Option<Person>, Ended> {
         let Some(family_id) = &claims.family else {
             return Ok(None);
         };
-        let behind = self.store.find_behind(family_id, Some(&claims.jti));
-        let behind = behind.await?;
+        let behind = if seen.is_some() {
+            seen
+        } else {
+            let behind = self.store.find_behind(family_id, Some(&claims.jti));
+            behind.await?
+        };
         let ours = |behind: &BehindFamily| {
             behind.family.client_id == *claims.family_client()
                 && claims.client_id == client.client_id

@@ -114,6 +114,66 @@ async fn an_opaque_token_is_as_good_as_a_jwt() {
     assert_eq!(swept.access_tokens, 1);
 }
 
+/// What stands behind an opaque token is read together with it, and apart from it where an older node has kept the token: what has ended
+/// closes both in the same way.
+#[tokio::test]
+async fn what_stands_behind_an_opaque_token_ends_it_whoever_has_kept_it() {
+    let server = TestServer::start_with(opaque_clients).await;
+    let pool = server.database.pool().await;
+    let ends = [
+        "UPDATE session SET ended_at = 1",
+        "UPDATE token_family SET revoked_at = 1",
+        "UPDATE account SET disabled_at = 1",
+        "UPDATE token_family SET client_id = 'web'",
+    ];
+    for end in ends {
+        for older_node in [false, true] {
+            let tokens = server.tokens("opaque-app", "openid profile").await;
+            let token = tokens.text("access_token");
+            if older_node {
+                let kept = "UPDATE access_token SET family_id = NULL WHERE family_id IS NOT NULL";
+                let kept = sqlx::query(kept).execute(&pool).await.unwrap();
+                assert_eq!(kept.rows_affected(), 1, "{end}");
+            }
+            let told = server.userinfo(token).await;
+            assert_eq!(told.status, 200, "{end} {told:?}");
+            assert_eq!(told.body["name"], "Jo Smith", "{told:?}");
+            let seen = server.introspect("service", token).await;
+            assert_eq!(seen.body["active"], false, "none of its business: {seen:?}");
+            let ended = sqlx::query(end).execute(&pool).await.unwrap();
+            assert_eq!(ended.rows_affected(), 1, "{end}");
+            let refused = server.userinfo(token).await;
+            assert_eq!(refused.status, 401, "{end}, {older_node}: {refused:?}");
+            for table in [
+                "access_token",
+                "authorization_code",
+                "token_family",
+                "session",
+                "upstream_login",
+                "account",
+            ] {
+                let gone = sqlx::AssertSqlSafe(format!("DELETE FROM {table}"));
+                sqlx::query(gone).execute(&pool).await.unwrap();
+            }
+        }
+    }
+}
+
+/// A client's own opaque token has nothing behind it, and opens what it opened before.
+#[tokio::test]
+async fn nothing_stands_behind_a_clients_own_opaque_token() {
+    let server = TestServer::start_with(opaque_clients).await;
+    let tokens = server
+        .token("plain", &[("grant_type", "client_credentials")])
+        .await;
+    let token = tokens.text("access_token");
+    assert_eq!(server.introspect("plain", token).await.body["active"], true);
+    assert_eq!(server.userinfo(token).await.status, 403);
+    let dropped = server.show("/revoke", "plain", &[("token", token)]).await;
+    assert_eq!(dropped.status, 200);
+    server.assert_inactive("plain", token).await;
+}
+
 /// The database holds nothing that could be used as a token.
 #[tokio::test]
 async fn an_opaque_token_is_kept_as_a_keyed_hash() {
