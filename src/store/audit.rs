@@ -34,13 +34,32 @@ macro_rules! search {
     };
 }
 
-/// Rows of one statement on PostgreSQL, where each statement is a round trip.
+/// Rows of one statement: on PostgreSQL each is a round trip, and on SQLite each opens all indexes.
 const AT_ONCE: usize = 25;
 
-static ONE: LazyLock<String> = LazyLock::new(|| insert_rows(1));
-static MANY: LazyLock<String> = LazyLock::new(|| insert_rows(AT_ONCE));
+/// The statements that add one row, and many.
+struct Inserts {
+    one: String,
+    many: String,
+}
 
-fn insert_rows(count: usize) -> String {
+// SQLite keeps aside what many rows of one statement change until it has ended, in a file of its own where that is much, if a row could
+// still make it fail. To `OR IGNORE` none does: what is no record is left out, and there is none.
+static SQLITE: LazyLock<Inserts> = LazyLock::new(|| Inserts::new("OR IGNORE", ""));
+static POSTGRES: LazyLock<Inserts> =
+    LazyLock::new(|| Inserts::new("", "ON CONFLICT (id) DO NOTHING"));
+
+impl Inserts {
+    /// One that is there already is left alone, as each database has it.
+    fn new(before: &str, after: &str) -> Self {
+        Self {
+            one: insert_rows(before, 1, after),
+            many: insert_rows(before, AT_ONCE, after),
+        }
+    }
+}
+
+fn insert_rows(before: &str, count: usize, after: &str) -> String {
     const COLUMNS: [&str; 15] = [
         "id",
         "recorded_at",
@@ -67,7 +86,7 @@ fn insert_rows(count: usize) -> String {
     };
     let rows: Vec<String> = (0..count).map(row).collect();
     format!(
-        "INSERT INTO audit ({}) VALUES {} ON CONFLICT (id) DO NOTHING",
+        "INSERT {before} INTO audit ({}) VALUES {} {after}",
         COLUMNS.join(", "),
         rows.join(", ")
     )
@@ -110,15 +129,15 @@ fn last_address(record: &AuditRecord) -> Option<&str> {
 impl Store {
     /// Adds records. One that is there already stays as it is: whoever has not heard what came of a batch may send it again.
     pub async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
-        // SQLite keeps aside what many rows of one statement change, until it has ended, in a file of its own where that is much.
-        let at_once = match self.backend {
-            Backend::Sqlite => 1,
-            Backend::Postgres => AT_ONCE,
+        let inserts = match self.backend {
+            Backend::Sqlite => &*SQLITE,
+            Backend::Postgres => &*POSTGRES,
         };
-        let many = records.chunks_exact(at_once);
+        let many = records.chunks_exact(AT_ONCE);
         let rest = many.remainder().chunks(1);
         let statements = many.chain(rest).map(|records| {
-            let statement: &str = if records.len() > 1 { &MANY } else { &ONE };
+            let is_one = records.len() == 1;
+            let statement = if is_one { &inserts.one } else { &inserts.many };
             insert(statement, records)
         });
         let statements: Vec<_> = statements.collect::<Result<_, _>>()?;

@@ -65,8 +65,10 @@ pub(super) fn statements() -> Vec<String> {
                 let firsts = firsts.map(|after| after.split('"').next().unwrap());
                 all.extend(firsts.map(|first| format!("{text} {first} {rest}")));
             } else if is_statement(&text) {
-                // The audit's new rows: the names of the columns and the places of the values are put in between.
-                all.push(text.replace("({}) VALUES {}", "(id) VALUES ($1)"));
+                // The audit's new rows: the names of the columns, the places of the values, and what becomes of those that are there
+                // already are put in between.
+                let text = text.replace("{before}", "");
+                all.push(text.replace("({}) VALUES {} {after}", "(id) VALUES ($1)"));
             }
         }
     }
