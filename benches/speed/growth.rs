@@ -154,6 +154,9 @@ pub(crate) async fn run(options: &Options, length: Duration, folder: &Path) -> a
     large.database.remove().await
 }
 
+/// Rounds when all is over, at the most: a long sweep has hundreds.
+const AFTERWARDS: usize = 30;
+
 /// The figures while rows are swept away, and the same ones when that is over.
 struct Swept {
     figures: Vec<(Row, Row)>,
@@ -201,7 +204,7 @@ async fn sweep(
     let took = since.elapsed();
     let server = place.server.as_ref().context("no server runs")?;
     let processor = core::processor_time(server.child.id())?;
-    for _ in 0..rounds.max(options.rounds) {
+    for _ in 0..rounds.clamp(options.rounds, AFTERWARDS) {
         for (_, after) in &mut figures {
             let sample = place.measure(after.figure, options, length).await?;
             after.samples.push(sample);

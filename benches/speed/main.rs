@@ -17,7 +17,7 @@ use portico::clock::Clock;
 use portico::simulator::Fault;
 use portico::simulator::imis::Imis;
 use sqlx::Connection as _;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 mod bare;
 mod bounds;
@@ -96,6 +96,8 @@ struct Options {
 const LOGINS: usize = 8;
 /// How long the slower of the two simulated upstreams takes for each answer.
 const SLOW: Duration = Duration::from_millis(50);
+/// How many ask for tokens with RSA signatures while somebody asks for what is cheap.
+const SIGNATURES: [usize; 3] = [2, 8, 32];
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -228,6 +230,12 @@ async fn run(
     imis.fail("/", Fault::Slow(SLOW));
     let figure = Figure::Login(Form::Rs256);
     let slow = measure(&[server.node()], figure, options, &crowd, length).await?;
+    let mut behind = Vec::new();
+    for others in SIGNATURES {
+        let [ours, bare] = [server.node(), bare.node()]
+            .map(|(address, _)| behind_signatures(address, others, &crowd, length));
+        behind.push((others, ours.await?, bare.await?));
+    }
     let report = Report {
         database: match database {
             Database::Sqlite(_) => "SQLite",
@@ -236,6 +244,7 @@ async fn run(
         rows,
         bounds: all_bounds,
         slow,
+        behind,
         transactions,
         ready,
         idle,
@@ -285,27 +294,14 @@ async fn measure(
         let all = nodes.iter().map(|(_, pid)| core::processor_time(*pid));
         all.sum::<anyhow::Result<Duration>>()
     };
-    // This core does not go to sleep while it waits for answers: else a server pays for waking it, by an interrupt that a virtual machine's
-    // host has to deliver, for each answer that it gives later than the load expects, and a faster one for none.
-    let awake = tokio::task::spawn_local(async {
-        loop {
-            // PostgreSQL runs here as well.
-            std::thread::yield_now();
-            tokio::task::yield_now().await;
-        }
-    });
+    let awake = stay_awake();
     let before = processor_time()?;
     let since = Instant::now();
     let until = since + length;
     let mut tasks = Vec::new();
     for mut actor in actors {
         tasks.push(tokio::task::spawn_local(async move {
-            let mut times = Vec::new();
-            while Instant::now() < until {
-                let began = Instant::now();
-                actor.act().await?;
-                times.push(began.elapsed());
-            }
+            let times = act_until(&mut actor, until).await?;
             anyhow::Ok((times, actor.connection.requests, actor.signatures))
         }));
     }
@@ -318,6 +314,59 @@ async fn measure(
     }
     sample.wall = since.elapsed();
     sample.processor = processor_time()?.saturating_sub(before);
+    awake.abort();
+    sample.times.sort_unstable();
+    Ok(sample)
+}
+
+/// This core does not go to sleep while it waits for answers: else a server pays for waking it, by an interrupt that a virtual machine's
+/// host has to deliver, for each answer that it gives later than the load expects, and a faster one for none.
+fn stay_awake() -> JoinHandle<()> {
+    tokio::task::spawn_local(async {
+        loop {
+            // PostgreSQL runs here as well.
+            std::thread::yield_now();
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
+/// Over and over until then. How long each took.
+async fn act_until(actor: &mut Actor, until: Instant) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    while Instant::now() < until {
+        let began = Instant::now();
+        actor.act().await?;
+        times.push(began.elapsed());
+    }
+    Ok(times)
+}
+
+/// How long somebody waits for the discovery document while so many others ask for tokens with RSA signatures all the time.
+async fn behind_signatures(
+    node: SocketAddr,
+    others: usize,
+    crowd: &Arc<Crowd>,
+    length: Duration,
+) -> anyhow::Result<Sample> {
+    let tokens = Figure::ClientCredentials(Form::Rs256);
+    let awake = stay_awake();
+    let until = Instant::now() + length;
+    let mut tasks = Vec::new();
+    for _ in 0..others {
+        let mut actor = Actor::new(Connection::open(node).await?, tokens, crowd).await?;
+        tasks.push(tokio::task::spawn_local(async move {
+            act_until(&mut actor, until).await
+        }));
+    }
+    let mut actor = Actor::new(Connection::open(node).await?, Figure::Discovery, crowd).await?;
+    let mut sample = Sample {
+        times: act_until(&mut actor, until).await?,
+        ..Sample::default()
+    };
+    for task in tasks {
+        task.await??;
+    }
     awake.abort();
     sample.times.sort_unstable();
     Ok(sample)

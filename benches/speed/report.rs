@@ -133,6 +133,8 @@ pub(crate) struct Report {
     pub(crate) bounds: Bounds,
     /// Logins with an upstream that takes its time.
     pub(crate) slow: Sample,
+    /// Discovery while so many others ask for RSA signatures: here, and at the bare server.
+    pub(crate) behind: Vec<(usize, Sample, Sample)>,
     pub(crate) transactions: Option<Vec<(&'static str, f64)>>,
     pub(crate) ready: Duration,
     /// Kibibytes.
@@ -203,6 +205,17 @@ impl Report {
             self.slow.quantile(500),
             self.slow.quantile(990),
         )?;
+        for (others, ours, bare) in &self.behind {
+            writeln!(
+                out,
+                "discovery beside {others:>2} for RS256 tokens{:>44}{:>9.2}{:>9.2}   (bare {:.2}, {:.2})",
+                "",
+                ours.quantile(500),
+                ours.quantile(990),
+                bare.quantile(500),
+                bare.quantile(990),
+            )?;
+        }
         writeln!(out)?;
         for (form, count) in self.transactions.iter().flatten() {
             writeln!(out, "{count:>8.2}  transactions for a login, {form}")?;
@@ -260,6 +273,13 @@ impl Report {
                 "p50_ms": self.slow.quantile(500),
                 "p99_ms": self.slow.quantile(990),
             },
+            "discovery_beside_signatures": self.behind.iter().map(|(others, ours, bare)| json!({
+                "others": others,
+                "p50_ms": ours.quantile(500),
+                "p99_ms": ours.quantile(990),
+                "bare_p50_ms": bare.quantile(500),
+                "bare_p99_ms": bare.quantile(990),
+            })).collect::<Vec<_>>(),
             "transactions_per_login": self.transactions,
             "ready_ms": self.ready.as_millis(),
             "idle_kib": self.idle,
