@@ -245,22 +245,6 @@ pub fn new_account() -> NewAccount {
 }
 
 impl Logins {
-    /// Asks `login` about `credentials` for a page of ours, which may say more to whoever knows the password: whom the
-    /// upstream takes has proven who they are, wherever they may go from here.
-    pub async fn check_password(
-        &self,
-        upstream: &UpstreamId,
-        login: &dyn PasswordLogin,
-        credentials: &Credentials,
-        address: &str,
-    ) -> Result<Identity, LoginError> {
-        let origin = Origin::Address(address);
-        let tried = self.try_password(upstream, login, credentials, origin);
-        let Accepted { identity, attempt } = tried.await?;
-        self.admit(attempt).await;
-        Ok(identity)
-    }
-
     /// Asks `login` about `credentials`, unless too many attempts were made with this user name or from this origin.
     /// The attempt is counted before it is forwarded, so that no race lets more through than the policy says: an
     /// attacker cannot lock members out upstream through us (T34). One that the upstream took is counted, too, until it

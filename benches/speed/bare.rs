@@ -411,7 +411,7 @@ async fn login_page(State(inside): Bare) -> impl IntoResponse {
     (html, inside.plan.login_page.clone())
 }
 
-/// An attempt is counted, the upstream asked, the attempt taken back, a session begun.
+/// An attempt is counted, the upstream asked, the attempt taken back while a session is begun.
 async fn login(State(inside): Bare, body: Bytes) -> Result<Response, Wrong> {
     let form = parse(&body);
     let (name, password) = (value(&form, "username")?, value(&form, "password")?);
@@ -433,8 +433,8 @@ async fn login(State(inside): Bare, body: Bytes) -> Result<Response, Wrong> {
         connection.get(&question, &bearer).await?.json()?;
     }
     inside.upstream.lock().await.push(connection);
-    inside.rows.commit(name.to_owned()).await?;
-    inside.rows.commit(random_token()).await?;
+    let rows = &inside.rows;
+    tokio::try_join!(rows.commit(name.to_owned()), rows.commit(random_token()))?;
     Ok(see_other(
         "/authorize/resume?flow=0123456789abcdefghijkl".to_owned(),
     ))

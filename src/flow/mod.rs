@@ -19,7 +19,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::fetch::{ClientKeys, RequestUris};
 use crate::keys::Secrets;
 use crate::logins::Logins;
-pub use crate::logins::{Before, LoggedIn, MAX_ACCOUNTS, NewSession};
+pub use crate::logins::{Accepted, Before, LoggedIn, MAX_ACCOUNTS, NewSession, Origin};
 use crate::model::acr::{AcrPolicies, WantedAcr};
 use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use url::form_urlencoded;
 
-use crate::flow::{LoggedIn, Step};
+use crate::flow::{Accepted, LoggedIn, Origin, Step};
 use crate::keys::Secrets;
 use crate::model::audit::Event;
 use crate::model::authorization::{self, Errand};
@@ -504,13 +504,16 @@ async fn submit(
         username: username.clone(),
         password: Secret::new(password),
     };
-    let outcome = open
-        .flow
-        .logins
-        .check_password(&upstream.id, login, &credentials, &address)
-        .await;
-    match outcome {
-        Ok(identity) => Box::pin(finish(&state, open, upstream, identity)).await,
+    let logins = open.flow.logins.clone();
+    let origin = Origin::Address(&address);
+    let outcome = logins.try_password(&upstream.id, login, &credentials, origin);
+    match outcome.await {
+        // Whom the upstream takes has proven who they are, wherever they may go from here. Both are written at the same time.
+        Ok(Accepted { identity, attempt }) => {
+            let finished = Box::pin(finish(&state, open, upstream, identity));
+            let (response, ()) = tokio::join!(finished, logins.admit(attempt));
+            response
+        }
         Err(error) => {
             let notice = Notice::Failed(context::text(&upstream.label).to_owned(), error);
             page(&state, &open, again(notice)).await
