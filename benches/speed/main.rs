@@ -96,8 +96,15 @@ struct Options {
 const LOGINS: usize = 8;
 /// How long the slower of the two simulated upstreams takes for each answer.
 const SLOW: Duration = Duration::from_millis(50);
-/// How many ask for tokens with RSA signatures while somebody asks for what is cheap.
-const SIGNATURES: [usize; 3] = [2, 8, 32];
+const TOKEN: Figure = Figure::ClientCredentials(Form::Rs256);
+/// Who waits for whom: what is cheap for signatures, and a signature for what is cheap.
+const BESIDE: [(Figure, (usize, Figure)); 5] = [
+    (Figure::Discovery, (2, TOKEN)),
+    (Figure::Discovery, (8, TOKEN)),
+    (Figure::Discovery, (32, TOKEN)),
+    (TOKEN, (32, Figure::Discovery)),
+    (TOKEN, (256, Figure::Discovery)),
+];
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -230,11 +237,17 @@ async fn run(
     imis.fail("/", Fault::Slow(SLOW));
     let figure = Figure::Login(Form::Rs256);
     let slow = measure(&[server.node()], figure, options, &crowd, length).await?;
-    let mut behind = Vec::new();
-    for others in SIGNATURES {
+    let mut besides = Vec::new();
+    for (figure, others) in BESIDE {
         let [ours, bare] = [server.node(), bare.node()]
-            .map(|(address, _)| behind_signatures(address, others, &crowd, length));
-        behind.push((others, ours.await?, bare.await?));
+            .map(|(address, _)| beside(address, figure, others, &crowd, length));
+        let name = format!(
+            "{} beside {} x {}",
+            figure.name(),
+            others.0,
+            others.1.name()
+        );
+        besides.push((name, ours.await?, bare.await?));
     }
     let report = Report {
         database: match database {
@@ -244,7 +257,7 @@ async fn run(
         rows,
         bounds: all_bounds,
         slow,
-        behind,
+        besides,
         transactions,
         ready,
         idle,
@@ -342,24 +355,24 @@ async fn act_until(actor: &mut Actor, until: Instant) -> anyhow::Result<Vec<Dura
     Ok(times)
 }
 
-/// How long somebody waits for the discovery document while so many others ask for tokens with RSA signatures all the time.
-async fn behind_signatures(
+/// How long somebody waits for one thing while so many others do another all the time.
+async fn beside(
     node: SocketAddr,
-    others: usize,
+    figure: Figure,
+    (others, what): (usize, Figure),
     crowd: &Arc<Crowd>,
     length: Duration,
 ) -> anyhow::Result<Sample> {
-    let tokens = Figure::ClientCredentials(Form::Rs256);
     let awake = stay_awake();
     let until = Instant::now() + length;
     let mut tasks = Vec::new();
     for _ in 0..others {
-        let mut actor = Actor::new(Connection::open(node).await?, tokens, crowd).await?;
+        let mut actor = Actor::new(Connection::open(node).await?, what, crowd).await?;
         tasks.push(tokio::task::spawn_local(async move {
             act_until(&mut actor, until).await
         }));
     }
-    let mut actor = Actor::new(Connection::open(node).await?, Figure::Discovery, crowd).await?;
+    let mut actor = Actor::new(Connection::open(node).await?, figure, crowd).await?;
     let mut sample = Sample {
         times: act_until(&mut actor, until).await?,
         ..Sample::default()

@@ -50,7 +50,7 @@ impl AccessTokenReader {
     pub(super) async fn read(&self, sent: Sent<'_>) -> Result<(String, IssuedToken), BearerError> {
         let (scheme, token) = presented(sent.headers, sent.form)?;
         let issued = self.mint.read_access_token(&token).await?;
-        let issued =
+        let mut issued =
             issued.ok_or_else(|| invalid_token("it is expired, revoked or not one of ours"))?;
         match (scheme, issued.claims.key()) {
             (Scheme::Bearer, None) => {}
@@ -77,6 +77,8 @@ impl AccessTokenReader {
                     ));
                 }
                 self.possession.spend(proof).await?;
+                // To write that may have taken long, and what stands behind the token may have ended meanwhile.
+                issued.seen = None;
             }
         }
         Ok((token, issued))

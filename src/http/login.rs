@@ -508,7 +508,8 @@ async fn submit(
     let origin = Origin::Address(&address);
     let outcome = logins.try_password(&upstream.id, login, &credentials, origin);
     match outcome.await {
-        // Whom the upstream takes has proven who they are, wherever they may go from here. Both are written at the same time.
+        // Whom the upstream takes has proven who they are, wherever they may go from here. Both are written at the same time: on
+        // SQLite a disk that fails the one may fail the other with it.
         Ok(Accepted { identity, attempt }) => {
             let finished = Box::pin(finish(&state, open, upstream, identity));
             let (response, ()) = tokio::join!(finished, logins.admit(attempt));

@@ -1,14 +1,15 @@
 //! The ring of signing keys: who signs now, who verifies, and the JWKS (T39, T41, T47).
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
@@ -23,6 +24,9 @@ use super::{KeyError, Purpose, Secrets};
 mod verified;
 
 use verified::Verified;
+
+/// A signature that has waited so long for others since its turn came does not look once more whether there are any.
+const GIVES_WAY: Duration = Duration::from_micros(200);
 
 /// The keys as they were last read from the store. Clones share them; a reload is seen by all at once.
 #[derive(Clone)]
@@ -100,11 +104,10 @@ pub fn new_key(
 impl KeyRing {
     /// Opens every key.
     pub fn load(records: Vec<SigningKeyRecord>, secrets: &Secrets) -> Result<Self, KeyError> {
+        let turns = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         Ok(Self {
             keys: Arc::new(RwLock::new(Arc::new(Snapshot::open(records, secrets)?))),
-            turns: Arc::new(Semaphore::new(
-                std::thread::available_parallelism().map_or(1, NonZero::get),
-            )),
+            turns: Arc::new(Semaphore::new(turns)),
         })
     }
 
@@ -147,9 +150,9 @@ impl KeyRing {
         self.unsigned(kind, algorithm, claims, now)?.sign()
     }
 
-    /// The same where others wait: an RSA signature takes as long as fifty cheap requests. Each is made when nobody else has anything
-    /// to do, no more at a time than there are processors; who comes meanwhile waits for one signature, and not for those
-    /// before it.
+    /// The same where others wait: an RSA signature takes as long as fifty cheap requests. Each gives way to what is ready and has come
+    /// in, and no more are made at a time than the runtime has threads: who comes meanwhile waits for these, and not for
+    /// those that wait before them.
     pub async fn sign_in_turn(
         &self,
         kind: TokenKind,
@@ -163,10 +166,13 @@ impl KeyRing {
         }
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|_| KeyError::Crypto("sign"))?;
+        let since = Instant::now();
         // The runtime goes on after all that is ready and a look at what has come in. What it finds there goes first only if this is not
-        // gone on with at once, as what is woken last is.
+        // gone on with at once, as what is woken last is. Where there is no end of what is ready, signatures have their turn, too.
         yield_now().await;
-        yield_now().await;
+        if since.elapsed() < GIVES_WAY {
+            yield_now().await;
+        }
         unsigned.sign()
     }
 

@@ -14,7 +14,8 @@ use crate::protocol::ids::FamilyId;
 pub struct StoredAccessToken {
     /// What it stands for.
     pub claims: AccessTokenClaims,
-    /// What stood behind it at the same moment; `None` where that has to be asked for, as of a row that an older node has written.
+    /// What stood behind it at the same moment; `None` where that has to be asked for, as of a row that an older node
+    /// has written.
     pub behind: Option<Behind>,
 }
 
@@ -75,8 +76,9 @@ impl Store {
         let family = record.optional_text("family_id")?.map(FamilyId::new);
         Ok(Some(StoredAccessToken {
             claims: record.json("token_claims")?,
-            // Of an opaque token nobody asks whether it was revoked: then its row is gone.
-            behind: family.map(|id| behind(&id, &row)).transpose()?,
+            // Of an opaque token nobody asks whether it was revoked: then its row is gone. What of this is damaged does not keep a token
+            // from being given back; whoever needs it asks again, and is told.
+            behind: family.and_then(|id| behind(&id, &row).ok()),
         }))
     }
 

@@ -141,7 +141,16 @@ impl Store {
             insert(statement, records)
         });
         let statements: Vec<_> = statements.collect::<Result<_, _>>()?;
-        self.writes.execute_each(statements).await
+        let added = self.writes.execute_each(statements).await?;
+        let left_out =
+            u64::try_from(records.len()).unwrap_or(u64::MAX) - added.min(records.len() as u64);
+        if left_out > 0 {
+            tracing::warn!(
+                left_out,
+                "records of the audit were in the database already, or it does not take them; all stand in the log"
+            );
+        }
+        Ok(())
     }
 
     /// The newest records that fit, `limit` at the most; the newest first.

@@ -153,16 +153,17 @@ impl Pen {
             .await
     }
 
-    /// Runs one after the other, in one go.
+    /// Runs one after the other, in one go; how many rows they have changed.
     pub(super) async fn run_each(
         &mut self,
         statements: Vec<Statement<'_>>,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<u64, sqlx::Error> {
         let statements = statements.into_iter().map(Statement::into_owned);
         let statements: Vec<_> = statements.collect();
         self.aside(move |connection| {
-            let mut statements = statements.iter();
-            statements.try_for_each(|each| connection.run(each, Wanted::Count).map(drop))
+            let run = |each| connection.run(each, Wanted::Count);
+            let changed = statements.iter().map(run);
+            changed.map(|ran| Ok(ran?.rows_affected())).sum()
         })
         .await
     }

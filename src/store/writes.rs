@@ -101,19 +101,20 @@ impl Writes {
             .await
     }
 
-    /// Runs one statement after the other, as one transaction. Where others share it on SQLite, what was written before a statement that a
+    /// Runs one statement after the other, as one transaction; how many rows they have changed. Where others share it on SQLite, what was written before a statement that a
     /// rule of the schema refuses may stay: a savepoint for so many has SQLite keep every page aside that they change.
     pub(super) async fn execute_each(
         &self,
         statements: Vec<Statement<'_>>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         if let Self::Gathered(_) = self {
             let run = async |writing: &mut Writing| writing.execute_each(statements).await;
             return self.run(run).await;
         }
         let mut transaction = self.begin().await?;
-        transaction.execute_each(statements).await?;
-        transaction.commit().await
+        let changed = transaction.execute_each(statements).await?;
+        transaction.commit().await?;
+        Ok(changed)
     }
 
     /// Runs one statement that answers with rows.
@@ -429,14 +430,15 @@ impl Writing {
     }
 
     /// On a file of SQLite with one change to another thread and back for all of them.
-    async fn execute_each(&mut self, statements: Vec<Statement<'_>>) -> Result<(), sqlx::Error> {
+    async fn execute_each(&mut self, statements: Vec<Statement<'_>>) -> Result<u64, sqlx::Error> {
         if let Some(group) = self.group() {
             return group.pen.run_each(statements).await;
         }
+        let mut changed = 0;
         for statement in statements {
-            statement.execute(&mut *self).await?;
+            changed += statement.execute(&mut *self).await?.rows_affected();
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// What is shared with others, until it has ended.

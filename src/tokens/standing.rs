@@ -122,6 +122,7 @@ impl AccessTokens {
         let Some(family_id) = &claims.family else {
             return Ok(None);
         };
+        let seen = seen.filter(|seen| seen.family.id == *family_id);
         let behind = if seen.is_some() {
             seen
         } else {

@@ -757,6 +757,37 @@ async fn a_bound_token_is_told_with_its_key_and_an_opaque_one_is_bound_too() {
     assert_eq!(seen.body["cnf"]["jkt"], key.jkt(), "{seen:?}");
 }
 
+/// To note that a proof is spent may take long: what has ended by then has ended for that request, too.
+#[tokio::test]
+async fn what_ends_while_a_proof_is_noted_ends_the_request() {
+    let server = TestServer::start_with(opaque_clients).await;
+    let key = ProofKey::new();
+    let code = server.code("opaque-app", &[("scope", "openid")]).await;
+    let tokens = redeem(&server, "opaque-app", &code, &key.for_token(&server)).await;
+    let token = tokens.text("access_token");
+    let proof = key.with_token(&server, USERINFO, token);
+    let pool = server.database.pool().await;
+    let mut held = pool.acquire().await.unwrap();
+    let is_postgres = server.database.url().expose().starts_with("postgres");
+    let hold: &[&str] = if is_postgres {
+        &["BEGIN", "LOCK TABLE spent_id IN SHARE MODE"]
+    } else {
+        &["BEGIN IMMEDIATE"]
+    };
+    for statement in hold {
+        sqlx::query(*statement).execute(&mut *held).await.unwrap();
+    }
+    let ends = "UPDATE token_family SET revoked_at = 1";
+    sqlx::query(ends).execute(&mut *held).await.unwrap();
+    let end = async {
+        // By then the request has looked at the token, and waits.
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        sqlx::query("COMMIT").execute(&mut *held).await.unwrap();
+    };
+    let (refused, ()) = tokio::join!(userinfo(&server, token, &proof), end);
+    assert_refused(&refused, "invalid_token");
+}
+
 /// RFC 9449 sections 8 and 9: nodes agree on nonces without telling each other.
 #[tokio::test]
 async fn proofs_answer_a_nonce_where_it_is_asked_for() {

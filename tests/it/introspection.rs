@@ -159,6 +159,39 @@ async fn what_stands_behind_an_opaque_token_ends_it_whoever_has_kept_it() {
     }
 }
 
+/// What is kept beside an opaque token is no more than a way to look at it: another family than that of its claims keeps it no longer than
+/// its own, and what is damaged keeps nobody from giving it back.
+#[tokio::test]
+async fn what_is_kept_beside_an_opaque_token_makes_it_no_better() {
+    let server = TestServer::start_with(opaque_clients).await;
+    let pool = server.database.pool().await;
+    let run = async |statement: &'static str| {
+        let ran = sqlx::query(statement).execute(&pool).await.unwrap();
+        assert_eq!(ran.rows_affected(), 1, "{statement}");
+    };
+    let tokens = server.tokens("opaque-app", "openid profile").await;
+    let token = tokens.text("access_token");
+    run("UPDATE token_family SET revoked_at = 1").await;
+    assert_eq!(server.userinfo(token).await.status, 401);
+    // Of the same person and client, and good.
+    let other = server.tokens("opaque-app", "openid profile").await;
+    run(
+        "UPDATE access_token SET family_id = (SELECT id FROM token_family WHERE revoked_at IS NULL)
+         WHERE family_id = (SELECT id FROM token_family WHERE revoked_at IS NOT NULL)",
+    )
+    .await;
+    assert_eq!(server.userinfo(token).await.status, 401);
+    let other = other.text("access_token");
+    assert_eq!(server.userinfo(other).await.status, 200);
+    run("UPDATE token_family SET amr = 'damaged' WHERE revoked_at IS NULL").await;
+    assert_eq!(server.userinfo(other).await.status, 500);
+    let given_back = server
+        .show("/revoke", "opaque-app", &[("token", other)])
+        .await;
+    assert_eq!(given_back.status, 200, "{given_back:?}");
+    assert_eq!(server.userinfo(other).await.status, 401);
+}
+
 /// A client's own opaque token has nothing behind it, and opens what it opened before.
 #[tokio::test]
 async fn nothing_stands_behind_a_clients_own_opaque_token() {

@@ -834,13 +834,8 @@ async fn who_wants_no_records_in_the_database_has_none() {
     said.assert(0, &["audit.database is false"]);
 }
 
-/// A record goes when it is older than `audit.keep`, and not before.
-#[tokio::test]
-async fn records_are_kept_as_long_as_they_are_wanted() {
-    // No server, which sweeps by itself.
-    let database = TestDatabase::fresh().await;
-    let store = database.store().await;
-    let record = |id: &str, at| AuditRecord {
+fn record(id: &str, at: i64) -> AuditRecord {
+    AuditRecord {
         id: id.to_owned(),
         at,
         event: "logged_in".to_owned(),
@@ -855,7 +850,40 @@ async fn records_are_kept_as_long_as_they_are_wanted() {
         user_agent: None,
         name_hash: None,
         details: serde_json::Map::new(),
-    };
+    }
+}
+
+/// Records go to the database many at a time. One that is there stays as it is, and all others of its batch are added: also where
+/// a whole batch comes again.
+#[tokio::test]
+async fn of_a_batch_that_is_there_in_part_the_rest_is_added() {
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
+    let known = record("id-012", 1);
+    store
+        .insert_audit(std::slice::from_ref(&known))
+        .await
+        .unwrap();
+    for size in [52, 53] {
+        let batch: Vec<_> = (0..size)
+            .map(|number| record(&format!("id-{number:03}"), 100))
+            .collect();
+        store.insert_audit(&batch).await.unwrap();
+        let kept = store
+            .search_audit(&AuditFilter::default(), 100)
+            .await
+            .unwrap();
+        assert_eq!(kept.len(), size);
+        assert_eq!(kept.last(), Some(&known), "the oldest");
+    }
+}
+
+/// A record goes when it is older than `audit.keep`, and not before.
+#[tokio::test]
+async fn records_are_kept_as_long_as_they_are_wanted() {
+    // No server, which sweeps by itself.
+    let database = TestDatabase::fresh().await;
+    let store = database.store().await;
     let records = [record("a", 99), record("b", 100), record("c", 101)];
     // A batch whose outcome was not heard is written again, and kept once.
     for _ in 0..2 {
