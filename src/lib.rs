@@ -3,7 +3,7 @@
 //! The rooms, from the bottom up; who may use whom is the table of `tests/it/architecture.rs`:
 //!
 //! - [`clock`]: time and randomness come from here alone.
-//! - [`beside`]: threads beside the requests.
+//! - [`beside`]: a thread beside the requests.
 //! - [`protocol`]: OAuth and OpenID Connect as pure types and rules.
 //! - [`model`]: records and their state machines.
 //! - [`passwords`]: what humans chose, kept as Argon2id.
