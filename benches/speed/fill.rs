@@ -600,7 +600,7 @@ pub(crate) async fn fill_expired(url: &str, sizes: Sizes, rows: u64) -> anyhow::
     fill.finish().await
 }
 
-/// How many of those are left.
+/// How many of those are left: all have ended 35 days ago at the least, for a family may live for a year.
 pub(crate) async fn count_expired(url: &str) -> anyhow::Result<i64> {
     let mut connection = AnyConnection::connect(url).await?;
     let mut left = 0;
@@ -613,7 +613,7 @@ pub(crate) async fn count_expired(url: &str) -> anyhow::Result<i64> {
         let now = portico::clock::Clock::system().now();
         let statement = format!(
             "SELECT COUNT(*) FROM {table} WHERE {column} <= {}",
-            now - 100 * DAY
+            now - 30 * DAY
         );
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
             .fetch_one(&mut connection)

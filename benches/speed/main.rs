@@ -363,16 +363,19 @@ async fn beside(
     crowd: &Arc<Crowd>,
     length: Duration,
 ) -> anyhow::Result<Sample> {
-    let awake = stay_awake();
-    let until = Instant::now() + length;
-    let mut tasks = Vec::new();
+    let mut actors = Vec::new();
     for _ in 0..others {
-        let mut actor = Actor::new(Connection::open(node).await?, what, crowd).await?;
-        tasks.push(tokio::task::spawn_local(async move {
-            act_until(&mut actor, until).await
-        }));
+        actors.push(Actor::new(Connection::open(node).await?, what, crowd).await?);
     }
     let mut actor = Actor::new(Connection::open(node).await?, figure, crowd).await?;
+    let awake = stay_awake();
+    let until = Instant::now() + length;
+    let tasks: Vec<_> = actors
+        .into_iter()
+        .map(|mut actor| {
+            tokio::task::spawn_local(async move { act_until(&mut actor, until).await })
+        })
+        .collect();
     let mut sample = Sample {
         times: act_until(&mut actor, until).await?,
         ..Sample::default()
