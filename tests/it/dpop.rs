@@ -769,12 +769,12 @@ async fn what_ends_while_a_proof_is_noted_ends_the_request() {
     let pool = server.database.pool().await;
     let mut held = pool.acquire().await.unwrap();
     let is_postgres = server.database.url().expose().starts_with("postgres");
-    let hold: &[&str] = if is_postgres {
+    let locks: &[&str] = if is_postgres {
         &["BEGIN", "LOCK TABLE spent_id IN SHARE MODE"]
     } else {
         &["BEGIN IMMEDIATE"]
     };
-    for statement in hold {
+    for statement in locks {
         sqlx::query(*statement).execute(&mut *held).await.unwrap();
     }
     let ends = "UPDATE token_family SET revoked_at = 1";
