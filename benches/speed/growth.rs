@@ -204,7 +204,7 @@ async fn sweep(
     let took = since.elapsed();
     let server = place.server.as_ref().context("no server runs")?;
     let processor = core::processor_time(server.child.id())?;
-    for _ in 0..rounds.clamp(options.rounds, AFTERWARDS) {
+    for _ in 0..rounds.min(AFTERWARDS).max(options.rounds) {
         for (_, after) in &mut figures {
             let sample = place.measure(after.figure, options, length).await?;
             after.samples.push(sample);

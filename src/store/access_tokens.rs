@@ -9,16 +9,6 @@ use crate::clock::UnixTime;
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::ids::FamilyId;
 
-/// An opaque access token, as it was read.
-#[derive(Clone, Debug)]
-pub struct StoredAccessToken {
-    /// What it stands for.
-    pub claims: AccessTokenClaims,
-    /// What stood behind it at the same moment; `None` where that has to be asked for, as of a row that an older node
-    /// has written.
-    pub behind: Option<Behind>,
-}
-
 impl Store {
     /// Keeps a new opaque token under its hash.
     pub async fn insert_access_token(
@@ -41,11 +31,12 @@ impl Store {
         Ok(())
     }
 
-    /// What the opaque token of that hash stands for, and what stands behind it, as [`Store::find_behind`] says; ended ones too.
+    /// What the opaque token of that hash stands for, and what stands behind it, as [`Store::find_behind`] says; ended ones too. `None`
+    /// in its place where that has to be asked for, as of a row that an older node has written.
     pub async fn find_access_token(
         &self,
         token_hash: &str,
-    ) -> Result<Option<StoredAccessToken>, StoreError> {
+    ) -> Result<Option<(AccessTokenClaims, Option<Behind>)>, StoreError> {
         let row = self
             .look_up(
                 "SELECT token.claims AS token_claims, family.id AS family_id,
@@ -74,12 +65,10 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let record = Record::keyed("access_token", token_hash, "", &row);
         let family = record.optional_text("family_id")?.map(FamilyId::new);
-        Ok(Some(StoredAccessToken {
-            claims: record.json("token_claims")?,
-            // Of an opaque token nobody asks whether it was revoked: then its row is gone. What of this is damaged does not keep a token
-            // from being given back; whoever needs it asks again, and is told.
-            behind: family.and_then(|id| behind(&id, &row).ok()),
-        }))
+        // Of an opaque token nobody asks whether it was revoked: then its row is gone. What of this is damaged does not keep a token
+        // from being given back; whoever needs it asks again, and is told.
+        let behind = family.and_then(|id| behind(&id, &row).ok());
+        Ok(Some((record.json("token_claims")?, behind)))
     }
 
     /// Ends an opaque token. Whether there was one.

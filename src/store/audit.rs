@@ -142,8 +142,7 @@ impl Store {
         });
         let statements: Vec<_> = statements.collect::<Result<_, _>>()?;
         let added = self.writes.execute_each(statements).await?;
-        let left_out =
-            u64::try_from(records.len()).unwrap_or(u64::MAX) - added.min(records.len() as u64);
+        let left_out = (records.len() as u64).saturating_sub(added);
         if left_out > 0 {
             tracing::warn!(
                 left_out,

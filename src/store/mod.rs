@@ -45,7 +45,6 @@ mod writes;
 
 use std::fmt;
 
-pub use access_tokens::StoredAccessToken;
 pub use accounts::NewAccount;
 pub use checks::Standing;
 pub use clients::{Reconciled, StoredClient};

@@ -101,8 +101,9 @@ impl Writes {
             .await
     }
 
-    /// Runs one statement after the other, as one transaction; how many rows they have changed. Where others share it on SQLite, what was written before a statement that a
-    /// rule of the schema refuses may stay: a savepoint for so many has SQLite keep every page aside that they change.
+    /// Runs one statement after the other, as one transaction; how many rows they have changed. Where others share it on SQLite, what was
+    /// written before a statement that a rule of the schema refuses may stay: a savepoint for so many has SQLite keep every page aside
+    /// that they change.
     pub(super) async fn execute_each(
         &self,
         statements: Vec<Statement<'_>>,

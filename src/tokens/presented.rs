@@ -2,12 +2,12 @@
 //! What was revoked is refused here, however long an API that checks it by itself would still take it.
 
 use crate::clock::SKEW;
-use crate::keys::{KeyError, Purpose, TokenRefused};
+use crate::keys::{KeyError, Purpose};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
 use crate::protocol::jws::TokenKind;
 use crate::protocol::token::OPAQUE_PREFIX;
-use crate::store::{BehindFamily, StoredAccessToken};
+use crate::store::BehindFamily;
 
 use super::Mint;
 
@@ -36,15 +36,14 @@ impl Mint {
     pub async fn read_issued_token(&self, token: &str) -> Result<Option<IssuedToken>, OAuthError> {
         let now = self.clock.now();
         let hash = self.opaque_hash(token)?;
-        let (claims, seen) = match &hash {
-            Some(hash) => match self.store.find_access_token(hash).await? {
-                Some(StoredAccessToken { claims, behind }) => (claims, behind),
-                None => return Ok(None),
-            },
-            None => match self.ring.verify(TokenKind::AccessToken, token, now) {
-                Ok(claims) => (claims, None),
-                Err(TokenRefused) => return Ok(None),
-            },
+        let found: Option<(AccessTokenClaims, _)> = if let Some(hash) = &hash {
+            self.store.find_access_token(hash).await?
+        } else {
+            let claims = self.ring.verify(TokenKind::AccessToken, token, now);
+            claims.ok().map(|claims| (claims, None))
+        };
+        let Some((claims, seen)) = found else {
+            return Ok(None);
         };
         let current = claims.iat <= now + SKEW && now < claims.exp && claims.iss == self.issuer;
         if !current {
