@@ -13,6 +13,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub struct Beside {
     /// The thread's, of 15 characters at the most.
     name: &'static str,
+    gives_way: bool,
     jobs: Mutex<Option<Sender<Job>>>,
 }
 
@@ -21,8 +22,16 @@ impl Beside {
     pub const fn new(name: &'static str) -> Self {
         Self {
             name,
+            gives_way: false,
             jobs: Mutex::new(None),
         }
+    }
+
+    /// One for what nobody waits for: where the processors are busy, it gets a tenth of what another thread gets.
+    pub const fn giving_way(name: &'static str) -> Self {
+        let mut beside = Self::new(name);
+        beside.gives_way = true;
+        beside
     }
 
     /// Has the thread do this, after all that it was told before.
@@ -41,7 +50,15 @@ impl Beside {
         }
         let (tell, told) = mpsc::channel::<Job>();
         let thread = thread::Builder::new().name(self.name.to_owned());
-        thread.spawn(move || told.iter().for_each(|job| job()))?;
+        let gives_way = self.gives_way;
+        thread.spawn(move || {
+            if gives_way {
+                give_way();
+            }
+            for job in told {
+                job();
+            }
+        })?;
         // It waits.
         let _ = tell.send(job);
         *jobs = Some(tell);
@@ -49,9 +66,37 @@ impl Beside {
     }
 }
 
+/// Lowers the priority of this thread.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // Ten steps are a tenth (sched(7)). Where it is not allowed, nothing is lost but time.
+    let _ = rustix::process::nice(10);
+}
+
+/// Elsewhere `nice` is about the whole process (POSIX.1-2024); on Linux each thread has a priority of its own (setpriority(2)).
+#[cfg(not(target_os = "linux"))]
+const fn give_way() {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The others keep theirs.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn one_that_gives_way_has_a_lower_priority() {
+        let of = |beside: &Beside| {
+            let (tell, told) = mpsc::channel();
+            let ask = move || tell.send(rustix::process::nice(0).unwrap()).unwrap();
+            beside.run(ask).unwrap();
+            told.recv().unwrap()
+        };
+        let here = rustix::process::nice(0).unwrap();
+        let lower = of(&Beside::giving_way("gives way"));
+        assert_eq!(lower, (here + 10).min(19));
+        assert_eq!(of(&Beside::new("does not")), here);
+        assert_eq!(rustix::process::nice(0).unwrap(), here);
+    }
 
     #[test]
     fn one_thing_after_the_other_and_on_after_a_panic() {

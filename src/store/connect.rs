@@ -30,10 +30,8 @@ pub(super) const PRAGMAS: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
 /// What the one connection that writes is told beside them. Each row goes to a page of every index of its table: those that are written all
-/// the time are to be at hand (in KiB), and are copied from SQLite's log into the file, which takes two waits for the disk, when they
-/// have been written some twenty times and not five (in pages of the log).
-pub(super) const WRITERS_PRAGMAS: &str =
-    "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000";
+/// the time are to be at hand (in KiB).
+pub(super) const WRITERS_PRAGMAS: &str = "PRAGMA cache_size = -8192";
 
 /// Where an SQLite database lives.
 enum Place {

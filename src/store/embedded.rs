@@ -2,7 +2,9 @@
 //! and back.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::ffi::c_int;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -84,11 +87,22 @@ impl Embedded {
         Ok(Self::of(connection))
     }
 
-    /// The one that writes.
+    /// The one that writes. It never copies its log into the file unless it is told to.
     pub(super) fn writing(path: &Path) -> rusqlite::Result<Self> {
         let connection = Self::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch(PRAGMAS)?;
         connection.execute_batch(WRITERS_PRAGMAS)?;
+        // In place of SQLite's own hook, which would copy.
+        connection.wal_hook(Some(note_pages));
+        Ok(Self::of(connection))
+    }
+
+    /// One that copies the log into the file while others write.
+    pub(super) fn copying(path: &Path) -> rusqlite::Result<Self> {
+        let connection = Self::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.execute_batch(PRAGMAS)?;
+        // Before it has read anything it knows of no log.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(Self::of(connection))
     }
 
@@ -172,6 +186,23 @@ impl Embedded {
         self.connection.execute_batch(statement)
     }
 
+    /// Commits; how many pages the log has then.
+    pub(super) fn commit(&self, is_told: bool) -> rusqlite::Result<u32> {
+        PAGES.set(0);
+        self.control("COMMIT", is_told)?;
+        Ok(PAGES.get())
+    }
+
+    /// Copies what is in the log into the file, as far as nobody reads what was there before; how many pages of the log are there then.
+    /// Nobody is waited for. SQLite waits for the disk where nothing of the log is left when it is done, and else leaves that to the next
+    /// one who copies.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<u32> {
+        let text = "PRAGMA wal_checkpoint(PASSIVE)";
+        let mut statement = self.connection.prepare_cached(text)?;
+        let copied: i64 = statement.query_row([], |row| row.get("checkpointed"))?;
+        Ok(u32::try_from(copied).unwrap_or(0))
+    }
+
     /// How long others' locks are waited for.
     pub(super) fn wait_for_locks(&self, longest: Duration) -> rusqlite::Result<()> {
         self.connection.busy_timeout(longest)
@@ -180,6 +211,20 @@ impl Embedded {
     pub(super) fn is_in_transaction(&self) -> bool {
         !self.connection.is_autocommit()
     }
+}
+
+thread_local! {
+    /// How many pages the log had after the last commit of this thread: SQLite tells a function that knows no more than that.
+    static PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what SQLite is given looks like this"
+)]
+fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
+    PAGES.set(u32::try_from(pages).unwrap_or(0));
+    Ok(())
 }
 
 /// Whether a brief statement is one: where it is not, the disk is slow, and those of the next moment go to threads of their own, so that

@@ -8,6 +8,7 @@
 mod access_tokens;
 mod accounts;
 mod audit;
+mod checkpoints;
 mod checks;
 mod client_cache;
 mod clients;

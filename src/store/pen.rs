@@ -4,7 +4,8 @@
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::vec::IntoIter;
 
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -12,11 +13,14 @@ use tracing::Span;
 
 use crate::beside::Beside;
 
+use super::checkpoints::Checkpoints;
 use super::embedded::{Embedded, Pace, as_sqlx, is_busy};
 use super::statement::{Ran, Statement, Wanted};
 
 /// How long another process's lock is waited for, away from everybody else.
 const LONGEST_LOCK: Duration = Duration::from_secs(10);
+/// How long one who has much to write keeps the others waiting.
+const WHILE: Duration = Duration::from_millis(5);
 
 /// Where the pen rests.
 #[derive(Clone)]
@@ -28,12 +32,13 @@ struct Inside {
     rest: Mutex<Rest>,
     /// For what may take long.
     beside: Beside,
+    checkpoints: Checkpoints,
 }
 
 enum Rest {
     /// Not there: nobody has written yet, somebody writes, or it was lost.
     Empty,
-    Idle(Embedded),
+    Idle(Box<Embedded>),
     /// Nobody writes any more.
     Closed,
 }
@@ -46,9 +51,9 @@ pub(super) struct Pen {
 
 /// Who has the connection.
 enum Hand {
-    Here(Embedded),
+    Here(Box<Embedded>),
     /// Another thread runs something long; whoever asked for it may have gone away meanwhile.
-    Away(oneshot::Receiver<Embedded>),
+    Away(oneshot::Receiver<Box<Embedded>>),
     Lost,
 }
 
@@ -59,6 +64,7 @@ impl Inkwell {
             pace,
             rest: Mutex::new(Rest::Empty),
             beside: Beside::new("sqlite-writer"),
+            checkpoints: Checkpoints::of(path),
         }))
     }
 
@@ -90,7 +96,7 @@ impl Inkwell {
             let path = self.0.path.clone();
             let opened = spawn_blocking(move || Embedded::writing(&path)).await;
             let opened = opened.map_err(|_| sqlx::Error::WorkerCrashed)?;
-            opened.map_err(|error| as_sqlx(&error))?
+            Box::new(opened.map_err(|error| as_sqlx(&error))?)
         };
         let begun = at_once(&connection, statement, is_told);
         pen.hand = Hand::Here(connection);
@@ -123,8 +129,14 @@ impl Inkwell {
     /// Ends the connection, which writes what SQLite's log holds into the file.
     pub(super) async fn close(&self) {
         let rest = mem::replace(&mut *self.rest(), Rest::Closed);
+        let checkpoints = self.0.checkpoints.clone();
+        let close = move || {
+            // What the log holds is written into the file by the last one to be closed.
+            checkpoints.close();
+            drop(rest);
+        };
         // Where the runtime ends, so does the process.
-        let _ = spawn_blocking(move || drop(rest)).await;
+        let _ = spawn_blocking(close).await;
     }
 }
 
@@ -153,17 +165,21 @@ impl Pen {
             .await
     }
 
-    /// Runs one after the other, in one go; how many rows they have changed.
-    pub(super) async fn run_each(
+    /// Runs one after the other, in one go, until a while has passed; how many rows they have changed, and what is left of them.
+    pub(super) async fn run_some(
         &mut self,
-        statements: Vec<Statement<'_>>,
-    ) -> Result<u64, sqlx::Error> {
-        let statements = statements.into_iter().map(Statement::into_owned);
-        let statements: Vec<_> = statements.collect();
+        mut statements: IntoIter<Statement<'static>>,
+    ) -> Result<(u64, IntoIter<Statement<'static>>), sqlx::Error> {
         self.aside(move |connection| {
-            let run = |each| connection.run(each, Wanted::Count);
-            let changed = statements.iter().map(run);
-            changed.map(|ran| Ok(ran?.rows_affected())).sum()
+            let began = Instant::now();
+            let mut changed = 0;
+            for statement in statements.by_ref() {
+                changed += connection.run(&statement, Wanted::Count)?.rows_affected();
+                if began.elapsed() >= WHILE {
+                    break;
+                }
+            }
+            Ok((changed, statements))
         })
         .await
     }
@@ -179,8 +195,13 @@ impl Pen {
     }
 
     pub(super) async fn commit(&mut self, is_told: bool) -> Result<(), sqlx::Error> {
-        self.aside(move |connection| connection.control("COMMIT", is_told))
-            .await
+        let checkpoints = self.of.0.checkpoints.clone();
+        self.aside(move |connection| {
+            let pages = connection.commit(is_told)?;
+            checkpoints.after_commit(connection, pages);
+            Ok(())
+        })
+        .await
     }
 
     /// Takes everything back, and waits until that is so.

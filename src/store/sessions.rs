@@ -263,6 +263,16 @@ impl Store {
         cap: i64,
         now: UnixTime,
     ) -> Result<Vec<(SessionId, UpstreamId)>, StoreError> {
+        // Whoever has no more than that of any kind, as nearly everybody, is spared the search for the live ones.
+        let row_beyond = self
+            .look_up(
+                "SELECT id FROM session WHERE account_id = $1 LIMIT 1 OFFSET $2",
+                &[newest.account_id.as_str().into(), cap.into()],
+            )
+            .await?;
+        if row_beyond.is_none() {
+            return Ok(Vec::new());
+        }
         let beyond = query(
             "SELECT id, upstream FROM session
              WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3

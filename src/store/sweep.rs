@@ -1,6 +1,6 @@
 //! Removing what has ended, in small batches, so that the database does not grow without end and no writer waits long.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::statement::query;
 use super::{Store, StoreError, retrying};
@@ -18,7 +18,12 @@ const NAMES_KEPT: i64 = 400 * DAY;
 
 /// Between two batches nothing is removed for so many times as long as the last one took: whoever comes then finds disk and writer
 /// free, and however slow they are, sweeping has its share of them and no more.
-const REST: u32 = 2;
+const REST: u32 = 4;
+/// A batch is made so large that its statement takes about as long: whoever wants the writer, or on one core the processor, waits no
+/// longer than that for it.
+const BRIEF: Duration = Duration::from_micros(500);
+/// A batch has a tenth of the rows that it may have at the least, so that a slow database is swept, too.
+const SMALLEST: i64 = 10;
 
 /// How many rows a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +85,7 @@ impl Swept {
 }
 
 impl Store {
-    /// Removes everything that ended long enough before `now`, `batch` rows at a time, each batch by itself. Several
+    /// Removes everything that ended long enough before `now`, at most `batch` rows at a time, each batch by itself. Several
     /// nodes may sweep at once.
     #[expect(
         clippy::too_many_lines,
@@ -279,29 +284,58 @@ impl Store {
         ended: UnixTime,
         batch: i64,
     ) -> Result<u64, StoreError> {
-        let batch = batch.max(1);
+        let most = batch.max(1);
+        let mut batch = (most / SMALLEST).max(1);
         let mut deleted = 0;
         loop {
             let since = Instant::now();
-            let step = retrying(|| self.delete_batch(statement, ended, batch)).await?;
+            let (step, took) = retrying(|| self.delete_batch(statement, ended, batch)).await?;
             deleted += step;
             if step < batch.unsigned_abs() {
                 return Ok(deleted);
             }
+            batch = next_batch(batch, took, most);
             tokio::time::sleep(since.elapsed() * REST).await;
         }
     }
 
+    /// How many rows are gone, and how long the statement took, without the wait for its turn and for the disk.
     async fn delete_batch(
         &self,
         statement: &'static str,
         ended: UnixTime,
         batch: i64,
-    ) -> Result<u64, StoreError> {
-        let outcome = self
-            .writes
-            .execute(query(statement).bind(ended).bind(batch))
-            .await?;
-        Ok(outcome.rows_affected())
+    ) -> Result<(u64, Duration), StoreError> {
+        let delete = query(statement).bind(ended).bind(batch);
+        self.writes
+            .run(async |writing| {
+                let since = Instant::now();
+                let ran = delete.execute(writing).await?;
+                Ok((ran.rows_affected(), since.elapsed()))
+            })
+            .await
+    }
+}
+
+/// How many rows the batch after one of `rows` has, whose statement took so long.
+fn next_batch(rows: i64, took: Duration, most: i64) -> i64 {
+    let next = if took > BRIEF { rows / 2 } else { rows * 2 };
+    next.clamp((most / SMALLEST).max(1), most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_as_large_as_is_brief() {
+        let of = |rows, millis| next_batch(rows, Duration::from_millis(millis), 100);
+        assert_eq!(of(10, 0), 20);
+        assert_eq!(of(80, 0), 100);
+        assert_eq!(of(80, 1), 40);
+        assert_eq!(of(10, 1000), 10);
+        // Of one row there is no smaller one.
+        assert_eq!(next_batch(1, Duration::from_secs(1), 1), 1);
+        assert_eq!(next_batch(1, Duration::ZERO, 3), 2);
     }
 }

@@ -101,19 +101,32 @@ impl Writes {
             .await
     }
 
-    /// Runs one statement after the other, as one transaction; how many rows they have changed. Where others share it on SQLite, what was
-    /// written before a statement that a rule of the schema refuses may stay: a savepoint for so many has SQLite keep every page aside
-    /// that they change.
+    /// Runs one statement after the other; how many rows they have changed. On PostgreSQL that is one transaction. On SQLite all who write
+    /// would wait for the end of it: what takes long is several turns there, and what was written before a statement that fails may stay.
     pub(super) async fn execute_each(
         &self,
         statements: Vec<Statement<'_>>,
     ) -> Result<u64, StoreError> {
+        let mut changed = 0;
         if let Self::Gathered(_) = self {
-            let run = async |writing: &mut Writing| writing.execute_each(statements).await;
-            return self.run(run).await;
+            let statements = statements.into_iter().map(Statement::into_owned);
+            let mut rest = statements.collect::<Vec<_>>().into_iter();
+            while !rest.as_slice().is_empty() {
+                let some = async |writing: &mut Writing| {
+                    // It is there until the turn has ended.
+                    let group = writing.group().ok_or(sqlx::Error::WorkerCrashed)?;
+                    group.pen.run_some(rest).await
+                };
+                let step;
+                (step, rest) = self.run(some).await?;
+                changed += step;
+            }
+            return Ok(changed);
         }
         let mut transaction = self.begin().await?;
-        let changed = transaction.execute_each(statements).await?;
+        for statement in statements {
+            changed += statement.execute(&mut transaction).await?.rows_affected();
+        }
         transaction.commit().await?;
         Ok(changed)
     }
@@ -428,18 +441,6 @@ impl Writing {
                 None => Ok(()),
             },
         }
-    }
-
-    /// On a file of SQLite with one change to another thread and back for all of them.
-    async fn execute_each(&mut self, statements: Vec<Statement<'_>>) -> Result<u64, sqlx::Error> {
-        if let Some(group) = self.group() {
-            return group.pen.run_each(statements).await;
-        }
-        let mut changed = 0;
-        for statement in statements {
-            changed += statement.execute(&mut *self).await?.rows_affected();
-        }
-        Ok(changed)
     }
 
     /// What is shared with others, until it has ended.

@@ -88,15 +88,40 @@ async fn of_several_statements_a_refused_one_hurts_nobody_else() {
     assert!(each.await.unwrap().is_err());
     last.await.unwrap().unwrap();
     assert_eq!(database.things().await, ["a", "b", "e"]);
-    // Alone, nothing of it stays, and the next one is none the worse for it.
-    let refused = put("g", Some("nobody"));
-    let alone = database.writes.execute_each(vec![put("f", None), refused]);
+    // The next one is none the worse for it, alone as well.
+    let alone = database
+        .writes
+        .execute_each(vec![put("f", Some("nobody")), put("g", None)]);
     assert!(alone.await.is_err());
     let whole = database
         .writes
         .execute_each(vec![put("h", None), put("i", None)]);
-    whole.await.unwrap();
+    assert_eq!(whole.await.unwrap(), 2);
     assert_eq!(database.things().await, ["a", "b", "e", "h", "i"]);
+}
+
+/// Whoever has much to write lets those go first who came meanwhile.
+#[tokio::test]
+async fn of_many_statements_nobody_waits_for_all() {
+    const MANY: usize = 100;
+    let database = Database::new().await;
+    // Each some milliseconds.
+    let slow = "INSERT INTO thing (id) WITH RECURSIVE counted (number) AS
+                    (SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < 50000)
+                SELECT $1 FROM counted WHERE number = 50000";
+    let first = database.writes.begin().await.unwrap();
+    let many = (0..MANY).map(|number| query(slow).bind(format!("many-{number:03}")));
+    let many: Vec<_> = many.collect();
+    let each = database
+        .queue(|writes| async move { writes.execute_each(many).await })
+        .await;
+    let brief = database.queue(|writes| committed(writes, "brief")).await;
+    first.commit().await.unwrap();
+    brief.await.unwrap().unwrap();
+    let before = database.things().await.len() - 1;
+    assert!(before < MANY, "{before} of {MANY} went first");
+    assert_eq!(each.await.unwrap().unwrap(), MANY as u64);
+    assert_eq!(database.things().await.len(), MANY + 1);
 }
 
 #[tokio::test]
