@@ -27,7 +27,8 @@ impl Beside {
         }
     }
 
-    /// One for what nobody waits for: where the processors are busy, it gets a tenth of what another thread gets.
+    /// One for what nobody waits for: where the processors are busy, it gets a third of what another thread gets. Not less, for meanwhile it
+    /// may hold what others want for a moment.
     pub const fn giving_way(name: &'static str) -> Self {
         let mut beside = Self::new(name);
         beside.gives_way = true;
@@ -69,8 +70,8 @@ impl Beside {
 /// Lowers the priority of this thread.
 #[cfg(target_os = "linux")]
 fn give_way() {
-    // Ten steps are a tenth (sched(7)). Where it is not allowed, nothing is lost but time.
-    let _ = rustix::process::nice(10);
+    // Five steps are a third (sched(7)). Where it is not allowed, nothing is lost but time.
+    let _ = rustix::process::nice(5);
 }
 
 /// Elsewhere `nice` is about the whole process (POSIX.1-2024); on Linux each thread has a priority of its own (setpriority(2)).
@@ -93,7 +94,7 @@ mod tests {
         };
         let here = rustix::process::nice(0).unwrap();
         let lower = of(&Beside::giving_way("gives way"));
-        assert_eq!(lower, (here + 10).min(19));
+        assert_eq!(lower, (here + 5).min(19));
         assert_eq!(of(&Beside::new("does not")), here);
         assert_eq!(rustix::process::nice(0).unwrap(), here);
     }

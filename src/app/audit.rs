@@ -12,7 +12,7 @@ use crate::telemetry::{Audit, AuditQueue};
 
 /// How long records gather: SQLite has one writer, which is not to be kept from the requests' own rows.
 const GATHER: Duration = Duration::from_millis(200);
-/// Records in one transaction: few enough that nobody waits long for it.
+/// Records that the database is given at a time.
 const BATCH: usize = 500;
 /// How long the database is left alone when it has refused a batch.
 const REST: Duration = Duration::from_secs(1);

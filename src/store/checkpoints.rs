@@ -12,7 +12,8 @@ use crate::beside::Beside;
 /// Pages of the log from which on it is copied. Those that are written all the time have been written some twenty times by then, and are
 /// copied once.
 const LONG: u32 = 4000;
-/// From here on the writer copies itself, whatever it takes: the log would grow without end where more than a little comes all the time.
+/// From here on the writer waits for the thread beside and copies what is left, whatever it takes: else the log would grow without end
+/// where more comes than is copied.
 const TOO_LONG: u32 = 4 * LONG;
 /// What the writer may copy in passing.
 const LITTLE: u32 = 200;
@@ -34,7 +35,8 @@ struct Inside {
     copier: Mutex<Copier>,
 }
 
-/// What is known of the log.
+/// What is known of the log. Another process may have begun it anew and made it longer than it was, which is not noticed: then the writer
+/// copies more than a little, once.
 #[derive(Default)]
 struct Log {
     /// How many pages it had after the last commit.
@@ -43,8 +45,8 @@ struct Log {
     copied: u32,
     /// Whether the thread beside is at it.
     is_copying: bool,
-    /// When it is worth another try.
-    tried_again: Option<Instant>,
+    /// From when on it is worth another try.
+    next_try: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -70,28 +72,40 @@ impl Log {
             self.copied = 0;
         }
         self.pages = pages;
-        if pages < LONG || self.is_copying || self.tried_again.is_some_and(|then| now < then) {
+        if pages < LONG || self.next_try.is_some_and(|then| now < then) {
             return Turn::Nobody;
         }
-        self.tried_again = None;
         let is_little = self.copied > 0 && pages.saturating_sub(self.copied) <= LITTLE;
-        if is_little || pages >= TOO_LONG {
+        if pages >= TOO_LONG || (is_little && !self.is_copying) {
             return Turn::Writer;
+        }
+        if self.is_copying {
+            return Turn::Nobody;
         }
         self.is_copying = true;
         Turn::Beside
     }
 
-    /// So many pages are in the file now.
-    fn is_copied_to(&mut self, copied: u32, now: Instant) {
-        // Somebody reads what the file still holds, or another process copies.
-        if copied <= self.copied && copied < self.pages {
-            self.tried_again = Some(now + PAUSE);
-        }
+    /// So many pages are in the file now; `None` where another process copies.
+    fn is_copied_to(&mut self, copied: Option<u32>, now: Instant) {
+        self.next_try = None;
         // Else it has begun anew meanwhile.
-        if copied <= self.pages {
-            self.copied = copied;
+        let known = copied.filter(|copied| *copied <= self.pages);
+        // Nothing more, for somebody reads what the file still holds.
+        let is_in_vain = copied.is_none_or(|copied| copied <= self.copied && copied < self.pages);
+        if is_in_vain {
+            self.next_try = Some(now + PAUSE);
         }
+        self.copied = known.unwrap_or(self.copied);
+    }
+}
+
+/// The turn of the thread beside, until it is dropped.
+struct Copying(Checkpoints);
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.0.log().is_copying = false;
     }
 }
 
@@ -108,64 +122,74 @@ impl Checkpoints {
     /// What is to be done after a commit of `writer` that left so many pages in the log. What cannot be copied stays there, where
     /// everybody finds it.
     pub(super) fn after_commit(&self, writer: &Embedded, pages: u32) {
-        let turn = self.log().after_commit(pages, Instant::now());
-        match turn {
+        let whose = self.log().after_commit(pages, Instant::now());
+        match whose {
             Turn::Nobody => {}
-            Turn::Writer => self.tell(writer.checkpoint()),
+            Turn::Writer => self.copy_as(writer),
             Turn::Beside => {
-                let own = self.clone();
+                let turn = Copying(self.clone());
                 let job = move || {
-                    let copied = own.copy();
-                    own.log().is_copying = false;
-                    own.tell(copied);
+                    let copied = turn.0.copy();
+                    turn.0.tell(copied);
                 };
                 if self.0.beside.run(job).is_err() {
-                    self.log().is_copying = false;
-                    self.tell(writer.checkpoint());
+                    self.copy_as(writer);
                 }
             }
         }
     }
 
-    fn tell(&self, copied: rusqlite::Result<u32>) {
+    fn copy_as(&self, writer: &Embedded) {
+        // Of two who copy, SQLite would refuse one.
+        let waited = self.copier();
+        let copied = writer.checkpoint();
+        drop(waited);
+        self.tell(copied);
+    }
+
+    fn tell(&self, copied: rusqlite::Result<Option<u32>>) {
         let now = Instant::now();
         match copied {
             Ok(copied) => self.log().is_copied_to(copied, now),
             Err(error) => {
-                self.log().tried_again = Some(now + PAUSE);
+                self.log().next_try = Some(now + PAUSE);
                 let code = error.sqlite_error().map(|error| error.extended_code);
                 tracing::warn!(
                     code,
-                    "SQLite's log cannot be copied into the database file, and grows; is the disk full?"
+                    "SQLite's log (-wal) cannot be copied into the database file, and grows until it can"
                 );
             }
         }
     }
 
     /// Copies until nearly nothing comes meanwhile; how many pages are in the file then.
-    fn copy(&self) -> rusqlite::Result<u32> {
+    fn copy(&self) -> rusqlite::Result<Option<u32>> {
         let mut copier = self.copier();
         if copier.is_closed {
-            return Ok(0);
+            return Ok(None);
         }
         let connection = match copier.connection.take() {
             Some(connection) => connection,
             None => Embedded::copying(&self.0.path)?,
         };
-        let (mut done, mut was_little) = (0, false);
+        let (mut done, mut was_little) = (self.log().copied, false);
         for _ in 0..ROUNDS {
             let before = done;
-            done = connection.checkpoint()?;
-            // SQLite has waited for the disk only where nothing was left, and else the writer would have to: once more, then.
-            let is_all = done >= self.log().pages;
+            let Some(reached) = connection.checkpoint()? else {
+                copier.connection = Some(connection);
+                return Ok(None);
+            };
+            done = reached;
+            let pages = self.log().pages;
             let is_little = done.saturating_sub(before) <= FEW;
-            if is_little && (is_all || was_little) {
+            // SQLite has waited for the disk only where nothing was left, and else the writer would have to: once more, then.
+            if pages >= TOO_LONG || (is_little && (done >= pages || was_little)) {
                 break;
             }
             was_little = is_little;
         }
         copier.connection = Some(connection);
-        Ok(done)
+        Ok(Some(done))
     }
 
     /// Ends the connection, after what it copies.
@@ -186,162 +210,4 @@ impl Checkpoints {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::statement::{Wanted, query};
-    use super::*;
-
-    #[test]
-    fn the_thread_beside_copies_and_the_writer_does_the_rest() {
-        let now = Instant::now();
-        let mut log = Log::default();
-        assert_eq!(log.after_commit(LONG - 1, now), Turn::Nobody);
-        assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-        assert_eq!(
-            log.after_commit(LONG + 50, now),
-            Turn::Nobody,
-            "it is at it"
-        );
-        log.is_copying = false;
-        log.is_copied_to(LONG + 50, now);
-        let much = LONG + 50 + LITTLE + 1;
-        assert_eq!(log.after_commit(much, now), Turn::Beside, "once more");
-        log.is_copying = false;
-        log.is_copied_to(much, now);
-        let little = much + LITTLE;
-        assert_eq!(log.after_commit(little, now), Turn::Writer);
-        log.is_copied_to(little, now);
-        // What is known of the old log says nothing of the new one.
-        assert_eq!(log.after_commit(10, now), Turn::Nobody);
-        assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-        log.is_copying = false;
-        assert_eq!(log.after_commit(TOO_LONG, now), Turn::Writer);
-    }
-
-    #[test]
-    fn it_is_not_tried_all_the_time_while_somebody_reads() {
-        let now = Instant::now();
-        let mut log = Log::default();
-        assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-        log.is_copying = false;
-        log.is_copied_to(1000, now);
-        assert_eq!(log.after_commit(LONG + LITTLE, now), Turn::Beside);
-        log.is_copying = false;
-        log.is_copied_to(1000, now);
-        assert_eq!(log.after_commit(LONG + LITTLE, now), Turn::Nobody);
-        assert_eq!(log.after_commit(TOO_LONG, now), Turn::Nobody);
-        assert_eq!(log.after_commit(TOO_LONG, now + PAUSE), Turn::Writer);
-    }
-
-    #[test]
-    fn a_log_that_began_anew_meanwhile_has_nothing_copied() {
-        let now = Instant::now();
-        let mut log = Log::default();
-        assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-        assert_eq!(log.after_commit(10, now), Turn::Nobody);
-        log.is_copying = false;
-        log.is_copied_to(LONG, now);
-        assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-    }
-
-    /// A database file with one table, and who writes to it.
-    struct Place {
-        path: PathBuf,
-        writer: Embedded,
-        checkpoints: Checkpoints,
-        _folder: tempfile::TempDir,
-    }
-
-    impl Place {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("portico.db");
-            let connection = rusqlite::Connection::open(&path).unwrap();
-            let table = "PRAGMA journal_mode = WAL; CREATE TABLE note (text TEXT)";
-            connection.execute_batch(table).unwrap();
-            Self {
-                writer: Embedded::writing(&path).unwrap(),
-                checkpoints: Checkpoints::of(&path),
-                path,
-                _folder: folder,
-            }
-        }
-
-        /// A transaction of some fifty pages; how many the log has then.
-        fn write(&mut self) -> u32 {
-            self.writer.control("BEGIN IMMEDIATE", false).unwrap();
-            let note = query("INSERT INTO note (text) VALUES ($1)").bind("x".repeat(200_000));
-            self.writer.run(&note, Wanted::Count).unwrap();
-            let pages = self.writer.commit(false).unwrap();
-            self.checkpoints.after_commit(&self.writer, pages);
-            pages
-        }
-
-        /// Writes until the log has begun anew. How many times it has written.
-        fn write_until_new(&mut self) -> i64 {
-            let (until, mut last) = (Instant::now() + Duration::from_mins(1), 0);
-            for written in 1.. {
-                let pages = self.write();
-                if pages < last {
-                    return written;
-                }
-                last = pages;
-                assert!(Instant::now() < until, "{pages} pages in the log");
-            }
-            unreachable!("it counts on")
-        }
-    }
-
-    #[test]
-    fn what_is_written_goes_into_the_file_and_the_log_begins_anew() {
-        let mut place = Place::new();
-        let mut written = place.write_until_new();
-        written += place.write_until_new();
-        let size = std::fs::metadata(&place.path).unwrap().len();
-        assert!(size > u64::from(LONG) * 2 * 4096, "{size} bytes");
-        place.checkpoints.close();
-        drop(place.writer);
-        let reader = rusqlite::Connection::open(&place.path).unwrap();
-        let count = "SELECT COUNT(*) FROM note WHERE LENGTH(text) = 200000";
-        let found: i64 = reader.query_row(count, [], |row| row.get(0)).unwrap();
-        assert_eq!(found, written);
-        let check = "PRAGMA integrity_check";
-        let whole: String = reader.query_row(check, [], |row| row.get(0)).unwrap();
-        assert_eq!(whole, "ok");
-    }
-
-    /// Who reads goes on seeing what there was, and the log goes on once they are done.
-    #[test]
-    fn nobody_who_reads_is_disturbed() {
-        let mut place = Place::new();
-        place.write();
-        let reader = rusqlite::Connection::open(&place.path).unwrap();
-        reader.execute_batch("BEGIN").unwrap();
-        let count = || -> i64 {
-            let count = "SELECT COUNT(*) FROM note";
-            reader.query_row(count, [], |row| row.get(0)).unwrap()
-        };
-        assert_eq!(count(), 1);
-        let mut last = 0;
-        while last < LONG + 500 {
-            let pages = place.write();
-            assert!(pages > last, "{pages} pages after {last}");
-            last = pages;
-        }
-        assert_eq!(count(), 1);
-        reader.execute_batch("COMMIT").unwrap();
-        place.write_until_new();
-    }
-
-    #[test]
-    fn after_its_end_nothing_is_opened() {
-        let mut place = Place::new();
-        place.checkpoints.close();
-        while place.write() < LONG {}
-        let (done, is_done) = std::sync::mpsc::channel();
-        // After what it was told before.
-        let beside = &place.checkpoints.0.beside;
-        beside.run(move || done.send(()).unwrap()).unwrap();
-        is_done.recv().unwrap();
-        assert!(place.checkpoints.copier().connection.is_none());
-    }
-}
+mod tests;

@@ -101,8 +101,6 @@ impl Embedded {
     pub(super) fn copying(path: &Path) -> rusqlite::Result<Self> {
         let connection = Self::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch(PRAGMAS)?;
-        // Before it has read anything it knows of no log.
-        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(Self::of(connection))
     }
 
@@ -186,21 +184,22 @@ impl Embedded {
         self.connection.execute_batch(statement)
     }
 
-    /// Commits; how many pages the log has then.
-    pub(super) fn commit(&self, is_told: bool) -> rusqlite::Result<u32> {
-        PAGES.set(0);
+    /// Commits; how many pages the log has then, if anything has changed.
+    pub(super) fn commit(&self, is_told: bool) -> rusqlite::Result<Option<u32>> {
+        PAGES.set(None);
         self.control("COMMIT", is_told)?;
         Ok(PAGES.get())
     }
 
-    /// Copies what is in the log into the file, as far as nobody reads what was there before; how many pages of the log are there then.
-    /// Nobody is waited for. SQLite waits for the disk where nothing of the log is left when it is done, and else leaves that to the next
-    /// one who copies.
-    pub(super) fn checkpoint(&self) -> rusqlite::Result<u32> {
+    /// Copies what is in the log into the file, as far as nobody reads what was there before; how many of the log's pages are in the file
+    /// then, or `None` where another process copies. Nobody is waited for. SQLite waits for the disk where nothing of the log is left when
+    /// it is done, and else leaves that to the next one who copies.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<Option<u32>> {
         let text = "PRAGMA wal_checkpoint(PASSIVE)";
         let mut statement = self.connection.prepare_cached(text)?;
         let copied: i64 = statement.query_row([], |row| row.get("checkpointed"))?;
-        Ok(u32::try_from(copied).unwrap_or(0))
+        // Else it is -1.
+        Ok(u32::try_from(copied).ok())
     }
 
     /// How long others' locks are waited for.
@@ -215,7 +214,7 @@ impl Embedded {
 
 thread_local! {
     /// How many pages the log had after the last commit of this thread: SQLite tells a function that knows no more than that.
-    static PAGES: Cell<u32> = const { Cell::new(0) };
+    static PAGES: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 #[expect(
@@ -223,7 +222,7 @@ thread_local! {
     reason = "what SQLite is given looks like this"
 )]
 fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
-    PAGES.set(u32::try_from(pages).unwrap_or(0));
+    PAGES.set(u32::try_from(pages).ok());
     Ok(())
 }
 

@@ -197,8 +197,9 @@ impl Pen {
     pub(super) async fn commit(&mut self, is_told: bool) -> Result<(), sqlx::Error> {
         let checkpoints = self.of.0.checkpoints.clone();
         self.aside(move |connection| {
-            let pages = connection.commit(is_told)?;
-            checkpoints.after_commit(connection, pages);
+            if let Some(pages) = connection.commit(is_told)? {
+                checkpoints.after_commit(connection, pages);
+            }
             Ok(())
         })
         .await

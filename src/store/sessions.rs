@@ -267,7 +267,7 @@ impl Store {
         let row_beyond = self
             .look_up(
                 "SELECT id FROM session WHERE account_id = $1 LIMIT 1 OFFSET $2",
-                &[newest.account_id.as_str().into(), cap.into()],
+                &[newest.account_id.as_str().into(), cap.max(0).into()],
             )
             .await?;
         if row_beyond.is_none() {

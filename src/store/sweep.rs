@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::statement::query;
-use super::{Store, StoreError, retrying};
+use super::{Backend, Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -18,12 +18,15 @@ const NAMES_KEPT: i64 = 400 * DAY;
 
 /// Between two batches nothing is removed for so many times as long as the last one took: whoever comes then finds disk and writer
 /// free, and however slow they are, sweeping has its share of them and no more.
-const REST: u32 = 4;
-/// A batch is made so large that its statement takes about as long: whoever wants the writer, or on one core the processor, waits no
-/// longer than that for it.
+const REST: u32 = 2;
+/// The same on SQLite, which shares the processor with the requests, too.
+const REST_BESIDE_REQUESTS: u32 = 4;
+/// There a batch is to take about as long: whoever wants the one writer waits for it.
 const BRIEF: Duration = Duration::from_micros(500);
-/// A batch has a tenth of the rows that it may have at the least, so that a slow database is swept, too.
+/// But it is of the tenth of the rows that it may have at the least, and of twice that after each so long time in one table: what has ended
+/// must not come faster than it goes.
 const SMALLEST: i64 = 10;
+const BEHIND: Duration = Duration::from_mins(10);
 
 /// How many rows a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -285,7 +288,13 @@ impl Store {
         batch: i64,
     ) -> Result<u64, StoreError> {
         let most = batch.max(1);
-        let mut batch = (most / SMALLEST).max(1);
+        let shares_the_writer = self.backend == Backend::Sqlite;
+        let began = Instant::now();
+        let mut batch = if shares_the_writer {
+            smallest(Duration::ZERO, most)
+        } else {
+            most
+        };
         let mut deleted = 0;
         loop {
             let since = Instant::now();
@@ -294,12 +303,17 @@ impl Store {
             if step < batch.unsigned_abs() {
                 return Ok(deleted);
             }
-            batch = next_batch(batch, took, most);
-            tokio::time::sleep(since.elapsed() * REST).await;
+            let rest = if shares_the_writer {
+                batch = next_batch(batch, took).clamp(smallest(began.elapsed(), most), most);
+                REST_BESIDE_REQUESTS
+            } else {
+                REST
+            };
+            tokio::time::sleep(since.elapsed() * rest).await;
         }
     }
 
-    /// How many rows are gone, and how long the statement took, without the wait for its turn and for the disk.
+    /// How many rows are gone, and how long the statement took; on SQLite without the wait for its turn and for the disk.
     async fn delete_batch(
         &self,
         statement: &'static str,
@@ -317,10 +331,22 @@ impl Store {
     }
 }
 
-/// How many rows the batch after one of `rows` has, whose statement took so long.
-fn next_batch(rows: i64, took: Duration, most: i64) -> i64 {
-    let next = if took > BRIEF { rows / 2 } else { rows * 2 };
-    next.clamp((most / SMALLEST).max(1), most)
+/// How many rows the batch after one of `rows` should have, whose statement took so long.
+const fn next_batch(rows: i64, took: Duration) -> i64 {
+    if took.as_nanos() > BRIEF.as_nanos() {
+        rows / 2
+    } else {
+        rows.saturating_mul(2)
+    }
+}
+
+/// How many it has at the least, when a table has been swept for so long.
+fn smallest(swept_for: Duration, most: i64) -> i64 {
+    let doubled = u32::try_from(swept_for.as_secs() / BEHIND.as_secs()).unwrap_or(u32::MAX);
+    let tenth = (most / SMALLEST).max(1);
+    tenth
+        .saturating_mul(2_i64.saturating_pow(doubled))
+        .min(most)
 }
 
 #[cfg(test)]
@@ -329,13 +355,19 @@ mod tests {
 
     #[test]
     fn a_batch_is_as_large_as_is_brief() {
-        let of = |rows, millis| next_batch(rows, Duration::from_millis(millis), 100);
-        assert_eq!(of(10, 0), 20);
-        assert_eq!(of(80, 0), 100);
-        assert_eq!(of(80, 1), 40);
-        assert_eq!(of(10, 1000), 10);
-        // Of one row there is no smaller one.
-        assert_eq!(next_batch(1, Duration::from_secs(1), 1), 1);
-        assert_eq!(next_batch(1, Duration::ZERO, 3), 2);
+        assert_eq!(next_batch(10, BRIEF), 20);
+        assert_eq!(next_batch(80, BRIEF * 2), 40);
+        assert_eq!(next_batch(1, BRIEF * 2), 0, "for which there is a smallest");
+    }
+
+    #[test]
+    fn who_is_behind_for_long_takes_more() {
+        let after = |minutes, most| smallest(Duration::from_mins(minutes), most);
+        assert_eq!(
+            [0, 9, 10, 20, 30, 40].map(|at| after(at, 100)),
+            [10, 10, 20, 40, 80, 100]
+        );
+        assert_eq!(after(0, 1), 1);
+        assert_eq!(after(u64::MAX / 60, 100), 100);
     }
 }
