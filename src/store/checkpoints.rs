@@ -12,11 +12,13 @@ use crate::beside::Beside;
 /// Pages of the log from which on it is copied. Those that are written all the time have been written some twenty times by then, and are
 /// copied once.
 const LONG: u32 = 4000;
-/// From here on the writer waits for the thread beside and copies what is left, whatever it takes: else the log would grow without end
-/// where more comes than is copied.
-const TOO_LONG: u32 = 4 * LONG;
+/// So many pages may come while it is copied. Then the writer waits for the thread beside and copies what is left, whatever it takes: else
+/// the log would grow without end where more comes than is copied.
+const TOO_MUCH: u32 = 3 * LONG;
 /// What the writer may copy in passing.
 const LITTLE: u32 = 200;
+/// The same of a log that does not become shorter.
+const LESS_LITTLE: u32 = 1000;
 /// So few pages come by themselves while a few are copied.
 const FEW: u32 = 40;
 /// How often what came meanwhile is copied, at the most, before the writer is asked.
@@ -43,8 +45,8 @@ struct Log {
     pages: u32,
     /// How many of them are in the file.
     copied: u32,
-    /// Whether the thread beside is at it.
-    is_copying: bool,
+    /// How many it had when the thread beside began, which is at it.
+    is_copying_since: Option<u32>,
     /// From when on it is worth another try.
     next_try: Option<Instant>,
 }
@@ -75,14 +77,22 @@ impl Log {
         if pages < LONG || self.next_try.is_some_and(|then| now < then) {
             return Turn::Nobody;
         }
-        let is_little = self.copied > 0 && pages.saturating_sub(self.copied) <= LITTLE;
-        if pages >= TOO_LONG || (is_little && !self.is_copying) {
+        if let Some(began) = self.is_copying_since {
+            return if is_too_much(began, pages) {
+                Turn::Writer
+            } else {
+                Turn::Nobody
+            };
+        }
+        let little = if pages >= LONG + TOO_MUCH {
+            LESS_LITTLE
+        } else {
+            LITTLE
+        };
+        if self.copied > 0 && pages.saturating_sub(self.copied) <= little {
             return Turn::Writer;
         }
-        if self.is_copying {
-            return Turn::Nobody;
-        }
-        self.is_copying = true;
+        self.is_copying_since = Some(pages);
         Turn::Beside
     }
 
@@ -100,12 +110,16 @@ impl Log {
     }
 }
 
+const fn is_too_much(began: u32, pages: u32) -> bool {
+    pages.saturating_sub(began) >= TOO_MUCH
+}
+
 /// The turn of the thread beside, until it is dropped.
 struct Copying(Checkpoints);
 
 impl Drop for Copying {
     fn drop(&mut self) {
-        self.0.log().is_copying = false;
+        self.0.log().is_copying_since = None;
     }
 }
 
@@ -172,7 +186,11 @@ impl Checkpoints {
             Some(connection) => connection,
             None => Embedded::copying(&self.0.path)?,
         };
-        let (mut done, mut was_little) = (self.log().copied, false);
+        let (began, mut done) = {
+            let log = self.log();
+            (log.pages, log.copied)
+        };
+        let mut was_little = false;
         for _ in 0..ROUNDS {
             let before = done;
             let Some(reached) = connection.checkpoint()? else {
@@ -183,7 +201,7 @@ impl Checkpoints {
             let pages = self.log().pages;
             let is_little = done.saturating_sub(before) <= FEW;
             // SQLite has waited for the disk only where nothing was left, and else the writer would have to: once more, then.
-            if pages >= TOO_LONG || (is_little && (done >= pages || was_little)) {
+            if is_too_much(began, pages) || (is_little && (done >= pages || was_little)) {
                 break;
             }
             was_little = is_little;

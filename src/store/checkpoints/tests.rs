@@ -14,11 +14,11 @@ fn the_thread_beside_copies_and_the_writer_does_the_rest() {
         Turn::Nobody,
         "it is at it"
     );
-    log.is_copying = false;
+    log.is_copying_since = None;
     log.is_copied_to(Some(LONG + 50), now);
     let much = LONG + 50 + LITTLE + 1;
     assert_eq!(log.after_commit(much, now), Turn::Beside, "once more");
-    log.is_copying = false;
+    log.is_copying_since = None;
     log.is_copied_to(Some(much), now);
     let little = much + LITTLE;
     assert_eq!(log.after_commit(little, now), Turn::Writer);
@@ -26,9 +26,15 @@ fn the_thread_beside_copies_and_the_writer_does_the_rest() {
     // What is known of the old log says nothing of the new one.
     assert_eq!(log.after_commit(10, now), Turn::Nobody);
     assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-    assert_eq!(log.after_commit(TOO_LONG, now), Turn::Writer, "it is late");
-    log.is_copying = false;
-    assert_eq!(log.after_commit(TOO_LONG, now), Turn::Writer);
+    let most = LONG + TOO_MUCH;
+    assert_eq!(log.after_commit(most - 1, now), Turn::Nobody);
+    assert_eq!(log.after_commit(most, now), Turn::Writer, "it is late");
+    log.is_copying_since = None;
+    // Where it does not become less than that.
+    log.is_copied_to(Some(most), now);
+    let left = most + LESS_LITTLE;
+    assert_eq!(log.after_commit(left, now), Turn::Writer);
+    assert_eq!(log.after_commit(left + 1, now), Turn::Beside);
 }
 
 /// And what is in the file stays known.
@@ -37,7 +43,7 @@ fn while_another_process_copies_it_is_not_tried() {
     let now = Instant::now();
     let mut log = Log::default();
     assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-    log.is_copying = false;
+    log.is_copying_since = None;
     log.is_copied_to(Some(LONG), now);
     log.is_copied_to(None, now);
     assert_eq!(log.after_commit(LONG + 1, now), Turn::Nobody);
@@ -49,14 +55,16 @@ fn it_is_not_tried_all_the_time_while_somebody_reads() {
     let now = Instant::now();
     let mut log = Log::default();
     assert_eq!(log.after_commit(LONG, now), Turn::Beside);
-    log.is_copying = false;
+    log.is_copying_since = None;
     log.is_copied_to(Some(1000), now);
     assert_eq!(log.after_commit(LONG + LITTLE, now), Turn::Beside);
-    log.is_copying = false;
+    log.is_copying_since = None;
     log.is_copied_to(Some(1000), now);
     assert_eq!(log.after_commit(LONG + LITTLE, now), Turn::Nobody);
-    assert_eq!(log.after_commit(TOO_LONG, now), Turn::Nobody);
-    assert_eq!(log.after_commit(TOO_LONG, now + PAUSE), Turn::Writer);
+    // However long it has become: nobody waits for all of it.
+    assert_eq!(log.after_commit(20 * LONG, now), Turn::Nobody);
+    assert_eq!(log.after_commit(20 * LONG, now + PAUSE), Turn::Beside);
+    assert_eq!(log.after_commit(21 * LONG, now + PAUSE), Turn::Nobody);
 }
 
 #[test]
@@ -65,7 +73,7 @@ fn a_log_that_began_anew_meanwhile_has_nothing_copied() {
     let mut log = Log::default();
     assert_eq!(log.after_commit(LONG, now), Turn::Beside);
     assert_eq!(log.after_commit(10, now), Turn::Nobody);
-    log.is_copying = false;
+    log.is_copying_since = None;
     log.is_copied_to(Some(LONG), now);
     assert_eq!(log.after_commit(LONG, now), Turn::Beside);
 }
@@ -193,6 +201,26 @@ fn a_commit_of_nothing_says_nothing_of_the_log() {
     place.write();
     let nothing = query("UPDATE note SET text = '' WHERE text = 'y'");
     assert_eq!(place.run(&nothing), None);
+}
+
+/// Else nobody would copy any more.
+#[test]
+fn a_turn_ends_whatever_becomes_of_it() {
+    let place = Place::new();
+    let inside = &place.checkpoints.0;
+    place.checkpoints.log().is_copying_since = Some(0);
+    let turn = Copying(place.checkpoints.clone());
+    let panics = move || {
+        let _turn = turn;
+        // Without a word on the terminal of whoever runs the tests.
+        std::panic::resume_unwind(Box::new(()));
+    };
+    inside.beside.run(panics).unwrap();
+    let until = Instant::now() + Duration::from_mins(1);
+    while place.checkpoints.log().is_copying_since.is_some() {
+        assert!(Instant::now() < until, "it has no end");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Before this version, what is written might be lost where one connection copies while another begins the log anew
