@@ -18,7 +18,7 @@ const TOO_MUCH: u32 = 3 * LONG;
 /// What the writer may copy in passing.
 const LITTLE: u32 = 200;
 /// The same of a log that does not become shorter.
-const LESS_LITTLE: u32 = 1000;
+const LITTLE_WHEN_LONG: u32 = 1000;
 /// So few pages come by themselves while a few are copied.
 const FEW: u32 = 40;
 /// How often what came meanwhile is copied, at the most, before the writer is asked.
@@ -77,15 +77,15 @@ impl Log {
         if pages < LONG || self.next_try.is_some_and(|then| now < then) {
             return Turn::Nobody;
         }
-        if let Some(began) = self.is_copying_since {
-            return if is_too_much(began, pages) {
+        if self.is_copying_since.is_some() {
+            return if self.is_too_much() {
                 Turn::Writer
             } else {
                 Turn::Nobody
             };
         }
         let little = if pages >= LONG + TOO_MUCH {
-            LESS_LITTLE
+            LITTLE_WHEN_LONG
         } else {
             LITTLE
         };
@@ -94,6 +94,12 @@ impl Log {
         }
         self.is_copying_since = Some(pages);
         Turn::Beside
+    }
+
+    /// Whether too much has come since the thread beside began.
+    fn is_too_much(&self) -> bool {
+        self.is_copying_since
+            .is_some_and(|began| self.pages.saturating_sub(began) >= TOO_MUCH)
     }
 
     /// So many pages are in the file now; `None` where another process copies.
@@ -108,10 +114,6 @@ impl Log {
         }
         self.copied = known.unwrap_or(self.copied);
     }
-}
-
-const fn is_too_much(began: u32, pages: u32) -> bool {
-    pages.saturating_sub(began) >= TOO_MUCH
 }
 
 /// The turn of the thread beside, until it is dropped.
@@ -186,11 +188,7 @@ impl Checkpoints {
             Some(connection) => connection,
             None => Embedded::copying(&self.0.path)?,
         };
-        let (began, mut done) = {
-            let log = self.log();
-            (log.pages, log.copied)
-        };
-        let mut was_little = false;
+        let (mut done, mut was_little) = (self.log().copied, false);
         for _ in 0..ROUNDS {
             let before = done;
             let Some(reached) = connection.checkpoint()? else {
@@ -198,10 +196,13 @@ impl Checkpoints {
                 return Ok(None);
             };
             done = reached;
-            let pages = self.log().pages;
+            let (pages, is_too_much) = {
+                let log = self.log();
+                (log.pages, log.is_too_much())
+            };
             let is_little = done.saturating_sub(before) <= FEW;
             // SQLite has waited for the disk only where nothing was left, and else the writer would have to: once more, then.
-            if is_too_much(began, pages) || (is_little && (done >= pages || was_little)) {
+            if is_too_much || (is_little && (done >= pages || was_little)) {
                 break;
             }
             was_little = is_little;

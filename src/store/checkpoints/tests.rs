@@ -32,7 +32,7 @@ fn the_thread_beside_copies_and_the_writer_does_the_rest() {
     log.is_copying_since = None;
     // Where it does not become less than that.
     log.is_copied_to(Some(most), now);
-    let left = most + LESS_LITTLE;
+    let left = most + LITTLE_WHEN_LONG;
     assert_eq!(log.after_commit(left, now), Turn::Writer);
     assert_eq!(log.after_commit(left + 1, now), Turn::Beside);
 }
