@@ -165,17 +165,19 @@ impl Pen {
             .await
     }
 
-    /// Runs one after the other, in one go, until a while has passed; how many rows they have changed, and what is left of them.
+    /// Runs one after the other, in one go, until a while has passed and others wait; how many rows they have changed, and what is left
+    /// of them.
     pub(super) async fn run_some(
         &mut self,
         mut statements: IntoIter<Statement<'static>>,
+        do_others_wait: impl Fn() -> bool + Send + 'static,
     ) -> Result<(u64, IntoIter<Statement<'static>>), sqlx::Error> {
         self.aside(move |connection| {
             let began = Instant::now();
             let mut changed = 0;
             for statement in statements.by_ref() {
                 changed += connection.run(&statement, Wanted::Count)?.rows_affected();
-                if began.elapsed() >= WHILE {
+                if began.elapsed() >= WHILE && do_others_wait() {
                     break;
                 }
             }

@@ -102,20 +102,23 @@ impl Writes {
     }
 
     /// Runs one statement after the other; how many rows they have changed. On PostgreSQL that is one transaction. On SQLite all who write
-    /// would wait for the end of it: what takes long is several turns there, and what was written before a statement that fails may stay.
+    /// would wait for the end of it: what takes long is several turns there while others wait, and where others share it, what was written
+    /// before a statement that fails may stay.
     pub(super) async fn execute_each(
         &self,
         statements: Vec<Statement<'_>>,
     ) -> Result<u64, StoreError> {
         let mut changed = 0;
-        if let Self::Gathered(_) = self {
+        if let Self::Gathered(queue) = self {
             let statements = statements.into_iter().map(Statement::into_owned);
             let mut rest = statements.collect::<Vec<_>>().into_iter();
             while !rest.as_slice().is_empty() {
                 let some = async |writing: &mut Writing| {
                     // It is there until the turn has ended.
                     let group = writing.group().ok_or(sqlx::Error::WorkerCrashed)?;
-                    group.pen.run_some(rest).await
+                    let queue = queue.clone();
+                    let do_others_wait = move || queue.is_anybody_waiting();
+                    group.pen.run_some(rest, do_others_wait).await
                 };
                 let step;
                 (step, rest) = self.run(some).await?;

@@ -88,10 +88,9 @@ async fn of_several_statements_a_refused_one_hurts_nobody_else() {
     assert!(each.await.unwrap().is_err());
     last.await.unwrap().unwrap();
     assert_eq!(database.things().await, ["a", "b", "e"]);
-    // The next one is none the worse for it, alone as well.
-    let alone = database
-        .writes
-        .execute_each(vec![put("f", Some("nobody")), put("g", None)]);
+    // Alone, nothing of it stays, and the next one is none the worse for it.
+    let refused = put("g", Some("nobody"));
+    let alone = database.writes.execute_each(vec![put("f", None), refused]);
     assert!(alone.await.is_err());
     let whole = database
         .writes
