@@ -28,6 +28,7 @@ mod figures;
 mod fill;
 mod growth;
 mod nodes;
+mod postgres;
 mod report;
 #[path = "../support/mod.rs"]
 mod support;
@@ -128,6 +129,9 @@ fn main() -> anyhow::Result<()> {
     sqlx::any::install_default_drivers();
     let folder = tempfile::tempdir()?;
     LocalSet::new().block_on(&runtime, async {
+        if let Ok(admin) = std::env::var("TEST_DATABASE_URL") {
+            postgres::keep_with_the_load(&admin).await?;
+        }
         if options.filled {
             return growth::run(&options, length, folder.path()).await;
         }

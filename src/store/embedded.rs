@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use super::connect::{PRAGMAS, WRITERS_PRAGMAS};
-use super::statement::{Found, Name, NoSuchColumn, Ran, Statement, Wanted};
+use super::statement::{Found, Name, Next, NoSuchColumn, Ran, Statement, Wanted};
 
 /// Prepared statements that a connection keeps: more than there are.
 const KEPT_STATEMENTS: usize = 320;
@@ -43,18 +42,12 @@ struct Known {
 pub(super) struct OwnRow {
     of: Arc<Known>,
     values: Vec<Value>,
-    /// The column after the one that was read last: they are read in nearly the order in which they are asked for.
-    next: AtomicUsize,
+    next: Next,
 }
 
 impl OwnRow {
     fn get(&self, name: Name) -> Result<&Value, NoSuchColumn> {
-        let next = self.next.load(Ordering::Relaxed);
-        let (before, after) = self.of.columns.split_at_checked(next).unwrap_or_default();
-        let mut places = after.iter().zip(next..).chain(before.iter().zip(0..));
-        let place = places.find(|(column, _)| name.is(column));
-        let (_, place) = place.ok_or(NoSuchColumn)?;
-        self.next.store(place + 1, Ordering::Relaxed);
+        let place = self.next.find(name, &self.of.columns, String::as_str)?;
         self.values.get(place).ok_or(NoSuchColumn)
     }
 
@@ -161,7 +154,7 @@ impl Embedded {
                 found.push(Found::Own(OwnRow {
                     of: Arc::clone(known),
                     values: values.collect::<rusqlite::Result<_>>()?,
-                    next: AtomicUsize::new(0),
+                    next: Next::default(),
                 }));
             }
         }

@@ -25,6 +25,7 @@ mod initial_access_tokens;
 mod lane;
 mod linking;
 mod logout_notices;
+mod many_rows;
 mod pen;
 mod pending_requests;
 mod pushed_requests;
@@ -41,6 +42,7 @@ mod statement;
 mod sweep;
 mod throttle_aliases;
 mod throttles;
+mod together;
 mod vault_entries;
 mod writes;
 

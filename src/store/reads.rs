@@ -8,14 +8,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::embedded::{Embedded, Pace, is_busy};
 use super::lane::Lane;
 use super::statement::{Argument, Found, Ran, Runs, Statement, Wanted, query};
+use super::together::Together;
 use super::{Store, StoreError};
 
 /// The way to read.
 #[derive(Clone)]
 pub(super) struct Reads {
     lane: Lane,
-    /// Where the database is a file of SQLite.
-    glances: Option<Glances>,
+    looks: Looks,
+}
+
+/// How one looks at a row.
+#[derive(Clone)]
+enum Looks {
+    /// By a connection.
+    Apart,
+    /// On PostgreSQL.
+    Together(Together),
+    /// At a file of SQLite.
+    Glances(Glances),
 }
 
 impl Reads {
@@ -23,7 +34,15 @@ impl Reads {
     pub(super) const fn by(lane: Lane) -> Self {
         Self {
             lane,
-            glances: None,
+            looks: Looks::Apart,
+        }
+    }
+
+    /// Looks at a row that many want to make at the same moment as one statement.
+    pub(super) const fn with_looks_together(lane: Lane, together: Together) -> Self {
+        Self {
+            lane,
+            looks: Looks::Together(together),
         }
     }
 
@@ -36,7 +55,7 @@ impl Reads {
         };
         Self {
             lane,
-            glances: Some(Glances(Arc::new(inside))),
+            looks: Looks::Glances(Glances(Arc::new(inside))),
         }
     }
 
@@ -47,7 +66,7 @@ impl Reads {
 
     /// Ends every connection, after what is running.
     pub(super) async fn close(&self) {
-        if let Some(glances) = &self.glances {
+        if let Looks::Glances(glances) = &self.looks {
             glances.close();
         }
         self.lane.close().await;
@@ -57,7 +76,7 @@ impl Reads {
 impl Runs for &Reads {
     async fn run(self, statement: Statement<'_>, wanted: Wanted) -> Result<Ran, sqlx::Error> {
         if statement.is_brief()
-            && let Some(glances) = &self.glances
+            && let Looks::Glances(glances) = &self.looks
             && let Some(ran) = glances.run(&statement, wanted)
         {
             return Ok(ran);
@@ -75,7 +94,10 @@ impl Store {
     ) -> Result<Option<Found>, StoreError> {
         let all = arguments.iter().cloned();
         let statement = all.fold(query(statement).at_once(), Statement::bind);
-        Ok(statement.fetch_optional(&self.reads).await?)
+        Ok(match &self.reads.looks {
+            Looks::Together(together) => together.run(statement).await?,
+            Looks::Apart | Looks::Glances(_) => statement.fetch_optional(&self.reads).await?,
+        })
     }
 }
 

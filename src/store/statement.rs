@@ -1,24 +1,27 @@
 //! Statements: a text that both databases understand, and what its `$1`, `$2` … stand for.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
+use serde::Serialize;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, Row as _};
+use sqlx::{Any, AnyConnection, Column as _, Row as _};
 
 use super::embedded::OwnRow;
 use super::lane::Lane;
 
 /// What a `$1` of a statement stands for.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
 pub(super) enum Argument<'q> {
     Text(Option<Cow<'q, str>>),
     Int(Option<i64>),
 }
 
 impl Argument<'_> {
-    fn into_owned(self) -> Argument<'static> {
+    pub(super) fn into_owned(self) -> Argument<'static> {
         match self {
             Self::Text(text) => Argument::Text(text.map(|text| Cow::Owned(text.into_owned()))),
             Self::Int(int) => Argument::Int(int),
@@ -234,7 +237,10 @@ impl Runs for &mut AnyConnection {
             Wanted::Rows => {
                 let rows = query.fetch_all(self).await?;
                 Ran {
-                    rows: rows.into_iter().map(Found::Any).collect(),
+                    rows: rows
+                        .into_iter()
+                        .map(|row| Found::Any(row, Next::default()))
+                        .collect(),
                     affected: 0,
                 }
             }
@@ -244,8 +250,30 @@ impl Runs for &mut AnyConnection {
 
 /// A row that was found.
 pub(super) enum Found {
-    Any(AnyRow),
+    Any(AnyRow, Next),
     Own(OwnRow),
+}
+
+/// The column after the one that was read last: they are read in nearly the order in which they are asked for.
+#[derive(Default)]
+pub(super) struct Next(AtomicUsize);
+
+impl Next {
+    /// The place of the column of that name, among `columns`.
+    pub(super) fn find<C>(
+        &self,
+        name: Name,
+        columns: &[C],
+        name_of: impl Fn(&C) -> &str,
+    ) -> Result<usize, NoSuchColumn> {
+        let next = self.0.load(Ordering::Relaxed);
+        let (before, after) = columns.split_at_checked(next).unwrap_or((&[], columns));
+        let mut places = after.iter().zip(next..).chain(before.iter().zip(0..));
+        let place = places.find(|(column, _)| name.is(name_of(column)));
+        let (_, place) = place.ok_or(NoSuchColumn)?;
+        self.0.store(place + 1, Ordering::Relaxed);
+        Ok(place)
+    }
 }
 
 /// The columns of a row, by their names.
@@ -270,14 +298,6 @@ impl Name {
         name.len() == self.prefix.len() + self.column.len()
             && ours.zip(name.bytes()).all(|(our, theirs)| our == theirs)
     }
-
-    fn whole(self) -> Cow<'static, str> {
-        if self.prefix.is_empty() {
-            Cow::Borrowed(self.column)
-        } else {
-            Cow::Owned(format!("{}{}", self.prefix, self.column))
-        }
-    }
 }
 
 /// There is none of that name, or it holds something else.
@@ -286,14 +306,20 @@ pub(super) struct NoSuchColumn;
 impl Columns for Found {
     fn text(&self, name: Name) -> Result<Option<&str>, NoSuchColumn> {
         match self {
-            Self::Any(row) => row.try_get(&*name.whole()).map_err(|_| NoSuchColumn),
+            Self::Any(row, next) => {
+                let place = next.find(name, row.columns(), |column| column.name())?;
+                row.try_get(place).map_err(|_| NoSuchColumn)
+            }
             Self::Own(row) => row.text(name),
         }
     }
 
     fn int(&self, name: Name) -> Result<Option<i64>, NoSuchColumn> {
         match self {
-            Self::Any(row) => row.try_get(&*name.whole()).map_err(|_| NoSuchColumn),
+            Self::Any(row, next) => {
+                let place = next.find(name, row.columns(), |column| column.name())?;
+                row.try_get(place).map_err(|_| NoSuchColumn)
+            }
             Self::Own(row) => row.int(name),
         }
     }
@@ -319,7 +345,7 @@ macro_rules! cells {
         $(impl Cell for Option<$kind> {
             fn at(row: &Found, place: usize) -> Result<Self, sqlx::Error> {
                 match row {
-                    Found::Any(row) => row.try_get(place),
+                    Found::Any(row, _) => row.try_get(place),
                     Found::Own(row) => match row.at(place) {
                         Some(Value::Null) => Ok(None),
                         Some($pattern) => Ok(Some($value)),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use portico::protocol::ids::ClientId;
+use futures_util::future::{FutureExt as _, join_all};
+use portico::protocol::ids::{ClientId, SessionId};
 use portico::store::Store;
 use tokio::time::{sleep, timeout};
 
@@ -53,5 +53,27 @@ async fn connections_that_died_in_use_are_replaced_once_nobody_waits() {
     let waiting = (20..30).map(|each| timeout(Duration::from_millis(300), look(&store, each)));
     join_all(waiting).await;
     timeout(FOUND_AGAIN, look(&store, 30)).await.unwrap();
+    timeout(FOUND_AGAIN, store.close()).await.unwrap();
+}
+
+/// Looks of the same moment are asked together: those that are never answered are no reason for others to wait.
+#[tokio::test]
+async fn a_look_does_not_wait_for_those_that_are_never_answered() {
+    let database = TestDatabase::fresh().await;
+    let (line, store) = busy(&database).await;
+    let session = SessionId::new("unknown".to_owned());
+    let find = || store.find_session(&session);
+    join_all((0..20).map(|_| find())).await;
+    line.cut();
+    let mut unanswered: Vec<_> = (0..6).map(|_| Box::pin(find())).collect();
+    for find in &mut unanswered {
+        let _ = find.as_mut().now_or_never();
+    }
+    sleep(REST).await;
+    for _ in 0..3 {
+        let found = timeout(FOUND_AGAIN / 2, find()).await.unwrap();
+        assert_eq!(found.unwrap(), None);
+    }
+    drop(unanswered);
     timeout(FOUND_AGAIN, store.close()).await.unwrap();
 }

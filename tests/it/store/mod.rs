@@ -22,6 +22,7 @@ mod signing_keys;
 mod spent_ids;
 mod sweep;
 mod throttles;
+mod together;
 mod vault_entries;
 
 use std::future::Future;

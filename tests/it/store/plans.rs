@@ -64,12 +64,49 @@ pub(super) fn statements() -> Vec<String> {
                 let firsts = code.split("search!(\"").skip(1);
                 let firsts = firsts.map(|after| after.split('"').next().unwrap());
                 all.extend(firsts.map(|first| format!("{text} {first} {rest}")));
+            } else if text.contains("({text}{apart})") {
+                // What a look at one row becomes; see `looks_at_many`.
             } else if is_statement(&text) {
-                // The audit's new rows: the names of the columns, the places of the values, and what becomes of those that are there
-                // already are put in between.
-                let text = text.replace("{before}", "");
-                all.push(text.replace("({}) VALUES {} {after}", "(id) VALUES ($1)"));
+                // The audit's new rows: how they are written, and what becomes of those that are there already.
+                let text = text.replace("{before} ", "").replace("{after}", "");
+                all.push(text.replace("({columns}) {records}", "(id) VALUES ($1)"));
             }
+        }
+    }
+    all
+}
+
+/// What each look at one row becomes where many look at the same moment, on PostgreSQL.
+fn looks_at_many() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let template = texts(&read(&folder.join("together.rs")));
+    let template = template
+        .into_iter()
+        .find(|text| text.contains("({text}{apart})"));
+    let asked = "(SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS of_json (place BIGINT, a1 TEXT, a2 {kind}, a3 TEXT, a4 TEXT))";
+    let template = template.unwrap().replace("{PLACE}", "place");
+    let template = template.replace("{asked}", asked);
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_file() {
+            let source = read(&path);
+            let looks = source.split(".look_up(").skip(1);
+            all.extend(looks.map(|after| {
+                let look = texts(after).swap_remove(0);
+                let look = (1..=4).fold(look, |look, number| {
+                    look.replace(&format!("${number}"), &format!("asked.a{number}"))
+                });
+                let has_offset = look.contains(" OFFSET ");
+                let (kind, apart) = if has_offset {
+                    ("BIGINT", "")
+                } else {
+                    ("TEXT", " OFFSET 0")
+                };
+                let many = template.replace("{kind}", kind).replace("{apart}", apart);
+                many.replace("{text}", &look)
+            }));
         }
     }
     all
@@ -208,8 +245,13 @@ async fn whatever_refers_to_a_row_is_found_by_an_index() {
 async fn every_statement_finds_its_rows_by_an_index() {
     let database = TestDatabase::fresh().await;
     let (mut connection, postgres) = planner(&database).await;
-    let statements = statements();
+    let mut statements = statements();
     assert!(statements.len() > 150, "{}", statements.len());
+    if postgres {
+        let looks = looks_at_many();
+        assert!(looks.len() > 15, "{}", looks.len());
+        statements.extend(looks);
+    }
     let mut wrong = Vec::new();
     for whole in WHOLE {
         let known = statements.iter().any(|statement| statement.contains(whole));

@@ -1,0 +1,179 @@
+//! Looks and new rows of the same moment, which PostgreSQL is asked for in one message. SQLite has to answer just the same.
+
+use std::time::Duration;
+
+use futures_util::future::{FutureExt as _, join_all, maybe_done};
+use portico::protocol::claims::AccessTokenClaims;
+use portico::store::Store;
+use serde_json::json;
+use sqlx::Row as _;
+use tokio::time::timeout;
+
+use super::{NOW, World, race};
+
+/// Far longer than any of this takes.
+const FAR_LONGER: Duration = Duration::from_secs(20);
+
+/// Names with whatever means something to JSON, to SQL, or to the way in which many are asked for.
+const NAMES: [&str; 8] = [
+    "plain",
+    "a \"quoted\" one",
+    "it's",
+    "back\\slash\\",
+    "two\nlines\tand a tab",
+    "{\"a1\":\"x\"},{",
+    "$1 asked.a1 --",
+    "Åsa 李 \u{1f512}",
+];
+
+fn claims(jti: &str) -> AccessTokenClaims {
+    let claims = json!({
+        "iss": "https://sso.example.org", "sub": "somebody", "aud": "reports", "exp": NOW + 60, "iat": NOW,
+        "jti": jti, "client_id": "app",
+    });
+    serde_json::from_value(claims).unwrap()
+}
+
+async fn look(store: &Store, hash: &str) -> Option<String> {
+    let found = store.find_access_token(hash).await.unwrap();
+    found.map(|(claims, _)| claims.jti)
+}
+
+/// The texts of the statements that each of PostgreSQL's connections has run last, which hold this.
+async fn last_statements(world: &World, with: &str) -> usize {
+    let pool = world.database.pool().await;
+    let rows = sqlx::query("SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
+    let rows = rows.fetch_all(&pool).await.unwrap();
+    let texts = rows.iter().map(|row| row.get::<String, _>(0));
+    let found = texts.filter(|text| text.contains(with)).count();
+    pool.close().await;
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_of_many_who_look_at_once_gets_their_own_row() {
+    let world = World::new().await;
+    let store = &world.store;
+    for name in NAMES {
+        let claims = claims(name);
+        store.insert_access_token(name, &claims).await.unwrap();
+    }
+    let looks = (0..400).map(|number| {
+        let store = store.clone();
+        async move {
+            let name = NAMES[number % NAMES.len()];
+            if number % 3 == 0 {
+                assert_eq!(look(&store, &format!("{name}{number}")).await, None);
+            } else {
+                assert_eq!(look(&store, name).await.as_deref(), Some(name));
+            }
+        }
+    });
+    assert_eq!(race(looks).await.len(), 400);
+}
+
+/// Whoever is refused is refused alone, and what the others have inserted is there when they hear of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_insert_at_once_one_that_is_refused_hurts_nobody() {
+    let world = World::new().await;
+    // The last ten have the names of the first.
+    let inserts = (0..60).map(|number| number % 50).map(|number| {
+        let store = world.store.clone();
+        async move {
+            let hash = format!("{} {number}", NAMES[number % NAMES.len()]);
+            let inserted = store.insert_access_token(&hash, &claims(&hash)).await;
+            if inserted.is_ok() {
+                assert_eq!(look(&store, &hash).await, Some(hash));
+            }
+            inserted.is_ok()
+        }
+    });
+    assert_eq!(super::count(&race(inserts).await, &false), 10);
+}
+
+/// They are asked together: as many statements as one by one would hide that nothing of this is used.
+#[tokio::test]
+async fn those_who_wait_are_one_statement() {
+    let world = World::new().await;
+    world
+        .store
+        .insert_access_token("one", &claims("one"))
+        .await
+        .unwrap();
+    let looks = join_all((0..40).map(|_| look(&world.store, "one")));
+    assert_eq!(looks.await, vec![Some("one".to_owned()); 40]);
+    if world.database.folder().is_none() {
+        assert!(last_statements(&world, "asked_place").await > 0);
+    }
+    let hashes: Vec<_> = (0..40).map(|number| number.to_string()).collect();
+    let inserts = hashes.iter().map(|hash| async {
+        let claims = claims(hash);
+        world.store.insert_access_token(hash, &claims).await
+    });
+    join_all(inserts)
+        .await
+        .into_iter()
+        .collect::<Result<(), _>>()
+        .unwrap();
+    if world.database.folder().is_none() {
+        assert!(last_statements(&world, "SELECT asked.a1").await > 0);
+    }
+}
+
+/// Those who are asked first may go away, and so may some of those who wait for them.
+#[tokio::test]
+async fn whoever_goes_away_leaves_nobody_waiting() {
+    let world = World::new().await;
+    world
+        .store
+        .insert_access_token("one", &claims("one"))
+        .await
+        .unwrap();
+    for gone in [1, 2, 3, 10, 39] {
+        let mut looks: Vec<_> = (0..40)
+            .map(|_| Box::pin(maybe_done(look(&world.store, "one"))))
+            .collect();
+        for look in &mut looks {
+            let _ = look.as_mut().now_or_never();
+        }
+        let mut rest = looks.split_off(gone);
+        drop(looks);
+        let all = join_all(rest.iter_mut().map(|look| look.as_mut()));
+        timeout(FAR_LONGER, all).await.unwrap();
+        for look in &mut rest {
+            assert_eq!(look.as_mut().take_output(), Some(Some("one".to_owned())));
+        }
+    }
+}
+
+/// What PostgreSQL refuses is the matter of the one who has asked for it.
+#[tokio::test]
+async fn an_error_is_told_to_the_one_whose_it_is() {
+    let world = World::new().await;
+    world
+        .store
+        .insert_access_token("one", &claims("one"))
+        .await
+        .unwrap();
+    // PostgreSQL has no text with such a character; to SQLite it is one as others.
+    let looks = (0..40).map(|number| {
+        let store = &world.store;
+        async move {
+            let hash = if number == 20 { "\0" } else { "one" };
+            store
+                .find_access_token(hash)
+                .await
+                .map(|found| found.is_some())
+        }
+    });
+    let found = join_all(looks).await;
+    for (number, found) in found.iter().enumerate() {
+        match found {
+            Ok(found) => assert_eq!(*found, number != 20, "{number}"),
+            Err(_) => assert!(
+                number == 20 && world.database.folder().is_none(),
+                "{number}"
+            ),
+        }
+    }
+}
