@@ -94,17 +94,20 @@ test-soak: ## Apps that refresh while servers are killed and answers are lost, f
 test-soak-postgres: ## The same on two nodes with PostgreSQL
 	scripts/with-postgres $(SOAK_SHORT)
 
+# PostgreSQL on the load's core (`LOAD_CORE` in benches/speed): else it answers on the server's, in the middle of what that does.
+BESIDE_THE_SERVER := taskset --cpu-list 1
+
 .PHONY: bench
 bench: ## The release binary's speed beside this machine's bounds, on SQLite and on PostgreSQL; prints a table of each (docs/performance.md)
 	env -u TEST_DATABASE_URL cargo bench --locked --bench speed -- --json target/bench-sqlite.json
-	scripts/with-postgres cargo bench --locked --bench speed -- --json target/bench-postgres.json
+	$(BESIDE_THE_SERVER) scripts/with-postgres cargo bench --locked --bench speed -- --json target/bench-postgres.json
 
 # Ten million refresh families in each database: 10 GB of disk, twenty minutes and more.
 .PHONY: bench-scale
 bench-scale: ## The same figures of a large database beside a small one, while a million rows are swept away, and of two nodes (docs/scaling.md)
 	env -u TEST_DATABASE_URL cargo bench --locked --bench speed -- --filled --expired 1000000 --json target/bench-filled-sqlite.json
-	scripts/with-postgres cargo bench --locked --bench speed -- --filled --expired 1000000 --json target/bench-filled-postgres.json
-	scripts/with-postgres cargo bench --locked --bench speed -- --nodes 2 --json target/bench-nodes.json
+	$(BESIDE_THE_SERVER) scripts/with-postgres cargo bench --locked --bench speed -- --filled --expired 1000000 --json target/bench-filled-postgres.json
+	$(BESIDE_THE_SERVER) scripts/with-postgres cargo bench --locked --bench speed -- --nodes 2 --json target/bench-nodes.json
 
 .PHONY: soak
 soak: ## A thousand apps for two minutes, on SQLite and on two nodes with PostgreSQL; prints figures

@@ -1,9 +1,9 @@
 //! Processor time, memory and the core that a process may use, as Linux tells them.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 
 /// The core of the server, and that of the load.
 pub(crate) const SERVER_CORE: &str = "0";
@@ -14,16 +14,6 @@ pub(crate) fn pinned(core: &str, program: &str) -> Command {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", core, program]);
     command
-}
-
-/// Has a process that runs already stay on one core.
-pub(crate) fn pin(pid: u32, core: &str) -> anyhow::Result<()> {
-    let status = Command::new("taskset")
-        .args(["--cpu-list", "--pid", core, &pid.to_string()])
-        .stdout(Stdio::null())
-        .status()?;
-    ensure!(status.success(), "process {pid} cannot be kept on one core");
-    Ok(())
 }
 
 /// The fields of a process's `stat` that follow its name, which may have spaces (proc(5)).
@@ -56,21 +46,17 @@ pub(crate) fn parent(pid: u32) -> anyhow::Result<u32> {
 /// What a process and its children have used so far, those too that have ended.
 pub(crate) fn family_time(pid: u32) -> anyhow::Result<Duration> {
     let mut all = times(&stat(pid)?, &[14, 15, 16, 17])?;
-    for child in children(pid)? {
-        all += processor_time(child).unwrap_or_default();
-    }
-    Ok(all)
-}
-
-/// The processes that this one has started. They come and go.
-pub(crate) fn children(pid: u32) -> anyhow::Result<Vec<u32>> {
-    let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let child = name.to_str().and_then(|name| name.parse::<u32>().ok());
-        children.extend(child.filter(|child| parent(*child).is_ok_and(|parent| parent == pid)));
+        let Some(child) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Others come and go meanwhile.
+        if parent(child).is_ok_and(|parent| parent == pid) {
+            all += processor_time(child).unwrap_or_default();
+        }
     }
-    Ok(children)
+    Ok(all)
 }
 
 /// The kibibytes of memory that `field` of the process's status tells (`VmRSS`, `VmHWM`).

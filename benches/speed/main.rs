@@ -2,7 +2,7 @@
 //! machine slows both down.
 //!
 //! `make bench`, or `cargo bench --bench speed`; on PostgreSQL where `TEST_DATABASE_URL` names an administrator's connection. The release
-//! binary has one core to itself, this program with the simulated iMIS another. What is compared is work per second
+//! binary has one core to itself, this program with the simulated iMIS another, and there PostgreSQL has to be kept, too (`taskset`). What is compared is work per second
 //! of processor time: it says the same on a busy machine. `docs/performance.md` explains the table and has the results.
 
 use std::net::SocketAddr;
@@ -28,7 +28,6 @@ mod figures;
 mod fill;
 mod growth;
 mod nodes;
-mod postgres;
 mod report;
 #[path = "../support/mod.rs"]
 mod support;
@@ -129,9 +128,6 @@ fn main() -> anyhow::Result<()> {
     sqlx::any::install_default_drivers();
     let folder = tempfile::tempdir()?;
     LocalSet::new().block_on(&runtime, async {
-        if let Ok(admin) = std::env::var("TEST_DATABASE_URL") {
-            postgres::keep_with_the_load(&admin).await?;
-        }
         if options.filled {
             return growth::run(&options, length, folder.path()).await;
         }

@@ -16,7 +16,7 @@ use super::figures::{self, Actor, Figure};
 use super::report::{Row, Sample};
 use super::support::Database;
 use super::wire::Connection;
-use super::{Options, Server, Setup, core, measure, postgres};
+use super::{Options, Server, Setup, core, measure};
 
 /// How often each figure is done while transactions and statements are counted.
 const COUNTED: u32 = 100;
@@ -60,7 +60,7 @@ pub(crate) async fn run(
         servers.push(Server::start(&setup).await?);
     }
     let all: Vec<_> = servers.iter().map(Server::node).collect();
-    let postmaster = postgres::postmaster(admin.as_str()).await?;
+    let postmaster = postmaster(admin.as_str()).await?;
     let wanted = |figure: &Figure| {
         matches!(
             figure,
@@ -114,6 +114,17 @@ pub(crate) async fn run(
         std::fs::write(file, as_json(&lines, count).to_string())?;
     }
     Ok(())
+}
+
+/// The process that PostgreSQL's others are children of.
+async fn postmaster(admin: &str) -> anyhow::Result<u32> {
+    let mut connection = AnyConnection::connect(admin).await?;
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut connection)
+        .await?;
+    let parent = core::parent(u32::try_from(pid)?)?;
+    connection.close().await?;
+    Ok(parent)
 }
 
 /// What PostgreSQL counts for one, and the statements that the server's log tells of.

@@ -267,7 +267,7 @@ impl Next {
         name_of: impl Fn(&C) -> &str,
     ) -> Result<usize, NoSuchColumn> {
         let next = self.0.load(Ordering::Relaxed);
-        let (before, after) = columns.split_at_checked(next).unwrap_or((&[], columns));
+        let (before, after) = columns.split_at_checked(next).unwrap_or((columns, &[]));
         let mut places = after.iter().zip(next..).chain(before.iter().zip(0..));
         let place = places.find(|(column, _)| name.is(name_of(column)));
         let (_, place) = place.ok_or(NoSuchColumn)?;

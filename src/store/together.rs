@@ -2,21 +2,26 @@
 //! other rows wait, and are one statement then. A message and its answer cost more than what is in them, here and at PostgreSQL. Whoever
 //! is alone asks at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::iter::once;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::lane::Lane;
+use super::lane::{Lane, breaks};
 use super::many_rows::{as_json, source};
 use super::statement::{Argument, Columns as _, Found, Name, Statement, query};
 
 /// So many are one statement, at the most.
 const MOST: usize = 64;
-/// Behind one that is not answered for so long nobody waits: they go on their own.
+/// One that is under way for longer has much to read, or is far away: whoever comes does not wait for it. More than one at a time is
+/// better then.
+const BRIEF: Duration = Duration::from_millis(20);
+/// Whoever has waited for so long, behind one that is not answered, goes on their own.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The columns of what many ask: whose row it is, and what `$1`, `$2` … stand for.
 const PLACE: &str = "asked_place";
@@ -40,7 +45,8 @@ struct Line {
     of_many: &'static str,
     /// Since when one is under way.
     since: Option<Instant>,
-    waiting: Vec<Waiting>,
+    /// In the order of their numbers.
+    waiting: VecDeque<Waiting>,
     /// How many have ever waited.
     count: u64,
 }
@@ -52,12 +58,13 @@ struct Waiting {
     tell: Tell,
 }
 
-type Tell = oneshot::Sender<Option<Found>>;
+type Told = Result<Option<Found>, sqlx::Error>;
+type Tell = oneshot::Sender<Told>;
 
 enum Turn {
     Now(UnderWay),
     Later(Place),
-    /// The one that is under way is in trouble.
+    /// With nobody.
     Apart,
 }
 
@@ -65,7 +72,7 @@ enum Turn {
 struct Place {
     key: Key,
     number: u64,
-    told: oneshot::Receiver<Option<Found>>,
+    told: oneshot::Receiver<Told>,
 }
 
 /// One that is under way. When it has ended, however it did, those who wait are the next.
@@ -88,10 +95,13 @@ impl Together {
         let under_way = match self.turn(&statement) {
             Turn::Now(under_way) => Some(under_way),
             Turn::Apart => None,
-            Turn::Later(place) => match self.wait(place).await {
-                Some(found) => return Ok(found),
-                None => None,
-            },
+            Turn::Later(place) => {
+                let may_ask_again = !statement.text().starts_with("INSERT ");
+                match self.wait(place, may_ask_again).await {
+                    Some(told) => return told,
+                    None => None,
+                }
+            }
         };
         let found = statement.fetch_optional(&self.0.lane).await;
         drop(under_way);
@@ -101,11 +111,14 @@ impl Together {
     fn turn(&self, statement: &Statement<'_>) -> Turn {
         let (text, arguments) = (statement.text(), statement.arguments());
         let key = (text.as_ptr().addr(), text.len());
+        if arguments.len() >= COLUMNS.len() {
+            return Turn::Apart;
+        }
         let mut lines = self.lines();
         let line = lines.entry(key).or_insert_with(|| Line {
             of_many: String::leak(of_many(text, arguments)),
             since: None,
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             count: 0,
         });
         match line.since {
@@ -114,14 +127,14 @@ impl Together {
                 let all = self.clone();
                 return Turn::Now(UnderWay { all, key });
             }
-            Some(since) if since.elapsed() > PATIENCE => return Turn::Apart,
+            Some(since) if since.elapsed() > BRIEF => return Turn::Apart,
             Some(_) => {}
         }
         let (tell, told) = oneshot::channel();
         let arguments = arguments.iter().cloned().map(Argument::into_owned);
         let number = line.count;
         line.count += 1;
-        line.waiting.push(Waiting {
+        line.waiting.push_back(Waiting {
             number,
             arguments: arguments.collect(),
             tell,
@@ -129,21 +142,26 @@ impl Together {
         Turn::Later(Place { key, number, told })
     }
 
-    /// What was found for one who waits; `None` where they have to go on their own.
-    async fn wait(&self, mut place: Place) -> Option<Option<Found>> {
+    /// What one who waits is told; `None` where they have to go on their own.
+    async fn wait(&self, mut place: Place, may_ask_again: bool) -> Option<Told> {
         if let Ok(told) = timeout(PATIENCE, &mut place.told).await {
             return told.ok();
         }
-        if let Some(line) = self.lines().get_mut(&place.key) {
-            let before = line.waiting.len();
-            line.waiting
-                .retain(|waiting| waiting.number != place.number);
-            if line.waiting.len() < before {
-                return None;
-            }
+        if self.leave(&place) || may_ask_again {
+            return None;
         }
-        // It is under way, and must not be so twice.
         place.told.await.ok()
+    }
+
+    /// Leaves the line. `false` where it is under way already.
+    fn leave(&self, place: &Place) -> bool {
+        let mut lines = self.lines();
+        let Some(line) = lines.get_mut(&place.key) else {
+            return false;
+        };
+        let number = |waiting: &Waiting| waiting.number;
+        let at = line.waiting.binary_search_by_key(&place.number, number);
+        at.is_ok_and(|at| line.waiting.remove(at).is_some())
     }
 
     /// Runs the statement for all of them, as long as one of them is there.
@@ -162,9 +180,21 @@ impl Together {
             found = statement.fetch_all(&self.0.lane) => found,
             () = all_gone(&mut tells) => return,
         };
-        // Else it has failed for one of them, and each is told why of their own.
-        if let Ok(found) = found {
-            tell(tells, found);
+        match found {
+            Ok(found) => tell(tells, found),
+            // Because of one of them, and nothing is done: each asks on their own, and is told what is theirs.
+            Err(error @ sqlx::Error::Database(_)) if !breaks(&error) => {
+                let code = error.as_database_error().and_then(DatabaseError::code);
+                tracing::warn!(
+                    code = code.as_deref(),
+                    "PostgreSQL refused what was asked together; each is asked alone now"
+                );
+            }
+            Err(error) => {
+                for tell in tells {
+                    let _ = tell.send(Err(same(&error)));
+                }
+            }
         }
     }
 
@@ -179,23 +209,28 @@ impl Drop for UnderWay {
         let Some(line) = lines.get_mut(&self.key) else {
             return;
         };
-        line.waiting.retain(|waiting| !waiting.tell.is_closed());
-        if line.waiting.is_empty() {
+        let mut next = Vec::new();
+        while next.len() < MOST
+            && let Some(waiting) = line.waiting.pop_front()
+        {
+            if !waiting.tell.is_closed() {
+                next.push(waiting);
+            }
+        }
+        if next.is_empty() {
             line.since = None;
             return;
         }
         line.since = Some(Instant::now());
-        let rest = line.waiting.split_off(line.waiting.len().min(MOST));
-        let waiting = std::mem::replace(&mut line.waiting, rest);
         let of_many = line.of_many;
         drop(lines);
-        let next = Self {
+        let under_way = Self {
             all: self.all.clone(),
             key: self.key,
         };
         tokio::spawn(async move {
-            next.all.run_for(waiting, of_many).await;
-            drop(next);
+            under_way.all.run_for(next, of_many).await;
+            drop(under_way);
         });
     }
 }
@@ -216,13 +251,26 @@ fn tell(tells: Vec<Tell>, found: Vec<Found>) {
     for row in found {
         let place = row.int(place).ok().flatten();
         let place = place.and_then(|place| usize::try_from(place).ok());
-        if let Some(tell) = place.and_then(|place| tells.get_mut(place)?.take()) {
+        let Some(tell) = place.and_then(|place| tells.get_mut(place)) else {
+            // Nobody's. All ask on their own: of none it is known that there is nothing.
+            return;
+        };
+        if let Some(tell) = tell.take() {
             // Whoever has gone away hears nothing.
-            let _ = tell.send(Some(row));
+            let _ = tell.send(Ok(Some(row)));
         }
     }
     for tell in tells.into_iter().flatten() {
-        let _ = tell.send(None);
+        let _ = tell.send(Ok(None));
+    }
+}
+
+/// The error for one more. After these nobody knows what was done, or there is no connection to be had.
+fn same(error: &sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
+        sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,
+        error => sqlx::Error::Io(io::Error::other(error.to_string())),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{FutureExt as _, join_all};
+use futures_util::future::{FutureExt as _, join_all, maybe_done};
 use portico::protocol::ids::{ClientId, SessionId};
 use portico::store::Store;
 use tokio::time::{sleep, timeout};
@@ -65,7 +65,7 @@ async fn a_look_does_not_wait_for_those_that_are_never_answered() {
     let find = || store.find_session(&session);
     join_all((0..20).map(|_| find())).await;
     line.cut();
-    let mut unanswered: Vec<_> = (0..6).map(|_| Box::pin(find())).collect();
+    let mut unanswered: Vec<_> = (0..6).map(|_| Box::pin(maybe_done(find()))).collect();
     for find in &mut unanswered {
         let _ = find.as_mut().now_or_never();
     }
@@ -74,6 +74,11 @@ async fn a_look_does_not_wait_for_those_that_are_never_answered() {
         let found = timeout(FOUND_AGAIN / 2, find()).await.unwrap();
         assert_eq!(found.unwrap(), None);
     }
+    // Nor do those who wait already.
+    let waiting = unanswered.last_mut().unwrap();
+    timeout(FOUND_AGAIN, waiting.as_mut()).await.unwrap();
+    let found = waiting.as_mut().take_output().unwrap();
+    assert_eq!(found.unwrap(), None);
     drop(unanswered);
     timeout(FOUND_AGAIN, store.close()).await.unwrap();
 }
