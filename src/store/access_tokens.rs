@@ -17,7 +17,7 @@ impl Store {
         claims: &AccessTokenClaims,
     ) -> Result<(), StoreError> {
         self.writes
-            .insert(
+            .execute(
                 query(
                     "INSERT INTO access_token (token_hash, claims, expires_at, family_id) VALUES ($1, $2, $3, $4)",
                 )

@@ -1,10 +1,9 @@
 //! What happened: rows are added, and deleted by the sweep, and never changed.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
-use super::many_rows::{as_json, source};
 use super::record::{Record, to_json};
-use super::statement::{Argument, Columns, Statement, query};
+use super::statement::{Columns, Statement, query};
 use super::{Backend, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::model::audit::{AuditFilter, AuditRecord};
@@ -35,57 +34,49 @@ macro_rules! search {
     };
 }
 
-const COLUMNS: [&str; 15] = [
-    "id",
-    "recorded_at",
-    "event",
-    "account_id",
-    "client_id",
-    "upstream",
-    "session_id",
-    "family_id",
-    "request_id",
-    "flow_id",
-    "address",
-    "user_agent",
-    "name_hash",
-    "details",
-    LAST_ADDRESS,
-];
-
-fn row(record: &AuditRecord) -> Result<[Argument<'_>; COLUMNS.len()], StoreError> {
-    Ok([
-        (&record.id).into(),
-        record.at.into(),
-        (&record.event).into(),
-        record.account.as_ref().map(AccountId::as_str).into(),
-        record.client_id.as_ref().map(ClientId::as_str).into(),
-        record.upstream.as_ref().map(UpstreamId::as_str).into(),
-        record.session.as_ref().map(SessionId::as_str).into(),
-        record.family.as_ref().map(FamilyId::as_str).into(),
-        (&record.request).into(),
-        (&record.flow).into(),
-        (&record.address).into(),
-        (&record.user_agent).into(),
-        (&record.name_hash).into(),
-        to_json(&record.details)?.into(),
-        last_address(record).into(),
-    ])
-}
-
-/// Adds records. One that is there already is left alone, as each database has it.
-fn insert(before: &str, records: &str, after: &str) -> String {
-    let columns = COLUMNS.join(", ");
-    format!("INSERT {before} INTO audit ({columns}) {records} {after}")
-}
-
-/// Rows of one statement on SQLite, which opens all indexes for each.
+/// Rows of one statement: on PostgreSQL each is a round trip, and on SQLite each opens all indexes.
 const AT_ONCE: usize = 25;
 
-/// The statements that add one row on SQLite, and many.
-static SQLITE: LazyLock<[String; 2]> = LazyLock::new(|| [insert_rows(1), insert_rows(AT_ONCE)]);
+/// The statements that add one row, and many.
+struct Inserts {
+    one: String,
+    many: String,
+}
 
-fn insert_rows(count: usize) -> String {
+// SQLite keeps aside what many rows of one statement change until it has ended, in a file of its own where that is much, if a row could
+// still make it fail. To `OR IGNORE` none does: what is no record is left out, and there is none.
+static SQLITE: LazyLock<Inserts> = LazyLock::new(|| Inserts::new("OR IGNORE", ""));
+static POSTGRES: LazyLock<Inserts> =
+    LazyLock::new(|| Inserts::new("", "ON CONFLICT (id) DO NOTHING"));
+
+impl Inserts {
+    /// One that is there already is left alone, as each database has it.
+    fn new(before: &str, after: &str) -> Self {
+        Self {
+            one: insert_rows(before, 1, after),
+            many: insert_rows(before, AT_ONCE, after),
+        }
+    }
+}
+
+fn insert_rows(before: &str, count: usize, after: &str) -> String {
+    const COLUMNS: [&str; 15] = [
+        "id",
+        "recorded_at",
+        "event",
+        "account_id",
+        "client_id",
+        "upstream",
+        "session_id",
+        "family_id",
+        "request_id",
+        "flow_id",
+        "address",
+        "user_agent",
+        "name_hash",
+        "details",
+        LAST_ADDRESS,
+    ];
     let row = |row: usize| {
         let first = row * COLUMNS.len() + 1;
         let places: Vec<String> = (first..first + COLUMNS.len())
@@ -94,40 +85,38 @@ fn insert_rows(count: usize) -> String {
         format!("({})", places.join(", "))
     };
     let rows: Vec<String> = (0..count).map(row).collect();
-    // SQLite keeps aside what many rows of one statement change until it has ended, in a file of its own where that is much, if a row could
-    // still make it fail. To `OR IGNORE` none does: what is no record is left out, and there is none.
-    insert("OR IGNORE", &format!("VALUES {}", rows.join(", ")), "")
+    format!(
+        "INSERT {before} INTO audit ({}) VALUES {} {after}",
+        COLUMNS.join(", "),
+        rows.join(", ")
+    )
 }
 
-fn on_sqlite(records: &[AuditRecord]) -> Result<Vec<Statement<'_>>, StoreError> {
-    let [one, many] = &*SQLITE;
-    let chunks = records.chunks_exact(AT_ONCE);
-    let rest = chunks.remainder().chunks(1).map(|records| (one, records));
-    let statements = chunks.map(|records| (many, records)).chain(rest);
-    let statements = statements.map(|(text, records)| {
-        let mut statement = query(text);
-        for record in records {
-            statement = row(record)?.into_iter().fold(statement, Statement::bind);
-        }
-        Ok(statement)
-    });
-    statements.collect()
-}
-
-/// The statement that adds any number of rows on PostgreSQL.
-static POSTGRES: OnceLock<String> = OnceLock::new();
-
-fn on_postgres(records: &[AuditRecord]) -> Result<Option<Statement<'_>>, StoreError> {
-    let rows = records.iter().map(row).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
-    let text = POSTGRES.get_or_init(|| {
-        let records = source(COLUMNS.into_iter().zip(first));
-        insert("", &records, "ON CONFLICT (id) DO NOTHING")
-    });
-    let rows = as_json(&COLUMNS, rows.into_iter().map(IntoIterator::into_iter))?;
-    Ok(Some(query(text).bind(rows)))
+/// The statement for so many records as it has rows.
+fn insert<'r>(
+    statement: &'static str,
+    records: &'r [AuditRecord],
+) -> Result<Statement<'r>, StoreError> {
+    let mut query = query(statement);
+    for record in records {
+        query = query
+            .bind(&record.id)
+            .bind(record.at)
+            .bind(&record.event)
+            .bind(record.account.as_ref().map(AccountId::as_str))
+            .bind(record.client_id.as_ref().map(ClientId::as_str))
+            .bind(record.upstream.as_ref().map(UpstreamId::as_str))
+            .bind(record.session.as_ref().map(SessionId::as_str))
+            .bind(record.family.as_ref().map(FamilyId::as_str))
+            .bind(&record.request)
+            .bind(&record.flow)
+            .bind(&record.address)
+            .bind(&record.user_agent)
+            .bind(&record.name_hash)
+            .bind(to_json(&record.details)?)
+            .bind(last_address(record));
+    }
+    Ok(query)
 }
 
 /// Of a replay, who was given the tokens before: a detail that has a column, for it is searched for.
@@ -140,10 +129,18 @@ fn last_address(record: &AuditRecord) -> Option<&str> {
 impl Store {
     /// Adds records. One that is there already stays as it is: whoever has not heard what came of a batch may send it again.
     pub async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
-        let statements = match self.backend {
-            Backend::Sqlite => on_sqlite(records)?,
-            Backend::Postgres => on_postgres(records)?.into_iter().collect(),
+        let inserts = match self.backend {
+            Backend::Sqlite => &*SQLITE,
+            Backend::Postgres => &*POSTGRES,
         };
+        let many = records.chunks_exact(AT_ONCE);
+        let rest = many.remainder().chunks(1);
+        let statements = many.chain(rest).map(|records| {
+            let is_one = records.len() == 1;
+            let statement = if is_one { &inserts.one } else { &inserts.many };
+            insert(statement, records)
+        });
+        let statements: Vec<_> = statements.collect::<Result<_, _>>()?;
         let added = self.writes.execute_each(statements).await?;
         let left_out = (records.len() as u64).saturating_sub(added);
         if left_out > 0 {

@@ -12,7 +12,6 @@ use super::client_cache::ClientCache;
 use super::embedded::Pace;
 use super::lane::Lane;
 use super::reads::Reads;
-use super::together::Together;
 use super::writes::Writes;
 use super::{Backend, Store, StoreError};
 use crate::protocol::secret::Secret;
@@ -64,11 +63,10 @@ async fn open_postgres(url: &Secret) -> Result<Store, StoreError> {
         .connect_with(options(url)?)
         .await?;
     let lane = Lane::new(pool, POSTGRES_CONNECTIONS, true);
-    let together = Together::by(lane.clone());
     Ok(Store {
         backend: Backend::Postgres,
-        reads: Reads::with_looks_together(lane.clone(), together.clone()),
-        writes: Writes::Apart(lane, together),
+        reads: Reads::with_looks_together(lane.clone()),
+        writes: Writes::Apart(lane),
         clients: ClientCache::default(),
     })
 }

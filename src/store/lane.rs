@@ -218,7 +218,7 @@ impl Lease {
 
 /// Whether the connection is good for nothing after this: the network (class 08), PostgreSQL is stopping (57P) or has ended it
 /// (25P03), or it leads to a server that only reads now (25006).
-pub(super) fn breaks(error: &sqlx::Error) -> bool {
+fn breaks(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             code.starts_with("57P")

@@ -25,7 +25,6 @@ mod initial_access_tokens;
 mod lane;
 mod linking;
 mod logout_notices;
-mod many_rows;
 mod pen;
 mod pending_requests;
 mod pushed_requests;

@@ -38,11 +38,11 @@ impl Reads {
         }
     }
 
-    /// Looks at a row that many want to make at the same moment as one statement.
-    pub(super) const fn with_looks_together(lane: Lane, together: Together) -> Self {
+    /// The same, and looks of the same moment together.
+    pub(super) fn with_looks_together(lane: Lane) -> Self {
         Self {
+            looks: Looks::Together(Together::by(lane.clone())),
             lane,
-            looks: Looks::Together(together),
         }
     }
 

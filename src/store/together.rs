@@ -3,17 +3,15 @@
 //! is alone asks at once.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
-use std::iter::once;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use sqlx::error::DatabaseError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::lane::{Lane, breaks};
-use super::many_rows::{as_json, source};
+use super::lane::Lane;
 use super::statement::{Argument, Columns as _, Found, Name, Statement, query};
 
 /// So many are one statement, at the most.
@@ -23,9 +21,22 @@ const MOST: usize = 64;
 const BRIEF: Duration = Duration::from_millis(20);
 /// Whoever has waited for so long, behind one that is not answered, goes on their own.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The columns of what many ask: whose row it is, and what `$1`, `$2` … stand for.
+/// The column that says whose row it is: one of [`Asked`].
 const PLACE: &str = "asked_place";
-const COLUMNS: [&str; 5] = [PLACE, "a1", "a2", "a3", "a4"];
+
+/// What one of many asks, as PostgreSQL reads it: their place among them, and what `$1`, `$2` … stand for.
+#[derive(Serialize)]
+struct Asked<'a> {
+    #[serde(rename = "asked_place")]
+    place: usize,
+    a1: Option<&'a Argument<'static>>,
+    a2: Option<&'a Argument<'static>>,
+    a3: Option<&'a Argument<'static>>,
+    a4: Option<&'a Argument<'static>>,
+}
+
+/// So many arguments it has room for.
+const ARGUMENTS: usize = 4;
 
 /// Those who ask. Cheap to clone.
 #[derive(Clone)]
@@ -58,8 +69,7 @@ struct Waiting {
     tell: Tell,
 }
 
-type Told = Result<Option<Found>, sqlx::Error>;
-type Tell = oneshot::Sender<Told>;
+type Tell = oneshot::Sender<Option<Found>>;
 
 enum Turn {
     Now(UnderWay),
@@ -72,7 +82,7 @@ enum Turn {
 struct Place {
     key: Key,
     number: u64,
-    told: oneshot::Receiver<Told>,
+    told: oneshot::Receiver<Option<Found>>,
 }
 
 /// One that is under way. When it has ended, however it did, those who wait are the next.
@@ -89,19 +99,15 @@ impl Together {
         }))
     }
 
-    /// Runs a statement that finds one row at the most, by its keys, or inserts one (`VALUES` at its end): what it finds. It has four
-    /// arguments at the most.
+    /// Runs a statement that finds one row at the most, by its keys.
     pub(super) async fn run(&self, statement: Statement<'_>) -> Result<Option<Found>, sqlx::Error> {
         let under_way = match self.turn(&statement) {
             Turn::Now(under_way) => Some(under_way),
             Turn::Apart => None,
-            Turn::Later(place) => {
-                let may_ask_again = !statement.text().starts_with("INSERT ");
-                match self.wait(place, may_ask_again).await {
-                    Some(told) => return told,
-                    None => None,
-                }
-            }
+            Turn::Later(place) => match self.wait(place).await {
+                Some(found) => return Ok(found),
+                None => None,
+            },
         };
         let found = statement.fetch_optional(&self.0.lane).await;
         drop(under_way);
@@ -111,7 +117,7 @@ impl Together {
     fn turn(&self, statement: &Statement<'_>) -> Turn {
         let (text, arguments) = (statement.text(), statement.arguments());
         let key = (text.as_ptr().addr(), text.len());
-        if arguments.len() >= COLUMNS.len() {
+        if arguments.len() > ARGUMENTS {
             return Turn::Apart;
         }
         let mut lines = self.lines();
@@ -142,39 +148,38 @@ impl Together {
         Turn::Later(Place { key, number, told })
     }
 
-    /// What one who waits is told; `None` where they have to go on their own.
-    async fn wait(&self, mut place: Place, may_ask_again: bool) -> Option<Told> {
+    /// What was found for one who waits; `None` where they have to go on their own.
+    async fn wait(&self, mut place: Place) -> Option<Option<Found>> {
         if let Ok(told) = timeout(PATIENCE, &mut place.told).await {
             return told.ok();
         }
-        if self.leave(&place) || may_ask_again {
-            return None;
+        if let Some(line) = self.lines().get_mut(&place.key) {
+            let number = |waiting: &Waiting| waiting.number;
+            // Else it is under way, and may be answered or not.
+            if let Ok(at) = line.waiting.binary_search_by_key(&place.number, number) {
+                line.waiting.remove(at);
+            }
         }
-        place.told.await.ok()
-    }
-
-    /// Leaves the line. `false` where it is under way already.
-    fn leave(&self, place: &Place) -> bool {
-        let mut lines = self.lines();
-        let Some(line) = lines.get_mut(&place.key) else {
-            return false;
-        };
-        let number = |waiting: &Waiting| waiting.number;
-        let at = line.waiting.binary_search_by_key(&place.number, number);
-        at.is_ok_and(|at| line.waiting.remove(at).is_some())
+        None
     }
 
     /// Runs the statement for all of them, as long as one of them is there.
     async fn run_for(&self, waiting: Vec<Waiting>, of_many: &'static str) {
-        let rows = waiting.iter().zip(0..).map(|(waiting, place)| {
-            let place = Argument::Int(Some(place));
-            once(place).chain(waiting.arguments.iter().cloned())
+        let asked = waiting.iter().zip(0..).map(|(waiting, place)| {
+            let argument = |number: usize| waiting.arguments.get(number);
+            Asked {
+                place,
+                a1: argument(0),
+                a2: argument(1),
+                a3: argument(2),
+                a4: argument(3),
+            }
         });
-        let Ok(rows) = as_json(&COLUMNS, rows) else {
+        let Ok(asked) = serde_json::to_string(&asked.collect::<Vec<_>>()) else {
             return;
         };
         let mut tells: Vec<_> = waiting.into_iter().map(|waiting| waiting.tell).collect();
-        let statement = query(of_many).bind(rows);
+        let statement = query(of_many).bind(asked);
         let found = tokio::select! {
             biased;
             found = statement.fetch_all(&self.0.lane) => found,
@@ -182,18 +187,13 @@ impl Together {
         };
         match found {
             Ok(found) => tell(tells, found),
-            // Because of one of them, and nothing is done: each asks on their own, and is told what is theirs.
-            Err(error @ sqlx::Error::Database(_)) if !breaks(&error) => {
+            // Because of one of them, or of the connection: each goes on their own, and is told what is theirs.
+            Err(error) => {
                 let code = error.as_database_error().and_then(DatabaseError::code);
                 tracing::warn!(
                     code = code.as_deref(),
-                    "PostgreSQL refused what was asked together; each is asked alone now"
+                    "what was asked of PostgreSQL together is asked one by one now"
                 );
-            }
-            Err(error) => {
-                for tell in tells {
-                    let _ = tell.send(Err(same(&error)));
-                }
             }
         }
     }
@@ -257,33 +257,24 @@ fn tell(tells: Vec<Tell>, found: Vec<Found>) {
         };
         if let Some(tell) = tell.take() {
             // Whoever has gone away hears nothing.
-            let _ = tell.send(Ok(Some(row)));
+            let _ = tell.send(Some(row));
         }
     }
     for tell in tells.into_iter().flatten() {
-        let _ = tell.send(Ok(None));
+        let _ = tell.send(None);
     }
 }
 
-/// The error for one more. After these nobody knows what was done, or there is no connection to be had.
-fn same(error: &sqlx::Error) -> sqlx::Error {
-    match error {
-        sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
-        sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,
-        error => sqlx::Error::Io(io::Error::other(error.to_string())),
-    }
-}
-
-/// The statement `text` for many, whose arguments are the rows of one.
+/// The statement `text` for many.
 fn of_many(text: &str, arguments: &[Argument<'_>]) -> String {
-    let kinds = once(&Argument::Int(None)).chain(arguments);
-    let asked = source(COLUMNS.into_iter().zip(kinds));
+    let columns = arguments.iter().zip(1..);
+    let columns = columns.map(|(argument, number)| match argument {
+        Argument::Text(_) => format!(", a{number} TEXT"),
+        Argument::Int(_) => format!(", a{number} BIGINT"),
+    });
+    let columns: String = columns.collect();
     // Nothing else in a statement has this sign.
     let text = text.replace('$', "asked.a");
-    let insertion = text.strip_suffix(')');
-    if let Some((insert, values)) = insertion.and_then(|text| text.split_once(" VALUES (")) {
-        return format!("{insert} SELECT {values} FROM {asked} AS asked");
-    }
     // Each is looked for as if it were alone. Without this PostgreSQL may read a whole table that it takes to be small.
     let apart = if text.contains(" OFFSET ") {
         ""
@@ -291,6 +282,8 @@ fn of_many(text: &str, arguments: &[Argument<'_>]) -> String {
         " OFFSET 0"
     };
     format!(
-        "SELECT asked.{PLACE}, found.* FROM {asked} AS asked CROSS JOIN LATERAL ({text}{apart}) AS found"
+        "SELECT asked.{PLACE}, found.*
+         FROM json_to_recordset(CAST($1 AS JSON)) AS asked ({PLACE} BIGINT{columns})
+         CROSS JOIN LATERAL ({text}{apart}) AS found"
     )
 }

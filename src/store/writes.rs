@@ -19,7 +19,6 @@ use super::embedded::Pace;
 use super::lane::{Lane, Lease};
 use super::pen::{Inkwell, Pen};
 use super::statement::{Answer, Found, Ran, Runs, Statement, Values, Wanted};
-use super::together::Together;
 
 /// SQLite takes its write lock now: a transaction that reads first and wants to write later would be refused when another
 /// wrote in between.
@@ -28,8 +27,8 @@ pub(super) const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 /// The way to write.
 #[derive(Clone)]
 pub(super) enum Writes {
-    /// A transaction a connection, and rows that many insert at the same moment in one statement.
-    Apart(Lane, Together),
+    /// A transaction a connection.
+    Apart(Lane),
     /// There is one connection that writes, and those who wait for it share what they write.
     Gathered(Queue),
     /// There is one connection, which reads as well: nobody may hold it for others.
@@ -76,7 +75,7 @@ impl Writes {
     /// Begins a transaction. Dropped, it leaves nothing.
     pub(super) async fn begin(&self) -> Result<Writing, StoreError> {
         Ok(Writing(match self {
-            Self::Apart(lane, _) => Kind::Alone(begin_alone(lane, "BEGIN").await?),
+            Self::Apart(lane) => Kind::Alone(begin_alone(lane, "BEGIN").await?),
             Self::InMemory(lane) => Kind::Alone(begin_alone(lane, BEGIN_SQLITE).await?),
             Self::Gathered(queue) => {
                 let mut lease = queue.wait().await?;
@@ -100,16 +99,6 @@ impl Writes {
     pub(super) async fn execute(&self, statement: Statement<'_>) -> Result<Ran, StoreError> {
         self.run(async |writing| statement.execute(writing).await)
             .await
-    }
-
-    /// Runs a statement that inserts one row, whatever stands in the table (`VALUES` at its end).
-    pub(super) async fn insert(&self, statement: Statement<'_>) -> Result<(), StoreError> {
-        if let Self::Apart(_, together) = self {
-            together.run(statement).await?;
-        } else {
-            self.execute(statement).await?;
-        }
-        Ok(())
     }
 
     /// Runs one statement after the other; how many rows they have changed. On PostgreSQL that is one transaction. On SQLite all who write
@@ -169,7 +158,7 @@ impl Writes {
         run: impl AsyncFnOnce(&mut Writing) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
         match self {
-            Self::Apart(lane, _) | Self::InMemory(lane) => {
+            Self::Apart(lane) | Self::InMemory(lane) => {
                 let lease = lane.lease().await?;
                 Ok(run(&mut Writing(Kind::Plain(lease))).await?)
             }
@@ -187,7 +176,7 @@ impl Writes {
     /// Ends every connection, after what is running.
     pub(super) async fn close(&self) {
         match self {
-            Self::Apart(lane, _) | Self::InMemory(lane) => lane.close().await,
+            Self::Apart(lane) | Self::InMemory(lane) => lane.close().await,
             Self::Gathered(queue) => {
                 loop {
                     let lease = queue.lease.lock().await;

@@ -67,9 +67,10 @@ pub(super) fn statements() -> Vec<String> {
             } else if text.contains("({text}{apart})") {
                 // What a look at one row becomes; see `looks_at_many`.
             } else if is_statement(&text) {
-                // The audit's new rows: how they are written, and what becomes of those that are there already.
-                let text = text.replace("{before} ", "").replace("{after}", "");
-                all.push(text.replace("({columns}) {records}", "(id) VALUES ($1)"));
+                // The audit's new rows: the names of the columns, the places of the values, and what becomes of those that are there
+                // already are put in between.
+                let text = text.replace("{before}", "");
+                all.push(text.replace("({}) VALUES {} {after}", "(id) VALUES ($1)"));
             }
         }
     }
@@ -84,9 +85,7 @@ fn looks_at_many() -> Vec<String> {
     let template = template
         .into_iter()
         .find(|text| text.contains("({text}{apart})"));
-    let asked = "(SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS of_json (place BIGINT, a1 TEXT, a2 {kind}, a3 TEXT, a4 TEXT))";
     let template = template.unwrap().replace("{PLACE}", "place");
-    let template = template.replace("{asked}", asked);
     let mut all = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
@@ -99,13 +98,13 @@ fn looks_at_many() -> Vec<String> {
                     look.replace(&format!("${number}"), &format!("asked.a{number}"))
                 });
                 let has_offset = look.contains(" OFFSET ");
-                let (kind, apart) = if has_offset {
-                    ("BIGINT", "")
+                let (columns, apart) = if has_offset {
+                    (", a1 TEXT, a2 BIGINT", "")
                 } else {
-                    ("TEXT", " OFFSET 0")
+                    (", a1 TEXT, a2 TEXT, a3 TEXT, a4 TEXT", " OFFSET 0")
                 };
-                let many = template.replace("{kind}", kind).replace("{apart}", apart);
-                many.replace("{text}", &look)
+                let many = template.replace("{columns}", columns);
+                many.replace("{apart}", apart).replace("{text}", &look)
             }));
         }
     }
