@@ -595,7 +595,7 @@ async fn registered_clients_share_their_budget_round_by_round() {
     end_at_all(&server, std::slice::from_ref(&modest), 3).await;
     once(&server, modest.as_str(), |found| told(found) == 3).await;
     let mut sent = 0;
-    for _ in 0..400 {
+    for _ in 0..1_600 {
         sent = (0..6).map(|n| site.hits(&format!("/greedy-{n}"))).sum();
         if sent >= 297 {
             break;

@@ -77,8 +77,8 @@ pub(super) fn statements() -> Vec<String> {
     all
 }
 
-/// What each look at one row becomes where many look at the same moment, on PostgreSQL.
-fn looks_at_many() -> Vec<String> {
+/// Each look at one row, and what it becomes where many look at the same moment, on PostgreSQL.
+fn looks_at_many() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let template = texts(&read(&folder.join("together.rs")));
@@ -94,9 +94,6 @@ fn looks_at_many() -> Vec<String> {
             let looks = source.split(".look_up(").skip(1);
             all.extend(looks.map(|after| {
                 let look = texts(after).swap_remove(0);
-                let look = (1..=4).fold(look, |look, number| {
-                    look.replace(&format!("${number}"), &format!("asked.a{number}"))
-                });
                 let has_offset = look.contains(" OFFSET ");
                 let (columns, apart) = if has_offset {
                     (", a1 TEXT, a2 BIGINT", "")
@@ -104,7 +101,9 @@ fn looks_at_many() -> Vec<String> {
                     (", a1 TEXT, a2 TEXT, a3 TEXT, a4 TEXT", " OFFSET 0")
                 };
                 let many = template.replace("{columns}", columns);
-                many.replace("{apart}", apart).replace("{text}", &look)
+                let many = many.replace("{apart}", apart);
+                let many = many.replace("{text}", &look.replace('$', "asked.a"));
+                (look, many)
             }));
         }
     }
@@ -174,6 +173,18 @@ async fn faults(connection: &mut AnyConnection, statement: &str, postgres: bool)
             })
             .collect();
     }
+    let lines = plan_of_postgres(connection, statement).await.into_iter();
+    lines
+        .filter(|line| {
+            let conditions = line.split_once("Index Cond: ");
+            line.contains("Seq Scan")
+                || conditions.is_some_and(|(_, conditions)| leads_to_very_many(conditions))
+        })
+        .collect()
+}
+
+/// The lines of a plan of PostgreSQL's, whatever the parameters are.
+async fn plan_of_postgres(connection: &mut AnyConnection, statement: &str) -> Vec<String> {
     let prepare = format!("PREPARE looked_at AS {statement}");
     let prepared = connection.execute(AssertSqlSafe(prepare)).await;
     prepared.unwrap_or_else(|error| panic!("{error}: {statement}"));
@@ -188,14 +199,7 @@ async fn faults(connection: &mut AnyConnection, statement: &str, postgres: bool)
         .await
         .unwrap_or_else(|error| panic!("{error}: {statement}"));
     connection.execute("DEALLOCATE looked_at").await.unwrap();
-    let lines = rows.iter().map(|row| row.get::<String, _>(0));
-    lines
-        .filter(|line| {
-            let conditions = line.split_once("Index Cond: ");
-            line.contains("Seq Scan")
-                || conditions.is_some_and(|(_, conditions)| leads_to_very_many(conditions))
-        })
-        .collect()
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// The database with its tables, and whether it is PostgreSQL.
@@ -244,13 +248,8 @@ async fn whatever_refers_to_a_row_is_found_by_an_index() {
 async fn every_statement_finds_its_rows_by_an_index() {
     let database = TestDatabase::fresh().await;
     let (mut connection, postgres) = planner(&database).await;
-    let mut statements = statements();
+    let statements = statements();
     assert!(statements.len() > 150, "{}", statements.len());
-    if postgres {
-        let looks = looks_at_many();
-        assert!(looks.len() > 15, "{}", looks.len());
-        statements.extend(looks);
-    }
     let mut wrong = Vec::new();
     for whole in WHOLE {
         let known = statements.iter().any(|statement| statement.contains(whole));
@@ -264,4 +263,33 @@ async fn every_statement_finds_its_rows_by_an_index() {
         }
     }
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), wrong.len());
+}
+
+/// Who looks with others finds what they look for by the same indexes as alone.
+#[tokio::test]
+async fn every_look_with_others_goes_the_way_of_one_alone() {
+    let database = TestDatabase::fresh().await;
+    let (mut connection, postgres) = planner(&database).await;
+    let looks = looks_at_many();
+    assert!(looks.len() > 15, "{}", looks.len());
+    for (look, many) in looks {
+        if !postgres {
+            // There is no such statement.
+            continue;
+        }
+        let mut conditions = Vec::new();
+        for statement in [&look, &many] {
+            let plan = plan_of_postgres(&mut connection, statement).await;
+            let found = plan.iter().filter(|line| line.contains("Index Cond: "));
+            conditions.push(found.count());
+            assert!(
+                !plan.iter().any(|line| line.contains("Seq Scan")),
+                "{plan:#?}"
+            );
+        }
+        assert!(
+            conditions[0] > 0 && conditions[0] == conditions[1],
+            "{many}"
+        );
+    }
 }
