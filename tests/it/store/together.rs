@@ -84,11 +84,15 @@ async fn those_who_wait_are_one_statement() {
         .insert_access_token("one", &claims("one"))
         .await
         .unwrap();
-    let looks = join_all((0..40).map(|_| look(&world.store, "one")));
-    assert_eq!(looks.await, vec![Some("one".to_owned()); 40]);
-    if world.database.folder().is_none() {
-        assert!(last_statements(&world, "asked_place").await > 0);
+    // A machine that is busy elsewhere may keep the first of them for so long that nobody waits for it.
+    for _ in 0..100 {
+        let looks = join_all((0..40).map(|_| look(&world.store, "one")));
+        assert_eq!(looks.await, vec![Some("one".to_owned()); 40]);
+        if world.database.folder().is_some() || last_statements(&world, "asked_place").await > 0 {
+            return;
+        }
     }
+    panic!("none of 4,000 looks was made with others");
 }
 
 /// Those who are asked first may go away, and so may some of those who wait for them.
@@ -126,24 +130,27 @@ async fn an_error_is_told_to_the_one_whose_it_is() {
         .insert_access_token("one", &claims("one"))
         .await
         .unwrap();
-    // PostgreSQL has no text with such a character; to SQLite it is one as others.
-    let looks = (0..40).map(|number| {
-        let store = &world.store;
-        async move {
-            let hash = if number == 20 { "\0" } else { "one" };
-            store
-                .find_access_token(hash)
-                .await
-                .map(|found| found.is_some())
-        }
-    });
-    let found = join_all(looks).await;
     let postgres = world.database.folder().is_none();
-    for (number, found) in found.iter().enumerate() {
-        match found {
-            Err(_) => assert!(number == 20 && postgres, "{number}"),
-            Ok(found) if number == 20 => assert!(!found && !postgres),
-            Ok(found) => assert!(found, "{number}"),
+    // So often, for a machine that is busy elsewhere may keep the first of them for so long that nobody waits for it.
+    for _ in 0..10 {
+        // PostgreSQL has no text with such a character; to SQLite it is one as others.
+        let looks = (0..40).map(|number| {
+            let store = &world.store;
+            async move {
+                let hash = if number == 20 { "\0" } else { "one" };
+                store
+                    .find_access_token(hash)
+                    .await
+                    .map(|found| found.is_some())
+            }
+        });
+        let found = join_all(looks).await;
+        for (number, found) in found.iter().enumerate() {
+            match found {
+                Err(_) => assert!(number == 20 && postgres, "{number}"),
+                Ok(found) if number == 20 => assert!(!found && !postgres),
+                Ok(found) => assert!(found, "{number}"),
+            }
         }
     }
 }
