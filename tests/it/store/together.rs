@@ -34,6 +34,18 @@ fn claims(jti: &str) -> AccessTokenClaims {
     serde_json::from_value(claims).unwrap()
 }
 
+/// With one opaque token, whose name is "one".
+async fn world_with_one() -> World {
+    let world = World::new().await;
+    let claims = claims("one");
+    world
+        .store
+        .insert_access_token("one", &claims)
+        .await
+        .unwrap();
+    world
+}
+
 async fn look(store: &Store, hash: &str) -> Option<String> {
     let found = store.find_access_token(hash).await.unwrap();
     found.map(|(claims, _)| claims.jti)
@@ -78,12 +90,7 @@ async fn each_of_many_who_look_at_once_gets_their_own_row() {
 /// They are asked together: as many statements as one by one would hide that nothing of this is used.
 #[tokio::test]
 async fn those_who_wait_are_one_statement() {
-    let world = World::new().await;
-    world
-        .store
-        .insert_access_token("one", &claims("one"))
-        .await
-        .unwrap();
+    let world = world_with_one().await;
     // A machine that is busy elsewhere may keep the first of them for so long that nobody waits for it.
     for _ in 0..100 {
         let looks = join_all((0..40).map(|_| look(&world.store, "one")));
@@ -98,12 +105,7 @@ async fn those_who_wait_are_one_statement() {
 /// Those who are asked first may go away, and so may some of those who wait for them.
 #[tokio::test]
 async fn whoever_goes_away_leaves_nobody_waiting() {
-    let world = World::new().await;
-    world
-        .store
-        .insert_access_token("one", &claims("one"))
-        .await
-        .unwrap();
+    let world = world_with_one().await;
     for gone in [1, 2, 3, 10, 39] {
         let mut looks: Vec<_> = (0..40)
             .map(|_| Box::pin(maybe_done(look(&world.store, "one"))))
@@ -124,12 +126,7 @@ async fn whoever_goes_away_leaves_nobody_waiting() {
 /// What PostgreSQL refuses is the matter of the one who has asked for it.
 #[tokio::test]
 async fn an_error_is_told_to_the_one_whose_it_is() {
-    let world = World::new().await;
-    world
-        .store
-        .insert_access_token("one", &claims("one"))
-        .await
-        .unwrap();
+    let world = world_with_one().await;
     let postgres = world.database.folder().is_none();
     // So often, for a machine that is busy elsewhere may keep the first of them for so long that nobody waits for it.
     for _ in 0..10 {
