@@ -56,14 +56,10 @@ struct Line {
     of_many: &'static str,
     /// Since when one is under way.
     since: Option<Instant>,
-    /// In the order of their numbers.
     waiting: VecDeque<Waiting>,
-    /// How many have ever waited.
-    count: u64,
 }
 
 struct Waiting {
-    number: u64,
     arguments: Vec<Argument<'static>>,
     /// Dropped, it sends whoever waits on their own way.
     tell: Tell,
@@ -73,16 +69,9 @@ type Tell = oneshot::Sender<Option<Found>>;
 
 enum Turn {
     Now(UnderWay),
-    Later(Place),
+    Later(oneshot::Receiver<Option<Found>>),
     /// With nobody.
     Apart,
-}
-
-/// A place in the line.
-struct Place {
-    key: Key,
-    number: u64,
-    told: oneshot::Receiver<Option<Found>>,
 }
 
 /// One that is under way. When it has ended, however it did, those who wait are the next.
@@ -104,9 +93,10 @@ impl Together {
         let under_way = match self.turn(&statement) {
             Turn::Now(under_way) => Some(under_way),
             Turn::Apart => None,
-            Turn::Later(place) => match self.wait(place).await {
-                Some(found) => return Ok(found),
-                None => None,
+            // Whoever does not wait any more is left out by those who go on.
+            Turn::Later(told) => match timeout(PATIENCE, told).await {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(_)) | Err(_) => None,
             },
         };
         let found = statement.fetch_optional(&self.0.lane).await;
@@ -125,7 +115,6 @@ impl Together {
             of_many: String::leak(of_many(text, arguments)),
             since: None,
             waiting: VecDeque::new(),
-            count: 0,
         });
         match line.since {
             None => {
@@ -138,29 +127,11 @@ impl Together {
         }
         let (tell, told) = oneshot::channel();
         let arguments = arguments.iter().cloned().map(Argument::into_owned);
-        let number = line.count;
-        line.count += 1;
         line.waiting.push_back(Waiting {
-            number,
             arguments: arguments.collect(),
             tell,
         });
-        Turn::Later(Place { key, number, told })
-    }
-
-    /// What was found for one who waits; `None` where they have to go on their own.
-    async fn wait(&self, mut place: Place) -> Option<Option<Found>> {
-        if let Ok(told) = timeout(PATIENCE, &mut place.told).await {
-            return told.ok();
-        }
-        if let Some(line) = self.lines().get_mut(&place.key) {
-            let number = |waiting: &Waiting| waiting.number;
-            // Else it is under way, and may be answered or not.
-            if let Ok(at) = line.waiting.binary_search_by_key(&place.number, number) {
-                line.waiting.remove(at);
-            }
-        }
-        None
+        Turn::Later(told)
     }
 
     /// Runs the statement for all of them, as long as one of them is there.
