@@ -64,19 +64,31 @@ pub fn buckets(upstream: &UpstreamId, username: &str) -> Vec<String> {
 /// Whether no other name shares the bucket but by case and space: only then may a success forget what others tried.
 /// Somebody called `jessica` with an invisible letter must not clear the count of `jessica`.
 pub fn is_plain(username: &str) -> bool {
-    let words: Vec<&str> = username.split_whitespace().collect();
-    words.join(" ").to_lowercase() == folded(username)
+    words(username).to_lowercase() == folded(username)
 }
 
 /// A user name without case, surrounding space, compatibility forms and width, accents and invisible characters.
 pub fn spelling(username: &str) -> String {
+    // As most are: none of its characters is taken apart, is a mark, or is ignorable.
+    if username.is_ascii() {
+        return words(&username.to_ascii_lowercase());
+    }
+    spelling_of_any(username)
+}
+
+fn spelling_of_any(username: &str) -> String {
     let folded: String = username
         .nfkd()
         .flat_map(char::to_lowercase)
         .nfkd()
         .filter(|c| !is_combining_mark(*c) && !is_ignorable(*c))
         .collect();
-    let words: Vec<&str> = folded.split_whitespace().collect();
+    words(&folded)
+}
+
+/// With one space between words, and none around them.
+fn words(name: &str) -> String {
+    let words: Vec<&str> = name.split_whitespace().collect();
     words.join(" ")
 }
 
@@ -84,6 +96,16 @@ pub fn spelling(username: &str) -> String {
 /// no person has that name, and in others such names belong to different people.
 fn folded(username: &str) -> String {
     let spelled = spelling(username);
+    let folded = if spelled.is_ascii() {
+        spelled.chars().filter(|c| has_weight(*c)).collect()
+    } else {
+        folded_of_any(&spelled)
+    };
+    let folded = words(&folded);
+    if folded.is_empty() { spelled } else { folded }
+}
+
+fn folded_of_any(spelled: &str) -> String {
     let mut folded = String::new();
     // Upper case, and lower case again, is full case folding: U+00DF becomes ss.
     let letters = spelled.chars().flat_map(char::to_uppercase);
@@ -105,9 +127,7 @@ fn folded(username: &str) -> String {
             c => folded.extend(has_weight(c).then_some(c)),
         }
     }
-    let words: Vec<&str> = folded.split_whitespace().collect();
-    let folded = words.join(" ");
-    if folded.is_empty() { spelled } else { folded }
+    folded
 }
 
 /// Whether every database's collation has a weight for it. SQL Server passes over what its table does not know, and its
@@ -391,6 +411,15 @@ mod tests {
                 // Whoever our own list of people takes for one person has one bucket.
                 prop_assert_eq!(folded(&spelling(&name)), once, "{:?}", name);
             }
+        }
+
+        /// T33: the short way of ASCII is the way of all others.
+        #[test]
+        fn ascii_falls_where_it_would_without_a_way_of_its_own(name in "[\\x00-\\x7f]{0,12}") {
+            let spelled = spelling_of_any(&name);
+            prop_assert_eq!(spelling(&name), spelled.clone());
+            let far = words(&folded_of_any(&spelled));
+            prop_assert_eq!(folded(&name), if far.is_empty() { spelled } else { far });
         }
 
         /// T33: characters without weight make no other name.

@@ -18,6 +18,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 
 use super::connect::{PRAGMAS, WRITERS_PRAGMAS};
 use super::statement::{Found, Name, Next, NoSuchColumn, Ran, Statement, Wanted};
+use super::writes::BEGIN_SQLITE;
 
 /// Prepared statements that a connection keeps: more than there are.
 const KEPT_STATEMENTS: usize = 320;
@@ -173,6 +174,11 @@ impl Embedded {
     pub(super) fn control(&self, statement: &str, is_told: bool) -> rusqlite::Result<()> {
         if is_told {
             tracing::debug!(target: "sqlx::query", { db.statement = statement }, "ran");
+        }
+        // Prepared once, as others are. Each savepoint has a name of its own: those would push the others out.
+        if matches!(statement, BEGIN_SQLITE | "COMMIT" | "ROLLBACK") {
+            self.connection.prepare_cached(statement)?.raw_execute()?;
+            return Ok(());
         }
         self.connection.execute_batch(statement)
     }

@@ -306,7 +306,7 @@ fn bound_later(id: &FamilyId, written: UnixTime, bound_at: UnixTime) -> Statemen
         .bind(bound_at)
 }
 
-/// Locks the session and the account by writing them, in this order everywhere, and tells whether both stand.
+/// Locks the session, and the account if that stands, in this order everywhere, and tells whether both stand.
 ///
 /// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
 /// committed: it would outlive its session, or the cap.
@@ -323,13 +323,21 @@ pub(super) async fn hold_login(
     .bind(family.expires_at)
     .execute(&mut *transaction)
     .await?;
-    let account =
-        query("UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL")
-            .at_once()
-            .bind(family.account_id.as_str())
-            .execute(&mut *transaction)
-            .await?;
-    Ok(session.rows_affected() == 1 && account.rows_affected() == 1)
+    Ok(session.rows_affected() == 1 && hold_account(transaction, &family.account_id).await?)
+}
+
+/// Locks an account by writing it, and tells whether it stands. In a file of SQLite the transaction is the lock, and there is a page less to
+/// write.
+async fn hold_account(transaction: &mut Writing, id: &AccountId) -> Result<bool, StoreError> {
+    let account = if transaction.is_the_only_one() {
+        query("SELECT id FROM account WHERE id = $1 AND disabled_at IS NULL")
+    } else {
+        query(
+            "UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL RETURNING id",
+        )
+    };
+    let account = account.at_once().bind(id.as_str());
+    Ok(account.fetch_optional(&mut *transaction).await?.is_some())
 }
 
 /// Begins a family, or takes over the one that an access token of the same answer has begun already; not one that was

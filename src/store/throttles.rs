@@ -125,15 +125,14 @@ impl Store {
             }
             return Ok(());
         };
-        // The rows are there; this is an insertion for its order. A window that has ended begins anew with the next attempt.
+        // The rows are there; this is an insertion for its order. Where all is forgotten the window goes on with nothing in it, for its end is
+        // in an index: the same as no row, since what is forgotten is counted from the last attempt (`WindowStart::LastAttempt`).
         retrying(|| {
             self.writes.execute(
                 query(
                     "INSERT INTO throttle (bucket_hash, attempts, window_ends_at) VALUES ($1, 0, 0), ($2, 0, 0), ($3, 0, 0)
                      ON CONFLICT (bucket_hash) DO UPDATE SET
-                         attempts = CASE WHEN $4 = 1 AND throttle.bucket_hash <> $1 THEN 0 ELSE throttle.attempts - 1 END,
-                         window_ends_at = CASE WHEN $4 = 1 AND throttle.bucket_hash <> $1 THEN 0
-                                               ELSE throttle.window_ends_at END
+                         attempts = CASE WHEN $4 = 1 AND throttle.bucket_hash <> $1 THEN 0 ELSE throttle.attempts - 1 END
                      WHERE throttle.attempts > 0",
                 ).at_once()
                 .bind(hash(place))

@@ -2,12 +2,13 @@
 //! commit there, so that many cost little more than one. On PostgreSQL each has a connection of its own.
 //!
 //! Whoever writes waits in a fair queue. The first whose transaction has to share sends a committer to the end of the
-//! queue: all who stand before it write into the same transaction of the database, behind a savepoint each, and hear
-//! what became of it when the committer's turn has come.
+//! queue, which looks for a moment whether more come: all who stand before it write into the same transaction of the
+//! database, behind a savepoint each, and hear what became of it when the committer's turn has come.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::yield_now;
@@ -41,8 +42,15 @@ pub(super) struct Queue {
     lease: Arc<Mutex<Option<Group>>>,
     /// Who waits for the lease. Only a hint: nothing is wrong where it is late.
     waiting: Arc<AtomicUsize>,
+    /// How many have written and let others commit it. A hint as well.
+    joined: Arc<AtomicUsize>,
     pens: Inkwell,
 }
+
+/// When a committer has put its commit off for so long, it looks for more no longer.
+const GATHERING: Duration = Duration::from_millis(1);
+/// It does not, either, when so many looks in a row have found nobody more.
+const LOOKS_IN_VAIN: u32 = 2;
 
 type Outcome = Result<(), &'static str>;
 
@@ -68,6 +76,7 @@ impl Writes {
         Self::Gathered(Queue {
             lease: Arc::default(),
             waiting: Arc::default(),
+            joined: Arc::default(),
             pens: Inkwell::of(path, pace),
         })
     }
@@ -242,12 +251,30 @@ impl Queue {
         };
         let (told, hears) = oneshot::channel();
         group.members.push(told);
+        self.joined.fetch_add(1, Ordering::Relaxed);
         if group.members.len() == 1 {
             let queue = self.clone();
-            tokio::spawn(async move { queue.commit_group().await });
+            tokio::spawn(async move {
+                queue.gather().await;
+                queue.commit_group().await;
+            });
         }
         drop(lease);
         heard(hears).await
+    }
+
+    /// Lets those write first who are about to. A commit more is another wait for the disk, and writes once more the pages that all of them
+    /// change. One look is a turn of everybody who is ready, so that the last may end a while after [`GATHERING`].
+    async fn gather(&self) {
+        let began = Instant::now();
+        let mut seen = self.joined.load(Ordering::Relaxed);
+        let mut in_vain = 0;
+        while in_vain < LOOKS_IN_VAIN && began.elapsed() < GATHERING {
+            yield_now().await;
+            let joined = self.joined.load(Ordering::Relaxed);
+            in_vain = if joined == seen { in_vain + 1 } else { 0 };
+            seen = joined;
+        }
     }
 
     async fn roll_back(mut lease: OwnedMutexGuard<Option<Group>>) -> Result<(), StoreError> {
@@ -423,6 +450,11 @@ struct Share {
 }
 
 impl Writing {
+    /// Whether it is known that nobody else writes until it has ended: rows need no locks then.
+    pub(super) const fn is_the_only_one(&self) -> bool {
+        matches!(self.0, Kind::Shared(_) | Kind::Turn(_))
+    }
+
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self.0 {
             Kind::Alone(mut lease) => Ok(lease.end("COMMIT").await?),

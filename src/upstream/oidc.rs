@@ -648,7 +648,7 @@ fn basic(client_id: &str, secret: &Secret) -> Result<HeaderValue, LoginError> {
 
 /// What an answer without tokens means (RFC 6749 section 5.2). Its description may repeat what we sent, and stays unread.
 fn refusal(answer: &Answer, what: &str) -> LoginError {
-    let body = answer.json::<Value>();
+    let body = answer.value();
     let error = body.as_ref().and_then(|body| body.get("error")?.as_str());
     let told = format!(
         "{what}: {} ({})",

@@ -15,6 +15,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::Instant;
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -329,6 +330,11 @@ impl Answer {
     /// The body, if it is such JSON; the content type is not asked, since upstreams are careless with it.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The body, if it is JSON at all. Of a text `serde_json` does not ask again, string by string, whether it is UTF-8.
+    pub(super) fn value(&self) -> Option<Value> {
+        serde_json::from_str(str::from_utf8(&self.body).ok()?).ok()
     }
 
     /// Whether the upstream (or what stands before it) says that it cannot answer now.

@@ -42,7 +42,7 @@ pub(crate) struct Site {
     imis: Imis,
     aim18: Aim18,
     /// Dropped with everything in it.
-    database: TestDatabase,
+    pub(crate) database: TestDatabase,
     folder: TempDir,
     env: Vec<(String, String)>,
     simulators: (Running, Running),

@@ -123,6 +123,25 @@ async fn of_many_statements_nobody_waits_for_all() {
     assert_eq!(database.things().await.len(), MANY + 1);
 }
 
+/// However many more keep coming.
+#[tokio::test]
+async fn a_commit_is_put_off_for_a_moment_at_the_most() {
+    let database = Database::new().await;
+    let Writes::Gathered(queue) = &database.writes else {
+        unreachable!()
+    };
+    let joined = Arc::clone(&queue.joined);
+    let more = tokio::spawn(async move {
+        loop {
+            joined.fetch_add(1, Ordering::Relaxed);
+            yield_now().await;
+        }
+    });
+    let gathered = timeout(Duration::from_secs(10), queue.gather()).await;
+    gathered.expect("nobody stops coming");
+    more.abort();
+}
+
 #[tokio::test]
 async fn those_who_write_at_once_share_a_commit_and_nothing_else() {
     let database = Database::new().await;

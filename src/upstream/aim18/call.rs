@@ -79,7 +79,7 @@ impl Aim18 {
             return Err(Refused::Missing(told()));
         }
         let body = (answer.status.is_success() && !says_failure(&answer))
-            .then(|| answer.json::<Value>())
+            .then(|| answer.value())
             .flatten();
         body.filter(|body| body.is_object() || body.is_array())
             .ok_or_else(|| Refused::Other(told()))

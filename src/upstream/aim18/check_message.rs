@@ -18,7 +18,7 @@ pub(super) fn complaint(answer: &Answer, secrets: &[&str]) -> Option<String> {
             Err(_) => told.push(excerpt(&text, secrets)),
         }
     }
-    if let Some(body) = answer.json::<Value>() {
+    if let Some(body) = answer.value() {
         gather(&body, &mut told, secrets);
     }
     told.dedup();
@@ -61,7 +61,7 @@ fn in_pairs(bytes: &[u8]) -> String {
 
 /// Whether an answer says `status: false`, which aiM18 does under HTTP 200, too.
 pub(super) fn says_failure(answer: &Answer) -> bool {
-    let body = answer.json::<Value>();
+    let body = answer.value();
     body.is_some_and(|body| {
         body.get("status") == Some(&Value::Bool(false))
             || body.get("pass") == Some(&Value::Bool(false))
@@ -112,7 +112,7 @@ pub(super) fn says_missing(answer: &Answer) -> bool {
     };
     answer.status == 200
         && says_failure(answer)
-        && answer.json::<Value>().as_ref().and_then(messages) == Some(true)
+        && answer.value().as_ref().and_then(messages) == Some(true)
 }
 
 fn gather(value: &Value, told: &mut Vec<String>, secrets: &[&str]) {

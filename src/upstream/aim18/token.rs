@@ -171,7 +171,7 @@ impl TokenEndpoint {
 
     fn read(&self, grant: &Grant<'_>, answer: &Answer) -> Result<Token, LoginError> {
         self.read_once(grant, answer).map_err(|error| {
-            let body = answer.json::<Value>();
+            let body = answer.value();
             let complains = body.is_some_and(|body| body.get("error").is_some());
             match (grant, &error) {
                 // A success that is none: the new tokens are lost with it.
@@ -186,7 +186,7 @@ impl TokenEndpoint {
     }
 
     fn read_once(&self, grant: &Grant<'_>, answer: &Answer) -> Result<Token, LoginError> {
-        let body = answer.json::<Value>();
+        let body = answer.value();
         if answer.status.is_success()
             && let Some(body) = &body
             && let Some(access) = token(body, "access_token")
@@ -285,7 +285,7 @@ fn takes_not(answer: &Answer) -> bool {
 }
 
 fn looks(answer: &Answer) -> Looks {
-    let body = answer.json::<Value>();
+    let body = answer.value();
     let error = body.as_ref().and_then(|body| body.get("error"));
     (
         answer.status.as_u16(),

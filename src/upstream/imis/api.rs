@@ -199,7 +199,7 @@ impl Api {
 fn meaning(answer: &Answer) -> Result<Option<Value>, ApiError> {
     let told = || format!("the API: {}", answer.describe());
     match answer.status.as_u16() {
-        200 => match answer.json::<Value>() {
+        200 => match answer.value() {
             Some(value @ Value::Object(_)) => Ok(Some(value)),
             _ => Err(nonsense(&told()).into()),
         },

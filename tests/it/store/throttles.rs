@@ -238,6 +238,8 @@ async fn success_takes_one_back_from_the_address_and_forgets_the_rest() {
     }
     store.settle_attempts(&buckets, true).await.unwrap();
     assert_eq!(counted(&database, "address").await, Some((1, NOW + 900)));
+    // Its end, which is in an index, is not written once more.
+    assert_eq!(counted(&database, "jo").await, Some((0, NOW + 600)));
     for _ in 0..3 {
         assert_eq!(reserve().await, None);
     }
