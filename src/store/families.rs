@@ -306,7 +306,7 @@ fn bound_later(id: &FamilyId, written: UnixTime, bound_at: UnixTime) -> Statemen
         .bind(bound_at)
 }
 
-/// Locks the session, and the account if that stands, in this order everywhere, and tells whether both stand.
+/// Locks the session and, where it stands, the account, in this order everywhere, and tells whether both stand.
 ///
 /// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
 /// committed: it would outlive its session, or the cap.
