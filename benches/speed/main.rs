@@ -94,6 +94,8 @@ struct Options {
 
 /// Logins at the same time: what the bound on memory is for.
 const LOGINS: usize = 8;
+/// When nobody has asked for so long, a server is idle: the threads of its start have ended, and what they had is given back.
+const REST: Duration = Duration::from_secs(12);
 /// How long the slower of the two simulated upstreams takes for each answer.
 const SLOW: Duration = Duration::from_millis(50);
 const TOKEN: Figure = Figure::ClientCredentials(Form::Rs256);
@@ -197,7 +199,7 @@ async fn run(
     let server = Server::start(&setup).await?;
     let ready = server.ready;
     let handler = Handler::start()?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(REST).await;
     let idle = core::memory(server.child.id(), "VmRSS")?;
     let plan = bare::Plan::record(server.address, &imis, imis_running.url(), &crowd).await?;
     let plan_file = folder.join("plan.json");

@@ -43,7 +43,7 @@ struct Inserts {
     many: String,
 }
 
-// SQLite keeps aside what many rows of one statement change until it has ended, in a file of its own where that is much, if a row could
+// SQLite keeps aside what many rows of one statement change until it has ended, a copy of each page, if a row could
 // still make it fail. To `OR IGNORE` none does: what is no record is left out, and there is none.
 static SQLITE: LazyLock<Inserts> = LazyLock::new(|| Inserts::new("OR IGNORE", ""));
 static POSTGRES: LazyLock<Inserts> =

@@ -30,8 +30,9 @@ pub(super) const PRAGMAS: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
 /// What the one connection that writes is told beside them. Each row goes to a page of every index of its table: those that are written all
-/// the time are to be at hand (in KiB).
-pub(super) const WRITERS_PRAGMAS: &str = "PRAGMA cache_size = -8192";
+/// the time are to be at hand (in KiB). What a page held before a savepoint is kept in memory: beyond 64 KiB, fifteen pages, SQLite would
+/// begin a file for it.
+pub(super) const WRITERS_PRAGMAS: &str = "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY";
 
 /// Where an SQLite database lives.
 enum Place {

@@ -292,6 +292,53 @@ async fn a_value_of_a_statement_that_could_not_be_committed_is_an_error() {
     assert_eq!(database.things().await, [""; 0]);
 }
 
+/// What a page held before a savepoint: in a file of its own it would cost each login a third of its writes.
+#[tokio::test]
+async fn the_one_that_writes_keeps_in_memory_what_it_keeps_aside() {
+    const IN_MEMORY: i64 = 2;
+    let database = Database::new().await;
+    let mut writing = database.writes.begin().await.unwrap();
+    let told = query_scalar("PRAGMA temp_store").fetch_optional(&mut writing);
+    assert_eq!(told.await.unwrap(), Some(IN_MEMORY));
+}
+
+/// More than SQLite has room for.
+#[tokio::test]
+async fn a_large_change_behind_others_is_taken_back() {
+    let database = Database::new().await;
+    let many = "INSERT INTO thing (id) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                SELECT i || hex(zeroblob(200)) FROM n";
+    database.writes.execute(query(many)).await.unwrap();
+    let before = database.things().await;
+    let mut first = database.writes.begin().await.unwrap();
+    put("a", None).execute(&mut first).await.unwrap();
+    let large = database
+        .queue(|writes| async move {
+            let mut transaction = writes.begin().await.unwrap();
+            let small = query("PRAGMA cache_size = 10");
+            small.execute(&mut transaction).await.unwrap();
+            let all = query("UPDATE thing SET id = 'new' || id WHERE id <> 'a'");
+            let changed = all.execute(&mut transaction).await.unwrap();
+            assert_eq!(changed.rows_affected(), 5000);
+            transaction.rollback().await
+        })
+        .await;
+    let last = database.queue(|writes| committed(writes, "z")).await;
+    first.commit().await.unwrap();
+    large.await.unwrap().unwrap();
+    last.await.unwrap().unwrap();
+    let check = sqlx::query_scalar::<_, String>("PRAGMA integrity_check");
+    assert_eq!(check.fetch_one(&database.reads).await.unwrap(), "ok");
+    let after = database.things().await;
+    assert_eq!(after.len(), before.len() + 2);
+    let new = ["a", "z"].map(ToOwned::to_owned);
+    assert!(
+        after
+            .iter()
+            .all(|id| before.binary_search(id).is_ok() || new.contains(id))
+    );
+}
+
 /// From now on the disk is nearly full, and what is written goes there at once.
 async fn leave_no_room(transaction: &mut Writing) {
     for limit in [
