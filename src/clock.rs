@@ -102,28 +102,23 @@ pub const ORDERED_ID_LENGTH: usize = ORDERED_ID_TIME + 16;
 ///
 /// The time is the machine's, also beside a manual clock, and means nothing: an id that comes out of order is as good.
 pub fn ordered_id() -> String {
-    let random = URL_SAFE_NO_PAD.encode(drawn_ahead::<12>());
+    let random = URL_SAFE_NO_PAD.encode(drawn_ahead());
     let made = since_epoch().as_millis();
     format!("{made:0ORDERED_ID_TIME$x}{random}")
 }
 
 thread_local! {
-    static DRAWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static DRAWN: RefCell<Vec<[u8; 12]>> = const { RefCell::new(Vec::new()) };
 }
 
 /// As [`random_bytes`], drawn for forty ids at once: to ask the generator for one costs as much as for all of them, and a login makes ten.
 /// What is a secret is drawn when it is made, and lies nowhere before.
-fn drawn_ahead<const N: usize>() -> [u8; N] {
+fn drawn_ahead() -> [u8; 12] {
     DRAWN.with_borrow_mut(|drawn| {
-        if drawn.len() < N {
-            drawn.extend(random_bytes::<480>());
+        if drawn.is_empty() {
+            drawn.extend(random_bytes::<480>().as_chunks().0);
         }
-        let Some((_, bytes)) = drawn.split_last_chunk() else {
-            return random_bytes();
-        };
-        let bytes = *bytes;
-        drawn.truncate(drawn.len() - N);
-        bytes
+        drawn.pop().unwrap_or_else(random_bytes)
     })
 }
 
