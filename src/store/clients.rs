@@ -1,7 +1,7 @@
 //! Clients: owned by the configuration files, or registered by themselves (`registrations`); kept here so that every node
 //! and every request sees the same set.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,8 +85,9 @@ impl Store {
         Ok(count > 0)
     }
 
-    /// Makes the clients of the files the `wanted` ones, all or nothing. A removed client loses its codes, its consents
-    /// and every family. One that registered itself is removed by no file; a file that names it makes it its own.
+    /// Makes the clients of the files the `wanted` ones, all or nothing; but of what very many people have left at one that goes, most goes
+    /// before. A removed client loses its codes, its consents and every family. One that registered itself is removed by no file; a file
+    /// that names it makes it its own.
     pub async fn reconcile_clients(
         &self,
         wanted: &[StoredClient],
@@ -104,10 +105,32 @@ impl Store {
         // One order for all, so that nodes that start together do not lock each other out.
         let mut wanted: Vec<&StoredClient> = wanted.iter().collect();
         wanted.sort_by(|a, b| a.client.client_id.cmp(&b.client.client_id));
-        let kept: BTreeSet<&str> = wanted
+        let kept: BTreeMap<&str, &StoredClient> = wanted
             .iter()
-            .map(|each| each.client.client_id.as_str())
+            .map(|each| (each.client.client_id.as_str(), *each))
             .collect();
+        let there = query(
+            "SELECT id, registration FROM client
+             WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)
+             ORDER BY id",
+        )
+        .fetch_all(&self.reads)
+        .await?;
+        let mut unwanted = Vec::new();
+        for row in &there {
+            let record = Record::new("client", "id", row);
+            let id = record.key();
+            match kept.get(id) {
+                Some(kept) if has_other_subjects(&record.text("registration")?, kept) => {
+                    self.revoke_most_families(id, now).await?;
+                }
+                Some(_) => {}
+                None => {
+                    self.thin_out_client(id, now).await?;
+                    unwanted.push(id.to_owned());
+                }
+            }
+        }
 
         let mut transaction = self.writes.begin().await?;
         for each in &wanted {
@@ -118,15 +141,8 @@ impl Store {
                 Written::Same => {}
             }
         }
-        let ids: Vec<String> = query_scalar(
-            "SELECT id FROM client
-             WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)
-             ORDER BY id",
-        )
-        .fetch_all(&mut transaction)
-        .await?;
-        for id in ids {
-            if !kept.contains(id.as_str()) && remove_client(&mut transaction, &id, now).await? {
+        for id in unwanted {
+            if remove_client(&mut transaction, &id, now).await? {
                 outcome.removed.push(ClientId::new(id));
             }
         }
@@ -203,8 +219,7 @@ pub(super) async fn write_client(
         if updated.rows_affected() == 0 {
             return Ok(Written::Same);
         }
-        let before: Option<Client> = serde_json::from_str(&before).ok();
-        if before.is_none_or(|before| before.subject_type != wanted.client.subject_type) {
+        if has_other_subjects(&before, wanted) {
             // A refresh must never change the subject (OpenID Connect Core section 12.2): everybody logs in anew.
             revoke_families(transaction, id, now).await?;
         }
@@ -224,6 +239,12 @@ pub(super) async fn write_client(
     Ok(written)
 }
 
+/// Whether people are to have other subjects at a client than by the `registration` that it had, as far as that can be read.
+fn has_other_subjects(registration: &str, wanted: &StoredClient) -> bool {
+    let before: Option<Client> = serde_json::from_str(registration).ok();
+    before.is_none_or(|before| before.subject_type != wanted.client.subject_type)
+}
+
 /// The client of that id, as it is on that connection.
 pub(super) async fn read(on: impl Runs, id: &str) -> Result<Option<StoredClient>, StoreError> {
     let statement = query("SELECT id, registration, secrets FROM client WHERE id = $1");
@@ -231,7 +252,7 @@ pub(super) async fn read(on: impl Runs, id: &str) -> Result<Option<StoredClient>
     row.as_ref().map(stored_client).transpose()
 }
 
-/// Removes a client; `false` when another node was faster.
+/// Removes a client that was thinned out; `false` when another node was faster.
 pub(super) async fn remove_client(
     transaction: &mut Writing,
     id: &str,

@@ -23,6 +23,7 @@ mod error;
 mod families;
 mod initial_access_tokens;
 mod lane;
+mod leftovers;
 mod linking;
 mod logout_notices;
 mod pen;

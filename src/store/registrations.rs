@@ -284,6 +284,11 @@ impl Store {
         policy: &str,
         now: UnixTime,
     ) -> Result<Replaced, StoreError> {
+        let before = self.read_client(&client.client.client_id).await?;
+        if before.is_some_and(|before| before.client.subject_type != client.client.subject_type) {
+            let id = client.client.client_id.as_str();
+            self.revoke_most_families(id, now).await?;
+        }
         retrying(|| self.try_replace_registered_client(client, version, policy, now)).await
     }
 
@@ -330,6 +335,15 @@ impl Store {
         id: &ClientId,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
+        let there: Option<i64> =
+            query_scalar("SELECT 1 FROM client_registration WHERE client_id = $1")
+                .bind(id.as_str())
+                .fetch_optional(&self.reads)
+                .await?;
+        if there.is_none() {
+            return Ok(false);
+        }
+        self.thin_out_client(id.as_str(), now).await?;
         retrying(|| async {
             let mut transaction = self.writes.begin().await?;
             let removed = query("DELETE FROM client_registration WHERE client_id = $1")
@@ -413,6 +427,8 @@ impl Store {
         .await?;
         let mut removed = 0;
         for id in &unused {
+            // One that is used at this very moment stays, and whoever loses a family by it logs in anew.
+            self.thin_out_client(id, now).await?;
             removed += u64::from(retrying(|| self.remove_if_unused(id, now)).await?);
         }
         Ok(removed)

@@ -7,6 +7,7 @@ mod codes;
 mod consents;
 mod device_codes;
 mod families;
+mod leftovers;
 mod line;
 mod linking;
 mod logout_notices;

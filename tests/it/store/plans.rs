@@ -293,3 +293,30 @@ async fn every_look_with_others_goes_the_way_of_one_alone() {
         );
     }
 }
+
+/// Who goes through very many rows a few at a time finds the next few where the last ones ended, and sorts nothing each time.
+#[tokio::test]
+async fn whoever_goes_on_where_it_was_sorts_nothing() {
+    let database = TestDatabase::fresh().await;
+    let (mut connection, postgres) = planner(&database).await;
+    if postgres {
+        // As with whole tables: where there is another way.
+        connection.execute("SET enable_sort = off").await.unwrap();
+    }
+    let mut statements = statements();
+    statements.retain(|statement| {
+        statement.contains(" id > $") && statement.contains("ORDER BY id LIMIT")
+    });
+    assert!(statements.len() > 5, "{statements:#?}");
+    for statement in statements {
+        let plan = if postgres {
+            plan_of_postgres(&mut connection, &statement).await
+        } else {
+            let explain = format!("EXPLAIN QUERY PLAN {statement}");
+            let rows = connection.fetch_all(AssertSqlSafe(explain)).await.unwrap();
+            rows.iter().map(|row| row.get("detail")).collect()
+        };
+        let sorts = |line: &String| line.contains("TEMP B-TREE") || line.contains("Sort");
+        assert!(!plan.iter().any(sorts), "{statement}: {plan:#?}");
+    }
+}

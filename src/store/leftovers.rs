@@ -1,0 +1,94 @@
+//! What very many people leave behind at one client: taken away a few rows at a time before the client itself goes, each few in a
+//! transaction of their own, so that what is left for the last transaction is little.
+
+use super::statement::{query, query_scalar};
+use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+
+/// Rows of one transaction, and how many of a table may be left for the last one.
+const BATCH: i64 = 200;
+
+/// What goes with a client (`ON DELETE CASCADE`) and may be very much: whether there is more of it than may be left, and some
+/// of it taken away.
+const GOES_ALONG: [(&str, &str); 4] = [
+    (
+        "SELECT 1 FROM authorization_code WHERE client_id = $1 LIMIT 1 OFFSET $2",
+        "DELETE FROM authorization_code WHERE code_hash IN
+             (SELECT code_hash FROM authorization_code WHERE client_id = $1 LIMIT $2)",
+    ),
+    (
+        "SELECT 1 FROM consent WHERE client_id = $1 LIMIT 1 OFFSET $2",
+        "DELETE FROM consent WHERE client_id = $1 AND account_id IN
+             (SELECT account_id FROM consent WHERE client_id = $1 LIMIT $2)",
+    ),
+    (
+        "SELECT 1 FROM session_client WHERE client_id = $1 LIMIT 1 OFFSET $2",
+        "DELETE FROM session_client WHERE client_id = $1 AND session_id IN
+             (SELECT session_id FROM session_client WHERE client_id = $1 LIMIT $2)",
+    ),
+    (
+        "SELECT 1 FROM logout_notice WHERE client_id = $1 LIMIT 1 OFFSET $2",
+        "DELETE FROM logout_notice WHERE id IN
+             (SELECT id FROM logout_notice WHERE client_id = $1 LIMIT $2)",
+    ),
+];
+
+impl Store {
+    /// Takes away what a client that is about to be removed would take along, but for a few rows. The client is still there, so
+    /// whoever is cut off here finds the rest again.
+    pub(super) async fn thin_out_client(&self, id: &str, now: UnixTime) -> Result<(), StoreError> {
+        self.revoke_most_families(id, now).await?;
+        for (is_much, take_some) in GOES_ALONG {
+            loop {
+                let much: Option<i64> = query_scalar(is_much)
+                    .bind(id)
+                    .bind(BATCH)
+                    .fetch_optional(&self.reads)
+                    .await?;
+                if much.is_none() {
+                    break;
+                }
+                retrying(|| async {
+                    let some = query(take_some).bind(id).bind(BATCH);
+                    self.writes.execute(some).await
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Revokes the families of a client, but for the last few.
+    pub(super) async fn revoke_most_families(
+        &self,
+        id: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let last: Option<String> = query_scalar(
+                "SELECT id FROM token_family WHERE client_id = $1 AND id > $2 AND revoked_at IS NULL
+                 ORDER BY id LIMIT 1 OFFSET $3",
+            )
+            .bind(id)
+            .bind(&after)
+            .bind(BATCH)
+            .fetch_optional(&self.reads)
+            .await?;
+            let Some(last) = last else { return Ok(()) };
+            retrying(|| async {
+                let some = query(
+                    "UPDATE token_family SET revoked_at = $4
+                     WHERE client_id = $1 AND id > $2 AND id <= $3 AND revoked_at IS NULL",
+                )
+                .bind(id)
+                .bind(&after)
+                .bind(&last)
+                .bind(now);
+                self.writes.execute(some).await
+            })
+            .await?;
+            after = last;
+        }
+    }
+}
