@@ -1,11 +1,11 @@
 //! Authorization codes, under their hashes: redeemed once, and remembered for a day after, so that a replay is
 //! known for what it is (RFC 6749 section 4.1.2).
 
+use super::chain::Chain;
 use super::checks::{Standing, read_standing};
-use super::families::{end_beyond, hold_login, insert_family};
+use super::families::{begin_within, hold_login};
 use super::record::{Record, to_json};
-use super::statement::{Columns, query, query_scalar};
-use super::writes::Writing;
+use super::statement::{Columns, Statement, Values, query, query_scalar};
 use super::{Store, StoreError, retrying};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::code::{AuthorizationCode, CodeGrant, LIFETIME};
@@ -89,45 +89,67 @@ impl Store {
         caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        retrying(|| self.try_redeem_code(code_hash, family, caps, now)).await
+        let spend = || spend(code_hash, family, now);
+        if let Some(outcome) = self.redeem(spend, family, caps, now).await? {
+            return Ok(outcome);
+        }
+        // The code was not ours to spend: if it was spent before, somebody has stolen it, from us or before us.
+        let replayed = query_scalar(
+            "SELECT family_id FROM authorization_code WHERE code_hash = $1 AND redeemed_at IS NOT NULL",
+        );
+        self.revoke_replayed(replayed.bind(code_hash), now).await
     }
 
-    async fn try_redeem_code(
+    /// What comes of a code that `spend` spends, if it is the one to do so: `family` begins.
+    pub(super) async fn redeem<'q>(
         &self,
-        code_hash: &str,
-        family: &TokenFamily,
+        spend: impl Fn() -> Statement<'q> + Send + Sync,
+        family: &'q TokenFamily,
         caps: FamilyCaps,
         now: UnixTime,
-    ) -> Result<Redemption, StoreError> {
-        let mut transaction = self.writes.begin().await?;
-        let outcome = if hold_login(&mut transaction, family).await?
-            && spend(&mut transaction, code_hash, family, now).await?
-        {
-            match insert_family(&mut transaction, family).await? {
-                Some(beside) => {
-                    let ended = end_beyond(&mut transaction, family, beside, caps, now).await?;
-                    Redemption::Redeemed(ended)
-                }
-                None => Redemption::Gone,
-            }
+    ) -> Result<Option<Redemption>, StoreError> {
+        let (links, done) = retrying(|| async {
+            let spending = hold_login(Chain::new(), family).then(spend());
+            let chain = begin_within(spending, family)?;
+            Ok((chain.len(), self.writes.run_chain(chain).await?))
+        })
+        .await?;
+        Ok(if done == links {
+            let ended = self.end_families_beyond(family, caps, now).await?;
+            Some(Redemption::Redeemed(ended))
         } else {
-            revoke_if_replayed(&mut transaction, code_hash, now).await?
+            (done + 1 == links).then_some(Redemption::Gone)
+        })
+    }
+
+    /// What comes of a code that was not ours to spend: the family that it gave before, which `replayed` finds, ends.
+    pub(super) async fn revoke_replayed(
+        &self,
+        replayed: Values<'_>,
+        now: UnixTime,
+    ) -> Result<Redemption, StoreError> {
+        let family_id: Option<String> = replayed.fetch_optional(&self.reads).await?;
+        let Some(family_id) = family_id else {
+            return Ok(Redemption::Gone);
         };
-        transaction.commit().await?;
-        Ok(outcome)
+        self.writes
+            .execute(
+                query(
+                    "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
+                )
+                .bind(family_id)
+                .bind(now),
+            )
+            .await?;
+        Ok(Redemption::Replayed)
     }
 }
 
 /// The guarded statement that decides who wins.
-async fn spend(
-    transaction: &mut Writing,
-    code_hash: &str,
-    family: &TokenFamily,
-    now: UnixTime,
-) -> Result<bool, StoreError> {
+fn spend<'q>(code_hash: &'q str, family: &'q TokenFamily, now: UnixTime) -> Statement<'q> {
     // Both ends of the code's life: a clock that stepped back must not lengthen it (T21). The rest ties the family to
     // what the code is bound to (T10).
-    let spent = query(
+    query(
         "UPDATE authorization_code SET redeemed_at = $2
          WHERE code_hash = $1 AND redeemed_at IS NULL AND expires_at > $2 AND expires_at <= $3
            AND family_id = $4 AND client_id = $5 AND account_id = $6 AND session_id = $7",
@@ -140,41 +162,6 @@ async fn spend(
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())
     .bind(family.authentication.session_id.as_str())
-    .execute(&mut *transaction)
-    .await?;
-    Ok(spent.rows_affected() == 1)
-}
-
-/// The code was not ours to spend: if it was spent before, somebody has stolen it, from us or before us.
-async fn revoke_if_replayed(
-    transaction: &mut Writing,
-    code_hash: &str,
-    now: UnixTime,
-) -> Result<Redemption, StoreError> {
-    let family_id: Option<String> = query_scalar(
-        "SELECT family_id FROM authorization_code WHERE code_hash = $1 AND redeemed_at IS NOT NULL",
-    )
-    .bind(code_hash)
-    .fetch_optional(&mut *transaction)
-    .await?;
-    revoke_replayed(transaction, family_id, now).await
-}
-
-/// What comes of a code that was not ours to spend: the family that it gave before, if it did, ends.
-pub(super) async fn revoke_replayed(
-    transaction: &mut Writing,
-    family_id: Option<String>,
-    now: UnixTime,
-) -> Result<Redemption, StoreError> {
-    let Some(family_id) = family_id else {
-        return Ok(Redemption::Gone);
-    };
-    query("UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
-        .bind(family_id)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
-    Ok(Redemption::Replayed)
 }
 
 fn code(row: &impl Columns) -> Result<AuthorizationCode, StoreError> {

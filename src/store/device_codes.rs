@@ -1,11 +1,9 @@
 //! Device codes (RFC 8628), under the hashes of both codes: answered once, redeemed once, and remembered for a day after.
 
-use super::codes::{Redemption, revoke_replayed};
-use super::families::{end_beyond, hold_login, insert_family};
+use super::codes::Redemption;
 use super::record::{Record, to_json, to_json_unless};
-use super::statement::{Columns, query, query_scalar};
-use super::writes::Writing;
-use super::{Store, StoreError, retrying};
+use super::statement::{Columns, Statement, query, query_scalar};
+use super::{Store, StoreError};
 use crate::clock::{SKEW, UnixTime};
 use crate::model::device_code::{Approval, DeviceCode};
 use crate::model::family::{FamilyCaps, TokenFamily};
@@ -143,49 +141,20 @@ impl Store {
         caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        retrying(|| self.try_redeem_device_code(code_hash, family, caps, now)).await
-    }
-
-    async fn try_redeem_device_code(
-        &self,
-        code_hash: &str,
-        family: &TokenFamily,
-        caps: FamilyCaps,
-        now: UnixTime,
-    ) -> Result<Redemption, StoreError> {
-        let mut transaction = self.writes.begin().await?;
-        let outcome = if hold_login(&mut transaction, family).await?
-            && spend(&mut transaction, code_hash, family, now).await?
-        {
-            match insert_family(&mut transaction, family).await? {
-                Some(beside) => {
-                    let ended = end_beyond(&mut transaction, family, beside, caps, now).await?;
-                    Redemption::Redeemed(ended)
-                }
-                None => Redemption::Gone,
-            }
-        } else {
-            let spent: Option<String> = query_scalar(
-                "SELECT family_id FROM device_code WHERE device_code_hash = $1 AND redeemed_at IS NOT NULL",
-            )
-            .bind(code_hash)
-            .fetch_optional(&mut transaction)
-            .await?;
-            revoke_replayed(&mut transaction, spent, now).await?
-        };
-        transaction.commit().await?;
-        Ok(outcome)
+        let spend = || spend(code_hash, family, now);
+        if let Some(outcome) = self.redeem(spend, family, caps, now).await? {
+            return Ok(outcome);
+        }
+        let replayed = query_scalar(
+            "SELECT family_id FROM device_code WHERE device_code_hash = $1 AND redeemed_at IS NOT NULL",
+        );
+        self.revoke_replayed(replayed.bind(code_hash), now).await
     }
 }
 
 /// The guarded statement that decides who wins; it ties the family to the yes (T10), within the code's life (T21).
-async fn spend(
-    transaction: &mut Writing,
-    code_hash: &str,
-    family: &TokenFamily,
-    now: UnixTime,
-) -> Result<bool, StoreError> {
-    let spent = query(
+fn spend<'q>(code_hash: &'q str, family: &'q TokenFamily, now: UnixTime) -> Statement<'q> {
+    query(
         "UPDATE device_code SET redeemed_at = $2
          WHERE device_code_hash = $1 AND redeemed_at IS NULL AND denied_at IS NULL AND expires_at > $2 AND created_at <= $3
            AND family_id = $4 AND client_id = $5 AND account_id = $6 AND session_id = $7",
@@ -197,9 +166,6 @@ async fn spend(
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())
     .bind(family.authentication.session_id.as_str())
-    .execute(&mut *transaction)
-    .await?;
-    Ok(spent.rows_affected() == 1)
 }
 
 fn device_code(row: &impl Columns) -> Result<DeviceCode, StoreError> {

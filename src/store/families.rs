@@ -1,6 +1,7 @@
 //! Families of refresh tokens: a row each, updated in place. Who may advance is decided by the statement.
 
 use super::accounts::read_account;
+use super::chain::Chain;
 use super::checks::{Standing, read_standing};
 use super::record::{Record, to_json, to_json_unless};
 use super::statement::{Columns, Statement, query, query_as, query_scalar};
@@ -148,8 +149,7 @@ impl Store {
     /// Begins a family at the authorization endpoint, for an access token that the browser carries: without refresh tokens,
     /// until a code of the same answer is redeemed and takes it over. `false` when the session or the account has ended.
     pub async fn begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
-        let begun = retrying(|| self.try_begin_family(family, None)).await?;
-        Ok(begun.is_some())
+        retrying(|| self.try_begin_family(family)).await
     }
 
     /// The same with refresh tokens; such families of the same person end that are beyond `caps` (T22): those, and of which
@@ -160,28 +160,69 @@ impl Store {
         caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Option<Vec<(FamilyId, ClientId)>>, StoreError> {
-        retrying(|| self.try_begin_family(family, Some((caps, now)))).await
+        if !self.begin_family(family).await? {
+            return Ok(None);
+        }
+        let ended = self.end_families_beyond(family, caps, now).await?;
+        Ok(Some(ended))
     }
 
-    async fn try_begin_family(
+    async fn try_begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
+        let chain = begin_within(hold_login(Chain::new(), family), family)?;
+        let links = chain.len();
+        Ok(self.writes.run_chain(chain).await? == links)
+    }
+
+    /// Leaves at most as many live families with refresh tokens to the person of `newest`, which has just begun, as `caps` say (T22): at
+    /// its client the oldest end, with all clients those that were used the longest ago; never `newest`, however its clock stands to
+    /// that of the others. What ended, and of which client.
+    pub(super) async fn end_families_beyond(
         &self,
-        family: &TokenFamily,
-        capped: Option<(FamilyCaps, UnixTime)>,
-    ) -> Result<Option<Vec<(FamilyId, ClientId)>>, StoreError> {
+        newest: &TokenFamily,
+        caps: FamilyCaps,
+        now: UnixTime,
+    ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
+        if newest.generation.is_none() {
+            return Ok(Vec::new());
+        }
+        // Whoever has no more than that at all, as nearly everybody, is spared the rest.
+        let fewest = caps.per_client.min(caps.per_person);
+        let one_beyond = self
+            .look_up(
+                "SELECT id FROM token_family
+                 WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
+                 LIMIT 1 OFFSET $3",
+                &[newest.account_id.as_str().into(), now.into(), fewest.max(0).into()],
+            )
+            .await?;
+        if one_beyond.is_none() {
+            return Ok(Vec::new());
+        }
+        retrying(|| self.try_end_families_beyond(newest, caps, now)).await
+    }
+
+    async fn try_end_families_beyond(
+        &self,
+        newest: &TokenFamily,
+        caps: FamilyCaps,
+        now: UnixTime,
+    ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let begun = if hold_login(&mut transaction, family).await? {
-            insert_family(&mut transaction, family).await?
-        } else {
-            None
-        };
-        let ended = match (begun, capped) {
-            (Some(beside), Some((caps, now))) => {
-                end_beyond(&mut transaction, family, beside, caps, now).await?
-            }
-            _ => Vec::new(),
-        };
+        // One after the other, or two that have just begun would end each other.
+        let holds = Chain::new().then_hold(open_account(&newest.account_id));
+        let held = transaction.run_chain(holds).await?;
+        let revoked: Option<Option<i64>> =
+            query_scalar("SELECT revoked_at FROM token_family WHERE id = $1")
+                .at_once()
+                .bind(newest.id.as_str())
+                .fetch_optional(&mut transaction)
+                .await?;
+        let mut ended = Vec::new();
+        if held == 1 && revoked == Some(None) {
+            ended = end_beyond(&mut transaction, newest, caps, now).await?;
+        }
         transaction.commit().await?;
-        Ok(begun.map(|_| ended))
+        Ok(ended)
     }
 
     /// Moves a live family from generation `from` to `to`, and its scope to that of `family`; `false` when another was faster, it
@@ -306,62 +347,51 @@ fn bound_later(id: &FamilyId, written: UnixTime, bound_at: UnixTime) -> Statemen
         .bind(bound_at)
 }
 
-/// Locks the session and, where it stands, the account, in this order everywhere, and tells whether both stand.
+/// Locks the session and, where it stands, the account, in this order everywhere: the chain goes on where both stand.
 ///
 /// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
 /// committed: it would outlive its session, or the cap.
-pub(super) async fn hold_login(
-    transaction: &mut Writing,
-    family: &TokenFamily,
-) -> Result<bool, StoreError> {
+pub(super) fn hold_login<'q>(chain: Chain<'q>, family: &'q TokenFamily) -> Chain<'q> {
     let session = query(
         "UPDATE session SET kept_until = CASE WHEN kept_until < $2 THEN $2 ELSE kept_until END
          WHERE id = $1 AND ended_at IS NULL",
     )
     .at_once()
     .bind(family.authentication.session_id.as_str())
-    .bind(family.expires_at)
-    .execute(&mut *transaction)
-    .await?;
-    Ok(session.rows_affected() == 1 && hold_account(transaction, &family.account_id).await?)
+    .bind(family.expires_at);
+    chain
+        .then(session)
+        .then_hold(open_account(&family.account_id))
 }
 
-/// Locks an account by writing it, and tells whether it stands. In a file of SQLite the transaction is the lock, and there is a page less to
-/// write.
-async fn hold_account(transaction: &mut Writing, id: &AccountId) -> Result<bool, StoreError> {
-    let account = if transaction.is_the_only_one() {
-        query("SELECT id FROM account WHERE id = $1 AND disabled_at IS NULL")
-    } else {
-        query(
-            "UPDATE account SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL RETURNING id",
-        )
-    };
-    let account = account.at_once().bind(id.as_str());
-    Ok(account.fetch_optional(&mut *transaction).await?.is_some())
+/// The look at an account that stands.
+pub(super) fn open_account(id: &AccountId) -> Statement<'_> {
+    query("SELECT id FROM account WHERE id = $1 AND disabled_at IS NULL")
+        .at_once()
+        .bind(id.as_str())
 }
 
 /// Begins a family, or takes over the one that an access token of the same answer has begun already; not one that was
-/// revoked meanwhile. How many live families with refresh tokens its person has beside it, at all clients; `None` when it does not
-/// stand.
-pub(super) async fn insert_family(
-    transaction: &mut Writing,
-    family: &TokenFamily,
-) -> Result<Option<i64>, StoreError> {
-    let beside = query_scalar(
+/// revoked meanwhile.
+pub(super) fn begin_within<'q>(
+    chain: Chain<'q>,
+    family: &'q TokenFamily,
+) -> Result<Chain<'q>, StoreError> {
+    let begun = query(
         "INSERT INTO token_family (id, client_id, account_id, session_id, upstream, auth_time, amr, scope, offline,
                                    generation, created_at, rotated_at, expires_at, revoked_at, acr, claims, jkt, resources,
                                    last_address, last_user_agent)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+         SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT), $7, $8, CAST($9 AS BIGINT), CAST($10 AS BIGINT), CAST($11 AS BIGINT),
+                CAST($12 AS BIGINT), CAST($13 AS BIGINT), CAST($14 AS BIGINT), $15, $16, $17, $18, $19, $20
+         WHERE TRUE
          ON CONFLICT (id) DO UPDATE SET scope = excluded.scope, offline = excluded.offline,
              generation = excluded.generation, rotated_at = excluded.rotated_at, expires_at = excluded.expires_at,
              jkt = excluded.jkt, resources = excluded.resources,
              last_address = excluded.last_address, last_user_agent = excluded.last_user_agent
          WHERE token_family.revoked_at IS NULL AND token_family.generation IS NULL
-           AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id
-         RETURNING (SELECT COUNT(*) FROM token_family AS other
-                    WHERE other.account_id = $3 AND other.id <> $1
-                      AND other.generation IS NOT NULL AND other.revoked_at IS NULL AND other.expires_at > $12)",
+           AND token_family.session_id = excluded.session_id AND token_family.client_id = excluded.client_id",
     )
+    .at_once()
     .bind(family.id.as_str())
     .bind(family.client_id.as_str())
     .bind(family.account_id.as_str())
@@ -381,19 +411,14 @@ pub(super) async fn insert_family(
     .bind(family.jkt.as_ref().map(Thumbprint::as_str))
     .bind(to_json_unless(family.resources.is_empty(), &family.resources)?)
     .bind(family.recipient.address.as_deref())
-    .bind(family.recipient.user_agent.as_deref())
-    .fetch_optional(&mut *transaction)
-    .await?;
-    Ok(beside)
+    .bind(family.recipient.user_agent.as_deref());
+    Ok(chain.then(begun))
 }
 
-/// Leaves at most as many live families with refresh tokens to the person of `newest` as `caps` say: at its client the oldest end,
-/// with all clients those that were used the longest ago; never `newest`, however its clock stands to that of the others. `beside`
-/// is how many there are. What ended, and of which client.
-pub(super) async fn end_beyond(
+/// As [`Store::end_families_beyond`] says, of somebody whose account is held.
+async fn end_beyond(
     transaction: &mut Writing,
     newest: &TokenFamily,
-    beside: i64,
     caps: FamilyCaps,
     now: UnixTime,
 ) -> Result<Vec<(FamilyId, ClientId)>, StoreError> {
@@ -412,10 +437,15 @@ pub(super) async fn end_beyond(
              ORDER BY rotated_at DESC, created_at DESC, id DESC
              LIMIT $4 OFFSET $5)
          RETURNING id, client_id";
-    if newest.generation.is_none() {
-        return Ok(Vec::new());
-    }
-    let (mut ended, mut live) = (Vec::new(), beside + 1);
+    let mut live: i64 = query_scalar(
+        "SELECT COUNT(*) FROM token_family
+         WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2",
+    )
+    .bind(newest.account_id.as_str())
+    .bind(now)
+    .fetch_one(&mut *transaction)
+    .await?;
+    let mut ended = Vec::new();
     let client = Some(newest.client_id.as_str());
     for (cap, text, client) in [
         (caps.per_client, AT_CLIENT, client),

@@ -191,6 +191,11 @@ impl Lease {
         Ok(connection.detach())
     }
 
+    /// Whether the database is another process: PostgreSQL.
+    pub(super) fn is_remote(&self) -> bool {
+        self.lane.0.is_remote
+    }
+
     /// Begins a transaction; dropped before [`Lease::end`], it leaves nothing.
     pub(super) async fn begin(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
         // From now on: whoever goes away meanwhile may have begun it.

@@ -477,10 +477,11 @@ async fn keep_tokens(
     .bind(account.as_str())
     .fetch_optional(&mut *transaction)
     .await?;
-    match expires_at {
-        Some(expires_at) => vault_entries::keep(transaction, tokens, expires_at, now).await,
-        None => Ok(()),
+    if let Some(expires_at) = expires_at {
+        let kept = vault_entries::kept(tokens, expires_at, now);
+        kept.execute(&mut *transaction).await?;
     }
+    Ok(())
 }
 
 /// Ends the sessions and the families of an account whose logins are held: the sessions that were live.

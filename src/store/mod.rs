@@ -8,6 +8,7 @@
 mod access_tokens;
 mod accounts;
 mod audit;
+mod chain;
 mod checkpoints;
 mod checks;
 mod client_cache;

@@ -1,6 +1,8 @@
 //! Sessions of browsers. The cookie's secret is stored as its hash alone.
 
+use super::chain::Chain;
 use super::checks::{Standing, read_standing};
+use super::families::open_account;
 use super::record::{Record, to_json};
 use super::statement::{Columns, query, query_scalar};
 use super::writes::Writing;
@@ -38,63 +40,41 @@ impl Store {
         moved: &[MovedVaultEntry],
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
+        let begin = |chain, tokens| begin_within(chain, secret_hash, session, tokens);
+        let Some(replaced) = replaced else {
+            let chain = begin(hold_login(Chain::new(), session), &[tokens])?;
+            let links = chain.len();
+            return Ok(self.writes.run_chain(chain).await? == links);
+        };
         let mut transaction = self.writes.begin().await?;
-        if !hold_login(&mut transaction, session).await? {
+        let held = hold_login(Chain::new(), session);
+        let links = held.len();
+        if transaction.run_chain(held).await? < links {
             transaction.rollback().await?;
             return Ok(false);
+        }
+        if !moved.is_empty() {
+            // The session before its entries, as where it ends.
+            query("UPDATE session SET ended_at = ended_at WHERE id = $1")
+                .at_once()
+                .bind(replaced.as_str())
+                .execute(&mut transaction)
+                .await?;
         }
         let mut coming = Vec::new();
-        if let Some(replaced) = replaced {
-            if !moved.is_empty() {
-                // The session before its entries, as where it ends.
-                query("UPDATE session SET ended_at = ended_at WHERE id = $1")
-                    .at_once()
-                    .bind(replaced.as_str())
-                    .execute(&mut transaction)
-                    .await?;
+        for entry in moved {
+            if vault_entries::take(&mut transaction, entry).await? {
+                coming.push(Some(&entry.to));
             }
-            for entry in moved {
-                if vault_entries::take(&mut transaction, entry).await? {
-                    coming.push(&entry.to);
-                }
-            }
-            // The new session was last seen when it began, which is now.
-            end(&mut transaction, replaced, session.last_seen_at).await?;
         }
-        // A statement of its own, after the lock: what that one waited for is seen by this one alone.
-        let began = query(
-            "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
-                                  ended_at, kept_until, upstream_subject, acr, browser, system, address,
-                                  persistent_since, began_at)
-             SELECT $1, $2, account.id, $4, CAST($5 AS BIGINT), $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT),
-                    CAST($9 AS BIGINT), CAST($8 AS BIGINT), $10, $11, $12, $13, $14, CAST($15 AS BIGINT), CAST($16 AS BIGINT)
-             FROM account WHERE account.id = $3 AND account.disabled_at IS NULL",
-        ).at_once()
-        .bind(session.id.as_str())
-        .bind(secret_hash)
-        .bind(session.account_id.as_str())
-        .bind(session.upstream.as_str())
-        .bind(session.auth_time)
-        .bind(to_json(&session.amr)?)
-        .bind(session.last_seen_at)
-        .bind(session.expires_at)
-        .bind(session.ended_at)
-        .bind(session.upstream_subject.as_deref())
-        .bind(session.acr.as_deref())
-        .bind(session.device.browser.as_deref())
-        .bind(session.device.system.as_deref())
-        .bind(session.device.address.as_deref())
-        .bind(session.persistent.then_some(session.auth_time))
-        .bind(session.began_at)
-        .execute(&mut transaction)
-        .await?;
-        if began.rows_affected() == 0 {
+        // The new session was last seen when it began, which is now.
+        end(&mut transaction, replaced, session.last_seen_at).await?;
+        coming.push(tokens);
+        let chain = begin(Chain::new(), &coming)?;
+        let links = chain.len();
+        if transaction.run_chain(chain).await? < links {
             transaction.rollback().await?;
             return Ok(false);
-        }
-        for entry in coming.into_iter().chain(tokens) {
-            let (ends, now) = (session.expires_at, session.last_seen_at);
-            vault_entries::keep(&mut transaction, entry, ends, now).await?;
         }
         transaction.commit().await?;
         Ok(true)
@@ -120,7 +100,9 @@ impl Store {
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        if !hold_login(&mut transaction, session).await? {
+        let held = hold_login(Chain::new(), session);
+        let links = held.len();
+        if transaction.run_chain(held).await? < links {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -332,25 +314,66 @@ impl Store {
     }
 }
 
-/// Locks the login that a session begins with, and notes its use, which answers whatever is asked about the person: it still leads
-/// to the session's account. Whoever moves a login or closes an account holds the same rows, so that no session slips in behind
-/// them; that the account is open is seen by the statement that follows.
-async fn hold_login(transaction: &mut Writing, session: &Session) -> Result<bool, StoreError> {
+/// Locks the login that a session begins with, and notes its use, which answers whatever is asked about the person: the chain goes on
+/// where it still leads to the session's account. Whoever moves a login or closes an account holds the same rows, so that no session
+/// slips in behind them.
+fn hold_login<'q>(chain: Chain<'q>, session: &'q Session) -> Chain<'q> {
     let Some(subject) = &session.upstream_subject else {
-        return Ok(true);
+        return chain;
     };
     let held = query(
         "UPDATE upstream_login SET last_login_at = $4, checked_at = $4, checking_since = NULL, check_after = NULL,
              refused_at = NULL
          WHERE upstream = $1 AND subject = $2 AND account_id = $3",
-    ).at_once()
+    )
+    .at_once()
     .bind(session.upstream.as_str())
     .bind(subject)
     .bind(session.account_id.as_str())
+    .bind(session.auth_time);
+    chain.then(held)
+}
+
+/// Begins a session of an account that is open, and keeps `tokens` of upstreams.
+fn begin_within<'q>(
+    chain: Chain<'q>,
+    secret_hash: &'q str,
+    session: &'q Session,
+    tokens: &[Option<&'q NewVaultEntry>],
+) -> Result<Chain<'q>, StoreError> {
+    let began = query(
+        "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
+                              ended_at, kept_until, upstream_subject, acr, browser, system, address,
+                              persistent_since, began_at)
+         SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT),
+                CAST($9 AS BIGINT), CAST($8 AS BIGINT), $10, $11, $12, $13, $14, CAST($15 AS BIGINT), CAST($16 AS BIGINT)
+         WHERE TRUE",
+    )
+    .at_once()
+    .bind(session.id.as_str())
+    .bind(secret_hash)
+    .bind(session.account_id.as_str())
+    .bind(session.upstream.as_str())
     .bind(session.auth_time)
-    .execute(&mut *transaction)
-    .await?;
-    Ok(held.rows_affected() == 1)
+    .bind(to_json(&session.amr)?)
+    .bind(session.last_seen_at)
+    .bind(session.expires_at)
+    .bind(session.ended_at)
+    .bind(session.upstream_subject.as_deref())
+    .bind(session.acr.as_deref())
+    .bind(session.device.browser.as_deref())
+    .bind(session.device.system.as_deref())
+    .bind(session.device.address.as_deref())
+    .bind(session.persistent.then_some(session.auth_time))
+    .bind(session.began_at);
+    let chain = chain
+        .then_hold(open_account(&session.account_id))
+        .then(began);
+    let (ends, now) = (session.expires_at, session.last_seen_at);
+    let kept = tokens.iter().flatten();
+    Ok(kept.fold(chain, |chain, entry| {
+        chain.then(vault_entries::kept(entry, ends, now))
+    }))
 }
 
 /// Ends a session, and has its clients told. Whether it was live.

@@ -105,6 +105,10 @@ impl<'q> Statement<'q> {
         &self.arguments
     }
 
+    pub(super) fn into_arguments(self) -> Vec<Argument<'q>> {
+        self.arguments
+    }
+
     /// The same, for another thread.
     pub(super) fn into_owned(self) -> Statement<'static> {
         let arguments = self.arguments.into_iter().map(Argument::into_owned);

@@ -1,7 +1,7 @@
 //! Tokens of upstreams, sealed. Who may ask the upstream for new ones is decided by guarded statements (T64).
 
 use super::record::Record;
-use super::statement::{Columns, query, query_scalar};
+use super::statement::{Columns, Statement, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError};
 use crate::clock::UnixTime;
@@ -164,7 +164,10 @@ pub(super) async fn put(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     if let Some(new) = new {
-        return keep(transaction, new, session.expires_at, now).await;
+        kept(new, session.expires_at, now)
+            .execute(&mut *transaction)
+            .await?;
+        return Ok(());
     }
     query("DELETE FROM vault_entry WHERE session_id = $1 AND upstream = $2")
         .at_once()
@@ -175,22 +178,20 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// Keeps `new`, of a session that ends at `expires_at`, in the place of whatever is there.
-pub(super) async fn keep(
-    transaction: &mut Writing,
-    new: &NewVaultEntry,
-    expires_at: UnixTime,
-    now: UnixTime,
-) -> Result<(), StoreError> {
+/// What keeps `new`, of a session that ends at `expires_at`, in the place of whatever is there.
+pub(super) fn kept(new: &NewVaultEntry, expires_at: UnixTime, now: UnixTime) -> Statement<'_> {
     let NewVaultEntry { place, sealed } = new;
     let person = place.person();
     // Whoever was renewing the old tokens loses the lease, and what comes of it.
     query(
         "INSERT INTO vault_entry (id, kind, upstream, account_id, session_id, sealed, version, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)
-         ON CONFLICT (id) DO UPDATE SET account_id = $4, sealed = $6, version = vault_entry.version + 1,
-             lease_holder = NULL, lease_until = NULL, needs_login = NULL, created_at = $7, expires_at = $8",
-    ).at_once()
+         SELECT $1, $2, $3, $4, $5, $6, 0, CAST($7 AS BIGINT), CAST($8 AS BIGINT)
+         WHERE TRUE
+         ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id, sealed = excluded.sealed,
+             version = vault_entry.version + 1, lease_holder = NULL, lease_until = NULL, needs_login = NULL,
+             created_at = excluded.created_at, expires_at = excluded.expires_at",
+    )
+    .at_once()
     .bind(place.id())
     .bind(place.kind())
     .bind(place.upstream().as_str())
@@ -199,9 +200,6 @@ pub(super) async fn keep(
     .bind(sealed)
     .bind(now)
     .bind(expires_at)
-    .execute(&mut *transaction)
-    .await?;
-    Ok(())
 }
 
 /// Takes out what is to move, unless it has changed since it was read: a renewal under way spends what was read (T64).

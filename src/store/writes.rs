@@ -450,9 +450,9 @@ struct Share {
 }
 
 impl Writing {
-    /// Whether it is known that nobody else writes until it has ended: rows need no locks then.
-    pub(super) const fn is_the_only_one(&self) -> bool {
-        matches!(self.0, Kind::Shared(_) | Kind::Turn(_))
+    /// Whether others may write at the same time, so that rows need locks.
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(&self.0, Kind::Alone(lease) | Kind::Plain(lease) if lease.is_remote())
     }
 
     pub(super) async fn commit(self) -> Result<(), StoreError> {

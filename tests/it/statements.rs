@@ -8,6 +8,7 @@ use url::Url;
 use crate::command_line::{Process, SECRETS, Site};
 use crate::harness::browser::{Browser, PASSWORD_FORM, Page, http_client};
 use crate::harness::relying_party::{Answer, CHALLENGE, VERIFIER, answer};
+use crate::store::plans::assert_by_index;
 
 const CALLBACK: &str = "https://app.example.org/callback";
 
@@ -208,7 +209,7 @@ impl Ran {
     }
 }
 
-/// What a statement does, and to which table. Nothing for what a new connection is set up with, and for the look at a client,
+/// What a statement does, and to which table; what PostgreSQL is told as one (`store::chain`) link by link. Nothing for what a new connection is set up with, and for the look at a client,
 /// which is kept for a second: how often that is taken, the machine's clock says.
 fn brief(text: &str) -> Option<String> {
     let mut words = text.split_whitespace();
@@ -226,6 +227,11 @@ fn brief(text: &str) -> Option<String> {
                 depth == 0 && *word == "FROM"
             })?;
             words.next()?
+        }
+        "WITH" => {
+            let links = text.split(" AS MATERIALIZED (").skip(1);
+            let links: Vec<String> = links.filter_map(brief).collect();
+            return Some(links.join(" > "));
         }
         _ => return None,
     };
@@ -279,52 +285,80 @@ async fn a_login_runs_these_statements() {
     let marks = ["BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"];
     let mut posted: Vec<&str> = posted.split(", ").collect();
     let at = |wanted| posted.iter().position(|brief| *brief == wanted).unwrap();
-    let (before, after) = posted.split_at(at("UPDATE upstream_login"));
-    let begun = before.iter().rfind(|brief| marks.contains(brief));
-    assert!(
-        matches!(begun, Some(&"BEGIN" | &"SAVEPOINT")),
-        "{:#?}",
-        ran.texts
-    );
-    let kept = after
-        .iter()
-        .position(|brief| *brief == "INSERT vault_entry");
-    let within = &after[..kept.unwrap()];
-    assert!(within.contains(&"INSERT session"), "{:#?}", ran.texts);
-    let ends = |brief: &&str| ["COMMIT", "RELEASE"].contains(brief);
-    assert!(
-        !within.iter().any(ends),
-        "one transaction: {:#?}",
-        ran.texts
-    );
+    // PostgreSQL is told it as one.
+    let is_file = counted.site.database.folder().is_some();
+    let begins = [
+        "UPDATE upstream_login",
+        "SELECT account",
+        "INSERT session",
+        "INSERT vault_entry",
+    ];
+    let as_one = begins.join(" > ");
+    if is_file {
+        let (before, after) = posted.split_at(at("UPDATE upstream_login"));
+        let begun = before.iter().rfind(|brief| marks.contains(brief));
+        assert!(
+            matches!(begun, Some(&"BEGIN" | &"SAVEPOINT")),
+            "{:#?}",
+            ran.texts
+        );
+        let kept = after
+            .iter()
+            .position(|brief| *brief == "INSERT vault_entry");
+        let within = &after[..kept.unwrap()];
+        assert!(within.contains(&"INSERT session"), "{:#?}", ran.texts);
+        let ends = |brief: &&str| ["COMMIT", "RELEASE"].contains(brief);
+        assert!(
+            !within.iter().any(ends),
+            "one transaction: {:#?}",
+            ran.texts
+        );
+    } else {
+        assert!(!posted.contains(&"BEGIN"), "{:#?}", ran.texts);
+    }
     posted.retain(|brief| !marks.contains(brief));
     assert_eq!(posted[..2], ["SELECT throttle_alias", "INSERT throttle"]);
-    posted.sort_unstable();
-    let expected = [
-        "INSERT session",
-        "INSERT throttle",
-        "INSERT throttle",
-        "INSERT vault_entry",
-        "SELECT session",
+    let mut expected = vec![
         "SELECT throttle_alias",
+        "INSERT throttle",
         "SELECT throttle_alias",
         "SELECT upstream_login",
-        "UPDATE upstream_login",
+        "INSERT throttle",
+        "SELECT session",
     ];
+    if is_file {
+        expected.extend(begins);
+    } else {
+        expected.push(&as_one);
+    }
+    posted.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(posted, expected, "{:#?}", ran.texts);
-    // A file of SQLite has one writer, and the account needs no lock.
-    let is_file = counted.site.database.folder().is_some();
-    let account = if is_file { "SELECT" } else { "UPDATE" };
-    let token = format!(
-        "POST /token: SELECT authorization_code, BEGIN, UPDATE session, {account} account, \
-         UPDATE authorization_code, INSERT token_family, COMMIT"
-    );
+    let redeems = [
+        "UPDATE session",
+        "SELECT account",
+        "UPDATE authorization_code",
+        "INSERT token_family",
+    ];
+    let redeems = if is_file {
+        format!("BEGIN, {}, COMMIT", redeems.join(", "))
+    } else {
+        redeems.join(" > ")
+    };
+    let token = format!("POST /token: SELECT authorization_code, {redeems}, SELECT token_family");
     let expected = [
         "GET /authorize/resume: SELECT session, INSERT authorization_code",
         &token,
         "GET /userinfo: SELECT token_family",
     ];
     assert_eq!(rest, expected);
+    // No source holds what links are composed to.
+    let composed = ran.texts.iter().filter(|text| text.starts_with("WITH "));
+    let composed: Vec<_> = composed.collect();
+    assert_eq!(composed.len(), if is_file { 0 } else { 2 });
+    for text in composed {
+        assert_by_index(&counted.site.database, text).await;
+    }
 }
 
 #[tokio::test]

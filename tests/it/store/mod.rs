@@ -14,7 +14,7 @@ mod logout_notices;
 mod logout_queue;
 mod look_ups;
 mod pending_requests;
-mod plans;
+pub(crate) mod plans;
 mod pushed_requests;
 mod registrations;
 mod schema;

@@ -96,7 +96,8 @@ fn looks_at_many() -> Vec<(String, String)> {
                 let look = texts(after).swap_remove(0);
                 let has_offset = look.contains(" OFFSET ");
                 let (columns, apart) = if has_offset {
-                    (", a1 TEXT, a2 BIGINT", "")
+                    // A key first, and what follows are numbers.
+                    (", a1 TEXT, a2 BIGINT, a3 BIGINT", "")
                 } else {
                     (", a1 TEXT, a2 TEXT, a3 TEXT, a4 TEXT", " OFFSET 0")
                 };
@@ -216,6 +217,17 @@ async fn planner(database: &TestDatabase) -> (AnyConnection, bool) {
             .unwrap();
     }
     (connection, postgres)
+}
+
+/// Fails where a statement, of which only the log tells, reads a whole table.
+pub(crate) async fn assert_by_index(database: &TestDatabase, statement: &str) {
+    let (mut connection, postgres) = planner(database).await;
+    let found = faults(&mut connection, statement, postgres).await;
+    assert!(
+        found.is_empty(),
+        "{statement}\n    {}",
+        found.join("\n    ")
+    );
 }
 
 /// What a removed row asks of the tables that may refer to it, which no text of the store says.
