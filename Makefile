@@ -102,6 +102,11 @@ bench: ## The release binary's speed beside this machine's bounds, on SQLite and
 	env -u TEST_DATABASE_URL cargo bench --locked --bench speed -- --json target/bench-sqlite.json
 	$(BESIDE_THE_SERVER) scripts/with-postgres cargo bench --locked --bench speed -- --json target/bench-postgres.json
 
+.PHONY: profiled
+profiled: ## The release binary, a tenth faster at logins: compiled for what a load of its own has shown (docs/performance.md)
+	@scripts/setup test
+	scripts/profiled
+
 # Ten million refresh families in each database: 10 GB of disk, twenty minutes and more.
 .PHONY: bench-scale
 bench-scale: ## The same figures of a large database beside a small one, while a million rows are swept away, and of two nodes (docs/scaling.md)

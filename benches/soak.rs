@@ -31,7 +31,7 @@ use url::Url;
 
 mod support;
 
-use support::{Database, PORTICO, beginning, below, field, free_port, members, serve};
+use support::{Database, beginning, below, field, free_port, members, portico, serve};
 
 /// Each of these has its share of the apps: one person may have so many families with one client.
 const CLIENTS: [&str; 4] = ["soak-1", "bound-1", "soak-2", "bound-2"];
@@ -198,7 +198,7 @@ impl Drop for Node {
 }
 
 fn spawn(config: &Path, database: &str) -> anyhow::Result<Child> {
-    serve(&mut Command::new(PORTICO), config, database)
+    serve(&mut Command::new(portico()), config, database)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -38,7 +38,7 @@ use crowd::Crowd;
 use figures::{Actor, CALLBACK, Figure, Form, SECRET};
 use fill::Sizes;
 use report::{Bounds, Report, Row, Sample};
-use support::{Database, PORTICO, beginning, free_port, members, serve};
+use support::{Database, beginning, free_port, members, portico, serve};
 use wire::Connection;
 
 /// How long, and how often.
@@ -96,6 +96,8 @@ struct Options {
 const LOGINS: usize = 8;
 /// When nobody has asked for so long, a server is idle: the threads of its start have ended, and what they had is given back.
 const REST: Duration = Duration::from_secs(12);
+/// How long a server may take to end.
+const END: Duration = Duration::from_secs(20);
 /// How long the slower of the two simulated upstreams takes for each answer.
 const SLOW: Duration = Duration::from_millis(50);
 const TOKEN: Figure = Figure::ClientCredentials(Form::Rs256);
@@ -264,7 +266,7 @@ async fn run(
         ready,
         idle,
         loaded: core::memory(server.child.id(), "VmHWM")?,
-        binary: std::fs::metadata(PORTICO)?.len(),
+        binary: std::fs::metadata(portico())?.len(),
     };
     report.print(options.json.as_deref())
 }
@@ -481,10 +483,10 @@ impl Server {
                 command
                     .args(["--tool=callgrind", "--quiet"])
                     .arg(format!("--callgrind-out-file={}", files.display()))
-                    .arg(PORTICO);
+                    .arg(portico());
                 command
             }
-            None => core::pinned(core::SERVER_CORE, PORTICO),
+            None => core::pinned(core::SERVER_CORE, &portico()),
         };
         let child = serve(&mut command, &config, &setup.database)
             .env("BENCH_CLIENT", SECRET)
@@ -522,7 +524,15 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// As a supervisor does it: a program that counts what it does (`make profiled`) writes that down when it ends by itself.
     fn drop(&mut self) {
+        let _ = std::process::Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        let since = Instant::now();
+        while since.elapsed() < END && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -70,8 +70,11 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
     anyhow::bail!("no port is free")
 }
 
-/// The program under test.
-pub(crate) const PORTICO: &str = env!("CARGO_BIN_EXE_portico");
+/// The program under test: the one that was built along, or another that `BENCH_PROGRAM` names.
+pub(crate) fn portico() -> String {
+    let other = std::env::var("BENCH_PROGRAM");
+    other.unwrap_or_else(|_| env!("CARGO_BIN_EXE_portico").to_owned())
+}
 
 /// The master key of every server here.
 pub(crate) const MASTER_KEY: &str = "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=";
