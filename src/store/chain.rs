@@ -2,9 +2,9 @@
 //! message, as one statement: a message there and its answer cost more than most of what is in them, and locked rows stay so for
 //! no longer than that. On SQLite they run one after the other, in one transaction.
 //!
-//! As one statement they see the database as it was when the first of them began, but for the rows that they lock: whatever an
-//! `UPDATE`, a conflict of an `INSERT` and [`Chain::then_hold`] wait for is asked anew when they have it. So a link must not depend on
-//! any other row that somebody may have changed meanwhile.
+//! As one statement they see the database as it was when the first of them began, but for the rows that they lock: what an `UPDATE`, a
+//! conflict of an `INSERT` and [`Chain::then_hold`] have waited for is asked once more whether it still meets the conditions. So no link
+//! may go on because of another row that somebody has changed meanwhile. (One that meets them only since then stops the chain.)
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,8 +14,27 @@ use super::StoreError;
 use super::statement::{Statement, Values, query_scalar};
 use super::writes::{Writes, Writing};
 
-/// Links, each about one row at the most.
+/// Links, each about one row.
 pub(super) struct Chain<'q>(Vec<Link<'q>>);
+
+/// How far one went.
+#[derive(Clone, Copy)]
+pub(super) struct Went {
+    links: usize,
+    done: usize,
+}
+
+impl Went {
+    /// Each link has found or changed its row.
+    pub(super) const fn to_the_end(self) -> bool {
+        self.done == self.links
+    }
+
+    /// The last link alone has not.
+    pub(super) const fn to_the_last(self) -> bool {
+        self.done + 1 == self.links
+    }
+}
 
 struct Link<'q> {
     statement: Statement<'q>,
@@ -28,7 +47,8 @@ impl<'q> Chain<'q> {
         Self(Vec::new())
     }
 
-    /// A statement that writes. Its conditions begin with its first `WHERE`, and no `OR` is among them.
+    /// A statement that writes. Its conditions begin with its first `WHERE`, with no `OR` among them, and it has as many arguments as the
+    /// highest of its numbers says.
     pub(super) fn then(mut self, statement: Statement<'q>) -> Self {
         self.0.push(Link {
             statement,
@@ -46,10 +66,6 @@ impl<'q> Chain<'q> {
         self
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// The one statement that they are for PostgreSQL. It answers how many of them have found or changed their row.
     fn as_one(self) -> Values<'q> {
         let text = one_text(&self.0);
@@ -63,12 +79,14 @@ impl<'q> Chain<'q> {
 
 /// Composed once for each row of statements, which are part of the program.
 fn one_text(links: &[Link<'_>]) -> &'static str {
-    type Texts = Mutex<HashMap<Vec<(usize, usize)>, &'static str>>;
-    static COMPOSED: LazyLock<Texts> = LazyLock::new(Texts::default);
-    let texts = links.iter().map(|link| link.statement.text());
-    let key = texts
-        .map(|text| (text.as_ptr().addr(), text.len()))
-        .collect();
+    /// Of each link where its text is, how long, and whether it holds.
+    type Key = Vec<(usize, usize, bool)>;
+    static COMPOSED: LazyLock<Mutex<HashMap<Key, &'static str>>> = LazyLock::new(Mutex::default);
+    let key = links.iter().map(|link| {
+        let text = link.statement.text();
+        (text.as_ptr().addr(), text.len(), link.holds)
+    });
+    let key = key.collect();
     let mut composed = COMPOSED.lock().unwrap_or_else(PoisonError::into_inner);
     composed
         .entry(key)
@@ -80,8 +98,11 @@ fn compose(links: &[Link<'_>]) -> String {
     for (place, link) in links.iter().enumerate() {
         let mut text = with_numbers_from(arguments, link.statement.text());
         if let Some(before) = place.checked_sub(1) {
-            let guard = format!("WHERE EXISTS (SELECT 1 FROM link_{before}) AND ");
-            text = text.replacen("WHERE ", &guard, 1);
+            let guard = format!("WHERE EXISTS (SELECT 1 FROM link_{before})");
+            text = match text.split_once("WHERE ") {
+                Some((what, conditions)) => format!("{what}{guard} AND {conditions}"),
+                None => format!("{text} {guard}"),
+            };
         }
         let ends = if link.holds {
             "FOR NO KEY UPDATE"
@@ -89,7 +110,7 @@ fn compose(links: &[Link<'_>]) -> String {
             "RETURNING 1"
         };
         parts.push(format!("link_{place} AS MATERIALIZED ({text} {ends})"));
-        counts.push(format!("(SELECT COUNT(*) FROM link_{place})"));
+        counts.push(format!("(SELECT LEAST(COUNT(*), 1) FROM link_{place})"));
         arguments += link.statement.arguments().len();
     }
     ["WITH ", &parts.join(", "), " SELECT ", &counts.join(" + ")].concat()
@@ -102,36 +123,40 @@ fn with_numbers_from(others: usize, text: &str) -> String {
     for part in parts {
         let end = part.find(|char: char| !char.is_ascii_digit());
         let (number, rest) = part.split_at(end.unwrap_or(part.len()));
-        let number = number.parse().unwrap_or(0_usize) + others;
         // A text takes whatever is written to it.
-        let _ = write!(whole, "${number}{rest}");
+        let _ = match number.parse::<usize>() {
+            Ok(number) => write!(whole, "${}{rest}", number + others),
+            Err(_) => write!(whole, "${part}"),
+        };
     }
     whole
 }
 
 impl Writes {
-    /// Runs `chain` as a transaction of its own. From how many links on the rest has not run; what the others have done stays.
-    pub(super) async fn run_chain(&self, chain: Chain<'_>) -> Result<usize, StoreError> {
+    /// Runs `chain` as a transaction of its own. However far it goes, what it has done stays. Dropped, it leaves nothing on SQLite;
+    /// PostgreSQL ends what it was told.
+    pub(super) async fn run_chain(&self, chain: Chain<'_>) -> Result<Went, StoreError> {
         if let Self::Apart(_) = self {
             return self
                 .run(async |writing| writing.run_chain(chain).await)
                 .await;
         }
         let mut transaction = self.begin().await?;
-        let done = transaction.run_chain(chain).await?;
+        let went = transaction.run_chain(chain).await?;
         transaction.commit().await?;
-        Ok(done)
+        Ok(went)
     }
 }
 
 impl Writing {
     /// The same as a part of this transaction.
-    pub(super) async fn run_chain(&mut self, chain: Chain<'_>) -> Result<usize, sqlx::Error> {
-        if chain.len() > 0 && self.is_postgres() {
-            let done: i64 = chain.as_one().fetch_one(self).await?;
-            return Ok(usize::try_from(done).unwrap_or_default());
+    pub(super) async fn run_chain(&mut self, chain: Chain<'_>) -> Result<Went, sqlx::Error> {
+        let (links, mut done) = (chain.0.len(), 0);
+        if links > 0 && self.is_postgres() {
+            let ran: i64 = chain.as_one().fetch_one(self).await?;
+            done = usize::try_from(ran).unwrap_or_default();
+            return Ok(Went { links, done });
         }
-        let mut done = 0;
         for Link { statement, holds } in chain.0 {
             let is_done = if holds {
                 statement.fetch_optional(&mut *self).await?.is_some()
@@ -143,7 +168,7 @@ impl Writing {
             }
             done += 1;
         }
-        Ok(done)
+        Ok(Went { links, done })
     }
 }
 

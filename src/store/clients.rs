@@ -1,10 +1,11 @@
 //! Clients: owned by the configuration files, or registered by themselves (`registrations`); kept here so that every node
 //! and every request sees the same set.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::leftovers::Because;
 use super::record::{Record, to_json};
 use super::statement::{Columns, Runs, query, query_scalar};
 use super::writes::Writing;
@@ -85,52 +86,54 @@ impl Store {
         Ok(count > 0)
     }
 
-    /// Makes the clients of the files the `wanted` ones, all or nothing; but of what very many people have left at one that goes, most goes
-    /// before. A removed client loses its codes, its consents and every family. One that registered itself is removed by no file; a file
-    /// that names it makes it its own.
+    /// Makes the clients of the files the `wanted` ones, all or nothing, save that of what very many people have left at one that goes
+    /// most goes before. A removed client loses its codes, its consents and every family. One that registered itself is removed by no file;
+    /// a file that names it makes it its own.
     pub async fn reconcile_clients(
         &self,
         wanted: &[StoredClient],
         now: UnixTime,
     ) -> Result<Reconciled, StoreError> {
-        retrying(|| self.try_reconcile_clients(wanted, now)).await
+        for each in wanted {
+            let id = each.client.client_id.as_str();
+            let there: Option<String> =
+                query_scalar("SELECT registration FROM client WHERE id = $1")
+                    .bind(id)
+                    .fetch_optional(&self.reads)
+                    .await?;
+            if there.is_some_and(|registration| has_other_subjects(&registration, each)) {
+                self.revoke_most_families(id, Because::OfFiles, now).await?;
+            }
+        }
+        let mut thin = BTreeSet::new();
+        loop {
+            let outcome = retrying(|| self.try_reconcile_clients(wanted, &thin, now)).await?;
+            let going = match outcome {
+                Ok(reconciled) => return Ok(reconciled),
+                Err(going) => going,
+            };
+            for id in going {
+                self.thin_out_client(&id, Because::OfFiles, now).await?;
+                thin.insert(id);
+            }
+        }
     }
 
+    /// Or, with nothing changed, the clients that go and are not among the `thin` ones: of these very many people may have left something.
     async fn try_reconcile_clients(
         &self,
         wanted: &[StoredClient],
+        thin: &BTreeSet<String>,
         now: UnixTime,
-    ) -> Result<Reconciled, StoreError> {
+    ) -> Result<Result<Reconciled, Vec<String>>, StoreError> {
         let mut outcome = Reconciled::default();
         // One order for all, so that nodes that start together do not lock each other out.
         let mut wanted: Vec<&StoredClient> = wanted.iter().collect();
         wanted.sort_by(|a, b| a.client.client_id.cmp(&b.client.client_id));
-        let kept: BTreeMap<&str, &StoredClient> = wanted
+        let kept: BTreeSet<&str> = wanted
             .iter()
-            .map(|each| (each.client.client_id.as_str(), *each))
+            .map(|each| each.client.client_id.as_str())
             .collect();
-        let there = query(
-            "SELECT id, registration FROM client
-             WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)
-             ORDER BY id",
-        )
-        .fetch_all(&self.reads)
-        .await?;
-        let mut unwanted = Vec::new();
-        for row in &there {
-            let record = Record::new("client", "id", row);
-            let id = record.key();
-            match kept.get(id) {
-                Some(kept) if has_other_subjects(&record.text("registration")?, kept) => {
-                    self.revoke_most_families(id, now).await?;
-                }
-                Some(_) => {}
-                None => {
-                    self.thin_out_client(id, now).await?;
-                    unwanted.push(id.to_owned());
-                }
-            }
-        }
 
         let mut transaction = self.writes.begin().await?;
         for each in &wanted {
@@ -141,14 +144,27 @@ impl Store {
                 Written::Same => {}
             }
         }
-        for id in unwanted {
+        let mut going: Vec<String> = query_scalar(
+            "SELECT id FROM client
+             WHERE NOT EXISTS (SELECT 1 FROM client_registration WHERE client_id = client.id)
+             ORDER BY id",
+        )
+        .fetch_all(&mut transaction)
+        .await?;
+        going.retain(|id| !kept.contains(id.as_str()));
+        if !going.iter().all(|id| thin.contains(id)) {
+            transaction.rollback().await?;
+            going.retain(|id| !thin.contains(id));
+            return Ok(Err(going));
+        }
+        for id in going {
             if remove_client(&mut transaction, &id, now).await? {
                 outcome.removed.push(ClientId::new(id));
             }
         }
         self.commit_clients(transaction).await?;
         outcome.removed.sort();
-        Ok(outcome)
+        Ok(Ok(outcome))
     }
 
     /// Commits what changes clients.
@@ -252,7 +268,7 @@ pub(super) async fn read(on: impl Runs, id: &str) -> Result<Option<StoredClient>
     row.as_ref().map(stored_client).transpose()
 }
 
-/// Removes a client that was thinned out; `false` when another node was faster.
+/// Removes a client, of which [`Store::thin_out_client`] has left little; `false` when another node was faster.
 pub(super) async fn remove_client(
     transaction: &mut Writing,
     id: &str,

@@ -108,18 +108,17 @@ impl Store {
         caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Option<Redemption>, StoreError> {
-        let (links, done) = retrying(|| async {
+        let went = retrying(|| async {
             let spending = hold_login(Chain::new(), family).then(spend());
-            let chain = begin_within(spending, family)?;
-            Ok((chain.len(), self.writes.run_chain(chain).await?))
+            self.writes.run_chain(begin_within(spending, family)?).await
         })
         .await?;
-        Ok(if done == links {
-            let ended = self.end_families_beyond(family, caps, now).await?;
-            Some(Redemption::Redeemed(ended))
-        } else {
-            (done + 1 == links).then_some(Redemption::Gone)
-        })
+        if !went.to_the_end() {
+            // It is spent, and the family that it was to go on with has ended.
+            return Ok(went.to_the_last().then_some(Redemption::Gone));
+        }
+        let ended = self.end_families_beyond(family, caps, now).await;
+        Ok(Some(Redemption::Redeemed(ended)))
     }
 
     /// What comes of a code that was not ours to spend: the family that it gave before, which `replayed` finds, ends.

@@ -9,12 +9,17 @@ use crate::clock::UnixTime;
 const BATCH: i64 = 200;
 
 /// What goes with a client (`ON DELETE CASCADE`) and may be very much: whether there is more of it than may be left, and some
-/// of it taken away.
-const GOES_ALONG: [(&str, &str); 4] = [
+/// of it taken away. By what clients are told of logouts last: without the others people are asked once more, where a client stays after all.
+const GOES_ALONG: [(&str, &str); 5] = [
     (
         "SELECT 1 FROM authorization_code WHERE client_id = $1 LIMIT 1 OFFSET $2",
         "DELETE FROM authorization_code WHERE code_hash IN
              (SELECT code_hash FROM authorization_code WHERE client_id = $1 LIMIT $2)",
+    ),
+    (
+        "SELECT 1 FROM device_code WHERE client_id = $1 LIMIT 1 OFFSET $2",
+        "DELETE FROM device_code WHERE device_code_hash IN
+             (SELECT device_code_hash FROM device_code WHERE client_id = $1 LIMIT $2)",
     ),
     (
         "SELECT 1 FROM consent WHERE client_id = $1 LIMIT 1 OFFSET $2",
@@ -33,11 +38,29 @@ const GOES_ALONG: [(&str, &str); 4] = [
     ),
 ];
 
+/// Why a client goes, or its families do, which may be over before they are through.
+#[derive(Clone, Copy)]
+pub(super) enum Because {
+    /// The files say so.
+    OfFiles,
+    /// It is registered, and does not want to be any more.
+    Registered,
+    /// It was to be used by then.
+    Unused(UnixTime),
+    /// It has registered something else in the place of this version.
+    Replaces(i64),
+}
+
 impl Store {
     /// Takes away what a client that is about to be removed would take along, but for a few rows. The client is still there, so
     /// whoever is cut off here finds the rest again.
-    pub(super) async fn thin_out_client(&self, id: &str, now: UnixTime) -> Result<(), StoreError> {
-        self.revoke_most_families(id, now).await?;
+    pub(super) async fn thin_out_client(
+        &self,
+        id: &str,
+        because: Because,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        self.revoke_most_families(id, because, now).await?;
         for (is_much, take_some) in GOES_ALONG {
             loop {
                 let much: Option<i64> = query_scalar(is_much)
@@ -45,7 +68,7 @@ impl Store {
                     .bind(BATCH)
                     .fetch_optional(&self.reads)
                     .await?;
-                if much.is_none() {
+                if much.is_none() || !self.is_still_so(id, because).await? {
                     break;
                 }
                 retrying(|| async {
@@ -62,6 +85,7 @@ impl Store {
     pub(super) async fn revoke_most_families(
         &self,
         id: &str,
+        because: Because,
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let mut after = String::new();
@@ -76,6 +100,9 @@ impl Store {
             .fetch_optional(&self.reads)
             .await?;
             let Some(last) = last else { return Ok(()) };
+            if !self.is_still_so(id, because).await? {
+                return Ok(());
+            }
             retrying(|| async {
                 let some = query(
                     "UPDATE token_family SET revoked_at = $4
@@ -90,5 +117,25 @@ impl Store {
             .await?;
             after = last;
         }
+    }
+
+    /// Asked before each few rows: a client that is used, changed or handed over meanwhile loses no more than these.
+    async fn is_still_so(&self, id: &str, because: Because) -> Result<bool, StoreError> {
+        let (version, unused_at) = match because {
+            Because::OfFiles => return Ok(true),
+            Because::Registered => (None, None),
+            Because::Unused(now) => (None, Some(now)),
+            Because::Replaces(version) => (Some(version), None),
+        };
+        let registered: Option<i64> = query_scalar(
+            "SELECT 1 FROM client_registration WHERE client_id = $1
+               AND (CAST($2 AS BIGINT) IS NULL OR version = $2) AND (CAST($3 AS BIGINT) IS NULL OR expires_at <= $3)",
+        )
+        .bind(id)
+        .bind(version)
+        .bind(unused_at)
+        .fetch_optional(&self.reads)
+        .await?;
+        Ok(registered.is_some())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::clients::{self, remove_client, stored_client, write_client};
+use super::leftovers::Because;
 use super::record::Record;
 use super::statement::{Columns, Found, query, query_scalar};
 use super::writes::Writing;
@@ -287,7 +288,8 @@ impl Store {
         let before = self.read_client(&client.client.client_id).await?;
         if before.is_some_and(|before| before.client.subject_type != client.client.subject_type) {
             let id = client.client.client_id.as_str();
-            self.revoke_most_families(id, now).await?;
+            self.revoke_most_families(id, Because::Replaces(version), now)
+                .await?;
         }
         retrying(|| self.try_replace_registered_client(client, version, policy, now)).await
     }
@@ -335,15 +337,8 @@ impl Store {
         id: &ClientId,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let there: Option<i64> =
-            query_scalar("SELECT 1 FROM client_registration WHERE client_id = $1")
-                .bind(id.as_str())
-                .fetch_optional(&self.reads)
-                .await?;
-        if there.is_none() {
-            return Ok(false);
-        }
-        self.thin_out_client(id.as_str(), now).await?;
+        self.thin_out_client(id.as_str(), Because::Registered, now)
+            .await?;
         retrying(|| async {
             let mut transaction = self.writes.begin().await?;
             let removed = query("DELETE FROM client_registration WHERE client_id = $1")
@@ -427,8 +422,7 @@ impl Store {
         .await?;
         let mut removed = 0;
         for id in &unused {
-            // One that is used at this very moment stays, and whoever loses a family by it logs in anew.
-            self.thin_out_client(id, now).await?;
+            self.thin_out_client(id, Because::Unused(now), now).await?;
             removed += u64::from(retrying(|| self.remove_if_unused(id, now)).await?);
         }
         Ok(removed)

@@ -18,8 +18,8 @@ const TOUCH_INTERVAL: i64 = 60;
 
 impl Store {
     /// Begins `session` under the hash of its cookie's secret, and ends the one that the browser had before, so
-    /// that no id lives through a login (T24). `false`, and nothing happens, when the account is closed or the login does
-    /// not lead to it any more. `tokens` are what the login gave, `moved` what comes along from the session that ends, as
+    /// that no id lives through a login (T24). `false` when the account is closed or the login does not lead to it any more: nothing
+    /// begins or ends, though that the login was used may be noted all the same. `tokens` are what the login gave, `moved` what comes along from the session that ends, as
     /// far as that has not changed.
     pub async fn replace_session(
         &self,
@@ -42,14 +42,12 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let begin = |chain, tokens| begin_within(chain, secret_hash, session, tokens);
         let Some(replaced) = replaced else {
-            let chain = begin(hold_login(Chain::new(), session), &[tokens])?;
-            let links = chain.len();
-            return Ok(self.writes.run_chain(chain).await? == links);
+            let chain = begin(hold_login(Chain::new(), session), tokens.as_slice())?;
+            return Ok(self.writes.run_chain(chain).await?.to_the_end());
         };
         let mut transaction = self.writes.begin().await?;
         let held = hold_login(Chain::new(), session);
-        let links = held.len();
-        if transaction.run_chain(held).await? < links {
+        if !transaction.run_chain(held).await?.to_the_end() {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -64,15 +62,14 @@ impl Store {
         let mut coming = Vec::new();
         for entry in moved {
             if vault_entries::take(&mut transaction, entry).await? {
-                coming.push(Some(&entry.to));
+                coming.push(&entry.to);
             }
         }
         // The new session was last seen when it began, which is now.
         end(&mut transaction, replaced, session.last_seen_at).await?;
-        coming.push(tokens);
+        coming.extend(tokens);
         let chain = begin(Chain::new(), &coming)?;
-        let links = chain.len();
-        if transaction.run_chain(chain).await? < links {
+        if !transaction.run_chain(chain).await?.to_the_end() {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -101,8 +98,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
         let held = hold_login(Chain::new(), session);
-        let links = held.len();
-        if transaction.run_chain(held).await? < links {
+        if !transaction.run_chain(held).await?.to_the_end() {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -339,7 +335,7 @@ fn begin_within<'q>(
     chain: Chain<'q>,
     secret_hash: &'q str,
     session: &'q Session,
-    tokens: &[Option<&'q NewVaultEntry>],
+    tokens: &[&'q NewVaultEntry],
 ) -> Result<Chain<'q>, StoreError> {
     let began = query(
         "INSERT INTO session (id, secret_hash, account_id, upstream, auth_time, amr, last_seen_at, expires_at,
@@ -370,8 +366,7 @@ fn begin_within<'q>(
         .then_hold(open_account(&session.account_id))
         .then(began);
     let (ends, now) = (session.expires_at, session.last_seen_at);
-    let kept = tokens.iter().flatten();
-    Ok(kept.fold(chain, |chain, entry| {
+    Ok(tokens.iter().fold(chain, |chain, entry| {
         chain.then(vault_entries::kept(entry, ends, now))
     }))
 }

@@ -231,7 +231,7 @@ fn brief(text: &str) -> Option<String> {
         "WITH" => {
             let links = text.split(" AS MATERIALIZED (").skip(1);
             let links: Vec<String> = links.filter_map(brief).collect();
-            return Some(links.join(" > "));
+            return (!links.is_empty()).then(|| links.join(" > "));
         }
         _ => return None,
     };

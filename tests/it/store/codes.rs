@@ -7,6 +7,7 @@ use portico::model::session::Session;
 use portico::protocol::ids::{ClientId, SessionId};
 use portico::store::Redemption;
 
+use super::leftovers::{refuse, refuse_no_more};
 use super::{CAP, NOW, World, client, code, count, family, race, session, stored};
 
 #[tokio::test]
@@ -324,6 +325,55 @@ async fn the_cap_holds_when_redemptions_race() {
     };
     for _ in 0..5 {
         race_to_the_cap(one, 1).await;
+    }
+}
+
+/// A code that is spent has given its family: whoever was told of an error, and came again with it, would be taken for a thief.
+#[tokio::test]
+async fn a_cap_that_cannot_be_enforced_fails_no_redemption() {
+    let world = World::new().await;
+    let pool = world.database.pool().await;
+    let backend = world.store.backend();
+    let one = FamilyCaps {
+        per_client: 1,
+        ..CAP
+    };
+    let first = world.begin(family(&world.code())).await;
+    let mut begun = Vec::new();
+    for round in 0..2 {
+        let code = world.code();
+        let hash = format!("code-{round}");
+        world.store.insert_code(&hash, &code).await.unwrap();
+        begun.push(family(&code));
+        if round == 0 {
+            // Whatever it is that the database does not take.
+            refuse(
+                &pool,
+                backend,
+                "UPDATE OF revoked_at ON token_family",
+                "client",
+                100,
+            )
+            .await;
+        }
+        let redeemed = world
+            .store
+            .redeem_code(&hash, &begun[round], one, NOW)
+            .await;
+        let Redemption::Redeemed(ended) = redeemed.unwrap() else {
+            panic!("the code is good");
+        };
+        let found = world.store.find_family(&first.id).await.unwrap().unwrap();
+        if round == 0 {
+            assert_eq!((ended.len(), found.revoked_at), (0, None));
+            refuse_no_more(&pool, backend, "token_family").await;
+        } else {
+            assert_eq!((ended.len(), found.revoked_at), (2, Some(NOW)));
+        }
+    }
+    for (family, revoked) in begun.iter().zip([true, false]) {
+        let found = world.store.find_family(&family.id).await.unwrap().unwrap();
+        assert_eq!(found.revoked_at.is_some(), revoked);
     }
 }
 

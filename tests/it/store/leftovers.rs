@@ -1,5 +1,6 @@
 //! A client that very many people have used: what is left of them goes a few rows at a time, and the client after it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use portico::model::client::{Client, SubjectType};
@@ -106,14 +107,16 @@ fn of_own(client: &Client) -> StoredClient {
     }
 }
 
-/// Gives `client` what very many people leave at one: rows of every table that has some for each of them.
-async fn crowd(world: &World, pool: &AnyPool, client: &ClientId) {
+/// Gives `client` what so many people leave at one: rows of every table that has some for each of them.
+async fn crowd(world: &World, pool: &AnyPool, client: &ClientId, people: RangeInclusive<i64>) {
     let (account, session) = (&world.account.id, &world.session.id);
     let begun = world
         .begin(family(&super::code(client, &world.session)))
         .await;
     let numbers = format!(
-        "WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < {MANY})"
+        "WITH RECURSIVE number(i) AS (SELECT {} UNION ALL SELECT i + 1 FROM number WHERE i < {})",
+        people.start(),
+        people.end()
     );
     for (table, columns, values, from) in [
         (
@@ -141,6 +144,12 @@ async fn crowd(world: &World, pool: &AnyPool, client: &ClientId) {
             "code_hash, family_id, client_id, account_id, session_id, code_grant, expires_at",
             "'code-' || i, 'of-code-' || i, client_id, account_id, session_id, code_grant, expires_at",
             format!("authorization_code WHERE family_id = '{}'", begun.id),
+        ),
+        (
+            "device_code",
+            "device_code_hash, user_code_hash, family_id, client_id, scope, created_at, expires_at, poll_interval, next_poll_at",
+            "'device-' || i, 'user-' || i, 'of-device-' || i, id, 'openid', created_at, created_at + 600, 5, created_at",
+            format!("client WHERE id = '{client}'"),
         ),
         (
             "consent",
@@ -182,7 +191,13 @@ async fn count(pool: &AnyPool, rows: &str) -> i64 {
 }
 
 /// From now on the database refuses to leave fewer `rows` than so many by that change of a row.
-async fn refuse(pool: &AnyPool, backend: Backend, change: &str, rows: &str, fewest: i64) {
+pub(super) async fn refuse(
+    pool: &AnyPool,
+    backend: Backend,
+    change: &str,
+    rows: &str,
+    fewest: i64,
+) {
     let fewer = format!("(SELECT COUNT(*) FROM {rows}) <= {fewest}");
     let statements = match backend {
         Backend::Postgres => vec![
@@ -205,7 +220,7 @@ async fn refuse(pool: &AnyPool, backend: Backend, change: &str, rows: &str, fewe
     }
 }
 
-async fn refuse_no_more(pool: &AnyPool, backend: Backend, table: &str) {
+pub(super) async fn refuse_no_more(pool: &AnyPool, backend: Backend, table: &str) {
     match backend {
         Backend::Postgres => {
             run(pool, &format!("DROP TRIGGER full_disk ON {table}")).await;
@@ -224,7 +239,7 @@ async fn the_families_of_a_crowded_client_go_a_few_at_a_time() {
         let pool = world.database.pool().await;
         let id = way.client(store).await;
         let of_app = world.begin(family(&world.code())).await;
-        crowd(&world, &pool, &id).await;
+        crowd(&world, &pool, &id, 1..=MANY).await;
         let before = store.read_client(&id).await.unwrap().unwrap();
 
         let live = format!("token_family WHERE client_id = '{id}' AND revoked_at IS NULL");
@@ -257,6 +272,7 @@ async fn the_families_of_a_crowded_client_go_a_few_at_a_time() {
 async fn whatever_goes_with_a_crowded_client_goes_a_few_rows_at_a_time() {
     for table in [
         "authorization_code",
+        "device_code",
         "consent",
         "session_client",
         "logout_notice",
@@ -265,7 +281,12 @@ async fn whatever_goes_with_a_crowded_client_goes_a_few_rows_at_a_time() {
         let (store, backend) = (&world.store, world.store.backend());
         let pool = world.database.pool().await;
         let id = Way::LeftOut.client(store).await;
-        crowd(&world, &pool, &id).await;
+        let app = &world.client.client_id;
+        crowd(&world, &pool, app, MANY + 1..=MANY + 1).await;
+        crowd(&world, &pool, &id, 1..=MANY).await;
+        let of_app = format!("{table} WHERE client_id = '{app}'");
+        let spared = count(&pool, &of_app).await;
+        assert!(spared > 0, "{table}");
         let of_it = format!("{table} WHERE client_id = '{id}'");
         let (gone, before) = (format!("DELETE ON {table}"), count(&pool, &of_it).await);
         assert!(before >= MANY, "{table} {before}");
@@ -279,6 +300,7 @@ async fn whatever_goes_with_a_crowded_client_goes_a_few_rows_at_a_time() {
         assert!(Way::LeftOut.goes(store, &id).await, "{table}");
         assert_eq!(count(&pool, &of_it).await, 0, "{table}");
         assert!(store.read_client(&id).await.unwrap().is_none(), "{table}");
+        assert_eq!(count(&pool, &of_app).await, spared, "{table}");
     }
 }
 
@@ -294,4 +316,57 @@ async fn a_client_with_few_people_loses_nothing_when_it_cannot_go() {
     assert!(!Way::LeftOut.goes(store, &id).await);
     let found = store.find_family(&begun.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, None);
+}
+
+/// Whoever is not to go after all loses nothing.
+#[tokio::test]
+async fn a_crowded_client_that_does_not_go_keeps_everything() {
+    for way in [
+        Way::LeftOut,
+        Way::Unregistered,
+        Way::Unused,
+        Way::Registered,
+    ] {
+        let world = World::new().await;
+        let store = &world.store;
+        let pool = world.database.pool().await;
+        let id = way.client(store).await;
+        crowd(&world, &pool, &id, 1..=MANY).await;
+        let all = [
+            format!("token_family WHERE client_id = '{id}' AND revoked_at IS NULL"),
+            format!("consent WHERE client_id = '{id}'"),
+            format!("session_client WHERE client_id = '{id}'"),
+        ];
+        let mut before = Vec::new();
+        for rows in &all {
+            before.push(count(&pool, rows).await);
+        }
+        match way {
+            // A file has it, and no registration.
+            Way::LeftOut => assert!(!Way::Unregistered.goes(store, &id).await),
+            // A file has taken it over.
+            Way::Unregistered => {
+                let both = [stored(&client("app")), stored(&client(id.as_str()))];
+                store.reconcile_clients(&both, NOW + 1).await.unwrap();
+                assert!(!way.goes(store, &id).await);
+            }
+            Way::Unused => {
+                let swept = store.sweep(NOW + 4, 10).await.unwrap();
+                assert_eq!(swept.unused_clients, 0);
+            }
+            // It has been replaced since it was read.
+            _ => {
+                let own = of_own(&client(id.as_str()));
+                let replaced = store
+                    .replace_registered_client(&own, 0, HELD, NOW + 1)
+                    .await;
+                assert_eq!(replaced.unwrap(), Replaced::Done);
+                assert!(!way.goes(store, &id).await);
+            }
+        }
+        assert!(store.read_client(&id).await.unwrap().is_some(), "{way:?}");
+        for (rows, before) in all.iter().zip(before) {
+            assert_eq!(count(&pool, rows).await, before, "{way:?} {rows}");
+        }
+    }
 }
