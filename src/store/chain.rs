@@ -67,7 +67,7 @@ impl<'q> Chain<'q> {
     }
 
     /// The one statement that they are for PostgreSQL. It answers how many of them have found or changed their row.
-    fn as_one(self) -> Values<'q> {
+    fn into_one(self) -> Values<'q> {
         let text = one_text(&self.0);
         let arguments = self
             .0
@@ -153,7 +153,7 @@ impl Writing {
     pub(super) async fn run_chain(&mut self, chain: Chain<'_>) -> Result<Went, sqlx::Error> {
         let (links, mut done) = (chain.0.len(), 0);
         if links > 0 && self.is_postgres() {
-            let ran: i64 = chain.as_one().fetch_one(self).await?;
+            let ran: i64 = chain.into_one().fetch_one(self).await?;
             done = usize::try_from(ran).unwrap_or_default();
             return Ok(Went { links, done });
         }
