@@ -10,6 +10,8 @@ use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
 
 /// Rows of one transaction.
 const BATCH: i64 = 200;
+/// Families of one client that are looked for at a time: each look has to put all that there are in order.
+const PAGE: i64 = 10_000;
 
 /// Whose sessions and families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +143,9 @@ impl Store {
                 return Ok(ended);
             };
             after.clone_from(&last.id);
-            ended += retrying(|| self.end_families(whose, &families, now)).await?;
+            for some in families.chunks(usize::try_from(BATCH).unwrap_or(1)) {
+                ended += retrying(|| self.end_families(whose, some, now)).await?;
+            }
         }
     }
 
@@ -190,7 +194,7 @@ impl Store {
                  WHERE id > $1 AND revoked_at IS NULL AND client_id = $3 ORDER BY id LIMIT $2",
             )
             .bind(after)
-            .bind(BATCH)
+            .bind(PAGE)
             .bind(client.as_str()),
         };
         let rows = query.fetch_all(&self.reads).await?;

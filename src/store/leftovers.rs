@@ -1,12 +1,17 @@
 //! What very many people leave behind at one client: taken away a few rows at a time before the client itself goes, each few in a
 //! transaction of their own, so that what is left for the last transaction is little.
 
-use super::statement::{query, query_scalar};
+use std::iter::repeat;
+
+use super::statement::{Statement, query, query_scalar};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 
 /// Rows of one transaction, and how many of a table may be left for the last one.
+const FEW: usize = 200;
 const BATCH: i64 = 200;
+/// Families that are looked for at a time: each look passes over all of the client's that have ended.
+const PAGE: i64 = 50_000;
 
 /// What goes with a client (`ON DELETE CASCADE`) and may be very much: whether there is more of it than may be left, and some
 /// of it taken away. By what clients are told of logouts last: without the others people are asked once more, where a client stays after all.
@@ -88,35 +93,39 @@ impl Store {
         because: Because,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let mut after = String::new();
         loop {
-            let last: Option<String> = query_scalar(
-                "SELECT id FROM token_family WHERE client_id = $1 AND id > $2 AND revoked_at IS NULL
-                 ORDER BY id LIMIT 1 OFFSET $3",
+            let live: Vec<String> = query_scalar(
+                "SELECT id FROM token_family WHERE client_id = $1 AND revoked_at IS NULL LIMIT $2",
             )
             .bind(id)
-            .bind(&after)
-            .bind(BATCH)
-            .fetch_optional(&self.reads)
+            .bind(PAGE)
+            .fetch_all(&self.reads)
             .await?;
-            let Some(last) = last else { return Ok(()) };
-            if !self.is_still_so(id, because).await? {
+            if live.len() <= FEW {
                 return Ok(());
             }
-            retrying(|| async {
-                let some = query(
-                    "UPDATE token_family SET revoked_at = $4
-                     WHERE client_id = $1 AND id > $2 AND id <= $3 AND revoked_at IS NULL",
-                )
-                .bind(id)
-                .bind(&after)
-                .bind(&last)
-                .bind(now);
-                self.writes.execute(some).await
-            })
-            .await?;
-            after = last;
+            for some in live.chunks(FEW) {
+                if !self.is_still_so(id, because).await? {
+                    return Ok(());
+                }
+                retrying(|| self.revoke_families(some, now)).await?;
+            }
         }
+    }
+
+    async fn revoke_families(&self, ids: &[String], now: UnixTime) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin().await?;
+        for some in ids.chunks(20) {
+            let statement = query(
+                "UPDATE token_family SET revoked_at = $1 WHERE revoked_at IS NULL AND id IN
+                     ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+            );
+            // No family has an empty id.
+            let twenty = some.iter().map(String::as_str).chain(repeat("")).take(20);
+            let statement = twenty.fold(statement.bind(now), Statement::bind);
+            statement.execute(&mut transaction).await?;
+        }
+        transaction.commit().await
     }
 
     /// Asked before each few rows: a client that is used, changed or handed over meanwhile loses no more than these.

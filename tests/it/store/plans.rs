@@ -317,9 +317,12 @@ async fn whoever_goes_on_where_it_was_sorts_nothing() {
     }
     let mut statements = statements();
     statements.retain(|statement| {
-        statement.contains(" id > $") && statement.contains("ORDER BY id LIMIT")
+        // Of one client's families very many are looked for at a time, so that they are seldom put in order.
+        statement.contains(" id > $")
+            && statement.contains("ORDER BY id LIMIT")
+            && !statement.contains("client_id = $3")
     });
-    assert!(statements.len() > 5, "{statements:#?}");
+    assert_eq!(statements.len(), 4, "{statements:#?}");
     for statement in statements {
         let plan = if postgres {
             plan_of_postgres(&mut connection, &statement).await
