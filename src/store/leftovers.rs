@@ -14,7 +14,7 @@ const BATCH: i64 = 200;
 const PAGE: i64 = 50_000;
 
 /// What goes with a client (`ON DELETE CASCADE`) and may be very much: whether there is more of it than may be left, and some
-/// of it taken away. By what clients are told of logouts last: without the others people are asked once more, where a client stays after all.
+/// of it taken away. What has a client told of logouts goes last: without the rest people are asked once more, should it stay after all.
 const GOES_ALONG: [(&str, &str); 5] = [
     (
         "SELECT 1 FROM authorization_code WHERE client_id = $1 LIMIT 1 OFFSET $2",
