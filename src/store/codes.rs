@@ -89,57 +89,45 @@ impl Store {
         caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        let spend = || spend(code_hash, family, now);
-        if let Some(outcome) = self.redeem(spend, family, caps, now).await? {
-            return Ok(outcome);
-        }
-        // The code was not ours to spend: if it was spent before, somebody has stolen it, from us or before us.
         let replayed = query_scalar(
             "SELECT family_id FROM authorization_code WHERE code_hash = $1 AND redeemed_at IS NOT NULL",
         );
-        self.revoke_replayed(replayed.bind(code_hash), now).await
+        let replayed = replayed.bind(code_hash);
+        let spend = || spend(code_hash, family, now);
+        self.redeem(spend, replayed, family, caps, now).await
     }
 
-    /// What comes of a code that `spend` spends, if it is the one to do so: `family` begins.
+    /// What comes of a code that `spend` spends, if it is the one to do so: `family` begins. If it is not, the code may have been spent
+    /// before, and the family that it gave then, which `replayed` finds, ends.
     pub(super) async fn redeem<'q>(
         &self,
         spend: impl Fn() -> Statement<'q> + Send + Sync,
+        replayed: Values<'_>,
         family: &'q TokenFamily,
         caps: FamilyCaps,
         now: UnixTime,
-    ) -> Result<Option<Redemption>, StoreError> {
+    ) -> Result<Redemption, StoreError> {
         let went = retrying(|| async {
             let spending = hold_login(Chain::new(), family).then(spend());
             self.writes.run_chain(begin_within(spending, family)?).await
         })
         .await?;
-        if !went.to_the_end() {
-            // It is spent, and the family that it was to go on with has ended.
-            return Ok(went.to_the_last().then_some(Redemption::Gone));
+        if went.to_the_end() {
+            let ended = self.end_families_beyond(family, caps, now).await;
+            return Ok(Redemption::Redeemed(ended));
         }
-        let ended = self.end_families_beyond(family, caps, now).await;
-        Ok(Some(Redemption::Redeemed(ended)))
-    }
-
-    /// What comes of a code that was not ours to spend: the family that it gave before, which `replayed` finds, ends.
-    pub(super) async fn revoke_replayed(
-        &self,
-        replayed: Values<'_>,
-        now: UnixTime,
-    ) -> Result<Redemption, StoreError> {
-        let family_id: Option<String> = replayed.fetch_optional(&self.reads).await?;
-        let Some(family_id) = family_id else {
+        if went.to_the_last() {
+            // It is spent, and the family that it was to go on with has ended.
+            return Ok(Redemption::Gone);
+        }
+        // The code was not ours to spend: if it was spent before, somebody has stolen it, from us or before us.
+        let given: Option<String> = replayed.fetch_optional(&self.reads).await?;
+        let Some(given) = given else {
             return Ok(Redemption::Gone);
         };
-        self.writes
-            .execute(
-                query(
-                    "UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
-                )
-                .bind(family_id)
-                .bind(now),
-            )
-            .await?;
+        let revoked =
+            query("UPDATE token_family SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL");
+        self.writes.execute(revoked.bind(given).bind(now)).await?;
         Ok(Redemption::Replayed)
     }
 }

@@ -141,14 +141,12 @@ impl Store {
         caps: FamilyCaps,
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
-        let spend = || spend(code_hash, family, now);
-        if let Some(outcome) = self.redeem(spend, family, caps, now).await? {
-            return Ok(outcome);
-        }
         let replayed = query_scalar(
             "SELECT family_id FROM device_code WHERE device_code_hash = $1 AND redeemed_at IS NOT NULL",
         );
-        self.revoke_replayed(replayed.bind(code_hash), now).await
+        let replayed = replayed.bind(code_hash);
+        let spend = || spend(code_hash, family, now);
+        self.redeem(spend, replayed, family, caps, now).await
     }
 }
 

@@ -8,8 +8,9 @@ use super::{Store, StoreError, logout_notices, retrying};
 use crate::clock::UnixTime;
 use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
 
-/// Rows of one transaction.
-const BATCH: i64 = 200;
+/// Rows of one transaction: as a statement wants it, and as a length.
+pub(super) const BATCH: i64 = 200;
+pub(super) const FEW: usize = 200;
 /// Families of one client that are looked for at a time: each look has to put all that there are in order.
 const PAGE: i64 = 10_000;
 
@@ -143,7 +144,7 @@ impl Store {
                 return Ok(ended);
             };
             after.clone_from(&last.id);
-            for some in families.chunks(usize::try_from(BATCH).unwrap_or(1)) {
+            for some in families.chunks(FEW) {
                 ended += retrying(|| self.end_families(whose, some, now)).await?;
             }
         }

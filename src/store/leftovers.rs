@@ -1,15 +1,13 @@
 //! What very many people leave behind at one client: taken away a few rows at a time before the client itself goes, each few in a
-//! transaction of their own, so that what is left for the last transaction is little.
+//! transaction of their own, so that what is left for the last transaction is little: as many of a table as one of these takes.
 
 use std::iter::repeat;
 
+use super::endings::{BATCH, FEW};
 use super::statement::{Statement, query, query_scalar};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 
-/// Rows of one transaction, and how many of a table may be left for the last one.
-const FEW: usize = 200;
-const BATCH: i64 = 200;
 /// Families that are looked for at a time: each look passes over all of the client's that have ended.
 const PAGE: i64 = 50_000;
 

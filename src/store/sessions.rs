@@ -18,9 +18,9 @@ const TOUCH_INTERVAL: i64 = 60;
 
 impl Store {
     /// Begins `session` under the hash of its cookie's secret, and ends the one that the browser had before, so
-    /// that no id lives through a login (T24). `false` when the account is closed or the login does not lead to it any more: nothing
-    /// begins or ends, though that the login was used may be noted all the same. `tokens` are what the login gave, `moved` what comes along from the session that ends, as
-    /// far as that has not changed.
+    /// that no id lives through a login (T24). `false` when the account is closed or the login does not lead to it any more:
+    /// nothing begins or ends, though that the login was used may be noted all the same. `tokens` are what the login gave,
+    /// `moved` what comes along from the session that ends, as far as that has not changed.
     pub async fn replace_session(
         &self,
         secret_hash: &str,

@@ -225,18 +225,6 @@ pub(super) fn list<'a>(object: &'a Value, name: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// The same, taken out of the object.
-pub(super) fn taken_list(object: &mut Value, name: &str) -> Vec<Value> {
-    let mut list = object.get_mut(name).map(Value::take).unwrap_or_default();
-    if let Some(values) = list.get_mut("$values") {
-        list = values.take();
-    }
-    match list {
-        Value::Array(values) => values,
-        _ => Vec::new(),
-    }
-}
-
 /// The text of a field, trimmed, `None` when missing or empty; ids may be numbers.
 pub(super) fn text(object: &Value, name: &str) -> Option<String> {
     plain(object.get(name)?)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::api::{Api, ApiError, By, flag, list, nonsense, taken_list, text, told};
+use super::api::{Api, ApiError, By, flag, list, nonsense, text, told};
 use super::profile::MEMBER_ID;
 use super::service::Service;
 use super::settings::{QuerySubject, SubjectFrom};
@@ -65,7 +65,7 @@ impl Api {
         by: By<'_>,
         last: bool,
     ) -> Result<Records, ApiError> {
-        let user = the_user(self.users(name, by).await?, name)?;
+        let user = the_user(&self.users(name, by).await?, name)?;
         let id = party_id(&user)?;
         let party = self.a_party(&id, by, last).await?;
         let party = party.ok_or_else(|| not_allowed("the user's party does not exist"))?;
@@ -215,18 +215,18 @@ fn same_person(records: Records, person: &Known<'_>) -> Result<Records, LoginErr
 
 /// The one user whose name is the one asked for. The first row is not good enough: with a token that reads everybody,
 /// a filter that iMIS did not understand gives everybody.
-fn the_user(mut page: Value, name: &str) -> Result<Value, LoginError> {
-    let rows = taken_list(&mut page, "Items");
+fn the_user(page: &Value, name: &str) -> Result<Value, LoginError> {
+    let rows = list(page, "Items");
     if rows.is_empty() {
         return Err(not_allowed(
             "iMIS has no user record for the token's user name",
         ));
     }
     let mut matching = rows
-        .into_iter()
+        .iter()
         .filter(|row| text(row, "UserName").is_some_and(|own| same(&own, name)));
     match (matching.next(), matching.next()) {
-        (Some(user), None) => Ok(user),
+        (Some(user), None) => Ok(user.clone()),
         (None, _) => Err(nonsense(
             "User: nobody in the answer has the name asked for",
         )),

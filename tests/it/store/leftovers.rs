@@ -1,7 +1,6 @@
 //! A client that very many people have used: what is left of them goes a few rows at a time, and the client after it.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use portico::model::client::{Client, SubjectType};
 use portico::model::registration::Registration;
@@ -9,10 +8,9 @@ use portico::protocol::ids::ClientId;
 use portico::store::{Backend, Registered, Replaced, Store, StoredClient};
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
+use super::registrations::{HELD, registration};
 use super::{NOW, World, client, family, stored};
 
-/// What stands for the hash of the policy that clients are registered under.
-const HELD: &str = "held";
 /// How many rows of each table one client has.
 const MANY: i64 = 700;
 
@@ -53,13 +51,8 @@ impl Way {
             return id;
         }
         let registration = Registration {
-            client_id: id.clone(),
-            access_token_hash: "hash".to_owned(),
-            initial_access_token: None,
-            issued_at: NOW,
-            used_at: None,
             expires_at: Some(NOW + 5),
-            version: 0,
+            ..registration("crowded")
         };
         let own = of_own(&client("crowded"));
         let registered = store.register_client(&own, &registration, HELD, 10).await;
@@ -98,13 +91,10 @@ impl Way {
 }
 
 fn of_own(client: &Client) -> StoredClient {
-    StoredClient {
-        client: Arc::new(Client {
-            registered: true,
-            ..client.clone()
-        }),
-        ..stored(client)
-    }
+    stored(&Client {
+        registered: true,
+        ..client.clone()
+    })
 }
 
 /// Gives `client` what so many people leave at one: rows of every table that has some for each of them.

@@ -156,10 +156,7 @@ fn highest_parameter(statement: &str) -> usize {
 /// The lines of a plan that read a whole table, or all that is somebody's whom all have in common.
 async fn faults(connection: &mut AnyConnection, statement: &str, postgres: bool) -> Vec<String> {
     if !postgres {
-        let explain = format!("EXPLAIN QUERY PLAN {statement}");
-        let rows = connection.fetch_all(AssertSqlSafe(explain)).await;
-        let rows = rows.unwrap_or_else(|error| panic!("{error}: {statement}"));
-        let lines = rows.iter().map(|row| row.get::<String, _>("detail"));
+        let lines = plan_of_sqlite(connection, statement).await.into_iter();
         // A whole index, in its order, is for statements that stop after a few rows.
         return lines
             .filter(|line| {
@@ -182,6 +179,14 @@ async fn faults(connection: &mut AnyConnection, statement: &str, postgres: bool)
                 || conditions.is_some_and(|(_, conditions)| leads_to_very_many(conditions))
         })
         .collect()
+}
+
+/// The lines of a plan of SQLite's.
+async fn plan_of_sqlite(connection: &mut AnyConnection, statement: &str) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {statement}");
+    let rows = connection.fetch_all(AssertSqlSafe(explain)).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{error}: {statement}"));
+    rows.iter().map(|row| row.get("detail")).collect()
 }
 
 /// The lines of a plan of PostgreSQL's, whatever the parameters are.
@@ -327,9 +332,7 @@ async fn whoever_goes_on_where_it_was_sorts_nothing() {
         let plan = if postgres {
             plan_of_postgres(&mut connection, &statement).await
         } else {
-            let explain = format!("EXPLAIN QUERY PLAN {statement}");
-            let rows = connection.fetch_all(AssertSqlSafe(explain)).await.unwrap();
-            rows.iter().map(|row| row.get("detail")).collect()
+            plan_of_sqlite(&mut connection, &statement).await
         };
         let sorts = |line: &String| line.contains("TEMP B-TREE") || line.contains("Sort");
         assert!(!plan.iter().any(sorts), "{statement}: {plan:#?}");

@@ -16,7 +16,7 @@ use crate::harness::database::TestDatabase;
 /// More than any test needs.
 const MANY: i64 = 1000;
 /// What stands for the hash of the policy that clients are registered under.
-const HELD: &str = "held";
+pub(super) const HELD: &str = "held";
 
 fn registered(id: &str) -> StoredClient {
     stored(&Client {
@@ -25,7 +25,7 @@ fn registered(id: &str) -> StoredClient {
     })
 }
 
-fn registration(id: &str) -> Registration {
+pub(super) fn registration(id: &str) -> Registration {
     Registration {
         client_id: ClientId::new(id),
         access_token_hash: format!("hash-of-{id}"),
