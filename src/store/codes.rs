@@ -1,7 +1,6 @@
 //! Authorization codes, under their hashes: redeemed once, and remembered for a day after, so that a replay is
 //! known for what it is (RFC 6749 section 4.1.2).
 
-use super::chain::Chain;
 use super::checks::{Standing, read_standing};
 use super::families::{begin_within, hold_login};
 use super::record::{Record, to_json};
@@ -108,7 +107,7 @@ impl Store {
         now: UnixTime,
     ) -> Result<Redemption, StoreError> {
         let went = retrying(|| async {
-            let spending = hold_login(Chain::new(), family).then(spend());
+            let spending = hold_login(family).then(spend());
             self.writes.run_chain(begin_within(spending, family)?).await
         })
         .await?;

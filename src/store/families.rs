@@ -167,7 +167,7 @@ impl Store {
     }
 
     async fn try_begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
-        let chain = begin_within(hold_login(Chain::new(), family), family)?;
+        let chain = begin_within(hold_login(family), family)?;
         Ok(self.writes.run_chain(chain).await?.to_the_end())
     }
 
@@ -368,7 +368,7 @@ fn bound_later(id: &FamilyId, written: UnixTime, bound_at: UnixTime) -> Statemen
 ///
 /// Without the locks a logout or a second redemption on PostgreSQL would not see a family that is about to be
 /// committed: it would outlive its session, or the cap.
-pub(super) fn hold_login<'q>(chain: Chain<'q>, family: &'q TokenFamily) -> Chain<'q> {
+pub(super) fn hold_login(family: &TokenFamily) -> Chain<'_> {
     let session = query(
         "UPDATE session SET kept_until = CASE WHEN kept_until < $2 THEN $2 ELSE kept_until END
          WHERE id = $1 AND ended_at IS NULL",
@@ -376,7 +376,7 @@ pub(super) fn hold_login<'q>(chain: Chain<'q>, family: &'q TokenFamily) -> Chain
     .at_once()
     .bind(family.authentication.session_id.as_str())
     .bind(family.expires_at);
-    chain
+    Chain::new()
         .then(session)
         .then_hold(open_account(&family.account_id))
 }

@@ -42,12 +42,12 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let begin = |chain, tokens| begin_within(chain, secret_hash, session, tokens);
         let Some(replaced) = replaced else {
-            let chain = begin(hold_login(Chain::new(), session), tokens.as_slice())?;
+            let chain = begin(hold_login(session), tokens.as_slice())?;
             return Ok(self.writes.run_chain(chain).await?.to_the_end());
         };
         let mut transaction = self.writes.begin().await?;
-        let held = hold_login(Chain::new(), session);
-        if !transaction.run_chain(held).await?.to_the_end() {
+        let held = transaction.run_chain(hold_login(session)).await?;
+        if !held.to_the_end() {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -97,8 +97,8 @@ impl Store {
         tokens: Option<&NewVaultEntry>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
-        let held = hold_login(Chain::new(), session);
-        if !transaction.run_chain(held).await?.to_the_end() {
+        let held = transaction.run_chain(hold_login(session)).await?;
+        if !held.to_the_end() {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -313,9 +313,9 @@ impl Store {
 /// Locks the login that a session begins with, and notes its use, which answers whatever is asked about the person: the chain goes on
 /// where it still leads to the session's account. Whoever moves a login or closes an account holds the same rows, so that no session
 /// slips in behind them.
-fn hold_login<'q>(chain: Chain<'q>, session: &'q Session) -> Chain<'q> {
+fn hold_login(session: &Session) -> Chain<'_> {
     let Some(subject) = &session.upstream_subject else {
-        return chain;
+        return Chain::new();
     };
     let held = query(
         "UPDATE upstream_login SET last_login_at = $4, checked_at = $4, checking_since = NULL, check_after = NULL,
@@ -327,7 +327,7 @@ fn hold_login<'q>(chain: Chain<'q>, session: &'q Session) -> Chain<'q> {
     .bind(subject)
     .bind(session.account_id.as_str())
     .bind(session.auth_time);
-    chain.then(held)
+    Chain::new().then(held)
 }
 
 /// Begins a session of an account that is open, and keeps `tokens` of upstreams.
