@@ -3,7 +3,7 @@
 //! no longer than that. On SQLite they run one after the other, in one transaction.
 //!
 //! As one statement they see the database as it was when the first of them began, but for the rows that they lock: what an `UPDATE`, a
-//! conflict of an `INSERT` and [`Chain::then_hold`] have waited for is asked once more whether it still meets the conditions. So no link
+//! conflict of an `INSERT` and the looks have waited for is asked once more whether it still meets the conditions. So no link
 //! may go on because of another row that somebody has changed meanwhile. (One that meets them only since then stops the chain.)
 
 use std::collections::HashMap;
@@ -38,8 +38,27 @@ impl Went {
 
 struct Link<'q> {
     statement: Statement<'q>,
-    /// Whether it is a look at a row that is to stay as it is until the transaction ends.
-    holds: bool,
+    does: Does,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Does {
+    Writes,
+    /// It is a look at a row that nobody else changes until the transaction ends.
+    Holds,
+    /// It is a look at a row that stays there until then, and may be changed.
+    Keeps,
+}
+
+impl Does {
+    /// What ends its text on PostgreSQL, so that it answers with a row for each that it is about.
+    const fn ends(self) -> &'static str {
+        match self {
+            Self::Writes => "RETURNING 1",
+            Self::Holds => "FOR NO KEY UPDATE",
+            Self::Keeps => "FOR KEY SHARE",
+        }
+    }
 }
 
 impl<'q> Chain<'q> {
@@ -49,20 +68,22 @@ impl<'q> Chain<'q> {
 
     /// A statement that writes. Its conditions begin with its first `WHERE`, with no `OR` among them, and it has as many arguments as the
     /// highest of its numbers says.
-    pub(super) fn then(mut self, statement: Statement<'q>) -> Self {
-        self.0.push(Link {
-            statement,
-            holds: false,
-        });
-        self
+    pub(super) fn then(self, statement: Statement<'q>) -> Self {
+        self.with(statement, Does::Writes)
     }
 
     /// A look at a row, which nobody changes before the transaction ends. A file of SQLite has one writer, and needs no lock.
-    pub(super) fn then_hold(mut self, look: Statement<'q>) -> Self {
-        self.0.push(Link {
-            statement: look,
-            holds: true,
-        });
+    pub(super) fn then_hold(self, look: Statement<'q>) -> Self {
+        self.with(look, Does::Holds)
+    }
+
+    /// A look at a row, which nobody deletes before the transaction ends. Any number may keep the same one, also while somebody changes it.
+    pub(super) fn then_keep(self, look: Statement<'q>) -> Self {
+        self.with(look, Does::Keeps)
+    }
+
+    fn with(mut self, statement: Statement<'q>, does: Does) -> Self {
+        self.0.push(Link { statement, does });
         self
     }
 
@@ -79,12 +100,12 @@ impl<'q> Chain<'q> {
 
 /// Composed once for each row of statements, which are part of the program.
 fn one_text(links: &[Link<'_>]) -> &'static str {
-    /// Of each link where its text is, how long, and whether it holds.
-    type Key = Vec<(usize, usize, bool)>;
+    /// Of each link where its text is, how long, and what it does.
+    type Key = Vec<(usize, usize, Does)>;
     static COMPOSED: LazyLock<Mutex<HashMap<Key, &'static str>>> = LazyLock::new(Mutex::default);
     let key = links.iter().map(|link| {
         let text = link.statement.text();
-        (text.as_ptr().addr(), text.len(), link.holds)
+        (text.as_ptr().addr(), text.len(), link.does)
     });
     let key = key.collect();
     let mut composed = COMPOSED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,11 +125,7 @@ fn compose(links: &[Link<'_>]) -> String {
                 None => format!("{text} {guard}"),
             };
         }
-        let ends = if link.holds {
-            "FOR NO KEY UPDATE"
-        } else {
-            "RETURNING 1"
-        };
+        let ends = link.does.ends();
         parts.push(format!("link_{place} AS MATERIALIZED ({text} {ends})"));
         counts.push(format!("(SELECT LEAST(COUNT(*), 1) FROM link_{place})"));
         arguments += link.statement.arguments().len();
@@ -157,11 +174,10 @@ impl Writing {
             done = usize::try_from(ran).unwrap_or_default();
             return Ok(Went { links, done });
         }
-        for Link { statement, holds } in chain.0 {
-            let is_done = if holds {
-                statement.fetch_optional(&mut *self).await?.is_some()
-            } else {
-                statement.execute(&mut *self).await?.rows_affected() > 0
+        for Link { statement, does } in chain.0 {
+            let is_done = match does {
+                Does::Writes => statement.execute(&mut *self).await?.rows_affected() > 0,
+                Does::Holds | Does::Keeps => statement.fetch_optional(&mut *self).await?.is_some(),
             };
             if !is_done {
                 break;

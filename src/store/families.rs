@@ -147,13 +147,13 @@ impl Store {
     }
 
     /// Begins a family at the authorization endpoint, for an access token that the browser carries: without refresh tokens,
-    /// until a code of the same answer is redeemed and takes it over. `false` when the session or the account has ended.
+    /// until a code of the same answer is redeemed and takes it over. `false` when the session, the account or the client is gone.
     pub async fn begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
         retrying(|| self.try_begin_family(family)).await
     }
 
     /// The same with refresh tokens; such families of the same person end that are beyond `caps` (T22): those, and of which
-    /// client, or `None` when the session or the account has ended.
+    /// client, or `None` when the session, the account or the client is gone.
     pub async fn begin_capped_family(
         &self,
         family: &TokenFamily,
@@ -167,7 +167,11 @@ impl Store {
     }
 
     async fn try_begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {
-        let chain = begin_within(hold_login(family), family)?;
+        // A redemption holds its code, which goes with the client; here nothing does but the client.
+        let client = query("SELECT id FROM client WHERE id = $1")
+            .at_once()
+            .bind(family.client_id.as_str());
+        let chain = begin_within(hold_login(family).then_keep(client), family)?;
         Ok(self.writes.run_chain(chain).await?.to_the_end())
     }
 

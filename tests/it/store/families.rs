@@ -1,6 +1,7 @@
 //! Families: T19, T21.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use portico::model::code::AuthorizationCode;
 use portico::model::family::{FamilyCaps, Recipient, TokenFamily};
@@ -8,6 +9,7 @@ use portico::protocol::dpop::{Thumbprint, ath};
 use portico::protocol::ids::FamilyId;
 use portico::protocol::scope::Scope;
 use portico::store::Redemption;
+use tokio::time::timeout;
 
 use super::{CAP, NOW, World, code, count, family, race, session};
 
@@ -294,4 +296,23 @@ async fn no_family_of_the_browser_outlives_a_logout_that_races_it() {
         let revoked = found.map(|found| found.revoked_at);
         assert_eq!(revoked, stands.then_some(Some(NOW)));
     }
+}
+
+/// Nor a client that goes at the same moment: whoever comes while it goes waits, and finds none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_family_of_the_browser_outlives_a_removed_client() {
+    let world = World::new().await;
+    let pool = world.database.pool().await;
+    let family = in_the_browser(&world.code());
+    let removal = "DELETE FROM client WHERE id = $1";
+    let mut removing = pool.begin_with("BEGIN").await.unwrap();
+    let removed = sqlx::query(removal).bind(family.client_id.as_str());
+    removed.execute(&mut *removing).await.unwrap();
+    let (beginning, copy) = (world.store.clone(), family.clone());
+    let mut begin = tokio::spawn(async move { beginning.begin_family(&copy).await });
+    let early = timeout(Duration::from_millis(500), &mut begin).await;
+    assert!(early.is_err(), "it began while the client was going");
+    removing.commit().await.unwrap();
+    assert!(!begin.await.unwrap().unwrap());
+    assert_eq!(world.store.find_family(&family.id).await.unwrap(), None);
 }
