@@ -339,7 +339,7 @@ impl Way {
             // No connection outlives its fetch: the address is looked at each time.
             .pool_max_idle_per_host(0)
             .dns_resolver(Arc::new(resolver))
-            .tls_certs_merge(outbound::trusted(extra_ca)?)
+            .tls_certs_only(outbound::trusted(extra_ca)?)
             .build()?;
         Ok(Self { client, allowed })
     }

@@ -8,11 +8,14 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode, redirect};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -71,14 +74,33 @@ fn certificates(file: &PathBuf) -> Result<Vec<Certificate>, String> {
     }
 }
 
-/// The certificates of all `files`.
+/// What is trusted: the system's certificates and those of all `files`.
 pub fn trusted(files: &[PathBuf]) -> Result<Vec<Certificate>, String> {
-    let mut trusted = Vec::new();
+    let mut trusted = SYSTEM.clone();
     for file in files {
         trusted.extend(certificates(file)?);
     }
+    if trusted.is_empty() {
+        let text = "no certificate authority is trusted: the system knows of none (Debian's package ca-certificates, or SSL_CERT_FILE), \
+                    and outbound.extra_ca names none";
+        return Err(text.to_owned());
+    }
     Ok(trusted)
 }
+
+/// The system's, read once: each client would read some 140 files for itself.
+static SYSTEM: LazyLock<Vec<Certificate>> = LazyLock::new(|| {
+    let found = rustls_native_certs::load_native_certs();
+    for error in found.errors {
+        tracing::warn!(error = %error, "some of the system's certificates cannot be read");
+    }
+    let mut known = RootCertStore::empty();
+    let is_readable = |der: &CertificateDer<'_>| known.add(der.clone().into_owned()).is_ok();
+    let readable = found.certs.into_iter().filter(is_readable);
+    readable
+        .filter_map(|der| Certificate::from_der(&der).ok())
+        .collect()
+});
 
 /// The client for upstreams. Clones share one pool of connections, and the breaker.
 #[derive(Clone, Debug)]
@@ -101,7 +123,7 @@ impl Http {
             .referer(false)
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .tls_certs_merge(trusted)
+            .tls_certs_only(trusted)
             .build()?;
         Ok(Self {
             client,

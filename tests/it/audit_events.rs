@@ -583,7 +583,7 @@ async fn what_is_linked_already() {
 /// A key for an algorithm that is wanted, until it is not.
 #[tokio::test]
 async fn what_becomes_of_signing_keys() {
-    let mut recorded = Recorded::start(|_| {}).await;
+    let mut recorded = Recorded::start(|setup| setup.own_key = true).await;
     let (usual, more) = ("\"RS256\", \"ES256\"]", "\"RS256\", \"ES256\", \"PS256\"]");
     for (from, to) in [(usual, more), (more, usual)] {
         recorded.server.edit_config(from, to);

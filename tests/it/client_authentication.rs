@@ -58,7 +58,7 @@ fn hashed(secret: &str) -> String {
     reason = "what a grant works with is made by hand"
 )]
 async fn the_work_depends_on_the_form_of_the_secret_alone() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
     let keyed = secrets.hash(Purpose::ClientSecret, SERVICE_SECRET).unwrap();

@@ -175,7 +175,13 @@ pub(crate) fn portico_of(server: &TestServer, arguments: &[&str]) -> Command {
 /// The binary, without the variables of whoever runs the tests.
 fn portico(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
-    for name in ["PORTICO_LISTEN", "PORTICO_DATABASE_URL", "PORTICO_LOG"] {
+    for name in [
+        "PORTICO_LISTEN",
+        "PORTICO_DATABASE_URL",
+        "PORTICO_LOG",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+    ] {
         command.env_remove(name);
     }
     command.args(arguments);

@@ -251,7 +251,7 @@ async fn only_a_registered_address_of_the_named_client_is_returned_to() {
 #[tokio::test]
 async fn a_hint_of_another_issuer_is_refused() {
     let server = TestServer::start().await;
-    let elsewhere = TestServer::start().await;
+    let elsewhere = TestServer::start_with(|setup| setup.own_key = true).await;
     let (mut browser, _) = logged_in(&server, "openid").await;
     let foreign = elsewhere.tokens("spa", "openid").await;
     let parameters = [

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
+use memchr::memmem;
 use portico::simulator::aim18::{AnswerIn, ReturnBy};
 use portico::simulator::imis::PROFILE_QUERY;
 use portico::simulator::people::{AIM18_SERVICE, ANN_LEE, ImisPerson, JO_SMITH, SERVICE, ZOE};
@@ -911,7 +912,7 @@ impl Run {
                     ("the database", stored),
                     ("a refusal", &refusals),
                 ] {
-                    if let Some(at) = text.find(&form) {
+                    if let Some(at) = memmem::find(text.as_bytes(), form.as_bytes()) {
                         let line = text[..at].lines().count();
                         panic!(
                             "{what} is in {place}: {:?}",

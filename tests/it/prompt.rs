@@ -245,7 +245,7 @@ async fn an_expired_hint_is_good_and_a_forged_one_is_not() {
         parts.next().unwrap(),
         parts.next().unwrap(),
     );
-    let elsewhere = TestServer::start().await;
+    let elsewhere = TestServer::start_with(|setup| setup.own_key = true).await;
     let foreign = elsewhere.tokens("spa", "openid").await;
     let none = "eyJhbGciOiJub25lIn0";
     for forged in [

@@ -92,6 +92,7 @@ async fn only_http_1_1_is_spoken() {
     )]
     let second = reqwest::Client::builder()
         .http2_prior_knowledge()
+        .tls_certs_only([])
         .build()
         .unwrap();
     second.get(server.url("/jwks")).send().await.unwrap_err();

@@ -16,11 +16,11 @@ use portico::simulator::people::{self, Aim18Person};
 use portico::simulator::{Fault, Recorded, Running};
 use portico::upstream::aim18::{Settings, open};
 use portico::upstream::{Identity, LoginError, LoginMethod, Upstream};
-use reqwest::redirect;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
 
+use crate::harness::browser::http_client;
 use crate::upstream::{come_back, departure, kind, log_in, surroundings, told};
 
 /// 3 February 2026, 10:00 UTC.
@@ -99,7 +99,7 @@ impl Site {
     async fn visit(&self, person: &Aim18Person) -> Params {
         let entry = departure(&self.upstream, &callback(), "the-state").await;
         let form = [("username", person.code), ("password", person.password)];
-        let answer = browser().post(entry).form(&form).send().await.unwrap();
+        let answer = http_client().post(entry).form(&form).send().await.unwrap();
         let location = answer.headers()["location"].to_str().unwrap().to_owned();
         let back = Url::parse(&location).unwrap();
         assert!(location.starts_with(CALLBACK));
@@ -128,18 +128,6 @@ pub(crate) fn callback() -> Url {
 
 fn with_code(code: &str) -> Params {
     [("code", code)].into_iter().collect()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "stands for a browser, that is not ours"
-)]
-fn browser() -> reqwest::Client {
-    reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap()
 }
 
 #[tokio::test]

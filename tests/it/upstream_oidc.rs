@@ -635,6 +635,7 @@ async fn a_whole_login_goes_through_two_porticos() {
     // The inner one's client has the outer one's address in it, which a listener decides: register any port (RFC 8252
     // section 7.3).
     let inner = TestServer::start_with(|setup| {
+        setup.own_key = true;
         setup.clients = "[[clients]]\nclient_id = \"outer\"\nclient_secret = { env = \"WEB_SECRET\" }\n\
              redirect_uris = [\"http://127.0.0.1/upstream/partner/callback\"]\n\
              grant_types = [\"authorization_code\", \"refresh_token\"]\nscope = \"openid profile email offline_access\"\n"

@@ -49,8 +49,8 @@ async fn a_redirect_is_never_followed() {
     assert!(there.log().is_empty());
 }
 
-#[tokio::test]
-async fn a_certificate_of_ones_own_is_trusted_only_where_configured() {
+/// Something that refuses whatever it is asked, over TLS: its certificate, and where it is.
+pub(crate) async fn over_tls() -> (String, String) {
     // Another part of the tests may have installed it already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -58,15 +58,17 @@ async fn a_certificate_of_ones_own_is_trusted_only_where_configured() {
     let tls = RustlsConfig::from_pem(pem.clone().into_bytes(), key.into_bytes());
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     listener.set_nonblocking(true).unwrap();
-    let url = format!(
-        "https://localhost:{}",
-        listener.local_addr().unwrap().port()
-    );
+    let port = listener.local_addr().unwrap().port();
     let server = axum_server::from_tcp_rustls(listener, tls.await.unwrap()).unwrap();
     let refusal = || async { (axum::http::StatusCode::BAD_REQUEST, "") };
     let app = Router::new().fallback(refusal).into_make_service();
-    let server = tokio::spawn(server.serve(app));
+    tokio::spawn(server.serve(app));
+    (pem, format!("https://localhost:{port}"))
+}
 
+#[tokio::test]
+async fn a_certificate_of_ones_own_is_trusted_only_where_configured() {
+    let (pem, url) = over_tls().await;
     let answer = log_in(&imis(&url, http()), "jsmith", "x").await;
     assert_eq!(kind(&answer), "unavailable");
     let told = told(&answer.unwrap_err());
@@ -87,7 +89,6 @@ async fn a_certificate_of_ones_own_is_trusted_only_where_configured() {
     let trusting = Http::new(&settings).unwrap();
     let answer = log_in(&imis(&url, trusting), "jsmith", "x").await;
     assert_eq!(kind(&answer), "bad credentials");
-    server.abort();
 }
 
 #[test]

@@ -469,6 +469,7 @@ async fn what_people_decide_is_recorded() {
 async fn what_the_configuration_changes_is_recorded_once() {
     let mut server = TestServer::start_with(|setup| {
         setup.server = "trusted_proxies = [\"192.0.2.1\"]\nlisten = \"127.0.0.1:1\"".to_owned();
+        setup.own_key = true;
     })
     .await;
     server.add_node().await;
@@ -857,7 +858,7 @@ fn record(id: &str, at: i64) -> AuditRecord {
 /// a whole batch comes again.
 #[tokio::test]
 async fn of_a_batch_that_is_there_in_part_the_rest_is_added() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let known = record("id-012", 1);
     store
@@ -882,7 +883,7 @@ async fn of_a_batch_that_is_there_in_part_the_rest_is_added() {
 #[tokio::test]
 async fn records_are_kept_as_long_as_they_are_wanted() {
     // No server, which sweeps by itself.
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let records = [record("a", 99), record("b", 100), record("c", 101)];
     // A batch whose outcome was not heard is written again, and kept once.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::{NOWHERE, SECRETS, Site, loopback, run};
 use crate::harness::database::TestDatabase;
 use crate::harness::server::TestServer;
+use crate::upstream_outbound::over_tls;
 
 /// Every file below a folder, with its content.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -69,6 +70,32 @@ async fn a_broken_configuration_is_told_whole_and_without_its_secrets() {
         ],
     );
     assert!(!said.err.contains("correct-horse") && !said.err.contains("but-secret"));
+}
+
+/// As the system names them; without any no server begins, for whatever it asks would fail.
+#[tokio::test]
+async fn the_systems_authorities_are_trusted() {
+    let mut site = Site::started().await;
+    let (pem, url) = over_tls().await;
+    let (authority, nothing) = (site.path("authority.pem"), site.path("nothing.pem"));
+    fs::write(&authority, pem).unwrap();
+    fs::write(&nothing, "").unwrap();
+    site.edit(
+        "kind = \"imis\"\nbase_url = \"",
+        &format!("kind = \"imis\"\nbase_url = \"{url}\"\n#\""),
+    );
+    let stranger = "name its PEM file in outbound.extra_ca";
+    site.run(&["check"]).await.assert(1, &[stranger]);
+    site.set("SSL_CERT_FILE", authority.to_str().unwrap());
+    let said = site.run(&["check"]).await;
+    said.assert(1, &["members: token endpoint"]);
+    assert!(!said.out.contains(stranger), "{said:?}");
+
+    site.set("SSL_CERT_FILE", nothing.to_str().unwrap());
+    for command in ["check", "serve"] {
+        let said = site.run(&[command]).await;
+        said.assert(1, &["no certificate authority is trusted"]);
+    }
 }
 
 #[tokio::test]

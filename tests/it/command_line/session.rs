@@ -56,7 +56,7 @@ async fn stands(store: &Store, id: &FamilyId) -> bool {
 
 #[tokio::test]
 async fn sessions_are_listed_and_ended_by_session_person_upstream_and_all() {
-    let site = Site::new().await;
+    let site = Site::started().await;
     site.run(&["migrate"]).await.assert(0, &[]);
     let store = site.database.store().await;
     let jo = person(&store, &login("members", "4711"), "JSMITH").await;

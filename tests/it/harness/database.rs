@@ -7,10 +7,20 @@ use portico::store::Store;
 use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Executor as _};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use url::Url;
 
-/// An empty database, gone when dropped.
+/// The file of an SQLite database.
+const FILE: &str = "portico.db";
+
+/// What databases with our tables are copies of.
+enum Model {
+    File(Vec<u8>),
+    /// The one of that name, which goes with its cluster.
+    Database(String),
+}
+
+/// A database, gone when dropped.
 pub(crate) struct TestDatabase {
     url: Secret,
     place: Place,
@@ -22,33 +32,64 @@ enum Place {
 }
 
 impl TestDatabase {
+    /// Makes a database with our tables: a copy of one, for the migrations take longer than many a test.
+    pub(crate) async fn migrated() -> Self {
+        static MODEL: OnceCell<Model> = OnceCell::const_new();
+        let model = MODEL.get_or_init(async || {
+            let database = Self::fresh().await;
+            database.store().await.close().await;
+            let model = match &database.place {
+                Place::Sqlite(folder) => {
+                    Model::File(std::fs::read(folder.path().join(FILE)).unwrap())
+                }
+                Place::Postgres { name, .. } => Model::Database(name.clone()),
+            };
+            if let Model::Database(_) = model {
+                std::mem::forget(database);
+            }
+            model
+        });
+        match model.await {
+            Model::File(bytes) => {
+                let copy = Self::sqlite();
+                std::fs::write(copy.folder().unwrap().join(FILE), bytes).unwrap();
+                copy
+            }
+            Model::Database(name) => Self::postgres(name).await,
+        }
+    }
+
     /// Makes a database without tables.
     pub(crate) async fn fresh() -> Self {
         sqlx::any::install_default_drivers();
         match std::env::var("PORTICO_TEST_DATABASE").as_deref() {
             Err(_) | Ok("sqlite") => Self::sqlite(),
-            Ok("postgres") => Self::postgres().await,
+            Ok("postgres") => Self::postgres("template0").await,
             Ok(other) => panic!("PORTICO_TEST_DATABASE must be sqlite or postgres, not {other}"),
         }
     }
 
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("portico.db");
+        let path = folder.path().join(FILE);
         Self {
             url: Secret::new(format!("sqlite:{}", path.display())),
             place: Place::Sqlite(folder),
         }
     }
 
-    async fn postgres() -> Self {
+    async fn postgres(template: &str) -> Self {
         let admin = std::env::var("TEST_DATABASE_URL").expect(
             "PORTICO_TEST_DATABASE=postgres needs TEST_DATABASE_URL, the URL of an administrator",
         );
         let admin = Url::parse(&admin).unwrap();
         let suffix = u64::from_ne_bytes(random_bytes());
         let name = format!("portico_test_{suffix:016x}");
-        administer(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        administer(
+            &admin,
+            format!("CREATE DATABASE {name} TEMPLATE {template}"),
+        )
+        .await;
         let mut url = admin.clone();
         url.set_path(&name);
         Self {

@@ -3,12 +3,17 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use portico::app::{App, Listeners};
 use portico::clock::Clock;
 use portico::config;
+use portico::keys::ring::new_key;
+use portico::keys::{MasterKey, Secrets};
+use portico::model::signing_key::SigningKeyRecord;
+use portico::protocol::jws::SigningAlgorithm;
 use portico::simulator::Running;
 use portico::simulator::aim18::{self, Aim18};
 use portico::simulator::imis::{ClientApplication, Imis};
@@ -24,6 +29,9 @@ use super::signing::{ClientKey, jwks_line};
 /// Where the clock of every test begins: in the past of the machine's clock, so that whoever reads that one instead
 /// is found out.
 pub(crate) const START: i64 = 1_700_000_000;
+
+/// The usual master key, base64.
+const MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 /// The secret of the client `web`: chosen by a human, so kept as Argon2id.
 pub(crate) const WEB_SECRET: &str = "web-client-secret-for-tests";
@@ -61,6 +69,9 @@ pub(crate) struct Setup {
     pub(crate) files: Vec<(&'static str, Vec<u8>)>,
     /// The master key, base64.
     pub(crate) master_key: String,
+    /// Whether it makes an RSA key of its own, as the first server on a database does. The usual ones share one: to make it takes longer
+    /// than most of what is asked with it.
+    pub(crate) own_key: bool,
 }
 
 impl Default for Setup {
@@ -77,9 +88,26 @@ impl Default for Setup {
             upstreams: String::new(),
             clients: String::new(),
             files: Vec::new(),
-            master_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned(),
+            master_key: MASTER_KEY.to_owned(),
+            own_key: false,
         }
     }
+}
+
+impl Setup {
+    fn shares_key(&self) -> bool {
+        !self.own_key && self.config.is_none() && self.master_key == MASTER_KEY
+    }
+}
+
+/// The RSA key of all who share one, sealed.
+fn shared_key() -> &'static SigningKeyRecord {
+    static KEY: LazyLock<SigningKeyRecord> = LazyLock::new(|| {
+        let secrets = Secrets::derive(&MasterKey::parse(MASTER_KEY).unwrap()).unwrap();
+        // As one that was made at the first start, which signs at any time.
+        new_key(SigningAlgorithm::RS256, &secrets, START, 0).unwrap()
+    });
+    &KEY
 }
 
 /// A running server.
@@ -135,8 +163,11 @@ impl TestServer {
     pub(crate) async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup::default();
         change(&mut setup);
-        let database = TestDatabase::fresh().await;
+        let database = TestDatabase::migrated().await;
         let store = database.store().await;
+        if setup.shares_key() {
+            assert!(store.insert_first_signing_key(shared_key()).await.unwrap());
+        }
         let clock = Clock::manual(START);
         let imis = Imis::new(clock.clone());
         let aim18 = Aim18::new(clock.clone());
@@ -186,8 +217,7 @@ impl TestServer {
     pub(crate) async fn add_node(&mut self) -> SocketAddr {
         let listeners = bind();
         let address = listeners.public.local_addr().unwrap();
-        let key = Setup::default().master_key;
-        let node = self.node(listeners, &key).await;
+        let node = self.node(listeners, MASTER_KEY).await;
         self.nodes.push(node);
         address
     }
@@ -213,7 +243,7 @@ impl TestServer {
 
     /// The configuration as a node with the usual master key reads it: for what commands do beside a running server.
     pub(crate) fn load_config(&self) -> config::Config {
-        self.load_config_with(&Setup::default().master_key)
+        self.load_config_with(MASTER_KEY)
     }
 
     fn load_config_with(&self, master_key: &str) -> config::Config {
@@ -282,7 +312,7 @@ impl TestServer {
             public: bind_again(self.address).await,
             internal: bind_again(self.internal).await,
         };
-        let node = self.node(listeners, &Setup::default().master_key).await;
+        let node = self.node(listeners, MASTER_KEY).await;
         self.nodes.push(node);
     }
 

@@ -5,7 +5,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use portico::simulator::{aim18, imis};
 
-use super::{answer, client};
+use super::answer;
+use crate::harness::browser::http_client;
 
 fn portico(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
@@ -125,7 +126,7 @@ async fn a_simulator_starts_as_it_was_told_and_is_controlled_while_it_runs() {
         "/token=status-503,times=1",
     ]);
     assert!(simulator.url.ends_with("/Asi.Scheduler_Demo"));
-    let client = client();
+    let client = http_client();
     let form = [
         ("grant_type", "password"),
         ("username", "JSMITH"),
@@ -150,7 +151,7 @@ async fn aim18_starts_as_it_was_told() {
         "ann.lee=disable",
     ]);
     let url = format!("{}/jsf/rfws/bpm/wfs/tracking", simulator.url);
-    assert_eq!(answer(client().get(url)).await.0, 403);
-    let people = client().get(format!("{}people/1042", simulator.control));
+    assert_eq!(answer(http_client().get(url)).await.0, 403);
+    let people = http_client().get(format!("{}people/1042", simulator.control));
     assert_eq!(answer(people).await.1["state"], "disabled");
 }

@@ -2,6 +2,8 @@
 
 use portico::simulator::{Described, aim18, imis};
 
+use crate::harness::browser::http_client;
+
 const DOCS: &str = include_str!("../../../docs/simulators.md");
 
 /// A row of the documentation's table.
@@ -71,7 +73,7 @@ async fn the_changes_that_the_documentation_shows_can_be_made() {
     assert!(shown.len() >= 5);
     for (body, path) in shown {
         let url = format!("{}{path}", running.url());
-        let request = super::client()
+        let request = http_client()
             .post(url)
             .header("content-type", "application/json");
         let (status, told) = super::answer(request.body(body)).await;

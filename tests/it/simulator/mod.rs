@@ -17,24 +17,14 @@ use portico::clock::Clock;
 use portico::simulator::Running;
 use portico::simulator::aim18::Aim18;
 use portico::simulator::imis::Imis;
-use reqwest::{Client, RequestBuilder, redirect};
+use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::harness::browser::http_client;
+
 /// 3 February 2026, 10:00 UTC.
 const NOW: i64 = 1_770_112_800;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a bare client, that judges the simulators without our own"
-)]
-fn client() -> Client {
-    Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap()
-}
 
 async fn port() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
@@ -62,7 +52,7 @@ impl ImisSite {
             imis,
             clock,
             running,
-            client: client(),
+            client: http_client(),
         }
     }
 
@@ -113,7 +103,7 @@ impl Aim18Site {
             aim18,
             clock,
             running,
-            client: client(),
+            client: http_client(),
         }
     }
 

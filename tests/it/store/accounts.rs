@@ -61,7 +61,7 @@ async fn only_upstream_and_subject_lead_to_an_account() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_first_logins_make_one_account() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let racers = (0..40).map(|racer| {
         let store = nodes[racer % nodes.len()].clone();

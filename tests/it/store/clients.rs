@@ -17,7 +17,7 @@ fn ids(names: &[&str]) -> Vec<ClientId> {
 
 #[tokio::test]
 async fn clients_become_the_wanted_ones() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let first = [
         stored(&client("b")),
@@ -138,7 +138,7 @@ async fn a_removed_client_takes_codes_families_and_consents_along() {
 /// T55.
 #[tokio::test]
 async fn the_origins_follow_the_redirect_uris() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let (one, two) = (client("one"), client("two"));
     store
@@ -180,7 +180,7 @@ async fn the_origins_follow_the_redirect_uris() {
 /// Nodes that start together with the same files.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_reconcile_at_once() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let wanted: Vec<_> = (0..10)
         .map(|number| stored(&client(&format!("client-{number}"))))

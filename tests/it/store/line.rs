@@ -32,7 +32,7 @@ async fn look(store: &Store, each: u32) {
 
 #[tokio::test]
 async fn connections_that_died_at_rest_are_replaced_all_at_once() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let (line, store) = busy(&database).await;
     line.cut();
     sleep(REST).await;
@@ -46,7 +46,7 @@ async fn connections_that_died_at_rest_are_replaced_all_at_once() {
 
 #[tokio::test]
 async fn connections_that_died_in_use_are_replaced_once_nobody_waits() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let (line, store) = busy(&database).await;
     line.cut();
     // Each waits for a connection that was used a moment ago, and goes away.
@@ -59,7 +59,7 @@ async fn connections_that_died_in_use_are_replaced_once_nobody_waits() {
 /// Looks of the same moment are asked together: those that are never answered are no reason for others to wait.
 #[tokio::test]
 async fn a_look_does_not_wait_for_those_that_are_never_answered() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let (line, store) = busy(&database).await;
     let session = SessionId::new("unknown".to_owned());
     let find = || store.find_session(&session);

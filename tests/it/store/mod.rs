@@ -67,7 +67,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let database = TestDatabase::fresh().await;
+        let database = TestDatabase::migrated().await;
         let store = database.store().await;
         let client = client("app");
         store

@@ -5,7 +5,7 @@ use crate::harness::database::TestDatabase;
 
 #[tokio::test]
 async fn a_pending_request_is_found_until_it_expires_or_is_answered() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let sealed = "s".repeat(20_000);
     for handle in ["expires", "answered"] {

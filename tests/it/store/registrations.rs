@@ -195,7 +195,7 @@ async fn what_changes_while_clients_are_held_is_held_too() {
 /// A crash in the middle of a page, which no client says to have been held after.
 #[tokio::test]
 async fn a_page_is_held_whole_or_not_at_all() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     for id in ["a", "b", "c"] {
         register(&store, id).await;
@@ -243,7 +243,7 @@ async fn a_client_that_need_not_change_is_held_all_the_same() {
 /// An older node says nothing of policies: what it has registered or replaced counts as held against none.
 #[tokio::test]
 async fn what_an_older_node_has_written_is_held_against_nothing() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     for id in ["a", "b", "c"] {
         register(&store, id).await;
@@ -275,7 +275,7 @@ async fn what_an_older_node_has_written_is_held_against_nothing() {
 /// Two nodes that start at once with different policies, while somebody replaces: each row is as the policy that it names wants it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_policies_leave_each_client_as_the_one_that_it_names() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [
         database.store().await,
         database.store().await,
@@ -399,7 +399,7 @@ async fn a_registered_client_is_one_like_all_others() {
 /// The files know nothing of those that registered themselves, and take none away.
 #[tokio::test]
 async fn a_reconciliation_removes_no_registered_client() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     assert!(!store.has_file_clients().await.unwrap());
     register(&store, "own").await;
@@ -417,7 +417,7 @@ async fn a_reconciliation_removes_no_registered_client() {
 /// Whoever writes the files may name any client there; it is then theirs, and its registration access token worth nothing.
 #[tokio::test]
 async fn a_file_that_names_a_registered_client_makes_it_its_own() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     register(&store, "clash").await;
     let of_file = stored(&client("clash"));
@@ -441,7 +441,7 @@ async fn a_file_that_names_a_registered_client_makes_it_its_own() {
 /// A node of before these tables takes every client that is in no file for one to remove: it fails, and removes nothing.
 #[tokio::test]
 async fn an_older_node_cannot_remove_a_registered_client() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     register(&store, "own").await;
     let removed = sqlx::query("DELETE FROM client WHERE id = 'own'")
@@ -503,7 +503,7 @@ async fn a_removed_registration_takes_codes_families_and_consents_along() {
 /// No more slip in at once than may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_registrations_fill_the_quota_and_no_more() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     // One more place in each round: the first rounds open the connections that the later ones race over.
     for round in 1..=7 {
@@ -540,7 +540,7 @@ async fn racing_registrations_fill_the_quota_and_no_more() {
 /// A use is taken by one client alone, and by none that did not come in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_registrations_use_a_token_as_often_as_it_may() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let store = &nodes[0];
     store
@@ -580,7 +580,7 @@ async fn racing_registrations_use_a_token_as_often_as_it_may() {
 
 #[tokio::test]
 async fn a_token_that_has_ended_or_was_revoked_lets_nobody_in() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     for id in ["expired", "revoked"] {
         store
@@ -634,7 +634,7 @@ async fn a_token_that_has_ended_or_was_revoked_lets_nobody_in() {
 /// What is not used goes; each use is good for as long again, and an hour, in which others are not written down.
 #[tokio::test]
 async fn unused_clients_are_swept() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     for id in ["used", "unused", "other"] {
         register(&store, id).await;
@@ -688,7 +688,7 @@ async fn unused_clients_are_swept() {
 /// What was registered between the reading and the writing stands.
 #[tokio::test]
 async fn nobody_replaces_what_they_have_not_read() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     register(&store, "new").await;
     let id = ClientId::new("new");
@@ -722,7 +722,7 @@ async fn nobody_replaces_what_they_have_not_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_that_replace_the_same_one_does() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     register(&nodes[0], "new").await;
     let racers = (0..20).map(|number: usize| {
@@ -743,7 +743,7 @@ async fn of_many_that_replace_the_same_one_does() {
 /// A token that ended stays for a while, for an administrator to see.
 #[tokio::test]
 async fn ended_tokens_are_swept_later() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     store
         .insert_initial_access_token(&token("t", 5), "hash")

@@ -310,8 +310,9 @@ async fn a_database_in_memory_holds_what_it_is_given() {
 #[tokio::test]
 async fn the_database_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let world = World::new().await;
-    let Some(folder) = world.database.folder() else {
+    let database = TestDatabase::fresh().await;
+    let _store = database.store().await;
+    let Some(folder) = database.folder() else {
         return;
     };
     let mut files = 0;

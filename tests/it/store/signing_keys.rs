@@ -21,7 +21,7 @@ fn key(kid: &str, announced_at: i64, active_at: i64) -> SigningKeyRecord {
 
 #[tokio::test]
 async fn only_the_first_key_of_an_algorithm_is_a_first_key() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let first = key("b", NOW, NOW);
     assert!(store.insert_first_signing_key(&first).await.unwrap());
@@ -38,7 +38,7 @@ async fn only_the_first_key_of_an_algorithm_is_a_first_key() {
 /// T47: announced, active, retired.
 #[tokio::test]
 async fn rotation_retires_the_predecessor_when_the_successor_becomes_active() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let first = key("1", NOW, NOW);
     store.insert_first_signing_key(&first).await.unwrap();
@@ -77,7 +77,7 @@ async fn rotation_retires_the_predecessor_when_the_successor_becomes_active() {
 /// A leaked key must not wait, neither for an announced successor nor in the JWKS (T47).
 #[tokio::test]
 async fn an_emergency_ends_every_older_key_at_once() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     store
         .insert_first_signing_key(&key("1", NOW, NOW))
@@ -116,7 +116,7 @@ async fn an_emergency_ends_every_older_key_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_that_start_at_once_agree_on_the_first_key() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let racers = (0..20).map(|racer| {
         let store = nodes[racer % nodes.len()].clone();
@@ -129,7 +129,7 @@ async fn nodes_that_start_at_once_agree_on_the_first_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_rotations_at_once_one_wins() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let first = key("first", NOW, NOW);
     nodes[0].insert_first_signing_key(&first).await.unwrap();

@@ -15,7 +15,7 @@ const SPENT: SpentId<'static> = SpentId {
 
 #[tokio::test]
 async fn an_id_is_spent_once_until_it_ends() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let end = SPENT.expires_at + SKEW;
     assert!(store.spend_id(SPENT, NOW).await.unwrap());
@@ -32,7 +32,7 @@ async fn an_id_is_spent_once_until_it_ends() {
 /// T12: nor do the parts run into each other.
 #[tokio::test]
 async fn an_id_of_another_kind_or_owner_is_another() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     assert!(store.spend_id(SPENT, NOW).await.unwrap());
     for other in [
@@ -57,7 +57,7 @@ async fn an_id_of_another_kind_or_owner_is_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_a_hundred_uses_at_once_one_counts() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let uses = |now| {
         let racers = (0..100).map(|racer| {
@@ -77,7 +77,7 @@ async fn of_a_hundred_uses_at_once_one_counts() {
 
 #[tokio::test]
 async fn ended_ids_are_swept_and_no_id_is_stored() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     store.spend_id(SPENT, NOW).await.unwrap();
     let stored: String = sqlx::query_scalar("SELECT id_hash FROM spent_id")

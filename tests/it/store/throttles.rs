@@ -16,7 +16,7 @@ const POLICY: ThrottlePolicy = ThrottlePolicy {
 
 #[tokio::test]
 async fn a_window_gives_its_attempts_and_then_opens_again() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let reserve = |now| store.reserve_attempt("members\njsmith", POLICY, now);
     for _ in 0..5 {
@@ -36,7 +36,7 @@ async fn a_window_gives_its_attempts_and_then_opens_again() {
 /// T34: bursts at the seam of two windows do not add up.
 #[tokio::test]
 async fn a_window_that_starts_at_the_last_attempt_opens_after_a_quiet_time() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let policy = ThrottlePolicy {
         starts_at: WindowStart::LastAttempt,
@@ -55,7 +55,7 @@ async fn a_window_that_starts_at_the_last_attempt_opens_after_a_quiet_time() {
 
 #[tokio::test]
 async fn success_forgets_the_attempts() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     for _ in 0..5 {
         store.reserve_attempt("jo", POLICY, NOW).await.unwrap();
@@ -66,7 +66,7 @@ async fn success_forgets_the_attempts() {
 
 #[tokio::test]
 async fn a_limit_of_none_forwards_none() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let none = ThrottlePolicy {
         attempts: 0,
@@ -78,7 +78,7 @@ async fn a_limit_of_none_forwards_none() {
 /// T34: at most K are forwarded, on however many nodes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_a_hundred_attempts_at_once_five_are_forwarded() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let racers = (0..100).map(|racer| {
         let store = nodes[racer % nodes.len()].clone();
@@ -89,7 +89,7 @@ async fn of_a_hundred_attempts_at_once_five_are_forwarded() {
 
 #[tokio::test]
 async fn no_user_name_is_stored() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let bucket = "members\njsmith";
     store.reserve_attempt(bucket, POLICY, NOW).await.unwrap();
@@ -102,7 +102,7 @@ async fn no_user_name_is_stored() {
 
 #[tokio::test]
 async fn an_attempt_taken_back_does_not_count_and_no_window_owes_any() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     store.return_attempt("office").await.unwrap();
     for _ in 0..20 {
@@ -152,7 +152,7 @@ async fn counted(database: &TestDatabase, bucket: &str) -> Option<(i64, i64)> {
 #[tokio::test]
 async fn of_several_buckets_the_first_that_is_closed_stops_the_count() {
     for names in [["jo", "person"], ["person", "jo"]] {
-        let database = TestDatabase::fresh().await;
+        let database = TestDatabase::migrated().await;
         let store = database.store().await;
         let [address, first, second] = login(names);
         for at in 1..=3 {
@@ -197,7 +197,7 @@ async fn of_several_buckets_the_first_that_is_closed_stops_the_count() {
 /// T34: as many as the narrowest lets through, on however many nodes, and whatever order the names come in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_a_hundred_logins_at_once_as_many_are_forwarded_as_each_bucket_has_room_for() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let nodes = [database.store().await, database.store().await];
     let racers = (0..100).map(|racer| {
         let store = nodes[racer % nodes.len()].clone();
@@ -219,7 +219,7 @@ async fn of_a_hundred_logins_at_once_as_many_are_forwarded_as_each_bucket_has_ro
 
 #[tokio::test]
 async fn success_takes_one_back_from_the_address_and_forgets_the_rest() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let buckets = ["address", "jo", "person"];
     let reserve = async || {
@@ -261,7 +261,7 @@ async fn success_takes_one_back_from_the_address_and_forgets_the_rest() {
 /// A name leads to the person who logged in with it last, is kept as a hash, and is forgotten when nobody uses it.
 #[tokio::test]
 async fn names_lead_to_one_person() {
-    let database = TestDatabase::fresh().await;
+    let database = TestDatabase::migrated().await;
     let store = database.store().await;
     let find = async |name: &str| {
         let found = store.find_throttle_aliases(&[name]).await.unwrap();
