@@ -8,7 +8,9 @@ use reqwest::{Method, RequestBuilder};
 
 use crate::harness::browser::http_client;
 use crate::harness::relying_party::{Answer, VERIFIER, answer, redirect_uri};
-use crate::harness::server::{POST_SECRET, SERVICE_SECRET, TestServer, WEB_SECRET};
+use crate::harness::server::{
+    CHOSEN_CLIENT, CHOSEN_SECRET, POST_SECRET, SERVICE_SECRET, TestServer, WEB_SECRET,
+};
 
 const CREDENTIALS: (&str, &str) = ("grant_type", "client_credentials");
 
@@ -38,11 +40,15 @@ fn assert_unauthorized(answer: &Answer, what: &str) {
     assert_eq!(answer.headers["content-type"], "application/json");
 }
 
+async fn with_chosen() -> TestServer {
+    TestServer::start_with(|setup| setup.clients = CHOSEN_CLIENT.to_owned()).await
+}
+
 /// OpenID Connect Core section 9: each client by the method it is registered for, and by no other.
 #[tokio::test]
 async fn a_client_authenticates_as_it_is_registered() {
-    let server = TestServer::start().await;
-    for client in ["web", "post", "spa"] {
+    let server = with_chosen().await;
+    for client in ["web", "chosen", "post", "spa"] {
         let code = server.code(client, &[]).await;
         let redirect_uri = redirect_uri(client);
         let grant = [
@@ -66,6 +72,10 @@ async fn a_client_authenticates_as_it_is_registered() {
                 by_header(WEB_SECRET),
                 [by_body(Some(WEB_SECRET)), by_body(None)],
             ),
+            "chosen" => (
+                by_header(CHOSEN_SECRET),
+                [by_body(Some(CHOSEN_SECRET)), by_body(None)],
+            ),
             "post" => (
                 by_body(Some(POST_SECRET)),
                 [by_header(POST_SECRET), by_body(None)],
@@ -86,7 +96,7 @@ async fn a_client_authenticates_as_it_is_registered() {
 /// T58: what is wrong is nobody's business.
 #[tokio::test]
 async fn an_unknown_client_and_a_wrong_secret_get_the_same_answer() {
-    let server = TestServer::start().await;
+    let server = with_chosen().await;
     let telling = |headers: &HeaderMap| {
         let mut headers = headers.clone();
         headers.remove("date");
@@ -103,6 +113,8 @@ async fn an_unknown_client_and_a_wrong_secret_get_the_same_answer() {
         ("service", WEB_SECRET),
         ("web", "wrong"),
         ("web", ""),
+        ("chosen", "wrong"),
+        ("chosen", ""),
         ("spa", "wrong"),
         ("post", POST_SECRET),
     ] {
@@ -216,13 +228,17 @@ async fn a_client_may_have_two_secrets_while_one_replaces_the_other() {
         setup.clients = r#"
 [[clients]]
 client_id = "changing"
-client_secret = [{ env = "WEB_SECRET" }, { env = "POST_SECRET" }]
+client_secret = [{ env = "CHOSEN_SECRET" }, { env = "POST_SECRET" }]
 grant_types = ["client_credentials"]
 "#
         .to_owned();
     })
     .await;
-    for (secret, status) in [(WEB_SECRET, 200), (POST_SECRET, 200), (SERVICE_SECRET, 401)] {
+    for (secret, status) in [
+        (CHOSEN_SECRET, 200),
+        (POST_SECRET, 200),
+        (SERVICE_SECRET, 401),
+    ] {
         let answer = server
             .service_by(&basic(&format!("changing:{secret}")))
             .await;
@@ -383,31 +399,32 @@ async fn only_so_many_wrong_secrets_of_one_address_are_tried() {
         setup.sections =
             "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
         setup.server = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+        setup.clients = CHOSEN_CLIENT.to_owned();
     })
     .await;
     let ask = |from: &str, secret: String| {
         let request = http_client()
             .post(server.url("/token"))
             .header("x-forwarded-for", from)
-            .basic_auth("web", Some(secret))
+            .basic_auth("chosen", Some(secret))
             .form(&[("grant_type", "authorization_code"), ("code", "x")]);
         answer(request)
     };
-    let (guesser, web) = ("192.0.2.1", "192.0.2.2");
+    let (guesser, app) = ("192.0.2.1", "192.0.2.2");
     // Whoever knows the secret uses up nothing.
     for _ in 0..6 {
-        let answer = ask(web, WEB_SECRET.to_owned()).await;
+        let answer = ask(app, CHOSEN_SECRET.to_owned()).await;
         answer.assert_error(400, "invalid_grant");
     }
     for number in 0..4 {
         let answer = ask(guesser, format!("guess-{number}")).await;
         answer.assert_error(401, "invalid_client");
     }
-    let answer = ask(guesser, WEB_SECRET.to_owned()).await;
+    let answer = ask(guesser, CHOSEN_SECRET.to_owned()).await;
     answer.assert_error(503, "temporarily_unavailable");
-    let answer = ask(web, WEB_SECRET.to_owned()).await;
+    let answer = ask(app, CHOSEN_SECRET.to_owned()).await;
     answer.assert_error(400, "invalid_grant");
     server.clock.advance(15 * 60);
-    let answer = ask(guesser, WEB_SECRET.to_owned()).await;
+    let answer = ask(guesser, CHOSEN_SECRET.to_owned()).await;
     answer.assert_error(400, "invalid_grant");
 }

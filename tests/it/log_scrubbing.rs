@@ -22,7 +22,9 @@ use crate::device;
 use crate::gateway;
 use crate::harness::browser::{Browser, PASSWORD_FORM, Seen, http_client};
 use crate::harness::relying_party::{Answer, VERIFIER, answer};
-use crate::harness::server::{POST_SECRET, SERVICE_SECRET, Setup, TestServer, WEB_SECRET};
+use crate::harness::server::{
+    CHOSEN_SECRET, POST_SECRET, SERVICE_SECRET, Setup, TestServer, WEB_SECRET,
+};
 use crate::harness::steps::{CONTINUE, TO_AIM18};
 use crate::landing::{at_imis, deliver, from_imis, leave_from};
 use crate::token_exchange::{by_page, callers, employee, exchange, exchange_with, of_service};
@@ -36,7 +38,7 @@ const CALLED_ID: &str = "id-of-somebody-4711";
 const HYBRID: &str = r#"
 [[clients]]
 client_id = "hybrid"
-client_secret = { env = "WEB_SECRET" }
+client_secret = { env = "CHOSEN_SECRET" }
 redirect_uris = ["https://hybrid.example.org/callback"]
 response_types = ["code id_token"]
 "#;
@@ -538,6 +540,7 @@ impl Run {
         for (id, secret) in [
             ("web", WRONG),
             ("post", WEB_SECRET),
+            ("post", CHOSEN_SECRET),
             ("nobody", POST_SECRET),
         ] {
             let form = [("grant_type", "client_credentials")];
@@ -781,6 +784,7 @@ async fn run() -> (Run, TestServer) {
         ("the secret at aiM18", aim18::CLIENT_SECRET),
         ("the secret of the SSO page", "sso-demo-secret"),
         ("the secret of web", WEB_SECRET),
+        ("the secret of hybrid", CHOSEN_SECRET),
         ("the secret of post and at the partner", POST_SECRET),
         ("the secret of both", SERVICE_SECRET),
         ("the code verifier", VERIFIER),
@@ -790,6 +794,7 @@ async fn run() -> (Run, TestServer) {
     }
     for (id, secret) in [
         ("web", WEB_SECRET),
+        ("hybrid", CHOSEN_SECRET),
         ("both", SERVICE_SECRET),
         ("outer", POST_SECRET),
     ] {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::database::TestDatabase;
 use crate::harness::relying_party::{Answer, answer};
-use crate::harness::server::TestServer;
+use crate::harness::server::{CHOSEN_CLIENT, TestServer};
 
 /// A client that the usual configuration does not have.
 const NEWCOMER: &str = r#"
@@ -198,7 +198,8 @@ async fn a_secret_changes_without_downtime() {
 /// that start at once undo each other's work.
 #[tokio::test]
 async fn a_restart_changes_nothing() {
-    let mut server = with_newcomer().await;
+    let clients = [NEWCOMER, CHOSEN_CLIENT].concat();
+    let mut server = TestServer::start_with(|setup| setup.clients = clients).await;
     let changed_at = async |server: &TestServer| {
         let pool = server.database.pool().await;
         let rows = sqlx::query("SELECT id, changed_at FROM client ORDER BY id")

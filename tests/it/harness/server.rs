@@ -33,9 +33,20 @@ pub(crate) const START: i64 = 1_700_000_000;
 /// The usual master key, base64.
 const MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
-/// The secret of the client `web`: chosen by a human, so kept as Argon2id.
-pub(crate) const WEB_SECRET: &str = "web-client-secret-for-tests";
-/// The secret of the client `post`: in the form that `portico client secret` makes, so kept as a keyed hash.
+/// A client whose secret a human chose, so that it is kept as Argon2id. Not among the usual ones: each start would take a thirtieth of a
+/// second for it.
+pub(crate) const CHOSEN_CLIENT: &str = r#"
+[[clients]]
+client_id = "chosen"
+client_secret = { env = "CHOSEN_SECRET" }
+redirect_uris = ["https://chosen.example.org/callback"]
+scope = "openid"
+"#;
+/// The secret of that one.
+pub(crate) const CHOSEN_SECRET: &str = "client-secret-for-tests-of-a-human";
+/// The secret of the client `web`, in the form that `portico client secret` makes, so kept as a keyed hash; as are the next two.
+pub(crate) const WEB_SECRET: &str = "portico_secret_CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC";
+/// The secret of the client `post`.
 pub(crate) const POST_SECRET: &str = "portico_secret_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The secret of the client `service`.
 pub(crate) const SERVICE_SECRET: &str =
@@ -272,6 +283,7 @@ impl TestServer {
             ("IMIS_SERVICE_PASSWORD", people::SERVICE.password),
             ("IMIS_SSO_SECRET", IMIS_SSO_SECRET),
             ("AIM18_CLIENT_SECRET", aim18::CLIENT_SECRET),
+            ("CHOSEN_SECRET", CHOSEN_SECRET),
             ("WEB_SECRET", WEB_SECRET),
             ("POST_SECRET", POST_SECRET),
             ("SERVICE_SECRET", SERVICE_SECRET),
