@@ -4,10 +4,10 @@
 #       -e PORTICO_DATABASE_URL=sqlite:/var/lib/portico/portico.db portico
 # The same for any other command:  docker run ... portico check
 
-# A tenth faster at logins, and twenty minutes and more of two processors to build (docs/performance.md):
+# A tenth faster at logins, and twenty minutes and more to build, on two processors at the least (docs/performance.md):
 #   docker build --build-arg PROGRAM=profiled -t portico .
 
-# The stage below that the program is from: build or profiled.
+# The stage below that the program is from: build, or profiled. BuildKit, Docker's builder since 23.0, builds no other.
 ARG PROGRAM=build
 
 FROM rust:1.95.0-bookworm AS sources
@@ -16,8 +16,8 @@ ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /src
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
-# The tests that the manifest names are not needed, but have to be there.
-RUN mkdir -p tests/it /data && touch tests/it/main.rs
+# For the volume: an image without a shell cannot make it.
+RUN mkdir /data
 
 FROM sources AS build
 # The dependencies are a layer of their own: an empty crate with our manifest compiles them, and only a change of the lock file does it again.
@@ -40,7 +40,7 @@ COPY migrations migrations
 COPY templates templates
 COPY src src
 COPY benches benches
-COPY scripts scripts
+COPY scripts/profiled scripts/with-postgres scripts/
 RUN scripts/profiled && mv target/profiled/*/release/portico .
 
 FROM ${PROGRAM} AS program

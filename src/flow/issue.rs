@@ -192,6 +192,6 @@ impl Flow {
 fn session_ended() -> OAuthError {
     OAuthError::new(
         ErrorCode::LoginRequired,
-        "the session has ended while this was answered",
+        "the session has ended while this was answered, or the app is known no more",
     )
 }

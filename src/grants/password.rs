@@ -207,7 +207,8 @@ impl Grants {
         self.note_told(client, &family).await?;
         let begun = self.store.begin_capped_family(&family, caps, now).await?;
         let Some(ended) = begun else {
-            return Err(OAuthError::invalid_grant("the session ended meanwhile"));
+            let text = "the session, the account or the client is gone meanwhile";
+            return Err(OAuthError::invalid_grant(text));
         };
         self.note_capped(&family, ended);
         self.authorization(client, family, account, None, aim)

@@ -15,7 +15,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -76,30 +75,64 @@ fn certificates(file: &PathBuf) -> Result<Vec<Certificate>, String> {
 
 /// What is trusted: the system's certificates and those of all `files`.
 pub fn trusted(files: &[PathBuf]) -> Result<Vec<Certificate>, String> {
-    let mut trusted = SYSTEM.clone();
+    let mut trusted = SYSTEM.certificates.clone();
     for file in files {
         trusted.extend(certificates(file)?);
     }
     if trusted.is_empty() {
-        let text = "no certificate authority is trusted: the system knows of none (Debian's package ca-certificates, or SSL_CERT_FILE), \
-                    and outbound.extra_ca names none";
-        return Err(text.to_owned());
+        let reasons: Vec<_> = SYSTEM
+            .problems
+            .iter()
+            .map(|problem| format!(" ({problem})"))
+            .collect();
+        return Err(format!(
+            "no certificate authority is trusted: outbound.extra_ca names none, and the system has none{}; install Debian's package \
+             ca-certificates, or name a file or folders of your own in the environment's SSL_CERT_FILE or SSL_CERT_DIR",
+            reasons.concat()
+        ));
     }
     Ok(trusted)
 }
 
-/// The system's, read once: each client would read some 140 files for itself.
-static SYSTEM: LazyLock<Vec<Certificate>> = LazyLock::new(|| {
+/// What of the system's certificates cannot be used, and why.
+pub fn system_problems() -> &'static [String] {
+    &SYSTEM.problems
+}
+
+struct System {
+    certificates: Vec<Certificate>,
+    problems: Vec<String>,
+}
+
+/// Read once in a process: each client would read them for itself, which on Debian are some 140 files.
+static SYSTEM: LazyLock<System> = LazyLock::new(|| {
     let found = rustls_native_certs::load_native_certs();
-    for error in found.errors {
-        tracing::warn!(error = %error, "some of the system's certificates cannot be read");
-    }
+    let mut problems: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+    // One that is none would cost us the whole client.
     let mut known = RootCertStore::empty();
-    let is_readable = |der: &CertificateDer<'_>| known.add(der.clone().into_owned()).is_ok();
-    let readable = found.certs.into_iter().filter(is_readable);
-    readable
-        .filter_map(|der| Certificate::from_der(&der).ok())
-        .collect()
+    let (mut certificates, mut unusable) = (Vec::new(), 0);
+    for der in found.certs {
+        let certificate = Certificate::from_der(&der);
+        match (known.add(der), certificate) {
+            (Ok(()), Ok(certificate)) => certificates.push(certificate),
+            _ => unusable += 1,
+        }
+    }
+    if unusable > 0 {
+        problems.push(format!(
+            "{unusable} of the system's certificates are none that TLS can use"
+        ));
+    }
+    for problem in &problems {
+        tracing::warn!(
+            problem,
+            "not all of the system's certificate authorities are trusted"
+        );
+    }
+    System {
+        certificates,
+        problems,
+    }
 });
 
 /// The client for upstreams. Clones share one pool of connections, and the breaker.

@@ -93,6 +93,26 @@ async fn a_client_authenticates_as_it_is_registered() {
     }
 }
 
+/// A secret that a human chose is looked at where the others are.
+#[tokio::test]
+async fn a_chosen_secret_opens_every_endpoint() {
+    let server = with_chosen().await;
+    for path in [
+        "/token",
+        "/introspect",
+        "/revoke",
+        "/par",
+        "/device_authorization",
+    ] {
+        let ask = |secret: &str| {
+            let request = http_client().post(server.url(path)).form(&[CREDENTIALS]);
+            answer(request.basic_auth("chosen", Some(secret)))
+        };
+        assert_unauthorized(&ask(WEB_SECRET).await, path);
+        assert_ne!(ask(CHOSEN_SECRET).await.status, 401, "{path}");
+    }
+}
+
 /// T58: what is wrong is nobody's business.
 #[tokio::test]
 async fn an_unknown_client_and_a_wrong_secret_get_the_same_answer() {

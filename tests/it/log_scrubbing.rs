@@ -192,15 +192,25 @@ impl Run {
             if page.is_login() {
                 page = browser.sign_in_as(&page, person).await;
             }
-            let answer = match page.location() {
+            let found = match page.location() {
                 Some(_) => page.answer(),
                 None => page.form("form").1,
             };
-            self.secret(format!("code by {mode}"), &answer["code"]);
-            let id_token = &answer["id_token"];
+            self.secret(format!("code by {mode}"), &found["code"]);
+            let id_token = &found["id_token"];
             self.secret(format!("id_token by {mode}"), id_token);
             let signature = id_token.rsplit('.').next().unwrap();
             self.secret(format!("end of the id_token by {mode}"), signature);
+            let form = [
+                ("grant_type", "authorization_code"),
+                ("code", &found["code"]),
+                ("redirect_uri", "https://hybrid.example.org/callback"),
+                ("code_verifier", VERIFIER),
+            ];
+            let request = http_client().post(self.server.url("/token")).form(&form);
+            let redeemed = answer(request.basic_auth("hybrid", Some(CHOSEN_SECRET))).await;
+            assert_eq!(redeemed.status, 200, "{redeemed:?}");
+            self.tokens(&format!("hybrid by {mode}"), &redeemed);
         }
         // Somebody else logs in here next.
         let again = self.server.authorize_url("spa", &[("prompt", "login")]);
@@ -541,6 +551,8 @@ impl Run {
             ("web", WRONG),
             ("post", WEB_SECRET),
             ("post", CHOSEN_SECRET),
+            ("hybrid", WRONG),
+            ("hybrid", WEB_SECRET),
             ("nobody", POST_SECRET),
         ] {
             let form = [("grant_type", "client_credentials")];

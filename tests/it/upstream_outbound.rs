@@ -13,6 +13,7 @@ use portico::simulator::{Fault, people};
 use portico::upstream::imis::{Settings, open};
 use portico::upstream::outbound::{self, Http};
 use portico::upstream::{LoginMethod, Upstream};
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 
 use crate::upstream::{http, kind, log_in, surroundings_with, told};
@@ -51,10 +52,17 @@ async fn a_redirect_is_never_followed() {
 
 /// Something that refuses whatever it is asked, over TLS: its certificate, and where it is.
 pub(crate) async fn over_tls() -> (String, String) {
+    over_tls_by(CertificateParams::new(["localhost".to_owned()]).unwrap()).await
+}
+
+async fn over_tls_by(certificate: CertificateParams) -> (String, String) {
     // Another part of the tests may have installed it already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let key = KeyPair::generate().unwrap();
+    let (pem, key) = (
+        certificate.self_signed(&key).unwrap().pem(),
+        key.serialize_pem(),
+    );
     let tls = RustlsConfig::from_pem(pem.clone().into_bytes(), key.into_bytes());
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -89,6 +97,26 @@ async fn a_certificate_of_ones_own_is_trusted_only_where_configured() {
     let trusting = Http::new(&settings).unwrap();
     let answer = log_in(&imis(&url, trusting), "jsmith", "x").await;
     assert_eq!(kind(&answer), "bad credentials");
+}
+
+/// Whoever runs `portico check` is told what to look at, whatever is wrong with a certificate that is trusted.
+#[tokio::test]
+async fn a_certificate_that_is_trusted_has_to_be_good_all_the_same() {
+    let named = |host: &str| CertificateParams::new([host.to_owned()]).unwrap();
+    let mut expired = named("localhost");
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let mut of_apps = named("localhost");
+    of_apps.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    for certificate in [named("other.example.org"), expired, of_apps] {
+        let (pem, url) = over_tls_by(certificate).await;
+        let folder = tempfile::tempdir().unwrap();
+        let extra_ca = vec![folder.path().join("ca.pem")];
+        std::fs::write(&extra_ca[0], pem).unwrap();
+        let trusting = Http::new(&outbound::Settings { extra_ca }).unwrap();
+        let found = imis(&url, trusting).probe.probe().await;
+        let told = found[0].outcome.clone().unwrap_err();
+        assert!(told.contains("its owner must replace"), "{told}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use clap::Args;
 
 use crate::app;
 use crate::clock::Clock;
+use crate::upstream::outbound::system_problems;
 
 use super::{ConfigFile, output};
 
@@ -118,6 +119,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     if !options.offline {
         database::check(&config, now, &mut report).await;
         let http = app::outbound(&config)?;
+        for problem in system_problems() {
+            report.warn("certificates", problem);
+        }
         clock::check(&config, &http, &mut report).await;
         upstreams::check(&config, &mut report).await;
         issuer::check(&config, &http, &mut report).await;

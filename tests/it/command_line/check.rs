@@ -77,9 +77,8 @@ async fn a_broken_configuration_is_told_whole_and_without_its_secrets() {
 async fn the_systems_authorities_are_trusted() {
     let mut site = Site::started().await;
     let (pem, url) = over_tls().await;
-    let (authority, nothing) = (site.path("authority.pem"), site.path("nothing.pem"));
-    fs::write(&authority, pem).unwrap();
-    fs::write(&nothing, "").unwrap();
+    let (authority, nowhere) = (site.path("authority.pem"), site.path("nowhere.pem"));
+    fs::write(&authority, &pem).unwrap();
     site.edit(
         "kind = \"imis\"\nbase_url = \"",
         &format!("kind = \"imis\"\nbase_url = \"{url}\"\n#\""),
@@ -91,10 +90,24 @@ async fn the_systems_authorities_are_trusted() {
     said.assert(1, &["members: token endpoint"]);
     assert!(!said.out.contains(stranger), "{said:?}");
 
-    site.set("SSL_CERT_FILE", nothing.to_str().unwrap());
-    for command in ["check", "serve"] {
-        let said = site.run(&[command]).await;
-        said.assert(1, &["no certificate authority is trusted"]);
+    // What is none of them is told, and the others are trusted.
+    let rubbish = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    fs::write(&authority, [pem.as_str(), rubbish].concat()).unwrap();
+    let said = site.run(&["check"]).await;
+    let told = "warning certificates 1 of the system's certificates are none that TLS can use";
+    said.assert(1, &["members: token endpoint", told]);
+    assert!(!said.out.contains(stranger), "{said:?}");
+
+    fs::write(&authority, rubbish).unwrap();
+    for (file, reason) in [
+        (&authority, "1 of the system's certificates are none"),
+        (&nowhere, "nowhere.pem"),
+    ] {
+        site.set("SSL_CERT_FILE", file.to_str().unwrap());
+        for command in ["check", "serve"] {
+            let said = site.run(&[command]).await;
+            said.assert(1, &["no certificate authority is trusted", reason]);
+        }
     }
 }
 

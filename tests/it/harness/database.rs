@@ -16,7 +16,7 @@ const FILE: &str = "portico.db";
 /// What databases with our tables are copies of.
 enum Model {
     File(Vec<u8>),
-    /// The one of that name, which goes with its cluster.
+    /// The one of that name, which is left behind: the cluster of the tests is thrown away as a whole.
     Database(String),
 }
 
@@ -32,7 +32,8 @@ enum Place {
 }
 
 impl TestDatabase {
-    /// Makes a database with our tables: a copy of one, for the migrations take longer than many a test.
+    /// Makes a database with our tables: a copy of one, for the migrations take longer than many a test. (A file is readable as the
+    /// umask says, and not as the store makes one.)
     pub(crate) async fn migrated() -> Self {
         static MODEL: OnceCell<Model> = OnceCell::const_new();
         let model = MODEL.get_or_init(async || {
@@ -40,6 +41,8 @@ impl TestDatabase {
             database.store().await.close().await;
             let model = match &database.place {
                 Place::Sqlite(folder) => {
+                    let log = folder.path().join(format!("{FILE}-wal"));
+                    assert!(!log.exists(), "the file is not the whole database");
                     Model::File(std::fs::read(folder.path().join(FILE)).unwrap())
                 }
                 Place::Postgres { name, .. } => Model::Database(name.clone()),

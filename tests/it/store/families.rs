@@ -11,7 +11,7 @@ use portico::protocol::scope::Scope;
 use portico::store::Redemption;
 use tokio::time::timeout;
 
-use super::{CAP, NOW, World, code, count, family, race, session};
+use super::{CAP, NOW, World, code, count, family, race, session, stored};
 
 #[tokio::test]
 async fn a_family_advances_from_its_generation_alone() {
@@ -298,10 +298,18 @@ async fn no_family_of_the_browser_outlives_a_logout_that_races_it() {
     }
 }
 
-/// Nor a client that goes at the same moment: whoever comes while it goes waits, and finds none.
+/// Nor a client that is taken out of the configuration: whoever comes while it goes waits, and finds none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_family_of_the_browser_outlives_a_removed_client() {
     let world = World::new().await;
+    let before = in_the_browser(&world.code());
+    assert!(world.store.begin_family(&before).await.unwrap());
+    world.store.reconcile_clients(&[], NOW).await.unwrap();
+    let found = world.store.find_family(&before.id).await.unwrap();
+    assert_eq!(found.unwrap().revoked_at, Some(NOW));
+
+    let app = [stored(&world.client)];
+    world.store.reconcile_clients(&app, NOW).await.unwrap();
     let pool = world.database.pool().await;
     let family = in_the_browser(&world.code());
     let removal = "DELETE FROM client WHERE id = $1";
@@ -310,9 +318,11 @@ async fn no_family_of_the_browser_outlives_a_removed_client() {
     removed.execute(&mut *removing).await.unwrap();
     let (beginning, copy) = (world.store.clone(), family.clone());
     let mut begin = tokio::spawn(async move { beginning.begin_family(&copy).await });
-    let early = timeout(Duration::from_millis(500), &mut begin).await;
+    let early = timeout(Duration::from_millis(200), &mut begin).await;
     assert!(early.is_err(), "it began while the client was going");
     removing.commit().await.unwrap();
     assert!(!begin.await.unwrap().unwrap());
+    // Nor is it there when somebody registers that id again.
+    world.store.reconcile_clients(&app, NOW).await.unwrap();
     assert_eq!(world.store.find_family(&family.id).await.unwrap(), None);
 }
