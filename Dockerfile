@@ -4,7 +4,7 @@
 #       -e PORTICO_DATABASE_URL=sqlite:/var/lib/portico/portico.db portico
 # The same for any other command:  docker run ... portico check
 
-# A tenth faster at logins, and twenty minutes and more to build, on two processors at the least (docs/performance.md):
+# A tenth faster at logins, and half an hour to build, on two processors at the least (docs/performance.md):
 #   docker build --build-arg PROGRAM=profiled -t portico .
 
 # The stage below that the program is from: build, or profiled. BuildKit, Docker's builder since 23.0, builds no other.

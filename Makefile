@@ -52,8 +52,8 @@ test-rust: ## The Rust tests on SQLite
 	env -u TEST_DATABASE_URL PORTICO_TEST_DATABASE=sqlite cargo test --locked
 
 .PHONY: test-rust-postgres
-test-rust-postgres: ## The Rust tests on PostgreSQL
-	scripts/with-postgres env PORTICO_TEST_DATABASE=postgres cargo test --locked
+test-rust-postgres: ## Those of them that have a database, on PostgreSQL
+	scripts/with-postgres env PORTICO_TEST_DATABASE=postgres cargo test --locked --test it
 
 .PHONY: doc
 doc: ## The documentation, warnings denied
