@@ -48,9 +48,9 @@ pub(super) struct Queue {
 }
 
 /// When a committer has put its commit off for so long, it looks for more no longer.
-const GATHERING: Duration = Duration::from_millis(1);
+const GATHERING: Duration = Duration::from_millis(3);
 /// It does not, either, when so many looks in a row have found nobody more.
-const LOOKS_IN_VAIN: u32 = 2;
+const LOOKS_IN_VAIN: u32 = 4;
 
 type Outcome = Result<(), &'static str>;
 
