@@ -43,13 +43,11 @@ impl TestDatabase {
                 Place::Sqlite(folder) => {
                     let log = folder.path().join(format!("{FILE}-wal"));
                     assert!(!log.exists(), "the file is not the whole database");
-                    Model::File(std::fs::read(folder.path().join(FILE)).unwrap())
+                    return Model::File(std::fs::read(folder.path().join(FILE)).unwrap());
                 }
                 Place::Postgres { name, .. } => Model::Database(name.clone()),
             };
-            if let Model::Database(_) = model {
-                std::mem::forget(database);
-            }
+            std::mem::forget(database);
             model
         });
         match model.await {
