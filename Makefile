@@ -53,7 +53,7 @@ test-rust: ## The Rust tests on SQLite
 
 .PHONY: test-rust-postgres
 test-rust-postgres: ## Those of them that have a database, on PostgreSQL
-	scripts/with-postgres env PORTICO_TEST_DATABASE=postgres cargo test --locked --test it
+	scripts/with-postgres --in-memory env PORTICO_TEST_DATABASE=postgres cargo test --locked --test it
 
 .PHONY: doc
 doc: ## The documentation, warnings denied
@@ -92,7 +92,7 @@ test-soak: ## Apps that refresh while servers are killed and answers are lost, f
 
 .PHONY: test-soak-postgres
 test-soak-postgres: ## The same on two nodes with PostgreSQL
-	scripts/with-postgres $(SOAK_SHORT)
+	scripts/with-postgres --in-memory $(SOAK_SHORT)
 
 # PostgreSQL on the load's core (`LOAD_CORE` in benches/speed): else it answers on the server's, in the middle of what that does.
 BESIDE_THE_SERVER := taskset --cpu-list 1
@@ -129,7 +129,7 @@ ON_EACH_DATABASE = $(filter-out $(ON_ANY_DATABASE),$(notdir $(wildcard tests/web
 
 .PHONY: test-web-postgres
 test-web-postgres: build-tests $(WEB) ## The same on PostgreSQL, without what looks at pages alone
-	cd tests/web && TEST_FILES='$(ON_EACH_DATABASE)' PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres npm test --silent
+	cd tests/web && TEST_FILES='$(ON_EACH_DATABASE)' PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres --in-memory npm test --silent
 
 .PHONY: test-authlib
 test-authlib: build-tests $(WEB) $(AUTHLIB) ## Authlib from PyPI, on SQLite
@@ -137,7 +137,7 @@ test-authlib: build-tests $(WEB) $(AUTHLIB) ## Authlib from PyPI, on SQLite
 
 .PHONY: test-authlib-postgres
 test-authlib-postgres: build-tests $(WEB) $(AUTHLIB) ## The same on PostgreSQL
-	cd tests/authlib && PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres .venv/bin/python -m unittest --verbose
+	cd tests/authlib && PORTICO_BIN='$(PORTICO)' PORTICO_TEST_DATABASE=postgres ../../scripts/with-postgres --in-memory .venv/bin/python -m unittest --verbose
 
 $(WEB): tests/web/package.json tests/web/package-lock.json
 	cd tests/web && npm ci

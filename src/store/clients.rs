@@ -201,7 +201,7 @@ pub(super) async fn write_client(
     now: UnixTime,
 ) -> Result<Written, StoreError> {
     let id = wanted.client.client_id.as_str();
-    let registration = to_json(&wanted.client)?;
+    let registration = to_json(&*wanted.client)?;
     let secrets = to_json(&wanted.secrets)?;
     let inserted = query(
         "INSERT INTO client (id, registration, secrets, created_at, changed_at)

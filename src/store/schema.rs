@@ -1,7 +1,9 @@
 //! The schema: forward only, expand then contract, so that an older node keeps running beside a newer one.
 
 mod holders;
+mod migrations;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
@@ -10,9 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::statement::query_scalar;
 use super::{Backend, Store, StoreError};
-
-/// The migrations, built in.
-static MIGRATOR: Migrator = sqlx::migrate!();
+use migrations::MIGRATIONS;
 
 /// How a migration waits for a table that somebody else uses. On PostgreSQL every statement about that table stands behind a change
 /// that waits, those of all older nodes too: so it waits for a moment, lets them pass, and tries again.
@@ -67,7 +67,7 @@ impl Store {
 
     /// Whether the database answers and its schema is ours or newer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let newest = MIGRATOR.iter().map(|migration| migration.version).max();
+        let newest = MIGRATIONS.last().map(|migration| migration.version);
         let found: Result<i64, sqlx::Error> =
             query_scalar("SELECT COUNT(*) FROM _sqlx_migrations WHERE version = $1")
                 .bind(newest)
@@ -120,7 +120,7 @@ async fn run_patiently(
 /// The migrations that are missing. Each is a transaction by itself.
 async fn run(connection: &mut AnyConnection) -> Result<(), MigrateError> {
     let mut migrator = Migrator {
-        migrations: MIGRATOR.migrations.clone(),
+        migrations: Cow::Borrowed(&**MIGRATIONS),
         ..Migrator::DEFAULT
     };
     // Whoever calls this has locked the others out.

@@ -1,5 +1,5 @@
 //! The oracles of `oracles/`, asked about inputs made of the fuzzer's seeds (`fuzz/seeds`): each as it is, then damaged. What the
-//! fuzzer does for hours with coverage to guide it (docs/fuzzing.md), this does for a second with every run of the tests.
+//! fuzzer does for hours with coverage to guide it (docs/parsers.md), this does for a second with every run of the tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -60,6 +60,11 @@ async function until(probe, otherwise) {
 
 const signedOut = (agent) => until(async () => await home(agent) === "Signed out", "the app has not heard of the logout");
 
+// The library takes what it is told of a session for every one of the person that stands by then (docs/logout.md).
+async function everythingIsTold() {
+  return await stand.command("session", "notices", "--client", "express-shop", "--state", "waiting", "--json") === "";
+}
+
 // Whatever the app was not told yet was tried, and in vain.
 async function calledInVain() {
   const [head, ...rows] = (await stand.command("session", "notices", "--client", "express-shop")).trimEnd().split("\n");
@@ -83,6 +88,7 @@ test("its own logout ends the session at Portico, and the browser comes back", a
   assert.equal(page.text, "Signed out");
   const silent = await agent.open(`${notes.address}/login?prompt=none`);
   assert.match(silent.text, /login_required/);
+  await until(everythingIsTold, "the app was not told of its own logout");
 });
 
 test("what it was told while it was down, it hears when it is back", async () => {
