@@ -22,6 +22,7 @@ macro_rules! files {
         const FILES: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../../migrations/", $name, ".sql"))),)*
         ];
+        $(const _: () = assert!(is_numbered($name), "a migration is named 0001_and_words");)*
     };
 }
 
@@ -61,11 +62,27 @@ files! {
     "0042_access_token_family",
 }
 
+/// Four digits, a `_` and something more.
+const fn is_numbered(name: &str) -> bool {
+    matches!(
+        name.as_bytes(),
+        [
+            b'0'..=b'9',
+            b'0'..=b'9',
+            b'0'..=b'9',
+            b'0'..=b'9',
+            b'_',
+            _,
+            ..
+        ]
+    )
+}
+
 /// As sqlx reads a file of that name: the number before the first `_`, and then words.
 fn migration((name, text): (&'static str, &'static str)) -> Migration {
     let (version, words) = name.split_once('_').unwrap_or((name, ""));
     Migration::new(
-        // A name without a number is not that of a migration, as the test would say.
+        // It is a number, see above.
         version.parse().unwrap_or_default(),
         Cow::Owned(words.replace('_', " ")),
         MigrationType::Simple,

@@ -186,6 +186,8 @@ async fn every_migration_is_built_in() {
         })
         .collect();
     assert_eq!(applied, files);
+    // The SHA-384 of the first file. An update of sqlx that counted otherwise would refuse every database that is there.
+    assert_eq!(files[0].2[..4], [0xd4, 0x52, 0x4d, 0x9e]);
     assert_eq!(files.len(), std::fs::read_dir(folder).unwrap().count());
 }
 
