@@ -29,6 +29,10 @@ const SQLITE_READERS: u32 = 4;
 pub(super) const PRAGMAS: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
+/// What each connection that looks at a few rows is told: it has room (in KiB) for the inner pages of all trees of some ten million families,
+/// which every look goes through; with SQLite's 2 MB it would read each of them anew. It takes as much as the file has, at the most.
+pub(super) const READERS_PRAGMAS: &str = "PRAGMA cache_size = -65536";
+
 /// What the one connection that writes is told beside them. Each row goes to a page of every index of its table: those that are written all
 /// the time are to be at hand (in KiB). What a page held before a savepoint is kept in memory: beyond 64 KiB, fifteen pages, SQLite would
 /// begin a file for it.

@@ -16,7 +16,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use sqlx::error::{DatabaseError, ErrorKind};
 
-use super::connect::{PRAGMAS, WRITERS_PRAGMAS};
+use super::connect::{PRAGMAS, READERS_PRAGMAS, WRITERS_PRAGMAS};
 use super::statement::{Found, Name, Next, NoSuchColumn, Ran, Statement, Wanted};
 use super::writes::BEGIN_SQLITE;
 
@@ -78,6 +78,7 @@ impl Embedded {
     pub(super) fn reading(path: &Path) -> rusqlite::Result<Self> {
         let connection = Self::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(Duration::ZERO)?;
+        connection.execute_batch(READERS_PRAGMAS)?;
         Ok(Self::of(connection))
     }
 
