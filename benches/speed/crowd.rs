@@ -12,8 +12,9 @@ use super::figures::Form;
 use super::fill::{Of, Sizes, ordered_key};
 use super::support::MASTER_KEY;
 
-/// How many people log in, in turns: one alone would have more sessions and tokens than anybody has.
-const PEOPLE: u64 = 500;
+/// How many people log in, in turns: fewer would soon have more sessions and tokens than people have, and each login would look whose end
+/// is due.
+const PEOPLE: u64 = 2_000;
 /// As many do where little is counted, so that all have been here before when it begins.
 const FEW: u64 = 10;
 /// Without a common divisor with any number of families that is likely: they are drawn from all over the table.
@@ -73,13 +74,18 @@ impl Crowd {
     }
 
     fn person(&self, place: u64) -> u64 {
-        let people = PEOPLE.min(self.accounts);
+        let people = self.size();
         place % people * (self.accounts / people)
     }
 
     /// The numbers of all who log in.
     pub(crate) fn people(&self) -> BTreeSet<u64> {
-        (0..PEOPLE).map(|place| self.person(place)).collect()
+        (0..self.size()).map(|place| self.person(place)).collect()
+    }
+
+    /// How many these are.
+    pub(crate) fn size(&self) -> u64 {
+        PEOPLE.min(self.accounts)
     }
 
     pub(crate) fn next_person(&self) -> u64 {

@@ -207,6 +207,7 @@ async fn run(
     let plan_file = folder.join("plan.json");
     std::fs::write(&plan_file, serde_json::to_vec(&plan)?)?;
     let bare = Handler::bare(&scratch_of(database, folder, "bare.db"), &plan_file)?;
+    welcome(server.address, &crowd).await?;
 
     let mut rows: Vec<Row> = figures.into_iter().map(Row::new).collect();
     let mut all_bounds = Bounds::default();
@@ -279,6 +280,26 @@ fn all_figures() -> Vec<Figure> {
     figures.extend([Form::Rs256, Form::Opaque].map(Figure::Introspection));
     figures.extend([Form::Rs256, Form::Opaque].map(Figure::Userinfo));
     figures
+}
+
+/// Everybody logs in once: a first login makes an account, and asks the upstream for more.
+async fn welcome(server: SocketAddr, crowd: &Arc<Crowd>) -> anyhow::Result<()> {
+    let mut tasks = Vec::new();
+    for _ in 0..LOGINS {
+        let figure = Figure::Login(Form::Es256);
+        let mut actor = Actor::new(Connection::open(server).await?, figure, crowd).await?;
+        let each = crowd.size().div_ceil(u64::try_from(LOGINS)?);
+        tasks.push(tokio::task::spawn_local(async move {
+            for _ in 0..each {
+                actor.act().await?;
+            }
+            anyhow::Ok(())
+        }));
+    }
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
 }
 
 /// The database that a bound is measured in: PostgreSQL's own, or a file beside Portico's.

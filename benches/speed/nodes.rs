@@ -16,7 +16,7 @@ use super::figures::{self, Actor, Figure};
 use super::report::{Row, Sample};
 use super::support::Database;
 use super::wire::Connection;
-use super::{Options, Server, Setup, core, measure};
+use super::{Options, Server, Setup, core, measure, welcome};
 
 /// How often each figure is done while transactions and statements are counted.
 const COUNTED: u32 = 100;
@@ -60,6 +60,8 @@ pub(crate) async fn run(
         servers.push(Server::start(&setup).await?);
     }
     let all: Vec<_> = servers.iter().map(Server::node).collect();
+    let (first, _) = *all.first().context("no node")?;
+    welcome(first, &crowd).await?;
     let postmaster = postmaster(admin.as_str()).await?;
     let wanted = |figure: &Figure| {
         matches!(

@@ -274,7 +274,7 @@ impl Store {
     pub async fn sweep_audit(&self, before: UnixTime, batch: i64) -> Result<u64, StoreError> {
         self.delete_in_batches(
             "DELETE FROM audit WHERE id IN
-                 (SELECT id FROM audit WHERE recorded_at < $1 ORDER BY recorded_at, id LIMIT $2)",
+                 (SELECT id FROM audit WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2)",
             before,
             batch,
         )

@@ -36,10 +36,17 @@ struct Ran {
 
 impl Counted {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more sections.
+    async fn start_with(sections: &str) -> Self {
         let site = Site::new().await;
         site.edit(
             "format = \"json\"\n",
-            "format = \"json\"\nfilter = \"info,sqlx::query=debug\"\n\n[audit]\ndatabase = false\n",
+            &format!(
+                "format = \"json\"\nfilter = \"info,sqlx::query=debug\"\n\n[audit]\ndatabase = false\n{sections}"
+            ),
         );
         let client = |id: &str, format: &str| {
             format!(
@@ -358,6 +365,34 @@ async fn a_login_runs_these_statements() {
     assert_eq!(composed.len(), if is_file { 0 } else { 2 });
     for text in composed {
         assert_by_index(&counted.site.database, text).await;
+    }
+}
+
+/// Somebody who has more logins of apps than one app may have has nothing to end as long as none has too many: only then it is a
+/// transaction, which holds the account.
+#[tokio::test]
+async fn who_uses_many_apps_is_counted_and_not_held() {
+    let mut counted = Counted::start_with("\n[lifetimes]\nfamilies_per_client = 2\n").await;
+    counted.tokens(JWT, "openid").await;
+    for client in [OPAQUE, JWT] {
+        let page = counted.log_in(&mut Browser::new(), client, "openid").await;
+        let ran = ran!(
+            counted,
+            shared,
+            number(&counted.redeem(client, &page).await)
+        );
+        let line = ran.lines.last().unwrap();
+        let (_, after) = line.split_once("INSERT token_family").unwrap();
+        let after = after
+            .trim_start_matches(", COMMIT")
+            .trim_start_matches(", ");
+        let looks = "SELECT token_family, SELECT token_family, ";
+        let rest = after.strip_prefix(looks).unwrap();
+        if client == OPAQUE {
+            assert_eq!(rest, "INSERT access_token", "{:#?}", ran.texts);
+        } else {
+            assert!(rest.contains("UPDATE token_family"), "{:#?}", ran.texts);
+        }
     }
 }
 

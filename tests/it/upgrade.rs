@@ -24,7 +24,7 @@ use crate::harness::site::{Page, Site};
 use crate::token_exchange::{self, exchange};
 
 /// Where an older version may have stopped: the newest migration that it knew.
-const STOPS: [i64; 9] = [1, 2, 4, 9, 13, 20, 24, 29, 32];
+const STOPS: [i64; 10] = [1, 2, 4, 9, 13, 20, 24, 29, 32, 42];
 /// The first versions that kept these.
 const VAULT: i64 = 2;
 const DEVICES: i64 = 9;

@@ -60,6 +60,7 @@ files! {
     "0040_family_bound_at",
     "0041_held_registration",
     "0042_access_token_family",
+    "0043_audit_indexes",
 }
 
 /// Four digits, a `_` and something more.

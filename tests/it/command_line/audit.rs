@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use portico::model::audit::{AuditFilter, AuditRecord, Event};
+use portico::protocol::ids::{AccountId, ClientId, FamilyId, SessionId, UpstreamId};
 use portico::simulator::Fault;
 use portico::simulator::people::JO_SMITH;
 use portico::upstream::breaker::FAILURES;
@@ -876,6 +877,83 @@ async fn of_a_batch_that_is_there_in_part_the_rest_is_added() {
             .unwrap();
         assert_eq!(kept.len(), size);
         assert_eq!(kept.last(), Some(&known), "the oldest");
+    }
+}
+
+/// In a second there may be thousands of records. The newest are those that are told, by whatever they are searched for.
+#[tokio::test]
+async fn of_one_second_the_newest_records_are_told_first() {
+    let database = TestDatabase::migrated().await;
+    let store = database.store().await;
+    let one_of = |number: u32, at| AuditRecord {
+        account: Some(AccountId::new("of-all")),
+        client_id: Some(ClientId::new("of-all")),
+        upstream: Some(UpstreamId::new("of-all")),
+        session: Some(SessionId::new("of-all")),
+        family: Some(FamilyId::new("of-all")),
+        request: Some("of-all".to_owned()),
+        flow: Some("of-all".to_owned()),
+        address: Some("of-all".to_owned()),
+        name_hash: Some("of-all".to_owned()),
+        ..record(&format!("id-{number:03}"), at)
+    };
+    // Written in another order, as nodes and batches come; and the ids of the second before are greater, as another node's may be.
+    let second = (0..60).map(|number| one_of(number * 7 % 60, 100));
+    let before = (0..60).map(|number| one_of(900 + number, 99));
+    let records: Vec<_> = before.chain(second).collect();
+    store.insert_audit(&records).await.unwrap();
+    let of_all = || Some("of-all".to_owned());
+    let filters = [
+        AuditFilter::default(),
+        AuditFilter {
+            event: Some("logged_in".to_owned()),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            account: of_all().map(AccountId::new),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            client_id: of_all().map(ClientId::new),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            upstream: of_all().map(UpstreamId::new),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            session: of_all().map(SessionId::new),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            family: of_all().map(FamilyId::new),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            request: of_all(),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            flow: of_all(),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            address: of_all(),
+            ..AuditFilter::default()
+        },
+        AuditFilter {
+            name_hash: of_all(),
+            ..AuditFilter::default()
+        },
+    ];
+    for filter in filters {
+        let found = store.search_audit(&filter, 62).await.unwrap();
+        let found: Vec<&str> = found.iter().map(|record| record.id.as_str()).collect();
+        let newest = (0..60).rev().map(|number| format!("id-{number:03}"));
+        let expected: Vec<_> = newest
+            .chain(["id-959".to_owned(), "id-958".to_owned()])
+            .collect();
+        assert_eq!(found, expected, "{filter:?}");
     }
 }
 
