@@ -23,6 +23,7 @@ const STEP: u64 = 48_271;
 /// In a filled database, people and families are drawn from all that are there.
 pub(crate) struct Crowd {
     accounts: u64,
+    size: u64,
     logins: AtomicU64,
     families: Option<Families>,
 }
@@ -43,6 +44,7 @@ impl Crowd {
     pub(crate) const fn new() -> Self {
         Self {
             accounts: PEOPLE,
+            size: PEOPLE,
             logins: AtomicU64::new(0),
             families: None,
         }
@@ -52,16 +54,18 @@ impl Crowd {
     pub(crate) const fn few() -> Self {
         Self {
             accounts: FEW,
+            size: FEW,
             logins: AtomicU64::new(0),
             families: None,
         }
     }
 
-    /// Of one that holds so many accounts, and families of this generation.
-    pub(crate) fn of(sizes: Sizes, generation: i64) -> anyhow::Result<Self> {
+    /// Of one that holds so many accounts, of which so many log in, and families of this generation.
+    pub(crate) fn of(sizes: Sizes, people: u64, generation: i64) -> anyhow::Result<Self> {
         let master = MasterKey::parse(MASTER_KEY).ok().context("no master key")?;
         Ok(Self {
             accounts: sizes.accounts,
+            size: people.min(PEOPLE).min(sizes.accounts),
             logins: AtomicU64::new(0),
             families: Some(Families {
                 count: sizes.families / 8,
@@ -74,18 +78,17 @@ impl Crowd {
     }
 
     fn person(&self, place: u64) -> u64 {
-        let people = self.size();
-        place % people * (self.accounts / people)
+        place % self.size * (self.accounts / self.size)
     }
 
     /// The numbers of all who log in.
     pub(crate) fn people(&self) -> BTreeSet<u64> {
-        (0..self.size()).map(|place| self.person(place)).collect()
+        (0..self.size).map(|place| self.person(place)).collect()
     }
 
     /// How many these are.
-    pub(crate) fn size(&self) -> u64 {
-        PEOPLE.min(self.accounts)
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
     }
 
     pub(crate) fn next_person(&self) -> u64 {

@@ -37,7 +37,7 @@ struct Place {
 
 impl Place {
     /// A database that a server has written one registration and one login to, then filled.
-    async fn filled(folder: &Path, imis: &str, sizes: Sizes) -> anyhow::Result<Self> {
+    async fn filled(folder: &Path, imis: &str, sizes: Sizes, people: u64) -> anyhow::Result<Self> {
         std::fs::create_dir(folder)?;
         let database = Database::fresh(folder).await?;
         let mut setup = Setup::new(folder, &database, imis)?;
@@ -55,7 +55,7 @@ impl Place {
         drop(server);
         let generation = generation(database.url()).await?;
         let took = fill::fill(database.url(), sizes).await?;
-        let crowd = Arc::new(Crowd::of(sizes, generation)?);
+        let crowd = Arc::new(Crowd::of(sizes, people, generation)?);
         Ok(Self {
             setup,
             database,
@@ -105,8 +105,11 @@ pub(crate) async fn run(options: &Options, length: Duration, folder: &Path) -> a
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let imis_running = imis.serve(listener).await?;
     figures::enroll(&imis, &BTreeSet::from([TEMPLATE]));
-    let mut small = Place::filled(&folder.join("small"), imis_running.url(), sizes.small()).await?;
-    let mut large = Place::filled(&folder.join("large"), imis_running.url(), sizes).await?;
+    // As many log in at both: whoever does so often has more that a login looks at.
+    let people = sizes.small().accounts;
+    let (small, large) = (folder.join("small"), folder.join("large"));
+    let mut small = Place::filled(&small, imis_running.url(), sizes.small(), people).await?;
+    let mut large = Place::filled(&large, imis_running.url(), sizes, people).await?;
     let people = &small.crowd.people() | &large.crowd.people();
     figures::enroll(&imis, &people);
     let (tables, whole) = fill::sizes(large.database.url()).await?;

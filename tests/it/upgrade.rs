@@ -4,7 +4,7 @@
 //! What a version has written is made from what this one writes: of each table that there was, the columns that there were.
 //! Every column that was added since is as that version leaves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use portico::model::audit::AuditFilter;
@@ -315,4 +315,60 @@ async fn the_stops_are_migrations() {
         .collect();
     assert!(STOPS.iter().all(|stop| known.contains(stop)), "{known:?}");
     assert!(STOPS.iter().all(|stop| *stop < known[known.len() - 1]));
+}
+
+/// Names of the indexes of the audit.
+async fn indexes_of_the_audit(pool: &AnyPool, is_postgres: bool) -> BTreeSet<String> {
+    let query = if is_postgres {
+        "SELECT CAST(indexname AS TEXT) FROM pg_indexes WHERE tablename = 'audit'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'audit'"
+    };
+    let names: Vec<String> = sqlx::query_scalar(query).fetch_all(pool).await.unwrap();
+    names.into_iter().collect()
+}
+
+/// What takes long where there are very many records can be done while the version before still runs (docs/operating.md): the upgrade takes
+/// the indexes that it finds.
+#[tokio::test]
+async fn an_upgrade_takes_indexes_that_were_made_before() {
+    const BEFORE: i64 = 42;
+    let database = TestDatabase::fresh().await;
+    drop(portico::store::Store::open(database.url()).await.unwrap());
+    let pool = database.pool().await;
+    let is_postgres = database.folder().is_none();
+    let mut older = migrator().await;
+    let all = older.migrations.into_owned();
+    let (before, after): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|migration| migration.version <= BEFORE);
+    older.migrations = before.into();
+    older.run(&pool).await.unwrap();
+    let old = indexes_of_the_audit(&pool, is_postgres).await;
+    let text = after[0].sql.as_str();
+    let new: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("CREATE INDEX"))
+        .collect();
+    assert_eq!((old.len(), new.len()), (13, 12), "{old:?} {new:?}");
+    for line in new {
+        let mut line = line.to_owned();
+        if is_postgres {
+            line = line.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY");
+        }
+        sqlx::query(AssertSqlSafe(line))
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    pool.close().await;
+    database.store().await.migrate().await.unwrap();
+    let pool = database.pool().await;
+    let left = indexes_of_the_audit(&pool, is_postgres).await;
+    assert_eq!(left.len(), 13, "{left:?}");
+    assert_eq!(
+        left.intersection(&old).count(),
+        1,
+        "the key's own: {left:?}"
+    );
 }

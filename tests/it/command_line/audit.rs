@@ -885,17 +885,28 @@ async fn of_a_batch_that_is_there_in_part_the_rest_is_added() {
 async fn of_one_second_the_newest_records_are_told_first() {
     let database = TestDatabase::migrated().await;
     let store = database.store().await;
-    let one_of = |number: u32, at| AuditRecord {
-        account: Some(AccountId::new("of-all")),
-        client_id: Some(ClientId::new("of-all")),
-        upstream: Some(UpstreamId::new("of-all")),
-        session: Some(SessionId::new("of-all")),
-        family: Some(FamilyId::new("of-all")),
-        request: Some("of-all".to_owned()),
-        flow: Some("of-all".to_owned()),
-        address: Some("of-all".to_owned()),
-        name_hash: Some("of-all".to_owned()),
-        ..record(&format!("id-{number:03}"), at)
+    // Of every other one the address is that of who had the tokens before.
+    let one_of = |number: u32, at| {
+        let mut record = record(&format!("id-{number:03}"), at);
+        let of_all = Some("of-all".to_owned());
+        if number.is_multiple_of(2) {
+            record.address.clone_from(&of_all);
+        } else {
+            record
+                .details
+                .insert("last_address".to_owned(), "of-all".into());
+        }
+        AuditRecord {
+            account: Some(AccountId::new("of-all")),
+            client_id: Some(ClientId::new("of-all")),
+            upstream: Some(UpstreamId::new("of-all")),
+            session: Some(SessionId::new("of-all")),
+            family: Some(FamilyId::new("of-all")),
+            request: of_all.clone(),
+            flow: of_all.clone(),
+            name_hash: of_all,
+            ..record
+        }
     };
     // Written in another order, as nodes and batches come; and the ids of the second before are greater, as another node's may be.
     let second = (0..60).map(|number| one_of(number * 7 % 60, 100));
