@@ -207,12 +207,7 @@ async fn run(
     let plan_file = folder.join("plan.json");
     std::fs::write(&plan_file, serde_json::to_vec(&plan)?)?;
     let bare = Handler::bare(&scratch_of(database, folder, "bare.db"), &plan_file)?;
-    if figures
-        .iter()
-        .any(|figure| matches!(figure, Figure::Login(_)))
-    {
-        welcome(server.address, &crowd).await?;
-    }
+    welcome(server.address, &crowd).await?;
 
     let mut rows: Vec<Row> = figures.into_iter().map(Row::new).collect();
     let mut all_bounds = Bounds::default();
