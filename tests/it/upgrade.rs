@@ -12,7 +12,7 @@ use portico::model::logout_notice::NoticeState;
 use portico::simulator::people::JO_SMITH;
 use reqwest::StatusCode;
 use serde_json::{Map, Value};
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, Migrator};
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
 use crate::backchannel_logout::{failed, log_out, notices, sign_in, told_at};
@@ -39,25 +39,31 @@ async fn migrator() -> Migrator {
     Migrator::new(folder).await.unwrap()
 }
 
-/// A database as the version leaves it that knew the migrations up to `newest`, with the rows of `today`.
-async fn of_version(newest: i64, today: &TestDatabase) -> TestDatabase {
+/// An empty database as the version leaves it that knew the migrations up to `newest`; these, and those since then.
+async fn empty_of_version(newest: i64) -> (TestDatabase, AnyPool, [Vec<Migration>; 2]) {
     let database = TestDatabase::fresh().await;
     // As an administrator has it: the file is there before a pool asks for it.
     drop(portico::store::Store::open(database.url()).await.unwrap());
-    let (old, new) = (database.pool().await, today.pool().await);
+    let pool = database.pool().await;
     let mut older = migrator().await;
     let all = older.migrations.into_owned();
-    let known: Vec<_> = all
+    let (known, since): (Vec<_>, Vec<_>) = all
         .into_iter()
-        .filter(|migration| migration.version <= newest)
-        .collect();
+        .partition(|migration| migration.version <= newest);
+    older.migrations = known.clone().into();
+    older.run(&pool).await.unwrap();
+    (database, pool, [known, since])
+}
+
+/// A database as the version leaves it that knew the migrations up to `newest`, with the rows of `today`.
+async fn of_version(newest: i64, today: &TestDatabase) -> TestDatabase {
+    let (database, old, [known, _]) = empty_of_version(newest).await;
+    let new = today.pool().await;
     let tables: Vec<String> = known
         .iter()
         .flat_map(|migration| migration.sql.as_str().split("CREATE TABLE ").skip(1))
         .map(|rest| rest.split_whitespace().next().unwrap().to_owned())
         .collect();
-    older.migrations = known.into();
-    older.run(&old).await.unwrap();
     let mut copied = BTreeMap::new();
     for table in &tables {
         let count = copy(&old, &new, table, newest).await;
@@ -332,20 +338,10 @@ async fn indexes_of_the_audit(pool: &AnyPool, is_postgres: bool) -> BTreeSet<Str
 /// the indexes that it finds.
 #[tokio::test]
 async fn an_upgrade_takes_indexes_that_were_made_before() {
-    const BEFORE: i64 = 42;
-    let database = TestDatabase::fresh().await;
-    drop(portico::store::Store::open(database.url()).await.unwrap());
-    let pool = database.pool().await;
+    let (database, pool, [_, since]) = empty_of_version(42).await;
     let is_postgres = database.folder().is_none();
-    let mut older = migrator().await;
-    let all = older.migrations.into_owned();
-    let (before, after): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .partition(|migration| migration.version <= BEFORE);
-    older.migrations = before.into();
-    older.run(&pool).await.unwrap();
     let old = indexes_of_the_audit(&pool, is_postgres).await;
-    let text = after[0].sql.as_str();
+    let text = since[0].sql.as_str();
     let new: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("CREATE INDEX"))

@@ -914,50 +914,22 @@ async fn of_one_second_the_newest_records_are_told_first() {
     let records: Vec<_> = before.chain(second).collect();
     store.insert_audit(&records).await.unwrap();
     let of_all = || Some("of-all".to_owned());
-    let filters = [
-        AuditFilter::default(),
-        AuditFilter {
-            event: Some("logged_in".to_owned()),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            account: of_all().map(AccountId::new),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            client_id: of_all().map(ClientId::new),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            upstream: of_all().map(UpstreamId::new),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            session: of_all().map(SessionId::new),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            family: of_all().map(FamilyId::new),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            request: of_all(),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            flow: of_all(),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            address: of_all(),
-            ..AuditFilter::default()
-        },
-        AuditFilter {
-            name_hash: of_all(),
-            ..AuditFilter::default()
-        },
+    let searches: [&dyn Fn(&mut AuditFilter); 11] = [
+        &|_| {},
+        &|filter| filter.event = Some("logged_in".to_owned()),
+        &|filter| filter.account = of_all().map(AccountId::new),
+        &|filter| filter.client_id = of_all().map(ClientId::new),
+        &|filter| filter.upstream = of_all().map(UpstreamId::new),
+        &|filter| filter.session = of_all().map(SessionId::new),
+        &|filter| filter.family = of_all().map(FamilyId::new),
+        &|filter| filter.request = of_all(),
+        &|filter| filter.flow = of_all(),
+        &|filter| filter.address = of_all(),
+        &|filter| filter.name_hash = of_all(),
     ];
-    for filter in filters {
+    for search in searches {
+        let mut filter = AuditFilter::default();
+        search(&mut filter);
         let found = store.search_audit(&filter, 62).await.unwrap();
         let found: Vec<&str> = found.iter().map(|record| record.id.as_str()).collect();
         let newest = (0..60).rev().map(|number| format!("id-{number:03}"));
