@@ -72,14 +72,17 @@ impl KeyPolicy {
     /// token as the hint of a logout at the end of the longest session.
     pub(super) fn of(config: &Config) -> Self {
         let lifetimes = &config.lifetimes;
+        let sessions = config.session_lifetimes();
+        let longest_session = [false, true].map(|persistent| sessions.of(persistent).absolute);
+        let kept = [lifetimes.access_token, lifetimes.id_token]
+            .into_iter()
+            .chain(longest_session)
+            .max();
         Self {
             algorithms: config.keys.algorithms.clone(),
             announce: config.keys.announce,
             rotate_every: config.keys.rotate_every,
-            kept: lifetimes
-                .access_token
-                .max(lifetimes.id_token)
-                .max(lifetimes.session_absolute),
+            kept: kept.unwrap_or_default(),
         }
     }
 

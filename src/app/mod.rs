@@ -178,6 +178,22 @@ impl App {
         }
         let store = open_database(&config).await?;
         let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
+        let assembled = Self::assemble(config, clock, store, audit).await;
+        // What the start itself has recorded stands there before the first request, or this is no start. And of one that fails
+        // what it has done by then: the next one finds it done, and has nothing to record.
+        let recorded = audit_writer.finish().await;
+        let assembled = assembled?;
+        recorded?;
+        Ok(assembled(audit_writer))
+    }
+
+    /// All but the writer of the audit.
+    async fn assemble(
+        config: Config,
+        clock: Clock,
+        store: Store,
+        audit: Audit,
+    ) -> Result<impl FnOnce(AuditWriter) -> Self, AppError> {
         let passwords = Passwords::default();
         let key_policy = keys::KeyPolicy::of(&config);
         let (secrets, ring) = take_over(
@@ -251,9 +267,7 @@ impl App {
             issuer: config.issuer,
             upstreams,
         });
-        // What the start itself has recorded stands there before the first request, or this is no start.
-        audit_writer.finish().await?;
-        Ok(Self {
+        Ok(move |audit| Self {
             rounds,
             under_way: UnderWay::from_ref(&state),
             public: http::router(&state),
@@ -262,7 +276,7 @@ impl App {
             store,
             housekeeping,
             backchannel,
-            audit: audit_writer,
+            audit,
         })
     }
 }
@@ -279,10 +293,12 @@ async fn take_over(
     let started = Entry::new(Event::ServerStarted);
     audit.record(started.with("version", env!("CARGO_PKG_VERSION")));
     let secrets = keys::open_or_make_secrets(config, store).await?;
+    // Before anything is written under the master key: with another one no key of the ring opens, and clients' secrets that are hashed
+    // or sealed under it would be good at none of the nodes that serve.
+    let ring = keys::open_ring(store, &secrets, key_policy, audit, now).await?;
     clients::reconcile(store, &secrets, passwords, config, audit, now).await?;
     clients::hold_registered(store, &config.registration, audit, now).await?;
-    let ring = keys::open_ring(store, &secrets, key_policy, audit, now).await?;
-    // Last: a start that fails has changed nothing.
+    // Last: what could not be taken over is in force nowhere.
     configuration::note_changes(store, config, audit, now).await?;
     Ok((secrets, ring))
 }

@@ -137,7 +137,7 @@ pub(super) async fn find_by_username(
     name: &str,
     instead: &str,
 ) -> anyhow::Result<Option<Account>> {
-    let mut found = store.find_accounts_by_username(name).await?;
+    let mut found = store.find_accounts_by_username(name, 2).await?;
     ensure!(
         found.len() < 2,
         "several accounts have the user name {name}; {instead}"
@@ -198,7 +198,7 @@ async fn execute(
     match command {
         Command::List { name, limit, .. } => {
             let found = match name {
-                Some(name) => store.find_accounts_by_username(name).await?,
+                Some(name) => store.find_accounts_by_username(name, *limit).await?,
                 None => store.list_accounts(*limit).await?,
             };
             list(store, &found).await

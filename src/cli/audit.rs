@@ -18,6 +18,9 @@ use crate::store::Store;
 
 use super::{ConfigFile, database, output};
 
+/// So many people of one user name are searched for, at the most: one an upstream is usual.
+const MAX_OF_A_NAME: i64 = 100;
+
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
@@ -159,7 +162,7 @@ async fn people(
         ..filter.clone()
     };
     if let Some(name) = &options.user {
-        let known = store.find_accounts_by_username(name).await?;
+        let known = store.find_accounts_by_username(name, MAX_OF_A_NAME).await?;
         let mut filters: Vec<AuditFilter> = known.into_iter().map(of_account).collect();
         let secrets = app::open_secrets(config)?;
         for upstream in &config.upstreams {

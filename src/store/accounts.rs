@@ -9,9 +9,6 @@ use crate::model::account::{Account, Login, UpstreamSubject};
 use crate::protocol::claims::Profile;
 use crate::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
 
-/// The most accounts that a search by name gives.
-const MAX_FOUND: i64 = 100;
-
 /// The names that an account gets if the login turns out to be the first one.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
@@ -156,10 +153,11 @@ impl Store {
     }
 
     /// The accounts one of whose logins has this user name (`preferred_username`), in any letter case. Names lead
-    /// nobody in (T31): this is for an administrator, who sees whom it found. It reads every row.
+    /// nobody in (T31): this is for an administrator, who sees whom it found, `most` at the most. It reads every row.
     pub async fn find_accounts_by_username(
         &self,
         username: &str,
+        most: i64,
     ) -> Result<Vec<Account>, StoreError> {
         // SQLite and PostgreSQL agree about the letter case of ASCII alone; other letters have to be as they are.
         let (lower, exact) = (username.to_ascii_lowercase(), username.to_owned());
@@ -174,7 +172,7 @@ impl Store {
         )
         .bind(username_pattern(lower)?)
         .bind(username_pattern(exact)?)
-        .bind(MAX_FOUND)
+        .bind(most)
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(account).collect()

@@ -122,9 +122,9 @@ async fn a_key_is_announced_then_signs_then_verifies_and_then_goes() {
             assert_eq!(answer(request).await.status, 200, "{node}");
         }
     }
-    // An ID token may come back as a hint as long as the longest session lasts.
-    let week = 7 * 24 * 60 * 60;
-    server.clock.advance(week - 1);
+    // An ID token may come back as a hint as long as the longest session lasts: that of who asked to be kept signed in.
+    let longest = 90 * 24 * 60 * 60;
+    server.clock.advance(longest - 1);
     assert!(kids(&server.issuer).await.contains(&first));
     let mut browser = Browser::new();
     let hint = [

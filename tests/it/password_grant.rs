@@ -272,7 +272,7 @@ async fn whom_we_turn_away_is_a_wrong_guess_by_time_and_count() {
 async fn close_account(server: &TestServer) {
     let known = server
         .store
-        .find_accounts_by_username(JO_SMITH.username)
+        .find_accounts_by_username(JO_SMITH.username, 100)
         .await
         .unwrap();
     let now = server.clock.now();

@@ -1,5 +1,9 @@
 //! The database and the keys in it.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+
 use anyhow::Context as _;
 
 use crate::app;
@@ -8,30 +12,17 @@ use crate::config::Config;
 use crate::keys::KeyRing;
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::error::chain;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 use super::super::database;
 use super::Report;
 
 pub(super) async fn check(config: &Config, now: UnixTime, report: &mut Report) {
-    if let Some(file) = config.database.sqlite_file()
-        && !file.exists()
-    {
-        let folder = file
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let outcome = if folder.is_none_or(std::path::Path::is_dir) {
-            Ok(format!(
-                "{} is not there; the first start makes it",
-                file.display()
-            ))
-        } else {
-            Err(format!(
-                "the folder of {} is not there; make it, writable by Portico's user",
-                file.display()
-            ))
-        };
-        return report.outcome("database", outcome);
+    if let Some(file) = config.database.sqlite_file() {
+        let outcome = writable(&file);
+        if outcome.is_err() || !file.exists() {
+            return report.outcome("database", outcome);
+        }
     }
     match database::open(config).await {
         Ok(store) => {
@@ -41,14 +32,53 @@ pub(super) async fn check(config: &Config, now: UnixTime, report: &mut Report) {
             report.outcome("keys", outcome.map_err(|error| chain(error.as_ref())));
             store.close().await;
         }
-        Err(error) => report.wrong(
-            "database",
-            format!(
-                "{}; look at database.url, and whether the database runs",
-                chain(error.as_ref())
-            ),
-        ),
+        Err(error) => {
+            let told = chain(error.as_ref());
+            match error.downcast_ref() {
+                // Nobody's login fails by it: whoever starts next brings it up to date.
+                Some(StoreError::SchemaOutdated) => {
+                    report.warn(
+                        "database",
+                        format!("reachable; {told}, or start the server, which does the same"),
+                    );
+                }
+                _ => report.wrong(
+                    "database",
+                    format!("{told}; look at database.url, and whether the database runs"),
+                ),
+            }
+        }
     }
+}
+
+/// Whether a server can keep its database in this file: in its folder, too, for SQLite keeps its log beside it.
+fn writable(file: &Path) -> Result<String, String> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(format!(
+            "the folder of {} is not there; make it, writable by Portico's user",
+            file.display()
+        ));
+    }
+    let refused = |what: &Path, error: io::Error| {
+        format!(
+            "{} cannot be written to ({error}); make it writable by Portico's user, or let database.url name another place",
+            what.display()
+        )
+    };
+    // Tried, for what may be written is not only what modes say: the file has no name, and goes at once.
+    tempfile::tempfile_in(folder).map_err(|error| refused(folder, error))?;
+    if file.is_file() {
+        let opened = OpenOptions::new().append(true).open(file);
+        opened.map_err(|error| refused(file, error))?;
+    }
+    Ok(format!(
+        "{} is not there; the first start makes it",
+        file.display()
+    ))
 }
 
 async fn keys(config: &Config, store: &Store, now: UnixTime) -> anyhow::Result<String> {

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use crate::app::{App, Listeners};
+use crate::app::Listeners;
 use crate::clock::Clock;
 use crate::simulator::aim18::{self, Aim18, Application};
 use crate::simulator::imis::{ClientApplication, Imis};
@@ -39,7 +39,7 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     // Before there is anything to leave behind.
-    let shutdown = shutdown::signal();
+    let mut shutdown = Box::pin(shutdown::signal());
     let folder = Folder::open(options.keep.as_deref())?;
     let sample_app = listen(options.app_port)
         .await
@@ -73,7 +73,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let config = load(&file)?;
     serve::start_log(&config);
     let listeners = Listeners::bind(&config).with_context(|| taken("--port", options.port))?;
-    let app = App::open(config, Clock::system()).await?;
+    let Some(app) = serve::open(config, &mut shutdown).await? else {
+        return Ok(());
+    };
     let sample = sample_app::serve(sample_app, &addresses);
     let internal = listeners.internal_address()?;
     tell(&addresses, internal, options.keep.as_deref());

@@ -116,6 +116,12 @@ async fn accounts_are_listed_found_and_shown() {
         let command = [&["account", "show"], which].concat();
         assert_eq!(site.run(&command).await.code, Some(2), "{which:?}");
     }
+    person(&store, &login("staff", "uid:8"), "jsmith").await;
+    for (limit, lines) in [("1", 2), ("2", 3)] {
+        let command = ["account", "list", "--name", "jsmith", "--limit", limit];
+        let said = site.run(&command).await;
+        assert_eq!(said.out.lines().count(), lines, "{}", said.out);
+    }
 }
 
 /// Each change is a line of the audit log, and each refusal says what to do.

@@ -6,8 +6,10 @@ use std::net::TcpListener;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use sqlx::migrate::Migrate as _;
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 
-use super::{Process, Site};
+use super::{Process, Site, Stream};
 use crate::harness::browser::http_client;
 use crate::harness::relying_party::{Answer, answer};
 
@@ -90,6 +92,144 @@ async fn a_wrong_master_key_is_refused() {
     site.set("MASTER_KEY", "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=");
     let said = site.run(&["serve"]).await;
     said.assert(1, &["cannot be opened with this master key"]);
+}
+
+/// What stands in the database of one client's secrets.
+async fn secrets_of(site: &Site, client: &'static str) -> String {
+    sqlx::query_scalar("SELECT secrets FROM client WHERE id = $1")
+        .bind(client)
+        .fetch_one(&site.database.pool().await)
+        .await
+        .unwrap()
+}
+
+/// Secrets hashed or sealed under another master key would be good at none of the nodes that go on serving.
+#[tokio::test]
+async fn a_start_with_another_master_key_changes_no_client() {
+    let mut site = Site::new().await;
+    let signing = r#"[[clients]]
+client_id = "signs"
+client_secret = { env = "REPORTS_SECRET" }
+token_endpoint_auth_method = "client_secret_jwt"
+grant_types = ["client_credentials"]
+scope = "reports:read"
+
+"#;
+    let first = "[[clients]]\nclient_id = \"members-app\"";
+    site.edit(first, &[signing, first].concat());
+    assert_eq!(site.serve().await.terminate(), Some(0));
+    let before = [
+        secrets_of(&site, "reports").await,
+        secrets_of(&site, "signs").await,
+    ];
+    assert!(
+        before.iter().all(|secrets| secrets.len() > 20),
+        "{before:?}"
+    );
+    site.set("MASTER_KEY", "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=");
+    site.run(&["serve"]).await.assert(1, &[]);
+    let after = [
+        secrets_of(&site, "reports").await,
+        secrets_of(&site, "signs").await,
+    ];
+    assert_eq!(after, before);
+}
+
+/// The next start finds it done, and would record nothing.
+#[tokio::test]
+async fn what_a_start_has_done_before_it_failed_is_recorded() {
+    let mut site = Site::started().await;
+    site.edit(
+        "https://app.example.org/callback",
+        "https://app.example.org/other",
+    );
+    let nowhere = site.path("nowhere.pem").display().to_string();
+    site.set("SSL_CERT_FILE", &nowhere);
+    let said = site.run(&["serve"]).await;
+    said.assert(1, &["no certificate authority is trusted"]);
+    for (event, text) in [
+        ("client_changed", "client=members-app"),
+        (
+            "configuration_changed",
+            "clients[members-app].redirect_uris",
+        ),
+    ] {
+        let said = site.run(&["audit", "--event", event]).await;
+        said.assert(0, &[text]);
+    }
+}
+
+/// Whoever waits (for a backup, for another node that migrates) and is told to end need not be killed.
+#[tokio::test]
+async fn a_server_that_waits_while_it_starts_ends_when_it_is_told_to() {
+    let mut site = Site::started().await;
+    let mut holder = AnyConnection::connect(site.database.url().expose())
+        .await
+        .unwrap();
+    if site.database.folder().is_some() {
+        holder.execute("BEGIN IMMEDIATE").await.unwrap();
+    } else {
+        holder.lock().await.unwrap();
+    }
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    site.set("PORTICO_LISTEN", &address.to_string());
+    let waiting = Process::start(site.command(&["serve"]), Stream::Errors);
+    while std::net::TcpStream::connect(address).is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(waiting.terminate(), Some(0));
+    holder.close().await.unwrap();
+}
+
+/// PostgreSQL: while it can still be ended.
+#[tokio::test]
+async fn a_migration_says_what_it_waits_for() {
+    let site = Site::started().await;
+    if site.database.folder().is_some() {
+        return;
+    }
+    let mut backup = AnyConnection::connect(site.database.url().expose())
+        .await
+        .unwrap();
+    let before =
+        "ALTER TABLE session DROP COLUMN began_at; DELETE FROM _sqlx_migrations WHERE version = 38";
+    backup.execute(before).await.unwrap();
+    backup
+        .execute("SET application_name = 'the backup'; BEGIN; SELECT id FROM session")
+        .await
+        .unwrap();
+    let mut waiting = Process::start(site.command(&["migrate"]), Stream::Errors);
+    let line = waiting.line_with("cannot be brought up to date").await;
+    assert!(line.contains("the backup, pid "), "{line}");
+    drop(waiting);
+    backup.execute("COMMIT").await.unwrap();
+    site.run(&["migrate"]).await.assert(0, &["up to date"]);
+}
+
+/// An ID token may come back as the hint of a logout at the end of the longest session: that of somebody who asked to be kept signed
+/// in, where that is offered.
+#[tokio::test]
+async fn a_retired_key_verifies_as_long_as_the_longest_session() {
+    const DAY: i64 = 24 * 60 * 60;
+    for (more, days) in [
+        ("", 90),
+        ("[login]\nkeep_signed_in = false\n\n", 7),
+        ("[lifetimes]\nsession_absolute = \"100d\"\n\n", 100),
+    ] {
+        let site = Site::new().await;
+        site.edit("[log]\n", &format!("{more}[log]\n"));
+        assert_eq!(site.serve().await.terminate(), Some(0));
+        site.run(&["key", "rotate"]).await.assert(0, &[]);
+        let kept: i64 = sqlx::query_scalar(
+            "SELECT expires_at - retired_at FROM signing_key WHERE retired_at IS NOT NULL",
+        )
+        .fetch_one(&site.database.pool().await)
+        .await
+        .unwrap();
+        assert_eq!(kept, days * DAY, "{more}");
+    }
 }
 
 /// T47: the announced key is published and signs nothing; one rotated for a leak signs at once.

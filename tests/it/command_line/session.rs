@@ -329,7 +329,9 @@ async fn notices_are_listed_by_state_client_and_person() {
     let now = Clock::system().now();
     let all = NoticeFilter::default();
     let found = server.store.search_logout_notices(all, 10).await.unwrap();
-    let jo = server.store.find_accounts_by_username(JO_SMITH.username);
+    let jo = server
+        .store
+        .find_accounts_by_username(JO_SMITH.username, 100);
     let jo = jo.await.unwrap().remove(0);
     for notice in &found {
         let of_jo = notice.account_id == jo.id;

@@ -109,6 +109,32 @@ fn the_effective_config_holds_what_was_written() {
     );
 }
 
+/// The audit tells which keys have changed by what is shown: a key that is not would change unseen.
+#[test]
+fn the_effective_config_shows_every_key_of_its_sections() {
+    let config = load_with(&shipped("portico.minimal.toml"), &|_| None).unwrap();
+    let shown: Table = config.effective().parse().unwrap();
+    for section in [
+        "lifetimes",
+        "login",
+        "par",
+        "dpop",
+        "registration",
+        "log",
+        "audit",
+        "outbound",
+    ] {
+        let prefix = format!("{section}.");
+        let known = known_keys();
+        let known = known.iter().filter_map(|key| key.strip_prefix(&prefix));
+        let known: BTreeSet<&str> = known.filter(|key| !key.contains('.')).collect();
+        assert!(known.len() > 1, "{section}");
+        let shown = shown[section].as_table().unwrap();
+        let shown: BTreeSet<&str> = shown.keys().map(String::as_str).collect();
+        assert_eq!(shown, known, "{section}");
+    }
+}
+
 /// Neither a key without explanation nor an explanation without key.
 #[test]
 fn the_example_holds_every_key_and_no_other() {

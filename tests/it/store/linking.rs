@@ -323,7 +323,10 @@ async fn what_an_older_node_wrote_is_read() {
         .unwrap();
     let found = store.find_account_of_session(&old.id).await.unwrap();
     assert_eq!(found.unwrap().profile.name.as_deref(), Some("Jo Smith"));
-    let found = store.find_accounts_by_username("jsmith").await.unwrap();
+    let found = store
+        .find_accounts_by_username("jsmith", 100)
+        .await
+        .unwrap();
     assert!(found.iter().any(|found| found.id == account.id));
     // Linked now, it keeps that profile, whatever the other login says later.
     link(store, &account, &staff("7")).await;
@@ -423,7 +426,7 @@ async fn an_administrator_finds_accounts() {
     first_login(store, &member("2"), "joxsy").await;
     let emile = first_login(store, &staff("7"), "Émile \"E\"").await;
     let found = async |name: &str| {
-        let found = store.find_accounts_by_username(name).await.unwrap();
+        let found = store.find_accounts_by_username(name, 100).await.unwrap();
         found.into_iter().map(|found| found.id).collect::<Vec<_>>()
     };
     assert_eq!(found("Jo_S%").await, std::slice::from_ref(&jo.id));
