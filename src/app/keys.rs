@@ -132,7 +132,10 @@ pub(super) async fn keep(
             }
             continue;
         }
-        let ending = own.clone().filter(|key| key.state(now) == KeyState::Active);
+        // Also one that is only announced: a node that is not restarted yet may have ended it.
+        let ending = own
+            .clone()
+            .filter(|key| key.retired_at.is_some_and(|at| at > now));
         if let Some(key) = ending.max_by_key(|key| key.active_at) {
             // Its algorithm was no longer named, and now is again.
             store.keep_signing_key(&key.kid, now).await?;

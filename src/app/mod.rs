@@ -406,8 +406,18 @@ fn mint(config: &Config, store: &Store, ring: KeyRing, secrets: &Secrets, clock:
             id_token: config.lifetimes.id_token,
         },
         default_algorithm: config.keys.algorithms.first().copied().unwrap_or_default(),
-        resources: Resources::new(config.issuer.clone(), config.resources.clone()),
+        resources: Resources::new(config.issuer.clone(), config.resources.clone())
+            .knowing(own_scopes(config)),
     })
+}
+
+/// The scopes that open something here.
+fn own_scopes(config: &Config) -> BTreeSet<String> {
+    let of_claims = config.scopes.iter().map(|own| own.name.clone());
+    let rules = config.upstreams.iter().flat_map(|upstream| &upstream.api);
+    of_claims
+        .chain(rules.map(|rule| rule.scope.clone()))
+        .collect()
 }
 
 /// What finds whom an access token stands for.

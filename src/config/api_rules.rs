@@ -8,16 +8,6 @@ use super::place::{Place, Report};
 use crate::model::api_rule::{ActsAs, ApiRule, METHODS, PathPattern};
 use crate::protocol::scope::{self, Scope};
 
-/// Scopes that mean something else already.
-const TAKEN: [&str; 6] = [
-    scope::OPENID,
-    scope::PROFILE,
-    scope::EMAIL,
-    scope::OFFLINE_ACCESS,
-    scope::GROUPS,
-    scope::MEMBERSHIP,
-];
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
@@ -91,10 +81,10 @@ fn check_scope(written: Option<String>, at: &Place, report: &mut Report) -> Opti
     let one = Scope::parse(&scope).is_ok_and(|parsed| parsed.contains(&scope));
     if !one {
         report.problem(at, "must be one scope: no spaces, quotes or backslashes");
-    } else if TAKEN.contains(&scope.as_str()) {
+    } else if scope::has_a_meaning(&scope) {
         report.problem(
             at,
-            "has a meaning of its own in OpenID Connect; choose another name",
+            "has a meaning of its own in OpenID Connect, or here; choose another name",
         );
     }
     Some(scope)

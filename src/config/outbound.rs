@@ -30,10 +30,13 @@ impl Outbound {
         let mut allow_hosts = Vec::new();
         for (index, text) in raw.allow_hosts.iter().enumerate() {
             match Host::parse(text) {
-                Ok(host) => allow_hosts.push(host.to_string()),
-                Err(_) => report.problem(
+                // Compared whole: with either it would fit nothing.
+                Ok(host) if !text.contains('*') && !text.ends_with('.') => {
+                    allow_hosts.push(host.to_string());
+                }
+                _ => report.problem(
                     &hosts.index(index),
-                    "must be a host name or an IP address, such as \"intranet.example.org\": no scheme, port or wildcard",
+                    "must be a host name or an IP address, such as \"intranet.example.org\": no scheme, port, wildcard or dot at the end",
                 ),
             }
         }

@@ -85,8 +85,9 @@ fn read_file(path: &Path, place: &Place, report: &mut Report) -> Result<String, 
         Err(error) => return Err(format!("the file {shown} cannot be read: {error}")),
     };
     warn_of_readers(path, place, report);
-    // Editors end a file with a line break that is no part of the secret.
-    let text = text.strip_suffix('\n').unwrap_or(&text);
+    // Editors end a file with a line break that is no part of the secret, and some begin it with a byte order mark, which nobody sees.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
         return Err(format!("the file {shown} is empty"));

@@ -10,18 +10,6 @@ use crate::model::scopes::OwnScope;
 use crate::protocol::claims::{RESERVED, standard_scope_of};
 use crate::protocol::scope::{self, Scope};
 
-/// The scopes whose meaning a specification or Portico has given already.
-const TAKEN: [&str; 8] = [
-    scope::OPENID,
-    scope::PROFILE,
-    scope::EMAIL,
-    scope::ADDRESS,
-    scope::PHONE,
-    scope::OFFLINE_ACCESS,
-    scope::GROUPS,
-    scope::MEMBERSHIP,
-];
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
@@ -69,7 +57,7 @@ fn check_name(name: Option<String>, at: &Place, report: &mut Report) -> Option<S
         );
         return None;
     }
-    if TAKEN.contains(&name.as_str()) || name.starts_with(scope::UPSTREAM_PREFIX) {
+    if scope::has_a_meaning(&name) {
         report.problem(at, "has a meaning already; choose another name");
         return None;
     }

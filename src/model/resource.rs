@@ -37,6 +37,8 @@ pub struct Resource {
 pub struct Resources {
     issuer: Issuer,
     all: Arc<[Resource]>,
+    /// The scopes of our own endpoints, beside those that have a meaning everywhere.
+    ours: Arc<BTreeSet<String>>,
 }
 
 /// Which resources a grant is for.
@@ -122,6 +124,16 @@ impl Resources {
         Self {
             issuer,
             all: all.into(),
+            ours: Arc::default(),
+        }
+    }
+
+    /// With the scopes that open something at our own endpoints: claims, and calls of an upstream's API.
+    #[must_use]
+    pub fn knowing(self, ours: BTreeSet<String>) -> Self {
+        Self {
+            ours: Arc::new(ours),
+            ..self
         }
     }
 
@@ -175,7 +187,8 @@ impl Resources {
         audience
     }
 
-    /// The scopes that mean something to one of `audience`. To us, all do that no resource has for itself.
+    /// The scopes that mean something to one of `audience`. To us, all do that no resource has for itself; and those of our own endpoints,
+    /// also where a resource names them as what its tokens may have: that takes them from nobody else's.
     fn scope_at(&self, audience: &[String], granted: &Scope) -> Scope {
         let knows = |identifier: &String, token: &str| {
             let of_resource = |resource: &Resource| {
@@ -183,7 +196,9 @@ impl Resources {
                 known.map(|known| known.contains(token))
             };
             if *identifier == self.issuer.as_str() {
-                return !self.all.iter().any(|each| of_resource(each) == Some(true));
+                return scope::has_a_meaning(token)
+                    || self.ours.contains(token)
+                    || !self.all.iter().any(|each| of_resource(each) == Some(true));
             }
             // Of one that is not described, or that does not say, nobody knows better.
             self.find(identifier).and_then(of_resource).unwrap_or(true)
@@ -289,6 +304,22 @@ mod tests {
         let nothing = Scope::parse("openid").unwrap();
         let refused = known.target(&client(), &nothing, &Aim::Exactly(names(&[A])));
         assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidTarget);
+    }
+
+    /// An API may name what its tokens have beside its own: everybody else's tokens keep it.
+    #[test]
+    fn no_resource_takes_the_scopes_of_our_own_endpoints() {
+        let ours = ["training", "members:read"].map(str::to_owned);
+        let named = "openid profile upstream:members training members:read a:read";
+        let known = resources(vec![resource(A, Some(named))]).knowing(BTreeSet::from(ours));
+        let granted = Scope::parse(named).unwrap();
+        let at_us = Aim::Exactly(names(&[ISSUER]));
+        let target = known.target(&client(), &granted, &at_us).unwrap();
+        let own = "openid profile upstream:members training members:read";
+        assert_eq!(target.scope, Scope::parse(own).unwrap());
+        let at_api = Aim::Exactly(names(&[A]));
+        let target = known.target(&client(), &granted, &at_api).unwrap();
+        assert_eq!(target.scope, granted);
     }
 
     #[test]

@@ -33,6 +33,23 @@ pub fn upstream(id: &UpstreamId) -> String {
 /// What begins such a scope.
 pub const UPSTREAM_PREFIX: &str = "upstream:";
 
+/// The scopes whose meaning a specification or Portico has given.
+const GIVEN: [&str; 8] = [
+    OPENID,
+    PROFILE,
+    EMAIL,
+    ADDRESS,
+    PHONE,
+    OFFLINE_ACCESS,
+    GROUPS,
+    MEMBERSHIP,
+];
+
+/// Whether a specification or Portico has given a scope its meaning, so that no configuration may give it another.
+pub fn has_a_meaning(scope: &str) -> bool {
+    GIVEN.contains(&scope) || scope.starts_with(UPSTREAM_PREFIX)
+}
+
 /// The most bytes a scope parameter may have (T48).
 pub const MAX_BYTES: usize = 2048;
 

@@ -281,6 +281,27 @@ async fn an_algorithm_that_is_named_again_in_time_keeps_its_key() {
     assert!(kept.iter().all(|key| key.retired_at.is_none()));
 }
 
+/// A rolling restart: a node with the older configuration ends the key that one with the newer has announced. It signs when it was to.
+#[tokio::test]
+async fn a_key_that_an_older_node_has_ended_is_kept() {
+    let (older, newer) = (
+        KeyPolicy::every(None, &[ES256]),
+        KeyPolicy::every(None, &[ES256, EdDSA]),
+    );
+    let mut world = World::open(&older).await;
+    world.advance(DAY);
+    for policy in [&newer, &older, &newer] {
+        world.advance(30);
+        world.set_policy(policy);
+        world.tend().await;
+    }
+    let keys = world.store.list_signing_keys().await.unwrap();
+    let added: Vec<_> = keys.iter().filter(|key| key.algorithm == EdDSA).collect();
+    assert_eq!(added.len(), 1, "{added:?}");
+    assert_eq!(added[0].active_at, START + DAY + 30 + HOUR);
+    assert!(added[0].retired_at.is_none(), "{added:?}");
+}
+
 /// A clock that steps back rotates nothing twice, and leaves no moment without a key (T21).
 #[tokio::test]
 async fn a_clock_that_steps_back_leaves_a_key_that_signs() {

@@ -62,6 +62,9 @@ fn a_file_counts_from_the_folder_of_the_config() {
     let config = folder.load(&[]).unwrap();
     assert!(config.clients[0].secrets[0].equals(" a-secret-with-spaces "));
     assert!(config.warnings.is_empty());
+    folder.write("secrets/app", "\u{feff} a-secret-with-spaces \r\n");
+    let config = folder.load(&[]).unwrap();
+    assert!(config.clients[0].secrets[0].equals(" a-secret-with-spaces "));
 
     set_mode(&path, 0o640);
     let config = folder.load(&[]).unwrap();

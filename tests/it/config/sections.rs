@@ -190,6 +190,16 @@ fn every_section_has_its_limits() {
             "no scheme",
         ),
         (
+            "[outbound]\nallow_hosts = [\"*.intranet.example.org\"]",
+            "outbound.allow_hosts[0]",
+            "wildcard",
+        ),
+        (
+            "[outbound]\nallow_hosts = [\"intranet.example.org.\"]",
+            "outbound.allow_hosts[0]",
+            "dot at the end",
+        ),
+        (
             "[outbound]\nextra_ca = [\"missing.pem\"]",
             "outbound.extra_ca[0]",
             "cannot be read",

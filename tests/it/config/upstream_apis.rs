@@ -95,6 +95,19 @@ fn each_mistake_is_told_with_its_key() {
             "api[0].scope",
             "meaning of its own",
         ),
+        // The consent page would tell of a phone number alone.
+        (
+            "[[upstreams.api]]\nscope = \"phone\"\npaths = [\"Party\"]",
+            "",
+            "api[0].scope",
+            "meaning of its own",
+        ),
+        (
+            "[[upstreams.api]]\nscope = \"upstream:members\"\npaths = [\"Party\"]",
+            "",
+            "api[0].scope",
+            "meaning of its own",
+        ),
         (
             "[[upstreams.api]]\nscope = \"a\"",
             "",
