@@ -314,10 +314,14 @@ impl Registrar {
     async fn known(&self, id: &str, token: Option<&str>) -> Result<(Known, Secret), Refusal> {
         let token = Secret::new(token.ok_or(Refusal::NoToken)?);
         let presented = self.hash(&token)?;
+        let nobody = || wrong_token("there is no such registered client");
+        // No text of PostgreSQL's holds a NUL, so that nobody can be asked for by one.
+        if id.contains('\0') {
+            return Err(nobody());
+        }
         let id = ClientId::new(id);
-        let Some(registration) = self.0.store.find_registration(&id).await? else {
-            return Err(wrong_token("there is no such registered client"));
-        };
+        let registration = self.0.store.find_registration(&id).await?;
+        let registration = registration.ok_or_else(nobody)?;
         let kept = registration.access_token_hash.as_bytes();
         if !bool::from(kept.ct_eq(presented.as_bytes())) {
             return Err(wrong_token("it is not the client's"));

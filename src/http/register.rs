@@ -3,6 +3,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -40,33 +41,43 @@ async fn register(
 
 async fn read(
     State(registrar): State<Registrar>,
-    Path(client_id): Path<String>,
+    client_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let told = registrar.read(&client_id, bearer(&headers)?).await?;
+    let told = registrar.read(&named(client_id), bearer(&headers)?).await?;
     Ok(answer(StatusCode::OK, told))
 }
 
 async fn update(
     State(registrar): State<Registrar>,
     ClientAddress(address): ClientAddress,
-    Path(client_id): Path<String>,
+    client_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let token = bearer(&headers)?;
     let sent = sent(&headers, &body);
-    let told = registrar.update(&address, &client_id, token, sent).await?;
+    let told = registrar
+        .update(&address, &named(client_id), token, sent)
+        .await?;
     Ok(answer(StatusCode::OK, told))
 }
 
 async fn remove(
     State(registrar): State<Registrar>,
-    Path(client_id): Path<String>,
+    client_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    registrar.delete(&client_id, bearer(&headers)?).await?;
+    registrar
+        .delete(&named(client_id), bearer(&headers)?)
+        .await?;
     Ok(unkept(StatusCode::NO_CONTENT.into_response()))
+}
+
+/// Who an address is of. What is no text names nobody, which is for the registrar to say: with a token or without, the answer is
+/// that of any client that is not there.
+fn named(client_id: Result<Path<String>, PathRejection>) -> String {
+    client_id.map_or_else(|_| String::new(), |Path(client_id)| client_id)
 }
 
 fn answer(status: StatusCode, told: Information) -> Response {

@@ -197,6 +197,9 @@ async fn nobody_else_looks_after_a_client() {
     let token = client.text("registration_access_token").to_owned();
     let files = server.url("/register/spa");
     let nobody = server.url("/register/registered-AAAAAAAAAAAAAAAAAAAAAA");
+    // No database has the one, and the other is no text.
+    let nul = server.url("/register/%00");
+    let no_text = server.url("/register/%ff");
     let others = other.text("registration_access_token").to_owned();
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let send = |url: &str| {
@@ -209,6 +212,8 @@ async fn nobody_else_looks_after_a_client() {
             (&url, client.text("client_secret")),
             (&files, token.as_str()),
             (&nobody, token.as_str()),
+            (&nul, token.as_str()),
+            (&no_text, token.as_str()),
         ] {
             let request = send(url).header("authorization", format!("Bearer {token}"));
             assert_invalid_token(request).await;
@@ -220,6 +225,7 @@ async fn nobody_else_looks_after_a_client() {
             "Bearer realm=\"portico\""
         );
         assert_eq!(without.headers()["cache-control"], "no-store");
+        assert_eq!(send(&no_text).send().await.unwrap().status(), 401);
         let basic = send(&url)
             .basic_auth("x", Some(&token))
             .send()
