@@ -99,6 +99,7 @@ impl Endpoint {
         self.authorize
             .hold(&params, &client)
             .map_err(AuthorizeError::into_inner)?;
+        let plain = pushed::kept(&params)?;
         let bucket = bucket(&client, address);
         if let Some(bucket) = &bucket {
             self.reserve_row(bucket).await?;
@@ -108,7 +109,7 @@ impl Endpoint {
             self.possession.spend(proof).await?;
         }
         let random = random_token();
-        let (uri_hash, request) = self.seal(&client, &params, &random, bucket)?;
+        let (uri_hash, request) = self.seal(&client, &plain, &random, bucket)?;
         self.grants
             .store
             .insert_pushed_request(&uri_hash, &request)
@@ -124,13 +125,12 @@ impl Endpoint {
     fn seal(
         &self,
         client: &Client,
-        params: &Params,
+        plain: &str,
         random: &str,
         bucket: Option<String>,
     ) -> Result<(String, PushedRequest), OAuthError> {
         let secrets = &self.grants.secrets;
         let uri_hash = secrets.hash(Purpose::PushedRequest, random)?;
-        let plain = params.encode();
         let request = PushedRequest {
             sealed: secrets.seal(Purpose::PushedRequest, &uri_hash, plain.as_bytes())?,
             client_id: client.client_id.clone(),

@@ -64,6 +64,14 @@ pub fn pushed_params(sent: &Params, client_id: &ClientId) -> Result<Params, OAut
     Ok(request)
 }
 
+/// The text that is kept of a request, which is more than was sent where an object was unpacked or a key bound: it has to be
+/// one that the authorization endpoint can read (RFC 9126 section 2.3: what cannot be used is refused at once).
+pub fn kept(request: &Params) -> Result<String, OAuthError> {
+    let text = request.encode();
+    Params::parse(text.as_bytes())?;
+    Ok(text)
+}
+
 /// The answer to every `request_uri` that leads to no request.
 pub fn unknown() -> OAuthError {
     OAuthError::new(

@@ -5,6 +5,7 @@ use reqwest::Method;
 use url::Url;
 
 use crate::harness::browser::{Browser, Page, http_client};
+use crate::harness::dpop::ProofKey;
 use crate::harness::relying_party::{Answer, answer, redirect_uri};
 use crate::harness::server::{Setup, TestServer};
 
@@ -480,4 +481,48 @@ async fn a_pushed_request_is_held_to_the_registration_of_the_day() {
     assert_dead_end(&page, "redirect_uri");
     let page = Browser::new().open(same).await;
     assert!(page.is_login(), "{}", page.body);
+}
+
+/// RFC 9126 section 2.3: what is kept may be more than was sent, and what no browser could use is refused while the app is
+/// there to be told; it is neither counted nor kept.
+#[tokio::test]
+async fn what_is_taken_can_be_used_and_what_cannot_is_told_at_once() {
+    const MOST: usize = 16 * 1024;
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 2\nmax_attempts_per_address = 2\n"
+                .to_owned();
+    })
+    .await;
+    let query = |padding: &str| {
+        let url = Url::parse(&server.authorize_url("spa", &[("padding", padding)])).unwrap();
+        url.query().unwrap().to_owned()
+    };
+    let body = query(&"x".repeat(MOST + 1 - query("x").len()));
+    assert_eq!(body.len(), MOST);
+    let push = || {
+        let request = http_client().post(server.url("/par"));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(body.clone())
+    };
+    // The name of the key is what makes it too large.
+    let key = ProofKey::new();
+    for _ in 0..3 {
+        let proof = key.proof(&server, ("POST", "/par"), &[]);
+        let refused = answer(push().header("DPoP", proof)).await;
+        refused.assert_error(400, "invalid_request");
+    }
+    let pool = server.database.pool().await;
+    for table in ["pushed_request", "spent_id", "throttle"] {
+        let count = format!("SELECT COUNT(*) FROM {table}");
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+    let taken = answer(push()).await;
+    assert_eq!(taken.status, 201, "{taken:?}");
+    let url = by_reference(&server, "spa", taken.text("request_uri"));
+    assert!(Browser::new().open(&url).await.is_login());
 }

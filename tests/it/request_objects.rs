@@ -519,6 +519,12 @@ async fn an_object_can_be_pushed() {
     push(another)
         .await
         .assert_error(400, "invalid_request_object");
+    // RFC 9126 section 2.3: it would be longer as it is kept than any browser could bring it.
+    let mut long = object_claims(&server, "signed");
+    long["x"] = "\u{e9}".repeat(3000).into();
+    push(key.jwt(&long))
+        .await
+        .assert_error(400, "invalid_request");
     let by_id = [
         ("client_id", "strict"),
         ("response_type", "code"),
