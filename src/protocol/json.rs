@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 const MAX_DEPTH: usize = 8;
 
 /// Reads an object. Refused are other values (T49), what comes after it, a name that stands twice in one object (RFC 8259
-/// section 4: which one counts, each reader decides for itself), NUL characters, and nesting beyond `MAX_DEPTH`.
+/// section 4: which one counts, each reader decides for itself), NUL characters in names and values, and nesting beyond `MAX_DEPTH`.
 pub fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let read = Strict { depth: MAX_DEPTH }.deserialize(&mut reader)?;
@@ -70,9 +70,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        if value.contains('\0') {
-            return Err(E::custom("a text holds a NUL character"));
-        }
+        refuse_nul(value)?;
         Ok(Value::String(value.to_owned()))
     }
 
@@ -89,6 +87,7 @@ impl<'de> Visitor<'de> for Strict {
         let below = self.below()?;
         let mut object = Map::new();
         while let Some(name) = map.next_key::<String>()? {
+            refuse_nul(&name)?;
             let value = map.next_value_seed(below)?;
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("a name stands twice in one object"));
@@ -96,6 +95,14 @@ impl<'de> Visitor<'de> for Strict {
         }
         Ok(Value::Object(object))
     }
+}
+
+/// A name is read on as a value is: a member of a request object becomes a parameter.
+fn refuse_nul<E: Error>(text: &str) -> Result<(), E> {
+    if text.contains('\0') {
+        return Err(E::custom("a text holds a NUL character"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -125,6 +132,8 @@ mod tests {
             r#"{"a": 1, "\u0061": 2}"#,
             r#"{"a": {"b": 1, "b": 2}}"#,
             r#"{"a": "\u0000"}"#,
+            r#"{"a\u0000": 1}"#,
+            r#"{"a": [{"\u0000": 1}]}"#,
             r#"{"a": 1,}"#,
             r"{'a': 1}",
             r#"{"a": NaN}"#,

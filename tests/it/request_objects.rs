@@ -181,6 +181,7 @@ async fn a_wrong_object_is_an_error_at_the_client() {
         ("request", json!("e30.e30.AA")),
         ("request_uri", json!("https://strict.example.org/r")),
         ("scope", json!(["openid"])),
+        ("a\0b", json!("1")),
     ] {
         let mut claims = good.clone();
         claims[name] = wrong;
@@ -525,6 +526,12 @@ async fn an_object_can_be_pushed() {
     push(key.jwt(&long))
         .await
         .assert_error(400, "invalid_request");
+    // T49: here as at the authorization endpoint.
+    let mut nul = object_claims(&server, "signed");
+    nul["x\0"] = "1".into();
+    push(key.jwt(&nul))
+        .await
+        .assert_error(400, "invalid_request_object");
     let by_id = [
         ("client_id", "strict"),
         ("response_type", "code"),
