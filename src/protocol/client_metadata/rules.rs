@@ -642,12 +642,13 @@ pub fn host(uri: &str) -> Option<String> {
     Some(Url::parse(uri).ok()?.host_str()?.to_owned())
 }
 
-/// The host of a web address, unless it is this machine: what a sector can be named by (OpenID Connect Core section 8.1).
+/// The host of a web address: what a sector can be named by (OpenID Connect Core section 8.1). Not this machine, by whatever
+/// scheme: all apps that run on one would be of the same sector, and tell each other whom they know.
 pub fn web_host(uri: &str) -> Option<String> {
     let url = Url::parse(uri).ok()?;
-    (url.scheme() == "https")
-        .then(|| url.host_str().map(ToOwned::to_owned))
-        .flatten()
+    let host = url.host_str()?;
+    let is_elsewhere = !is_loopback(&url.host()?);
+    (url.scheme() == "https" && is_elsewhere).then(|| host.to_owned())
 }
 
 /// The host that an address belongs to: its own, or the one that an app's scheme is turned around from (RFC 8252 section

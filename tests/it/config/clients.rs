@@ -89,12 +89,24 @@ fn a_pairwise_client_has_one_sector() {
     for uris in [
         several,
         "\"http://127.0.0.1/cb\"",
+        "\"https://localhost/cb\"",
+        "\"https://localhost:8443/cb\"",
+        "\"https://app.localhost/cb\"",
+        "\"https://127.0.0.2/cb\"",
+        "\"https://[::1]/cb\"",
         "\"com.example.app:/cb\"",
         "\"https://app.example.org/cb\", \"com.example.app:/cb\"",
     ] {
         let main = pairwise(uris, "");
         assert_problem(&main, "clients[0].sector_identifier", "is missing");
+        assert_problem(&main, "clients[0].sector_identifier", "write the host");
     }
+    // Of an older version, where the administrator would rather keep what its people are called.
+    let here = SubjectType::Pairwise {
+        sector: "localhost".to_owned(),
+    };
+    let by_hand = "sector_identifier = \"localhost\"";
+    assert_eq!(sector("\"https://localhost/cb\"", by_hand), here);
     for sector in [
         "https://app.example.org",
         "App.example.org",

@@ -248,6 +248,25 @@ async fn a_registered_client_signs_with_its_secret() {
         .assert_error(401, "invalid_client");
 }
 
+/// OpenID Connect Core section 8.1: all apps that run on somebody's own machine would know people by the same subjects.
+#[tokio::test]
+async fn one_machine_is_no_sector() {
+    let server = server().await;
+    for host in ["localhost", "app.localhost", "127.0.0.1:8443", "[::1]"] {
+        let mut sent = minimal();
+        sent["subject_type"] = json!("pairwise");
+        sent["application_type"] = json!("web");
+        sent["redirect_uris"] = json!([format!("https://{host}/callback")]);
+        let refused = answer(post(&server, &sent)).await;
+        refused.assert_error(400, "invalid_client_metadata");
+        let told = refused.text("error_description");
+        assert!(
+            told.starts_with("sector_identifier_uri is missing"),
+            "{host}: {told}"
+        );
+    }
+}
+
 /// OpenID Connect Dynamic Registration section 5, Core section 8.1; T36: why nothing could be fetched is for the log alone.
 #[tokio::test]
 async fn a_sector_vouches_for_every_address() {
