@@ -11,6 +11,7 @@ use super::issuer::Issuer;
 use super::jws::SigningAlgorithm;
 use super::params::Params;
 use super::resource::RESOURCE;
+use super::response::ResponseType;
 
 /// What a client signs its request objects with (`request_object_signing_alg`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,13 +121,22 @@ pub fn parameters(claims: &Claims, around: Around<'_>) -> Result<Params, OAuthEr
     if let Some(outside) = around.outside.get("response_type")?
         && params
             .get("response_type")?
-            .is_some_and(|inside| inside != outside)
+            .is_some_and(|inside| !same_response_type(inside, outside))
     {
         return Err(invalid(
             "response_type differs from the one in the request object",
         ));
     }
     Ok(params)
+}
+
+/// The order of the words has no meaning (Multiple Response Types section 3). Of what we do not know nothing but the text can
+/// be compared.
+fn same_response_type(one: &str, other: &str) -> bool {
+    match (ResponseType::parse(one), ResponseType::parse(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
 }
 
 /// `invalid_request_object` with its explanation (RFC 9101 section 7).
@@ -268,6 +278,27 @@ mod tests {
         assert!(read(&with("iss", json!("other")), &[], false).is_err());
         let several = json!(["https://other.example.org", "https://login.example.org"]);
         assert!(read(&with("aud", several), &[], true).is_ok());
+    }
+
+    /// Core section 6.1, Multiple Response Types section 3; what is not known is compared as it stands.
+    #[test]
+    fn response_types_are_the_same_in_any_order() {
+        for (inside, outside, is_same) in [
+            ("code id_token", "id_token code", true),
+            ("token id_token code", "code id_token token", true),
+            ("code", "code id_token", false),
+            ("code x", "code x", true),
+            ("code x", "x code", false),
+            ("code", "code code", false),
+        ] {
+            let object = with("response_type", inside.into());
+            let outside = [("response_type", outside)];
+            assert_eq!(
+                read(&object, &outside, true).is_ok(),
+                is_same,
+                "{inside}, {outside:?}"
+            );
+        }
     }
 
     /// A request that is cut short would be another one than was signed.

@@ -45,6 +45,10 @@ async fn server_with(site: &Site) -> TestServer {
                 "pinned",
                 &format!("{both}request_object_signing_alg = \"ES256\""),
             )
+            + &more(
+                "hybrid",
+                &format!("{keys}response_types = [\"code id_token\"]"),
+            )
             + &more("byref", &format!("{keys}{uris}"))
             + &more("published", &format!("jwks_uri = \"{}/jwks\"", site.url))
             + &by_keys;
@@ -156,6 +160,36 @@ async fn an_object_of_a_clock_that_is_a_little_ahead_is_taken() {
             (200, "/login"),
             "{name}"
         );
+    }
+}
+
+/// Core section 6.1, Multiple Response Types section 3: the words of `response_type` are the same in any order, and others are
+/// others.
+#[tokio::test]
+async fn the_order_of_response_types_is_no_difference() {
+    let site = Site::start().await;
+    let server = server_with(&site).await;
+    let mut claims = object_claims(&server, "hybrid");
+    for (inside, outside, is_same) in [
+        ("code id_token", "id_token code", true),
+        ("id_token code", "code id_token", true),
+        ("code id_token", "code", false),
+        ("code id_token", "code id_token id_token", false),
+    ] {
+        claims["response_type"] = inside.into();
+        let object = ClientKey::of_signed().jwt(&claims);
+        let parameters = [
+            ("client_id", "hybrid"),
+            ("response_type", outside),
+            ("scope", "openid"),
+            ("response_mode", "form_post"),
+            ("request", &object),
+        ];
+        let page = open(&server, &parameters).await;
+        assert_eq!(page.is_login(), is_same, "{inside}, {outside}: {page:?}");
+        if !is_same {
+            assert!(page.body.contains("invalid_request_object"), "{page:?}");
+        }
     }
 }
 
