@@ -11,6 +11,7 @@ use crate::harness::relying_party::{Answer, VERIFIER, answer, redirect_uri};
 use crate::harness::server::{
     CHOSEN_CLIENT, CHOSEN_SECRET, POST_SECRET, SERVICE_SECRET, TestServer, WEB_SECRET,
 };
+use crate::refresh::join_all;
 
 const CREDENTIALS: (&str, &str) = ("grant_type", "client_credentials");
 
@@ -447,4 +448,64 @@ async fn only_so_many_wrong_secrets_of_one_address_are_tried() {
     server.clock.advance(15 * 60);
     let answer = ask(guesser, CHOSEN_SECRET.to_owned()).await;
     answer.assert_error(400, "invalid_grant");
+}
+
+/// An app that knows its secret and comes again as it is told is not locked out: what was not judged is not counted.
+#[tokio::test]
+async fn a_secret_that_was_not_judged_is_not_counted() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 1000000\n".to_owned();
+        setup.clients = CHOSEN_CLIENT.to_owned();
+    })
+    .await;
+    let ask = || {
+        let request = http_client()
+            .post(server.url("/token"))
+            .basic_auth("chosen", Some(CHOSEN_SECRET))
+            .form(&[("grant_type", "authorization_code"), ("code", "x")]);
+        answer(request)
+    };
+    let pool = server.database.pool().await;
+    let counted = async || -> i64 {
+        sqlx::query_scalar("SELECT CAST(COALESCE(SUM(attempts), 0) AS BIGINT) FROM throttle")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    };
+    // More than run and wait (`passwords`).
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let answers = join_all((0..cores * 33 + 100).map(|_| ask())).await;
+    let busy = answers.iter().filter(|answer| answer.status == 503);
+    assert!(busy.count() > 0, "the queue was never full");
+    for answer in &answers {
+        let code = answer.text("error");
+        let expected = if answer.status == 503 {
+            "temporarily_unavailable"
+        } else {
+            "invalid_grant"
+        };
+        assert_eq!(code, expected, "{answer:?}");
+    }
+    assert_eq!(counted().await, 0);
+    ask().await.assert_error(400, "invalid_grant");
+}
+
+/// A hash that cannot be read is our fault, and no guess.
+#[tokio::test]
+async fn a_secret_whose_hash_is_damaged_is_not_counted() {
+    let server = with_chosen().await;
+    let pool = server.database.pool().await;
+    let damage = "UPDATE client SET secrets = REPLACE(secrets, 'argon2id$v', 'argon2x$v')
+         WHERE id = 'chosen'";
+    let damaged = sqlx::query(damage).execute(&pool).await.unwrap();
+    assert_eq!(damaged.rows_affected(), 1);
+    let request = http_client()
+        .post(server.url("/token"))
+        .basic_auth("chosen", Some(CHOSEN_SECRET))
+        .form(&[("grant_type", "authorization_code"), ("code", "x")]);
+    answer(request).await.assert_error(500, "server_error");
+    let sum = "SELECT CAST(COALESCE(SUM(attempts), 0) AS BIGINT) FROM throttle";
+    let counted: i64 = sqlx::query_scalar(sum).fetch_one(&pool).await.unwrap();
+    assert_eq!(counted, 0);
 }
