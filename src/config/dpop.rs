@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::duration::Span;
 use super::place::{Place, Report};
+use crate::protocol::dpop::MAX_WINDOW;
 
 /// Proofs of possession.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Dpop {
     pub(super) fn check(raw: &Raw, at: &Place, report: &mut Report) -> Self {
         let default = Self::default().window;
         let window = raw.window.map_or(default, |span| {
-            span.seconds((10, 300), default, &at.key("window"), report)
+            span.seconds((10, MAX_WINDOW), default, &at.key("window"), report)
         });
         Self {
             require_nonce: raw.require_nonce,

@@ -37,6 +37,8 @@ const MAX_HTU_BYTES: usize = 4096;
 const MAX_NONCE_BYTES: usize = 256;
 /// Seconds by which the clock of a client may be ahead: 10 are taken, 60 are not.
 const AHEAD: i64 = 30;
+/// The most seconds that any configuration lets a proof be old.
+pub const MAX_WINDOW: i64 = 300;
 /// How long SHA-256 is in base64url.
 const THUMBPRINT_CHARACTERS: usize = 43;
 
@@ -86,7 +88,7 @@ pub struct About<'a> {
     pub access_token: Option<&'a str>,
     /// The present.
     pub now: i64,
-    /// Seconds that a proof may be old.
+    /// Seconds that a proof may be old, [`MAX_WINDOW`] at the most.
     pub window: i64,
 }
 
@@ -99,7 +101,8 @@ pub struct Proof {
     pub jti: String,
     /// The nonce that it answers.
     pub nonce: Option<String>,
-    /// From then on nobody takes it any more.
+    /// From then on nobody takes it any more, whatever the window becomes: one that grew at a restart would let it count
+    /// again.
     pub expires_at: i64,
 }
 
@@ -132,8 +135,8 @@ impl Proof {
             .time("iat")
             .map_err(not_read)?
             .ok_or_else(|| invalid("the DPoP proof has no iat"))?;
-        let expires_at = iat.saturating_add(about.window).saturating_add(1);
-        if iat > about.now.saturating_add(AHEAD) || about.now >= expires_at {
+        let too_old = |window: i64| iat.saturating_add(window).saturating_add(1);
+        if iat > about.now.saturating_add(AHEAD) || about.now >= too_old(about.window) {
             return Err(invalid(
                 "iat of the DPoP proof is too old or in the future; check the clock",
             ));
@@ -151,7 +154,7 @@ impl Proof {
             key: Thumbprint(key.thumbprint()),
             nonce: nonce.map(ToOwned::to_owned),
             jti,
-            expires_at,
+            expires_at: too_old(MAX_WINDOW),
         })
     }
 }

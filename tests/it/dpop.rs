@@ -985,3 +985,29 @@ async fn of_requests_that_race_with_one_proof_one_gets_tokens() {
         refused.assert_error(400, "invalid_dpop_proof");
     }
 }
+
+/// RFC 9449 section 11.1: once, though a restart lets older proofs count than the one before did.
+#[tokio::test]
+async fn a_window_that_grows_lets_no_proof_count_again() {
+    let mut server = TestServer::start().await;
+    let key = ProofKey::new();
+    let tokens = bound(&server, "spa", "openid", &key).await;
+    let token = tokens.text("access_token");
+    let proof = key.with_token(&server, USERINFO, token);
+    let unused = key.with_token(&server, USERINFO, token);
+    assert_eq!(userinfo(&server, token, &proof).await.status, 200);
+    // Longer than a row is kept that counts by the window of then, and whatever has ended is swept.
+    server.clock.advance(120);
+    assert_refused(
+        &userinfo(&server, token, &unused).await,
+        "invalid_dpop_proof",
+    );
+    server.edit_config("[login]", "[dpop]\nwindow = \"5m\"\n[login]");
+    server.restart().await;
+    assert_refused(
+        &userinfo(&server, token, &proof).await,
+        "invalid_dpop_proof",
+    );
+    // It is the window that has grown.
+    assert_eq!(userinfo(&server, token, &unused).await.status, 200);
+}
