@@ -16,6 +16,9 @@ pub type UnixTime = i64;
 /// may not have begun; where a bound guards against a clock that stepped back, this much is no step.
 pub const SKEW: i64 = 5;
 
+/// Seconds in which a request is answered, or given up: however long an upstream is given, nobody waits longer.
+pub const ANSWERED_WITHIN: i64 = 60;
+
 /// The clock that everything asks. Cheap to clone; clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {

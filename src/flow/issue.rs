@@ -1,6 +1,6 @@
 //! The end of a flow: what the client asked the authorization endpoint for.
 
-use crate::clock::{SKEW, ordered_id, random_token};
+use crate::clock::{ordered_id, random_token};
 use crate::keys::Purpose;
 use crate::model::audit::Event;
 use crate::model::authorization::{Authorization, PendingAuthorization, Person};
@@ -144,7 +144,7 @@ impl Flow {
             generation: None,
             created_at: now,
             rotated_at: now,
-            expires_at: now + self.mint.access_token_lifetime() + SKEW,
+            expires_at: self.mint.sole_token_end(now),
             revoked_at: None,
             // A proof of a key comes with the code beside it.
             jkt: None,

@@ -68,6 +68,12 @@ impl Grants {
         let now = self.clock.now();
         // What was withdrawn since the person agreed is not given (T17).
         let scope = agreed.scope.narrowed_to(&client.scope);
+        let generation = client.gets_refresh_token().then_some(0);
+        // Without refresh tokens nothing is left of it after its access token, and nothing caps how many there are.
+        let expires_at = match generation {
+            Some(_) => now + self.family_lifetime.absolute,
+            None => self.mint.sole_token_end(now),
+        };
         TokenFamily {
             id: agreed.family_id,
             client_id: client.client_id.clone(),
@@ -77,10 +83,10 @@ impl Grants {
             scope,
             claims: agreed.claims,
             resources: agreed.resources,
-            generation: client.gets_refresh_token().then_some(0),
+            generation,
             created_at: now,
             rotated_at: now,
-            expires_at: now + self.family_lifetime.absolute,
+            expires_at,
             revoked_at: None,
             jkt: client
                 .binds_refresh_tokens()

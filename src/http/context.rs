@@ -16,7 +16,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span};
 
-use crate::clock::ordered_id;
+use crate::clock::{ANSWERED_WITHIN, ordered_id};
 use crate::protocol::locale::{Label, Locale};
 use crate::telemetry::{Audit, AuditedRequest, Entry};
 
@@ -26,8 +26,8 @@ use super::own_path::OwnPath;
 use super::state::{HttpState, Settings};
 use super::{NO_STORE, error, language};
 
-/// However long an upstream is given, nobody waits longer than this, and gets a page that says so.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+/// Whoever has waited so long gets a page that says so.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(ANSWERED_WITHIN.unsigned_abs());
 
 /// The request under way.
 struct Context {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{ANSWERED_WITHIN, Clock, SKEW, UnixTime};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
@@ -147,9 +147,10 @@ impl Mint {
         &self.issuer
     }
 
-    /// How long access tokens live, in seconds.
-    pub fn access_token_lifetime(&self) -> i64 {
-        self.lifetimes.access_token
+    /// When a family ends that a request of `now` begins for one access token alone: not before that, which is made once an upstream
+    /// and the database have answered.
+    pub fn sole_token_end(&self, now: UnixTime) -> UnixTime {
+        now + ANSWERED_WITHIN + self.lifetimes.access_token + SKEW
     }
 
     /// The public keys, as JSON.

@@ -216,3 +216,5 @@ mod variants_expected;
 mod variants_later;
 #[cfg(test)]
 mod vault;
+#[cfg(test)]
+mod without_refresh;
