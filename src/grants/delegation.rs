@@ -69,19 +69,18 @@ impl Grants {
         // Without a person there is nobody to act for: a server asks for a token of its own.
         let behind = self.access_tokens.behind(&claims, seen).await;
         let behind = behind.map_err(no_longer)?;
-        let (app, person) = (behind.client, behind.person.ok_or_else(not_ours)?);
-        let family = person.family;
-        // The app's limits as they are now, too (T15, T17).
-        if !app.allows_upstream(&family.authentication.upstream)
-            || app.lacking(&person.account.profile).is_some()
-        {
+        // The limits as they are now of whoever sends it, and of the app that it comes from (T15, T17).
+        if !behind.is_allowed() {
             return Err(not_ours().because("its client is not for this person any more"));
         }
+        let left = behind.scope_left(&claims.scope.clone().unwrap_or_default());
+        let person = behind.person.ok_or_else(not_ours)?;
+        let family = person.family;
         let account = self
             .require_standing(client, person.account, &family.authentication)
             .await?;
         let (actor, actor_ends) = self.actor(client, &claims, &wanted).await?;
-        let scope = narrowed(client, &app, &claims, wanted.scope)?;
+        let scope = narrowed(client, &left, wanted.scope)?;
         let subject = subject::for_client(&self.secrets, client, &account)?;
         let entry = grant_entry(Event::TokenExchanged, &family)
             .client(&client.client_id)
@@ -158,16 +157,10 @@ impl Grants {
     }
 }
 
-/// What the new token opens: of the old one's scope what this client may have too, or less. What opens our own endpoints is
-/// not for other APIs.
-fn narrowed(
-    client: &Client,
-    app: &Client,
-    claims: &AccessTokenClaims,
-    asked: Option<&str>,
-) -> Result<Scope, OAuthError> {
-    let granted = claims.scope.clone().unwrap_or_default();
-    let held = granted.narrowed_to(&app.scope).narrowed_to(&client.scope);
+/// What the new token opens: of what is `left` of the old one's scope what this client may have too, or less. What opens our own
+/// endpoints is not for other APIs.
+fn narrowed(client: &Client, left: &Scope, asked: Option<&str>) -> Result<Scope, OAuthError> {
+    let held = left.narrowed_to(&client.scope);
     let held = [OPENID, OFFLINE_ACCESS]
         .into_iter()
         .fold(held, Scope::without);

@@ -64,25 +64,22 @@ impl Grants {
         let Some(behind) = Ended::or_error(self.access_tokens.behind(&claims, seen).await)? else {
             return Ok(None);
         };
-        let (client, person) = (behind.client, behind.person);
         // As at the gateway: a client that may act for itself no more has no good tokens of its own.
-        if person.is_none() && !client.grant_types.contains(&GrantType::ClientCredentials) {
+        let acts_for_itself = GrantType::ClientCredentials;
+        if behind.person.is_none() && !behind.client.grant_types.contains(&acts_for_itself) {
             return Ok(None);
         }
-        if person
-            .as_ref()
-            .is_some_and(|person| !person.may_use(&client))
-        {
+        if !behind.is_allowed() {
             return Ok(None);
         }
-        // What was withdrawn from the client since does not count any more (T17).
-        let scope = claims.scope.clone().unwrap_or_default();
-        let mut scope = scope.narrowed_to(&client.scope);
+        // What was withdrawn since does not count any more (T17).
+        let mut scope = behind.scope_left(&claims.scope.clone().unwrap_or_default());
         if !own {
             // What the token opens elsewhere is not this API's business.
             scope = self.mint.resources().scope_seen(&stood_for, &scope);
         }
-        let username = person
+        let username = behind
+            .person
             .filter(|_| scope.contains(scope::PROFILE))
             .and_then(|person| person.account.profile.preferred_username);
         Ok(Some(

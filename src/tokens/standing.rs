@@ -11,6 +11,8 @@ use crate::model::family::FamilyGrant;
 use crate::model::session::{SessionLifetimes, SessionSpan};
 use crate::protocol::claims::AccessTokenClaims;
 use crate::protocol::error::OAuthError;
+use crate::protocol::ids::ClientId;
+use crate::protocol::scope::Scope;
 use crate::store::{BehindFamily, Store, StoreError};
 use crate::telemetry::{note_client, note_session};
 
@@ -34,6 +36,8 @@ pub struct AccessTokens {
 pub struct Behind {
     /// The client that it was given to, as registered now.
     pub client: Arc<Client>,
+    /// The app that it comes from, where it was exchanged.
+    pub app: Option<Arc<Client>>,
     /// The person it was given for; `None`: the client itself.
     pub person: Option<Person>,
 }
@@ -54,6 +58,25 @@ impl Person {
     pub fn may_use(&self, client: &Client) -> bool {
         client.allows_upstream(&self.family.authentication.upstream)
             && client.lacking(&self.account.profile).is_none()
+    }
+}
+
+impl Behind {
+    /// Whether the person, if there is one, is still one of those whom the client is for, and the app that the token comes from (T15).
+    pub fn is_allowed(&self) -> bool {
+        let person = self.person.as_ref();
+        person.is_none_or(|person| self.clients().all(|client| person.may_use(client)))
+    }
+
+    /// What the token still opens of `granted`: what neither the client nor that app has lost since (T17).
+    pub fn scope_left(&self, granted: &Scope) -> Scope {
+        let narrow = |scope: Scope, client: &Client| scope.narrowed_to(&client.scope);
+        self.clients().fold(granted.clone(), narrow)
+    }
+
+    fn clients(&self) -> impl Iterator<Item = &Client> {
+        let both = std::iter::once(&self.client).chain(&self.app);
+        both.map(|client| &**client)
     }
 }
 
@@ -105,11 +128,23 @@ impl AccessTokens {
         claims: &AccessTokenClaims,
         seen: Option<BehindFamily>,
     ) -> Result<Behind, Ended> {
-        let stored = self.store.find_client(&claims.client_id).await?;
-        let client = stored.ok_or(Ended::Client)?.client;
+        let client = self.client(&claims.client_id).await?;
         note_client(&client.client_id);
         let person = self.person(&client, claims, seen).await?;
-        Ok(Behind { client, person })
+        let app = match &claims.family_client {
+            Some(app) => Some(self.client(app).await?),
+            None => None,
+        };
+        Ok(Behind {
+            client,
+            app,
+            person,
+        })
+    }
+
+    async fn client(&self, id: &ClientId) -> Result<Arc<Client>, Ended> {
+        let stored = self.store.find_client(id).await?;
+        Ok(stored.ok_or(Ended::Client)?.client)
     }
 
     /// The person behind the token of these claims, which has to be one of `client`'s, and which nobody has revoked.

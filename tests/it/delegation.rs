@@ -376,3 +376,50 @@ async fn only_a_token_that_was_for_the_api_itself_is_exchanged() {
     let refused = delegate(&server, "both", tokens.text("access_token"), &[]).await;
     refused.assert_error(400, "invalid_request");
 }
+
+/// T15, T17: what is taken from the app is taken from every API that acts for its people, however far from it, in a further exchange and
+/// at introspection.
+#[tokio::test]
+async fn what_is_taken_from_the_app_is_taken_from_the_whole_chain() {
+    let mut server = TestServer::start_with(chain).await;
+    let (_, tokens) = front(&server).await;
+    let first = delegate(&server, "both", tokens.text("access_token"), &[]).await;
+    let first = first.text("access_token").to_owned();
+    let second = exchange(&server, "plain", &first, &[]).await;
+    assert_eq!(second.text("scope"), "orders:read");
+    let second = second.text("access_token").to_owned();
+    let active = async |server: &TestServer, client, token| {
+        server.introspect(client, token).await.body["active"] == true
+    };
+    let urls = "redirect_uris = [\"https://front.example.org/callback\"]\n";
+    for limit in [
+        "upstreams = [\"staff\"]\n",
+        "require_groups = [\"Nobody\"]\n",
+    ] {
+        assert!(active(&server, "both", &first).await);
+        assert!(active(&server, "plain", &second).await);
+        let limited = format!("{urls}{limit}");
+        server.edit_config(urls, &limited);
+        server.restart().await;
+        exchange(&server, "plain", &first, &[])
+            .await
+            .assert_error(400, "invalid_request");
+        server.assert_inactive("both", &first).await;
+        server.assert_inactive("plain", &second).await;
+        server.edit_config(&limited, urls);
+        server.restart().await;
+    }
+    // The app loses the scope, and both APIs may have it still.
+    let scope = format!("scope = \"{SCOPE}\"");
+    server.edit_config(&scope, &scope.replace(" orders:read", ""));
+    server.restart().await;
+    exchange(&server, "plain", &first, &[("scope", "orders:read")])
+        .await
+        .assert_error(400, "invalid_scope");
+    let again = exchange(&server, "plain", &first, &[]).await;
+    assert_eq!(claims(again.text("access_token")).get("scope"), None);
+    for (client, token) in [("both", &first), ("plain", &second)] {
+        let seen = server.introspect(client, token).await.body;
+        assert_eq!((&seen["active"], seen.get("scope")), (&json!(true), None));
+    }
+}
