@@ -200,17 +200,30 @@ impl Lease {
     pub(super) async fn begin(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
         // From now on: whoever goes away meanwhile may have begun it.
         self.state = State::InTransaction;
-        let begun = sqlx::raw_sql(statement).execute(&mut **self).await;
-        if begun.as_ref().is_err_and(breaks) {
+        let begin = async |connection: &mut AnyConnection| {
+            let begun = sqlx::raw_sql(statement).execute(connection);
+            begun.await.map(drop)
+        };
+        self.run_within(begin).await
+    }
+
+    /// Runs what one statement of the transaction is. What breaks the connection is remembered: to roll back may well succeed then.
+    pub(super) async fn run_within<T>(
+        &mut self,
+        run: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let outcome = run(self).await;
+        if outcome.as_ref().is_err_and(breaks) {
             self.state = State::Broken;
         }
-        begun.map(drop)
+        outcome
     }
 
     /// Ends the transaction by `COMMIT` or `ROLLBACK`.
     pub(super) async fn end(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
         let ended = sqlx::raw_sql(statement).execute(&mut **self).await;
         match &ended {
+            Ok(_) if self.state == State::Broken => {}
             Ok(_) => self.state = State::Fine,
             // Whatever stands in there, it must not be the next one's.
             Err(_) if self.lane.0.is_remote => self.state = State::Broken,

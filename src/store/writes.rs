@@ -504,7 +504,11 @@ impl Drop for Share {
 impl Runs for &mut Writing {
     async fn run(self, statement: Statement<'_>, wanted: Wanted) -> Result<Ran, sqlx::Error> {
         match &mut self.0 {
-            Kind::Alone(lease) => return (&mut **lease).run(statement, wanted).await,
+            Kind::Alone(lease) => {
+                return lease
+                    .run_within(async |connection| connection.run(statement, wanted).await)
+                    .await;
+            }
             Kind::Plain(lease) => {
                 return lease
                     .run(async |connection| connection.run(statement, wanted).await)

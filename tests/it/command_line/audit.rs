@@ -836,7 +836,7 @@ async fn who_wants_no_records_in_the_database_has_none() {
     said.assert(0, &["audit.database is false"]);
 }
 
-fn record(id: &str, at: i64) -> AuditRecord {
+pub(crate) fn record(id: &str, at: i64) -> AuditRecord {
     AuditRecord {
         id: id.to_owned(),
         at,

@@ -4,11 +4,17 @@
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all, maybe_done};
+use portico::model::audit::AuditFilter;
+use portico::protocol::error::chain;
 use portico::protocol::ids::{ClientId, SessionId};
 use portico::store::Store;
+use sqlx::AssertSqlSafe;
 use tokio::time::{sleep, timeout};
 
+use crate::command_line::audit::record;
 use crate::harness::database::{Line, TestDatabase};
+
+use super::NOW;
 
 /// Longer than a connection may rest before it is asked whether it is well.
 const REST: Duration = Duration::from_millis(2_200);
@@ -81,4 +87,36 @@ async fn a_look_does_not_wait_for_those_that_are_never_answered() {
     assert_eq!(found.unwrap(), None);
     drop(unanswered);
     timeout(FOUND_AGAIN, store.close()).await.unwrap();
+}
+
+/// After a fail-over a connection may lead to the server that only reads now. A transaction that finds out gives it up, though it is
+/// rolled back there without a complaint: whoever writes next may have a connection to the one that writes.
+#[tokio::test]
+async fn a_connection_that_only_reads_now_is_not_used_again() {
+    let database = TestDatabase::migrated().await;
+    if database.folder().is_some() {
+        return;
+    }
+    let pool = database.pool().await;
+    let name: String = sqlx::query_scalar("SELECT CAST(current_database() AS TEXT)")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    // Of the connections that are made from now on.
+    let set = async |what: &str| {
+        let text = format!("ALTER DATABASE {name} {what}");
+        let altered = sqlx::query(AssertSqlSafe(text)).execute(&pool);
+        altered.await.unwrap();
+    };
+    set("SET default_transaction_read_only = on").await;
+    let store = Store::open(database.url()).await.unwrap();
+    let records = ["first", "second"].map(|id| record(id, NOW));
+    let refused = store.insert_audit(&records).await.unwrap_err();
+    let refused = chain(&refused);
+    assert!(refused.contains("read-only transaction"), "{refused}");
+    set("RESET default_transaction_read_only").await;
+    store.insert_audit(&records).await.unwrap();
+    let kept = store.search_audit(&AuditFilter::default(), 10).await;
+    assert_eq!(kept.unwrap().len(), 2);
+    store.close().await;
 }
