@@ -16,7 +16,7 @@ use crate::protocol::secret::Secret;
 use crate::store::{Store, StoredClient};
 use crate::telemetry::{Audit, Entry};
 
-use super::AppError;
+use super::{AppError, AuditWriter};
 
 /// Clients that registered themselves and are held in one transaction: few enough that nobody waits for it.
 const HELD_AT_ONCE: i64 = 100;
@@ -91,11 +91,12 @@ pub(super) async fn reconcile(
 }
 
 /// Holds the policy of now against every client that registered itself and was last held against another, or against none. So a start
-/// under the policy of before reads no client, however many there are (`Store::hold_clients` says why none is missed).
+/// under the policy of before reads no client, however many there are (`Store::hold_clients` says why none is missed). What is recorded
+/// is written meanwhile: there may be more of it than waits in memory.
 pub(super) async fn hold_registered(
     store: &Store,
     policy: &RegistrationPolicy,
-    audit: &Audit,
+    (audit, writer): (&Audit, &mut AuditWriter),
     now: UnixTime,
 ) -> Result<(), AppError> {
     while store.forget_overtaken_holds(HELD_AT_ONCE).await? > 0 {}
@@ -104,7 +105,7 @@ pub(super) async fn hold_registered(
     let mut held = Some(String::new());
     while let Some(before) = held {
         if before != present {
-            hold_those_of(store, policy, &before, audit, now).await?;
+            hold_those_of(store, policy, &before, (audit, &mut *writer), now).await?;
         }
         held = store.next_held_policy(&before).await?;
     }
@@ -117,7 +118,7 @@ async fn hold_those_of(
     store: &Store,
     policy: &RegistrationPolicy,
     before: &str,
-    audit: &Audit,
+    (audit, writer): (&Audit, &mut AuditWriter),
     now: UnixTime,
 ) -> Result<(), AppError> {
     let mut after = ClientId::new("");
@@ -133,6 +134,7 @@ async fn hold_those_of(
             let reason = "it was held against the policy of [registration]";
             audit.record(entry.with("by", "configuration").with("reason", reason));
         }
+        writer.finish().await?;
     }
 }
 
@@ -193,6 +195,70 @@ async fn hash(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::open_audit;
+    use crate::clock::Clock;
+    use crate::model::audit::AuditFilter;
+    use crate::model::client::ConsentPolicy;
+    use crate::model::registration::{Registration, RegistrationMode};
+    use crate::protocol::scope::Scope;
+
+    fn policy(consent: ConsentPolicy) -> RegistrationPolicy {
+        RegistrationPolicy {
+            mode: RegistrationMode::Open,
+            redirect_hosts: Vec::new(),
+            scope: Scope::default(),
+            grant_types: BTreeSet::new(),
+            token_endpoint_auth_methods: Vec::new(),
+            allow_token_endpoint_audience: false,
+            upstreams: BTreeSet::new(),
+            consent,
+            max_clients: 10,
+            max_per_address: 10,
+            unused: None,
+            fetch_allowed_hosts: false,
+            show_logos: false,
+            algorithms: Vec::new(),
+        }
+    }
+
+    /// There may be more of it than waits in memory, and nobody else writes it while a server starts.
+    #[tokio::test]
+    async fn what_is_held_is_recorded_before_the_start_ends() {
+        let store = Store::open(&Secret::new("sqlite::memory:")).await.unwrap();
+        store.migrate().await.unwrap();
+        let clock = Clock::manual(1_700_000_000);
+        let before = policy(ConsentPolicy::Once);
+        let client = Client {
+            registered: true,
+            ..Client::new(ClientId::new("registered"))
+        };
+        let registration = Registration {
+            client_id: client.client_id.clone(),
+            access_token_hash: "hash".to_owned(),
+            initial_access_token: None,
+            issued_at: clock.now(),
+            used_at: None,
+            expires_at: None,
+            version: 0,
+        };
+        let stored = StoredClient {
+            client: Arc::new(before.hold(&client)),
+            secrets: Vec::new(),
+        };
+        store
+            .register_client(&stored, &registration, &before.fingerprint(), 10)
+            .await
+            .unwrap();
+        let (audit, mut writer) = open_audit(true, &store, &clock);
+        let now = policy(ConsentPolicy::Always);
+        hold_registered(&store, &now, (&audit, &mut writer), clock.now())
+            .await
+            .unwrap();
+        let all = AuditFilter::default();
+        let found = store.search_audit(&all, 10).await.unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].event, "client_registration_changed");
+    }
 
     #[test]
     fn what_we_make_is_told_from_what_only_looks_so() {

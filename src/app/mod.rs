@@ -178,7 +178,7 @@ impl App {
         }
         let store = open_database(&config).await?;
         let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
-        let assembled = Self::assemble(config, clock, store, audit).await;
+        let assembled = Self::assemble(config, clock, store, audit, &mut audit_writer).await;
         // What the start itself has recorded stands there before the first request, or this is no start. And of one that fails
         // what it has done by then: the next one finds it done, and has nothing to record.
         let recorded = audit_writer.finish().await;
@@ -193,7 +193,8 @@ impl App {
         clock: Clock,
         store: Store,
         audit: Audit,
-    ) -> Result<impl FnOnce(AuditWriter) -> Self, AppError> {
+        audit_writer: &mut AuditWriter,
+    ) -> Result<impl FnOnce(AuditWriter) -> Self + use<>, AppError> {
         let passwords = Passwords::default();
         let key_policy = keys::KeyPolicy::of(&config);
         let (secrets, ring) = take_over(
@@ -201,7 +202,7 @@ impl App {
             &key_policy,
             &store,
             &passwords,
-            &audit,
+            (&audit, audit_writer),
             clock.now(),
         )
         .await?;
@@ -287,7 +288,7 @@ async fn take_over(
     key_policy: &keys::KeyPolicy,
     store: &Store,
     passwords: &Passwords,
-    audit: &Audit,
+    (audit, audit_writer): (&Audit, &mut AuditWriter),
     now: UnixTime,
 ) -> Result<(Secrets, KeyRing), AppError> {
     let started = Entry::new(Event::ServerStarted);
@@ -297,7 +298,8 @@ async fn take_over(
     // or sealed under it would be good at none of the nodes that serve.
     let ring = keys::open_ring(store, &secrets, key_policy, audit, now).await?;
     clients::reconcile(store, &secrets, passwords, config, audit, now).await?;
-    clients::hold_registered(store, &config.registration, audit, now).await?;
+    let policy = &config.registration;
+    clients::hold_registered(store, policy, (audit, audit_writer), now).await?;
     // Last: what could not be taken over is in force nowhere.
     configuration::note_changes(store, config, audit, now).await?;
     Ok((secrets, ring))

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use portico::app::App;
+use portico::model::audit::AuditFilter;
 use portico::model::client::{Client, ConsentPolicy};
 use portico::model::registration::Registration;
 use portico::protocol::ids::ClientId;
@@ -260,10 +262,8 @@ async fn a_start_under_the_same_policy_reads_no_registered_client() {
     server.restart().await;
 }
 
-/// Several transactions' worth, of which one start has done a part.
-#[tokio::test]
-async fn another_policy_holds_every_client_and_a_start_goes_on_where_the_last_one_ended() {
-    let mut server = open(LOOSE).await;
+/// Registers more than a start holds at a time, in the order of their ids.
+async fn register_many(server: &TestServer) -> Vec<String> {
     let policy = server.load_config().registration;
     let before = policy.fingerprint();
     let ids: Vec<String> = (100..350)
@@ -293,6 +293,15 @@ async fn another_policy_holds_every_client_and_a_start_goes_on_where_the_last_on
             .register_client(&stored, &registration, &before, 1000);
         assert_eq!(registered.await.unwrap(), Registered::Done);
     }
+    ids
+}
+
+/// Several transactions' worth, of which one start has done a part.
+#[tokio::test]
+async fn another_policy_holds_every_client_and_a_start_goes_on_where_the_last_one_ended() {
+    let mut server = open(LOOSE).await;
+    let ids = register_many(&server).await;
+    let before = server.load_config().registration.fingerprint();
     server.stop().await;
     server.edit_config(LOOSE, ASKED_ALWAYS);
     let always = server.load_config().registration;
@@ -314,6 +323,29 @@ async fn another_policy_holds_every_client_and_a_start_goes_on_where_the_last_on
     for id in &ids {
         assert_eq!(consent(&server, id).await, ConsentPolicy::Once, "{id}");
     }
+}
+
+/// What a start has changed is on record before it changes more: there may be more of it than the audit keeps in memory.
+#[tokio::test]
+async fn what_a_start_changes_is_recorded_as_it_goes() {
+    let mut server = open(LOOSE).await;
+    let ids = register_many(&server).await;
+    tamper(&server, BREAK, &ids[150]).await;
+    server.stop().await;
+    server.edit_config(LOOSE, ASKED_ALWAYS);
+    let config = server.load_config();
+    assert!(App::open(config, server.clock.clone()).await.is_err());
+    let changed = AuditFilter {
+        event: Some("client_registration_changed".to_owned()),
+        ..AuditFilter::default()
+    };
+    let found = server.store.search_audit(&changed, 1000).await.unwrap();
+    let mut recorded: Vec<&str> = found
+        .iter()
+        .map(|record| record.client_id.as_ref().unwrap().as_str())
+        .collect();
+    recorded.sort_unstable();
+    assert_eq!(recorded, ids[..100]);
 }
 
 /// An older node knows nothing of what is written down about policies.
