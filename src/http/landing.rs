@@ -41,6 +41,7 @@ use super::question::{self, Question};
 use super::resume::OpenFlow;
 use super::return_to::see_other;
 use super::sender;
+use super::sign_off;
 use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 use super::upstream::find;
@@ -225,6 +226,7 @@ async fn arrived(
     };
     // Whatever is none of this browser's leaves those alone that are: any site can send it here with a made-up handle.
     let arrival = place.arrival(&request_cookies, handle).await?;
+    let signed_off = sign_off::end_of_login(&place.state, &request_cookies, &arrival.upstream);
     let came = (handle, arrival);
     let came = come(&place, came, flow_cookies, &request_cookies, signed_in);
     let came = Box::pin(came).await;
@@ -239,7 +241,7 @@ async fn arrived(
         .filter_map(|(name, _)| names.arrival_handle(name))
         .filter(|other| Some(*other) != kept)
         .map(|other| names.remove(names.arrival(other)));
-    cookies::set(response.headers_mut(), others);
+    cookies::set(response.headers_mut(), others.chain(signed_off));
     Ok(response)
 }
 

@@ -191,6 +191,9 @@ struct Waiting {
     /// Where else the person may be signed in, by a linked login.
     #[serde(default)]
     others: Vec<UpstreamId>,
+    /// A login leads there, by the sign-off, and no logout: it is over when somebody arrives.
+    #[serde(default)]
+    login: bool,
 }
 
 /// The trip that a logout from `session` makes, if its upstream has a sign-off, and it is not `done` there already.
@@ -292,9 +295,41 @@ pub(super) async fn depart(
         until: Flow::from_ref(state).clock.now() + RETURN_SECONDS,
         upstream: Some(departure.upstream.clone()),
         others,
+        login: false,
     };
     let cookie = Some(waiting.cookie(state)?);
     Ok(Next::To { address, cookie })
+}
+
+/// The cookie of a login that goes by the upstream's sign-off, and from there to `page`: what its sign-out page tells us then ends
+/// nobody here, who may be signed in at other apps.
+pub(super) fn of_login(
+    state: &HttpState,
+    upstream: &UpstreamId,
+    page: &Url,
+    locale: Option<Locale>,
+) -> Result<Cookie<'static>, OAuthError> {
+    let waiting = Waiting {
+        destination: Some(page.to_string()),
+        locale,
+        until: Flow::from_ref(state).clock.now() + RETURN_SECONDS,
+        upstream: Some(upstream.clone()),
+        others: Vec::new(),
+        login: true,
+    };
+    waiting.cookie(state)
+}
+
+/// Takes that cookie away: somebody has arrived, and what the sign-out page tells from now on is news.
+pub(super) fn end_of_login(
+    state: &HttpState,
+    cookies: &RequestCookies,
+    upstream: &UpstreamId,
+) -> Option<Cookie<'static>> {
+    let names = CookieNames::from_ref(state);
+    Waiting::read(state, cookies)
+        .filter(|trip| trip.login && trip.upstream.as_ref().is_none_or(|id| id == upstream))
+        .map(|_| names.remove(names.sign_off()))
 }
 
 /// The page that says that it is done here, and where the person may still be signed in.

@@ -45,6 +45,7 @@ use super::question::{self, Question};
 use super::resume::OpenFlow;
 use super::return_to::see_other;
 use super::sender;
+use super::sign_off;
 use super::signed_in::SignedIn;
 use super::state::{HttpState, Upstreams};
 
@@ -137,6 +138,11 @@ async fn start(
     });
     let mut response = see_other(departure.url.as_str());
     cookies::set(response.headers_mut(), [away.cookie()?, open.save().await?]);
+    if let Some(page) = &departure.after_sign_off {
+        let locale = open.pending.request.locale;
+        let by_sign_off = sign_off::of_login(&state, &upstream.id, page, locale)?;
+        cookies::set(response.headers_mut(), [by_sign_off]);
+    }
     Ok(response)
 }
 

@@ -353,12 +353,18 @@ pub struct Departure {
     pub url: Url,
     /// What [`CallbackLogin::finish`] needs again, small; it travels sealed in the browser's cookie.
     pub kept: Option<String>,
+    /// Where the browser is to go on, if the trip goes by the upstream's sign-off first: what that tells us is our own doing.
+    pub after_sign_off: Option<Url>,
 }
 
 impl Departure {
     /// A trip with nothing to remember.
     pub const fn to(url: Url) -> Self {
-        Self { url, kept: None }
+        Self {
+            url,
+            kept: None,
+            after_sign_off: None,
+        }
     }
 }
 

@@ -720,8 +720,8 @@ impl RedirectLogin for Adapter {
         }
         let kept = serde_json::to_string(&kept).map_err(|error| nonsense(error.to_string()))?;
         Ok(Departure {
-            url,
             kept: Some(kept),
+            ..Departure::to(url)
         })
     }
 }

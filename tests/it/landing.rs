@@ -736,3 +736,96 @@ async fn prompt_login_goes_by_the_sign_out_page() {
     let page = deliver(&mut browser, &page).await;
     assert!(page.answer().contains_key("code"), "{}", page.body);
 }
+
+/// Whether the browser fetches what the sign-out page tells us, or goes there.
+async fn hears_the_sign_out_page(server: &TestServer, browser: &mut Browser, goes: bool) -> Page {
+    let destination = if goes { "document" } else { "empty" };
+    browser.headers = vec![("sec-fetch-dest".to_owned(), destination.to_owned())];
+    browser.is_lured_to(server.imis_url());
+    let page = browser
+        .click(server.url("/upstream/members/signed_out"))
+        .await;
+    browser.headers.clear();
+    page
+}
+
+/// The sign-out page that a login goes by tells us of it: that signs nobody out of the other apps, and the login goes on. What it
+/// tells after that is a sign-out.
+#[tokio::test]
+async fn a_login_that_goes_by_the_sign_out_page_signs_nobody_out() {
+    let server = TestServer::start_with(|setup| {
+        setup.members = "signed_out_url = \"{imis}/Bye.aspx\"\n\
+             logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+    })
+    .await;
+    for goes in [false, true] {
+        for comes_back in [false, true] {
+            let what = format!("goes: {goes}, comes back: {comes_back}");
+            let mut browser = Browser::new();
+            at_imis(&server, &mut browser, people::JO_SMITH).await;
+            let page = leave(&server, &mut browser, "spa").await;
+            let page = deliver(&mut browser, &page).await;
+            let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+            let jo_is_in = async || {
+                let answer = server.userinfo(tokens.text("access_token")).await;
+                answer.status == 200
+            };
+
+            let again = server.authorize_url("web", &[("prompt", "login")]);
+            let page = browser.open(again).await;
+            let trip = browser.submit_only(&page, START, &[]).await;
+            let sign_off = trip.location().unwrap();
+            assert!(sign_off.path().ends_with("/logout.aspx"), "{sign_off}");
+            let page = hears_the_sign_out_page(&server, &mut browser, goes).await;
+            assert!(jo_is_in().await, "{what}");
+            if goes {
+                let onward = page.location().map(String::from);
+                let page = format!("{}/SSO/Portico.aspx", server.imis_url());
+                assert_eq!(onward.as_deref(), Some(page.as_str()), "{what}");
+            } else {
+                assert_eq!((page.status.as_u16(), &*page.body), (204, ""), "{what}");
+            }
+            if comes_back {
+                let page = browser.follow(trip).await;
+                let page = deliver(&mut browser, &page).await;
+                assert!(page.url.path().ends_with("/Sign-in.aspx"), "{}", page.url);
+                let page = sign_in(&mut browser, &page, people::JO_SMITH).await;
+                let page = deliver(&mut browser, &page).await;
+                assert!(page.answer().contains_key("code"), "{what}: {}", page.body);
+                assert!(jo_is_in().await, "{what}");
+            }
+            let page = hears_the_sign_out_page(&server, &mut browser, true).await;
+            assert!(!jo_is_in().await, "{what}");
+            let onward = page.location().map(String::from);
+            let bye = format!("{}/Bye.aspx", server.imis_url());
+            assert_eq!(onward.as_deref(), Some(bye.as_str()), "{what}");
+        }
+    }
+}
+
+/// A sign-out page that tells us nothing: the trip is over when the person is back, and a sign-out after that is one, within the
+/// same second, too.
+#[tokio::test]
+async fn a_sign_out_after_such_a_login_is_no_echo_of_it() {
+    let server = TestServer::start_with(|setup| {
+        setup.members = "signed_out_url = \"{imis}/Bye.aspx\"\n\
+             logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+    })
+    .await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::ZOE).await;
+    let again = server.authorize_url("spa", &[("prompt", "login")]);
+    let page = leave_from(&mut browser, &again).await;
+    let page = deliver(&mut browser, &page).await;
+    let page = sign_in(&mut browser, &page, people::JO_SMITH).await;
+    let page = deliver(&mut browser, &page).await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200);
+    let page = hears_the_sign_out_page(&server, &mut browser, true).await;
+    let answer = server.userinfo(tokens.text("access_token")).await;
+    assert_eq!(answer.status, 401);
+    let onward = page.location().unwrap();
+    assert_eq!(onward.as_str(), format!("{}/Bye.aspx", server.imis_url()));
+}

@@ -43,9 +43,14 @@ impl RedirectLogin for SsoRedirect {
             let filled = fill(logout_url, &[(RETURN_URL, self.page.as_str())]);
             (trip.reauthenticate && filled != *logout_url).then_some(filled)
         });
-        Ok(Departure::to(
-            by_sign_off.unwrap_or_else(|| self.page.clone()),
-        ))
+        let page = self.page.clone();
+        Ok(match by_sign_off {
+            Some(sign_off) => Departure {
+                after_sign_off: Some(page),
+                ..Departure::to(sign_off)
+            },
+            None => Departure::to(page),
+        })
     }
 }
 
