@@ -105,11 +105,10 @@ async fn start(
     let trip = Trip {
         callback: &callback,
         state: &sent,
-        // How long ago they logged in there, we do not learn. Where the account there may not use the app, being signed in
-        // there again leads nowhere.
+        // How long ago they logged in there, we do not learn.
         reauthenticate: request.prompt.login
             || request.max_age.is_some()
-            || matches!(open.next_step().await?, Step::OtherAccount),
+            || wants_another(&open).await?,
         acr_values: wanted.as_ref().map_or(&[], WantedAcr::values),
     };
     let departure = match login.start(&trip).await {
@@ -144,6 +143,20 @@ async fn start(
         cookies::set(response.headers_mut(), [by_sign_off]);
     }
     Ok(response)
+}
+
+/// Whether the account that is here does not do: the upstream, which may have the browser signed in as the same person, would send
+/// them back at once, and nobody would get any further.
+async fn wants_another(open: &OpenFlow) -> Result<bool, PageError> {
+    let current = open.signed_in.current();
+    Ok(match open.next_step().await? {
+        Step::SelectAccount | Step::OtherAccount => true,
+        // Where the app does not serve the upstream that they came by, nothing says that they are not meant.
+        Step::Login => current.is_some_and(|who| {
+            open.client.allows_upstream(&who.session.upstream) && open.is_for_others_than(who)
+        }),
+        _ => false,
+    })
 }
 
 async fn callback(

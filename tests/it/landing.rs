@@ -829,3 +829,77 @@ async fn a_sign_out_after_such_a_login_is_no_echo_of_it() {
     let onward = page.location().unwrap();
     assert_eq!(onward.as_str(), format!("{}/Bye.aspx", server.imis_url()));
 }
+
+/// Whoever wants another account, or has to be another, is not the one whom the web site remembers (OpenID Connect Core section
+/// 3.1.2.1).
+#[tokio::test]
+async fn another_account_is_not_the_one_that_the_web_site_remembers() {
+    let server = TestServer::start_with(|setup| {
+        setup.members = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+    })
+    .await;
+    let page = Browser::new()
+        .log_in_as(server.authorize_url("spa", &[]), people::ZOE)
+        .await;
+    let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+    let zoe_token = tokens.text("id_token");
+    let zoe = claims(zoe_token)["sub"].as_str().unwrap().to_owned();
+    let named = format!("{{\"id_token\":{{\"sub\":{{\"value\":\"{zoe}\"}}}}}}");
+    for asked in [
+        Some(("prompt", "select_account")),
+        Some(("id_token_hint", zoe_token)),
+        Some(("claims", named.as_str())),
+        // "Add another account" on the account page.
+        None,
+    ] {
+        let mut browser = Browser::new();
+        at_imis(&server, &mut browser, people::JO_SMITH).await;
+        let page = leave(&server, &mut browser, "spa").await;
+        let page = deliver(&mut browser, &page).await;
+        assert_ne!(subject(&server, "spa", &page).await, zoe);
+        let page = if let Some(asked) = asked {
+            browser.open(server.authorize_url("spa", &[asked])).await
+        } else {
+            let page = browser.open(server.url("/account")).await;
+            let add = "form:has(button[value=add])";
+            browser.submit(&page, add, &[("action", "add")]).await
+        };
+        let page = browser.submit(&page, START, &[]).await;
+        let page = deliver(&mut browser, &page).await;
+        let at = page.url.path();
+        assert!(at.ends_with("/Sign-in.aspx"), "{asked:?}: {}", page.body);
+        let page = sign_in(&mut browser, &page, people::ZOE).await;
+        let page = deliver(&mut browser, &page).await;
+        if asked.is_some() {
+            assert_eq!(subject(&server, "spa", &page).await, zoe, "{asked:?}");
+        } else {
+            let page = browser.open(server.url("/account")).await;
+            let text = page.text("main").unwrap();
+            assert!(text.contains("You are signed in as Zoë"), "{text}");
+            assert!(text.contains("Switch to Jo Smith"), "{text}");
+        }
+    }
+}
+
+/// Who is here by an upstream that the app does not serve may well be the member whom the web site remembers.
+#[tokio::test]
+async fn an_app_that_another_upstream_serves_leaves_the_web_site_signed_in() {
+    let server = TestServer::start_with(|setup| {
+        setup.members = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+        setup.clients = "[[clients]]\nclient_id = \"members-only\"\ntoken_endpoint_auth_method = \"none\"\n\
+             redirect_uris = [\"https://members-only.example.org/callback\"]\nupstreams = [\"members\"]\n"
+            .to_owned();
+    })
+    .await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let url = server.authorize_url("spa", &[]);
+    browser.log_in_at_aim18(url, people::ANN_LEE).await;
+    let callback = ("redirect_uri", "https://members-only.example.org/callback");
+    let url = server.authorize_url("members-only", &[callback]);
+    let page = leave_from(&mut browser, &url).await;
+    let page = deliver(&mut browser, &page).await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
+}

@@ -629,9 +629,8 @@ async fn what_userinfo_does_not_tell_any_more_is_gone() {
     assert_eq!(now.name.as_deref(), Some("Sam Doe"));
 }
 
-/// Core section 3.1, from end to end: the provider is a Portico of its own, with its own people.
-#[tokio::test]
-async fn a_whole_login_goes_through_two_porticos() {
+/// A Portico, and another that is its provider, with its own people.
+async fn two_porticos() -> (TestServer, TestServer) {
     // The inner one's client has the outer one's address in it, which a listener decides: register any port (RFC 8252
     // section 7.3).
     let inner = TestServer::start_with(|setup| {
@@ -650,6 +649,14 @@ async fn a_whole_login_goes_through_two_porticos() {
         );
     })
     .await;
+    (outer, inner)
+}
+
+/// Core section 3.1, from end to end: the provider is a Portico of its own.
+#[tokio::test]
+async fn a_whole_login_goes_through_two_porticos() {
+    let (outer, inner) = two_porticos().await;
+    let issuer = inner.issuer.clone();
     let mut browser = Browser::new();
     let page = browser
         .open(outer.authorize_url("spa", &[("state", "outer-state")]))
@@ -684,6 +691,38 @@ async fn a_whole_login_goes_through_two_porticos() {
         parameter(&away, "post_logout_redirect_uri"),
         outer.url("/end_session/returned")
     );
+}
+
+/// Whoever wants another account, and whom the app does not mean, is not sent back by the provider's own session (Core section
+/// 3.1.2.1).
+#[tokio::test]
+async fn the_provider_is_asked_for_a_login_anew_where_another_account_is_wanted() {
+    let (outer, _inner) = two_porticos().await;
+    let start = "form[action='/upstream/partner/start']";
+    let asked = async |browser: &mut Browser, changes: &[(&str, &str)]| {
+        let page = browser.open(outer.authorize_url("spa", changes)).await;
+        let trip = browser.submit_only(&page, start, &[]).await;
+        let trip = trip.location().unwrap();
+        let mut parameters = trip.query_pairs();
+        let prompt = parameters.find(|(name, _)| name == "prompt");
+        prompt.map(|(_, value)| value.into_owned())
+    };
+    let mut browser = Browser::new();
+    assert_eq!(asked(&mut browser, &[]).await, None);
+    let page = browser.open(outer.authorize_url("spa", &[])).await;
+    let page = browser.choose(&page, "partner").await;
+    let page = browser.sign_in_as(&page, people::JO_SMITH).await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
+    for changes in [
+        ("prompt", "select_account"),
+        (
+            "claims",
+            r#"{"id_token":{"sub":{"value":"somebody-else"}}}"#,
+        ),
+    ] {
+        let prompt = asked(&mut browser, &[changes]).await;
+        assert_eq!(prompt.as_deref(), Some("login"), "{changes:?}");
+    }
 }
 
 /// Core section 3.1.2.1: the provider is asked for what it is believed about, and nothing else.
