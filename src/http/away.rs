@@ -11,6 +11,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::UpstreamId;
 
 use super::cookies::{CookieNames, RequestCookies};
+use super::flow_cookie::{FlowCookies, Found};
 use super::state::HttpState;
 
 /// How long somebody may be away, in seconds.
@@ -36,6 +37,8 @@ pub(super) struct Away {
 /// Those who are away from this browser.
 pub(super) struct AwayList {
     list: Vec<Away>,
+    /// Those whose flow is not under way any more: the person came in by another way, or gave up. Nobody waits for an answer to them.
+    over: Vec<Away>,
     names: CookieNames,
     secrets: Secrets,
 }
@@ -46,12 +49,19 @@ pub(super) enum Match {
     One(Away),
     /// To one of several flows, and it does not say which.
     Ambiguous(Away),
+    /// To one that is over.
+    Over(Away),
     /// To none.
     None,
 }
 
 impl AwayList {
-    pub(super) fn read(state: &HttpState, cookies: &RequestCookies, now: UnixTime) -> Self {
+    pub(super) async fn read(
+        state: &HttpState,
+        cookies: &RequestCookies,
+        flows: &FlowCookies,
+        now: UnixTime,
+    ) -> Result<Self, OAuthError> {
         let names = CookieNames::from_ref(state);
         let secrets = Secrets::from_ref(state);
         let list: Vec<Away> = cookies
@@ -60,11 +70,19 @@ impl AwayList {
             .and_then(|plain| serde_json::from_slice(&plain).ok())
             .unwrap_or_default();
         let current = |away: &Away| (-SKEW..AWAY_SECONDS).contains(&(now - away.since));
-        Self {
-            list: list.into_iter().filter(current).collect(),
+        let mut read = Self {
+            list: Vec::new(),
+            over: Vec::new(),
             names,
             secrets,
+        };
+        for away in list.into_iter().filter(current) {
+            match flows.find(&away.flow, now).await? {
+                Found::Pending(_) => read.list.push(away),
+                Found::Done(_) | Found::Nothing => read.over.push(away),
+            }
         }
+        Ok(read)
     }
 
     /// Adds somebody who leaves. Who leaves again in the same flow has given up the first try; another tab of the same
@@ -77,46 +95,37 @@ impl AwayList {
     }
 
     /// Takes out whom an answer belongs to (T27): the one with its `state`; without one, the only one who is away at
-    /// that upstream, unless the upstream always returns it.
+    /// that upstream, unless the upstream always returns it. A flow that is over stands in nobody's way.
     pub(super) fn take(
         &mut self,
         upstream: &UpstreamId,
         state: Option<&str>,
         state_is_required: bool,
     ) -> Match {
-        let mut here = self
-            .list
-            .iter()
-            .enumerate()
-            .filter(|(_, away)| away.upstream == *upstream);
-        let position = match state {
-            Some(state) => here
-                .find(|(_, away)| away.state == state)
-                .map(|(index, _)| index),
-            None if state_is_required => None,
-            None => match (here.next(), here.next()) {
-                (None, _) => None,
-                (Some((index, _)), None) => Some(index),
-                (Some(_), Some(_)) => {
-                    let newest = self
-                        .list
-                        .iter()
-                        .rposition(|away| away.upstream == *upstream);
-                    let newest = newest.map(|index| self.list.remove(index));
-                    self.list.retain(|away| away.upstream != *upstream);
-                    return newest.map_or(Match::None, Match::Ambiguous);
-                }
-            },
+        if state.is_none() && state_is_required {
+            return Match::None;
+        }
+        let belongs = |away: &Away| {
+            away.upstream == *upstream && state.is_none_or(|state| away.state == state)
         };
-        match position {
-            Some(index) => Match::One(self.list.remove(index)),
-            None => Match::None,
+        let several = self.list.iter().filter(|away| belongs(away)).count() > 1;
+        let newest = self.list.iter().rposition(belongs);
+        match newest.map(|index| self.list.remove(index)) {
+            Some(newest) if several => {
+                self.list.retain(|away| away.upstream != *upstream);
+                Match::Ambiguous(newest)
+            }
+            Some(only) => Match::One(only),
+            None => {
+                let over = self.over.iter().rfind(|away| belongs(away));
+                over.cloned().map_or(Match::None, Match::Over)
+            }
         }
     }
 
     /// The flow that was last sent to that upstream.
     pub(super) fn newest(&self, upstream: &UpstreamId) -> Option<&str> {
-        let mut away = self.list.iter().rev();
+        let mut away = self.list.iter().rev().chain(self.over.iter().rev());
         let away = away.find(|away| away.upstream == *upstream)?;
         Some(&away.flow)
     }

@@ -139,16 +139,15 @@ impl Place {
         arrival.upstream.as_str() == self.id && arrival.application == self.application
     }
 
-    /// The arrival is used, and whoever it belongs to is not away any more.
+    /// The arrival is used.
     async fn forget(
         &self,
         response: &mut Response,
         cookies: &RequestCookies,
         handle: &str,
-        away: &AwayList,
     ) -> Result<(), PageError> {
         let used = Arrivals::of(&self.state, cookies).forget(handle).await?;
-        cookies::set(response.headers_mut(), [away.cookie()?, used]);
+        cookies::set(response.headers_mut(), [used]);
         Ok(())
     }
 
@@ -227,9 +226,10 @@ async fn arrived(
     // Whatever is none of this browser's leaves those alone that are: any site can send it here with a made-up handle.
     let arrival = place.arrival(&request_cookies, handle).await?;
     let signed_off = sign_off::end_of_login(&place.state, &request_cookies, &arrival.upstream);
+    let mut away = AwayList::read(&place.state, &request_cookies, &flow_cookies, place.now).await?;
     let came = (handle, arrival);
-    let came = come(&place, came, flow_cookies, &request_cookies, signed_in);
-    let came = Box::pin(came).await;
+    let browser = (flow_cookies, &request_cookies, signed_in);
+    let came = Box::pin(come(&place, came, browser, &mut away)).await;
     // One arrival at a time: any site can post one after the other here, and must not fill the browser's cookies.
     let (mut response, kept) = match came {
         Ok(response) => (response, Some(handle)),
@@ -242,6 +242,10 @@ async fn arrived(
         .filter(|other| Some(*other) != kept)
         .map(|other| names.remove(names.arrival(other)));
     cookies::set(response.headers_mut(), others.chain(signed_off));
+    // Whoever it belongs to is not away any more, whatever came of it.
+    if request_cookies.get(&names.away()).is_some() {
+        cookies::set(response.headers_mut(), [away.cookie()?]);
+    }
     Ok(response)
 }
 
@@ -249,14 +253,14 @@ async fn arrived(
 async fn come(
     place: &Place,
     (handle, arrival): (&str, Arrival),
-    flow_cookies: FlowCookies,
-    request_cookies: &RequestCookies,
-    signed_in: SignedIn,
+    (flow_cookies, request_cookies, signed_in): (FlowCookies, &RequestCookies, SignedIn),
+    away: &mut AwayList,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
-    let mut away = AwayList::read(&place.state, request_cookies, place.now);
     let mut response = match away.take(&upstream.id, None, false) {
-        Match::None => return unasked(place, handle, arrival, request_cookies, signed_in).await,
+        Match::None | Match::Over(_) => {
+            return unasked(place, handle, arrival, request_cookies, signed_in).await;
+        }
         Match::Ambiguous(entry) => {
             let open = OpenFlow::find(&place.state, flow_cookies, signed_in, &entry.flow).await?;
             let show = Show {
@@ -279,23 +283,20 @@ async fn come(
                 let open =
                     OpenFlow::find(&place.state, flow_cookies, signed_in, &entry.flow).await?;
                 let came = (handle, arrival);
-                return Box::pin(expected(place, came, open, request_cookies, &away)).await;
+                return Box::pin(expected(place, came, open, request_cookies)).await;
             }
         }
     };
-    place
-        .forget(&mut response, request_cookies, handle, &away)
-        .await?;
+    place.forget(&mut response, request_cookies, handle).await?;
     Ok(response)
 }
 
-/// Somebody whom a flow of this browser waits for. `away` are those who are still away.
+/// Somebody whom a flow of this browser waits for.
 async fn expected(
     place: &Place,
     (handle, arrival): (&str, Arrival),
     open: OpenFlow,
     request_cookies: &RequestCookies,
-    away: &AwayList,
 ) -> Result<Response, PageError> {
     let (upstream, _) = place.upstream()?;
     if !open.client.allows_upstream(&upstream.id) {
@@ -315,15 +316,11 @@ async fn expected(
                     action: place.path(),
                     ends_at: Some(open.pending.return_to.redirect_uri()),
                 };
-                let mut response = question::ask(&place.state, request_cookies, question).await?;
-                cookies::set(response.headers_mut(), [away.cookie()?]);
-                return Ok(response);
+                return question::ask(&place.state, request_cookies, question).await;
             }
             let mut response =
                 Box::pin(login::finish(&place.state, open, upstream, *identity)).await?;
-            place
-                .forget(&mut response, request_cookies, handle, away)
-                .await?;
+            place.forget(&mut response, request_cookies, handle).await?;
             return Ok(response);
         }
         Who::Anonymous => {
@@ -343,9 +340,7 @@ async fn expected(
         ..Show::default()
     };
     let mut response = login::page(&place.state, &open, show).await?;
-    place
-        .forget(&mut response, request_cookies, handle, away)
-        .await?;
+    place.forget(&mut response, request_cookies, handle).await?;
     Ok(response)
 }
 

@@ -97,7 +97,7 @@ async fn start(
         return Err(PageError::new(Trouble::Form));
     }
     let now = open.flow.clock.now();
-    let mut away = AwayList::read(&state, &request_cookies, now);
+    let mut away = AwayList::read(&state, &request_cookies, &open.cookies, now).await?;
     let sent = random_id();
     let callback = callback_url(&Issuer::from_ref(&state), &upstream.id)?;
     let request = &open.pending.request;
@@ -177,7 +177,7 @@ async fn callback(
         .get("state")
         .map_err(|_| PageError::new(Trouble::Away))?;
     let now = Flow::from_ref(&state).clock.now();
-    let mut away = AwayList::read(&state, &request_cookies, now);
+    let mut away = AwayList::read(&state, &request_cookies, &flow_cookies, now).await?;
     if login.may_answer_in_fragment() && !is_answer(login, &answer) {
         let flow = away.newest(&upstream.id);
         let flow = flow.ok_or_else(|| PageError::new(Trouble::Away))?;
@@ -186,7 +186,8 @@ async fn callback(
     }
     let (entry, ambiguous) =
         match away.take(&upstream.id, returned_state, login.always_returns_state()) {
-            Match::One(entry) => (entry, false),
+            // Of one that is over, the flow itself says what has become of it.
+            Match::One(entry) | Match::Over(entry) => (entry, false),
             Match::Ambiguous(newest) => (newest, true),
             Match::None => return Err(PageError::new(Trouble::Away)),
         };

@@ -7,7 +7,7 @@ use portico::simulator::people::{self, ImisPerson};
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::claims;
 use crate::harness::server::TestServer;
-use crate::harness::steps::CONTINUE;
+use crate::harness::steps::{AWAY, CONTINUE};
 
 const START: &str = "form[action='/upstream/members/start']";
 /// The form by which the page delivers its token.
@@ -902,4 +902,63 @@ async fn an_app_that_another_upstream_serves_leaves_the_web_site_signed_in() {
     let page = leave_from(&mut browser, &url).await;
     let page = deliver(&mut browser, &page).await;
     assert!(page.answer().contains_key("code"), "{}", page.body);
+}
+
+/// Whoever went back from iMIS, and logged in another way or gave up, has left nothing behind that waits: who comes from the web site
+/// then comes unasked, and another app's login is the only one.
+#[tokio::test]
+async fn a_flow_that_is_over_waits_for_no_arrival() {
+    let server = TestServer::start().await;
+    for by_password in [false, true] {
+        let mut browser = Browser::new();
+        at_imis(&server, &mut browser, people::JO_SMITH).await;
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        browser.submit(&page, START, &[]).await;
+        let page = if by_password {
+            browser.sign_in_as(&page, people::ZOE).await
+        } else {
+            let cancel = "form:has(button[value=cancel])";
+            let fields = [("action", "cancel")];
+            browser.submit_only(&page, cancel, &fields).await
+        };
+        assert_eq!(page.answer().contains_key("code"), by_password);
+
+        let again = server.authorize_url("web", &[("prompt", "login"), ("state", "two")]);
+        let mut other = browser.clone();
+        let page = leave_from(&mut other, &again).await;
+        let page = deliver(&mut other, &page).await;
+        assert_eq!(page.answer()["state"], "two", "{by_password}");
+        assert!(page.answer().contains_key("code"), "{by_password}");
+
+        let page = from_imis(&server, &mut browser, "Portico").await;
+        let asked = page.text("h1").unwrap();
+        assert_eq!(asked, "Continue as Jo Smith?", "{by_password}");
+        assert!(browser.cookie(&server, AWAY).is_none());
+        let page = browser.submit(&page, CONTINUE, &[]).await;
+        assert_eq!(page.url.path(), "/account", "{}", page.body);
+    }
+}
+
+/// An arrival that leads to an error is used up, and so is what waited for it: the next click is not refused, too.
+#[tokio::test]
+async fn a_flow_that_fails_waits_for_no_more_arrivals() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.clients = "[[clients]]\nclient_id = \"members-only\"\ntoken_endpoint_auth_method = \"none\"\n\
+             redirect_uris = [\"https://members-only.example.org/callback\"]\nupstreams = [\"members\"]\n"
+            .to_owned();
+    })
+    .await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let callback = ("redirect_uri", "https://members-only.example.org/callback");
+    let url = server.authorize_url("members-only", &[callback]);
+    let page = leave_from(&mut browser, &url).await;
+    // It serves them no more.
+    server.edit_config("upstreams = [\"members\"]", "upstreams = [\"staff\"]");
+    server.restart().await;
+    let refused = deliver(&mut browser, &page).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert!(browser.cookie(&server, AWAY).is_none());
+    let page = from_imis(&server, &mut browser, "Portico").await;
+    assert_eq!(page.text("h1").unwrap(), "Continue as Jo Smith?");
 }

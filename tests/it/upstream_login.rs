@@ -208,6 +208,44 @@ async fn tabs_that_cannot_be_told_apart_finish_no_wrong_flow() {
     }
 }
 
+/// A flow that was given up at aiM18, and ended by another way, is no second one either; and what comes for it alone is told what has
+/// become of it, and opens nothing.
+#[tokio::test]
+async fn a_flow_that_is_over_is_no_ambiguity() {
+    let server = TestServer::start().await;
+    server
+        .aim18
+        .switch(|switches| switches.remembers_login = false);
+    for by_password in [false, true] {
+        let mut browser = Browser::new();
+        let page = browser.open(server.authorize_url("spa", &[])).await;
+        let entry = browser.submit(&page, TO_AIM18, &[]).await;
+        let over = callback(&mut browser, &entry).await;
+        let page = if by_password {
+            browser.sign_in_as(&page, JO_SMITH).await
+        } else {
+            let cancel = "form:has(button[value=cancel])";
+            let fields = [("action", "cancel")];
+            browser.submit_only(&page, cancel, &fields).await
+        };
+        assert_eq!(page.answer().contains_key("code"), by_password);
+        let session = browser.session(&server);
+        let mut other = browser.clone();
+        let told = come_back(&server, &mut other, &over).await;
+        let what = format!("{by_password}: {} {}", told.status, told.body);
+        assert!(told.status != 303 && !is_away_page(&told), "{what}");
+        assert_eq!(other.session(&server), session, "{what}");
+
+        let again = [("prompt", "login"), ("state", "two")];
+        let page = browser.open(server.authorize_url("web", &again)).await;
+        let entry = browser.submit(&page, TO_AIM18, &[]).await;
+        let url = callback(&mut browser, &entry).await;
+        let page = come_back(&server, &mut browser, &url).await;
+        assert_eq!(page.answer()["state"], "two", "{by_password}");
+        assert!(page.answer().contains_key("code"), "{by_password}");
+    }
+}
+
 /// Going back from aiM18's page and leaving again is the same flow, and not a second one.
 #[tokio::test]
 async fn leaving_twice_in_one_flow_is_no_ambiguity() {
