@@ -3,8 +3,8 @@
 //!
 //! They come by a POST across sites, and so without our cookies (SameSite=Lax). What they bring is redeemed at once, for
 //! it may be good for one use and for minutes only; who it is waits, sealed, in a cookie for the GET of our own that
-//! follows, where the cookies are. With somebody away from this browser, and a delivery that the browser says is from the
-//! upstream's site, that flow goes on. Otherwise the person is asked: any site could have sent this browser here with a
+//! follows, where the cookies are. With somebody away from this browser, by the page of this application, and a delivery that
+//! the browser says is from the upstream's site, that flow goes on. Otherwise the person is asked: any site could have sent this browser here with a
 //! credential of somebody else's, so nobody is signed in silently (T25).
 
 use std::sync::Arc;
@@ -257,7 +257,13 @@ async fn come(
     away: &mut AwayList,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
-    let mut response = match away.take(&upstream.id, None, false) {
+    let awaited = if application.ends_trips {
+        away.take(&upstream.id, None, false)
+    } else {
+        // Who is away is so by another page, and may come back by that one still.
+        Match::None
+    };
+    let mut response = match awaited {
         Match::None | Match::Over(_) => {
             return unasked(place, handle, arrival, request_cookies, signed_in).await;
         }

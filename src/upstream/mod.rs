@@ -427,6 +427,8 @@ pub struct LandingApplication {
     pub client: Option<ClientId>,
     /// Where somebody who is not signed in there can do so.
     pub sign_in: Option<Url>,
+    /// Whether it is the one whose page `redirect` sends people to: who comes by another has started at the upstream.
+    pub ends_trips: bool,
 }
 
 /// Renews what a login gave. Called by one node at a time for a person's tokens: an upstream may take a refresh token

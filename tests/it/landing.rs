@@ -962,3 +962,37 @@ async fn a_flow_that_fails_waits_for_no_more_arrivals() {
     let page = from_imis(&server, &mut browser, "Portico").await;
     assert_eq!(page.text("h1").unwrap(), "Continue as Jo Smith?");
 }
+
+/// Whoever gave up an app's login at iMIS, and follows a link to another app there, gets to that one; the login waits for the page
+/// that it went by.
+#[tokio::test]
+async fn a_link_to_another_app_does_not_finish_a_login_that_was_left() {
+    let mut server = TestServer::start().await;
+    for first_stop in ["/SSO/", "/Sign-in.aspx?ReturnUrl=/SSO/"] {
+        let mut browser = Browser::new();
+        if first_stop == "/SSO/" {
+            at_imis(&server, &mut browser, people::JO_SMITH).await;
+        } else {
+            let page =
+                "page_url = \"{imis}/SSO/Portico.aspx\"".replace("{imis}", server.imis_url());
+            server.edit_config(&page, &page.replace("/SSO/", first_stop));
+            server.restart().await;
+        }
+        let page = leave(&server, &mut browser, "web").await;
+        if first_stop != "/SSO/" {
+            let at = page.url.path();
+            assert!(at.ends_with("/Sign-in.aspx"), "{at}");
+            at_imis(&server, &mut browser, people::JO_SMITH).await;
+        }
+        let page = from_imis(&server, &mut browser, "Events").await;
+        let asked = page.text("h1").unwrap_or_else(|| page.body.clone());
+        assert_eq!(asked, "Continue as Jo Smith?", "{first_stop}");
+        let page = browser.submit(&page, CONTINUE, &[]).await;
+        let events = page.location().unwrap();
+        assert_eq!(events.as_str(), "https://spa.example.org/", "{first_stop}");
+        let page = from_imis(&server, &mut browser, "Portico").await;
+        let host = page.location().unwrap();
+        assert_eq!(host.host_str(), Some("web.example.org"), "{first_stop}");
+        assert!(page.answer().contains_key("code"), "{first_stop}");
+    }
+}

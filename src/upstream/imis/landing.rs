@@ -73,6 +73,7 @@ impl Landing for SsoLanding {
         Some(LandingApplication {
             client: page.client.as_deref().map(ClientId::new),
             sign_in: sign_in.map(|sign_in| sign_in_url(sign_in, page.page_url.as_ref())),
+            ends_trips: self.0.settings().is_first(page),
         })
     }
 

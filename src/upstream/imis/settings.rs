@@ -291,6 +291,13 @@ impl Settings {
         self.sso_pages.first()?.page_url.as_ref()
     }
 
+    /// Whether logins that an app began come back by this page's application. What `page_url` names may be the sign-in page,
+    /// which sends people on to that page.
+    pub(super) fn is_first(&self, page: &SsoPage) -> bool {
+        let first = self.sso_pages.first();
+        first.is_some_and(|first| first.client_id == page.client_id)
+    }
+
     /// Whether the configuration says where this claim comes from.
     pub(super) fn maps(&self, claim: &str) -> bool {
         let query = self.profile_query.as_ref();
