@@ -2,6 +2,7 @@
 //! Everything that could be somebody else's is refused where it does not fit, and where it cannot be told (T44).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::clock::{Clock, UnixTime, random_bytes, random_id};
 use crate::protocol::claims::{self, Profile, RESERVED, TEXTS};
+use crate::protocol::error::chain;
 use crate::protocol::foreign_jwt::{ForeignJwt, ForeignKind};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::issuer::Issuer;
@@ -197,7 +199,8 @@ pub fn open(
         site,
         http: surroundings.http.clone(),
         clock: surroundings.clock.clone(),
-        provider: Mutex::default(),
+        metadata: Mutex::default(),
+        keys: Mutex::default(),
     });
     let own = || Adapter(Arc::clone(&oidc));
     Ok(Upstream {
@@ -219,18 +222,25 @@ struct Oidc {
     callback: String,
     http: Http,
     clock: Clock,
-    provider: Mutex<Cached>,
+    metadata: Mutex<Document<Metadata>>,
+    keys: Mutex<Document<JwkSet>>,
 }
 
 struct Adapter(Arc<Oidc>);
 
-/// What is known of the provider. Held while fetching, so that one request serves all who wait.
-#[derive(Default)]
-struct Cached {
-    metadata: Option<(Arc<Metadata>, UnixTime)>,
-    keys: Option<(Arc<JwkSet>, UnixTime)>,
-    /// Why the last fetch failed, whether by an outage, and when.
-    failure: Option<(String, bool, UnixTime)>,
+/// One of the provider's documents. Held while fetching, so that one request serves all who wait.
+struct Document<T> {
+    /// What was fetched last, and when.
+    kept: Option<(Arc<T>, UnixTime)>,
+    failure: Option<Failure>,
+}
+
+/// Why the last fetch failed.
+struct Failure {
+    told: String,
+    /// Whether by an outage.
+    outage: bool,
+    at: UnixTime,
 }
 
 /// The discovery document (Discovery section 3), as far as it is of use here.
@@ -273,31 +283,11 @@ fn nonsense(what: impl Into<String>) -> LoginError {
 impl Oidc {
     /// The discovery document, fetched at the first use and once an hour.
     async fn metadata(&self) -> Result<Arc<Metadata>, LoginError> {
-        let cached = &mut *self.provider.lock().await;
-        let now = self.clock.now();
-        if let Some((metadata, since)) = &cached.metadata
-            && now - since < FRESH
-        {
-            return Ok(Arc::clone(metadata));
-        }
-        let fetched = match cached.recent_failure(now) {
-            Some(failure) => Err(failure),
-            None => self.fetch_metadata().await,
-        };
-        match fetched {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                cached.metadata = Some((Arc::clone(&metadata), now));
-                cached.failure = None;
-                Ok(metadata)
-            }
-            Err(error) => {
-                cached.remember(&error, now);
-                // What was good an hour ago is better than nobody logging in.
-                let old = cached.metadata.as_ref();
-                old.map(|(old, _)| Arc::clone(old)).ok_or(error)
-            }
-        }
+        let document = &mut *self.metadata.lock().await;
+        let is_current = |_: &Metadata, age| age < FRESH;
+        document
+            .get(&self.clock, is_current, |_| true, self.fetch_metadata())
+            .await
     }
 
     async fn fetch_metadata(&self) -> Result<Metadata, LoginError> {
@@ -351,29 +341,11 @@ impl Oidc {
     /// The keys; fetched anew, though not more often than every half a minute, when none is called `kid`.
     async fn keys(&self, kid: Option<&str>) -> Result<Arc<JwkSet>, LoginError> {
         let metadata = self.metadata().await?;
-        let cached = &mut *self.provider.lock().await;
-        let now = self.clock.now();
-        if let Some((keys, since)) = &cached.keys {
-            let age = now - since;
-            let known = kid.is_none_or(|kid| keys.names(kid));
-            if age < PAUSE || known && age < FRESH {
-                return Ok(Arc::clone(keys));
-            }
-        }
-        if let Some(failure) = cached.recent_failure(now) {
-            return Err(failure);
-        }
-        match self.fetch_keys(&metadata).await {
-            Ok(keys) => {
-                let keys = Arc::new(keys);
-                cached.keys = Some((Arc::clone(&keys), now));
-                Ok(keys)
-            }
-            Err(error) => {
-                cached.remember(&error, now);
-                Err(error)
-            }
-        }
+        let document = &mut *self.keys.lock().await;
+        let names = |keys: &JwkSet| kid.is_none_or(|kid| keys.names(kid));
+        let is_current = |keys: &JwkSet, age| age < PAUSE || names(keys) && age < FRESH;
+        let fetched = self.fetch_keys(&metadata);
+        document.get(&self.clock, is_current, names, fetched).await
     }
 
     async fn fetch_keys(&self, metadata: &Metadata) -> Result<JwkSet, LoginError> {
@@ -593,22 +565,70 @@ impl Oidc {
     }
 }
 
-impl Cached {
-    fn recent_failure(&self, now: UnixTime) -> Option<LoginError> {
-        let (told, outage, at) = self.failure.as_ref()?;
-        (now - at < PAUSE).then(|| {
-            if *outage {
-                LoginError::Unavailable(told.clone().into())
-            } else {
-                nonsense(told.clone())
-            }
-        })
+impl<T> Default for Document<T> {
+    fn default() -> Self {
+        Self {
+            kept: None,
+            failure: None,
+        }
+    }
+}
+
+impl<T: Send + Sync> Document<T> {
+    /// What is kept, while it `is_current` at its age; else what `fetch` gives. Where that fails, what was good an hour ago
+    /// is better than nobody logging in, if it still `serves`.
+    async fn get(
+        &mut self,
+        clock: &Clock,
+        is_current: impl Fn(&T, i64) -> bool + Send,
+        serves: impl Fn(&T) -> bool + Send,
+        fetch: impl Future<Output = Result<T, LoginError>> + Send,
+    ) -> Result<Arc<T>, LoginError> {
+        let now = clock.now();
+        if let Some((kept, since)) = &self.kept
+            && is_current(kept, now - since)
+        {
+            return Ok(Arc::clone(kept));
+        }
+        let paused = self.failure.take_if(|failure| now - failure.at < PAUSE);
+        let failure = match paused {
+            Some(failure) => failure,
+            None => match fetch.await {
+                Ok(fetched) => {
+                    let fetched = Arc::new(fetched);
+                    self.kept = Some((Arc::clone(&fetched), now));
+                    self.failure = None;
+                    return Ok(fetched);
+                }
+                // It may have taken longer than the pause.
+                Err(error) => Failure::new(&error, clock.now()),
+            },
+        };
+        let error = failure.error();
+        self.failure = Some(failure);
+        match &self.kept {
+            Some((kept, _)) if serves(kept) => Ok(Arc::clone(kept)),
+            _ => Err(error),
+        }
+    }
+}
+
+impl Failure {
+    fn new(error: &LoginError, at: UnixTime) -> Self {
+        let told = error.source().map_or_else(|| chain(error), chain);
+        Self {
+            told,
+            outage: matches!(error, LoginError::Unavailable(_)),
+            at,
+        }
     }
 
-    fn remember(&mut self, error: &LoginError, now: UnixTime) {
-        if self.recent_failure(now).is_none() {
-            let outage = matches!(error, LoginError::Unavailable(_));
-            self.failure = Some((crate::protocol::error::chain(error), outage, now));
+    /// Told by its text: that a document lacks has spent nothing of what was to be sent afterwards (T64).
+    fn error(&self) -> LoginError {
+        if self.outage {
+            LoginError::Unavailable(self.told.clone().into())
+        } else {
+            nonsense(self.told.clone())
         }
     }
 }

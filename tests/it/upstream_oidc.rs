@@ -58,6 +58,8 @@ struct Plan {
     refresh: Value,
     requests: Vec<(String, String, String)>,
     fault: Option<Fault>,
+    /// One that is met at this path alone.
+    fault_at: Option<(&'static str, Fault)>,
     disabled: bool,
 }
 
@@ -151,7 +153,9 @@ async fn answer(State((plan, keys)): State<(Shared, Arc<Keys>)>, request: Reques
         let mut plan = plan.lock().unwrap();
         let request = (path.clone(), authorization, body.clone());
         plan.requests.push(request);
-        plan.fault.clone()
+        let there = plan.fault_at.as_ref().filter(|(at, _)| *at == path);
+        let there = there.map(|(_, fault)| fault.clone());
+        plan.fault.clone().or(there)
     };
     if let Some(fault) = fault {
         return broken(fault).await;
@@ -172,7 +176,11 @@ async fn answer(State((plan, keys)): State<(Shared, Arc<Keys>)>, request: Reques
         "/userinfo" if plan.disabled => return StatusCode::UNAUTHORIZED.into_response(),
         "/userinfo" => plan.userinfo.clone(),
         "/token" if body.contains("refresh_token=refresh-token-of-the-provider") => {
-            plan.refresh.clone()
+            let mut refresh = plan.refresh.clone();
+            if refresh["id_token"] == json!(true) {
+                refresh["id_token"] = json!(sign(&plan, &keys));
+            }
+            refresh
         }
         "/token" if body.contains("code=right") => json!({
             "access_token": ACCESS,
@@ -218,6 +226,7 @@ impl Provider {
             refresh: json!({ "access_token": "renewed", "token_type": "bearer" }),
             requests: Vec::new(),
             fault: None,
+            fault_at: None,
             disabled: false,
         }));
         let app = axum::Router::new()
@@ -554,6 +563,49 @@ async fn the_providers_documents_are_not_fetched_more_often_than_needed() {
         assert!(told(&error).contains("elsewhere.example"));
     }
     assert_eq!(provider.asked("/.well-known/openid-configuration"), 1);
+}
+
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// T38, T64: what was good an hour ago goes on serving, and an outage of one document is none of the other's.
+#[tokio::test]
+async fn a_document_that_cannot_be_fetched_again_keeps_nobody_out() {
+    let provider = Provider::start(json!({})).await;
+    let later = |plan: &mut Plan| {
+        plan.claims.insert("exp".to_owned(), json!(NOW + 100_000));
+    };
+    // Discovery alone is away, before any key was ever fetched.
+    provider.depart().await;
+    provider.clock.advance(3601);
+    provider.plan.lock().unwrap().fault_at = Some((DISCOVERY, Fault::Status(503)));
+    let identity = provider.log_in(later).await.unwrap();
+    assert_eq!(provider.asked("/jwks"), 1);
+
+    for fault in [Fault::Status(503), Fault::CloseAfter(0), Fault::Page] {
+        provider.clock.advance(3601);
+        provider.plan.lock().unwrap().fault_at = Some(("/jwks", fault.clone()));
+        let asked = provider.asked("/jwks");
+        // The second comes within the pause.
+        for _ in 0..2 {
+            let again = provider.log_in(|_| {}).await;
+            assert_eq!(kind(&again), "in", "{fault:?}");
+        }
+        let tokens = {
+            let mut plan = provider.plan.lock().unwrap();
+            plan.claims.remove("at_hash");
+            plan.refresh =
+                json!({ "access_token": "renewed", "token_type": "bearer", "id_token": true });
+            identity.tokens.clone().unwrap()
+        };
+        let renewal = provider.upstream.renewal.as_ref().unwrap();
+        let renewed = renewal.renew(&tokens).await.unwrap();
+        assert!(renewed.access.equals("renewed"), "{fault:?}");
+        assert_eq!(provider.asked("/jwks"), asked + 1, "{fault:?}");
+    }
+
+    // A key that nobody has seen is still none, nor are old ones taken for it.
+    let unknown = provider.log_in(|plan| plan.sign = Sign::UnderAnotherName);
+    assert_eq!(kind(&unknown.await), "protocol");
 }
 
 #[tokio::test]
