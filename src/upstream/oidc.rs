@@ -41,6 +41,8 @@ pub const METHODS: &[LoginMethod] = &[LoginMethod::Redirect];
 const FRESH: i64 = 3600;
 /// Seconds after a failure in which they are not fetched again (T38), nor the keys for one more unknown `kid` (T47).
 const PAUSE: i64 = 30;
+/// The longest that one document is waited for, so that what a renewal needs beforehand leaves time for the renewal itself.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Seconds by which the provider's clock may be off.
 const LEEWAY: i64 = 60;
 /// Seconds that an access token is good for when the provider does not say.
@@ -362,7 +364,11 @@ impl Oidc {
     ) -> Result<T, LoginError> {
         let answer = self
             .http
-            .get(url, HeaderMap::new(), self.settings.timeout)
+            .get(
+                url,
+                HeaderMap::new(),
+                self.settings.timeout.min(DOCUMENT_TIMEOUT),
+            )
             .await?;
         let told = || format!("{what}: {}", answer.describe());
         if answer.is_outage() {
@@ -681,6 +687,8 @@ fn refusal(answer: &Answer, what: &str) -> LoginError {
             "{told}; look at client_id, client_secret and token_endpoint_auth_method"
         )),
         _ if answer.is_outage() => LoginError::Unavailable(told.into()),
+        // A success that is none: what was to be had once is lost with it.
+        None if answer.status.is_success() => spent(nonsense(told)),
         _ => nonsense(told),
     }
 }
@@ -853,6 +861,8 @@ impl Renewal for Adapter {
     async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, LoginError> {
         let none = || LoginError::BadCredentials(Some("the provider gave no refresh token".into()));
         let refresh = tokens.refresh.as_ref().ok_or_else(none)?;
+        // What an ID token in the answer is verified with is at hand before anything is spent.
+        self.0.keys(None).await?;
         let answer = self
             .0
             .ask(&[

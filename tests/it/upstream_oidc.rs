@@ -608,6 +608,41 @@ async fn a_document_that_cannot_be_fetched_again_keeps_nobody_out() {
     assert_eq!(kind(&unknown.await), "protocol");
 }
 
+/// T64: without the provider's documents nothing is sent, and nothing is lost; what was sent and not answered is.
+#[tokio::test]
+async fn a_refresh_token_is_sent_once_all_that_its_answer_needs_is_there() {
+    let tokens = {
+        let provider = Provider::start(json!({})).await;
+        provider.log_in(|_| {}).await.unwrap().tokens.unwrap()
+    };
+    let faults = [
+        Fault::Hang,
+        Fault::CloseAfter(0),
+        Fault::Oversized,
+        Fault::Status(503),
+        Fault::Page,
+    ];
+    for (at, lost) in [(DISCOVERY, false), ("/jwks", false), ("/token", true)] {
+        for fault in faults.clone() {
+            let provider = Provider::start(json!({ "timeout": "300ms" })).await;
+            provider.plan.lock().unwrap().fault_at = Some((at, fault.clone()));
+            let renewal = provider.upstream.renewal.as_ref().unwrap();
+            // A 503 says itself that nothing was taken.
+            let lost = lost && fault != Fault::Status(503);
+            // The second comes within the pause.
+            for _ in 0..2 {
+                let error = renewal.renew(&tokens).await.unwrap_err();
+                assert_eq!(error.lost_the_answer(), lost, "{at} {fault:?}: {error:?}");
+            }
+            let sent = if at == "/token" { 2 } else { 0 };
+            assert_eq!(provider.asked("/token"), sent, "{at} {fault:?}");
+            provider.mend();
+            provider.plan.lock().unwrap().fault_at = None;
+            assert!(renewal.renew(&tokens).await.is_ok(), "{at} {fault:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_login_can_be_renewed_looked_at_again_and_signed_off() {
     let provider = Provider::start(json!({})).await;
