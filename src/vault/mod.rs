@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use self::flights::Flights;
-use self::rows::{ASKED_AT_MOST, Patience, Rows};
+use self::rows::{ASKED_AT_MOST, Patience, Rows, insist, lease_ends};
 pub use self::service::ServiceShelf;
 use crate::clock::{Clock, UnixTime};
 use crate::keys::Secrets;
@@ -262,10 +262,12 @@ impl Vault {
         holder: &str,
     ) -> Result<Option<UpstreamTokens>, VaultError> {
         let store = &self.rows.store;
+        let ends = lease_ends();
+        let release = || insist(ends, || store.release_vault_lease(place, holder));
         let upstream = self.upstreams.find(place.upstream().as_str());
         let renewal = upstream.and_then(|upstream| upstream.renewal.as_deref());
         let Some(renewal) = renewal else {
-            store.release_vault_lease(place, holder).await?;
+            release().await?;
             return Ok(None);
         };
         let begun = self.rows.clock.now();
@@ -278,7 +280,8 @@ impl Vault {
                     since: begun,
                 };
                 let sealed = self.rows.seal(place, &kept).map_err(VaultError::Failed)?;
-                let saved = store.save_vault_entry(place, holder, &sealed, None).await?;
+                let save = || store.save_vault_entry(place, holder, &sealed, None);
+                let saved = insist(ends, save).await?;
                 tracing::debug!(upstream = %place.upstream(), saved, "upstream tokens renewed");
                 Ok(saved.then_some(kept.tokens))
             }
@@ -294,7 +297,7 @@ impl Vault {
             }
             Ok(Err(error)) if !error.lost_the_answer() => {
                 count("unavailable");
-                store.release_vault_lease(place, holder).await?;
+                release().await?;
                 Err(VaultError::Unavailable(Box::new(error)))
             }
             outcome => {

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::clock::{Clock, SKEW, random_id};
 use crate::keys::{Purpose, Secrets};
 use crate::model::vault_entry::{Lease, VaultPlace};
-use crate::protocol::error::BoxError;
-use crate::store::Store;
+use crate::protocol::error::{BoxError, chain};
+use crate::store::{Store, StoreError};
 
 /// The longest that an upstream is asked for new tokens.
 pub(super) const ASKED_AT_MOST: Duration = Duration::from_mins(1);
 /// Seconds after which a lease ends by itself: longer than its holder can be at work, by any node's clock.
 const LEASE: i64 = 60 + SKEW;
+/// Time between two tries to write, at first and at most.
+const FIRST_TRY: Duration = Duration::from_millis(100);
+const LAST_TRY: Duration = Duration::from_secs(2);
 /// How long a request waits for the answer that another got.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time between two looks at the row, at first and at most.
@@ -70,6 +73,34 @@ impl Rows {
         Lease {
             holder: random_id(),
             until: self.clock.now() + LEASE,
+        }
+    }
+}
+
+/// When a lease that was taken just now ends.
+pub(super) fn lease_ends() -> Instant {
+    Instant::now() + Duration::from_secs(LEASE.unsigned_abs())
+}
+
+/// Writes what the holder of a lease alone has, again and again until the lease `ends`: the database is away for a moment
+/// while another takes over, and what an upstream gives once only must outlast that. Whoever holds no lease any more
+/// changes nothing, so that a second time does no harm.
+pub(super) async fn insist<T, F>(ends: Instant, write: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = FIRST_TRY;
+    loop {
+        match write().await {
+            Err(error) if Instant::now() + pause < ends => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "what came of a lease could not be written; it is tried again"
+                );
+                sleep(pause).await;
+                pause = (pause * 2).min(LAST_TRY);
+            }
+            outcome => return outcome,
         }
     }
 }

@@ -70,6 +70,43 @@ async fn exchange_at(node: SocketAddr, tokens: &Answer) -> Answer {
     answer(request.form(&form)).await
 }
 
+fn copied(tokens: &Answer) -> Answer {
+    Answer {
+        status: tokens.status,
+        headers: tokens.headers.clone(),
+        body: tokens.body.clone(),
+    }
+}
+
+/// From now on the database refuses whatever ends a lease.
+async fn no_lease_ends(server: &TestServer) {
+    if server.database.folder().is_some() {
+        let trigger = "CREATE TRIGGER full_disk BEFORE UPDATE ON vault_entry
+             WHEN NEW.lease_holder IS NULL AND OLD.lease_holder IS NOT NULL
+             BEGIN SELECT RAISE(ABORT, 'full disk'); END";
+        return execute(server, trigger).await;
+    }
+    for statement in [
+        "CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN RAISE EXCEPTION ''full disk''; END'",
+        "CREATE TRIGGER full_disk BEFORE UPDATE ON vault_entry FOR EACH ROW
+             WHEN (NEW.lease_holder IS NULL AND OLD.lease_holder IS NOT NULL) EXECUTE FUNCTION full_disk()",
+    ] {
+        execute(server, statement).await;
+    }
+}
+
+async fn leases_end(server: &TestServer) {
+    let sqlite = server.database.folder().is_some();
+    let on_table = "DROP TRIGGER full_disk ON vault_entry";
+    let statement = if sqlite {
+        "DROP TRIGGER full_disk"
+    } else {
+        on_table
+    };
+    execute(server, statement).await;
+}
+
 async fn execute(server: &TestServer, statement: &'static str) {
     let pool = server.database.pool().await;
     sqlx::query(statement).execute(&pool).await.unwrap();
@@ -239,14 +276,7 @@ async fn a_caller_who_goes_away_loses_nobody() {
     server
         .imis
         .fail_once("/token", Fault::Slow(Duration::from_millis(300)));
-    let (node, copy) = (
-        server.address,
-        Answer {
-            status: tokens.status,
-            headers: tokens.headers.clone(),
-            body: tokens.body.clone(),
-        },
-    );
+    let (node, copy) = (server.address, copied(&tokens));
     let caller = tokio::spawn(async move { exchange_at(node, &copy).await });
     while renewals(&server) == 0 {
         tokio::task::yield_now().await;
@@ -255,6 +285,35 @@ async fn a_caller_who_goes_away_loses_nobody() {
     let renewed = exchange(&server, &tokens, "members").await;
     assert_eq!(renewed.body["expires_in"], 1199, "{renewed:?}");
     assert_eq!(renewals(&server), 1);
+}
+
+/// T64: what the upstream gives once only outlasts a database that is away for a moment, and so does what was not sent.
+#[tokio::test]
+async fn a_database_that_fails_for_a_moment_loses_nobodys_tokens() {
+    let server = TestServer::start_with(callers).await;
+    for fault in [None, Some(Fault::Status(503))] {
+        let tokens = member_with(&server, 5).await;
+        server.clock.advance(6);
+        if let Some(fault) = fault.clone() {
+            server.imis.fail_once("/token", fault);
+        }
+        let (node, copy) = (server.address, copied(&tokens));
+        no_lease_ends(&server).await;
+        let caller = tokio::spawn(async move { exchange_at(node, &copy).await });
+        while renewals(&server) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The answer has come to a database that takes nothing.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        leases_end(&server).await;
+        let answer = caller.await.unwrap();
+        match fault {
+            None => assert_eq!(answer.body["expires_in"], 1199, "{answer:?}"),
+            Some(_) => answer.assert_error(503, "temporarily_unavailable"),
+        }
+        let next = exchange(&server, &tokens, "members").await;
+        assert_eq!(next.status, 200, "{next:?}");
+    }
 }
 
 /// T63: a sealed text opens in its own row and in no other: not another person's, not another session's of the same
