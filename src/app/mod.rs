@@ -671,6 +671,10 @@ pub fn open_upstreams(
                 Breaker::new(id.clone(), clock.clone(), metrics.clone(), audit.clone())
             });
         let mut surroundings = surroundings.clone();
+        if let Some(timeout) = settings.timeout() {
+            let http = surroundings.http.for_timeout(timeout);
+            surroundings.http = http.map_err(AppError::Outbound)?;
+        }
         if let Some(breaker) = &breaker {
             surroundings.http = surroundings.http.with_breaker(breaker.clone());
         }

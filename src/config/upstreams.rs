@@ -132,6 +132,16 @@ impl UpstreamSettings {
             Self::Users(_) => None,
         }
     }
+
+    /// How long its answers are waited for, if it is asked over the network.
+    pub const fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Imis(settings) => Some(settings.timeout),
+            Self::Aim18(settings) => Some(settings.timeout),
+            Self::Oidc(settings) => Some(settings.timeout),
+            Self::Users(_) => None,
+        }
+    }
 }
 
 /// The keys that every kind has. They are taken out by hand before the adapter reads the rest: serde's `flatten`

@@ -8,7 +8,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,6 +36,7 @@ pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+/// The longest that a connection is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most characters of foreign text that go into our log.
 const MAX_EXCERPT: usize = 300;
@@ -139,13 +140,36 @@ static SYSTEM: LazyLock<System> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
+    trusted: Arc<[Certificate]>,
+    connect_timeout: Duration,
     breaker: Option<Breaker>,
 }
 
 impl Http {
     /// Makes the client.
     pub fn new(settings: &Settings) -> Result<Self, BoxError> {
-        let trusted = trusted(&settings.extra_ca)?;
+        let trusted = trusted(&settings.extra_ca)?.into();
+        Self::connecting_within(CONNECT_TIMEOUT, trusted)
+    }
+
+    /// This client, or its like for an upstream whose answers are waited for no longer than `timeout`: a host that takes no
+    /// connection has to be told, well before, from one that was sent something and does not answer.
+    pub fn for_timeout(&self, timeout: Duration) -> Result<Self, BoxError> {
+        let within = self.connect_timeout.min(timeout / 2);
+        if within == self.connect_timeout {
+            return Ok(self.clone());
+        }
+        let like = Self::connecting_within(within, Arc::clone(&self.trusted))?;
+        Ok(Self {
+            breaker: self.breaker.clone(),
+            ..like
+        })
+    }
+
+    fn connecting_within(
+        connect_timeout: Duration,
+        trusted: Arc<[Certificate]>,
+    ) -> Result<Self, BoxError> {
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the one place that makes HTTP clients"
@@ -155,11 +179,13 @@ impl Http {
             .redirect(redirect::Policy::none())
             .referer(false)
             .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tls_certs_only(trusted)
+            .connect_timeout(connect_timeout)
+            .tls_certs_only(trusted.iter().cloned())
             .build()?;
         Ok(Self {
             client,
+            trusted,
+            connect_timeout,
             breaker: None,
         })
     }
@@ -168,8 +194,8 @@ impl Http {
     #[must_use]
     pub fn with_breaker(&self, breaker: Breaker) -> Self {
         Self {
-            client: self.client.clone(),
             breaker: Some(breaker),
+            ..self.clone()
         }
     }
 

@@ -1,10 +1,12 @@
 //! An upstream that is away, slow or talks nonsense: the person sees a calm page with a number, the flow is kept, and
 //! those who are logged in notice nothing (design, section 4, "When the upstream is down").
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use portico::simulator::Fault;
 use portico::simulator::people::{ANN_LEE, JO_SMITH};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::server::TestServer;
@@ -150,6 +152,60 @@ async fn an_outage_does_not_use_up_what_an_address_may_try() {
         assert_eq!(page.status, 503);
     }
     server.imis.mend();
+    let url = server.authorize_url("spa", &[]);
+    let page = Browser::new().log_in_as(url, JO_SMITH).await;
+    assert!(page.answer().contains_key("code"), "{page:?}");
+}
+
+/// A port that answers no attempt to connect, as a firewall or a machine that is off: its queue is full, and Linux drops
+/// what comes then.
+pub(crate) struct BlackHole {
+    listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+impl BlackHole {
+    pub(crate) async fn dig() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        let connect =
+            || tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address));
+        while let Ok(taken) = connect().await {
+            queue.push(taken.unwrap());
+        }
+        Self {
+            listener,
+            _queue: queue,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.listener.local_addr().unwrap())
+    }
+}
+
+/// Where no connection was, nothing was sent, however short the patience: no attempt is counted (T34).
+#[tokio::test]
+async fn a_host_that_takes_no_connection_uses_up_nothing() {
+    let mut server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 1\n".to_owned();
+    })
+    .await;
+    let hole = BlackHole::dig().await;
+    let there = format!("base_url = \"{}\"", server.imis_url());
+    let nowhere = format!("timeout = \"1s\"\nbase_url = \"{}\"", hole.url());
+    server.edit_config(&there, &nowhere);
+    server.restart().await;
+    for _ in 0..3 {
+        let url = server.authorize_url("spa", &[]);
+        let page = Browser::new().log_in_as(url, JO_SMITH).await;
+        assert_eq!(page.status, 503, "{}", page.body);
+    }
+    server.edit_config(&nowhere, &there);
+    server.restart().await;
     let url = server.authorize_url("spa", &[]);
     let page = Browser::new().log_in_as(url, JO_SMITH).await;
     assert!(page.answer().contains_key("code"), "{page:?}");
