@@ -413,6 +413,32 @@ async fn a_shorter_rest_does_not_end_a_longer_one() {
     server.abort();
 }
 
+/// T17: what the person's own token does not show is no verdict about them, whatever is known to ask by; and a claim that
+/// comes from elsewhere is not taken for the id.
+#[tokio::test]
+async fn what_ones_own_token_does_not_show_withdraws_nothing() {
+    let site = Site::start_with(|_| {}, |_| {}).await;
+    let mut jo = site.log_in(&people::JO_SMITH).await.unwrap();
+    let tokens = jo.tokens.clone();
+    jo.profile.more.remove("member_id");
+    assert!(site.recheck(&jo, tokens.as_ref()).await.is_ok());
+    for name in [Some("NOBODY"), None] {
+        jo.profile.preferred_username = name.map(str::to_owned);
+        let answer = site.recheck(&jo, tokens.as_ref()).await;
+        assert_eq!(verdict(answer), "protocol", "{name:?}");
+    }
+
+    let mapped = |settings: &mut Settings| {
+        let attribute = ("member_id".to_owned(), "paidthroughdate".to_owned());
+        settings.attributes.extend([attribute]);
+    };
+    let site = Site::start_with(|_| {}, mapped).await;
+    let cam = site.log_in(&people::CHAIR).await.unwrap();
+    assert_ne!(cam.profile.more["member_id"], "20466");
+    let now = site.recheck(&cam, cam.tokens.as_ref()).await.unwrap();
+    assert_eq!(now, cam.profile);
+}
+
 #[tokio::test]
 async fn somebody_who_came_in_earlier_is_looked_up_by_the_service_account() {
     for subject in [SubjectFrom::UniformId, SubjectFrom::PartyId] {

@@ -82,16 +82,10 @@ impl Api {
             (Some(id), _) => self.a_party(id, by, true).await?,
             (None, By::Service(service)) => self.by_uniform_id(person.subject, service).await?,
             // With a token of their own people may not search, but read what is theirs.
-            (None, By::Own(_)) => {
-                match person.profile.more.get(MEMBER_ID).and_then(Value::as_str) {
-                    Some(id) if !is_trick(id) => self.a_party(id, by, true).await?,
-                    _ => {
-                        let name = person.profile.preferred_username.as_deref();
-                        let records = self.identify(name.unwrap_or_default(), by, true).await?;
-                        return Ok(same_person(records, person)?);
-                    }
-                }
-            }
+            (None, By::Own(_)) => match self.known_id(person) {
+                Some(id) => self.a_party(id, by, true).await?,
+                None => return self.identify_by_name_again(person, by).await,
+            },
         };
         let Some(party) = party else {
             return Err(self.gone("the person's record is gone", by).await);
@@ -101,6 +95,34 @@ impl Api {
             .filter(|id| !is_trick(id))
             .ok_or_else(|| nonsense("Party: the answer has no id"))?;
         let user = self.user_of(&id, person, by).await?;
+        Ok(same_person(self.records(user, party, id)?, person)?)
+    }
+
+    /// The iMIS id that was told of a person. Where the claim comes from elsewhere, it is no id of a party's.
+    fn known_id<'a>(&self, person: &Known<'a>) -> Option<&'a str> {
+        let told = person.profile.more.get(MEMBER_ID)?.as_str()?;
+        (!self.settings.maps(MEMBER_ID) && !is_trick(told)).then_some(told)
+    }
+
+    /// The person who was known, by the user name they had.
+    async fn identify_by_name_again(
+        &self,
+        person: &Known<'_>,
+        by: By<'_>,
+    ) -> Result<Records, ApiError> {
+        let name = person.profile.preferred_username.as_deref();
+        let name = name.ok_or_else(|| {
+            nonsense("nothing is known by which the person could be asked for with their own token")
+        })?;
+        let page = self.users(name, by).await?;
+        if list(&page, "Items").is_empty() {
+            return Err(self.gone("the person's user record is gone", by).await);
+        }
+        let user = the_user(&page, name)?;
+        let id = party_id(&user)?;
+        let Some(party) = self.a_party(&id, by, true).await? else {
+            return Err(self.gone("the person's record is gone", by).await);
+        };
         Ok(same_person(self.records(user, party, id)?, person)?)
     }
 
