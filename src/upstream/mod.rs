@@ -478,7 +478,7 @@ pub trait Shelf: Send + Sync {
         &self,
         upstream: &UpstreamId,
         stale: Option<&Secret>,
-        ask: &dyn AskForToken,
+        ask: Arc<dyn AskForToken>,
     ) -> Result<UpstreamTokens, LoginError>;
 }
 

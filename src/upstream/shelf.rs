@@ -153,7 +153,7 @@ impl Shelf for InProcess {
         &self,
         upstream: &UpstreamId,
         stale: Option<&Secret>,
-        ask: &dyn AskForToken,
+        ask: Arc<dyn AskForToken>,
     ) -> Result<UpstreamTokens, LoginError> {
         let place = {
             let mut kept = self.kept.lock().await;

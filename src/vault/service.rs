@@ -1,14 +1,15 @@
 //! The token of a service account, on a shelf that all nodes share: one of them asks for it, the others wait for its
 //! answer; and a refusal is kept as well, so that however many nodes there are, they do not lock the account.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::time::timeout;
 
-use super::rows::{ASKED_AT_MOST, Patience, Rows};
+use super::rows::{ASKED_AT_MOST, Patience, Rows, insist, lease_ends};
 use crate::clock::Clock;
 use crate::keys::Secrets;
 use crate::model::vault_entry::{VaultEntry, VaultPlace};
-use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::store::{Store, StoreError};
@@ -49,34 +50,41 @@ impl ServiceShelf {
         }
     }
 
-    /// Asks, with the lease in hand, and keeps what came of it.
+    /// Asks, with the lease in hand, and keeps what came of it. In a task of its own: whoever wanted it may go away, and
+    /// a password that is refused must not be sent again by the next (T34).
     async fn ask(
         &self,
-        place: &VaultPlace,
-        holder: &str,
-        ask: &dyn AskForToken,
+        place: VaultPlace,
+        holder: String,
+        ask: Arc<dyn AskForToken>,
     ) -> Result<UpstreamTokens, LoginError> {
-        let begun = self.rows.clock.now();
-        let mut giving_back = GivingBack {
-            rows: &self.rows,
-            place,
-            holder: Some(holder),
-        };
-        let answer = timeout(ASKED_AT_MOST, ask.ask()).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(LoginError::Unavailable("no answer within a minute".into())));
-        let kept = Kept::from_answer(answer, begun);
-        let sealed = self.rows.seal(place, &kept).map_err(failed)?;
-        let ends_at = Some(kept.ends_at());
-        let saved = self
-            .rows
-            .store
-            .save_vault_entry(place, holder, &sealed, ends_at);
-        if saved.await.map_err(store_failed)? {
-            giving_back.holder = None;
-        }
-        kept.outcome()
+        let rows = self.rows.clone();
+        let task = tokio::spawn(tracing::Instrument::instrument(
+            async move { ask_holding(&rows, &place, &holder, &*ask).await },
+            tracing::Span::current(),
+        ));
+        task.await
+            .unwrap_or_else(|error| Err(LoginError::Protocol(error.into())))
     }
+}
+
+async fn ask_holding(
+    rows: &Rows,
+    place: &VaultPlace,
+    holder: &str,
+    ask: &dyn AskForToken,
+) -> Result<UpstreamTokens, LoginError> {
+    let ends = lease_ends();
+    let begun = rows.clock.now();
+    let answer = timeout(ASKED_AT_MOST, ask.ask()).await;
+    let answer =
+        answer.unwrap_or_else(|_| Err(LoginError::Unavailable("no answer within a minute".into())));
+    let kept = Kept::from_answer(answer, begun);
+    let sealed = rows.seal(place, &kept).map_err(LoginError::Protocol)?;
+    let ends_at = Some(kept.ends_at());
+    let save = || rows.store.save_vault_entry(place, holder, &sealed, ends_at);
+    insist(ends, save).await.map_err(store_failed)?;
+    kept.outcome()
 }
 
 #[async_trait]
@@ -85,7 +93,7 @@ impl Shelf for ServiceShelf {
         &self,
         upstream: &UpstreamId,
         stale: Option<&Secret>,
-        ask: &dyn AskForToken,
+        ask: Arc<dyn AskForToken>,
     ) -> Result<UpstreamTokens, LoginError> {
         let place = VaultPlace::Service {
             upstream: upstream.clone(),
@@ -115,41 +123,12 @@ impl Shelf for ServiceShelf {
                 .await
                 .map_err(store_failed)?;
             if leased {
-                return self.ask(&place, &lease.holder, ask).await;
+                return self.ask(place, lease.holder, ask).await;
             }
             if !patience.wait().await {
                 return Err(busy());
             }
         }
-    }
-}
-
-/// Gives the lease back when whoever asked was given up, so that nobody has to wait for its end.
-struct GivingBack<'a> {
-    rows: &'a Rows,
-    place: &'a VaultPlace,
-    holder: Option<&'a str>,
-}
-
-impl Drop for GivingBack<'_> {
-    fn drop(&mut self) {
-        let (Some(holder), Ok(runtime)) = (self.holder, tokio::runtime::Handle::try_current())
-        else {
-            return;
-        };
-        let (store, place, holder) = (
-            self.rows.store.clone(),
-            self.place.clone(),
-            holder.to_owned(),
-        );
-        runtime.spawn(async move {
-            if let Err(error) = store.release_vault_lease(&place, &holder).await {
-                tracing::warn!(
-                    error = chain(&error),
-                    "a lease could not be given back; it ends by itself"
-                );
-            }
-        });
     }
 }
 
@@ -161,8 +140,4 @@ fn busy() -> LoginError {
 
 fn store_failed(error: StoreError) -> LoginError {
     LoginError::Unavailable(Box::new(error))
-}
-
-fn failed(error: BoxError) -> LoginError {
-    LoginError::Protocol(error)
 }

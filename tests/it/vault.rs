@@ -1,11 +1,19 @@
 //! The vault from outside: sealed rows, renewal by one node at a time, lost answers, and the shelf that nodes share (T63, T64).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use portico::keys::{MasterKey, Secrets};
+use portico::protocol::ids::UpstreamId;
+use portico::protocol::locale::Label;
 use portico::simulator::Fault;
 use portico::simulator::imis::RefreshTokens;
 use portico::simulator::people::{ANN_LEE, SERVICE};
+use portico::upstream::imis::open;
+use portico::upstream::{LoginError, LoginMethod, Surroundings};
+use portico::vault::ServiceShelf;
+use serde_json::json;
 
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, answer};
@@ -16,6 +24,8 @@ use crate::refresh::join_all;
 use crate::token_exchange::{
     GRANT, SCOPE, by_page, callers, employee, exchange, exchange_with, of_service,
 };
+use crate::upstream::surroundings;
+use crate::upstream_imis::{service_account, settings};
 
 const OFFLINE: &str = "openid offline_access upstream:members upstream:staff";
 
@@ -458,6 +468,63 @@ async fn a_refused_password_is_not_tried_again_by_any_node() {
         assert_eq!(service_at(node, &tokens).await.status, 200);
     }
     assert_eq!(logins(&server), 2);
+}
+
+/// T34: whoever does not wait for the answer does not have the next one send the same wrong password again; and the refusal
+/// is known, though the database was away when it came.
+#[tokio::test]
+async fn a_refusal_that_nobody_waits_for_is_kept() {
+    let server = TestServer::start_with(callers).await;
+    let clock = &server.clock;
+    let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
+    let shelf = ServiceShelf::new(server.database.store().await, clock.clone(), secrets);
+    let mut settings = settings(server.imis_url(), &json!({}));
+    settings.service_account = Some(service_account());
+    let upstream = open(
+        UpstreamId::new("elsewhere"),
+        Label::plain("Elsewhere".to_owned()),
+        vec![LoginMethod::Password],
+        settings,
+        &Surroundings {
+            shelf: Arc::new(shelf),
+            ..surroundings(clock.clone())
+        },
+    )
+    .unwrap();
+    let service = upstream.service.as_ref().unwrap();
+    server
+        .imis
+        .change(SERVICE.username, |person| person.password = "changed-there");
+    for database_is_away in [false, true] {
+        clock.advance(61);
+        server.imis.clear_log();
+        let slow = Fault::Slow(Duration::from_millis(300));
+        server.imis.fail_once("/token", slow);
+        if database_is_away {
+            no_lease_ends(&server).await;
+        }
+        let asked = async {
+            while logins(&server) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            answer = service.token(None) => panic!("{answer:?}"),
+            () = asked => {}
+        }
+        if database_is_away {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            leases_end(&server).await;
+        }
+        for _ in 0..2 {
+            let refused = service.token(None).await;
+            assert!(
+                matches!(refused, Err(LoginError::Protocol(_))),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(logins(&server), 1, "{database_is_away}");
+    }
 }
 
 /// A service account's row that cannot be opened costs nothing but a request for a new token.

@@ -124,7 +124,7 @@ impl Aim18 {
 
     /// The person a token was given to. `typed` is the login name, where it is known.
     async fn identity(
-        &self,
+        self: &Arc<Self>,
         token: Token,
         typed: Option<&str>,
         amr: Vec<String>,

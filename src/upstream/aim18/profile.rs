@@ -2,6 +2,7 @@
 //! the row with the person's own number counts, whoever's token it is read with.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
@@ -42,7 +43,7 @@ pub(super) struct Found {
 /// unless the record decides who may come in. When aiM18 is away the login fails, since claims that come and go are worse for the
 /// apps than a second try.
 pub(super) async fn look_up(
-    aim18: &Aim18,
+    aim18: &Arc<Aim18>,
     lookup: &ProfileLookup,
     asked: &Asked<'_>,
 ) -> Result<Profile, LoginError> {
@@ -67,7 +68,7 @@ pub(super) async fn look_up(
 
 /// The person's own record.
 pub(super) async fn record(
-    aim18: &Aim18,
+    aim18: &Arc<Aim18>,
     lookup: &ProfileLookup,
     asked: &Asked<'_>,
 ) -> Result<Found, Refused> {

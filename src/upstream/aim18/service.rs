@@ -24,20 +24,17 @@ impl ServiceLogin for Service {
 impl Aim18 {
     /// A token of the service account that is not `stale`.
     pub(super) async fn service_token(
-        &self,
+        self: &Arc<Self>,
         stale: Option<&Secret>,
     ) -> Result<UpstreamTokens, LoginError> {
-        let account = self.service_account()?;
-        let ask = Ask {
-            aim18: self,
-            account,
-        };
-        self.shelf.token(&self.id, stale, &ask).await
+        self.service_account()?;
+        let ask = Arc::new(Ask(Arc::clone(self)));
+        self.shelf.token(&self.id, stale, ask).await
     }
 
     /// Asks something with the service account's token; with a new one, if the one that is kept is refused.
     pub(super) async fn ask_as_service<T, F>(
-        &self,
+        self: &Arc<Self>,
         ask: impl Fn(Secret) -> F + Send,
     ) -> Result<T, call::Refused>
     where
@@ -63,17 +60,14 @@ impl Aim18 {
 }
 
 /// One login.
-struct Ask<'a> {
-    aim18: &'a Aim18,
-    account: &'a ServiceAccount,
-}
+struct Ask(Arc<Aim18>);
 
 #[async_trait]
-impl AskForToken for Ask<'_> {
+impl AskForToken for Ask {
     async fn ask(&self) -> Result<UpstreamTokens, LoginError> {
-        let ServiceAccount { username, password } = self.account;
+        let ServiceAccount { username, password } = self.0.service_account()?;
         let grant = Grant::Password { username, password };
-        let token = self.aim18.tokens.ask(&grant).await?;
-        Ok(self.aim18.upstream_tokens(token))
+        let token = self.0.tokens.ask(&grant).await?;
+        Ok(self.0.upstream_tokens(token))
     }
 }

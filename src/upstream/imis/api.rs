@@ -1,6 +1,8 @@
 //! iMIS's REST API: how it is asked, what its statuses mean, and the way its JSON is read. `$type` stands on every object,
 //! lists hide in `$values`, values in `$value`, and which of these differs by version: fields are read by name alone.
 
+use std::sync::Arc;
+
 use reqwest::StatusCode;
 use serde_json::Value;
 use url::Url;
@@ -25,7 +27,7 @@ pub(super) enum By<'a> {
     /// The person's own.
     Own(&'a Secret),
     /// The service account's.
-    Service(&'a Service),
+    Service(&'a Arc<Service>),
 }
 
 /// Why a call gave nothing.
@@ -81,7 +83,10 @@ impl Api {
 
     /// How many users the service account can see; `None` when this iMIS does not tell. Asked with the smallest page
     /// there is.
-    pub(super) async fn visible_users(&self, service: &Service) -> Result<Option<u64>, ApiError> {
+    pub(super) async fn visible_users(
+        &self,
+        service: &Arc<Service>,
+    ) -> Result<Option<u64>, ApiError> {
         let url = self.at(["api", "User"], "limit=1");
         let page = self.get(url, By::Service(service)).await?;
         let total = page.as_ref().and_then(|page| page.get("TotalCount"));

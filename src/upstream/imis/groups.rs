@@ -66,7 +66,7 @@ impl Imis {
 
     /// With whose token things are asked that members may rarely ask.
     fn privileged<'a>(&'a self, own: Option<&'a Secret>) -> Option<By<'a>> {
-        let service = self.service.as_deref().map(By::Service);
+        let service = self.service.as_ref().map(By::Service);
         service.or_else(|| own.map(By::Own))
     }
 

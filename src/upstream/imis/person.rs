@@ -1,5 +1,7 @@
 //! From a token to a person: user name, user, party; and who is refused on the way (T26).
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::api::{Api, ApiError, By, flag, list, nonsense, text, told};
@@ -137,7 +139,7 @@ impl Api {
     async fn by_uniform_id(
         &self,
         guid: &str,
-        service: &Service,
+        service: &Arc<Service>,
     ) -> Result<Option<Value>, ApiError> {
         let by = By::Service(service);
         let page = self.parties(guid, by).await?;

@@ -120,7 +120,7 @@ impl ImisProbe {
         }
     }
 
-    async fn service_account(&self, service: &Service, findings: &mut Vec<Finding>) {
+    async fn service_account(&self, service: &Arc<Service>, findings: &mut Vec<Finding>) {
         let imis = &*self.0;
         let by = By::Service(service);
         if let Err(error) = service.token(None).await {
@@ -177,7 +177,7 @@ impl ImisProbe {
         &self,
         query: &ProfileQuery,
         own: &Records,
-        service: &Service,
+        service: &Arc<Service>,
     ) -> Result<String, String> {
         let imis = &*self.0;
         let by = By::Service(service);

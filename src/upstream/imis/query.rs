@@ -60,7 +60,7 @@ impl Imis {
         own: Option<&Secret>,
     ) -> Result<Map<String, Value>, Miss> {
         let name = records.user_name().unwrap_or_default();
-        let (by, name) = match (query.by, own, self.service.as_deref()) {
+        let (by, name) = match (query.by, own, self.service.as_ref()) {
             (QueryBy::Token, Some(own), _) => (By::Own(own), None),
             (QueryBy::Username, _, Some(service)) => (By::Service(service), Some(name.as_str())),
             (QueryBy::Token, None, _) => {

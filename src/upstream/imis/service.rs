@@ -113,8 +113,12 @@ impl Service {
     }
 
     /// A token that lives and is not `stale`, which the API has just refused.
-    pub(super) async fn token(&self, stale: Option<&Secret>) -> Result<UpstreamTokens, LoginError> {
-        self.shelf.token(&self.upstream, stale, self).await
+    pub(super) async fn token(
+        self: &Arc<Self>,
+        stale: Option<&Secret>,
+    ) -> Result<UpstreamTokens, LoginError> {
+        let ask = Arc::clone(self) as Arc<dyn AskForToken>;
+        self.shelf.token(&self.upstream, stale, ask).await
     }
 }
 
