@@ -371,9 +371,13 @@ fn log_in_again(error: VaultError) -> GatewayError {
     )
 }
 
+/// A token that was given a moment ago is refused: a right lacks, which some upstreams tell by the same status, and no login
+/// gives it.
 fn useless_token(acts_as: ActsAs) -> GatewayError {
     match acts_as {
-        ActsAs::Person => log_in_again(VaultError::NeedsLogin),
+        ActsAs::Person => refused(
+            "the upstream refuses a token that it has just given for this person; the person's rights there are to be looked at",
+        ),
         ActsAs::Service => GatewayError::Upstream(LoginError::Protocol(
             "the API refuses the service account's token; look at the account's rights".into(),
         )),

@@ -489,9 +489,15 @@ async fn a_token_that_is_refused_is_renewed_once() {
     server.imis.clear_log();
     server.imis.fail("/api/party", Fault::Status(401));
     let called = get(&server, PARTY, &tokens).await;
-    called.assert_error(401, "insufficient_user_authentication");
-    assert_eq!(at_api(server.imis.log()).len(), 2);
+    // Where a right lacks, no login helps.
+    called.assert_error(403, "access_denied");
+    let told = &called.json()["error_description"];
+    assert!(told.as_str().unwrap().contains("rights there"), "{told}");
+    let calls = at_api(server.imis.log());
+    assert_eq!(calls.len(), 2);
+    assert_ne!(calls[0].bearer(), calls[1].bearer());
     server.imis.mend();
+    assert_eq!(get(&server, PARTY, &tokens).await.status, 200);
 
     // A login by password gives nothing that renews.
     let typed = server.tokens("gateway-app", SCOPE).await;

@@ -500,7 +500,7 @@ pub(crate) const IMIS: Expected = &[
         "member_rights",
         "unauthorized",
         "",
-        "form: nickname: none, membership_type: none; page: nickname: none, membership_type: none, own record: 401 insufficient_user_authentication, write another's: 401 insufficient_user_authentication, write without $type: 401 insufficient_user_authentication, new password: call: 401 insufficient_user_authentication, other letters: call: 401 insufficient_user_authentication, off: call: 401 insufficient_user_authentication",
+        "form: nickname: none, membership_type: none; page: nickname: none, membership_type: none, own record: 403 access_denied, write another's: 403 access_denied, write without $type: 403 access_denied, new password: call: 403 access_denied, other letters: call: 403 access_denied, off: call: 401 insufficient_user_authentication",
     ),
     ("members_write_others", "no", "", ""),
     (
