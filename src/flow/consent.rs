@@ -63,7 +63,11 @@ impl Flow {
     }
 
     /// The single claims that the request asks for, and that its scope does not open.
-    fn claims_beyond(&self, client: &Client, pending: &PendingAuthorization) -> BTreeSet<String> {
+    pub fn claims_beyond(
+        &self,
+        client: &Client,
+        pending: &PendingAuthorization,
+    ) -> BTreeSet<String> {
         let request = &pending.request;
         let beyond = disclosure::beyond(client, &self.scopes, &request.claims, &request.scope);
         beyond.into_iter().map(ToOwned::to_owned).collect()

@@ -2,6 +2,7 @@
 
 use crate::keys::Purpose;
 use crate::model::audit::Event;
+use crate::model::authorization::PendingAuthorization;
 use crate::model::client::Client;
 use crate::model::device_code::{Approval, DeviceCode};
 use crate::model::session::Authentication;
@@ -80,10 +81,11 @@ impl Flow {
         Ok(Entered::Waiting(Box::new(code), user_code))
     }
 
-    /// Writes down what the person says. `false` when the code has ended, or was answered before.
+    /// Writes down what the person says to what `pending` asks for. `false` when the code has ended, or was answered before.
     pub async fn answer_device(
         &self,
         client: &Client,
+        pending: &PendingAuthorization,
         user_code: &UserCode,
         who: &LoggedIn,
         yes: bool,
@@ -92,6 +94,8 @@ impl Flow {
         let approval = yes.then(|| Approval {
             account_id: who.account.id.clone(),
             authentication: Authentication::from(&who.session),
+            scope: pending.request.scope.clone(),
+            resources: pending.request.resources.clone(),
         });
         let now = self.clock.now();
         let answered = self

@@ -157,9 +157,9 @@ impl DeviceCodeRequest {
                 family_id: code.family_id.clone(),
                 account_id: &approval.account_id,
                 authentication: approval.authentication.clone(),
-                scope: &code.scope,
+                scope: &approval.scope,
                 claims: ClaimsRequest::default(),
-                resources: code.resources.clone(),
+                resources: approval.resources.clone(),
             },
         );
         if code.redeemed_at.is_some() {
@@ -167,7 +167,9 @@ impl DeviceCodeRequest {
             grants.spend_device_code(&hash, &family).await?;
             return Err(device_code::unknown());
         }
-        let account = grants.person_of(client, &family, &code.scope, None).await?;
+        let account = grants
+            .person_of(client, &family, &approval.scope, None)
+            .await?;
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;

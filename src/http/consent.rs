@@ -12,6 +12,7 @@ use crate::keys::Secrets;
 use crate::model::authorization;
 use crate::model::disclosure;
 use crate::model::scopes::Scopes;
+use crate::protocol::error::OAuthError;
 use crate::protocol::ids::SessionId;
 use crate::protocol::scope::{self, Scope};
 use crate::tokens::Mint;
@@ -92,6 +93,16 @@ async fn show(
     };
     let targets = FormTargets::ending_at([redirect_uri]);
     Ok(page::render(StatusCode::OK, &template, &targets))
+}
+
+/// What the page asks for: a client may change its registration while somebody reads.
+pub(super) fn shown(open: &OpenFlow) -> Result<String, OAuthError> {
+    let request = &open.pending.request;
+    let (scope, resources) = (request.scope.to_string(), request.resources.join(" "));
+    let beyond = open.flow.claims_beyond(&open.client, &open.pending);
+    let mut what = vec![scope.as_str(), resources.as_str()];
+    what.extend(beyond.iter().map(String::as_str));
+    form::shown(&open.flow.secrets, &what)
 }
 
 /// What people call these APIs.

@@ -71,6 +71,7 @@ struct ConfirmPage {
     scopes: Vec<String>,
     resources: Vec<String>,
     flow: String,
+    shown: String,
     form_token: String,
     app_logo: Option<AppLogo>,
     app: AppPages,
@@ -188,10 +189,15 @@ async fn question(open: &OpenFlow) -> Result<Option<(&UserCode, &LoggedIn)>, OAu
     })
 }
 
-/// What the form's token is about: the session, and the code on the page (T14, T16).
-fn token_about<'a>(handle: &'a str, user_code: &'a UserCode, who: &'a LoggedIn) -> [&'a str; 4] {
+/// What the form's token is about: the session, the code on the page, and what else that shows (T14, T16, T17).
+fn token_about<'a>(
+    handle: &'a str,
+    user_code: &'a UserCode,
+    who: &'a LoggedIn,
+    shown: &'a str,
+) -> [&'a str; 5] {
     let session = who.session.id.as_str();
-    ["device answer", handle, session, user_code.as_str()]
+    ["device answer", handle, session, user_code.as_str(), shown]
 }
 
 async fn ask(
@@ -208,7 +214,8 @@ async fn ask(
     let page = Page::current().shown_at(&resume::url(&handle));
     let texts = page.texts;
     let app = open.client.display_name_in(context::locale());
-    let about = token_about(&handle, user_code, who);
+    let shown = consent::shown(&open)?;
+    let about = token_about(&handle, user_code, who, &shown);
     let template = ConfirmPage {
         title: (texts.device_confirm_title)(app),
         user_code: user_code.to_string(),
@@ -225,6 +232,7 @@ async fn ask(
             &open.pending.request.resources,
         ),
         form_token: form::token(&Secrets::from_ref(&state), &about)?,
+        shown,
         flow: handle.clone(),
         app_logo: AppLogo::of(&state, &open.client, texts),
         app: AppPages::of_flow(&open, texts),
@@ -248,16 +256,21 @@ async fn answered(
     let Some((user_code, who)) = question(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };
-    let about = token_about(&handle, user_code, who);
+    let shown = form.field("shown")?;
+    let about = token_about(&handle, user_code, who, shown);
     form.require_token(&Secrets::from_ref(&state), &about)?;
     let yes = match form.field("decision")? {
         "allow" => true,
         "deny" => false,
         _ => return Err(PageError::new(Trouble::Form)),
     };
+    if yes && consent::shown(&open)? != shown {
+        // The client may have something else than when the page was made: that is asked.
+        return Ok(see_other(&resume::url(&handle)));
+    }
     let in_time = open
         .flow
-        .answer_device(&open.client, user_code, who, yes)
+        .answer_device(&open.client, &open.pending, user_code, who, yes)
         .await?;
     if yes && in_time && open.client.consent == ConsentPolicy::Once {
         let (client, pending) = (&open.client, &open.pending);

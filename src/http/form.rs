@@ -70,6 +70,12 @@ impl PageForm {
     }
 }
 
+/// What a page shows that may be another thing when its form comes back, as a field of that form: the token covers it. Whoever says
+/// yes says it to no more, and is asked again.
+pub(super) fn shown(secrets: &Secrets, what: &[&str]) -> Result<String, OAuthError> {
+    token(secrets, &[&["shown"], what].concat())
+}
+
 /// The token of a form about `about`: the page's name, then the flow or session that it belongs to.
 pub(super) fn token(secrets: &Secrets, about: &[&str]) -> Result<String, OAuthError> {
     let parts: Vec<&[u8]> = about.iter().map(|part| part.as_bytes()).collect();

@@ -14,7 +14,7 @@ pub struct DeviceCode {
     pub family_id: FamilyId,
     /// The client it was given to.
     pub client_id: ClientId,
-    /// What is asked for.
+    /// What is asked for; once somebody has said yes, what they said it to.
     pub scope: Scope,
     /// The resources that it named.
     pub resources: Vec<String>,
@@ -37,6 +37,10 @@ pub struct Approval {
     pub account_id: AccountId,
     /// Their login.
     pub authentication: Authentication,
+    /// What they were shown, which may be less than was asked for: the client may have had less then than before and after.
+    pub scope: Scope,
+    /// The resources that they were shown.
+    pub resources: Vec<String>,
 }
 
 impl DeviceCode {

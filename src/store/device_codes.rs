@@ -71,7 +71,8 @@ impl Store {
         row.as_ref().map(device_code).transpose()
     }
 
-    /// Writes down who says yes (`Some`) or that somebody says no. `false` when the code was answered before or has ended.
+    /// Writes down who says yes (`Some`), and to what, or that somebody says no. `false` when the code was answered before or has
+    /// ended.
     pub async fn answer_device_code(
         &self,
         user_code_hash: &str,
@@ -79,8 +80,12 @@ impl Store {
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let authentication = approval.map(|approval| &approval.authentication);
+        let resources = approval.map(|approval| &approval.resources);
+        let resources = resources.filter(|resources| !resources.is_empty());
         let answered = self.writes.execute(query(
-            "UPDATE device_code SET account_id = $4, session_id = $5, authentication = $6, denied_at = $7
+            "UPDATE device_code SET account_id = $4, session_id = $5, authentication = $6, denied_at = $7,
+                 scope = COALESCE($8, scope),
+                 resources = CASE WHEN CAST($8 AS TEXT) IS NULL THEN resources ELSE $9 END
              WHERE user_code_hash = $1 AND account_id IS NULL AND denied_at IS NULL
                AND expires_at > $2 AND created_at <= $3",
         )
@@ -91,6 +96,8 @@ impl Store {
         .bind(authentication.map(|authentication| authentication.session_id.as_str()))
         .bind(authentication.map(to_json).transpose()?)
         .bind(approval.is_none().then_some(now))
+        .bind(approval.map(|approval| approval.scope.to_string()))
+        .bind(resources.map(to_json).transpose()?)
         )
         .await?;
         Ok(answered.rows_affected() == 1)
@@ -168,18 +175,22 @@ fn spend<'q>(code_hash: &'q str, family: &'q TokenFamily, now: UnixTime) -> Stat
 
 fn device_code(row: &impl Columns) -> Result<DeviceCode, StoreError> {
     let record = Record::new("device_code", "device_code_hash", row);
+    let scope = record.scope("scope")?;
+    let resources: Vec<String> = record.optional_json("resources")?.unwrap_or_default();
     let approval = match record.optional_text("account_id")? {
         Some(account_id) => Some(Approval {
             account_id: AccountId::new(account_id),
             authentication: record.json("authentication")?,
+            scope: scope.clone(),
+            resources: resources.clone(),
         }),
         None => None,
     };
     Ok(DeviceCode {
         family_id: FamilyId::new(record.text("family_id")?),
         client_id: ClientId::new(record.text("client_id")?),
-        scope: record.scope("scope")?,
-        resources: record.optional_json("resources")?.unwrap_or_default(),
+        scope,
+        resources,
         created_at: record.int("created_at")?,
         expires_at: record.int("expires_at")?,
         approval,

@@ -198,6 +198,7 @@ const NAMES: &[&str] = &[
     "code_challenge_method",
     "flow",
     "form_token",
+    "shown",
     "upstream",
     "username",
     "password",

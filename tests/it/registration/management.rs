@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{CALLBACK, authorize_url, log_in, minimal, open, redeem, register};
-use crate::harness::browser::{Browser, http_client};
+use crate::device;
+use crate::harness::browser::{Browser, Page as BrowserPage, http_client};
 use crate::harness::relying_party::{Answer, answer};
 use crate::harness::server::TestServer;
 use crate::harness::site::{Page, Site};
@@ -262,6 +263,68 @@ async fn any_node_looks_after_any_client() {
     let read = answer(request).await;
     assert_eq!(read.status, 200);
     assert_eq!(read.body["redirect_uris"], json!([CALLBACK]));
+}
+
+/// A public client that may have `scope` and no more, as it is sent.
+fn public(more: &Value, scope: &str) -> Value {
+    let mut sent = more.clone();
+    sent["token_endpoint_auth_method"] = json!("none");
+    sent["scope"] = json!(scope);
+    sent
+}
+
+/// Gives the client another scope.
+async fn rescope(client: &Answer, more: &Value, scope: &str) {
+    let mut sent = public(more, scope);
+    sent["client_id"] = json!(client.text("client_id"));
+    let changed = put(client, &sent).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+}
+
+/// T17: a device has what its person was shown, whatever its client could ask for before, and can have again.
+#[tokio::test]
+async fn a_device_has_no_more_than_the_page_showed() {
+    const WIDE: &str = "openid email profile";
+    let server = open(&format!("grant_types = [\"{}\"]", device::GRANT)).await;
+    let more = json!({"grant_types": [device::GRANT]});
+    let client = register(&server, public(&more, WIDE)).await;
+    let id = client.text("client_id");
+    let codes = device::begin(&server, id, WIDE).await;
+    let mut browser = Browser::new();
+    let page = device::at_question(&server, &mut browser, codes.text("user_code")).await;
+    let asked = |page: &BrowserPage| page.text("main").unwrap().contains("email address");
+    assert!(asked(&page), "{}", page.body);
+    rescope(&client, &more, "openid").await;
+    let page = browser.open(page.url.as_str()).await;
+    assert!(!asked(&page), "{}", page.body);
+    // While the person reads: what was not on the page is asked first.
+    rescope(&client, &more, WIDE).await;
+    let page = device::decide(&mut browser, &page, "allow").await;
+    assert_eq!(page.url.path(), "/device/confirm", "{}", page.body);
+    assert!(asked(&page), "{}", page.body);
+    let waits = device::ask(&server, id, codes.text("device_code")).await;
+    waits.assert_error(400, "authorization_pending");
+    rescope(&client, &more, "openid").await;
+    let page = device::decide(&mut browser, &page, "allow").await;
+    assert!(!asked(&page), "{}", page.body);
+    let page = device::decide(&mut browser, &page, "allow").await;
+    assert_eq!(page.url.path(), "/device/done", "{}", page.body);
+    // And when they have said yes.
+    rescope(&client, &more, WIDE).await;
+    let tokens = device::ask(&server, id, codes.text("device_code")).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    assert_eq!(tokens.text("scope"), "openid");
+    let told = server.userinfo(tokens.text("access_token")).await.body;
+    assert!(
+        told.get("email").is_none() && told.get("name").is_none(),
+        "{told}"
+    );
+    // A no is a no, whatever the page showed.
+    let codes = device::begin(&server, id, WIDE).await;
+    let page = device::enter(&server, &mut browser, codes.text("user_code")).await;
+    rescope(&client, &more, "openid").await;
+    let page = device::decide(&mut browser, &page, "deny").await;
+    assert_eq!(page.url.path(), "/device/denied", "{}", page.body);
 }
 
 /// A change that is overtaken by another replaces what that one left, and not what it had read: every secret that was told

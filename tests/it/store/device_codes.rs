@@ -31,6 +31,8 @@ impl World {
         Approval {
             account_id: grant.account_id,
             authentication: grant.authentication,
+            scope: "openid".to_owned().try_into().unwrap(),
+            resources: Vec::new(),
         }
     }
 
@@ -90,6 +92,41 @@ async fn a_device_code_comes_back_as_it_was_under_either_hash() {
             .unwrap()
     );
     assert_eq!(store.find_device_code("other").await.unwrap(), None);
+}
+
+/// T17: a yes is to what was shown, and a no changes nothing of what was asked for.
+#[tokio::test]
+async fn a_yes_leaves_what_was_shown() {
+    let world = World::new().await;
+    let store = &world.store;
+    let resources = vec!["https://api.example.org".to_owned()];
+    for (name, kept) in [("none", Vec::new()), ("one", resources)] {
+        let asked = DeviceCode {
+            resources: vec![
+                "https://api.example.org".to_owned(),
+                "https://more.example.org".to_owned(),
+            ],
+            ..world.device_code()
+        };
+        store.insert_device_code(name, name, &asked).await.unwrap();
+        let approval = Approval {
+            resources: kept.clone(),
+            ..world.approval()
+        };
+        let answered = store.answer_device_code(name, Some(&approval), NOW).await;
+        assert!(answered.unwrap());
+        let found = store.find_device_code(name).await.unwrap().unwrap();
+        assert_eq!((&found.scope, &found.resources), (&approval.scope, &kept));
+        assert_eq!(found.approval, Some(approval));
+    }
+    let asked = world.device_code();
+    store.insert_device_code("no", "no", &asked).await.unwrap();
+    assert!(store.answer_device_code("no", None, NOW).await.unwrap());
+    let denied = DeviceCode {
+        denied_at: Some(NOW),
+        ..asked
+    };
+    assert_eq!(store.find_device_code("no").await.unwrap(), Some(denied));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
