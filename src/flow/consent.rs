@@ -56,6 +56,13 @@ impl Flow {
         Ok(())
     }
 
+    /// Leaves of the single claims that a request asks for those that its client may ask for at this moment, which is when its person
+    /// agrees.
+    pub fn keep_to_admitted(&self, client: &Client, pending: &mut PendingAuthorization) {
+        let asked = std::mem::take(&mut pending.request.claims);
+        pending.request.claims = disclosure::agreed(client, &self.scopes, asked);
+    }
+
     /// Records a no. What the app is told of it is an error like others, and may be one too many to be recorded.
     pub fn declined(&self, client: &Client, pending: &PendingAuthorization, who: &LoggedIn) {
         let entry = self.answered(Event::ConsentDenied, client, pending, who);

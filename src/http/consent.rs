@@ -10,7 +10,6 @@ use axum::routing::get;
 use crate::flow::Step;
 use crate::keys::Secrets;
 use crate::model::authorization;
-use crate::model::disclosure;
 use crate::model::scopes::Scopes;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::SessionId;
@@ -48,6 +47,7 @@ struct ConsentPage {
     app: AppPages,
     flow: String,
     session: SessionId,
+    shown: String,
     form_token: String,
 }
 
@@ -69,22 +69,22 @@ async fn show(
     let upstreams = Upstreams::from_ref(&state);
     let secrets = Secrets::from_ref(&state);
     let request = &open.pending.request;
-    let beyond = disclosure::beyond(
-        &open.client,
-        &open.flow.scopes,
-        &request.claims,
-        &request.scope,
-    );
+    let beyond = open.flow.claims_beyond(&open.client, &open.pending);
     let mut scopes = describe_all(texts, &upstreams, &open.flow.scopes, &request.scope);
-    scopes.extend(beyond.into_iter().map(|claim| describe_claim(texts, claim)));
+    scopes.extend(beyond.iter().map(|claim| describe_claim(texts, claim)));
+    let shown = shown(&open)?;
     let template = ConsentPage {
         title: (texts.consent_title)(app),
         signed_in_as: (texts.signed_in_as)(display_name(who)),
         intro: (texts.consent_intro)(app),
         scopes,
         resources: resource_names(&Mint::from_ref(&state), &request.resources),
-        // Bound to the session: nobody can agree in another's name (T14).
-        form_token: form::token(&secrets, &["consent", &handle, who.session.id.as_str()])?,
+        // Bound to the session, for nobody can agree in another's name (T14), and to what they agree to (T17).
+        form_token: form::token(
+            &secrets,
+            &["consent", &handle, who.session.id.as_str(), &shown],
+        )?,
+        shown,
         app_logo: AppLogo::of(&state, &open.client, texts),
         app: AppPages::of_flow(&open, texts),
         session: who.session.id.clone(),
@@ -176,26 +176,33 @@ async fn decide(
     let handle = form.field("flow")?.to_owned();
     let mut open = OpenFlow::find(&state, cookies, signed_in, &handle).await?;
     // Whom the page showed, whoever the flow would be about by now: another tab may have changed that.
-    let shown = SessionId::new(form.field("session")?);
-    let about = ["consent", handle.as_str(), shown.as_str()];
+    let whom = SessionId::new(form.field("session")?);
+    let what = form.field("shown")?;
+    let about = ["consent", handle.as_str(), whom.as_str(), what];
     form.require_token(&Secrets::from_ref(&state), &about)?;
     match form.field("decision")? {
         "allow" => {
             let who = open.logged_in.clone();
-            let who = who.filter(|who| who.session.id == shown);
+            let who = who.filter(|who| who.session.id == whom);
             let (Step::Consent, Some(who)) = (open.next_step().await?, who) else {
                 // It goes on with them, if they are still here; what they said yes to is asked again if it must be.
-                open.pending.selected = Some(shown);
+                open.pending.selected = Some(whom);
                 return open.resume().await;
             };
+            if shown(&open)? != what {
+                // The client may have something else than when the page was made: that is asked.
+                return Ok(see_other(&resume::url(&handle)));
+            }
             let (client, pending) = (&open.client, &open.pending);
             open.flow.agreed(client, pending, &who).await?;
+            // The answer is made at the next step, and the client may have more by then.
+            open.flow.keep_to_admitted(client, &mut open.pending);
             open.pending.consented = Some(who.session.id);
             open.resume().await
         }
         "deny" => {
             // Whoever has signed out meanwhile is recorded as an error that the app was told.
-            if let Some(who) = open.signed_in.find(&shown) {
+            if let Some(who) = open.signed_in.find(&whom) {
                 open.flow.declined(&open.client, &open.pending, who);
             }
             open.request()

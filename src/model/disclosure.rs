@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::protocol::claims::RESERVED;
 use crate::protocol::claims_request::{ClaimsRequest, Wanted};
 use crate::protocol::ids::Subject;
 use crate::protocol::scope::Scope;
@@ -74,6 +75,11 @@ impl Disclosure<'_> {
 /// What of a request by name is to be kept: what this client may ask for. Another claim is ignored, not refused (Core section 5.5.1).
 pub fn admitted(client: &Client, scopes: &Scopes, asked: ClaimsRequest) -> ClaimsRequest {
     asked.narrowed_to(|name| scopes.open(&client.scope, name))
+}
+
+/// The same of a request that is not answered yet: what asks for a certain person or login, and tells nothing of the profile, stays.
+pub fn agreed(client: &Client, scopes: &Scopes, asked: ClaimsRequest) -> ClaimsRequest {
+    asked.narrowed_to(|name| RESERVED.contains(&name) || scopes.open(&client.scope, name))
 }
 
 /// The claims that are asked for by name and not opened by `granted` already: what a person is asked about besides the scopes.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portico::simulator::people::JO_SMITH;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -9,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::{CALLBACK, authorize_url, log_in, minimal, open, redeem, register};
 use crate::device;
 use crate::harness::browser::{Browser, Page as BrowserPage, http_client};
-use crate::harness::relying_party::{Answer, answer};
+use crate::harness::relying_party::{Answer, VERIFIER, answer};
 use crate::harness::server::TestServer;
 use crate::harness::site::{Page, Site};
 
@@ -325,6 +326,72 @@ async fn a_device_has_no_more_than_the_page_showed() {
     rescope(&client, &more, "openid").await;
     let page = device::decide(&mut browser, &page, "deny").await;
     assert_eq!(page.url.path(), "/device/denied", "{}", page.body);
+}
+
+/// T17: what a client may have beyond what the page showed is neither given nor remembered: widened before the answer, it is asked
+/// again; widened after that, it is not in the request any more. What the request says of the person and the login stays.
+#[tokio::test]
+async fn a_yes_is_to_what_the_page_showed() {
+    const WIDE: &str = "openid email profile";
+    let server = open("").await;
+    let client = register(&server, public(&minimal(), "openid")).await;
+    let asked = json!({
+        "userinfo": { "email": null, "name": null },
+        "id_token": { "email": null, "auth_time": { "essential": true } },
+    });
+    let claims = ("claims", asked.to_string());
+    let changes = [("scope", "openid"), (claims.0, claims.1.as_str())];
+    let url = authorize_url(&server, &client, &changes);
+    let mut browser = Browser::new();
+    let page = browser.log_in_as(url.as_str(), JO_SMITH).await;
+    let asked = |page: &BrowserPage| {
+        assert_eq!(page.url.path(), "/consent", "{}", page.body);
+        page.text("main").unwrap().contains("email address")
+    };
+    assert!(!asked(&page), "{}", page.body);
+    rescope(&client, &minimal(), WIDE).await;
+    let allow = [("decision", "allow")];
+    let wide = browser.submit(&page, "form", &allow).await;
+    assert!(asked(&wide), "{}", wide.body);
+    // What another page showed is not what this one does.
+    let shown = wide.form("form").1["shown"].clone();
+    let mixed = [allow[0], ("shown", shown.as_str())];
+    assert_eq!(browser.submit_only(&page, "form", &mixed).await.status, 400);
+    rescope(&client, &minimal(), "openid").await;
+    let page = browser.submit(&wide, "form", &allow).await;
+    assert!(!asked(&page), "{}", page.body);
+    let agreed = browser.submit_only(&page, "form", &allow).await;
+    rescope(&client, &minimal(), WIDE).await;
+    let page = browser.follow(agreed).await;
+    let code = page.answer()["code"].clone();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
+    let tokens = server.token(client.text("client_id"), &form).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    let userinfo = server.userinfo(tokens.text("access_token")).await.body;
+    let id_token = crate::harness::relying_party::claims(tokens.text("id_token"));
+    for told in [&userinfo, &id_token] {
+        assert!(
+            told.get("email").is_none() && told.get("name").is_none(),
+            "{told}"
+        );
+    }
+    // Nor is it remembered.
+    assert!(asked(&browser.open(url.as_str()).await));
+    let id = portico::protocol::ids::ClientId::new(client.text("client_id"));
+    let accounts = server.store.list_accounts(10).await.unwrap();
+    let kept = server
+        .store
+        .find_consent(&accounts[0].id, &id)
+        .await
+        .unwrap();
+    let kept = kept.unwrap();
+    assert!(kept.claims.is_empty(), "{kept:?}");
+    assert_eq!(kept.scope.to_string(), "openid");
 }
 
 /// A change that is overtaken by another replaces what that one left, and not what it had read: every secret that was told
