@@ -322,6 +322,7 @@ fn flow(
         mint: mint.clone(),
         clock,
         session_lifetimes: logins.session_lifetimes,
+        family_lifetime: config.lifetimes.family(),
         address_throttle: logins.address_throttle,
         registered_unused: config.registration.unused,
         vault: logins.vault.clone(),
@@ -349,7 +350,7 @@ fn grants(
         passwords: passwords.clone(),
         stand_in: clients::stand_in()?,
         address_throttle: flow.address_throttle,
-        family_lifetime: config.lifetimes.family(),
+        family_lifetime: flow.family_lifetime,
         session_lifetimes: flow.session_lifetimes,
         family_caps: FamilyCaps {
             per_client: config.lifetimes.families_per_client,

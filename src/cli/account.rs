@@ -331,7 +331,10 @@ async fn show(
         .collect();
     output::table(["SESSION", "UPSTREAM", "BEGUN", "LAST USED", "ENDS"], &rows);
     output::line("");
-    let families = store.list_families(&account.id, now).await?;
+    let idle = config.lifetimes.refresh_idle;
+    let families = store
+        .list_families(&account.id, idle, config.session_lifetimes(), now)
+        .await?;
     let mut rows: Vec<_> = families
         .iter()
         .map(|family| {

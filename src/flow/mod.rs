@@ -25,6 +25,7 @@ use crate::model::authorization::{Errand, PendingAuthorization};
 use crate::model::client::{Client, ConsentPolicy};
 use crate::model::consent::Consent;
 use crate::model::disclosure;
+use crate::model::family::FamilyLifetime;
 use crate::model::scopes::Scopes;
 use crate::model::session::{Session, SessionLifetimes};
 use crate::model::throttle::ThrottlePolicy;
@@ -52,6 +53,8 @@ pub struct FlowParts {
     pub clock: Clock,
     /// How long sessions last.
     pub session_lifetimes: SessionLifetimes,
+    /// How long refresh tokens last.
+    pub family_lifetime: FamilyLifetime,
     /// How many requests an address may have that led to nothing.
     pub address_throttle: ThrottlePolicy,
     /// What logs people in.

@@ -298,7 +298,9 @@ async fn apps(
         entry.1 = entry.1.joined_with(scope);
         entry.2.extend(claims.into_iter().map(ToOwned::to_owned));
     };
-    for family in store.list_families(account, now).await? {
+    let (idle, sessions) = (flow.family_lifetime.idle, flow.session_lifetimes);
+    let families = store.list_families(account, idle, sessions, now);
+    for family in families.await? {
         let claims = family.claims.names();
         add(&family.client_id, family.created_at, &family.scope, claims);
     }

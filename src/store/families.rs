@@ -125,27 +125,6 @@ impl Store {
         }))
     }
 
-    /// The families with refresh tokens that an account has, live ones alone, the newest first.
-    pub async fn list_families(
-        &self,
-        account: &AccountId,
-        now: UnixTime,
-    ) -> Result<Vec<TokenFamily>, StoreError> {
-        let rows = query(
-            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
-                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
-                    resources, last_address, last_user_agent
-             FROM token_family
-             WHERE account_id = $1 AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
-             ORDER BY created_at DESC, id",
-        )
-        .bind(account.as_str())
-        .bind(now)
-        .fetch_all(&self.reads)
-        .await?;
-        rows.iter().map(family).collect()
-    }
-
     /// Begins a family at the authorization endpoint, for an access token that the browser carries: without refresh tokens,
     /// until a code of the same answer is redeemed and takes it over. `false` when the session, the account or the client is gone.
     pub async fn begin_family(&self, family: &TokenFamily) -> Result<bool, StoreError> {

@@ -1,4 +1,4 @@
-//! What an administrator looks at before ending it: live sessions, apps that act without one, and what clients were told.
+//! What is looked at before it is ended: live sessions, apps that act in somebody's name, and what clients were told.
 
 use super::families::family;
 use super::logout_notices::notice;
@@ -81,14 +81,39 @@ impl Store {
                  ORDER BY last_seen_at DESC, id LIMIT $4"
             }
         };
-        let since = |persistent| now.saturating_sub(lifetimes.of(persistent).idle);
-        let query = query(statement)
-            .bind(now)
-            .bind(since(false))
-            .bind(since(true))
-            .bind(limit);
+        let query = standing_since(query(statement), lifetimes, now).bind(limit);
         let rows = of.bind(query).fetch_all(&self.reads).await?;
         rows.iter().map(session).collect()
+    }
+
+    /// The families that may still refresh for a person, the newest first: with `offline_access`, or while their session stands.
+    /// `idle` is how long one lasts without use.
+    pub async fn list_families(
+        &self,
+        account: &AccountId,
+        idle: i64,
+        lifetimes: SessionLifetimes,
+        now: UnixTime,
+    ) -> Result<Vec<TokenFamily>, StoreError> {
+        let query = query(
+            "SELECT id, client_id, account_id, session_id, upstream, auth_time, amr, acr, scope, claims, offline,
+                    generation, created_at, rotated_at, expires_at, revoked_at, jkt, bound_generation, bound_at,
+                    resources, last_address, last_user_agent
+             FROM token_family
+             WHERE account_id = $5
+               AND generation IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 AND rotated_at > $4
+               AND (offline = 1 OR session_id IN
+                   (SELECT id FROM session
+                    WHERE account_id = $5 AND ended_at IS NULL AND expires_at > $1
+                      AND last_seen_at > CASE WHEN persistent_since IS NULL THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END))
+             ORDER BY created_at DESC, id",
+        );
+        let rows = standing_since(query, lifetimes, now)
+            .bind(now.saturating_sub(idle))
+            .bind(account.as_str())
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter().map(family).collect()
     }
 
     /// The live families that outlive their sessions (`offline_access`), the last used first. `idle` is how long one lasts
@@ -196,6 +221,17 @@ impl Store {
             .await?;
         rows.iter().map(notice).collect()
     }
+}
+
+/// Binds what a session that stands at `now` is known by: it ends later, and was used since then, or since then where its person is
+/// kept signed in.
+fn standing_since(
+    query: Statement<'_>,
+    lifetimes: SessionLifetimes,
+    now: UnixTime,
+) -> Statement<'_> {
+    let since = |persistent| now.saturating_sub(lifetimes.of(persistent).idle);
+    query.bind(now).bind(since(false)).bind(since(true))
 }
 
 impl<'a> ListOf<'a> {

@@ -374,6 +374,70 @@ async fn the_access_of_an_app_is_ended_and_asked_for_anew() {
     assert_eq!(page.text("h1").unwrap(), "Your account");
 }
 
+/// What a person sees there can act for them, and what cannot stands there no longer: not with a session that is over by the clock, nor
+/// with refresh tokens that nobody has used for too long.
+#[tokio::test]
+async fn only_what_may_still_refresh_is_an_app_that_acts() {
+    const DAY: i64 = 24 * 3600;
+    let server = TestServer::start_with(|setup| {
+        setup.sections += "[lifetimes]\nsession_idle = \"2h\"\n\
+            persistent_session_idle = \"20d\"\nrefresh_idle = \"10d\"\n";
+    })
+    .await;
+    let apps = async || {
+        let mut browser = Browser::new();
+        let page = sign_in(&server, &mut browser).await;
+        page.values("input[name=client_id]")
+    };
+    let refresh_token = async |browser: &mut Browser, client: &str, scope: &str| {
+        let url = server.authorize_url(client, &[("scope", scope)]);
+        let page = browser.open(url).await;
+        let tokens = server.redeem(client, &page.answer()["code"], &[]).await;
+        tokens.text("refresh_token").to_owned()
+    };
+    let refused = async |client: &str, token: &str| {
+        let answer = server.refresh(client, token).await;
+        answer.assert_error(400, "invalid_grant");
+    };
+    let mut usual = Browser::new();
+    sign_in(&server, &mut usual).await;
+    let within = refresh_token(&mut usual, "web", "openid").await;
+    let mut kept = Browser::new();
+    let page = kept.open(server.url("/account")).await;
+    let page = kept.choose(&page, "members").await;
+    let fields = [
+        ("username", JO.0),
+        ("password", JO.1),
+        ("keep_signed_in", "yes"),
+    ];
+    let form = crate::harness::browser::PASSWORD_FORM;
+    let page = kept.submit(&page, form, &fields).await;
+    assert_eq!(page.url.path(), "/account", "{}", page.body);
+    let persistent = refresh_token(&mut kept, "spa", "openid").await;
+    assert_eq!(apps().await, ["spa", "web"]);
+
+    server.clock.advance(2 * 3600);
+    assert_eq!(apps().await, ["spa"], "the other session is over");
+    refused("web", &within).await;
+    let offline = refresh_token(&mut kept, "web", "openid offline_access").await;
+    let refreshed = server.refresh("spa", &persistent).await;
+    let persistent = refreshed.text("refresh_token").to_owned();
+    server.clock.advance(9 * DAY);
+    assert_eq!(apps().await, ["spa", "web"]);
+    let refreshed = server.refresh("web", &offline).await;
+    let offline = refreshed.text("refresh_token").to_owned();
+    server.clock.advance(DAY);
+    assert_eq!(
+        apps().await,
+        ["web"],
+        "the session stands, and nobody refreshed"
+    );
+    refused("spa", &persistent).await;
+    server.clock.advance(9 * DAY);
+    assert_eq!(apps().await, [""; 0]);
+    refused("web", &offline).await;
+}
+
 /// An app that registered itself under names in several languages is called by the person's, as on every other page.
 #[tokio::test]
 async fn an_app_is_called_by_its_name_in_the_language_of_the_person() {
