@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::flow::accounts::{Accounts, By};
 use crate::model::account::{Account, UpstreamSubject};
 use crate::protocol::ids::{AccountSubject, UpstreamId};
-use crate::store::{Linked, NewLink, Store, Unlinked};
+use crate::store::{LeadsTo, Linked, NewLink, Store, Unlinked};
 use crate::telemetry::Audit;
 
 use super::{ConfigFile, database, output};
@@ -371,6 +371,7 @@ async fn link(
         tokens: None,
         into: &kept.id,
         login,
+        leads_to: LeadsTo::Any,
         profile: None,
         same_upstream,
     };
@@ -392,6 +393,7 @@ async fn link(
             output::line(format!("{upstream} {id} leads to {into} already"));
             Ok(())
         }
+        Linked::Otherwise => bail!("{upstream} {id} was moved in this moment; try again"),
         Linked::SameUpstream => bail!(
             "{into} has a login of that upstream already; if both are the same person, add --same-upstream"
         ),

@@ -24,10 +24,10 @@ use crate::model::authorization::{Errand, ProvenLogin, ProvenTokens};
 use crate::model::session::Session;
 use crate::model::vault_entry::NewVaultEntry;
 use crate::protocol::error::OAuthError;
-use crate::protocol::ids::{ClientId, SessionId, UpstreamId};
+use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::scope::{self, Scope};
-use crate::store::{Linked, NewLink, Store, Unlinked};
+use crate::store::{LeadsTo, Linked, NewLink, Store, Unlinked};
 use crate::upstream::{Identity, Upstream};
 use crate::vault::place_of;
 
@@ -136,6 +136,7 @@ struct ConfirmPage {
     title: String,
     paragraphs: Vec<String>,
     flow: String,
+    shown: String,
     form_token: String,
     yes: &'static str,
 }
@@ -477,6 +478,8 @@ struct Question<'a> {
     open: &'a OpenFlow,
     who: &'a LoggedIn,
     about: About<'a>,
+    /// The account that a yes closes: where the login leads that is to be linked.
+    closes: Option<AccountId>,
 }
 
 #[derive(Clone, Copy)]
@@ -499,12 +502,27 @@ impl<'a> Question<'a> {
             Some(Errand::Unlink { login }) => About::Unlink(login),
             _ => return Ok(None),
         };
-        Ok(Some(Self { open, who, about }))
+        let leads_to = match about {
+            About::Link(proven) => open.flow.store.find_login(&proven.login).await?,
+            About::Unlink(_) => None,
+        };
+        Ok(Some(Self {
+            open,
+            who,
+            about,
+            closes: leads_to.filter(|account| *account != who.account.id),
+        }))
     }
 
-    /// What the form's token is about: the session, and the very login that the page names, for another tab may have
-    /// changed that since (T14, T27).
-    fn token_about(&self) -> [&str; 6] {
+    /// What the page says beside that: whoever logs in elsewhere makes the login lead to another account.
+    fn shown(&self) -> Result<String, OAuthError> {
+        let closes = self.closes.as_ref().map_or("", AccountId::as_str);
+        form::shown(&self.open.flow.secrets, &[closes])
+    }
+
+    /// What the form's token is about: the session, the very login that the page names, for another tab may have
+    /// changed that since (T14, T27), and what else it says.
+    fn token_about<'b>(&'b self, shown: &'b str) -> [&'b str; 7] {
         let (word, login) = match self.about {
             About::Link(proven) => ("link", &proven.login),
             About::Unlink(login) => ("unlink", login),
@@ -516,6 +534,7 @@ impl<'a> Question<'a> {
             self.who.session.id.as_str(),
             login.upstream.as_str(),
             &login.subject,
+            shown,
         ]
     }
 }
@@ -534,20 +553,21 @@ async fn ask(
     let page = Page::current().shown_at(&resume::url(&handle));
     let texts = page.texts;
     let upstreams = Upstreams::from_ref(&state);
-    let form_token = form::token(&Secrets::from_ref(&state), &question.token_about())?;
+    let shown = question.shown()?;
+    let about = question.token_about(&shown);
+    let form_token = form::token(&Secrets::from_ref(&state), &about)?;
     let who = question.who;
     let (title, paragraphs, yes) = match question.about {
         About::Link(proven) => {
             let other = proven.profile.display_name();
             let other = other.unwrap_or(&proven.login.subject);
             let label = label(&upstreams, &proven.login.upstream);
-            let leads_to = open.flow.store.find_login(&proven.login).await;
             let mut paragraphs = vec![
                 (texts.signed_in_as)(display_name(who)),
                 (texts.arrived_as)(&label, other),
                 texts.link_means.to_owned(),
             ];
-            if leads_to.map_err(OAuthError::from)?.is_some() {
+            if question.closes.is_some() {
                 paragraphs.push((texts.link_closes)(other));
             }
             let title = (texts.link_title)(&label);
@@ -568,6 +588,7 @@ async fn ask(
         title,
         paragraphs,
         flow: handle,
+        shown,
         form_token,
         yes,
     };
@@ -589,7 +610,13 @@ async fn confirmed(
     let Some(question) = Question::of(&open).await? else {
         return Ok(see_other(&resume::url(&handle)));
     };
-    form.require_token(&Secrets::from_ref(&state), &question.token_about())?;
+    let shown = form.field("shown")?;
+    let about = question.token_about(shown);
+    form.require_token(&Secrets::from_ref(&state), &about)?;
+    if question.shown()? != shown {
+        // Another account would be closed than the page said, or one though it said none: that is asked.
+        return Ok(see_other(&resume::url(&handle)));
+    }
     let account = &question.who.account.id;
     let accounts = open.flow.accounts();
     let done = match question.about {
@@ -606,11 +633,16 @@ async fn confirmed(
                 into: account,
                 tokens: tokens.as_ref(),
                 login: &proven.login,
+                leads_to: LeadsTo::Told(question.closes.as_ref()),
                 profile: Some(&proven.profile),
                 same_upstream: false,
             };
-            let linked = accounts.link(&link).await.map_err(OAuthError::from)?;
-            matches!(linked, Linked::Done { .. } | Linked::Already)
+            match accounts.link(&link).await.map_err(OAuthError::from)? {
+                Linked::Done { .. } | Linked::Already => true,
+                // In this very moment.
+                Linked::Otherwise => return Ok(see_other(&resume::url(&handle))),
+                Linked::SameUpstream | Linked::Closed => false,
+            }
         }
         About::Unlink(login) => {
             let unlinked = accounts.unlink(account, login).await;

@@ -22,12 +22,23 @@ pub struct NewLink<'a> {
     pub into: &'a AccountId,
     /// The login.
     pub login: &'a UpstreamSubject,
+    /// The account that it may lead to before.
+    pub leads_to: LeadsTo<'a>,
     /// What its upstream said about the person, if they have just logged in.
     pub profile: Option<&'a Profile>,
     /// What it gave to act for the person, sealed for a session of the account, which has it as long as it lives.
     pub tokens: Option<&'a NewVaultEntry>,
     /// Whether the account may have several logins of one upstream.
     pub same_upstream: bool,
+}
+
+/// Where a login that is to be linked leads until then, as far as whoever says yes was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeadsTo<'a> {
+    /// To any account, or none.
+    Any,
+    /// To this account, which is closed, or to none.
+    Told(Option<&'a AccountId>),
 }
 
 /// What came of linking.
@@ -42,6 +53,8 @@ pub enum Linked {
     },
     /// It led there already.
     Already,
+    /// It leads to another account than was told: that is closed only with a yes of its own.
+    Otherwise,
     /// The account has a login of the same upstream.
     SameUpstream,
     /// The account that is to be kept, or the one that the login leads to, is closed.
@@ -352,6 +365,11 @@ async fn move_login(
     }
     if from.as_ref() == Some(link.into) {
         return Ok(Some(Linked::Already));
+    }
+    if let LeadsTo::Told(told) = link.leads_to
+        && told != from.as_ref()
+    {
+        return Ok(Some(Linked::Otherwise));
     }
     let coming = match &from {
         Some(from) => hold_logins(transaction, from).await?,

@@ -56,7 +56,7 @@ pub use codes::Redemption;
 pub use endings::{Endings, Whose};
 pub use error::StoreError;
 pub use families::{Behind as BehindFamily, Refreshable};
-pub use linking::{Linked, NewLink, Unlinked};
+pub use linking::{LeadsTo, Linked, NewLink, Unlinked};
 pub use logout_notices::ClientToTell;
 pub use registrations::{HeldPage, Registered, Replaced};
 pub use schema::MigrationPatience;

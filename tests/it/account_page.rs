@@ -9,7 +9,7 @@ use portico::passwords::hash_password;
 use portico::protocol::ids::UpstreamId;
 use portico::protocol::secret::Secret;
 use portico::simulator::people;
-use portico::store::NewLink;
+use portico::store::{LeadsTo, NewLink};
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::server::{START, TestServer};
@@ -246,6 +246,7 @@ async fn a_form_that_the_page_did_not_make_for_this_session_is_refused() {
             upstream: UpstreamId::new("staff"),
             subject: "uid:1".to_owned(),
         },
+        leads_to: LeadsTo::Any,
         profile: None,
         same_upstream: false,
     };

@@ -388,6 +388,36 @@ async fn the_page_names_who_was_slipped_in_and_its_answer_is_for_them_alone() {
     assert_eq!(logins(&server).await, [1]);
 }
 
+/// The login led nowhere when the page was made: a yes to that closes no account that has come about since, and ends no session of it.
+/// The question is asked again, with what it means now.
+#[tokio::test]
+async fn an_account_that_the_page_did_not_speak_of_is_not_closed() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let first = to_confirm(&server, &mut browser).await;
+    let closes = |page: &Page| {
+        assert_eq!(page.url.path(), "/account/confirm", "{}", page.body);
+        let text = page.text("main").unwrap();
+        text.contains("is closed, and signed out everywhere")
+    };
+    assert!(!closes(&first), "{}", first.body);
+    let mut ann = Browser::new();
+    account(&server, &mut ann, ANN).await;
+    let (_, access_token, _) = tokens(&server, &mut ann, "spa").await;
+    let again = browser.submit(&first, CONFIRM, &[]).await;
+    assert_eq!(logins(&server).await, [1, 1]);
+    assert_eq!(name(&server, &access_token).await, "Ann Lee");
+    assert!(closes(&again), "{}", again.body);
+    // Only the whole of one page is an answer.
+    let shown = again.form(CONFIRM).1["shown"].clone();
+    let mixed = [("shown", shown.as_str())];
+    let refused = browser.submit_only(&first, CONFIRM, &mixed).await;
+    assert_eq!(refused.status, 400);
+    let page = browser.submit(&again, CONFIRM, &[]).await;
+    assert_eq!(page.url.path(), "/account", "{}", page.body);
+    assert_eq!(logins(&server).await, [0, 2]);
+}
+
 /// iMIS's page delivers by a POST across sites, which any site can send: while a link waits for somebody to come back from
 /// there, an attacker's own credential can be slipped in. The page names them, and nothing happens without a yes (T25).
 #[tokio::test]

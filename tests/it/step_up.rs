@@ -6,7 +6,7 @@ use portico::passwords::hash_password;
 use portico::protocol::ids::UpstreamId;
 use portico::protocol::secret::Secret;
 use portico::simulator::people::JO_SMITH;
-use portico::store::NewLink;
+use portico::store::{LeadsTo, NewLink};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -169,6 +169,7 @@ async fn a_step_up_gives_the_session_a_new_secret_and_the_app_the_same_sid() {
             upstream: UpstreamId::new("safe"),
             subject: "1".to_owned(),
         },
+        leads_to: LeadsTo::Any,
         profile: None,
         same_upstream: false,
     };

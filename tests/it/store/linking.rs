@@ -10,7 +10,7 @@ use portico::model::session::{Authentication, Session};
 use portico::protocol::claims::Profile;
 use portico::protocol::ids::{FamilyId, UpstreamId};
 use portico::protocol::scope::Scope;
-use portico::store::{Linked, NewLink, Redemption, Store, Unlinked};
+use portico::store::{LeadsTo, Linked, NewLink, Redemption, Store, Unlinked};
 
 use super::{CAP, NOW, World, code, count, family, member, new_account, race};
 
@@ -70,6 +70,7 @@ async fn link_with(store: &Store, into: &Account, login: &UpstreamSubject, same:
         tokens: None,
         into: &into.id,
         login,
+        leads_to: LeadsTo::Any,
         profile: None,
         same_upstream: same,
     };
@@ -182,6 +183,41 @@ async fn a_login_that_nobody_used_yet_can_be_linked() {
     assert_eq!(logins[1].profile, Profile::default());
     assert_eq!(logins[1].linked_at, Some(NOW + 5));
     assert_eq!(first_login(store, &staff("8"), "Ann").await.id, kept.id);
+}
+
+/// T31: only an account is closed that the page spoke of, whatever has happened since.
+#[tokio::test]
+async fn a_login_that_leads_elsewhere_than_was_told_is_not_linked() {
+    let world = World::new().await;
+    let store = &world.store;
+    let kept = first_login(store, &member("1"), "Jo").await;
+    let other = first_login(store, &staff("7"), "Ann").await;
+    let session = session(store, &other, &staff("7")).await;
+    let link = async |told: Option<&Account>| {
+        let login = staff("7");
+        let link = NewLink {
+            tokens: None,
+            into: &kept.id,
+            login: &login,
+            leads_to: LeadsTo::Told(told.map(|account| &account.id)),
+            profile: None,
+            same_upstream: false,
+        };
+        store.link_login(&link, NOW + 5).await.unwrap()
+    };
+    let third = first_login(store, &staff("8"), "Kim").await;
+    for told in [None, Some(&third)] {
+        assert_eq!(link(told).await, Linked::Otherwise, "{told:?}");
+        let leads_to = store.find_login(&staff("7")).await.unwrap();
+        assert_eq!(leads_to.as_ref(), Some(&other.id));
+        assert!(is_live(store, &session).await);
+    }
+    let closed = Some(other.id.clone());
+    let ended = vec![session.id.clone()];
+    assert_eq!(link(Some(&other)).await, Linked::Done { closed, ended });
+    assert!(!is_live(store, &session).await);
+    // What is done already stays so, whatever was told.
+    assert_eq!(link(None).await, Linked::Already);
 }
 
 /// All logins of the other account come along, and those it would have twice are counted too.

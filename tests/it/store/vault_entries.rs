@@ -4,7 +4,7 @@ use portico::model::account::UpstreamSubject;
 use portico::model::session::Session;
 use portico::model::vault_entry::{Lease, MovedVaultEntry, NewVaultEntry, VaultEntry, VaultPlace};
 use portico::protocol::ids::{AccountId, AccountSubject, UpstreamId};
-use portico::store::{Linked, NewAccount, NewLink, Store, Unlinked};
+use portico::store::{LeadsTo, Linked, NewAccount, NewLink, Store, Unlinked};
 
 use super::{NOW, World, count, log_in, race, session};
 
@@ -319,6 +319,7 @@ async fn a_link_gives_tokens_to_a_live_session_of_its_own_account_alone() {
         let link = NewLink {
             into: &world.account.id,
             login: &login,
+            leads_to: LeadsTo::Any,
             profile: None,
             tokens: Some(&given),
             same_upstream: true,
