@@ -13,8 +13,8 @@ use crate::telemetry::Entry;
 
 use super::{Flow, LoggedIn};
 
-/// Wrong codes that one session may have in a window: nobody types a code so often.
-const PER_SESSION: i64 = 10;
+/// Wrong codes that one account may have in a window, in however many browsers: nobody types a code so often.
+const PER_ACCOUNT: i64 = 10;
 /// Wrong codes that all addresses together may have: with 34 bits a code, guessing from many places leads nowhere either
 /// (RFC 8628 section 5.1). It stops honest people too while somebody tries, and nothing else but devices.
 const IN_ALL: i64 = 2_000;
@@ -30,7 +30,7 @@ pub enum Entered {
 }
 
 impl Flow {
-    /// Looks up a code that was typed, unless too many wrong ones were: from this address, in this session, or in all (T16).
+    /// Looks up a code that was typed, unless too many wrong ones were: from this address, by this account, or in all (T16).
     /// Each try is counted before the look, so that no race lets more through.
     pub async fn enter_user_code(
         &self,
@@ -53,8 +53,8 @@ impl Flow {
         // Whoever is signed in is known, and has few tries; strangers, who fill the count of all, must not close the entry to them.
         buckets.push(match logged_in {
             Some(who) => (
-                format!("user code\nsession\n{}", who.session.id),
-                with(PER_SESSION),
+                format!("user code\naccount\n{}", who.account.id),
+                with(PER_ACCOUNT),
             ),
             None => ("user code".to_owned(), with(IN_ALL)),
         });

@@ -535,7 +535,7 @@ async fn another_site_cannot_enter_a_code() {
     assert_eq!(refused.status, 400, "without the cookie of the flow");
 }
 
-/// T16: wrong codes are counted by address, by session and in all, wherever they are tried; right ones cost nothing.
+/// T16: wrong codes are counted by address, by account and in all, wherever they are tried; right ones cost nothing.
 #[tokio::test]
 async fn codes_cannot_be_guessed() {
     let mut server = TestServer::start_with(|setup| {
@@ -587,7 +587,7 @@ async fn codes_cannot_be_guessed() {
     let page = honest.open(&here).await;
     let page = honest.submit(&page, ENTER, &right).await;
     assert!(page.is_login());
-    // One session, however many addresses it comes from.
+    // One account, however many addresses it comes from.
     honest.sign_in_as(&page, JO_SMITH).await;
     for number in 0..10 {
         honest.headers[0].1 = format!("198.51.100.{number}");
@@ -596,6 +596,13 @@ async fn codes_cannot_be_guessed() {
     }
     let said = guess(&mut honest, &here).await;
     assert!(said.contains("Too many"), "{said}");
+    // Nor has it more in another browser; another account has its own.
+    for (number, who, expected) in [(20, JO_SMITH, "Too many"), (21, ZOE, "No device waits")] {
+        let mut other = from(&format!("198.51.100.{number}"));
+        other.log_in_as(server.authorize_url("spa", &[]), who).await;
+        let said = guess(&mut other, &here).await;
+        assert!(said.contains(expected), "{number}: {said}");
+    }
     server.clock.advance(15 * 60);
     let said = guess(&mut honest, &here).await;
     assert!(said.contains("No device waits"), "{said}");
