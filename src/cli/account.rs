@@ -344,6 +344,7 @@ async fn show(
                 kind.to_owned(),
                 output::date(family.created_at),
                 family.scope.to_string(),
+                words(family.claims.names()),
             ]
         })
         .collect();
@@ -352,11 +353,17 @@ async fn show(
             consent.client_id.to_string(),
             "consent".to_owned(),
             output::date(consent.granted_at),
-            consent.scope.to_string(),
+            consent.everything().to_string(),
+            words(consent.claims.iter().map(String::as_str)),
         ]);
     }
-    output::table(["APP", "ACCESS", "SINCE", "SCOPE"], &rows);
+    output::table(["APP", "ACCESS", "SINCE", "SCOPE", "CLAIMS"], &rows);
     Ok(())
+}
+
+/// Names of claims, as a scope is written.
+fn words<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 async fn link(

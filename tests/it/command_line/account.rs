@@ -2,10 +2,12 @@
 
 use portico::clock::{Clock, random_id};
 use portico::model::account::{Account, UpstreamSubject};
+use portico::model::consent::Consent;
 use portico::model::device::Device;
 use portico::model::session::Session;
 use portico::protocol::claims::Profile;
-use portico::protocol::ids::{AccountId, AccountSubject, SessionId, UpstreamId};
+use portico::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId, UpstreamId};
+use portico::protocol::scope::Scope;
 use portico::store::{NewAccount, Store};
 
 use super::Site;
@@ -122,6 +124,47 @@ async fn accounts_are_listed_found_and_shown() {
         let said = site.run(&command).await;
         assert_eq!(said.out.lines().count(), lines, "{}", said.out);
     }
+}
+
+/// What an app may do, at the APIs that it named too, and see, by single claims.
+#[tokio::test]
+async fn a_consent_is_shown_with_all_that_was_agreed_to() {
+    let site = Site::started().await;
+    let store = site.database.store().await;
+    let (jo, _) = person(&store, &login("members", "4711"), "JSMITH").await;
+    let scope = |text: &str| Scope::parse(text).unwrap();
+    let at = ["https://api.example.org".to_owned()];
+    let client = ClientId::new("members-app");
+    let now = Clock::system().now();
+    let consent = Consent {
+        claims: ["email", "nickname"].map(str::to_owned).into(),
+        ..Consent::to(
+            jo.id.clone(),
+            client.clone(),
+            scope("openid reports:read"),
+            &at,
+            now,
+        )
+    };
+    store.widen_consent(&consent).await.unwrap();
+    let row = async || {
+        let said = site.run(&["account", "show", "--name", "JSMITH"]).await;
+        said.assert(0, &["CLAIMS"]);
+        let row = said.out.lines().find(|line| line.contains("consent"));
+        row.unwrap_or_else(|| panic!("{}", said.out)).to_owned()
+    };
+    let told = row().await;
+    assert!(
+        told.ends_with("  openid reports:read  email nickname"),
+        "{told}"
+    );
+    let later = Consent::to(jo.id.clone(), client, scope("profile"), &[], now);
+    store.widen_consent(&later).await.unwrap();
+    let told = row().await;
+    assert!(
+        told.ends_with("  openid profile reports:read  email nickname"),
+        "{told}"
+    );
 }
 
 /// Each change is a line of the audit log, and each refusal says what to do.
