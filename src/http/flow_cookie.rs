@@ -20,6 +20,7 @@ use crate::telemetry::note_flow;
 
 use super::client_address::ClientAddress;
 use super::cookies::{CookieNames, RequestCookies};
+use super::error::{PageError, Trouble};
 use super::state::HttpState;
 
 /// How many tabs can be in a flow at once; the oldest is dropped.
@@ -131,7 +132,7 @@ impl FlowCookies {
         &self,
         pending: &PendingAuthorization,
         now: UnixTime,
-    ) -> Result<(String, Vec<Cookie<'static>>), OAuthError> {
+    ) -> Result<(String, Vec<Cookie<'static>>), PageError> {
         let handle = ordered_id();
         note_flow(&handle);
         let mut cookies = self.drop_oldest(&handle);
@@ -139,44 +140,56 @@ impl FlowCookies {
         Ok((handle, cookies))
     }
 
-    /// Keeps the flow as it is now.
+    /// Keeps the flow as it is now, unless it has ended meanwhile.
     pub(super) async fn save(
         &self,
         handle: &str,
         pending: &PendingAuthorization,
         now: UnixTime,
-    ) -> Result<Cookie<'static>, OAuthError> {
+    ) -> Result<Cookie<'static>, PageError> {
         let sealed = self.seal(handle, &Sealed::Pending(Box::new(pending.clone())))?;
         let of_all = sealed.len() + self.others(handle).1;
         let fits = sealed.len() <= MAX_SEALED_BYTES && of_all <= MAX_SEALED_BYTES_OF_ALL;
-        let text = if fits && self.row_secret(handle).is_none() {
-            sealed
-        } else {
+        let text = match self.row_secret(handle) {
             // One row a flow, however many pages it has.
-            let secret = match self.row_secret(handle) {
-                Some(secret) => secret.to_owned(),
-                None => self.new_row(now).await?,
-            };
-            let hash = self.secrets.hash(Purpose::PendingRequest, &secret)?;
-            self.store
-                .keep_pending_request(&hash, &sealed, now + COOKIE_SECONDS)
-                .await?;
-            format!("row.{secret}")
+            Some(secret) if self.update_row(secret, &sealed, now).await? => format!("row.{secret}"),
+            // Its end has given the row back: another one would be counted nowhere.
+            Some(_) => return Err(PageError::new(Trouble::Expired)),
+            None if fits => sealed,
+            None => format!("row.{}", self.new_row(&sealed, now).await?),
         };
         Ok(self.cookie(handle, &text, now))
     }
 
+    /// Whether the row that `secret` finds is still there, and holds the flow as it is now.
+    async fn update_row(
+        &self,
+        secret: &str,
+        sealed: &str,
+        now: UnixTime,
+    ) -> Result<bool, OAuthError> {
+        let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
+        let expires_at = now + COOKIE_SECONDS;
+        let updated = self.store.update_pending_request(&hash, sealed, expires_at);
+        Ok(updated.await?)
+    }
+
     /// The secret of one more row, if this browser's address may have it: strangers make rows before any login, and
     /// must not fill the database with them.
-    async fn new_row(&self, now: UnixTime) -> Result<String, OAuthError> {
+    async fn new_row(&self, sealed: &str, now: UnixTime) -> Result<String, OAuthError> {
         let free = self.store.reserve_attempt(&self.rows, self.throttle, now);
-        if free.await? {
-            return Ok(random_token());
+        if !free.await? {
+            return Err(OAuthError::new(
+                ErrorCode::TemporarilyUnavailable,
+                "too many large requests from this address; send a shorter state, or try again later",
+            ));
         }
-        Err(OAuthError::new(
-            ErrorCode::TemporarilyUnavailable,
-            "too many large requests from this address; send a shorter state, or try again later",
-        ))
+        let secret = random_token();
+        let hash = self.secrets.hash(Purpose::PendingRequest, &secret)?;
+        self.store
+            .keep_pending_request(&hash, sealed, now + COOKIE_SECONDS)
+            .await?;
+        Ok(secret)
     }
 
     /// Ends the flow.
@@ -188,8 +201,7 @@ impl FlowCookies {
     ) -> Result<Cookie<'static>, OAuthError> {
         if let Some(secret) = self.row_secret(handle) {
             let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
-            self.store.delete_pending_request(&hash).await?;
-            self.store.return_attempt(&self.rows).await?;
+            self.store.finish_pending_request(&hash, &self.rows).await?;
         }
         let sealed = self.seal(handle, &Sealed::Done(client_id.clone()))?;
         Ok(self.cookie(handle, &sealed, now))

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{FromRef, RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use url::form_urlencoded;
 
@@ -594,7 +594,11 @@ pub(super) async fn finish(
     };
     open.pending.logged_in = Some(new.logged_in.session.id.clone());
     open.pending.selected = None;
-    let mut response = open.resume().await?;
+    // The session stands, also where the flow has ended meanwhile: nobody else would have its cookie.
+    let mut response = open
+        .resume()
+        .await
+        .unwrap_or_else(IntoResponse::into_response);
     cookies::set(response.headers_mut(), open.signed_in.with(&new));
     Ok(response)
 }

@@ -193,7 +193,7 @@ impl OpenFlow {
     }
 
     /// Keeps the flow as it is now, for the answer's cookies.
-    pub(super) async fn save(&self) -> Result<Cookie<'static>, OAuthError> {
+    pub(super) async fn save(&self) -> Result<Cookie<'static>, PageError> {
         let now = self.flow.clock.now();
         self.cookies.save(&self.handle, &self.pending, now).await
     }

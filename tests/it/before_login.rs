@@ -2,14 +2,17 @@
 //! 4).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use portico::model::audit::AuditFilter;
+use portico::simulator::fault::Fault;
 use portico::simulator::people;
 use sqlx::AssertSqlSafe;
 
 use crate::harness::browser::{Browser, PASSWORD_FORM};
 use crate::harness::relying_party::CHALLENGE;
 use crate::harness::server::{START, TestServer};
+use crate::refresh::join_all;
 
 /// How many rows each table of the schema has.
 async fn rows(server: &TestServer) -> BTreeMap<String, i64> {
@@ -207,4 +210,73 @@ async fn large_requests_of_one_address_do_not_fill_the_database() {
     assert_eq!(rows(&server).await["pending_request"], 5);
     let short = server.authorize_url("spa", &[]);
     assert_eq!(Browser::new().open(short).await.status, 200);
+}
+
+/// A request that is kept in a row.
+fn large(server: &TestServer) -> String {
+    let (state, nonce) = ("s".repeat(2000), "n".repeat(500));
+    server.authorize_url("spa", &[("state", &state), ("nonce", &nonce)])
+}
+
+const CANCEL: &str = "form:has(button[value=cancel])";
+
+/// Of one flow that is canceled many times at once one attempt is given back, or an address would never reach its limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flow_that_is_canceled_many_times_gives_one_row_back() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections =
+            "[login]\nrefusal_floor = \"0s\"\nmax_attempts_per_address = 4\n".to_owned();
+    })
+    .await;
+    let url = large(&server);
+    let mut browser = Browser::new();
+    let page = browser.open(&url).await;
+    for _ in 0..3 {
+        assert_eq!(Browser::new().open(&url).await.status, 200);
+    }
+    assert_eq!(Browser::new().open(&url).await.status, 400);
+    let canceled = (0..12).map(|_| {
+        let (mut browser, page) = (browser.clone(), &page);
+        async move {
+            let fields = [("action", "cancel")];
+            browser.submit_only(page, CANCEL, &fields).await.status
+        }
+    });
+    assert!(join_all(canceled).await.iter().any(|status| *status == 303));
+    assert_eq!(rows(&server).await["pending_request"], 3);
+    assert_eq!(Browser::new().open(&url).await.status, 200);
+    for _ in 0..3 {
+        assert_eq!(Browser::new().open(&url).await.status, 400);
+    }
+    assert_eq!(rows(&server).await["pending_request"], 4);
+}
+
+/// A login that was under way when its flow was canceled makes no row of it again, and the person is signed in all the same.
+#[tokio::test]
+async fn a_login_that_ends_after_its_flow_leaves_no_row() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let page = browser.open(large(&server)).await;
+    let mut other = browser.clone();
+    let form = browser.choose(&page, "members").await;
+    let slow = Fault::Slow(Duration::from_secs(2));
+    server.imis.fail("/token", slow);
+    let jo = people::JO_SMITH;
+    let credentials = [("username", jo.username), ("password", jo.password)];
+    let login = browser.submit_only(&form, PASSWORD_FORM, &credentials);
+    let cancel = async {
+        while server.imis.log().iter().all(|asked| asked.path != "/token") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let fields = [("action", "cancel")];
+        other.submit_only(&page, CANCEL, &fields).await
+    };
+    let (late, canceled) = tokio::join!(login, cancel);
+    assert_eq!(canceled.answer()["error"], "access_denied");
+    assert_eq!(rows(&server).await["pending_request"], 0);
+    let expired = Browser::new().get(&page.url).await;
+    assert_eq!(late.status, 400, "{}", late.body);
+    assert_eq!(late.text("h1"), expired.text("h1"));
+    let silent = server.authorize_url("spa", &[("prompt", "none")]);
+    assert!(browser.get(silent).await.answer().contains_key("code"));
 }
