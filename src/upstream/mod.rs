@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::clock::{Clock, UnixTime};
+use crate::passwords::Busy;
 use crate::protocol::claims::Profile;
 use crate::protocol::error::{BoxError, chain};
 use crate::protocol::ids::{ClientId, UpstreamId};
@@ -315,14 +316,14 @@ impl LoginError {
     }
 
     /// Whether it is certain that the upstream has not refused, and so has not counted, what was to be sent to it: there
-    /// was no connection. Something that was sent before, and accepted, is none of that.
+    /// was no connection, or, where it is we who judge, no room for one more. Something that was sent before, and accepted,
+    /// is none of that.
     pub fn is_unsent(&self) -> bool {
         let Self::Unavailable(cause) = self else {
             return false;
         };
-        cause
-            .downcast_ref::<outbound::Trouble>()
-            .is_some_and(outbound::Trouble::is_unsent)
+        let trouble = cause.downcast_ref::<outbound::Trouble>();
+        cause.is::<Busy>() || trouble.is_some_and(outbound::Trouble::is_unsent)
     }
 }
 

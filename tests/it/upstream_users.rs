@@ -1,12 +1,24 @@
 //! People in the config file, and the hashing of what they chose.
 
+use std::time::Duration;
+
+use portico::clock::Clock;
+use portico::keys::{MasterKey, Secrets};
+use portico::logins::{Logins, Origin, RefusalFloor};
+use portico::model::acr::AcrPolicies;
+use portico::model::session::{SessionLifetime, SessionLifetimes};
+use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use portico::passwords::{PasswordHash, Passwords, hash_password};
 use portico::protocol::ids::UpstreamId;
 use portico::protocol::locale::Label;
 use portico::protocol::secret::Secret;
+use portico::store::Store;
+use portico::telemetry::{Audit, Metrics};
 use portico::upstream::users::{Person, Settings, open};
-use portico::upstream::{LoginError, LoginMethod, Upstream};
+use portico::upstream::{Credentials, LoginError, LoginMethod, Upstream, Upstreams};
+use portico::vault::Vault;
 
+use crate::harness::database::TestDatabase;
 use crate::upstream::log_in;
 
 fn hash_of(password: &str) -> String {
@@ -103,6 +115,80 @@ async fn beyond_the_queue_the_answer_is_busy() {
     assert_eq!(answers.iter().filter(busy).count(), 5);
     // And then there is room again.
     assert!(log_in(&upstream, "kim", "word-1").await.is_ok());
+}
+
+/// Logins of which two may fail, at a name and from an address.
+fn logins(store: &Store) -> Logins {
+    let (clock, metrics) = (Clock::manual(1000), Metrics::new());
+    let secrets = Secrets::derive(&MasterKey::new([1; 32])).unwrap();
+    let throttle = ThrottlePolicy {
+        attempts: 2,
+        window: 900,
+        starts_at: WindowStart::LastAttempt,
+    };
+    Logins {
+        store: store.clone(),
+        secrets: secrets.clone(),
+        clock: clock.clone(),
+        session_lifetimes: SessionLifetimes {
+            usual: SessionLifetime {
+                idle: 1,
+                absolute: 1,
+            },
+            persistent: None,
+        },
+        sessions_per_person: 1,
+        throttle,
+        address_throttle: throttle,
+        client_throttle: throttle,
+        refusal_floor: RefusalFloor::new(Duration::ZERO),
+        vault: Vault::new(
+            store.clone(),
+            clock.clone(),
+            secrets,
+            Upstreams::new(vec![]),
+            metrics.clone(),
+        ),
+        acr: AcrPolicies::default(),
+        metrics,
+        audit: Audit::log_alone(clock),
+    }
+}
+
+/// Nothing was judged: whoever presses again and again while there is a rush comes in when it is over.
+#[tokio::test]
+async fn a_login_that_finds_no_room_uses_up_no_attempt() {
+    let database = TestDatabase::migrated().await;
+    let logins = logins(&database.store().await);
+    let people = vec![person("1", "kim", &hash_of("word-1"))];
+    let full = opened(people.clone(), &Passwords::bounded(0, 0));
+    let passwords = Passwords::default();
+    let free = opened(people, &passwords);
+    let attempt = async |upstream: &Upstream, username: &str| {
+        let credentials = Credentials {
+            username: username.to_owned(),
+            password: Secret::new("word-1"),
+        };
+        let login = upstream.password.as_deref().unwrap();
+        let origin = Origin::Address("192.0.2.1");
+        let tried = logins.try_password(&upstream.id, login, &credentials, origin);
+        tried.await
+    };
+    // Whether the name exists or not.
+    for username in ["kim", "nobody"] {
+        for _ in 0..5 {
+            let busy = attempt(&full, username).await;
+            let busy = busy.err().unwrap();
+            assert!(matches!(busy, LoginError::Unavailable(_)), "{busy}");
+        }
+    }
+    let accepted = attempt(&free, "kim").await.ok().unwrap();
+    logins.admit(accepted.attempt).await;
+    for runs in [2, 3, 3] {
+        let wrong = attempt(&free, "nobody").await;
+        assert!(matches!(wrong, Err(LoginError::BadCredentials(None))));
+        assert_eq!(passwords.runs(), runs, "two are judged, as ever");
+    }
 }
 
 /// Polls all until each is through, in order, on this task.
