@@ -19,6 +19,18 @@ pub const SKEW: i64 = 5;
 /// Seconds in which a request is answered, or given up: however long an upstream is given, nobody waits longer.
 pub const ANSWERED_WITHIN: i64 = 60;
 
+/// Whether `since` is less than `seconds` ago. What is from further ahead than [`SKEW`] was noted by a clock that has been put
+/// right since, and is as old as can be: it must not last for as long as the step.
+pub const fn is_recent(since: UnixTime, seconds: i64, now: UnixTime) -> bool {
+    let age = now.saturating_sub(since);
+    -SKEW <= age && age < seconds
+}
+
+/// Whether `until` is still to come, of what lasts `seconds` at the most; by the same rule.
+pub const fn is_ahead(until: UnixTime, seconds: i64, now: UnixTime) -> bool {
+    is_recent(until.saturating_sub(seconds), seconds, now)
+}
+
 /// The clock that everything asks. Cheap to clone; clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
@@ -145,7 +157,26 @@ mod tests {
     use std::thread::sleep;
     use std::time::Duration;
 
-    use super::{ORDERED_ID_LENGTH, ORDERED_ID_TIME, is_ordered_id, ordered_id};
+    use super::{
+        ORDERED_ID_LENGTH, ORDERED_ID_TIME, SKEW, is_ahead, is_ordered_id, is_recent, ordered_id,
+    };
+
+    #[test]
+    fn nothing_is_recent_that_a_clock_noted_which_was_ahead() {
+        for (since, wanted) in [
+            (940, false),
+            (941, true),
+            (1000, true),
+            (1000 + SKEW, true),
+            (1001 + SKEW, false),
+            (i64::MAX, false),
+            (i64::MIN, false),
+        ] {
+            assert_eq!(is_recent(since, 60, 1000), wanted, "{since}");
+            let until = since.saturating_add(60);
+            assert_eq!(is_ahead(until, 60, 1000), wanted, "{until}");
+        }
+    }
 
     #[test]
     fn ordered_ids_differ_and_follow_each_other() {

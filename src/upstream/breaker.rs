@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clock::{Clock, SKEW, UnixTime};
+use crate::clock::{Clock, UnixTime, is_ahead};
 use crate::model::audit::Event;
 use crate::protocol::ids::UpstreamId;
 use crate::telemetry::{Audit, Entry, Metrics};
@@ -72,8 +72,7 @@ impl Breaker {
         let mut state = self.state();
         match *state {
             State::Closed(_) => true,
-            // A clock that stepped back must not keep it open for longer.
-            State::Open(until) if now < until && until - now <= TRY + SKEW => false,
+            State::Open(until) if is_ahead(until, TRY, now) => false,
             State::Open(_) => {
                 *state = State::Open(now + TRY);
                 true

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::{AskForToken, LoginError, Shelf, UpstreamTokens};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, is_ahead};
 use crate::protocol::error::chain;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
@@ -21,6 +21,10 @@ const MARGIN: i64 = 60;
 const AFTER_REFUSAL: i64 = 60;
 /// Seconds in which an upstream that did not answer is not asked for a token again.
 const AFTER_OUTAGE: i64 = 5;
+
+const fn pause(outage: bool) -> i64 {
+    if outage { AFTER_OUTAGE } else { AFTER_REFUSAL }
+}
 
 /// What the last request for a token came to. Serialized inside sealed records alone (T63).
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -58,11 +62,10 @@ impl Kept {
                 if matches!(error, LoginError::BadCredentials(_)) {
                     told += "; look at service_account, and at the upstream whether the account is locked or its password expired";
                 }
-                let wait = if outage { AFTER_OUTAGE } else { AFTER_REFUSAL };
                 Self::Failure {
                     outage,
                     told,
-                    until: now + wait,
+                    until: now + pause(outage),
                 }
             }
         }
@@ -87,7 +90,7 @@ impl Kept {
                 let refused = stale.is_some_and(|stale| tokens.access.equals(stale.expose()));
                 now < *renew_at && !refused
             }
-            Self::Failure { until, .. } => now < *until,
+            Self::Failure { outage, until, .. } => is_ahead(*until, pause(*outage), now),
         };
         good.then(|| self.outcome())
     }

@@ -615,6 +615,36 @@ async fn trouble_with_the_service_account_is_told_plainly() {
     assert!(refused.text("error_description").contains("RemoteService"));
 }
 
+/// A refusal, or an outage, that was kept while the clock stood ahead does not keep the account from its token once it is right.
+#[tokio::test]
+async fn trouble_of_a_clock_that_was_ahead_is_forgotten_when_it_is_right() {
+    for refused in [true, false] {
+        let server = TestServer::start_with(callers).await;
+        server.clock.advance(24 * 3600);
+        let ahead = of_service(&server).await;
+        if refused {
+            let change = |password| {
+                server
+                    .imis
+                    .change(SERVICE.username, |person| person.password = password);
+            };
+            change("changed-there");
+            let exchanged = exchange_with(&server, "both", ahead.text("access_token"), &[]);
+            exchanged.await.assert_error(500, "server_error");
+            change(SERVICE.password);
+        } else {
+            server.imis.fail("/token", Fault::Status(503));
+            let exchanged = exchange_with(&server, "both", ahead.text("access_token"), &[]);
+            exchanged.await.assert_error(503, "temporarily_unavailable");
+            server.imis.mend();
+        }
+        server.clock.advance(-24 * 3600);
+        let tokens = of_service(&server).await;
+        let exchanged = exchange_with(&server, "both", tokens.text("access_token"), &[]).await;
+        assert_eq!(exchanged.status, 200, "{refused}: {exchanged:?}");
+    }
+}
+
 /// T15: the account behind a token of ours is that of the token's own subject.
 #[tokio::test]
 async fn two_people_get_a_token_each() {
