@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use super::{Asker, FetchError, Fetcher, Wanted};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, is_recent};
 use crate::model::client::Client;
 use crate::protocol::foreign_jwt::{Claims, ForeignJwt, JwtProblem};
 use crate::protocol::ids::ClientId;
@@ -80,14 +80,14 @@ impl ClientKeys {
         let cached = &mut *shared.lock().await;
         let now = self.clock.now();
         if let Some(known) = cached
-            && now - known.at < FRESH
+            && is_recent(known.at, FRESH, now)
         {
             return Ok(Arc::clone(&known.keys));
         }
         match self.fetch(client, uri, now).await {
             Ok(fetched) => Ok(Arc::clone(&cached.insert(fetched).keys)),
             Err(error) => match cached {
-                Some(known) if now - known.at < STALE => {
+                Some(known) if is_recent(known.at, STALE, now) => {
                     tracing::warn!(client_id = %client.client_id, %error, "the client's last keys are used");
                     Ok(Arc::clone(&known.keys))
                 }
@@ -108,7 +108,7 @@ impl ClientKeys {
                 // Somebody else was faster.
                 return Some(Arc::clone(&fetched.keys));
             }
-            if now - fetched.at < APART {
+            if is_recent(fetched.at, APART, now) {
                 return None;
             }
         }

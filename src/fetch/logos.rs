@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Asker, FetchError, Fetcher, Wanted};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, is_recent};
 use crate::model::client::Client;
 
 /// Seconds for which a logo is shown before it is asked for again.
@@ -87,7 +87,7 @@ struct Logo {
 impl Logo {
     fn is_fresh(&self, now: UnixTime) -> bool {
         let good_for = if self.picture.is_some() { FRESH } else { PAUSE };
-        now - self.fetched_at < good_for
+        is_recent(self.fetched_at, good_for, now)
     }
 
     fn bytes(&self) -> usize {

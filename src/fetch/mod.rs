@@ -21,7 +21,7 @@ use reqwest::{Client, StatusCode, redirect};
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, is_recent};
 use crate::protocol::error::{BoxError, chain};
 use crate::upstream::outbound;
 
@@ -42,6 +42,8 @@ const MAX_PICTURE_BYTES: usize = 256 * 1024;
 pub const MAX_URL_BYTES: usize = 2048;
 /// Seconds after a failure in which the same address is not asked again (T38).
 const PAUSE: i64 = 30;
+/// Seconds that a budget is for.
+const BUDGET: i64 = 60;
 /// The most that is remembered of each kind.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -251,7 +253,7 @@ impl Fetcher {
             let mut remembered = self.remembered();
             let now = self.clock.now();
             let failures = &mut remembered.failures;
-            make_room(failures, |(since, _)| now - since < PAUSE);
+            make_room(failures, |(since, _)| is_recent(*since, PAUSE, now));
             failures.insert(key.to_owned(), (now, error.to_string()));
         }
         outcome
@@ -262,7 +264,7 @@ impl Fetcher {
         let now = self.clock.now();
         let remembered = self.remembered();
         if let Some((since, why)) = remembered.failures.get(key)
-            && now - since < PAUSE
+            && is_recent(*since, PAUSE, now)
         {
             return Err(FetchError::Paused(why.clone()));
         }
@@ -299,17 +301,18 @@ impl Fetcher {
 impl Remembered {
     fn has_room(&self, budgets: &[Budget], now: UnixTime) -> bool {
         let used = |budget: &str| match self.fetches.get(budget) {
-            Some((since, count)) if now - since < 60 => *count,
+            Some((since, count)) if is_recent(*since, BUDGET, now) => *count,
             _ => 0,
         };
         budgets.iter().all(|(budget, most)| used(budget) < *most)
     }
 
     fn count(&mut self, budgets: Vec<Budget>, now: UnixTime) {
-        make_room(&mut self.fetches, |(since, _)| now - since < 60);
+        let lives = |since| is_recent(since, BUDGET, now);
+        make_room(&mut self.fetches, |(since, _)| lives(*since));
         for (budget, _) in budgets {
             let (since, count) = self.fetches.entry(budget).or_insert((now, 0));
-            if now - *since >= 60 {
+            if !lives(*since) {
                 (*since, *count) = (now, 0);
             }
             *count += 1;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::{Asker, FetchError, Fetcher, Wanted};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, is_recent};
 
 /// Seconds for which what stands at an address with a fragment is not asked for again.
 const FRESH: i64 = 60 * 60;
@@ -67,7 +67,7 @@ impl RequestUris {
     fn known(&self, client_id: &str, uri: &str, now: UnixTime) -> Option<String> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, object) = kept.get(client_id)?.get(uri)?;
-        (now - at < FRESH).then(|| object.clone())
+        is_recent(*at, FRESH, now).then(|| object.clone())
     }
 }
 

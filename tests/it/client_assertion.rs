@@ -532,6 +532,29 @@ async fn old_keys_are_used_while_none_can_be_had_for_a_limited_time() {
     );
 }
 
+/// Keys that were fetched while the clock stood ahead are not current until it is reached again, nor good while others cannot be had.
+#[tokio::test]
+async fn keys_of_a_clock_that_was_ahead_are_fetched_again() {
+    let (server, site) = with_site().await;
+    let (old, new) = (
+        ClientKey::new("ES256", "old"),
+        ClientKey::new("EdDSA", "new"),
+    );
+    let ask = async |key: &ClientKey| ask(&server, &key.assertion(&server, "rotating"), &[]).await;
+    site.set_json("/jwks", &jwks(&[&old]));
+    server.clock.advance(24 * 3600);
+    assert_eq!(ask(&old).await.status, 200);
+    server.clock.advance(-24 * 3600);
+    site.set_json("/jwks", &jwks(&[&new]));
+    refused(&ask(&old).await, "withdrawn");
+    assert_eq!(ask(&new).await.status, 200);
+    server.clock.advance(24 * 3600);
+    assert_eq!(ask(&new).await.status, 200);
+    server.clock.advance(-24 * 3600);
+    site.remove("/jwks");
+    refused(&ask(&new).await, "of no known age");
+}
+
 /// T36: not even if it says so itself.
 #[tokio::test]
 async fn keys_are_fetched_from_nowhere_but_the_public_internet() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
-use portico::clock::Clock;
+use portico::clock::{Clock, SKEW};
 use portico::fetch::{Asker, FetchError, Fetcher, RequestUris, Settings, Wanted};
 use portico::model::client::Client;
 use portico::protocol::ids::ClientId;
@@ -481,4 +481,33 @@ async fn an_answer_without_an_end_is_given_up() {
         flooding.abort();
     }
     dripping.abort();
+}
+
+/// What failed, or was used up, while the clock stood ahead does not close anything until it is reached again.
+#[tokio::test]
+async fn a_clock_that_is_put_right_closes_no_address() {
+    let site = Site::start().await;
+    let (fetcher, clock) = fetcher(&["127.0.0.1"]);
+    let url = format!("{}/keys", site.url);
+    clock.advance(86_400);
+    assert!(fetch(&fetcher, &url).await.is_err());
+    site.set_json("/keys", &json!({}));
+    // What two clocks may differ by is no step.
+    clock.advance(-SKEW);
+    let paused = fetch(&fetcher, &url).await;
+    assert!(matches!(paused, Err(FetchError::Paused(_))));
+    for number in 0..40 {
+        let other = format!("{}/{number}", site.url);
+        assert!(fetch(&fetcher, &other).await.is_err());
+    }
+    let other = format!("{url}?more");
+    let used_up = fetch(&fetcher, &other).await;
+    assert!(matches!(used_up, Err(FetchError::TooMany)));
+    clock.advance(SKEW - 86_400);
+    assert!(fetch(&fetcher, &url).await.is_ok());
+    for number in 0..40 {
+        // Counted from now on.
+        let all = fetch(&fetcher, &url).await;
+        assert_eq!(all.is_ok(), number < 29, "{number}");
+    }
 }
