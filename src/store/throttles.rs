@@ -7,12 +7,13 @@ use sha2::{Digest as _, Sha256};
 use super::record::Record;
 use super::statement::{Found, Statement, query};
 use super::{Store, StoreError, retrying};
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::model::throttle::{ThrottlePolicy, WindowStart};
 
 impl Store {
     /// Counts an attempt before it is forwarded; `false` when the window's attempts are used up and it must not be.
-    /// One statement, so that no more than `policy.attempts` pass however many race.
+    /// One statement, so that no more than `policy.attempts` pass however many race. A window that ends later than one that
+    /// begins now, by more than [`SKEW`], is of a clock that was ahead and has been put right, and is over.
     pub async fn reserve_attempt(
         &self,
         bucket: &str,
@@ -26,16 +27,18 @@ impl Store {
         let reserved = self.writes.execute(query(
             "INSERT INTO throttle (bucket_hash, attempts, window_ends_at) VALUES ($1, 1, $3)
              ON CONFLICT (bucket_hash) DO UPDATE SET
-                 attempts = CASE WHEN throttle.window_ends_at <= $2 THEN 1 ELSE throttle.attempts + 1 END,
-                 window_ends_at = CASE WHEN throttle.window_ends_at <= $2 OR $5 = 1 THEN $3
-                                       ELSE throttle.window_ends_at END
-             WHERE throttle.window_ends_at <= $2 OR throttle.attempts < $4",
+                 attempts = CASE WHEN throttle.window_ends_at <= $2 OR throttle.window_ends_at > $6
+                                 THEN 1 ELSE throttle.attempts + 1 END,
+                 window_ends_at = CASE WHEN throttle.window_ends_at <= $2 OR throttle.window_ends_at > $6 OR $5 = 1
+                                       THEN $3 ELSE throttle.window_ends_at END
+             WHERE throttle.window_ends_at <= $2 OR throttle.window_ends_at > $6 OR throttle.attempts < $4",
         ).at_once()
         .bind(hash(bucket))
         .bind(now)
         .bind(now.saturating_add(policy.window))
         .bind(policy.attempts)
         .bind(i64::from(policy.starts_at == WindowStart::LastAttempt))
+        .bind(now.saturating_add(policy.window).saturating_add(SKEW))
         )
         .await?;
         Ok(reserved.rows_affected() == 1)
@@ -83,17 +86,21 @@ impl Store {
                 "INSERT INTO throttle (bucket_hash, attempts, window_ends_at)
                  VALUES ($1, 1, $2), ($5, 1, $6), ($9, 1, $10)
                  ON CONFLICT (bucket_hash) DO UPDATE SET
-                     attempts = CASE WHEN throttle.window_ends_at <= $13 THEN 1 ELSE throttle.attempts + 1 END,
+                     attempts = CASE
+                         WHEN throttle.window_ends_at <= $13 OR throttle.window_ends_at - $14 > excluded.window_ends_at
+                         THEN 1 ELSE throttle.attempts + 1 END,
                      window_ends_at = CASE
-                         WHEN throttle.window_ends_at <= $13
+                         WHEN throttle.window_ends_at <= $13 OR throttle.window_ends_at - $14 > excluded.window_ends_at
                              OR CASE throttle.bucket_hash WHEN $1 THEN $4 WHEN $5 THEN $8 ELSE CAST($12 AS BIGINT) END = 1
                          THEN excluded.window_ends_at ELSE throttle.window_ends_at END
-                 WHERE (throttle.window_ends_at <= $13
+                 WHERE (throttle.window_ends_at <= $13 OR throttle.window_ends_at - $14 > excluded.window_ends_at
                         OR throttle.attempts < CASE throttle.bucket_hash
                                WHEN $1 THEN $3 WHEN $5 THEN $7 ELSE CAST($11 AS BIGINT) END)
                    AND NOT EXISTS (
                        SELECT 1 FROM throttle AS other
                        WHERE other.bucket_hash IN ($1, $5, $9) AND other.window_ends_at > $13
+                         AND other.window_ends_at - $14 <= CASE other.bucket_hash
+                             WHEN $1 THEN $2 WHEN $5 THEN $6 ELSE $10 END
                          AND other.attempts >= CASE other.bucket_hash
                              WHEN $1 THEN $3 WHEN $5 THEN $7 ELSE CAST($11 AS BIGINT) END)
                  RETURNING bucket_hash",
@@ -105,7 +112,7 @@ impl Store {
                     .bind(policy.attempts)
                     .bind(i64::from(policy.starts_at == WindowStart::LastAttempt));
             }
-            self.writes.fetch_all(statement.bind(now))
+            self.writes.fetch_all(statement.bind(now).bind(SKEW))
         });
         let reserved = reserved.await?;
         let of = |row: &Found| Record::new("throttle", "bucket_hash", row).text("bucket_hash");

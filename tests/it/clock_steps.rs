@@ -724,3 +724,35 @@ async fn an_older_id_token_ends_the_lapsed_session_of_its_person() {
         assert_eq!(silently(&server, &mut browser).await, left);
     }
 }
+
+/// Names that were closed by wrong passwords while the clock stood ahead are open when it is right, known or not; and may have no
+/// more of them than ever.
+#[tokio::test]
+async fn a_name_that_was_closed_meanwhile_is_open_when_the_clock_is_right() {
+    let server = TestServer::start_with(|setup| {
+        setup.sections = "[login]\nrefusal_floor = \"0s\"\nmax_attempts = 2\n".to_owned();
+    })
+    .await;
+    for is_known in [false, true] {
+        server.clock.advance(DAY);
+        for password in ["wrong", "wrong", ZOE.password] {
+            assert!(!comes_in(&server, password).await, "{is_known}");
+        }
+        server.clock.advance(-DAY);
+        assert!(comes_in(&server, ZOE.password).await, "{is_known}");
+        for password in ["wrong", "wrong", ZOE.password] {
+            assert!(!comes_in(&server, password).await, "{is_known}");
+        }
+        // A quiet time opens it, as ever.
+        server.clock.advance(HOUR);
+        assert!(comes_in(&server, ZOE.password).await, "{is_known}");
+    }
+}
+
+async fn comes_in(server: &TestServer, password: &str) -> bool {
+    let mut browser = Browser::new();
+    let page = browser.open(server.authorize_url("spa", &[])).await;
+    let credentials = (ZOE.username, password);
+    let page = browser.sign_in(&page, "members", credentials).await;
+    !page.is_login() && page.answer().contains_key("code")
+}

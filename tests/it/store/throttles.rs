@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portico::clock::SKEW;
 use portico::model::throttle::{ThrottlePolicy, WindowStart};
 use sha2::{Digest as _, Sha256};
 
@@ -301,4 +302,64 @@ async fn names_lead_to_one_person() {
     assert_eq!(swept.throttle_aliases, 2);
     assert!(find("members\nzoe").await.is_some());
     assert_eq!(find("members\njsmith").await, None);
+}
+
+/// A window of a clock that was ahead is over once that is put right; what two nodes differ by is no step.
+#[tokio::test]
+async fn a_window_that_ends_too_late_is_over() {
+    for starts_at in [WindowStart::FirstAttempt, WindowStart::LastAttempt] {
+        let database = TestDatabase::migrated().await;
+        let store = database.store().await;
+        let policy = ThrottlePolicy {
+            starts_at,
+            ..POLICY
+        };
+        let reserve = |now| store.reserve_attempt("jo", policy, now);
+        for ahead in [86_400, SKEW + 1] {
+            for now in [NOW + ahead, NOW] {
+                for _ in 0..5 {
+                    assert!(reserve(now).await.unwrap());
+                }
+                assert!(!reserve(now).await.unwrap());
+            }
+            assert_eq!(counted(&database, "jo").await, Some((5, NOW + 900)));
+            store.forget_attempts("jo").await.unwrap();
+        }
+        for _ in 0..5 {
+            assert!(reserve(NOW + SKEW).await.unwrap());
+        }
+        assert!(!reserve(NOW).await.unwrap());
+    }
+}
+
+/// The same where one statement counts in all of a login's buckets; each has its own length.
+#[tokio::test]
+async fn of_several_windows_each_that_ends_too_late_is_over() {
+    let database = TestDatabase::migrated().await;
+    let store = database.store().await;
+    let reserve = async |now| {
+        let buckets = login(["jo", "person"]);
+        store.reserve_attempts(&buckets, now).await.unwrap()
+    };
+    for (ahead, attempts) in [(86_400, 2), (86_400, 4), (SKEW + 1, 2), (SKEW + 1, 4)] {
+        for at in 0..attempts {
+            let closed = (at == 3).then_some(1);
+            assert_eq!(reserve(NOW + ahead).await, closed);
+        }
+        for closed in [None, None, None, Some(1)] {
+            assert_eq!(reserve(NOW).await, closed);
+        }
+        for (bucket, expected) in [
+            ("address", (4, NOW + 900)),
+            ("jo", (3, NOW + 600)),
+            ("person", (3, NOW + 600)),
+        ] {
+            assert_eq!(counted(&database, bucket).await, Some(expected), "{bucket}");
+            store.forget_attempts(bucket).await.unwrap();
+        }
+    }
+    for _ in 0..3 {
+        assert_eq!(reserve(NOW + SKEW).await, None);
+    }
+    assert_eq!(reserve(NOW).await, Some(1));
 }
