@@ -7,6 +7,7 @@ mod configuration;
 mod housekeeping;
 mod keys;
 mod serve;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;

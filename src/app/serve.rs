@@ -12,10 +12,13 @@ use hyper_util::rt::TokioTimer;
 use tokio::time::timeout;
 
 use super::certificate::Certificate;
+use super::unread::EndsUnread;
 use super::{App, AppError, Listeners};
 
 /// A client that takes longer to send its headers is not a browser.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Whoever takes nothing of an answer for so long has gone, or holds the connection on purpose.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests under way get this long to end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
@@ -35,8 +38,8 @@ impl App {
         let handle = Handle::new();
         let serving = async {
             tokio::try_join!(
-                listen(public, self.public, tls, handle.clone()),
-                listen(internal, self.internal, None, handle.clone()),
+                listen(public, self.public, tls, handle.clone(), WRITE_TIMEOUT),
+                listen(internal, self.internal, None, handle.clone(), WRITE_TIMEOUT),
             )
         };
         let background = async {
@@ -86,12 +89,16 @@ async fn listen(
     router: Router,
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
+    write_timeout: Duration,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     // HTTP/1.1 alone: telling the versions apart waits without end for a connection's first bytes, and strangers could
     // hold as many as they like. Nobody who logs in notices the difference, and proxies speak it.
-    let mut server = axum_server::from_tcp(listener)?.handle(handle).http1_only();
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(EndsUnread::after(write_timeout))
+        .handle(handle)
+        .http1_only();
     server
         .http_builder()
         .http1()
@@ -99,10 +106,8 @@ async fn listen(
         .header_read_timeout(HEADER_TIMEOUT);
     match tls {
         Some(config) => {
-            server
-                .acceptor(RustlsAcceptor::new(config))
-                .serve(service)
-                .await
+            let below = |unread| RustlsAcceptor::new(config).acceptor(unread);
+            server.map(below).serve(service).await
         }
         None => server.serve(service).await,
     }
@@ -114,3 +119,6 @@ async fn keep_certificate(certificate: Option<Certificate>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
