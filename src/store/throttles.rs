@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 use super::record::Record;
 use super::statement::{Found, Statement, query};
 use super::{Store, StoreError, retrying};
-use crate::clock::{SKEW, UnixTime};
-use crate::model::throttle::{ThrottlePolicy, WindowStart};
+use crate::clock::UnixTime;
+use crate::model::throttle::{CLOCKS_APART, ThrottlePolicy, WindowStart};
 
 impl Store {
     /// Counts an attempt before it is forwarded; `false` when the window's attempts are used up and it must not be.
     /// One statement, so that no more than `policy.attempts` pass however many race. A window that ends later than one that
-    /// begins now, by more than [`SKEW`], is of a clock that was ahead and has been put right, and is over.
+    /// begins now, by more than [`CLOCKS_APART`], is of a clock that was ahead and has been put right, and is over.
     pub async fn reserve_attempt(
         &self,
         bucket: &str,
@@ -38,7 +38,7 @@ impl Store {
         .bind(now.saturating_add(policy.window))
         .bind(policy.attempts)
         .bind(i64::from(policy.starts_at == WindowStart::LastAttempt))
-        .bind(now.saturating_add(policy.window).saturating_add(SKEW))
+        .bind(now.saturating_add(policy.window).saturating_add(CLOCKS_APART))
         )
         .await?;
         Ok(reserved.rows_affected() == 1)
@@ -112,7 +112,8 @@ impl Store {
                     .bind(policy.attempts)
                     .bind(i64::from(policy.starts_at == WindowStart::LastAttempt));
             }
-            self.writes.fetch_all(statement.bind(now).bind(SKEW))
+            self.writes
+                .fetch_all(statement.bind(now).bind(CLOCKS_APART))
         });
         let reserved = reserved.await?;
         let of = |row: &Found| Record::new("throttle", "bucket_hash", row).text("bucket_hash");

@@ -23,7 +23,7 @@ use super::{
     Recheck, RedirectLogin, Renewal, Return, SignOff, SignOffTrip, Surroundings, Trip, Upstream,
     UpstreamTokens,
 };
-use crate::clock::{Clock, UnixTime, random_bytes, random_id};
+use crate::clock::{Clock, UnixTime, is_recent, random_bytes, random_id};
 use crate::protocol::claims::{self, Profile, RESERVED, TEXTS};
 use crate::protocol::error::chain;
 use crate::protocol::foreign_jwt::{ForeignJwt, ForeignKind};
@@ -592,11 +592,11 @@ impl<T: Send + Sync> Document<T> {
     ) -> Result<Arc<T>, LoginError> {
         let now = clock.now();
         if let Some((kept, since)) = &self.kept
-            && is_current(kept, now - since)
+            && is_current(kept, age(*since, now))
         {
             return Ok(Arc::clone(kept));
         }
-        let paused = self.failure.take_if(|failure| now - failure.at < PAUSE);
+        let paused = self.failure.take_if(|failure| age(failure.at, now) < PAUSE);
         let failure = match paused {
             Some(failure) => failure,
             None => match fetch.await {
@@ -616,6 +616,15 @@ impl<T: Send + Sync> Document<T> {
             Some((kept, _)) if serves(kept) => Ok(Arc::clone(kept)),
             _ => Err(error),
         }
+    }
+}
+
+/// How many seconds ago it was. Of what a clock noted that was ahead and has been put right nobody knows: it is old.
+fn age(since: UnixTime, now: UnixTime) -> i64 {
+    if is_recent(since, i64::MAX, now) {
+        now - since
+    } else {
+        i64::MAX
     }
 }
 

@@ -643,6 +643,32 @@ async fn a_refresh_token_is_sent_once_all_that_its_answer_needs_is_there() {
     }
 }
 
+/// A clock that is put right: what failed meanwhile is tried again, and what was fetched meanwhile is not current until it stands there anew.
+#[tokio::test]
+async fn what_a_clock_noted_that_was_ahead_is_fetched_anew() {
+    const STEP: i64 = 1_000_000;
+    let provider = Provider::start(json!({})).await;
+    let identity = provider.log_in(|_| {}).await.unwrap();
+    let tokens = identity.tokens.unwrap();
+    let renewal = provider.upstream.renewal.as_ref().unwrap();
+    provider.clock.advance(STEP);
+    renewal.renew(&tokens).await.unwrap();
+    let asked = [provider.asked(DISCOVERY), provider.asked("/jwks")];
+    provider.clock.advance(-STEP);
+    renewal.renew(&tokens).await.unwrap();
+    let anew = [provider.asked(DISCOVERY), provider.asked("/jwks")];
+    assert_eq!(anew, asked.map(|times| times + 1));
+
+    let provider = Provider::start(json!({})).await;
+    let renewal = provider.upstream.renewal.as_ref().unwrap();
+    provider.clock.advance(STEP);
+    provider.plan.lock().unwrap().fault_at = Some((DISCOVERY, Fault::Status(503)));
+    renewal.renew(&tokens).await.unwrap_err();
+    provider.plan.lock().unwrap().fault_at = None;
+    provider.clock.advance(-STEP);
+    renewal.renew(&tokens).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_login_can_be_renewed_looked_at_again_and_signed_off() {
     let provider = Provider::start(json!({})).await;
