@@ -240,9 +240,15 @@ impl Store {
                     logout_notices::insert(&mut transaction, client, account, None, now).await?;
                 }
                 Families::Of(_) => {
-                    let session = &family.session_id;
-                    logout_notices::of_family(&mut transaction, client, account, session, now)
-                        .await?;
+                    // By this command, if it is over only now.
+                    let (session, ended_at) = (&family.session_id, Some(now));
+                    logout_notices::of_family(
+                        &mut transaction,
+                        (client, account, session),
+                        ended_at,
+                        now,
+                    )
+                    .await?;
                 }
             }
         }

@@ -661,26 +661,28 @@ async fn of_acting(
 ) -> Result<(), StoreError> {
     for (client, session) in acting {
         let (client, session) = (ClientId::new(client), SessionId::new(session));
-        of_family(transaction, &client, account, &session, now).await?;
+        // Their sessions had ended before, be it in this second.
+        of_family(transaction, (&client, account, &session), None, now).await?;
     }
     Ok(())
 }
 
-/// A family has ended that may have outlived its session. The client is told of that session, a second time if need be: the
-/// person may have another login there, by another session, which goes on.
+/// What a client had by a session has ended: it may have outlived that, or the session goes on. The client is told of that session, a
+/// second time if need be: the person may have another login there, by another one. Who has ended the sessions just before says when
+/// that was (`ended_at`).
 pub(super) async fn of_family(
     transaction: &mut Writing,
-    client: &ClientId,
-    account: &AccountId,
-    session: &SessionId,
+    (client, account, session): (&ClientId, &AccountId, &SessionId),
+    ended_at: Option<UnixTime>,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    // Where the session itself has ended only now, or the client has not heard of that yet, it is told once.
+    // Where this session is one of those, or the client has not heard of its end yet, it is told once. By another node's clock it may have
+    // ended later than now.
     query(
         "INSERT INTO logout_notice (id, client_id, account_id, session_id, created_at, attempts, next_at)
          SELECT $1, client.id, $3, $4, $5, 0, $5 FROM client
          WHERE client.id = $2 AND NOT EXISTS
-             (SELECT 1 FROM logout_notice WHERE id = $6 AND (created_at >= $5 OR next_at IS NOT NULL))
+             (SELECT 1 FROM logout_notice WHERE id = $6 AND (created_at = $7 OR next_at IS NOT NULL))
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(format!("{session} {client} {now}"))
@@ -689,6 +691,7 @@ pub(super) async fn of_family(
     .bind(session.as_str())
     .bind(now)
     .bind(of_session_id(session, client))
+    .bind(ended_at)
     .execute(&mut *transaction)
     .await?;
     Ok(())

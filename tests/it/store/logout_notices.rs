@@ -351,6 +351,34 @@ async fn what_outlived_its_session_is_told_by_that_session() {
     assert_eq!(due[0].session_id.as_ref(), Some(&world.session.id));
 }
 
+/// The end of what outlived its session is told whatever another node's clock said of that session's end, and in the same second.
+#[tokio::test]
+async fn what_outlived_its_session_is_told_though_that_ended_later_by_another_clock() {
+    for (ended_at, by_person) in [(NOW + 3, false), (NOW + 3, true), (NOW + 1, true)] {
+        let world = World::new().await;
+        let mut outlives = super::family(&world.code());
+        outlives.offline = true;
+        world.begin(outlives).await;
+        let (app, session) = (&world.client.client_id, &world.session.id);
+        let noted = world.store.note_session_client(session, app);
+        assert!(noted.await.unwrap());
+        world.store.end_session(session, ended_at).await.unwrap();
+        let due = world.due(ended_at).await.remove(0);
+        let finished = world.store.finish_logout_notice(&due, ended_at);
+        finished.await.unwrap();
+        if by_person {
+            let ended = world.store.end_all_of(&world.account.id, NOW + 1);
+            assert_eq!(ended.await.unwrap(), []);
+        } else {
+            let ended = world.store.end_everything_of(Whose::All, NOW + 1);
+            assert_eq!(ended.await.unwrap().families, 1);
+        }
+        let due = world.due(NOW + 1).await;
+        assert_eq!(due.len(), 1, "{ended_at} {by_person} {due:?}");
+        assert_eq!(due[0].session_id.as_ref(), Some(session));
+    }
+}
+
 /// What is over goes after a week; what waits never does.
 #[tokio::test]
 async fn only_notices_that_are_over_are_swept() {
