@@ -10,7 +10,7 @@ use super::record::Record;
 use super::statement::{Columns, query, query_as, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError, retrying};
-use crate::clock::UnixTime;
+use crate::clock::{SKEW, UnixTime};
 use crate::model::account::UpstreamSubject;
 use crate::model::logout_notice::{LogoutNotice, LogoutOutage, latest};
 use crate::protocol::ids::{AccountId, ClientId, SessionId};
@@ -193,7 +193,8 @@ impl Store {
     }
 
     /// Takes a notice to send it; whoever else has read it too gets `false`, and so does everybody once the client is found
-    /// not to answer. It is due again at `next_at`, should nothing more be heard of this attempt.
+    /// not to answer. It is due again at `next_at`, should nothing more be heard of this attempt. What a clock wrote that was ahead is
+    /// as old as this from then on: it would be tried, and kept, for as long as that clock was ahead.
     pub async fn take_logout_notice(
         &self,
         notice: &LogoutNotice,
@@ -211,13 +212,16 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writes.begin().await?;
         let taken = query(
-            "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
+            "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3,
+                 created_at = CASE WHEN created_at > $4 THEN $5 ELSE created_at END
              WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM logout_outage WHERE client_id = logout_notice.client_id)",
         )
         .bind(&notice.id)
         .bind(notice.attempts)
         .bind(next_at)
+        .bind(now + SKEW)
+        .bind(now)
         .execute(&mut transaction)
         .await?;
         if taken.rows_affected() == 0 {
@@ -259,12 +263,15 @@ impl Store {
         .execute(&mut transaction)
         .await?;
         let taken = query(
-            "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3
+            "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3,
+                 created_at = CASE WHEN created_at > $4 THEN $5 ELSE created_at END
              WHERE id = $1 AND attempts = $2 AND next_at IS NOT NULL",
         )
         .bind(&notice.id)
         .bind(notice.attempts)
         .bind(next_at)
+        .bind(now + SKEW)
+        .bind(now)
         .execute(&mut transaction)
         .await?;
         if turn.rows_affected() == 1 && taken.rows_affected() == 1 {

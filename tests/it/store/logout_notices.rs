@@ -1,5 +1,6 @@
 //! What clients are to be told of logouts: written with the end of a session, taken once (T35).
 
+use portico::clock::SKEW;
 use portico::model::account::Account;
 use portico::model::logout_notice::{LogoutNotice, LogoutOutage};
 use portico::model::session::Session;
@@ -376,6 +377,50 @@ async fn what_outlived_its_session_is_told_though_that_ended_later_by_another_cl
         let due = world.due(NOW + 1).await;
         assert_eq!(due.len(), 1, "{ended_at} {by_person} {due:?}");
         assert_eq!(due[0].session_id.as_ref(), Some(session));
+    }
+}
+
+/// What a clock wrote that was ahead is as old as its first attempt by one that is right, so that there is a last one, too; another
+/// node's clock may differ a little.
+#[tokio::test]
+async fn what_a_clock_wrote_that_was_ahead_is_as_old_as_its_first_attempt() {
+    const YEAR: i64 = 365 * 24 * 3600;
+    for (ended_at, is_probe, expected) in [
+        (NOW + YEAR, false, NOW),
+        (NOW + YEAR, true, NOW),
+        (NOW + SKEW, false, NOW + SKEW),
+        (NOW - YEAR, false, NOW - YEAR),
+        (NOW - YEAR, true, NOW - YEAR),
+    ] {
+        let world = World::new().await;
+        let app = &world.client.client_id;
+        let session = world.session_at(&world.account, app).await;
+        world
+            .store
+            .end_session(&session.id, ended_at)
+            .await
+            .unwrap();
+        let written = world.due_to(app, NOW + SKEW).await.remove(0);
+        assert_eq!(written.created_at, ended_at);
+        let taken = if is_probe {
+            let outage = LogoutOutage {
+                since: NOW - 20,
+                failures: 1,
+                next_at: NOW,
+            };
+            let begun = world.store.begin_logout_outage(app, &outage);
+            begun.await.unwrap();
+            let next = (&outage, NOW + 10);
+            let probe = world.store.take_logout_probe(&written, NOW, NOW + 10, next);
+            probe.await
+        } else {
+            let taken = world.store.take_logout_notice(&written, NOW, NOW + 10);
+            taken.await
+        };
+        assert!(taken.unwrap());
+        let all = NoticeFilter::default();
+        let found = world.store.search_logout_notices(all, 10).await.unwrap();
+        assert_eq!(found[0].created_at, expected, "{ended_at} {is_probe}");
     }
 }
 

@@ -53,7 +53,7 @@ const LOOK: [(&str, &[&str], usize); 12] = [
     ),
     (
         "UPDATE logout_notice SET attempts = attempts + 1, next_at = $3",
-        &["'notice-7'", "0", "1750000010"],
+        &["'notice-7'", "0", "1750000010", "1750000005", "1750000000"],
         2,
     ),
     ("UPDATE logout_turn SET turn", &["'client-7'"], 1),
