@@ -1,9 +1,10 @@
 //! Ending many sessions at once: those of an upstream, of a client, or all. Batch by batch, each in a transaction of its own,
 //! so that nobody else waits long; what begins meanwhile may end, too.
 
+use super::logout_notices::ToldBySid;
 use super::record::Record;
 use super::sessions::end;
-use super::statement::{Columns, query, query_scalar};
+use super::statement::{Columns, query, query_as, query_scalar};
 use super::{Store, StoreError, logout_notices, retrying};
 use crate::clock::UnixTime;
 use crate::protocol::ids::{AccountId, ClientId, SessionId, UpstreamId};
@@ -27,7 +28,7 @@ pub enum Whose<'a> {
 #[derive(Clone, Copy)]
 enum Families<'a> {
     Of(Whose<'a>),
-    OfClient(&'a ClientId),
+    OfClient(ToldBySid<'a>),
 }
 
 /// A family that ends.
@@ -82,15 +83,18 @@ impl Store {
                 .execute(query(statement).bind(client.as_str()))
                 .await?;
         }
-        let families = self
-            .end_all_families(Families::OfClient(client), now)
-            .await?;
+        let told = self.told_by_sid(client).await?;
+        let families = self.end_all_families(Families::OfClient(told), now).await?;
         let mut after = String::new();
         loop {
-            let people = self.people_after(client, &after).await?;
-            let Some(last) = people.last() else { break };
+            let logins = self.logins_after(client, &after).await?;
+            let Some((last, _)) = logins.last() else {
+                break;
+            };
             after.clone_from(last);
-            retrying(|| self.tell_of(&people, client, now)).await?;
+            for some in logins.chunks(FEW) {
+                retrying(|| self.tell_of(some, told, now)).await?;
+            }
         }
         Ok(Endings {
             sessions: 0,
@@ -98,34 +102,34 @@ impl Store {
         })
     }
 
-    /// Who is logged in at a client that wants to hear of logouts.
-    async fn people_after(
+    /// Who is logged in at a client that wants to hear of logouts, and by which session.
+    async fn logins_after(
         &self,
         client: &ClientId,
         after: &str,
-    ) -> Result<Vec<String>, StoreError> {
-        let people = query_scalar(
-            "SELECT DISTINCT session.account_id FROM session_client
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let logins = query_as(
+            "SELECT session_client.session_id, session.account_id FROM session_client
              JOIN session ON session.id = session_client.session_id
-             WHERE session_client.client_id = $1 AND session.ended_at IS NULL AND session.account_id > $2
-             ORDER BY session.account_id LIMIT $3",
+             WHERE session_client.client_id = $1 AND session.ended_at IS NULL AND session_client.session_id > $2
+             ORDER BY session_client.session_id LIMIT $3",
         )
         .bind(client.as_str())
         .bind(after)
-        .bind(BATCH);
-        Ok(people.fetch_all(&self.reads).await?)
+        .bind(PAGE);
+        Ok(logins.fetch_all(&self.reads).await?)
     }
 
     async fn tell_of(
         &self,
-        people: &[String],
-        client: &ClientId,
+        logins: &[(String, String)],
+        told: ToldBySid<'_>,
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin().await?;
-        for account in people {
-            let account = AccountId::new(account);
-            logout_notices::insert(&mut transaction, client, &account, None, now).await?;
+        for (session, account) in logins {
+            let (session, account) = (SessionId::new(session), AccountId::new(account));
+            logout_notices::of_client(&mut transaction, told, &account, &session, now).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -190,13 +194,13 @@ impl Store {
             .bind(after)
             .bind(BATCH)
             .bind(upstream.as_str()),
-            Families::OfClient(client) => query(
+            Families::OfClient(told) => query(
                 "SELECT id, client_id, account_id, session_id FROM token_family
                  WHERE id > $1 AND revoked_at IS NULL AND client_id = $3 ORDER BY id LIMIT $2",
             )
             .bind(after)
             .bind(PAGE)
-            .bind(client.as_str()),
+            .bind(told.client.as_str()),
         };
         let rows = query.fetch_all(&self.reads).await?;
         rows.iter().map(ending).collect()
@@ -233,15 +237,16 @@ impl Store {
                 continue;
             }
             ended += 1;
-            let (client, account) = (&family.client_id, &family.account_id);
+            let (account, session) = (&family.account_id, &family.session_id);
             match whose {
                 // Nothing that the person has there goes on.
-                Families::OfClient(_) => {
-                    logout_notices::insert(&mut transaction, client, account, None, now).await?;
+                Families::OfClient(told) => {
+                    logout_notices::of_client(&mut transaction, told, account, session, now)
+                        .await?;
                 }
                 Families::Of(_) => {
                     // By this command, if it is over only now.
-                    let (session, ended_at) = (&family.session_id, Some(now));
+                    let (client, ended_at) = (&family.client_id, Some(now));
                     logout_notices::of_family(
                         &mut transaction,
                         (client, account, session),

@@ -3,7 +3,10 @@
 //! The logins of an account are its lock: whoever moves one, closes the account or begins a session holds their rows
 //! first (`sessions::hold_login`), then sessions, then accounts, and what is read after that is final.
 
+use std::collections::BTreeSet;
+
 use super::accounts::insert_account;
+use super::logout_notices::{ToldBySid, of_client};
 use super::record::to_json;
 use super::sessions::end;
 use super::statement::{query, query_as, query_scalar};
@@ -276,15 +279,17 @@ impl Store {
         client: &ClientId,
         now: UnixTime,
     ) -> Result<Option<u64>, StoreError> {
-        retrying(|| self.try_end_client_of(account, client, now)).await
+        let told = self.told_by_sid(client).await?;
+        retrying(|| self.try_end_client_of(account, told, now)).await
     }
 
     async fn try_end_client_of(
         &self,
         account: &AccountId,
-        client: &ClientId,
+        told: ToldBySid<'_>,
         now: UnixTime,
     ) -> Result<Option<u64>, StoreError> {
+        let client = told.client;
         let mut transaction = self.writes.begin().await?;
         // The lock of a redemption in flight (`families::hold_login`): its family is there to be revoked below, or it finds no
         // code.
@@ -308,14 +313,15 @@ impl Store {
         .bind(client.as_str())
         .execute(&mut transaction)
         .await?;
-        let revoked = query(
+        let revoked: Vec<String> = query_scalar(
             "UPDATE token_family SET revoked_at = $3
-             WHERE account_id = $1 AND client_id = $2 AND revoked_at IS NULL",
+             WHERE account_id = $1 AND client_id = $2 AND revoked_at IS NULL
+             RETURNING session_id",
         )
         .bind(account.as_str())
         .bind(client.as_str())
         .bind(now)
-        .execute(&mut transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let consents = query("DELETE FROM consent WHERE account_id = $1 AND client_id = $2")
             .bind(account.as_str())
@@ -323,23 +329,25 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         // It may have nothing but ID tokens. It is noted again at the next login there.
-        let noted = query(
+        let noted: Vec<String> = query_scalar(
             "DELETE FROM session_client WHERE client_id = $2 AND session_id IN
-                 (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NULL)",
+                 (SELECT id FROM session WHERE account_id = $1 AND ended_at IS NULL)
+             RETURNING session_id",
         )
         .bind(account.as_str())
         .bind(client.as_str())
-        .execute(&mut transaction)
-        .await?
-        .rows_affected();
+        .fetch_all(&mut transaction)
+        .await?;
         // Where nothing was live there is nothing to tell, however often the button is pressed.
-        let families = revoked.rows_affected();
-        if families > 0 || noted > 0 {
-            logout_notices::insert(&mut transaction, client, account, None, now).await?;
+        let sessions: BTreeSet<&String> = revoked.iter().chain(&noted).collect();
+        for session in &sessions {
+            let session = SessionId::new(session.as_str());
+            of_client(&mut transaction, told, account, &session, now).await?;
         }
         transaction.commit().await?;
         let others = [codes, device_codes, consents];
-        let any = families > 0 || noted > 0 || others.iter().any(|gone| gone.rows_affected() > 0);
+        let any = !sessions.is_empty() || others.iter().any(|gone| gone.rows_affected() > 0);
+        let families = u64::try_from(revoked.len()).unwrap_or(u64::MAX);
         Ok(any.then_some(families))
     }
 }

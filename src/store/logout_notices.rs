@@ -589,8 +589,46 @@ pub(super) async fn of_session(
     Ok(())
 }
 
-/// A client is to be told that none of a person's logins there stands any more.
-pub(super) async fn insert(
+/// A client that is taken away from a person, or from everybody, and how it is told of that.
+#[derive(Clone, Copy)]
+pub(super) struct ToldBySid<'a> {
+    pub(super) client: &'a ClientId,
+    /// `backchannel_logout_session_required`: it refuses what comes without `sid` (section 2.2).
+    alone: bool,
+}
+
+impl Store {
+    /// How a client is told that all of a person there is over.
+    pub(super) async fn told_by_sid<'a>(
+        &self,
+        client: &'a ClientId,
+    ) -> Result<ToldBySid<'a>, StoreError> {
+        let stored = self.find_client(client).await?;
+        let alone =
+            stored.is_some_and(|stored| stored.client.logout.backchannel_logout_session_required);
+        Ok(ToldBySid { client, alone })
+    }
+}
+
+/// A client is to be told that all is over that a person had there, in a session of which it is known that they used it there: by
+/// that session, for an app may find nobody by `sub`; and of all others, which Portico has forgotten, by a token without `sid`
+/// (section 2.4), if it takes one.
+pub(super) async fn of_client(
+    transaction: &mut Writing,
+    ToldBySid { client, alone }: ToldBySid<'_>,
+    account: &AccountId,
+    session: &SessionId,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    of_family(transaction, (client, account, session), None, now).await?;
+    if alone {
+        return Ok(());
+    }
+    insert(transaction, client, account, None, now).await
+}
+
+/// A client is to be told that a session has ended, or that none of a person's logins there stands any more.
+async fn insert(
     transaction: &mut Writing,
     client: &ClientId,
     account: &AccountId,

@@ -958,12 +958,85 @@ async fn every_end_of_a_session_is_told() {
         .end_client_of(&account.id, &first, now())
         .await
         .unwrap();
-    told += 1;
+    // By the session, and by the person.
+    told += 2;
     let requests = site.requests("/first", told).await;
-    let (_, one) = logout_token(&server, requests.last().unwrap(), Algorithm::RS256).await;
-    assert_eq!(one.get("sid"), None);
+    let mut sids = Vec::new();
+    for request in &requests[told - 2..] {
+        let (_, one) = logout_token(&server, request, Algorithm::RS256).await;
+        sids.push(one.get("sid").cloned());
+    }
+    sids.sort_by_key(Option::is_some);
+    assert_eq!(sids[0], None);
+    assert!(sids[1].is_some());
     settled(&server, "first").await;
     assert_eq!(site.hits("/first"), told);
+}
+
+/// Sections 2.2 and 2.4: an app that is taken away hears of each session that it was used in, by its `sid`, for it may find nobody by
+/// `sub`; and without `sid` unless it refuses that.
+#[tokio::test]
+async fn an_app_that_is_taken_away_hears_of_each_session_that_it_was_used_in() {
+    let site = Site::start().await;
+    let at = |name: &str, more: &str| {
+        let uri = format!("backchannel_logout_uri = \"{}/{name}\"\n{more}", site.url);
+        told_at(name, &uri)
+    };
+    let server = TestServer::start_with(|setup| {
+        setup.sections += OPEN;
+        let required = "backchannel_logout_session_required = true";
+        setup.clients = at("first", required) + &at("second", "");
+    })
+    .await;
+    for (name, takes_all) in [("first", false), ("second", true)] {
+        let path = format!("/{name}");
+        site.set(&path, Page::Body("text/plain", String::new()));
+        let client = ClientId::new(name);
+        let mut gone = Browser::new();
+        let offline = sign_in(&server, &mut gone, name, "openid offline_access").await;
+        log_out(&server, &mut gone, &offline).await;
+        let mut heard = 1;
+        site.requests(&path, heard).await;
+        settled(&server, name).await;
+        let account = server.store.list_accounts(1).await.unwrap().remove(0).id;
+        let mut browser = Browser::new();
+        let mut tokens = sign_in(&server, &mut browser, name, "openid").await;
+        for everybody in [false, true] {
+            server.clock.advance(1);
+            let (store, now) = (&server.store, server.clock.now());
+            if everybody {
+                let ended = store.end_everything_of_client(&client, now).await;
+                assert_eq!(ended.unwrap().families, 1);
+            } else {
+                let ended = store.end_client_of(&account, &client, now).await;
+                assert_eq!(ended.unwrap(), Some(2));
+            }
+            let session = sid(&tokens);
+            let mut expected = vec![json!(session)];
+            // The first time: what has outlived its session.
+            expected.extend((!everybody).then(|| json!(sid(&offline))));
+            expected.extend(takes_all.then_some(Value::Null));
+            let requests = site.requests(&path, heard + expected.len()).await;
+            let mut told = Vec::new();
+            for request in &requests[heard..] {
+                let (_, claims) = logout_token(&server, request, Algorithm::RS256).await;
+                told.push(claims["sid"].clone());
+            }
+            expected.sort_by_key(Value::to_string);
+            told.sort_by_key(Value::to_string);
+            assert_eq!(told, expected, "{name}, of everybody: {everybody}");
+            heard += expected.len();
+            settled(&server, name).await;
+            assert_eq!(site.hits(&path), heard);
+            // The session itself goes on.
+            tokens = sign_in(&server, &mut browser, name, "openid").await;
+            assert_eq!(sid(&tokens), session);
+        }
+        log_out(&server, &mut browser, &tokens).await;
+        let requests = site.requests(&path, heard + 1).await;
+        let (_, last) = logout_token(&server, &requests[heard], Algorithm::RS256).await;
+        assert_eq!(last["sid"], sid(&tokens));
+    }
 }
 
 /// A login in place of a session that was over by the clock ends it, and nobody is told: an app that keeps the person, and not the

@@ -494,11 +494,21 @@ async fn a_client_is_ended_for_everybody_and_hears_it() {
     let said = run(command, "").await;
     catch_up(&server);
     said.assert(0, &["first has lost the tokens of 1 logins"]);
-    let told = heard(&site, "/first", 2).await;
-    assert!(told.iter().all(|(_, sid)| sid.is_none()), "{told:?}");
-    let his = claims(first.text("id_token"))["sub"].clone();
-    let of_him = told.iter().filter(|(sub, _)| his == *sub).count();
-    assert_eq!((told.len(), of_him), (2, 1));
+    // Of each by the session, and by the person.
+    let told = heard(&site, "/first", 4).await;
+    let his = claims(first.text("id_token"));
+    let is_of_him = |(sub, _): &(String, Option<String>)| his["sub"] == *sub;
+    let (of_him, of_her): (Vec<_>, Vec<_>) = told.into_iter().partition(is_of_him);
+    for of_one in [&of_him, &of_her] {
+        let without = of_one.iter().filter(|(_, sid)| sid.is_none()).count();
+        assert_eq!((of_one.len(), without), (2, 1), "{of_one:?}");
+    }
+    assert!(
+        of_him
+            .iter()
+            .flat_map(|(_, sid)| sid)
+            .all(|sid| his["sid"] == *sid)
+    );
     are_dead(&server, "first", &first).await;
     let refused = server.redeem("first", &code, &[]).await;
     refused.assert_error(400, "invalid_grant");
