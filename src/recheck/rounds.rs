@@ -60,7 +60,9 @@ impl Rounds {
             return Ok(None);
         }
         let store = &self.rechecks.store;
-        let ids = store.list_told_sessions(after, PART).await?;
+        let now = self.rechecks.clock.now();
+        let told = store.list_told_sessions(after, self.lifetimes, now, PART);
+        let ids = told.await?;
         for id in &ids {
             // One that cannot be read does not stand in the way of those behind it.
             if let Err(error) = self.look_for(id).await {

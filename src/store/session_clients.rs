@@ -2,6 +2,8 @@
 
 use super::statement::{query, query_scalar};
 use super::{Store, StoreError, retrying};
+use crate::clock::UnixTime;
+use crate::model::session::SessionLifetimes;
 use crate::protocol::ids::{ClientId, SessionId};
 
 impl Store {
@@ -54,17 +56,28 @@ impl Store {
         Ok(held.rows_affected() == 1)
     }
 
-    /// Some of the sessions, in the order of their ids from `after` on, that have logged somebody in to clients that want to hear of
-    /// their end.
+    /// Some of the sessions that stand, in the order of their ids from `after` on, and have logged somebody in to clients that want to
+    /// hear of their end.
     pub async fn list_told_sessions(
         &self,
         after: &SessionId,
+        lifetimes: SessionLifetimes,
+        now: UnixTime,
         limit: i64,
     ) -> Result<Vec<SessionId>, StoreError> {
+        let since = |persistent| now.saturating_sub(lifetimes.of(persistent).idle);
         let ids: Vec<String> = query_scalar(
-            "SELECT DISTINCT session_id FROM session_client WHERE session_id > $1 ORDER BY session_id LIMIT $2",
+            "SELECT DISTINCT session_id FROM session_client
+             WHERE session_id > $1 AND EXISTS
+                 (SELECT 1 FROM session WHERE session.id = session_client.session_id
+                      AND ended_at IS NULL AND expires_at > $2
+                      AND last_seen_at > CASE WHEN persistent_since IS NULL THEN CAST($3 AS BIGINT) ELSE CAST($4 AS BIGINT) END)
+             ORDER BY session_id LIMIT $5",
         )
         .bind(after.as_str())
+        .bind(now)
+        .bind(since(false))
+        .bind(since(true))
         .bind(limit)
         .fetch_all(&self.reads)
         .await?;

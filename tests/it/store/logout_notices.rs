@@ -3,8 +3,8 @@
 use portico::clock::SKEW;
 use portico::model::account::Account;
 use portico::model::logout_notice::{LogoutNotice, LogoutOutage};
-use portico::model::session::Session;
-use portico::protocol::ids::ClientId;
+use portico::model::session::{Session, SessionLifetime, SessionLifetimes};
+use portico::protocol::ids::{ClientId, SessionId};
 use portico::store::{ClientToTell, NoticeFilter, Whose};
 
 use super::{NOW, World, client, count, race, stored};
@@ -422,6 +422,73 @@ async fn what_a_clock_wrote_that_was_ahead_is_as_old_as_its_first_attempt() {
         let found = world.store.search_logout_notices(all, 10).await.unwrap();
         assert_eq!(found[0].created_at, expected, "{ended_at} {is_probe}");
     }
+}
+
+/// The rounds look at sessions that stand: those that are over take no places from them.
+#[tokio::test]
+async fn the_sessions_that_are_gone_through_are_those_that_stand() {
+    const HOUR: i64 = 3600;
+    let world = World::new().await;
+    let clients = [stored(&world.client), stored(&client("other"))];
+    world.store.reconcile_clients(&clients, NOW).await.unwrap();
+    let [app, other] = clients.map(|known| known.client.client_id.clone());
+    let lifetimes = SessionLifetimes {
+        usual: SessionLifetime {
+            idle: HOUR,
+            absolute: 12 * HOUR,
+        },
+        persistent: Some(SessionLifetime {
+            idle: 24 * HOUR,
+            absolute: 240 * HOUR,
+        }),
+    };
+    let changes: [fn(&mut Session); 5] = [
+        |_| (),
+        |session| {
+            session.last_seen_at = NOW - HOUR;
+            session.persistent = true;
+        },
+        |session| session.last_seen_at = NOW - HOUR,
+        |session| session.expires_at = NOW,
+        // It ends below.
+        |_| (),
+    ];
+    let mut standing = Vec::new();
+    for round in 0..30 {
+        let mut session = super::session(&world.account);
+        let change = round % changes.len();
+        changes[change](&mut session);
+        let secret = format!("secret of {}", session.id);
+        let begun = world
+            .store
+            .replace_session(&secret, &session, None, &[], None);
+        assert!(begun.await.unwrap());
+        // A session that was used at two apps is one.
+        for app in [&app, &other] {
+            let noted = world.store.note_session_client(&session.id, app);
+            assert!(noted.await.unwrap());
+        }
+        match change {
+            0 | 1 => standing.push(session.id),
+            4 => assert!(world.store.end_session(&session.id, NOW).await.unwrap()),
+            _ => {}
+        }
+    }
+    standing.sort_by_key(ToString::to_string);
+    let mut found: Vec<SessionId> = Vec::new();
+    loop {
+        let after = found.last().cloned();
+        let after = after.unwrap_or_else(|| SessionId::new(""));
+        let some = world.store.list_told_sessions(&after, lifetimes, NOW, 5);
+        let some = some.await.unwrap();
+        if some.is_empty() {
+            break;
+        }
+        // Each part is full, but for the last.
+        assert_eq!(some.len(), 5.min(standing.len() - found.len()));
+        found.extend(some);
+    }
+    assert_eq!(found, standing);
 }
 
 /// What is over goes after a week; what waits never does.
