@@ -13,6 +13,7 @@ use crate::protocol::params::Params;
 use crate::protocol::redirect_uri;
 use crate::protocol::resource;
 use crate::protocol::secret::Secret;
+use crate::store::Redeemable;
 use crate::telemetry;
 
 use super::Grants;
@@ -53,7 +54,11 @@ impl AuthorizationCodeRequest {
             .secrets
             .hash(Purpose::AuthorizationCode, self.code.expose())?;
         let found = grants.store.find_code(&code_hash).await?;
-        let (code, standing) = found.ok_or_else(code::unknown)?;
+        let Redeemable {
+            code,
+            standing,
+            noted,
+        } = found.ok_or_else(code::unknown)?;
         telemetry::note_tokens(
             &code.grant.account_id,
             &code.grant.authentication,
@@ -90,6 +95,10 @@ impl AuthorizationCodeRequest {
         let issuer = grants.mint.issuer();
         let aim = Aim::narrow(client, issuer, &family.resources, self.resources)?;
         grants.mint.target(client, &family.scope, &aim)?;
+        // The app was taken away from the person between the note of it and the code: that this login ends is to be told all the same.
+        if !noted {
+            grants.note_told(client, &family).await?;
+        }
         // Spend the code before minting: if signing then fails the person logs in again; the other order lets two
         // racing requests both win (RFC 6749 section 4.1.2).
         grants.spend_code(&code_hash, &family).await?;

@@ -131,7 +131,8 @@ impl Grants {
     }
 
     /// Notes that the end of the family's session is to be told to the client, if it wants to hear of it: nobody was sent to it
-    /// by a browser, which is where this is noted otherwise. Whether the session stands, what begins the family says.
+    /// by a browser, which is where this is noted otherwise, or the note has gone since. Whether the session stands, what begins the
+    /// family says.
     pub(super) async fn note_told(
         &self,
         client: &Client,

@@ -23,6 +23,17 @@ pub enum Redemption {
     Gone,
 }
 
+/// A code, and what there is to know before it is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redeemable {
+    /// Itself; redeemed or expired ones too.
+    pub code: AuthorizationCode,
+    /// What stands behind its session, as [`Store::find_standing`] says.
+    pub standing: Option<Standing>,
+    /// Whether its client is noted as one that the session has logged somebody in to.
+    pub noted: bool,
+}
+
 impl Store {
     /// Keeps a new code under its hash.
     pub async fn insert_code(
@@ -49,12 +60,8 @@ impl Store {
         Ok(())
     }
 
-    /// The code of that hash, redeemed or expired ones too, and what stands behind its session, as
-    /// [`Store::find_standing`] says.
-    pub async fn find_code(
-        &self,
-        code_hash: &str,
-    ) -> Result<Option<(AuthorizationCode, Option<Standing>)>, StoreError> {
+    /// The code of that hash, redeemed or expired ones too.
+    pub async fn find_code(&self, code_hash: &str) -> Result<Option<Redeemable>, StoreError> {
         let row = self
             .look_up(
                 "SELECT code.code_hash AS code_hash, code.family_id AS family_id, code.code_grant AS code_grant,
@@ -64,7 +71,10 @@ impl Store {
                     COALESCE(login.profile, account.profile) AS a_profile,
                     login.upstream AS l_upstream, login.subject AS l_subject, login.checked_at AS l_checked_at,
                     login.checking_since AS l_checking_since, login.check_after AS l_check_after,
-                    login.refused_at AS l_refused_at
+                    login.refused_at AS l_refused_at,
+                    (SELECT COUNT(*) FROM session_client
+                     WHERE session_client.session_id = code.session_id
+                       AND session_client.client_id = code.client_id) AS noted
              FROM authorization_code AS code
              LEFT JOIN session ON session.id = code.session_id
              LEFT JOIN account ON account.id = session.account_id
@@ -76,7 +86,12 @@ impl Store {
             )
             .await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some((code(&row)?, read_standing(&row)?)))
+        let noted = Record::new("authorization_code", "code_hash", &row).int("noted")?;
+        Ok(Some(Redeemable {
+            code: code(&row)?,
+            standing: read_standing(&row)?,
+            noted: noted > 0,
+        }))
     }
 
     /// Spends a code and begins its `family`; families with refresh tokens of the same person end that are beyond `caps` (T22).

@@ -52,7 +52,7 @@ use std::fmt;
 pub use accounts::NewAccount;
 pub use checks::Standing;
 pub use clients::{Reconciled, StoredClient};
-pub use codes::Redemption;
+pub use codes::{Redeemable, Redemption};
 pub use endings::{Endings, Whose};
 pub use error::StoreError;
 pub use families::{Behind as BehindFamily, Refreshable};

@@ -1039,6 +1039,25 @@ async fn an_app_that_is_taken_away_hears_of_each_session_that_it_was_used_in() {
     }
 }
 
+/// An app was taken away from a person while they were being sent back to it: the note of it had gone before its code was there. It is
+/// told of the logout all the same.
+#[tokio::test]
+async fn a_login_that_races_the_taking_away_of_its_app_is_told_of_in_the_end() {
+    let (server, site) = start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("first", &[("scope", "openid")]);
+    let page = browser.log_in_as(url, JO_SMITH).await;
+    let pool = server.database.pool().await;
+    let gone = sqlx::query("DELETE FROM session_client");
+    assert_eq!(gone.execute(&pool).await.unwrap().rows_affected(), 1);
+    let tokens = server.redeem("first", &page.answer()["code"], &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    log_out(&server, &mut browser, &tokens).await;
+    let requests = site.requests("/first", 1).await;
+    let (_, told) = logout_token(&server, &requests[0], Algorithm::RS256).await;
+    assert_eq!(told["sid"], sid(&tokens));
+}
+
 /// A login in place of a session that was over by the clock ends it, and nobody is told: an app that keeps the person, and not the
 /// session, would end the login that has just begun. Whoever signs out is told of it, as ever.
 #[tokio::test]

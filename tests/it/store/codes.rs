@@ -5,7 +5,7 @@ use portico::model::code::{AuthorizationCode, LIFETIME};
 use portico::model::family::{FamilyCaps, TokenFamily};
 use portico::model::session::Session;
 use portico::protocol::ids::{ClientId, SessionId};
-use portico::store::Redemption;
+use portico::store::{Redeemable, Redemption};
 
 use super::leftovers::{refuse, refuse_no_more};
 use super::{CAP, NOW, World, client, code, count, family, race, session, stored};
@@ -16,13 +16,24 @@ async fn a_code_comes_back_as_it_was() {
     let code = world.code();
     world.store.insert_code("hash", &code).await.unwrap();
     let found = world.store.find_code("hash").await.unwrap();
-    let (found, standing) = found.unwrap();
+    let Redeemable {
+        code: found,
+        standing,
+        noted,
+    } = found.unwrap();
     assert_eq!(found, code);
+    assert!(!noted);
     // What stands behind its session is what a look at that finds.
     let looked_at = world.store.find_standing(&world.session.id).await;
     assert_eq!(standing, looked_at.unwrap());
     assert_eq!(standing.unwrap().0, world.account);
     assert_eq!(world.store.find_code("other").await.unwrap(), None);
+    let noted = world
+        .store
+        .note_session_client(&world.session.id, &world.client.client_id);
+    assert!(noted.await.unwrap());
+    let found = world.store.find_code("hash").await.unwrap();
+    assert!(found.unwrap().noted);
 }
 
 #[tokio::test]
@@ -40,7 +51,7 @@ async fn a_redeemed_code_gives_its_family_and_is_remembered() {
         ..code
     };
     let found = world.store.find_code("hash").await.unwrap();
-    assert_eq!(found.unwrap().0, spent);
+    assert_eq!(found.unwrap().code, spent);
 }
 
 /// RFC 6749 section 4.1.2, however late the replay.

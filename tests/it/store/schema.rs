@@ -219,7 +219,7 @@ async fn a_restart_keeps_everything() {
     let found = found.map(|(session, (account, _))| (session, account));
     assert_eq!(found, Some((world.session, world.account)));
     assert_eq!(store.find_family(&family.id).await.unwrap(), Some(family));
-    assert_eq!(store.find_code("hash").await.unwrap().unwrap().0, code);
+    assert_eq!(store.find_code("hash").await.unwrap().unwrap().code, code);
 }
 
 #[tokio::test]
