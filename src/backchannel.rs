@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, ClockWatch, UnixTime};
 use crate::fetch::{FetchError, Fetcher};
 use crate::keys::{KeyError, Secrets};
 use crate::model::audit::Event;
@@ -51,6 +51,8 @@ pub struct BackchannelParts {
     pub secrets: Secrets,
     /// The present.
     pub clock: Clock,
+    /// Whether that can be believed: what is given up is not told when the clock is put right.
+    pub watch: ClockWatch,
     /// Makes logout tokens.
     pub mint: Mint,
     /// Posts them.
@@ -278,13 +280,14 @@ impl Backchannel {
         let BackchannelParts {
             store,
             clock,
+            watch,
             lifetime,
             ..
         } = &*self.0;
         let (notice, now) = (&taken.notice, clock.now());
         let attempts = notice.attempts + 1;
         let reason = chain(trouble);
-        let is_last = taken.next_at - notice.created_at > *lifetime;
+        let is_last = taken.next_at - notice.created_at > *lifetime && watch.is_steady();
         if is_last {
             self.given_up(notice, attempts, &reason);
             store.give_up_logout_notice(&notice.id, &reason).await?;
@@ -328,6 +331,9 @@ impl Backchannel {
         };
         let outage = outage.after(&taken.notice, now);
         store.prolong_logout_outage(client, &outage, now).await?;
+        if !self.0.watch.is_steady() {
+            return Ok(());
+        }
         let too_old = now - self.0.lifetime;
         let given_up = store
             .give_up_old_logout_notices(client, too_old, reason, GIVEN_UP_AT_ONCE)

@@ -2,9 +2,9 @@
 //! and a reader knows where entropy comes from (`clippy.toml` bans the other ways).
 
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,10 +31,23 @@ pub const fn is_ahead(until: UnixTime, seconds: i64, now: UnixTime) -> bool {
     is_recent(until.saturating_sub(seconds), seconds, now)
 }
 
+/// How long a clock has to have gone steadily before anything is given up by it for good: a machine that starts with a wrong one is
+/// set right within minutes.
+const STEADY: Duration = Duration::from_mins(15);
+/// Seconds by which a clock may be put right without that.
+const STEP: i64 = 60;
+
 /// The clock that everything asks. Cheap to clone; clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    manual: Option<Arc<AtomicI64>>,
+    manual: Option<Arc<Manual>>,
+}
+
+#[derive(Debug)]
+struct Manual {
+    now: AtomicI64,
+    /// Seconds that have passed by it, and not by setting it.
+    passed: AtomicU64,
 }
 
 impl Clock {
@@ -46,23 +59,97 @@ impl Clock {
     /// A clock that stands at `now` until [`Clock::advance`] moves it.
     pub fn manual(now: UnixTime) -> Self {
         Self {
-            manual: Some(Arc::new(AtomicI64::new(now))),
+            manual: Some(Arc::new(Manual {
+                now: AtomicI64::new(now),
+                passed: AtomicU64::new(0),
+            })),
         }
     }
 
     /// The present, in whole seconds.
     pub fn now(&self) -> UnixTime {
         match &self.manual {
-            Some(manual) => manual.load(Ordering::SeqCst),
+            Some(manual) => manual.now.load(Ordering::SeqCst),
             None => system_seconds(),
         }
     }
 
-    /// Moves a manual clock by `seconds`, which may be negative. The system clock does not move.
+    /// Sets a manual clock by `seconds`, which may be negative. The system clock does not move.
     pub fn advance(&self, seconds: i64) {
         if let Some(manual) = &self.manual {
-            manual.fetch_add(seconds, Ordering::SeqCst);
+            manual.now.fetch_add(seconds, Ordering::SeqCst);
         }
+    }
+
+    /// So many seconds pass by a manual clock, and it has not been set.
+    pub fn pass(&self, seconds: u32) {
+        if let Some(manual) = &self.manual {
+            manual.passed.fetch_add(seconds.into(), Ordering::SeqCst);
+        }
+        self.advance(seconds.into());
+    }
+
+    /// The count of seconds that nobody can set.
+    fn counted(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match &self.manual {
+            Some(manual) => Duration::from_secs(manual.passed.load(Ordering::SeqCst)),
+            None => START.elapsed(),
+        }
+    }
+}
+
+/// The clock beside the count of seconds that nobody can set. What a clock that stepped forward takes for long over, and deletes
+/// or gives up, does not come back when it is put right (T21). Cheap to clone; clones have seen what any of them has.
+#[derive(Clone, Debug)]
+pub struct ClockWatch {
+    clock: Clock,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl ClockWatch {
+    /// Begins to watch: nothing is known of the clock yet.
+    pub fn new(clock: Clock) -> Self {
+        let seen = Seen::new(clock.now(), clock.counted());
+        let seen = Arc::new(Mutex::new(seen));
+        Self { clock, seen }
+    }
+
+    /// Whether the clock has gone steadily for long enough, of which this look is a part.
+    pub fn is_steady(&self) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_steady(self.clock.now(), self.clock.counted())
+    }
+}
+
+#[derive(Debug)]
+struct Seen {
+    wall: UnixTime,
+    counted: Duration,
+    steady_since: Duration,
+}
+
+impl Seen {
+    const fn new(wall: UnixTime, counted: Duration) -> Self {
+        Self {
+            wall,
+            counted,
+            steady_since: counted,
+        }
+    }
+
+    fn is_steady(&mut self, wall: UnixTime, counted: Duration) -> bool {
+        let passed = counted.saturating_sub(self.counted).as_secs();
+        let step = wall - self.wall - i64::try_from(passed).unwrap_or(i64::MAX);
+        (self.wall, self.counted) = (wall, counted);
+        if step.abs() > STEP {
+            tracing::warn!(
+                seconds = step,
+                "the clock has been set; nothing is deleted because it has expired, and no logout notice is given up, for a quarter of an hour"
+            );
+            self.steady_since = counted;
+        }
+        counted.saturating_sub(self.steady_since) >= STEADY
     }
 }
 
@@ -158,7 +245,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        ORDERED_ID_LENGTH, ORDERED_ID_TIME, SKEW, is_ahead, is_ordered_id, is_recent, ordered_id,
+        Clock, ClockWatch, ORDERED_ID_LENGTH, ORDERED_ID_TIME, SKEW, Seen, is_ahead, is_ordered_id,
+        is_recent, ordered_id,
     };
 
     #[test]
@@ -176,6 +264,45 @@ mod tests {
             let until = since.saturating_add(60);
             assert_eq!(is_ahead(until, 60, 1000), wanted, "{until}");
         }
+    }
+
+    /// T21: neither a clock that is wrong at the start nor one that steps deletes anything before it has gone steadily.
+    #[test]
+    fn nothing_is_deleted_by_a_clock_that_has_just_been_set() {
+        const YEAR: i64 = 365 * 24 * 60 * 60;
+        let start = Duration::from_secs(7);
+        let mut seen = Seen::new(1000, start);
+        let mut steady = |wall, minutes: u64| {
+            seen.is_steady(1000 + wall, start + Duration::from_secs(60 * minutes))
+        };
+        assert!(!steady(0, 0));
+        assert!(!steady(14 * 60, 14));
+        assert!(steady(15 * 60, 15));
+        // Put right by less than a minute, either way.
+        assert!(steady(16 * 60 + 59, 16));
+        assert!(steady(17 * 60, 17));
+        assert!(!steady(YEAR + 18 * 60, 18));
+        assert!(!steady(YEAR + 19 * 60, 19));
+        // And back.
+        assert!(!steady(20 * 60, 20));
+        assert!(!steady(34 * 60, 34));
+        assert!(steady(35 * 60, 35));
+    }
+
+    /// Looks seconds apart are no way around it, whoever looks; and a clock that goes on is no clock that is set.
+    #[test]
+    fn whoever_looks_at_a_clock_sees_what_the_others_have_seen() {
+        let clock = Clock::manual(1000);
+        let watch = ClockWatch::new(clock.clone());
+        let other = watch.clone();
+        clock.pass(15 * 60);
+        assert!(watch.is_steady());
+        clock.advance(24 * 60 * 60);
+        assert!(!other.is_steady());
+        clock.pass(14 * 60);
+        assert!(!watch.is_steady());
+        clock.pass(2 * 60);
+        assert!(watch.is_steady() && other.is_steady());
     }
 
     #[test]

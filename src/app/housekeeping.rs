@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, ClockWatch};
 use crate::keys::{KeyRing, Secrets};
 use crate::protocol::error::chain;
 use crate::store::{Store, StoreError};
@@ -15,11 +13,6 @@ use super::keys::{self, KeyPolicy};
 /// Far shorter than a key is announced before it signs, so that every node knows it in time (T47).
 const KEYS_EVERY: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
-/// How long a clock has to have gone steadily before rows are deleted by it: a machine that starts with a wrong one is set right
-/// within minutes.
-const STEADY: Duration = Duration::from_mins(15);
-/// Seconds by which a clock may be put right without that.
-const STEP: i64 = 60;
 /// Rows of a table in one statement: few enough that nobody waits for it (docs/performance.md).
 const SWEEP_BATCH: i64 = 100;
 
@@ -29,6 +22,7 @@ pub(super) struct Housekeeping {
     pub(super) secrets: Secrets,
     pub(super) ring: KeyRing,
     pub(super) clock: Clock,
+    pub(super) watch: ClockWatch,
     pub(super) key_policy: KeyPolicy,
     pub(super) audit: Audit,
     /// Seconds that what happened is kept.
@@ -78,49 +72,16 @@ impl Housekeeping {
 
     async fn keep_swept(&self) {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
-        let mut watch = ClockWatch::new(self.clock.now(), Instant::now());
         loop {
             ticks.tick().await;
-            if !watch.is_steady(self.clock.now(), Instant::now()) {
+            // What has expired by a clock that has just been set may not have.
+            if !self.watch.is_steady() {
                 continue;
             }
             if let Err(error) = self.sweep().await {
                 tracing::error!(error = %error, "expired rows could not be deleted");
             }
         }
-    }
-}
-
-/// The clock beside the count of seconds that nobody can set. What a clock that stepped forward takes for long over, and deletes,
-/// does not come back when it is put right (T21).
-struct ClockWatch {
-    wall: UnixTime,
-    counted: Instant,
-    steady_since: Instant,
-}
-
-impl ClockWatch {
-    const fn new(wall: UnixTime, counted: Instant) -> Self {
-        Self {
-            wall,
-            counted,
-            steady_since: counted,
-        }
-    }
-
-    /// Whether it has gone steadily for long enough, of which this look is a part.
-    fn is_steady(&mut self, wall: UnixTime, counted: Instant) -> bool {
-        let passed = counted.duration_since(self.counted).as_secs();
-        let step = wall - self.wall - i64::try_from(passed).unwrap_or(i64::MAX);
-        (self.wall, self.counted) = (wall, counted);
-        if step.abs() > STEP {
-            tracing::warn!(
-                seconds = step,
-                "the clock has been set; nothing that has expired is deleted for a quarter of an hour"
-            );
-            self.steady_since = counted;
-        }
-        counted.duration_since(self.steady_since) >= STEADY
     }
 }
 
@@ -144,29 +105,6 @@ mod tests {
     use crate::protocol::jws::SigningAlgorithm;
     use crate::protocol::secret::Secret;
 
-    /// T21: neither a clock that is wrong at the start nor one that steps deletes anything before it has gone steadily.
-    #[test]
-    fn nothing_is_deleted_by_a_clock_that_has_just_been_set() {
-        const YEAR: i64 = 365 * 24 * 60 * 60;
-        let start = Instant::now();
-        let mut watch = ClockWatch::new(1000, start);
-        let mut steady = |wall, minutes: u64| {
-            watch.is_steady(1000 + wall, start + Duration::from_secs(60 * minutes))
-        };
-        assert!(!steady(0, 0));
-        assert!(!steady(14 * 60, 14));
-        assert!(steady(15 * 60, 15));
-        // Put right by less than a minute, either way.
-        assert!(steady(16 * 60 + 59, 16));
-        assert!(steady(17 * 60, 17));
-        assert!(!steady(YEAR + 18 * 60, 18));
-        assert!(!steady(YEAR + 19 * 60, 19));
-        // And back.
-        assert!(!steady(20 * 60, 20));
-        assert!(!steady(34 * 60, 34));
-        assert!(steady(35 * 60, 35));
-    }
-
     /// T47: a key that another node announced is in this node's JWKS before it signs anywhere; and one that this node
     /// cannot open takes nothing away.
     #[tokio::test]
@@ -185,6 +123,7 @@ mod tests {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
+            watch: ClockWatch::new(clock.clone()),
             clock,
             key_policy,
             audit,

@@ -19,7 +19,7 @@ use axum::Router;
 use axum::extract::FromRef as _;
 
 use crate::backchannel::{Backchannel, BackchannelParts};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, ClockWatch, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, Logos, RequestUris};
 use crate::flow::{Flow, FlowParts};
@@ -207,11 +207,13 @@ impl App {
             clock.now(),
         )
         .await?;
+        let watch = ClockWatch::new(clock.clone());
         let housekeeping = housekeeping::Housekeeping {
             store: store.clone(),
             secrets: secrets.clone(),
             ring: ring.clone(),
             clock: clock.clone(),
+            watch: watch.clone(),
             key_policy,
             audit: audit.clone(),
             audit_kept: config.audit.keep,
@@ -253,7 +255,7 @@ impl App {
         };
         let flow = flow(&config, logins, &mint, &rechecks, &fetcher);
         let grants = grants(&config, &flow, &access_tokens, &upstreams, &passwords)?;
-        let backchannel = backchannel(&config, &flow, fetcher.clone());
+        let backchannel = backchannel(&config, &flow, watch, fetcher.clone());
         let metadata = Metadata::new(&config.issuer, supported(&config, &upstreams, &flow));
         let state = HttpState::new(HttpParts {
             possession: possession(&config, &flow),
@@ -604,11 +606,12 @@ pub fn outbound(config: &Config) -> Result<outbound::Http, AppError> {
 }
 
 /// What tells clients of logouts.
-fn backchannel(config: &Config, flow: &Flow, fetcher: Fetcher) -> Backchannel {
+fn backchannel(config: &Config, flow: &Flow, watch: ClockWatch, fetcher: Fetcher) -> Backchannel {
     Backchannel::new(BackchannelParts {
         store: flow.store.clone(),
         secrets: flow.secrets.clone(),
         clock: flow.clock.clone(),
+        watch,
         mint: flow.mint.clone(),
         fetcher,
         metrics: flow.metrics.clone(),

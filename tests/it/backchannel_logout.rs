@@ -249,6 +249,8 @@ async fn a_client_that_never_answers_is_given_up_in_the_end() {
         setup.clients = told_at("first", &uri);
     })
     .await;
+    // Until its clock is believed.
+    server.clock.pass(15 * 60);
     let mut browser = Browser::new();
     let tokens = sign_in(&server, &mut browser, "first", "openid").await;
     log_out(&server, &mut browser, &tokens).await;
@@ -257,7 +259,7 @@ async fn a_client_that_never_answers_is_given_up_in_the_end() {
         if attempts < 3 {
             waiting(&server, attempts).await;
         }
-        server.clock.advance(wait);
+        server.clock.pass(wait);
     }
     let settled = settled(&server, "first").await;
     assert_eq!(settled[0].state(), NoticeState::GivenUp);
@@ -488,11 +490,42 @@ async fn what_never_had_its_turn_is_given_up_in_the_end() {
     site.set("/first", Page::Status(StatusCode::SERVICE_UNAVAILABLE));
     end_many(&server, "first", 20).await;
     once(&server, "first", |found| in_trouble(found) > 0).await;
-    server.clock.advance(24 * 60 * 60 + 1);
+    server.clock.pass(24 * 60 * 60 + 1);
     let settled = settled(&server, "first").await;
     let given_up = |n: &LogoutNotice| n.state() == NoticeState::GivenUp && n.trouble.is_some();
     assert!(settled.iter().all(given_up), "{settled:?}");
     assert!(site.hits("/first") <= 5, "{}", site.hits("/first"));
+}
+
+/// A clock that stood ahead for a while gives nothing up: neither what was tried then, nor what never had its turn.
+#[tokio::test]
+async fn a_clock_that_stands_ahead_for_a_while_gives_nothing_up() {
+    const AHEAD: i64 = 24 * 60 * 60 + 1;
+    let (server, site) = start().await;
+    server.clock.pass(60 * 60);
+    site.set("/first", Page::Status(StatusCode::SERVICE_UNAVAILABLE));
+    end_many(&server, "first", 12).await;
+    once(&server, "first", |found| in_trouble(found) > 0).await;
+    for (status, told) in [
+        (StatusCode::BAD_GATEWAY, "502"),
+        (StatusCode::GATEWAY_TIMEOUT, "504"),
+    ] {
+        site.set("/first", Page::Status(status));
+        server.clock.advance(if told == "502" { AHEAD } else { 60 });
+        let found = once(&server, "first", |found| {
+            let trouble = |notice: &LogoutNotice| notice.trouble.clone().unwrap_or_default();
+            found.iter().any(|notice| trouble(notice).contains(told))
+        });
+        found.await;
+    }
+    let found = notices(&server, "first").await;
+    let waits = |notice: &LogoutNotice| notice.state() == NoticeState::Waiting;
+    assert!(found.iter().all(waits), "{found:?}");
+    server.clock.advance(-AHEAD);
+    site.set("/first", Page::Body("text/plain", String::new()));
+    server.clock.advance(60);
+    let settled = settled(&server, "first").await;
+    assert_eq!(told(&settled), 12, "{settled:?}");
 }
 
 /// A server where anybody registers an app that is told of logouts, beside the app `first` of its files.

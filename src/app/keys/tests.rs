@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::app::housekeeping::Housekeeping;
-use crate::clock::{Clock, SKEW};
+use crate::clock::{Clock, ClockWatch, SKEW};
 use crate::protocol::discovery::JWKS_MAX_AGE;
 use crate::protocol::jws::TokenKind;
 use crate::protocol::secret::Secret;
@@ -54,6 +54,7 @@ impl World {
                 store: store.clone(),
                 secrets: secrets.clone(),
                 ring,
+                watch: ClockWatch::new(clock.clone()),
                 clock,
                 audit: audit.clone(),
                 audit_kept: 1,
