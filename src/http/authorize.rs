@@ -21,7 +21,7 @@ use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{ClientId, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::locale::Locale;
-use crate::protocol::params::Params;
+use crate::protocol::params::{self, Params};
 use crate::protocol::pushed::{self, PushedReference};
 use crate::store::Store;
 use crate::telemetry::note_client;
@@ -29,7 +29,7 @@ use crate::tokens::Mint;
 
 use super::client_address::ClientAddress;
 use super::context;
-use super::error::PageError;
+use super::error::{self, PageError};
 use super::flow_cookie::FlowCookies;
 use super::form;
 use super::resume::{self, FlowRequest};
@@ -88,7 +88,8 @@ async fn by_get(
     signed_in: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
-    let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
+    let query = query.unwrap_or_default();
+    let params = Params::parse_hinted(query.as_bytes()).map_err(PageError::request)?;
     if let Some(handle) = endpoint.begun_before(&params, &flow_cookies).await? {
         return Ok(see_other(&resume::url(&handle)));
     }
@@ -115,7 +116,10 @@ async fn by_post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
-    let params = form::require(&headers, &body).map_err(PageError::request)?;
+    if params::is_too_large_beside_hint(&body) {
+        return Ok(error::oversize_page());
+    }
+    let params = form::require_hinted(&headers, &body).map_err(PageError::request)?;
     match endpoint.read(&params, &address).await {
         Ok((_, pending)) => {
             let now = endpoint.flow.clock.now();

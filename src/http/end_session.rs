@@ -20,7 +20,7 @@ use crate::protocol::discovery::path;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{ClientId, SessionId, UpstreamId};
 use crate::protocol::locale::Locale;
-use crate::protocol::params::Params;
+use crate::protocol::params::{self, Params};
 use crate::protocol::{jws, redirect_uri};
 use crate::store::Store;
 use crate::telemetry::note_client;
@@ -29,7 +29,7 @@ use crate::upstream::UpstreamTokens;
 
 use super::app_logo::AppLogo;
 use super::cookies;
-use super::error::{Link, PageError, Trouble};
+use super::error::{self, Link, PageError, Trouble};
 use super::form::{self, PageForm};
 use super::frontchannel::Frames;
 use super::login::{display_name, in_full};
@@ -129,7 +129,7 @@ impl Logout {
     /// Reads and checks a request. What is wrong with it is told on a page: nothing here proves where else it could go.
     async fn read(state: &HttpState, params: &Params) -> Result<Self, OAuthError> {
         params.refuse_repeated()?;
-        let hint = params.get_capped("id_token_hint", jws::MAX_BYTES)?;
+        let hint = params.get_capped("id_token_hint", jws::MAX_ID_TOKEN_BYTES)?;
         let mint = Mint::from_ref(state);
         let outlived = hint.is_some_and(|hint| mint.has_lost_the_key_of(hint));
         let hint = hint
@@ -170,7 +170,8 @@ impl Logout {
         context::prefer(locale);
         Ok(Self {
             destination: destination.map(|uri| with_state(uri.as_str(), sent_state)),
-            hint,
+            // It may wait in an address, and all that is asked of it is whose session it is of.
+            hint: hint.map(IdTokenClaims::bare),
             meant: meant.map(str::to_owned),
             locale,
             client_id: client.map(|stored| stored.client.client_id.clone()),
@@ -286,7 +287,8 @@ async fn by_get(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
-    let params = Params::parse(query.unwrap_or_default().as_bytes()).map_err(PageError::request)?;
+    let query = query.unwrap_or_default();
+    let params = Params::parse_hinted(query.as_bytes()).map_err(PageError::request)?;
     let logout = match params.get("logout") {
         Ok(Some(sealed)) => Logout::open(&state, sealed)?.0,
         _ => Logout::read(&state, &params)
@@ -361,7 +363,10 @@ async fn by_post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
-    let params = form::require(&headers, &body).map_err(PageError::request)?;
+    if params::is_too_large_beside_hint(&body) {
+        return Ok(error::oversize_page());
+    }
+    let params = form::require_hinted(&headers, &body).map_err(PageError::request)?;
     let secrets = Secrets::from_ref(&state);
     let form = PageForm(params);
     if form.optional("form_token")?.is_none() {

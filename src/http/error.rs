@@ -18,7 +18,6 @@ use crate::protocol::discovery::path;
 use crate::protocol::error::{ErrorCode, OAuthError, chain};
 
 use crate::protocol::locale::Locale;
-use crate::protocol::params::MAX_ENCODED_BYTES;
 use crate::telemetry::Entry;
 
 use super::page::{FormTargets, Page};
@@ -376,11 +375,19 @@ pub(super) async fn method_not_allowed() -> Response {
     response
 }
 
-/// Whether a body announces itself as too large. One that does not is cut off later.
-pub(super) fn is_oversize(headers: &HeaderMap) -> bool {
+/// Whether a body announces itself as larger than that. One that does not is cut off later.
+pub(super) fn is_oversize(headers: &HeaderMap, max: usize) -> bool {
     let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    length.is_some_and(|length| length > MAX_ENCODED_BYTES)
+    length.is_some_and(|length| length > max)
+}
+
+/// Refuses one on a page.
+pub(super) fn oversize_page() -> Response {
+    let refusal = OAuthError::invalid_request("the request is too large");
+    let mut response = PageError::request(refusal).into_response();
+    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+    response
 }
 
 /// Refuses such a one, in the words of the endpoint.

@@ -14,17 +14,30 @@ use super::error::{PageError, Trouble};
 
 /// The parameters of a form body; `None` when the body is something else.
 pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Result<Params, OAuthError>> {
-    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let essence = content_type.split(';').next()?.trim();
-    let is_form = essence.eq_ignore_ascii_case("application/x-www-form-urlencoded");
-    is_form.then(|| Params::parse(body))
+    is_form(headers)?.then(|| Params::parse(body))
 }
 
 /// The parameters of a body that must be a form.
 pub(super) fn require(headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
-    parse(headers, body).ok_or_else(|| {
-        OAuthError::invalid_request("the body must be application/x-www-form-urlencoded")
-    })?
+    parse(headers, body).ok_or_else(no_form)?
+}
+
+/// The same where `id_token_hint` may be among them.
+pub(super) fn require_hinted(headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
+    match is_form(headers) {
+        Some(true) => Params::parse_hinted(body),
+        _ => Err(no_form()),
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> Option<bool> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let essence = content_type.split(';').next()?.trim();
+    Some(essence.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+fn no_form() -> OAuthError {
+    OAuthError::invalid_request("the body must be application/x-www-form-urlencoded")
 }
 
 /// A form of one of our pages.

@@ -16,7 +16,8 @@ use axum::{BoxError, Router};
 use tower_http::limit::RequestBodyLimit;
 use tower_service::Service;
 
-use crate::protocol::params::MAX_ENCODED_BYTES;
+use crate::protocol::discovery::path;
+use crate::protocol::params::{MAX_ENCODED_BYTES, MAX_HINTED_BYTES};
 
 use super::state::HttpState;
 use super::{context, cors, dpop, error};
@@ -33,6 +34,8 @@ enum Behind {
     /// Pages, and what servers ask for.
     Pages {
         plain: RequestBodyLimit<Router>,
+        /// For those that an ID token of ours may come along to.
+        hinted: RequestBodyLimit<Router>,
         /// For bodies that announce themselves as too large. What is not there is not there for them, either.
         refusing: Router,
     },
@@ -56,9 +59,11 @@ impl Front {
             }))
             .fallback(error::not_found);
         let plain = endpoints.fallback(error::not_found);
+        let plain = plain.with_state(state.clone());
         Self {
             behind: Behind::Pages {
-                plain: limited(plain.with_state(state.clone())),
+                hinted: RequestBodyLimit::new(plain.clone(), MAX_HINTED_BYTES),
+                plain: limited(plain),
                 refusing: refusing.with_state(state.clone()),
             },
             state: state.clone(),
@@ -108,9 +113,17 @@ pub(super) fn is_plain(request: &Request) -> bool {
 
 impl Behind {
     async fn answer(self, request: Request) -> Response {
-        let is_oversize = error::is_oversize(request.headers());
+        let may_be_hinted = matches!(request.uri().path(), path::AUTHORIZE | path::END_SESSION);
+        let may_be_hinted = may_be_hinted && matches!(self, Self::Pages { .. });
+        let max = if may_be_hinted {
+            MAX_HINTED_BYTES
+        } else {
+            MAX_ENCODED_BYTES
+        };
+        let is_oversize = error::is_oversize(request.headers(), max);
         match self {
             Self::Pages { refusing, .. } if is_oversize => ask(refusing, request).await,
+            Self::Pages { hinted, .. } if may_be_hinted => ask(hinted, request).await,
             Self::Pages { plain, .. } => ask(plain, request).await,
             Self::ForScripts { .. } if is_oversize => error::refuse_oversize(&request),
             Self::ForScripts { plain, .. } if is_plain(&request) => {

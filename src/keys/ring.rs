@@ -16,7 +16,7 @@ use tokio::task::yield_now;
 use crate::clock::{SKEW, UnixTime, random_id};
 use crate::model::signing_key::{KeyState, SigningKeyRecord};
 use crate::protocol::ids::KeyId;
-use crate::protocol::jws::{SigningAlgorithm, TokenKind, is_strict_compact};
+use crate::protocol::jws::{SigningAlgorithm, TokenKind, is_strict_within};
 
 use super::signer::{self, Signer};
 use super::{KeyError, Purpose, Secrets};
@@ -217,7 +217,7 @@ impl KeyRing {
         token: &str,
         now: UnixTime,
     ) -> Result<C, TokenRefused> {
-        if !is_strict_compact(token) {
+        if !is_strict_within(kind.max_bytes(), token) {
             return Err(TokenRefused);
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenRefused)?;

@@ -20,7 +20,7 @@ use super::scope::{self, Scope, ScopeError};
 pub const MAX_STATE_BYTES: usize = 2048;
 /// The most bytes of `nonce` (T48).
 pub const MAX_NONCE_BYTES: usize = 512;
-/// The most bytes of `login_hint`, `id_token_hint` and `ui_locales` (T48).
+/// The most bytes of `login_hint` and `ui_locales` (T48).
 const MAX_LOGIN_HINT_BYTES: usize = 256;
 const MAX_UI_LOCALES_BYTES: usize = 256;
 /// The most bytes of `acr_values` (T48).
@@ -162,7 +162,7 @@ impl AuthorizationRequest {
                 .map(|values| words(values).collect())
                 .unwrap_or_default(),
             id_token_hint: params
-                .get_capped("id_token_hint", super::jws::MAX_BYTES)?
+                .get_capped("id_token_hint", super::jws::MAX_ID_TOKEN_BYTES)?
                 .map(ToOwned::to_owned),
         })
     }

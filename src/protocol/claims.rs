@@ -355,6 +355,22 @@ pub struct IdTokenClaims {
     pub more: BTreeMap<String, Value>,
 }
 
+impl IdTokenClaims {
+    /// Whose it is and of which session, and nothing else that it may be without.
+    #[must_use]
+    pub fn bare(self) -> Self {
+        Self {
+            nonce: None,
+            at_hash: None,
+            c_hash: None,
+            acr: None,
+            amr: Vec::new(),
+            more: BTreeMap::new(),
+            ..self
+        }
+    }
+}
+
 /// The claims of a logout token (OpenID Connect Back-Channel Logout 1.0 section 2.4). Never a nonce.
 #[derive(Debug, Serialize)]
 pub struct LogoutTokenClaims<'a> {

@@ -89,17 +89,34 @@ impl TokenKind {
             Self::Userinfo => None,
         }
     }
+
+    /// How long one may be that comes back (T48).
+    pub const fn max_bytes(self) -> usize {
+        match self {
+            Self::IdToken => MAX_ID_TOKEN_BYTES,
+            _ => MAX_BYTES,
+        }
+    }
 }
 
 /// The most bytes a token sent to us may have (T48).
 pub const MAX_BYTES: usize = 8192;
 
+/// The most of an ID token of ours that comes back as a hint. It may name some 200 groups of its person: with 150 bytes each it has
+/// 41,000. Longer ones would not get here: an address is 64 KiB at the most.
+pub const MAX_ID_TOKEN_BYTES: usize = 48 * 1024;
+
 /// Whether `token` is one canonical compact JWS: three non-empty base64url parts without padding, in the
 /// only spelling that decodes to their bytes (T23, T49).
 pub fn is_strict_compact(token: &str) -> bool {
+    is_strict_within(MAX_BYTES, token)
+}
+
+/// The same of one that may have so many bytes.
+pub fn is_strict_within(max: usize, token: &str) -> bool {
     let mut parts = token.split('.');
     let mut canonical = || parts.next().is_some_and(is_canonical_base64url);
-    token.len() <= MAX_BYTES && canonical() && canonical() && canonical() && parts.next().is_none()
+    token.len() <= max && canonical() && canonical() && canonical() && parts.next().is_none()
 }
 
 /// Whether `part` is non-empty base64url in its canonical spelling.
@@ -108,9 +125,9 @@ pub fn is_canonical_base64url(part: &str) -> bool {
     !part.is_empty() && URL_SAFE_NO_PAD.decode(part).is_ok()
 }
 
-/// The header and the claims of a token in compact form, as it says them. Nothing of it is verified.
+/// The header and the claims of what calls itself an ID token of ours, as it says them. Nothing of it is verified.
 pub fn unverified(token: &str) -> Option<(Value, Value)> {
-    if !is_strict_compact(token) {
+    if !is_strict_within(MAX_ID_TOKEN_BYTES, token) {
         return None;
     }
     let mut parts = token.split('.').map(|part| {
@@ -157,6 +174,15 @@ mod tests {
     #[test]
     fn only_the_canonical_spelling_is_a_token() {
         assert!(is_strict_compact("e30.e30.AA"));
+        // T48: our own ID tokens may be long, and no other token.
+        let long = format!("e30.{}.AA", "e30A".repeat(MAX_BYTES / 4));
+        assert!(!is_strict_compact(&long));
+        for kind in TokenKind::ALL {
+            let may = is_strict_within(kind.max_bytes(), &long);
+            assert_eq!(may, kind == TokenKind::IdToken);
+        }
+        let longer = format!("e30.{}.AA", "e30A".repeat(MAX_ID_TOKEN_BYTES / 4));
+        assert!(!is_strict_within(TokenKind::IdToken.max_bytes(), &longer));
         for bad in [
             "e30.e30",
             "e30.e30.AA.AA",

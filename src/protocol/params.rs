@@ -6,10 +6,17 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode;
 
 use super::error::OAuthError;
+use super::jws::MAX_ID_TOKEN_BYTES;
 use super::resource::RESOURCE;
 
 /// The most bytes a query or a form body may have (T48). Larger requests are refused before parsing.
 pub const MAX_ENCODED_BYTES: usize = 16 * 1024;
+
+/// The most of a request that an ID token of ours may come along in. What else is in it is no longer than elsewhere (T48).
+pub const MAX_HINTED_BYTES: usize = MAX_ENCODED_BYTES + MAX_ID_TOKEN_BYTES;
+
+/// The parameter that it comes along in (OpenID Connect Core section 3.1.2.1, RP-Initiated Logout 1.0 section 2).
+const HINT: &[u8] = b"id_token_hint=";
 
 /// The most parameters one request may carry.
 const MAX_PARAMETERS: usize = 64;
@@ -37,12 +44,36 @@ impl Value {
     }
 }
 
+fn too_large() -> OAuthError {
+    OAuthError::invalid_request("the request is too large")
+}
+
+/// Whether a request is too large, though an `id_token_hint` may stand in it: one that does not is no larger than any other.
+pub fn is_too_large_beside_hint(encoded: &[u8]) -> bool {
+    let mut pairs = encoded.split(|byte| *byte == b'&');
+    let hint = pairs.find(|pair| pair.starts_with(HINT));
+    let others = encoded.len() - hint.map_or(0, <[u8]>::len);
+    encoded.len() > MAX_HINTED_BYTES || others > MAX_ENCODED_BYTES
+}
+
 impl Params {
     /// Decodes `application/x-www-form-urlencoded` text.
     pub fn parse(encoded: &[u8]) -> Result<Self, OAuthError> {
         if encoded.len() > MAX_ENCODED_BYTES {
-            return Err(OAuthError::invalid_request("the request is too large"));
+            return Err(too_large());
         }
+        Self::decoded(encoded)
+    }
+
+    /// The same where `id_token_hint` may be among them.
+    pub fn parse_hinted(encoded: &[u8]) -> Result<Self, OAuthError> {
+        if is_too_large_beside_hint(encoded) {
+            return Err(too_large());
+        }
+        Self::decoded(encoded)
+    }
+
+    fn decoded(encoded: &[u8]) -> Result<Self, OAuthError> {
         let mut params = Self::default();
         for pair in encoded.split(|byte| *byte == b'&') {
             if pair.is_empty() {
@@ -220,6 +251,33 @@ mod tests {
         assert!(Params::parse(b"state=%ff").is_err());
         assert!(Params::parse(b"state=%00").is_err());
         assert!(Params::parse(&vec![b'a'; MAX_ENCODED_BYTES + 1]).is_err());
+    }
+
+    /// T48: a hint takes no room from the rest of a request, and gives it none.
+    #[test]
+    fn a_request_may_be_larger_by_its_hint_alone() {
+        let request = |hint: usize, rest: usize| {
+            let (hint, rest) = ("a".repeat(hint), "a".repeat(rest - "p=&".len()));
+            format!("p={rest}&id_token_hint={hint}")
+        };
+        let full = request(MAX_ID_TOKEN_BYTES - HINT.len(), MAX_ENCODED_BYTES);
+        assert_eq!(full.len(), MAX_HINTED_BYTES);
+        assert!(Params::parse_hinted(full.as_bytes()).is_ok());
+        for (hint, rest) in [
+            (MAX_ID_TOKEN_BYTES, MAX_ENCODED_BYTES),
+            (1, MAX_ENCODED_BYTES + 1),
+            (MAX_HINTED_BYTES, 3),
+        ] {
+            let request = request(hint, rest);
+            assert!(Params::parse_hinted(request.as_bytes()).is_err());
+        }
+        let twice = format!(
+            "{}&id_token_hint={}",
+            request(1, 3),
+            "a".repeat(MAX_ENCODED_BYTES)
+        );
+        assert!(Params::parse_hinted(twice.as_bytes()).is_err());
+        assert!(Params::parse(full.as_bytes()).is_err());
     }
 
     /// The limit counts what is repeated, whatever its place; found by fuzzing: what was read could not be read again.

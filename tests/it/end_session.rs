@@ -2,13 +2,24 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portico::protocol::jws;
 use portico::simulator::people::{JO_SMITH, ZOE};
+use serde_json::json;
+use url::form_urlencoded;
 
 use crate::harness::browser::{Browser, Page};
 use crate::harness::relying_party::Answer;
 use crate::harness::server::TestServer;
 use crate::harness::steps::SESSION;
 
+/// May ask for the groups in the ID token.
+const GROUPED: &str = r#"
+[[clients]]
+client_id = "grouped"
+token_endpoint_auth_method = "none"
+redirect_uris = ["https://grouped.example.org/callback"]
+scope = "openid groups"
+"#;
 const HOME: &str = "https://spa.example.org/";
 const BYE: &str = "https://web.example.org/bye";
 
@@ -262,6 +273,101 @@ async fn a_hint_of_another_issuer_is_refused() {
     assert_eq!(page.status, 400);
     assert_eq!(page.location(), None);
     assert!(is_logged_in(&server, &mut browser).await);
+}
+
+/// T48: an ID token that names two hundred groups of its person is a hint like any other, however it comes, and at both endpoints; and
+/// nothing else has grown.
+#[tokio::test]
+async fn an_id_token_with_all_groups_of_a_person_is_a_hint() {
+    let server = TestServer::start_with(|setup| {
+        GROUPED.clone_into(&mut setup.clients);
+    })
+    .await;
+    let pool = server.database.pool().await;
+    let groups: Vec<String> = (0..200).map(|n| format!("{n:0>150}")).collect();
+    let profile = json!({ "preferred_username": "jo", "groups": groups }).to_string();
+    let asked = json!({ "id_token": { "groups": null } }).to_string();
+    for way in [Way::Get, Way::Post, Way::PostAcrossSites] {
+        let (mut browser, _) = logged_in(&server, "openid").await;
+        sqlx::query("UPDATE upstream_login SET profile = $1")
+            .bind(&profile)
+            .execute(&pool)
+            .await
+            .unwrap();
+        let url = server.authorize_url("grouped", &[("scope", "openid"), ("claims", &asked)]);
+        let page = browser.get(url).await;
+        let tokens = server.redeem("grouped", &page.answer()["code"], &[]).await;
+        let hint = tokens.text("id_token");
+        assert!(hint.len() > 40_000, "{}", hint.len());
+        let silent = [("prompt", "none"), ("id_token_hint", hint)];
+        let url = server.authorize_url("grouped", &silent);
+        let page = match way {
+            Way::Get => browser.get(url).await,
+            Way::Post | Way::PostAcrossSites => {
+                let (url, query) = url.split_once('?').unwrap();
+                let fields: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+                    .into_owned()
+                    .collect();
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()));
+                let fields: Vec<_> = fields.collect();
+                let page = browser.post_cross_site(url, &fields).await;
+                browser.follow(page).await
+            }
+        };
+        assert!(page.answer().contains_key("code"), "{way:?} {page:?}");
+        let page = way
+            .ask(&server, &mut browser, &[("id_token_hint", hint)])
+            .await;
+        assert!(page.body.contains("You are signed out"), "{way:?} {page:?}");
+        assert!(!is_logged_in(&server, &mut browser).await);
+    }
+    // Neither a hint that is longer than any of ours, nor the rest of a request beside one.
+    let longer = "a".repeat(jws::MAX_ID_TOKEN_BYTES + 1);
+    let rest = "a".repeat(16 * 1024);
+    for path in ["/authorize", "/end_session"] {
+        for sent in [
+            &[("client_id", "spa"), ("id_token_hint", &longer)][..],
+            &[("x", &rest), ("id_token_hint", "a")],
+        ] {
+            let page = Browser::new().post(server.url(path), sent).await;
+            assert!([400, 413].contains(&page.status.as_u16()), "{path}");
+            assert_eq!(page.location(), None);
+            let query = form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(sent)
+                .finish();
+            let page = Browser::new()
+                .get(server.url(&format!("{path}?{query}")))
+                .await;
+            assert_eq!(
+                (page.status.as_u16(), page.location()),
+                (400, None),
+                "{path}"
+            );
+        }
+    }
+}
+
+/// The request waits in an address across sites: of the ID token what is asked of it goes along, and no more.
+#[tokio::test]
+async fn a_sealed_request_has_no_more_of_the_hint_than_whose_session_it_is() {
+    let server = TestServer::start().await;
+    let mut lengths = Vec::new();
+    for nonce in ["n".to_owned(), "n".repeat(256)] {
+        let mut browser = Browser::new();
+        let url = server.authorize_url("spa", &[("nonce", &nonce)]);
+        let page = browser.log_in_as(url, JO_SMITH).await;
+        let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+        let hint = [("id_token_hint", tokens.text("id_token"))];
+        let page = browser
+            .post_cross_site(server.url("/end_session"), &hint)
+            .await;
+        lengths.push(page.location().unwrap().as_str().len());
+        let page = browser.follow(page).await;
+        assert!(page.body.contains("You are signed out"), "{}", page.body);
+    }
+    assert_eq!(lengths[0], lengths[1]);
 }
 
 /// A key goes after a while, and at once after a leak: what it has signed proves nothing any more, but its holder can sign out, as
