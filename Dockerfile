@@ -1,6 +1,6 @@
 # Portico, built from this folder:  docker build -t portico .
 # Run with the configuration in ./config/portico.toml, on SQLite in a volume:
-#   docker run --read-only --cap-drop ALL -p 127.0.0.1:8080:8080 -v ./config:/etc/portico:ro -v portico-data:/var/lib/portico \
+#   docker run --read-only --cap-drop ALL --stop-timeout 45 -p 127.0.0.1:8080:8080 -v ./config:/etc/portico:ro -v portico-data:/var/lib/portico \
 #       -e PORTICO_DATABASE_URL=sqlite:/var/lib/portico/portico.db portico
 # The same for any other command:  docker run ... portico check
 

@@ -1,11 +1,13 @@
 //! A thread beside the requests, for what would hold them up and comes all the time: a wait for the disk. The runtime's own pool of such
 //! threads has one lock, which the thread that is woken waits for while the one that wakes it has it: two changes of thread more for each
-//! job.
+//! job. And what goes on when whoever began it has gone.
 
 use std::io;
 use std::sync::mpsc::{self, SendError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -77,6 +79,32 @@ fn give_way() {
 /// Elsewhere `nice` is about the whole process (POSIX.1-2024); on Linux each thread has a priority of its own (setpriority(2)).
 #[cfg(not(target_os = "linux"))]
 const fn give_way() {}
+
+/// The most that go on when whoever began them has gone; those beyond are not waited for. Of requests there are no more than the
+/// system allows connections.
+const MOST_UNDER_WAY: u32 = 4096;
+
+/// What goes on though whoever began it has gone, and is waited for at the end of a server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UnderWay(Arc<Semaphore>);
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_UNDER_WAY as usize)))
+    }
+}
+
+impl UnderWay {
+    /// A place for one more, if there is one.
+    pub fn begin(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+
+    /// Waits until none is under way.
+    pub async fn end(&self) {
+        let _all = self.0.acquire_many(MOST_UNDER_WAY).await;
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,11 @@ pub const SKEW: i64 = 5;
 /// Seconds in which a request is answered, or given up: however long an upstream is given, nobody waits longer.
 pub const ANSWERED_WITHIN: i64 = 60;
 
+/// Seconds, more than any two nodes' clocks differ by. What all nodes hold to (a count of attempts, a lease, a pause) and ends later than what
+/// begins now, by more than this, is of a clock that was ahead and has been put right, and is over. With [`SKEW`] in its place
+/// nodes whose clocks are further apart than they should be would not hold to one another's.
+pub const CLOCKS_APART: i64 = 60 * 60;
+
 /// Whether `since` is less than `seconds` ago. What is from further ahead than [`SKEW`] was noted by a clock that has been put
 /// right since, and is as old as can be: it must not last for as long as the step.
 pub const fn is_recent(since: UnixTime, seconds: i64, now: UnixTime) -> bool {

@@ -11,6 +11,7 @@ mod unread;
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use axum::Router;
 use axum::extract::FromRef as _;
 
 use crate::backchannel::{Backchannel, BackchannelParts};
+use crate::beside::UnderWay;
 use crate::clock::{Clock, ClockWatch, UnixTime};
 use crate::config::{Config, Tls, UpstreamConfig, UpstreamSettings};
 use crate::fetch::{self, ClientKeys, Fetcher, Logos, RequestUris};
@@ -27,7 +29,7 @@ use crate::gateway::{Gateway, GatewayParts};
 use crate::grants::{Grants, GrantsParts};
 use crate::http::brand::BrandPages;
 use crate::http::discovery::Discovery;
-use crate::http::state::{ParPolicy, Settings, UnderWay};
+use crate::http::state::{ParPolicy, Settings};
 use crate::http::{self, HttpParts, HttpState};
 use crate::keys::{KeyError, KeyRing, Secrets};
 use crate::logins::{Logins, RefusalFloor};
@@ -140,6 +142,8 @@ pub struct App {
     audit: AuditWriter,
     under_way: UnderWay,
     rounds: Rounds,
+    vault: Vault,
+    shelf: Arc<ServiceShelf>,
 }
 
 /// The two listeners of a server.
@@ -174,10 +178,25 @@ impl Listeners {
 impl App {
     /// Opens the database (and brings its schema up to date), the keys and the upstreams, and takes over the clients.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
+        match Self::open_unless(config, clock, pending()).await? {
+            Some(app) => Ok(app),
+            // Nobody tells it.
+            None => pending().await,
         }
-        let store = open_database(&config).await?;
+    }
+
+    /// The same, unless it is `told` to end while it waits for the database, which a backup or another node that migrates may hold: `None`
+    /// then, and nothing is changed. What comes after that is short, and goes on to its end, or something would be done and not recorded.
+    pub async fn open_unless(
+        config: Config,
+        clock: Clock,
+        told: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, AppError> {
+        let store = tokio::select! {
+            biased;
+            () = told => return Ok(None),
+            store = open_database(&config) => store?,
+        };
         let (audit, mut audit_writer) = open_audit(config.audit.database, &store, &clock);
         let assembled = Self::assemble(config, clock, store, audit, &mut audit_writer).await;
         // What the start itself has recorded stands there before the first request, or this is no start. And of one that fails
@@ -185,7 +204,7 @@ impl App {
         let recorded = audit_writer.finish().await;
         let assembled = assembled?;
         recorded?;
-        Ok(assembled(audit_writer))
+        Ok(Some(assembled(audit_writer)))
     }
 
     /// All but the writer of the audit.
@@ -224,8 +243,13 @@ impl App {
         metrics.config_loaded(config.clients.len(), clock.now());
         let shelf = ServiceShelf::new(store.clone(), clock.clone(), secrets.clone());
         let shelf = Arc::new(shelf);
-        let upstreams =
-            open_upstreams(&config, &passwords, &clock, shelf, Some((&metrics, &audit)))?;
+        let upstreams = open_upstreams(
+            &config,
+            &passwords,
+            &clock,
+            Arc::clone(&shelf) as _,
+            Some((&metrics, &audit)),
+        )?;
         let upstreams = Upstreams::new(upstreams);
         let vault = vault(&store, &clock, &secrets, &upstreams, &metrics);
         let rechecks = rechecks(
@@ -280,6 +304,8 @@ impl App {
             store,
             housekeeping,
             backchannel,
+            vault,
+            shelf,
             audit,
         })
     }

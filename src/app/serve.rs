@@ -67,6 +67,11 @@ impl App {
         if timeout(SHUTDOWN_GRACE, self.under_way.end()).await.is_err() {
             tracing::warn!("requests were still under way, and end with the server");
         }
+        // Nor did the requests end that asked an upstream for tokens: what it gives once only is kept.
+        let asked = async { tokio::join!(self.vault.settle(), self.shelf.settle()) };
+        if timeout(SHUTDOWN_GRACE, asked).await.is_err() {
+            tracing::warn!("an upstream was still being asked for tokens; what it answers is lost");
+        }
         // Nothing is recorded any more: what still waits is written before the database is closed.
         let written = timeout(SHUTDOWN_GRACE, self.audit.finish()).await;
         if !matches!(written, Ok(Ok(()))) {

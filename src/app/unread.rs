@@ -48,7 +48,7 @@ pub(super) struct Unread<I> {
 }
 
 impl<I> Unread<I> {
-    /// Whatever goes out, however little, begins the time anew: who reads slowly is served.
+    /// Each time there is room for more the time begins anew: who reads slowly is served.
     fn watch<T>(
         &mut self,
         context: &mut Context<'_>,

@@ -18,7 +18,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     // The addresses as they are: with port 0 the system chose.
     let listen = listeners.public.local_addr()?;
     let internal_listen = listeners.internal.local_addr()?;
-    let Some(app) = open(config, &mut shutdown).await? else {
+    let Some(app) = App::open_unless(config, Clock::system(), &mut shutdown).await? else {
+        tracing::info!("told to end before it served");
         return Ok(());
     };
     tracing::info!(%issuer, %listen, %internal_listen, "portico serves");
@@ -26,22 +27,6 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     // runtime's own does, ten seconds after it has done nothing.
     drop(spawn_blocking(|| ()));
     Ok(Box::pin(app.serve(listeners, shutdown)).await?)
-}
-
-/// Opens a server, unless it is told to end first: it may wait for a backup, or for another node that migrates. Nothing that was under
-/// way stays.
-pub(super) async fn open(
-    config: Config,
-    shutdown: &mut (impl Future<Output = ()> + Unpin),
-) -> anyhow::Result<Option<App>> {
-    tokio::select! {
-        biased;
-        () = shutdown => {
-            tracing::info!("told to end before it served");
-            Ok(None)
-        }
-        app = App::open(config, Clock::system()) => Ok(Some(app?)),
-    }
 }
 
 /// Starts the log as the config says.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::duration::Span;
 use super::place::{Place, Report};
-use crate::model::throttle::{ThrottlePolicy, WindowStart};
+use crate::model::throttle::{MAX_WINDOW, ThrottlePolicy, WindowStart};
 
 /// What stands between a guesser and the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl LoginPolicy {
         }
         let window = raw.window.map_or(default.throttle.window, |span| {
             span.seconds(
-                (60, 24 * 60 * 60),
+                (60, MAX_WINDOW),
                 default.throttle.window,
                 &at.key("window"),
                 report,

@@ -445,8 +445,11 @@ async fn signed_out(
     let trip = trip.filter(|trip| trip.upstream.as_ref() == Some(&upstream.id));
     let flow = Flow::from_ref(&state);
     let now = flow.clock.now();
+    // A login that has not come back by then was given up: what is told now is news.
+    let is_echo = |trip: &Waiting| now - trip.began_at() <= ECHO_SECONDS;
+    let trip = trip.filter(|trip| !trip.login || is_echo(trip));
     if let Some(trip) = &trip {
-        if now - trip.began_at() <= ECHO_SECONDS {
+        if is_echo(trip) {
             // What was to end has ended. Another account of that upstream is not meant, unless it came since.
             let came_since = |who: &&LoggedIn| who.session.auth_time > trip.began_at();
             here.retain(came_since);
@@ -471,7 +474,9 @@ async fn signed_out(
     } else {
         Frames::default()
     };
-    let waits = trip.as_ref().and_then(|trip| trip.destination.clone());
+    // Whoever has signed out does not go on to a login that they had begun before.
+    let waits = trip.as_ref().filter(|trip| !trip.login || ended.is_empty());
+    let waits = waits.and_then(|trip| trip.destination.clone());
     let onward = waits.or_else(|| site.signed_out.as_ref().map(ToString::to_string));
     let mut response = match (here.first(), onward) {
         _ if !sender::is_navigation(&headers) => StatusCode::NO_CONTENT.into_response(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use ipnet::IpNet;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::beside::UnderWay;
 use crate::fetch::Logos;
 use crate::flow::Flow;
 use crate::gateway::Gateway;
@@ -65,32 +65,6 @@ handles! {
     audit: Audit,
     settings: Arc<Settings>,
     under_way: UnderWay,
-}
-
-/// The most requests that go on when whoever sent them has gone: those beyond end with their connection, of which there are no more
-/// than the system allows.
-const MOST_UNDER_WAY: u32 = 4096;
-
-/// The requests under way. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct UnderWay(Arc<Semaphore>);
-
-impl Default for UnderWay {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_UNDER_WAY as usize)))
-    }
-}
-
-impl UnderWay {
-    /// A place for one more, if there is one.
-    pub(super) fn begin(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
-    }
-
-    /// Waits until none is under way.
-    pub async fn end(&self) {
-        let _all = self.0.acquire_many(MOST_UNDER_WAY).await;
-    }
 }
 
 /// What the web room needs to be told.

@@ -28,9 +28,8 @@ pub enum WindowStart {
     LastAttempt,
 }
 
-/// Seconds by which a window may end later than one that begins now, beside its own length: more than any two nodes' clocks differ by. One
-/// that ends later still is of a clock that was ahead and has been put right, and is over.
-pub const CLOCKS_APART: i64 = 60 * 60;
+/// Seconds: the longest window that the configuration allows.
+pub const MAX_WINDOW: i64 = 24 * 60 * 60;
 
 /// How often a client that registered itself may prove who it is by something that it signed: each is a row until it ends, and
 /// anybody may register (T48). Two a second all the time are more than such a client has people for.

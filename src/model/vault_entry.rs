@@ -1,7 +1,7 @@
 //! Where tokens of upstreams are kept: a row for each session and upstream, and one for the service account of each
 //! upstream.
 
-use crate::clock::UnixTime;
+use crate::clock::{CLOCKS_APART, UnixTime};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
 
 /// Whose tokens of which upstream.
@@ -97,7 +97,7 @@ pub struct Lease {
 impl Lease {
     /// Whether its holder may still be at work at `now`.
     pub const fn is_live(&self, now: UnixTime) -> bool {
-        now < self.until
+        now < self.until && self.until <= now.saturating_add(CLOCKS_APART)
     }
 }
 

@@ -15,7 +15,9 @@ use crate::store::StoreError;
 /// How often a part of them is looked at.
 const EVERY: Duration = Duration::from_secs(30);
 /// How many are looked at then, one after the other: no upstream is asked about many people at once.
-const PART: i64 = 300;
+const PART: usize = 300;
+/// How many are seen then at the most, with those that are over.
+const SEEN: i64 = 3000;
 
 /// Goes round. Of several nodes each does; who asks about a person is decided as at every other question.
 pub struct Rounds {
@@ -61,9 +63,17 @@ impl Rounds {
         }
         let store = &self.rechecks.store;
         let now = self.rechecks.clock.now();
-        let told = store.list_told_sessions(after, self.lifetimes, now, PART);
-        let ids = told.await?;
-        for id in &ids {
+        let told = store.list_told_sessions(after, self.lifetimes, now, SEEN);
+        let (mut asked, mut last) = (0, None);
+        for (id, stands) in told.await? {
+            asked += usize::from(stands);
+            if asked > PART {
+                break;
+            }
+            let id = last.insert(id);
+            if !stands {
+                continue;
+            }
             // One that cannot be read does not stand in the way of those behind it.
             if let Err(error) = self.look_for(id).await {
                 let error = chain(&error);
@@ -74,7 +84,7 @@ impl Rounds {
                 );
             }
         }
-        Ok(ids.into_iter().last())
+        Ok(last)
     }
 
     async fn look_for(&self, id: &SessionId) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! Which clients a session has logged somebody in to, of those that want to hear of its end.
 
-use super::statement::{query, query_scalar};
+use super::record::Record;
+use super::statement::{Found, query, query_scalar};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
 use crate::model::session::SessionLifetimes;
@@ -56,23 +57,24 @@ impl Store {
         Ok(held.rows_affected() == 1)
     }
 
-    /// Some of the sessions that stand, in the order of their ids from `after` on, and have logged somebody in to clients that want to
-    /// hear of their end.
+    /// Some of the sessions, in the order of their ids from `after` on, that have logged somebody in to clients that want to hear of their
+    /// end; and which of them stand.
     pub async fn list_told_sessions(
         &self,
         after: &SessionId,
         lifetimes: SessionLifetimes,
         now: UnixTime,
         limit: i64,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Vec<(SessionId, bool)>, StoreError> {
         let since = |persistent| now.saturating_sub(lifetimes.of(persistent).idle);
-        let ids: Vec<String> = query_scalar(
-            "SELECT DISTINCT session_id FROM session_client
-             WHERE session_id > $1 AND EXISTS
+        // So many are looked at, and not looked for: those that are over are often nearly all.
+        let rows = query(
+            "SELECT session_id, CASE WHEN EXISTS
                  (SELECT 1 FROM session WHERE session.id = session_client.session_id
                       AND ended_at IS NULL AND expires_at > $2
                       AND last_seen_at > CASE WHEN persistent_since IS NULL THEN CAST($3 AS BIGINT) ELSE CAST($4 AS BIGINT) END)
-             ORDER BY session_id LIMIT $5",
+                 THEN 1 ELSE 0 END AS stands
+             FROM session_client WHERE session_id > $1 GROUP BY session_id ORDER BY session_id LIMIT $5",
         )
         .bind(after.as_str())
         .bind(now)
@@ -81,7 +83,12 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.reads)
         .await?;
-        Ok(ids.into_iter().map(SessionId::new).collect())
+        let told = |row: &Found| {
+            let record = Record::new("session_client", "session_id", row);
+            let id = SessionId::new(record.text("session_id")?);
+            Ok((id, record.int("stands")? == 1))
+        };
+        rows.iter().map(told).collect()
     }
 
     /// The clients that `session` has logged somebody in to, and that want to hear of its end.

@@ -7,8 +7,14 @@ use sha2::{Digest as _, Sha256};
 use super::record::Record;
 use super::statement::{Found, Statement, query};
 use super::{Store, StoreError, retrying};
-use crate::clock::UnixTime;
-use crate::model::throttle::{CLOCKS_APART, ThrottlePolicy, WindowStart};
+use crate::clock::{CLOCKS_APART, UnixTime};
+use crate::model::throttle::{MAX_WINDOW, ThrottlePolicy, WindowStart};
+
+/// A window that ends later than that, however long the configuration of a node makes windows, is of a clock that was ahead and has been
+/// put right, and is over.
+const fn latest_end(now: UnixTime) -> UnixTime {
+    now.saturating_add(MAX_WINDOW).saturating_add(CLOCKS_APART)
+}
 
 impl Store {
     /// Counts an attempt before it is forwarded; `false` when the window's attempts are used up and it must not be.
@@ -38,7 +44,7 @@ impl Store {
         .bind(now.saturating_add(policy.window))
         .bind(policy.attempts)
         .bind(i64::from(policy.starts_at == WindowStart::LastAttempt))
-        .bind(now.saturating_add(policy.window).saturating_add(CLOCKS_APART))
+        .bind(latest_end(now))
         )
         .await?;
         Ok(reserved.rows_affected() == 1)
@@ -87,20 +93,19 @@ impl Store {
                  VALUES ($1, 1, $2), ($5, 1, $6), ($9, 1, $10)
                  ON CONFLICT (bucket_hash) DO UPDATE SET
                      attempts = CASE
-                         WHEN throttle.window_ends_at <= $13 OR throttle.window_ends_at - $14 > excluded.window_ends_at
+                         WHEN throttle.window_ends_at <= $13 OR throttle.window_ends_at > $14
                          THEN 1 ELSE throttle.attempts + 1 END,
                      window_ends_at = CASE
-                         WHEN throttle.window_ends_at <= $13 OR throttle.window_ends_at - $14 > excluded.window_ends_at
+                         WHEN throttle.window_ends_at <= $13 OR throttle.window_ends_at > $14
                              OR CASE throttle.bucket_hash WHEN $1 THEN $4 WHEN $5 THEN $8 ELSE CAST($12 AS BIGINT) END = 1
                          THEN excluded.window_ends_at ELSE throttle.window_ends_at END
-                 WHERE (throttle.window_ends_at <= $13 OR throttle.window_ends_at - $14 > excluded.window_ends_at
+                 WHERE (throttle.window_ends_at <= $13 OR throttle.window_ends_at > $14
                         OR throttle.attempts < CASE throttle.bucket_hash
                                WHEN $1 THEN $3 WHEN $5 THEN $7 ELSE CAST($11 AS BIGINT) END)
                    AND NOT EXISTS (
                        SELECT 1 FROM throttle AS other
                        WHERE other.bucket_hash IN ($1, $5, $9) AND other.window_ends_at > $13
-                         AND other.window_ends_at - $14 <= CASE other.bucket_hash
-                             WHEN $1 THEN $2 WHEN $5 THEN $6 ELSE $10 END
+                         AND other.window_ends_at <= $14
                          AND other.attempts >= CASE other.bucket_hash
                              WHEN $1 THEN $3 WHEN $5 THEN $7 ELSE CAST($11 AS BIGINT) END)
                  RETURNING bucket_hash",
@@ -113,7 +118,7 @@ impl Store {
                     .bind(i64::from(policy.starts_at == WindowStart::LastAttempt));
             }
             self.writes
-                .fetch_all(statement.bind(now).bind(CLOCKS_APART))
+                .fetch_all(statement.bind(now).bind(latest_end(now)))
         });
         let reserved = reserved.await?;
         let of = |row: &Found| Record::new("throttle", "bucket_hash", row).text("bucket_hash");

@@ -4,7 +4,7 @@ use super::record::Record;
 use super::statement::{Columns, Statement, query, query_scalar};
 use super::writes::Writing;
 use super::{Store, StoreError};
-use crate::clock::UnixTime;
+use crate::clock::{CLOCKS_APART, UnixTime};
 use crate::model::session::Session;
 use crate::model::vault_entry::{Lease, MovedVaultEntry, NewVaultEntry, VaultEntry, VaultPlace};
 use crate::protocol::ids::{AccountId, SessionId, UpstreamId};
@@ -81,7 +81,7 @@ impl Store {
              ON CONFLICT (id) DO UPDATE SET lease_holder = $5, lease_until = $6,
                  expires_at = CASE WHEN vault_entry.expires_at < $6 THEN $6 ELSE vault_entry.expires_at END
              WHERE vault_entry.version = $4
-               AND (vault_entry.lease_holder IS NULL OR vault_entry.lease_until <= $7)",
+               AND (vault_entry.lease_holder IS NULL OR vault_entry.lease_until <= $7 OR vault_entry.lease_until > $8)",
         ).at_once()
         .bind(place.id())
         .bind(place.kind())
@@ -90,6 +90,7 @@ impl Store {
         .bind(&lease.holder)
         .bind(lease.until)
         .bind(now)
+        .bind(now.saturating_add(CLOCKS_APART))
         )
         .await?;
         Ok(leased.rows_affected() == 1)

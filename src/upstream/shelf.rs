@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::{AskForToken, LoginError, Shelf, UpstreamTokens};
-use crate::clock::{Clock, UnixTime, is_ahead};
+use crate::clock::{CLOCKS_APART, Clock, UnixTime, is_ahead};
 use crate::protocol::error::chain;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
@@ -48,12 +48,16 @@ pub enum Kept {
 }
 
 impl Kept {
-    /// What came of a request made at `now`.
-    pub fn from_answer(answer: Result<UpstreamTokens, LoginError>, now: UnixTime) -> Self {
+    /// What came of a request that was `begun` then and has ended at `now`.
+    pub fn from_answer(
+        answer: Result<UpstreamTokens, LoginError>,
+        begun: UnixTime,
+        now: UnixTime,
+    ) -> Self {
         match answer {
             Ok(tokens) => {
-                let life = (tokens.expires_at - now).max(0);
-                let renew_at = now + life - MARGIN.min(life / 10);
+                let life = (tokens.expires_at - begun).max(0);
+                let renew_at = begun + life - MARGIN.min(life / 10);
                 Self::Token { tokens, renew_at }
             }
             Err(error) => {
@@ -90,7 +94,9 @@ impl Kept {
                 let refused = stale.is_some_and(|stale| tokens.access.equals(stale.expose()));
                 now < *renew_at && !refused
             }
-            Self::Failure { outage, until, .. } => is_ahead(*until, pause(*outage), now),
+            Self::Failure { outage, until, .. } => {
+                is_ahead(*until, pause(*outage) + CLOCKS_APART, now)
+            }
         };
         good.then(|| self.outcome())
     }
@@ -168,7 +174,8 @@ impl Shelf for InProcess {
         if let Some(answer) = kept.as_ref().and_then(|kept| kept.answer(stale, now)) {
             return answer;
         }
-        kept.insert(Kept::from_answer(ask.ask().await, now))
+        let answer = ask.ask().await;
+        kept.insert(Kept::from_answer(answer, now, self.clock.now()))
             .outcome()
     }
 }

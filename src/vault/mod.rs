@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use self::flights::Flights;
 use self::rows::{ASKED_AT_MOST, Patience, Rows, insist, lease_ends};
 pub use self::service::ServiceShelf;
+use crate::beside::UnderWay;
 use crate::clock::{Clock, UnixTime};
 use crate::keys::Secrets;
 use crate::model::session::Session;
@@ -84,6 +85,7 @@ impl Vault {
                 store,
                 clock,
                 secrets,
+                asking: UnderWay::default(),
             },
             upstreams,
             flights: Flights::default(),
@@ -225,6 +227,11 @@ impl Vault {
         }
     }
 
+    /// Waits until nobody asks any more, at the end of a server.
+    pub async fn settle(&self) {
+        self.rows.settle().await;
+    }
+
     /// What is kept at `place`, current or not.
     pub async fn kept(&self, place: &VaultPlace) -> Option<UpstreamTokens> {
         let entry = self.rows.store.find_vault_entry(place).await.ok()??;
@@ -247,10 +254,12 @@ impl Vault {
     ) -> Result<Option<UpstreamTokens>, VaultError> {
         let (vault, place) = (self.clone(), place.clone());
         let span = tracing::Span::current();
-        let task = tokio::spawn(tracing::Instrument::instrument(
-            async move { vault.renew_holding(&place, &old, &holder).await },
-            span,
-        ));
+        let under_way = self.rows.asking.begin();
+        let renewing = async move {
+            let _under_way = under_way;
+            vault.renew_holding(&place, &old, &holder).await
+        };
+        let task = tokio::spawn(tracing::Instrument::instrument(renewing, span));
         task.await
             .unwrap_or_else(|error| Err(VaultError::Failed(error.into())))
     }
@@ -264,13 +273,14 @@ impl Vault {
         let store = &self.rows.store;
         let ends = lease_ends();
         let release = || insist(ends, || store.release_vault_lease(place, holder));
+        let begun = self.rows.clock.now();
+        let end = || insist(ends, || store.require_new_login(place, holder, begun));
         let upstream = self.upstreams.find(place.upstream().as_str());
         let renewal = upstream.and_then(|upstream| upstream.renewal.as_deref());
         let Some(renewal) = renewal else {
             release().await?;
             return Ok(None);
         };
-        let begun = self.rows.clock.now();
         let count = |outcome| self.metrics.renewed(place.upstream(), outcome);
         match timeout(ASKED_AT_MOST, renewal.renew(old)).await {
             Ok(Ok(tokens)) => {
@@ -287,7 +297,7 @@ impl Vault {
             }
             Ok(Err(error @ (LoginError::BadCredentials(_) | LoginError::NotAllowed(_)))) => {
                 count("refused");
-                store.require_new_login(place, holder, begun).await?;
+                end().await?;
                 tracing::info!(
                     row = place.id(),
                     reason = chain(&error),
@@ -302,7 +312,7 @@ impl Vault {
             }
             outcome => {
                 count("lost");
-                store.require_new_login(place, holder, begun).await?;
+                end().await?;
                 let reason = match outcome {
                     Ok(Err(error)) => chain(&error),
                     _ => "no answer within a minute".to_owned(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
+use crate::beside::UnderWay;
 use crate::clock::{Clock, SKEW, random_id};
 use crate::keys::{Purpose, Secrets};
 use crate::model::vault_entry::{Lease, VaultPlace};
@@ -31,6 +32,8 @@ pub(super) struct Rows {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) secrets: Secrets,
+    /// Those who ask an upstream, each with a lease in hand: they outlive whoever wanted to know.
+    pub(super) asking: UnderWay,
 }
 
 /// A sealed text that does not open, or holds what it must not: the master key is another one, or the row was tampered
@@ -44,6 +47,12 @@ pub(super) struct Unreadable {
 }
 
 impl Rows {
+    /// Waits until nobody asks any more, at the end of a server: what an upstream gives once only would be lost, and a lease would
+    /// stand in everybody's way.
+    pub(super) async fn settle(&self) {
+        self.asking.end().await;
+    }
+
     pub(super) fn seal(
         &self,
         place: &VaultPlace,

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::rows::{ASKED_AT_MOST, Patience, Rows, insist, lease_ends};
+use crate::beside::UnderWay;
 use crate::clock::Clock;
 use crate::keys::Secrets;
 use crate::model::vault_entry::{VaultEntry, VaultPlace};
@@ -31,11 +32,17 @@ impl ServiceShelf {
             store,
             clock,
             secrets,
+            asking: UnderWay::default(),
         };
         Self {
             rows,
             flights: Flights::default(),
         }
+    }
+
+    /// Waits until nobody asks any more, at the end of a server.
+    pub async fn settle(&self) {
+        self.rows.settle().await;
     }
 
     /// What the row holds. One that cannot be opened is replaced by the next answer: nothing is lost with it.
@@ -59,10 +66,13 @@ impl ServiceShelf {
         ask: Arc<dyn AskForToken>,
     ) -> Result<UpstreamTokens, LoginError> {
         let rows = self.rows.clone();
-        let task = tokio::spawn(tracing::Instrument::instrument(
-            async move { ask_holding(&rows, &place, &holder, &*ask).await },
-            tracing::Span::current(),
-        ));
+        let under_way = self.rows.asking.begin();
+        let asking = async move {
+            let _under_way = under_way;
+            ask_holding(&rows, &place, &holder, &*ask).await
+        };
+        let span = tracing::Span::current();
+        let task = tokio::spawn(tracing::Instrument::instrument(asking, span));
         task.await
             .unwrap_or_else(|error| Err(LoginError::Protocol(error.into())))
     }
@@ -79,7 +89,7 @@ async fn ask_holding(
     let answer = timeout(ASKED_AT_MOST, ask.ask()).await;
     let answer =
         answer.unwrap_or_else(|_| Err(LoginError::Unavailable("no answer within a minute".into())));
-    let kept = Kept::from_answer(answer, begun);
+    let kept = Kept::from_answer(answer, begun, rows.clock.now());
     let sealed = rows.seal(place, &kept).map_err(LoginError::Protocol)?;
     let ends_at = Some(kept.ends_at());
     let save = || rows.store.save_vault_entry(place, holder, &sealed, ends_at);

@@ -17,7 +17,7 @@ const ROOMS: [(&str, &str); 22] = [
     ("upstream", "protocol clock model passwords telemetry"),
     (
         "vault",
-        "protocol clock model keys store upstream fetch telemetry",
+        "protocol clock beside model keys store upstream fetch telemetry",
     ),
     ("fetch", "protocol clock model upstream"),
     ("config", "protocol model upstream"),
@@ -53,7 +53,7 @@ const ROOMS: [(&str, &str); 22] = [
     ),
     (
         "http",
-        "protocol clock model passwords keys store upstream fetch recheck registrar tokens telemetry vault grants flow gateway",
+        "protocol clock beside model passwords keys store upstream fetch recheck registrar tokens telemetry vault grants flow gateway",
     ),
     ("simulator", "clock"),
 ];

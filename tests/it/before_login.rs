@@ -259,7 +259,7 @@ async fn a_login_that_ends_after_its_flow_leaves_no_row() {
     let page = browser.open(large(&server)).await;
     let mut other = browser.clone();
     let form = browser.choose(&page, "members").await;
-    let slow = Fault::Slow(Duration::from_secs(2));
+    let slow = Fault::Slow(Duration::from_secs(5));
     server.imis.fail("/token", slow);
     let jo = people::JO_SMITH;
     let credentials = [("username", jo.username), ("password", jo.password)];
@@ -269,7 +269,9 @@ async fn a_login_that_ends_after_its_flow_leaves_no_row() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let fields = [("action", "cancel")];
-        other.submit_only(&page, CANCEL, &fields).await
+        let canceled = other.submit_only(&page, CANCEL, &fields).await;
+        server.imis.mend();
+        canceled
     };
     let (late, canceled) = tokio::join!(login, cancel);
     assert_eq!(canceled.answer()["error"], "access_denied");

@@ -830,6 +830,44 @@ async fn a_sign_out_after_such_a_login_is_no_echo_of_it() {
     assert_eq!(onward.as_str(), format!("{}/Bye.aspx", server.imis_url()));
 }
 
+/// Who has given such a login up, and logged in by the form or stayed, is not sent to it when they sign out at the web site: at once,
+/// or a while later.
+#[tokio::test]
+async fn whoever_signs_out_does_not_go_on_to_a_login_that_they_had_given_up() {
+    let server = TestServer::start_with(|setup| {
+        setup.members = "signed_out_url = \"{imis}/Bye.aspx\"\n\
+             logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
+            .to_owned();
+    })
+    .await;
+    let bye = format!("{}/Bye.aspx", server.imis_url());
+    for (by_form, later) in [(true, 0), (true, 61), (false, 61)] {
+        let mut browser = Browser::new();
+        let page = browser
+            .log_in_as(server.authorize_url("spa", &[]), people::JO_SMITH)
+            .await;
+        let tokens = server.redeem("spa", &page.answer()["code"], &[]).await;
+        server.clock.advance(5);
+        let again = server.authorize_url("spa", &[("prompt", "login")]);
+        let page = browser.open(&again).await;
+        let trip = browser.submit_only(&page, START, &[]).await;
+        assert!(trip.location().unwrap().path().ends_with("/logout.aspx"));
+        if by_form {
+            server.clock.advance(5);
+            let page = browser.open(&again).await;
+            let jo = (people::JO_SMITH.username, people::JO_SMITH.password);
+            let page = browser.sign_in(&page, "members", jo).await;
+            assert!(page.answer().contains_key("code"), "{}", page.body);
+        }
+        server.clock.advance(later);
+        let page = hears_the_sign_out_page(&server, &mut browser, true).await;
+        let onward = page.location().map(String::from);
+        assert_eq!(onward.as_deref(), Some(bye.as_str()), "{by_form} {later}");
+        let answer = server.userinfo(tokens.text("access_token")).await;
+        assert_eq!(answer.status, 401, "{by_form} {later}");
+    }
+}
+
 /// Whoever wants another account, or has to be another, is not the one whom the web site remembers (OpenID Connect Core section
 /// 3.1.2.1).
 #[tokio::test]

@@ -175,6 +175,7 @@ impl BlackHole {
             || tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address));
         while let Ok(taken) = connect().await {
             queue.push(taken.unwrap());
+            assert!(queue.len() < 64, "the queue does not become full");
         }
         Self {
             listener,

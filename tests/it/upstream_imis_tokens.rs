@@ -335,6 +335,29 @@ async fn a_throttled_service_account_rests_as_long_as_it_is_told() {
     }
 }
 
+/// A clock that was ahead when iMIS asked for a rest, and is put right, shuts nobody up until then.
+#[tokio::test]
+async fn a_rest_that_a_wrong_clock_noted_is_over_once_it_is_right() {
+    const DAY: i64 = 24 * 60 * 60;
+    let site = Site::with_service(|s| s.member_rights = MemberRights::Forbidden).await;
+    site.log_in(&people::JO_SMITH).await.unwrap();
+    let throttled = async |rest: u32| {
+        site.imis.fail_once("/api/user", Fault::Status(403));
+        site.imis
+            .fail_once("/api/user", Fault::Throttled(Some(rest)));
+        assert_eq!(verdict(site.log_in(&people::JO_SMITH).await), "unavailable");
+    };
+    site.clock.advance(DAY);
+    throttled(600).await;
+    site.clock.advance(-DAY);
+    assert_eq!(verdict(site.log_in(&people::JO_SMITH).await), "in");
+    // Nor does it keep a rest from being heeded.
+    throttled(30).await;
+    assert_eq!(verdict(site.log_in(&people::JO_SMITH).await), "unavailable");
+    site.clock.advance(30);
+    assert_eq!(verdict(site.log_in(&people::JO_SMITH).await), "in");
+}
+
 /// Nobody can tell it from one that stays good without being told again; iMIS says so, once.
 #[tokio::test]
 async fn a_spent_refresh_token_is_refused_as_one_that_has_ended() {

@@ -624,7 +624,8 @@ async fn a_refresh_token_is_sent_once_all_that_its_answer_needs_is_there() {
     ];
     for (at, lost) in [(DISCOVERY, false), ("/jwks", false), ("/token", true)] {
         for fault in faults.clone() {
-            let provider = Provider::start(json!({ "timeout": "300ms" })).await;
+            let timeout = if fault == Fault::Hang { "1s" } else { "10s" };
+            let provider = Provider::start(json!({ "timeout": timeout })).await;
             provider.plan.lock().unwrap().fault_at = Some((at, fault.clone()));
             let renewal = provider.upstream.renewal.as_ref().unwrap();
             // A 503 says itself that nothing was taken.

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use crate::app::Listeners;
+use crate::app::{App, Listeners};
 use crate::clock::Clock;
 use crate::simulator::aim18::{self, Aim18, Application};
 use crate::simulator::imis::{ClientApplication, Imis};
@@ -73,7 +73,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let config = load(&file)?;
     serve::start_log(&config);
     let listeners = Listeners::bind(&config).with_context(|| taken("--port", options.port))?;
-    let Some(app) = serve::open(config, &mut shutdown).await? else {
+    let Some(app) = App::open_unless(config, Clock::system(), &mut shutdown).await? else {
         return Ok(());
     };
     let sample = sample_app::serve(sample_app, &addresses);

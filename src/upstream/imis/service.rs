@@ -14,7 +14,7 @@ use super::Imis;
 use super::api::ApiError;
 use super::settings::{ServiceAccount, Settings};
 use super::token::TokenEndpoint;
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, is_ahead};
 use crate::protocol::error::chain;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
@@ -84,11 +84,9 @@ impl Service {
 
     /// Refuses while iMIS wants to be left alone.
     fn may_ask(&self) -> Result<(), LoginError> {
-        let left = self
-            .rests_until
-            .load(Ordering::SeqCst)
-            .saturating_sub(self.clock.now());
-        if left > 0 {
+        let (until, now) = (self.rests_until.load(Ordering::SeqCst), self.clock.now());
+        if is_ahead(until, LONGEST_REST, now) {
+            let left = until - now;
             return Err(LoginError::Unavailable(
                 format!("iMIS throttles the service account for {left} more seconds").into(),
             ));
@@ -109,7 +107,10 @@ impl Service {
             return;
         };
         let until = now + rest.clamp(0, LONGEST_REST);
-        self.rests_until.fetch_max(until, Ordering::SeqCst);
+        // One that a clock noted which was ahead is no longer one.
+        let longer = |kept| (!is_ahead(kept, LONGEST_REST, now) || kept < until).then_some(until);
+        let rests = &self.rests_until;
+        let _ = rests.fetch_update(Ordering::SeqCst, Ordering::SeqCst, longer);
     }
 
     /// A token that lives and is not `stale`, which the API has just refused.

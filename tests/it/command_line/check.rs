@@ -184,7 +184,7 @@ async fn a_database_that_is_not_ready_is_told_by_what_it_lacks() {
             "look at database.url, and whether the database runs",
         ),
         (format!("sqlite:{folder}"), 1, "the database"),
-        // Nobody may make a file there, whoever it is.
+        // Nobody may make a file there, whoever it is (Linux).
         (
             "sqlite:/proc/new.db".to_owned(),
             1,

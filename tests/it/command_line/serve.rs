@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sqlx::migrate::Migrate as _;
 use sqlx::{AnyConnection, Connection as _, Executor as _};
+use tokio::time::sleep;
 
 use super::{Process, Site, Stream};
 use crate::harness::browser::http_client;
@@ -176,8 +178,29 @@ async fn a_server_that_waits_while_it_starts_ends_when_it_is_told_to() {
     drop(free);
     site.set("PORTICO_LISTEN", &address.to_string());
     let waiting = Process::start(site.command(&["serve"]), Stream::Errors);
+    let mut looks = 0;
     while std::net::TcpStream::connect(address).is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        looks += 1;
+        assert!(looks < 3000, "it does not listen");
+        sleep(Duration::from_millis(10)).await;
+    }
+    // What it does next is to open the database, where it waits: of PostgreSQL that can be seen.
+    if site.database.folder().is_some() {
+        sleep(Duration::from_millis(300)).await;
+    } else {
+        let waits = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let pool = site.database.pool().await;
+        while sqlx::query_scalar::<_, i64>(waits)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+            == 0
+        {
+            looks += 1;
+            assert!(looks < 3000, "it does not wait");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
     assert_eq!(waiting.terminate(), Some(0));
     holder.close().await.unwrap();

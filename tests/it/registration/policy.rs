@@ -1,13 +1,14 @@
 //! A policy that becomes stricter, held against the clients that are registered; and one that is looser again.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use portico::app::App;
 use portico::model::audit::AuditFilter;
 use portico::model::client::{Client, ConsentPolicy};
 use portico::model::registration::Registration;
 use portico::protocol::ids::ClientId;
-use portico::store::{Registered, StoredClient};
+use portico::store::{Registered, Store, StoredClient};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -346,6 +347,50 @@ async fn what_a_start_changes_is_recorded_as_it_goes() {
         .collect();
     recorded.sort_unstable();
     assert_eq!(recorded, ids[..100]);
+}
+
+/// Told at each of its steps, one after the other: what it has done by then is recorded, for the next start finds it done.
+#[tokio::test]
+async fn a_start_that_is_told_to_end_records_what_it_has_done() {
+    let mut server = open(LOOSE).await;
+    server.stop().await;
+    let names = ["client_name = \"One\"\n", "client_name = \"Another\"\n"];
+    server.edit_config("client_name = \"Web app\"\n", names[1]);
+    let of_clients = AuditFilter {
+        event: Some("client_changed".to_owned()),
+        ..AuditFilter::default()
+    };
+    // By a store of its own each time: it keeps clients for a second.
+    let name = async |store: &Store| {
+        let web = store.find_client(&ClientId::new("web")).await;
+        web.unwrap().unwrap().client.client_name.clone()
+    };
+    let (mut polls, mut changes) = (0, 0);
+    loop {
+        server.edit_config(names[(polls + 1) % 2], names[polls % 2]);
+        let before = name(&server.database.store().await).await;
+        let mut left = polls;
+        let told = std::future::poll_fn(|_| {
+            let is_told = left == 0;
+            left = left.saturating_sub(1);
+            if is_told {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        let config = server.load_config();
+        let opened = App::open_unless(config, server.clock.clone(), told).await;
+        let store = server.database.store().await;
+        changes += usize::from(name(&store).await != before);
+        let recorded = store.search_audit(&of_clients, 1000).await.unwrap();
+        assert_eq!(recorded.len(), changes, "told at step {polls}");
+        if opened.unwrap().is_some() {
+            break;
+        }
+        polls += 1;
+    }
+    assert!(polls > 0 && changes == 1, "{changes} of {polls}");
 }
 
 /// An older node knows nothing of what is written down about policies.

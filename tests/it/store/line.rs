@@ -89,7 +89,7 @@ async fn a_look_does_not_wait_for_those_that_are_never_answered() {
     timeout(FOUND_AGAIN, store.close()).await.unwrap();
 }
 
-/// After a fail-over a connection may lead to the server that only reads now. A transaction that finds out gives it up, though it is
+/// PostgreSQL: After a fail-over a connection may lead to the server that only reads now. A transaction that finds out gives it up, though it is
 /// rolled back there without a complaint: whoever writes next may have a connection to the one that writes.
 #[tokio::test]
 async fn a_connection_that_only_reads_now_is_not_used_again() {

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portico::model::throttle::{CLOCKS_APART, ThrottlePolicy, WindowStart};
+use portico::clock::CLOCKS_APART;
+use portico::model::throttle::{MAX_WINDOW, ThrottlePolicy, WindowStart};
 use sha2::{Digest as _, Sha256};
 
 use super::{NOW, count, race};
@@ -314,7 +315,8 @@ async fn a_window_that_ends_too_late_is_over() {
             ..POLICY
         };
         let reserve = |now| store.reserve_attempt("jo", policy, now);
-        for ahead in [86_400, CLOCKS_APART + 1] {
+        let latest = MAX_WINDOW + CLOCKS_APART - policy.window;
+        for ahead in [10 * MAX_WINDOW, latest + 1] {
             for now in [NOW + ahead, NOW] {
                 for _ in 0..5 {
                     assert!(reserve(now).await.unwrap());
@@ -325,7 +327,7 @@ async fn a_window_that_ends_too_late_is_over() {
             store.forget_attempts("jo").await.unwrap();
         }
         for _ in 0..5 {
-            assert!(reserve(NOW + CLOCKS_APART).await.unwrap());
+            assert!(reserve(NOW + latest).await.unwrap());
         }
         assert!(!reserve(NOW).await.unwrap());
     }
@@ -340,11 +342,14 @@ async fn of_several_windows_each_that_ends_too_late_is_over() {
         let buckets = login(["jo", "person"]);
         store.reserve_attempts(&buckets, now).await.unwrap()
     };
+    // What the longest of their windows may begin ahead, and more than what the shortest may.
+    let latest = MAX_WINDOW + CLOCKS_APART - 900;
+    let all = MAX_WINDOW + CLOCKS_APART - 600 + 1;
     for (ahead, attempts) in [
-        (86_400, 2),
-        (86_400, 4),
-        (CLOCKS_APART + 1, 2),
-        (CLOCKS_APART + 1, 4),
+        (10 * MAX_WINDOW, 2),
+        (10 * MAX_WINDOW, 4),
+        (all, 2),
+        (all, 4),
     ] {
         for at in 0..attempts {
             let closed = (at == 3).then_some(1);
@@ -363,7 +368,7 @@ async fn of_several_windows_each_that_ends_too_late_is_over() {
         }
     }
     for _ in 0..3 {
-        assert_eq!(reserve(NOW + CLOCKS_APART).await, None);
+        assert_eq!(reserve(NOW + latest).await, None);
     }
     assert_eq!(reserve(NOW).await, Some(1));
 }

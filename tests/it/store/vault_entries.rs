@@ -1,5 +1,6 @@
 //! The vault's rows: what happens to them with the session, and who may renew them (T63, T64).
 
+use portico::clock::CLOCKS_APART;
 use portico::model::account::UpstreamSubject;
 use portico::model::session::Session;
 use portico::model::vault_entry::{Lease, MovedVaultEntry, NewVaultEntry, VaultEntry, VaultPlace};
@@ -246,6 +247,25 @@ async fn one_of_many_asks_for_the_service_account_and_a_dead_ones_lease_ends() {
     assert!(leased.await.unwrap());
     assert_eq!(store.sweep(NOW + 499, 10).await.unwrap().vault_entries, 0);
     assert_eq!(store.sweep(NOW + 500, 10).await.unwrap().vault_entries, 1);
+}
+
+/// A node that takes a lease by a clock that is ahead, and dies, does not keep it until that time has come.
+#[tokio::test]
+async fn a_lease_of_a_clock_that_was_ahead_has_ended() {
+    let world = World::new().await;
+    let store = &world.store;
+    let upstream = UpstreamId::new("members");
+    let lease_by = async |now, until| {
+        let lease = lease("holder", until);
+        let leased = store.lease_service_entry(&upstream, 0, &lease, now).await;
+        leased.unwrap()
+    };
+    assert!(lease_by(NOW + 100_000, NOW + 100_065).await);
+    assert!(!lease("holder", NOW + 100_065).is_live(NOW));
+    assert!(lease_by(NOW, NOW + CLOCKS_APART).await);
+    // What two nodes' clocks may differ by is none.
+    assert!(lease("holder", NOW + CLOCKS_APART).is_live(NOW));
+    assert!(!lease_by(NOW, NOW + 65).await);
 }
 
 fn moved(from: &Session, to: &Session, version: i64) -> MovedVaultEntry {
