@@ -709,11 +709,7 @@ async fn a_made_up_arrival_leaves_the_one_that_waits_alone() {
 /// where it leads back (OpenID Connect Core section 3.1.2.1).
 #[tokio::test]
 async fn prompt_login_goes_by_the_sign_out_page() {
-    let server = TestServer::start_with(|setup| {
-        setup.members = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
-            .to_owned();
-    })
-    .await;
+    let server = signs_off("").await;
     let mut other = Browser::new();
     let page = other
         .log_in_as(server.authorize_url("web", &[]), people::JO_SMITH)
@@ -749,15 +745,20 @@ async fn hears_the_sign_out_page(server: &TestServer, browser: &mut Browser, goe
     page
 }
 
+/// A server before an iMIS whose sign-out page sends people back, with more of its settings.
+async fn signs_off(settings: &'static str) -> TestServer {
+    let logout_url = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n";
+    TestServer::start_with(|setup| setup.members = [settings, logout_url].concat()).await
+}
+
 /// The sign-out page that a login goes by tells us of it: that signs nobody out of the other apps, and the login goes on. What it
 /// tells after that is a sign-out.
 #[tokio::test]
 async fn a_login_that_goes_by_the_sign_out_page_signs_nobody_out() {
-    let server = TestServer::start_with(|setup| {
-        setup.members = "signed_out_url = \"{imis}/Bye.aspx\"\n\
-             logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
-            .to_owned();
-    })
+    let server = signs_off(
+        "signed_out_url = \"{imis}/Bye.aspx\"
+",
+    )
     .await;
     for goes in [false, true] {
         for comes_back in [false, true] {
@@ -808,11 +809,10 @@ async fn a_login_that_goes_by_the_sign_out_page_signs_nobody_out() {
 /// same second, too.
 #[tokio::test]
 async fn a_sign_out_after_such_a_login_is_no_echo_of_it() {
-    let server = TestServer::start_with(|setup| {
-        setup.members = "signed_out_url = \"{imis}/Bye.aspx\"\n\
-             logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
-            .to_owned();
-    })
+    let server = signs_off(
+        "signed_out_url = \"{imis}/Bye.aspx\"
+",
+    )
     .await;
     let mut browser = Browser::new();
     at_imis(&server, &mut browser, people::ZOE).await;
@@ -834,11 +834,10 @@ async fn a_sign_out_after_such_a_login_is_no_echo_of_it() {
 /// or a while later.
 #[tokio::test]
 async fn whoever_signs_out_does_not_go_on_to_a_login_that_they_had_given_up() {
-    let server = TestServer::start_with(|setup| {
-        setup.members = "signed_out_url = \"{imis}/Bye.aspx\"\n\
-             logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
-            .to_owned();
-    })
+    let server = signs_off(
+        "signed_out_url = \"{imis}/Bye.aspx\"
+",
+    )
     .await;
     let bye = format!("{}/Bye.aspx", server.imis_url());
     for (by_form, later) in [(true, 0), (true, 61), (false, 61)] {
@@ -872,11 +871,7 @@ async fn whoever_signs_out_does_not_go_on_to_a_login_that_they_had_given_up() {
 /// 3.1.2.1).
 #[tokio::test]
 async fn another_account_is_not_the_one_that_the_web_site_remembers() {
-    let server = TestServer::start_with(|setup| {
-        setup.members = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
-            .to_owned();
-    })
-    .await;
+    let server = signs_off("").await;
     let page = Browser::new()
         .log_in_as(server.authorize_url("spa", &[]), people::ZOE)
         .await;
