@@ -63,14 +63,16 @@ impl App {
             () = background => Ok(((), ())),
             () = stopping => Ok(((), ())),
         };
-        // Also those whose connections have ended.
-        if timeout(SHUTDOWN_GRACE, self.under_way.end()).await.is_err() {
-            tracing::warn!("requests were still under way, and end with the server");
-        }
-        // Nor did the requests end that asked an upstream for tokens: what it gives once only is kept.
-        let asked = async { tokio::join!(self.vault.settle(), self.shelf.settle()) };
-        if timeout(SHUTDOWN_GRACE, asked).await.is_err() {
-            tracing::warn!("an upstream was still being asked for tokens; what it answers is lost");
+        // Also those whose connections have ended; and who asks an upstream for tokens, begun by one of them or by a round: what it gives
+        // once only is kept.
+        let all = async {
+            self.under_way.end().await;
+            tokio::join!(self.vault.settle(), self.shelf.settle());
+        };
+        if timeout(SHUTDOWN_GRACE, all).await.is_err() {
+            tracing::warn!(
+                "requests, or questions to an upstream, were still under way, and end with the server"
+            );
         }
         // Nothing is recorded any more: what still waits is written before the database is closed.
         let written = timeout(SHUTDOWN_GRACE, self.audit.finish()).await;

@@ -1,6 +1,7 @@
 //! Which clients a session has logged somebody in to, of those that want to hear of its end.
 
 use super::record::Record;
+use super::session_lists::standing_since;
 use super::statement::{Found, query, query_scalar};
 use super::{Store, StoreError, retrying};
 use crate::clock::UnixTime;
@@ -66,23 +67,19 @@ impl Store {
         now: UnixTime,
         limit: i64,
     ) -> Result<Vec<(SessionId, bool)>, StoreError> {
-        let since = |persistent| now.saturating_sub(lifetimes.of(persistent).idle);
         // So many are looked at, and not looked for: those that are over are often nearly all.
-        let rows = query(
+        let query = query(
             "SELECT session_id, CASE WHEN EXISTS
                  (SELECT 1 FROM session WHERE session.id = session_client.session_id
                       AND ended_at IS NULL AND expires_at > $2
                       AND last_seen_at > CASE WHEN persistent_since IS NULL THEN CAST($3 AS BIGINT) ELSE CAST($4 AS BIGINT) END)
                  THEN 1 ELSE 0 END AS stands
              FROM session_client WHERE session_id > $1 GROUP BY session_id ORDER BY session_id LIMIT $5",
-        )
-        .bind(after.as_str())
-        .bind(now)
-        .bind(since(false))
-        .bind(since(true))
-        .bind(limit)
-        .fetch_all(&self.reads)
-        .await?;
+        );
+        let rows = standing_since(query.bind(after.as_str()), lifetimes, now)
+            .bind(limit)
+            .fetch_all(&self.reads)
+            .await?;
         let told = |row: &Found| {
             let record = Record::new("session_client", "session_id", row);
             let id = SessionId::new(record.text("session_id")?);

@@ -225,7 +225,7 @@ impl Store {
 
 /// Binds what a session that stands at `now` is known by: it ends later, and was used since then, or since then where its person is
 /// kept signed in.
-fn standing_since(
+pub(super) fn standing_since(
     query: Statement<'_>,
     lifetimes: SessionLifetimes,
     now: UnixTime,

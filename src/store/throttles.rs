@@ -18,8 +18,7 @@ const fn latest_end(now: UnixTime) -> UnixTime {
 
 impl Store {
     /// Counts an attempt before it is forwarded; `false` when the window's attempts are used up and it must not be.
-    /// One statement, so that no more than `policy.attempts` pass however many race. A window that ends later than one that
-    /// begins now, by more than [`CLOCKS_APART`], is of a clock that was ahead and has been put right, and is over.
+    /// One statement, so that no more than `policy.attempts` pass however many race.
     pub async fn reserve_attempt(
         &self,
         bucket: &str,

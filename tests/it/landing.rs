@@ -745,6 +745,10 @@ async fn hears_the_sign_out_page(server: &TestServer, browser: &mut Browser, goe
     page
 }
 
+/// A client that iMIS alone serves.
+const MEMBERS_ONLY: &str = "[[clients]]\nclient_id = \"members-only\"\ntoken_endpoint_auth_method = \"none\"\n\
+     redirect_uris = [\"https://members-only.example.org/callback\"]\nupstreams = [\"members\"]\n";
+
 /// A server before an iMIS whose sign-out page sends people back, with more of its settings.
 async fn signs_off(settings: &'static str) -> TestServer {
     let logout_url = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n";
@@ -921,9 +925,7 @@ async fn an_app_that_another_upstream_serves_leaves_the_web_site_signed_in() {
     let server = TestServer::start_with(|setup| {
         setup.members = "logout_url = \"{imis}/AsiCommon/Controls/Shared/FormsAuthentication/logout.aspx?returnurl={return_url}\"\n"
             .to_owned();
-        setup.clients = "[[clients]]\nclient_id = \"members-only\"\ntoken_endpoint_auth_method = \"none\"\n\
-             redirect_uris = [\"https://members-only.example.org/callback\"]\nupstreams = [\"members\"]\n"
-            .to_owned();
+        setup.clients = MEMBERS_ONLY.to_owned();
     })
     .await;
     let mut browser = Browser::new();
@@ -976,9 +978,7 @@ async fn a_flow_that_is_over_waits_for_no_arrival() {
 #[tokio::test]
 async fn a_flow_that_fails_waits_for_no_more_arrivals() {
     let mut server = TestServer::start_with(|setup| {
-        setup.clients = "[[clients]]\nclient_id = \"members-only\"\ntoken_endpoint_auth_method = \"none\"\n\
-             redirect_uris = [\"https://members-only.example.org/callback\"]\nupstreams = [\"members\"]\n"
-            .to_owned();
+        setup.clients = MEMBERS_ONLY.to_owned();
     })
     .await;
     let mut browser = Browser::new();
