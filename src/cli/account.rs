@@ -2,11 +2,15 @@
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
 use crate::flow::accounts::{Accounts, By};
-use crate::model::account::{Account, UpstreamSubject};
+use crate::model::account::{Account, Login, UpstreamSubject};
+use crate::model::consent::Consent;
+use crate::model::family::TokenFamily;
+use crate::model::session::Session;
 use crate::protocol::ids::{AccountSubject, UpstreamId};
 use crate::store::{LeadsTo, Linked, NewLink, Store, Unlinked};
 use crate::telemetry::Audit;
@@ -25,6 +29,9 @@ pub(super) enum Command {
         /// How many at the most.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
+        /// One JSON object a line, for machines; times as Unix seconds.
+        #[arg(long)]
+        json: bool,
     },
     /// One account: its logins, its sessions, the apps that may act for it.
     Show {
@@ -32,6 +39,9 @@ pub(super) enum Command {
         file: ConfigFile,
         #[command(flatten)]
         which: Which,
+        /// A JSON object, for machines; times as Unix seconds.
+        #[arg(long)]
+        json: bool,
     },
     /// Make a login lead to an account. If the person has logged in with it before, the account that it led to is closed
     /// for good, and its other logins come along.
@@ -196,16 +206,24 @@ async fn execute(
         audit: audit.clone(),
     };
     match command {
-        Command::List { name, limit, .. } => {
+        Command::List {
+            name, limit, json, ..
+        } => {
             let found = match name {
                 Some(name) => store.find_accounts_by_username(name, *limit).await?,
                 None => store.list_accounts(*limit).await?,
             };
-            list(store, &found).await
+            list(store, &found, *json).await
         }
-        Command::Show { which, .. } => {
+        Command::Show { which, json, .. } => {
             let account = which.find(store).await?;
-            show(config, store, &account, accounts.clock.now()).await
+            let seen = Seen::of(config, store, &account, accounts.clock.now()).await?;
+            if *json {
+                output::line(seen.as_json().to_string());
+            } else {
+                seen.show();
+            }
+            Ok(())
         }
         Command::Link {
             into,
@@ -247,10 +265,14 @@ async fn execute(
     }
 }
 
-async fn list(store: &Store, found: &[Account]) -> anyhow::Result<()> {
+async fn list(store: &Store, found: &[Account], as_json: bool) -> anyhow::Result<()> {
     let mut rows = Vec::with_capacity(found.len());
     for account in found {
         let logins = store.list_logins(&account.id).await?;
+        if as_json {
+            output::line(outline(account, None, &logins).to_string());
+            continue;
+        }
         let logins = logins
             .iter()
             .map(|login| format!("{}:{}", login.name.upstream, login.name.subject));
@@ -266,7 +288,9 @@ async fn list(store: &Store, found: &[Account]) -> anyhow::Result<()> {
             logins.collect::<Vec<_>>().join(" "),
         ]);
     }
-    output::table(["SUBJECT", "STATE", "NAME", "SINCE", "LOGINS"], &rows);
+    if !as_json {
+        output::table(["SUBJECT", "STATE", "NAME", "SINCE", "LOGINS"], &rows);
+    }
     Ok(())
 }
 
@@ -278,87 +302,174 @@ const fn state(account: &Account) -> &'static str {
     }
 }
 
-async fn show(
-    config: &Config,
-    store: &Store,
-    account: &Account,
-    now: UnixTime,
-) -> anyhow::Result<()> {
-    let (subject, state) = (&account.subject, state(account));
-    output::line(format!("subject  {subject}"));
-    output::line(format!("state    {state}"));
-    if let Some(kept) = &account.merged_into
-        && let Some(kept) = store.find_account(kept).await?
-    {
-        output::line(format!("into     {}", kept.subject));
+/// An account and its logins, for machines.
+fn outline(account: &Account, kept: Option<&AccountSubject>, logins: &[Login]) -> Value {
+    let logins = logins.iter().map(|login| {
+        json!({
+            "upstream": login.name.upstream.as_str(),
+            "id": login.name.subject,
+            "preferred_username": login.profile.preferred_username,
+            "name": login.profile.name,
+            "linked_at": login.linked_at,
+            "last_login_at": login.last_login_at,
+        })
+    });
+    let mut told = json!({
+        "subject": account.subject.as_str(),
+        "state": state(account),
+        "name": account.profile.display_name(),
+        "created_at": account.created_at,
+        "logins": logins.collect::<Vec<_>>(),
+    });
+    if let Some(kept) = kept {
+        told["linked_into"] = json!(kept.as_str());
     }
-    output::line(format!("since    {}", output::date(account.created_at)));
-    output::line("");
-    let date = |time: Option<i64>| time.map(output::date).unwrap_or_default();
-    let logins = store.list_logins(&account.id).await?;
-    let rows: Vec<_> = logins
-        .iter()
-        .map(|login| {
-            let username = login.profile.preferred_username.clone();
-            [
-                login.name.upstream.to_string(),
-                login.name.subject.clone(),
-                username.unwrap_or_default(),
-                login.profile.name.clone().unwrap_or_default(),
-                date(login.linked_at),
-                date(login.last_login_at),
-            ]
+    told
+}
+
+/// All that there is to see of an account.
+struct Seen<'a> {
+    account: &'a Account,
+    /// The account that it was linked into.
+    kept: Option<AccountSubject>,
+    logins: Vec<Login>,
+    sessions: Vec<Session>,
+    families: Vec<TokenFamily>,
+    consents: Vec<Consent>,
+}
+
+impl<'a> Seen<'a> {
+    async fn of(
+        config: &Config,
+        store: &Store,
+        account: &'a Account,
+        now: UnixTime,
+    ) -> anyhow::Result<Self> {
+        let kept = match &account.merged_into {
+            Some(kept) => store.find_account(kept).await?,
+            None => None,
+        };
+        let lifetimes = config.session_lifetimes();
+        let mut sessions = store.list_sessions(&account.id, now).await?;
+        sessions.retain(|session| session.is_live(now, lifetimes));
+        let idle = config.lifetimes.refresh_idle;
+        Ok(Self {
+            account,
+            kept: kept.map(|kept| kept.subject),
+            logins: store.list_logins(&account.id).await?,
+            sessions,
+            families: store
+                .list_families(&account.id, idle, lifetimes, now)
+                .await?,
+            consents: store.list_consents(&account.id).await?,
         })
-        .collect();
-    output::table(
-        ["LOGIN", "ID", "USER NAME", "NAME", "LINKED", "LAST LOGIN"],
-        &rows,
-    );
-    output::line("");
-    let sessions = store.list_sessions(&account.id, now).await?;
-    let rows: Vec<_> = sessions
-        .iter()
-        .filter(|session| session.is_live(now, config.session_lifetimes()))
-        .map(|session| {
-            [
-                session.id.to_string(),
-                session.upstream.to_string(),
-                output::date(session.auth_time),
-                output::date(session.last_seen_at),
-                output::date(session.expires_at),
-            ]
-        })
-        .collect();
-    output::table(["SESSION", "UPSTREAM", "BEGUN", "LAST USED", "ENDS"], &rows);
-    output::line("");
-    let idle = config.lifetimes.refresh_idle;
-    let families = store
-        .list_families(&account.id, idle, config.session_lifetimes(), now)
-        .await?;
-    let mut rows: Vec<_> = families
-        .iter()
-        .map(|family| {
-            let kind = if family.offline { "offline" } else { "session" };
+    }
+
+    fn as_json(&self) -> Value {
+        let sessions = self.sessions.iter().map(|session| {
+            json!({
+                "session": session.id.as_str(),
+                "upstream": session.upstream.as_str(),
+                "auth_time": session.auth_time,
+                "last_seen_at": session.last_seen_at,
+                "expires_at": session.expires_at,
+            })
+        });
+        let families = self.families.iter().map(|family| {
+            json!({
+                "client": family.client_id.as_str(),
+                "access": access(family),
+                "created_at": family.created_at,
+                "scope": family.scope.to_string(),
+                "claims": family.claims.names(),
+            })
+        });
+        let consents = self.consents.iter().map(|consent| {
+            json!({
+                "client": consent.client_id.as_str(),
+                "granted_at": consent.granted_at,
+                "scope": consent.everything().to_string(),
+                "claims": consent.claims,
+            })
+        });
+        let mut told = outline(self.account, self.kept.as_ref(), &self.logins);
+        told["sessions"] = sessions.collect();
+        told["apps"] = families.collect();
+        told["consents"] = consents.collect();
+        told
+    }
+
+    fn show(&self) {
+        let account = self.account;
+        let (subject, state) = (&account.subject, state(account));
+        output::line(format!("subject  {subject}"));
+        output::line(format!("state    {state}"));
+        if let Some(kept) = &self.kept {
+            output::line(format!("into     {kept}"));
+        }
+        output::line(format!("since    {}", output::date(account.created_at)));
+        output::line("");
+        let date = |time: Option<i64>| time.map(output::date).unwrap_or_default();
+        let rows: Vec<_> = self
+            .logins
+            .iter()
+            .map(|login| {
+                let username = login.profile.preferred_username.clone();
+                [
+                    login.name.upstream.to_string(),
+                    login.name.subject.clone(),
+                    username.unwrap_or_default(),
+                    login.profile.name.clone().unwrap_or_default(),
+                    date(login.linked_at),
+                    date(login.last_login_at),
+                ]
+            })
+            .collect();
+        output::table(
+            ["LOGIN", "ID", "USER NAME", "NAME", "LINKED", "LAST LOGIN"],
+            &rows,
+        );
+        output::line("");
+        let rows: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|session| {
+                [
+                    session.id.to_string(),
+                    session.upstream.to_string(),
+                    output::date(session.auth_time),
+                    output::date(session.last_seen_at),
+                    output::date(session.expires_at),
+                ]
+            })
+            .collect();
+        output::table(["SESSION", "UPSTREAM", "BEGUN", "LAST USED", "ENDS"], &rows);
+        output::line("");
+        let families = self.families.iter().map(|family| {
             [
                 family.client_id.to_string(),
-                kind.to_owned(),
+                access(family).to_owned(),
                 output::date(family.created_at),
                 family.scope.to_string(),
                 words(family.claims.names()),
             ]
-        })
-        .collect();
-    for consent in store.list_consents(&account.id).await? {
-        rows.push([
-            consent.client_id.to_string(),
-            "consent".to_owned(),
-            output::date(consent.granted_at),
-            consent.everything().to_string(),
-            words(consent.claims.iter().map(String::as_str)),
-        ]);
+        });
+        let consents = self.consents.iter().map(|consent| {
+            [
+                consent.client_id.to_string(),
+                "consent".to_owned(),
+                output::date(consent.granted_at),
+                consent.everything().to_string(),
+                words(consent.claims.iter().map(String::as_str)),
+            ]
+        });
+        let rows: Vec<_> = families.chain(consents).collect();
+        output::table(["APP", "ACCESS", "SINCE", "SCOPE", "CLAIMS"], &rows);
     }
-    output::table(["APP", "ACCESS", "SINCE", "SCOPE", "CLAIMS"], &rows);
-    Ok(())
+}
+
+const fn access(family: &TokenFamily) -> &'static str {
+    if family.offline { "offline" } else { "session" }
 }
 
 /// Names of claims, as a scope is written.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 use crate::model::audit::Event;
@@ -16,12 +16,12 @@ use crate::protocol::ids::ClientId;
 use crate::store::Store;
 use crate::telemetry::{Audit, Entry};
 
-use super::{ConfigFile, database, output};
+use super::{ConfigFile, Listing, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// The clients that the server knows, and who owns each: the files, or itself (it registered).
-    List(ConfigFile),
+    List(Listing),
     /// All that is known of one client. Secrets are not shown: only hashes are kept.
     Show {
         #[command(flatten)]
@@ -29,6 +29,9 @@ pub(super) enum Command {
         /// The client's id.
         #[arg(allow_hyphen_values = true)]
         client_id: String,
+        /// A JSON object, for machines; times as Unix seconds.
+        #[arg(long)]
+        json: bool,
     },
     /// Remove a client that registered itself; its tokens end at once. A client of the files is removed there.
     Delete {
@@ -47,15 +50,19 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List(file) => {
+        Command::List(Listing { file, json }) => {
             let store = database::open(&file.load()?).await?;
-            let outcome = list(&store).await;
+            let outcome = list(&store, json).await;
             store.close().await;
             outcome
         }
-        Command::Show { file, client_id } => {
+        Command::Show {
+            file,
+            client_id,
+            json,
+        } => {
             let store = database::open(&file.load()?).await?;
-            let outcome = show(&store, &ClientId::new(client_id)).await;
+            let outcome = show(&store, &ClientId::new(client_id), json).await;
             store.close().await;
             outcome
         }
@@ -75,13 +82,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn list(store: &Store) -> anyhow::Result<()> {
+async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
     let registrations = store.list_registrations().await?;
     let registrations: BTreeMap<&ClientId, &Registration> = registrations
         .iter()
         .map(|registration| (&registration.client_id, registration))
         .collect();
     let clients = store.list_clients().await?;
+    if as_json {
+        for stored in &clients {
+            let registration = registrations.get(&stored.client.client_id);
+            let told = describe(&stored.client, registration.copied());
+            output::line(told.to_string());
+        }
+        return Ok(());
+    }
     let rows: Vec<_> = clients
         .iter()
         .map(|stored| {
@@ -136,10 +151,15 @@ fn row(client: &Client, registration: Option<&Registration>) -> [String; 7] {
     ]
 }
 
-async fn show(store: &Store, id: &ClientId) -> anyhow::Result<()> {
+async fn show(store: &Store, id: &ClientId, as_json: bool) -> anyhow::Result<()> {
     let stored = store.read_client(id).await?;
     let stored = stored.with_context(|| format!("there is no client {id}"))?;
     let registration = store.find_registration(id).await?;
+    if as_json {
+        let told = describe(&stored.client, registration.as_ref());
+        output::line(told.to_string());
+        return Ok(());
+    }
     let tell =
         |name: &str, value: &str| output::line(format!("{name}: {}", output::printable(value)));
     tell("client_id", id.as_str());
@@ -183,6 +203,31 @@ async fn show(store: &Store, id: &ClientId) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A client for machines: its metadata by the names of RFC 7591 section 2, and what is known of it beside.
+fn describe(client: &Client, registration: Option<&Registration>) -> Value {
+    let mut told = Map::new();
+    told.insert("client_id".to_owned(), json!(client.client_id.as_str()));
+    let owner = registration.map_or("files", |_| "registered");
+    told.insert("owner".to_owned(), json!(owner));
+    if let Some(registration) = registration {
+        told.insert("registered_at".to_owned(), json!(registration.issued_at));
+        let token = json!(registration.initial_access_token);
+        told.insert("initial_access_token".to_owned(), token);
+        told.insert("used_at".to_owned(), json!(registration.used_at));
+        told.insert("expires_at".to_owned(), json!(registration.expires_at));
+    }
+    // Null: all of them.
+    told.insert("upstreams".to_owned(), json!(client.upstreams));
+    told.extend(metadata_of(client));
+    if let Some(withheld) = &client.withheld {
+        let registered = Value::Object(metadata_of(&withheld.registered));
+        told.insert("as_registered".to_owned(), registered);
+        let refused = json!(withheld.auth_method);
+        told.insert("auth_method_refused".to_owned(), refused);
+    }
+    Value::Object(told)
 }
 
 async fn delete(store: &Store, audit: &Audit, id: &ClientId) -> anyhow::Result<()> {

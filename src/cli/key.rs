@@ -2,21 +2,23 @@
 
 use anyhow::{bail, ensure};
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::app;
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
 use crate::model::audit::Event;
+use crate::model::signing_key::SigningKeyRecord;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::store::Store;
 use crate::telemetry::{Audit, Entry};
 
-use super::{ConfigFile, database, output};
+use super::{ConfigFile, Listing, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// The signing keys and where each stands in its life.
-    List(ConfigFile),
+    List(Listing),
     /// Announce a new signing key. It signs after `keys.announce`, when every cache knows it; the old one goes on
     /// verifying what it signed. Running servers take it over by themselves.
     Rotate {
@@ -48,27 +50,11 @@ fn algorithm(text: &str) -> Result<SigningAlgorithm, String> {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let now = Clock::system().now();
     match command {
-        Command::List(file) => {
+        Command::List(Listing { file, json }) => {
             let store = database::open(&file.load()?).await?;
-            let keys = store.list_signing_keys().await?;
-            let rows: Vec<_> = keys
-                .iter()
-                .map(|key| {
-                    let until = key.retired_at.map(output::date).unwrap_or_default();
-                    [
-                        key.kid.to_string(),
-                        key.algorithm.as_str().to_owned(),
-                        key.state(now).as_str().to_owned(),
-                        output::date(key.active_at),
-                        until,
-                    ]
-                })
-                .collect();
-            output::table(
-                ["KID", "ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL"],
-                &rows,
-            );
+            let keys = store.list_signing_keys().await;
             store.close().await;
+            list(&keys?, now, json);
         }
         Command::Rotate {
             file,
@@ -91,6 +77,36 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn list(keys: &[SigningKeyRecord], now: UnixTime, as_json: bool) {
+    if as_json {
+        for key in keys {
+            let told = json!({
+                "kid": key.kid.as_str(),
+                "alg": key.algorithm.as_str(),
+                "state": key.state(now).as_str(),
+                "active_at": key.active_at,
+                "retired_at": key.retired_at,
+            });
+            output::line(told.to_string());
+        }
+        return;
+    }
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            [
+                key.kid.to_string(),
+                key.algorithm.as_str().to_owned(),
+                key.state(now).as_str().to_owned(),
+                output::date(key.active_at),
+                key.retired_at.map(output::date).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let heads = ["KID", "ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL"];
+    output::table(heads, &rows);
 }
 
 /// Rotates each algorithm's key, whatever becomes of the others.

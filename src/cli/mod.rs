@@ -90,6 +90,16 @@ impl ConfigFile {
     }
 }
 
+/// A list: of which configuration, and for whom.
+#[derive(Debug, Args)]
+struct Listing {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// One JSON object a line, for machines; times as Unix seconds.
+    #[arg(long)]
+    json: bool,
+}
+
 fn load(path: &Path) -> anyhow::Result<Config> {
     config::load(path).map_err(|problems| anyhow!("{problems}"))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -128,8 +129,12 @@ pub(super) fn router() -> Router<HttpState> {
     Router::new().route("/assets/brand/{file}", get(file))
 }
 
-async fn file(State(brand): State<Arc<BrandPages>>, Path(name): Path<String>) -> Response {
-    let Some(file) = brand.files.get(&name) else {
+async fn file(
+    State(brand): State<Arc<BrandPages>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Response {
+    let file = name.ok().and_then(|Path(name)| brand.files.get(&name));
+    let Some(file) = file else {
         return error::not_found().await.into_response();
     };
     let headers = [

@@ -137,6 +137,7 @@ async fn the_files_of_the_brand_are_only_what_they_are() {
         "/assets/brand/x",
         "/assets/brand/..%2fown.css",
         "/assets/brand/own.css",
+        "/assets/brand/%ff",
     ] {
         let page = Browser::new().get(server.url(gone)).await;
         assert_eq!(page.status, 404, "{gone}");

@@ -19,6 +19,7 @@ use portico::simulator::Running;
 use portico::simulator::aim18::{self, Aim18};
 use portico::simulator::imis::Imis;
 use portico::simulator::people;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::database::TestDatabase;
@@ -134,7 +135,7 @@ impl Site {
     pub(crate) async fn serve(&self) -> Process {
         let mut process = Process::start(self.command(&["serve"]), Stream::Errors);
         let line = process.line_with("portico serves").await;
-        let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let entry: Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| entry["fields"][name].as_str().unwrap().to_owned();
         process.listen = address("listen");
         process.internal = address("internal_listen");
@@ -154,6 +155,16 @@ impl Said {
             let said = words(&all).contains(&words(text));
             assert!(said, "{text} is not said in:\n{all}");
         }
+    }
+
+    /// The answer for machines: an object a line.
+    #[track_caller]
+    fn objects(&self) -> Vec<Value> {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        let lines = self.out.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The lines of the answer that begin with `word`.

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::app;
-use crate::clock::{Clock, random_id, random_token};
+use crate::clock::{Clock, UnixTime, random_id, random_token};
 use crate::keys::Purpose;
 use crate::model::audit::Event;
 use crate::model::registration::{INITIAL_TOKEN_PREFIX, InitialAccessToken, RegistrationMode};
 use crate::telemetry::Entry;
 
-use super::super::{ConfigFile, database, output};
+use super::super::{ConfigFile, Listing, database, output};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
@@ -31,7 +32,7 @@ pub(in crate::cli) enum Command {
         label: String,
     },
     /// The tokens there are.
-    List(ConfigFile),
+    List(Listing),
     /// Revoke a token. What was registered with it stays.
     Revoke {
         #[command(flatten)]
@@ -94,33 +95,11 @@ pub(in crate::cli) async fn run(command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::List(file) => {
+        Command::List(Listing { file, json }) => {
             let store = database::open(&file.load()?).await?;
             let tokens = store.list_initial_access_tokens().await;
             store.close().await;
-            let rows: Vec<_> = tokens?
-                .into_iter()
-                .map(|token| {
-                    let state = match &token {
-                        token if token.revoked_at.is_some() => "revoked",
-                        token if token.uses_left <= 0 => "used up",
-                        token if token.expires_at <= now => "expired",
-                        _ => "good",
-                    };
-                    [
-                        token.id,
-                        state.to_owned(),
-                        token.uses_left.to_string(),
-                        output::date(token.created_at),
-                        output::date(token.expires_at),
-                        token.label,
-                    ]
-                })
-                .collect();
-            output::table(
-                ["TOKEN", "STATE", "USES LEFT", "MADE", "UNTIL", "LABEL"],
-                &rows,
-            );
+            list(&tokens?, now, json);
             Ok(())
         }
         Command::Revoke { file, id } => {
@@ -143,4 +122,42 @@ fn entry(event: Event, id: &str) -> Entry {
     Entry::new(event)
         .with("by", "administrator")
         .with("initial_access_token", id)
+}
+
+fn list(tokens: &[InitialAccessToken], now: UnixTime, as_json: bool) {
+    let state = |token: &InitialAccessToken| match token {
+        token if token.revoked_at.is_some() => "revoked",
+        token if token.uses_left <= 0 => "used up",
+        token if token.expires_at <= now => "expired",
+        _ => "good",
+    };
+    if as_json {
+        for token in tokens {
+            let told = json!({
+                "token": token.id,
+                "state": state(token),
+                "uses_left": token.uses_left,
+                "created_at": token.created_at,
+                "expires_at": token.expires_at,
+                "label": token.label,
+            });
+            output::line(told.to_string());
+        }
+        return;
+    }
+    let rows: Vec<_> = tokens
+        .iter()
+        .map(|token| {
+            [
+                token.id.clone(),
+                state(token).to_owned(),
+                token.uses_left.to_string(),
+                output::date(token.created_at),
+                output::date(token.expires_at),
+                token.label.clone(),
+            ]
+        })
+        .collect();
+    let heads = ["TOKEN", "STATE", "USES LEFT", "MADE", "UNTIL", "LABEL"];
+    output::table(heads, &rows);
 }

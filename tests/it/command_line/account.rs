@@ -9,6 +9,7 @@ use portico::protocol::claims::Profile;
 use portico::protocol::ids::{AccountId, AccountSubject, ClientId, SessionId, UpstreamId};
 use portico::protocol::scope::Scope;
 use portico::store::{NewAccount, Store};
+use serde_json::json;
 
 use super::Site;
 
@@ -71,6 +72,7 @@ async fn accounts_are_listed_found_and_shown() {
     let store = site.database.store().await;
     let (jo, session) = person(&store, &login("members", "4711"), "JSMITH").await;
     let (ann, _) = person(&store, &login("staff", "uid:7"), "ann.lee").await;
+    let created_at = jo.created_at;
     let (jo, ann) = (jo.subject.as_str(), ann.subject.as_str());
     let said = site.run(&["account", "list"]).await;
     said.assert(0, &["SUBJECT", "members:4711", "staff:uid:7", "open"]);
@@ -78,6 +80,26 @@ async fn accounts_are_listed_found_and_shown() {
     let said = site.run(&["account", "list", "--name", "jsmith"]).await;
     said.assert(0, &[jo, "Name of JSMITH"]);
     assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+    let said = site.run(&["account", "list", "--limit", "1", "--json"]);
+    assert_eq!(said.await.objects().len(), 1);
+    let said = site.run(&["account", "list", "--name", "jsmith", "--json"]);
+    let [told] = said.await.objects().try_into().unwrap();
+    assert_eq!(told["subject"], jo);
+    assert_eq!(told["state"], "open");
+    assert_eq!(told["name"], "Name of JSMITH");
+    assert_eq!(told["created_at"], created_at);
+    let known_as = &told["logins"][0];
+    assert_eq!(known_as["upstream"], "members");
+    assert_eq!(known_as["id"], "4711");
+    assert_eq!(known_as["preferred_username"], "JSMITH");
+    let command = ["account", "show", "--subject", jo, "--json"];
+    let [shown] = site.run(&command).await.objects().try_into().unwrap();
+    assert_eq!(shown["logins"], told["logins"]);
+    let sessions = shown["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0]["session"], session.id.as_str());
+    assert_eq!(sessions[0]["upstream"], "members");
+    assert_eq!(sessions[0]["expires_at"], session.expires_at);
     let said = site.run(&["account", "list", "--limit", "1"]).await;
     assert_eq!(said.out.lines().count(), 2, "{}", said.out);
     for which in [
@@ -165,6 +187,16 @@ async fn a_consent_is_shown_with_all_that_was_agreed_to() {
         told.ends_with("  openid profile reports:read  email nickname"),
         "{told}"
     );
+    let told = site.run(&["account", "show", "--name", "JSMITH", "--json"]);
+    let [told] = told.await.objects().try_into().unwrap();
+    let expected = json!({
+        "client": "members-app",
+        "granted_at": now,
+        "scope": "openid profile reports:read",
+        "claims": ["email", "nickname"],
+    });
+    assert_eq!(told["consents"], json!([expected]));
+    assert_eq!(told["apps"], json!([]));
 }
 
 /// Each change is a line of the audit log, and each refusal says what to do.

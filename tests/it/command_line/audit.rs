@@ -23,12 +23,7 @@ use crate::{gateway, token_exchange};
 /// What `portico audit --json` finds.
 pub(crate) async fn audit(server: &TestServer, arguments: &[&str]) -> Vec<Value> {
     let command = [&["audit", "--json"], arguments].concat();
-    let said = run(portico_of(server, &command), "").await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-    let lines = said.out.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    run(portico_of(server, &command), "").await.objects()
 }
 
 /// The one record of that event.

@@ -1,6 +1,6 @@
 //! `portico client`, where clients register themselves.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Site;
 use crate::harness::browser::http_client;
@@ -56,6 +56,30 @@ async fn a_client_registers_with_a_token_of_the_administrators() {
     for secret in ["client_secret", "registration_access_token"] {
         assert!(!shown.out.contains(registered.text(secret)), "{secret}");
     }
+    let [token_told] = site
+        .run(&["client", "token", "list", "--json"])
+        .await
+        .objects()
+        .try_into()
+        .unwrap();
+    assert_eq!(token_told["token"], token_id);
+    assert_eq!(token_told["state"], "good");
+    assert_eq!(token_told["uses_left"], 1);
+    assert_eq!(token_told["label"], "reading room");
+    let said = site.run(&["client", "show", &id, "--json"]).await;
+    for secret in ["client_secret", "registration_access_token"] {
+        assert!(!said.out.contains(registered.text(secret)), "{secret}");
+    }
+    let [told] = said.objects().try_into().unwrap();
+    assert_eq!(told["client_id"], id);
+    assert_eq!(told["owner"], "registered");
+    assert_eq!(told["initial_access_token"], token_id);
+    assert_eq!(
+        told["registered_at"],
+        registered.body["client_id_issued_at"]
+    );
+    assert_eq!(told["used_at"], Value::Null);
+    assert_eq!(told["redirect_uris"], json!(["https://new.example.org/cb"]));
     let shown = site.run(&["client", "show", "reports"]).await;
     shown.assert(0, &["owner: the configuration files"]);
     let unknown = site.run(&["client", "show", "nobody"]).await;

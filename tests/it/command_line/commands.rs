@@ -2,6 +2,7 @@
 
 use portico::passwords::{PasswordHash, Passwords};
 use portico::protocol::secret::Secret;
+use serde_json::json;
 
 use super::{NOWHERE, Process, Site, Stream, portico, run};
 use crate::harness::browser::http_client;
@@ -19,6 +20,14 @@ async fn the_clients_are_listed() {
         ],
     );
     assert_eq!(said.out.lines().count(), 3, "{}", said.out);
+    let told = site.run(&["client", "list", "--json"]).await.objects();
+    let [app, reports] = told.try_into().unwrap();
+    assert_eq!(app["client_id"], "members-app");
+    assert_eq!(app["owner"], "files");
+    assert_eq!(app["token_endpoint_auth_method"], "none");
+    assert_eq!(app["upstreams"], json!(["members", "staff"]));
+    assert_eq!(reports["grant_types"], json!(["client_credentials"]));
+    assert_eq!(reports["scope"], "reports:read");
 }
 
 #[tokio::test]
@@ -77,6 +86,14 @@ async fn a_rotated_key_is_announced_first() {
         .assert(0, &["RS256: ", "is announced and signs from"]);
     let said = site.run(&["key", "list"]).await;
     said.assert(0, &["RS256      active", "RS256      announced"]);
+    let told = site.run(&["key", "list", "--json"]).await.objects();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for state in ["active", "announced"] {
+        let key = told.iter().find(|key| key["state"] == state).unwrap();
+        assert!(said.out.contains(key["kid"].as_str().unwrap()), "{key}");
+        assert_eq!(key["alg"], "RS256");
+        assert!(key["active_at"].is_i64(), "{key}");
+    }
 
     let said = site.run(&["key", "rotate"]).await;
     said.assert(1, &["RS256: a successor is announced already"]);

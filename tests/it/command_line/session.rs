@@ -67,12 +67,7 @@ async fn sessions_are_listed_and_ended_by_session_person_upstream_and_all() {
     said.assert(0, &["SESSION", jo.1.id.as_str(), "Name of JSMITH", "staff"]);
     assert_eq!(said.out.lines().count(), 5, "{}", said.out);
     said.assert(0, &["DEVICE", "Firefox on Linux", "192.0.2.7"]);
-    let said = site.run(&["session", "list", "--json"]).await;
-    let lines: Vec<Value> = said
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = site.run(&["session", "list", "--json"]).await.objects();
     assert_eq!(lines.len(), 4);
     let of_jo = lines.iter().find(|line| line["name"] == "Name of JSMITH");
     let of_jo = of_jo.unwrap();
@@ -224,7 +219,7 @@ async fn sessions_are_listed_by_the_app_that_was_used_in_them() {
     );
     for which in [["--user", "ann.lee"], ["--upstream", "staff"]] {
         let said = list(&[&which[..], &["--offline", "--json"]].concat()).await;
-        let line: Value = serde_json::from_str(said.out.trim()).unwrap();
+        let [line] = said.objects().try_into().unwrap();
         assert_eq!(line["family"], of_ann.as_str(), "{which:?}");
         assert_eq!(line["session"], ann.1.id.as_str());
         assert_eq!(line["subject"], ann.0.subject.as_str());
@@ -381,13 +376,8 @@ async fn notices_are_listed_by_state_client_and_person() {
         .assert(0, &["it answered 404"]);
     assert_eq!(list(&["--state", "lost"]).await.code, Some(2));
     assert_eq!(list(&["--limit", "1"]).await.out.lines().count(), 2);
-    let said = list(&["--json"]).await;
-    let lines: Vec<Value> = said
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert_eq!(lines.len(), 3, "{}", said.out);
+    let lines = list(&["--json"]).await.objects();
+    assert_eq!(lines.len(), 3, "{lines:?}");
     for line in &lines {
         assert!(
             line["session"].is_string() && line["subject"].is_string(),
