@@ -8,7 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use super::clients::{Known, check_upstream};
 use super::place::{Place, Report};
 use crate::model::client_claims::{ClaimSource, ClaimValue, ClientClaims};
-use crate::protocol::claims::{RESERVED, SUBJECT};
+use crate::protocol::claims::{self, RESERVED, SUBJECT};
 use crate::protocol::ids::UpstreamId;
 
 /// The most bytes of a name, a group or a value.
@@ -70,8 +70,7 @@ pub(super) fn check(
 }
 
 fn check_name(name: &str, at: &Place, report: &mut Report) {
-    let visible = name.bytes().all(|byte| byte.is_ascii_graphic());
-    if name.is_empty() || name.len() > MAX_BYTES || !visible {
+    if !claims::is_name(name) {
         report.problem(
             at,
             "must be named with 1 to 256 visible ASCII characters without spaces",

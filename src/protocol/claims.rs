@@ -125,6 +125,12 @@ pub const TEXTS: [&str; 10] = [
     "phone_number",
 ];
 
+/// Whether a claim can be named so: 1 to 256 visible characters of ASCII, as `claims` parameters and lists of names hold
+/// them.
+pub fn is_name(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Names that no upstream and no configuration may give a claim of its own: those that say what a token is and how it
 /// came about.
 pub const RESERVED: [&str; 22] = [

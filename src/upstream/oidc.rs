@@ -24,7 +24,7 @@ use super::{
     UpstreamTokens,
 };
 use crate::clock::{Clock, UnixTime, is_recent, random_bytes, random_id};
-use crate::protocol::claims::{self, Profile, RESERVED, TEXTS};
+use crate::protocol::claims::{self, Profile, TEXTS};
 use crate::protocol::error::chain;
 use crate::protocol::foreign_jwt::{ForeignJwt, ForeignKind};
 use crate::protocol::ids::UpstreamId;
@@ -149,9 +149,9 @@ impl Settings {
         for (claim, theirs) in &self.claims {
             let key = format!("claims.{claim}");
             problems.text(key.clone(), theirs);
-            if RESERVED.contains(&claim.as_str()) {
-                problems.add(key, "is a name that tokens use themselves; choose another");
-            } else if Profile::NAMES.contains(&claim.as_str()) || claim == "groups" {
+            if problems.claim_name(&key, claim)
+                && (Profile::NAMES.contains(&claim.as_str()) || claim == "groups")
+            {
                 problems.add(
                     key,
                     "is told anyway; groups_claim names the claim with the groups",

@@ -7,6 +7,7 @@ use serde::{Deserialize as _, Deserializer, de};
 use url::{Host, Url};
 
 use super::LoginMethod;
+use crate::protocol::claims::{self, RESERVED};
 use crate::protocol::secret::Secret;
 
 /// Something in an adapter's settings that an administrator has to change.
@@ -79,6 +80,19 @@ impl Problems {
                 "has white space around it, or a control character; write it without",
             );
         }
+    }
+
+    /// The name that an administrator gives to a claim; whether it can be had.
+    pub(super) fn claim_name(&mut self, key: &str, name: &str) -> bool {
+        let problem = if RESERVED.contains(&name) {
+            "is a name that tokens use themselves; choose another"
+        } else if !claims::is_name(name) {
+            "must be named with 1 to 256 visible ASCII characters without spaces"
+        } else {
+            return true;
+        };
+        self.add(key, problem);
+        false
     }
 
     /// A secret that has to be there.

@@ -16,7 +16,7 @@ use super::{
 use crate::clock::random_bytes;
 use crate::model::throttle;
 use crate::passwords::{PasswordHash, Passwords};
-use crate::protocol::claims::{self, Profile, RESERVED};
+use crate::protocol::claims::{self, Profile};
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::locale::Label;
 
@@ -147,9 +147,10 @@ impl Settings {
             }
             for (claim, value) in &person.claims {
                 let key = key(&format!("claims.{claim}"));
-                if RESERVED.contains(&claim.as_str()) {
-                    problems.add(key, "is a name that tokens use themselves; choose another");
-                } else if Profile::NAMES.contains(&claim.as_str())
+                if !problems.claim_name(&key, claim) {
+                    continue;
+                }
+                if Profile::NAMES.contains(&claim.as_str())
                     || matches!(claim.as_str(), "groups" | "address")
                 {
                     problems.add(key, "has a key of its own, or none; remove it here");

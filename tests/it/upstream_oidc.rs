@@ -864,3 +864,26 @@ async fn what_a_login_is_to_prove_is_asked_of_the_provider() {
         assert_eq!(who.await.unwrap().acr.as_deref(), read, "{told}");
     }
 }
+
+#[test]
+fn every_name_that_a_claim_cannot_have_is_told() {
+    let names = ["", "a b", "grün", "groups", "iss", "name"];
+    let mut claims: Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!("theirs")))
+        .collect();
+    claims.insert("https://example.org/unit".to_owned(), json!("unit"));
+    let settings = json!({
+        "issuer": "https://partner.example.org",
+        "client_id": "portico",
+        "client_secret": { RESOLVED: SECRET },
+        "claims": claims,
+    });
+    let settings: Settings = serde_json::from_value(settings).unwrap();
+    let problems = settings.problems();
+    let mut keys: Vec<&str> = problems.iter().map(|each| each.key.as_str()).collect();
+    keys.sort_unstable();
+    let mut expected = names.map(|name| format!("claims.{name}"));
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+}

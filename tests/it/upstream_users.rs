@@ -17,6 +17,7 @@ use portico::telemetry::{Audit, Metrics};
 use portico::upstream::users::{Person, Settings, open};
 use portico::upstream::{Credentials, LoginError, LoginMethod, Upstream, Upstreams};
 use portico::vault::Vault;
+use serde_json::json;
 
 use crate::harness::database::TestDatabase;
 use crate::upstream::log_in;
@@ -259,6 +260,16 @@ fn every_problem_is_told_with_its_key() {
         ]
     );
     assert_eq!(Settings { people: vec![] }.problems()[0].key, "people");
+    let mut odd = person("6", "six", &hash_of("x"));
+    let names = ["", "a b", "groups", "grün", "iss", "shoe_size"];
+    odd.claims = names.map(|name| (name.to_owned(), json!("x"))).into();
+    let problems = Settings { people: vec![odd] }.problems();
+    let keys: Vec<&str> = problems.iter().map(|each| each.key.as_str()).collect();
+    let refused = names[..5].iter();
+    let refused: Vec<_> = refused
+        .map(|name| format!("people[0].claims.{name}"))
+        .collect();
+    assert_eq!(keys, refused);
 }
 
 #[test]

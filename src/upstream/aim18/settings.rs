@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use crate::protocol::claims::{Profile, RESERVED};
+use crate::protocol::claims::Profile;
 use crate::protocol::secret::Secret;
 use crate::upstream::settings::{self, Problems, SettingProblem};
 
@@ -335,18 +335,16 @@ impl ProfileLookup {
         for (claim, field) in &self.claims {
             let key = || format!("profile.claims.{claim}");
             problems.text(key(), field);
-            if RESERVED.contains(&claim.as_str()) {
-                problems.add(
-                    key(),
-                    "is a name that tokens use themselves; choose another",
-                );
-            } else if claim == "groups" {
+            if !problems.claim_name(&key(), claim) {
+                continue;
+            }
+            if claim == "groups" {
                 problems.add(key(), "stands in profile.groups = { field = \"..\" }");
             } else if Profile::NAMES.contains(&claim.as_str())
                 || OWN_CLAIMS.contains(&claim.as_str())
             {
                 problems.add(key(), format!("stands in profile.fields.{claim}"));
-            } else if claim.is_empty() || !claim.bytes().all(is_plain) {
+            } else if !claim.bytes().all(is_plain) {
                 problems.add(
                     key(),
                     "must be letters, digits and underscores, or the address of a claim of yours",
