@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
@@ -270,7 +270,7 @@ async fn list(store: &Store, found: &[Account], as_json: bool) -> anyhow::Result
     for account in found {
         let logins = store.list_logins(&account.id).await?;
         if as_json {
-            output::line(outline(account, None, &logins).to_string());
+            output::line(Value::Object(outline(account, &logins)).to_string());
             continue;
         }
         let logins = logins
@@ -303,7 +303,7 @@ const fn state(account: &Account) -> &'static str {
 }
 
 /// An account and its logins, for machines.
-fn outline(account: &Account, kept: Option<&AccountSubject>, logins: &[Login]) -> Value {
+fn outline(account: &Account, logins: &[Login]) -> Map<String, Value> {
     let logins = logins.iter().map(|login| {
         json!({
             "upstream": login.name.upstream.as_str(),
@@ -314,17 +314,16 @@ fn outline(account: &Account, kept: Option<&AccountSubject>, logins: &[Login]) -
             "last_login_at": login.last_login_at,
         })
     });
-    let mut told = json!({
-        "subject": account.subject.as_str(),
-        "state": state(account),
-        "name": account.profile.display_name(),
-        "created_at": account.created_at,
-        "logins": logins.collect::<Vec<_>>(),
-    });
-    if let Some(kept) = kept {
-        told["linked_into"] = json!(kept.as_str());
-    }
-    told
+    let told = [
+        ("subject", json!(account.subject.as_str())),
+        ("state", json!(state(account))),
+        ("name", json!(account.profile.display_name())),
+        ("created_at", json!(account.created_at)),
+        ("logins", logins.collect()),
+    ];
+    told.map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// All that there is to see of an account.
@@ -392,11 +391,14 @@ impl<'a> Seen<'a> {
                 "claims": consent.claims,
             })
         });
-        let mut told = outline(self.account, self.kept.as_ref(), &self.logins);
-        told["sessions"] = sessions.collect();
-        told["apps"] = families.collect();
-        told["consents"] = consents.collect();
-        told
+        let mut told = outline(self.account, &self.logins);
+        if let Some(kept) = &self.kept {
+            told.insert("linked_into".to_owned(), json!(kept.as_str()));
+        }
+        told.insert("sessions".to_owned(), sessions.collect());
+        told.insert("apps".to_owned(), families.collect());
+        told.insert("consents".to_owned(), consents.collect());
+        Value::Object(told)
     }
 
     fn show(&self) {

@@ -232,6 +232,11 @@ async fn logins_are_linked_and_unlinked() {
     site.run(&linked).await.assert(0, &["already"]);
     let said = site.run(&["account", "enable", "--subject", closed]).await;
     said.assert(1, &["was linked into", into, "never opens again"]);
+    let command = ["account", "show", "--subject", closed, "--json"];
+    let [told] = site.run(&command).await.objects().try_into().unwrap();
+    assert_eq!(told["state"], "linked");
+    assert_eq!(told["linked_into"], into);
+    assert_eq!(told["sessions"], json!([]), "hers have ended");
 
     let same = [&link[..], &["members", "--id", "4712"]].concat();
     let said = site.run(&same).await;
