@@ -45,10 +45,11 @@ pub(super) async fn checked(
     }
 }
 
-/// Refuses a token request without a proof where the client's registration asks for one (RFC 9449 section 5.2).
+/// Refuses a token request without a proof where the client's registration asks for one (RFC 9449 section 5.2). That is no
+/// proof that is wrong: the plans for FAPI 2 take no `invalid_dpop_proof` for it.
 pub(super) fn require_proof(client: &Client, proof: Option<&Proof>) -> Result<(), OAuthError> {
     if client.dpop_bound_access_tokens && proof.is_none() {
-        return Err(invalid(
+        return Err(OAuthError::invalid_request(
             "this client gets access tokens for a key alone; send a proof of it in the header DPoP",
         ));
     }

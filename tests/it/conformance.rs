@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portico::protocol::ids::ClientId;
 use portico::simulator::people;
 use serde_json::{Value, json};
 
@@ -60,8 +61,28 @@ async fn started() -> TestServer {
     let (config, _) = block.split_once("```").unwrap();
     let config = config
         .replace("https://op.example.org", "{issuer}")
-        .replace("http://127.0.0.1:8081", "{imis}");
+        .replace("http://127.0.0.1:8081", "{imis}")
+        .replace("BACKCHANNEL_SECRET", "SERVICE_SECRET")
+        .replace("FRONTCHANNEL_SECRET", "SHARED_SECRET");
     TestServer::start_with(|setup| setup.config = Some(config)).await
+}
+
+/// A test of the suite fails at a call that it does not wait for.
+#[tokio::test]
+async fn a_client_of_a_plan_is_told_of_logouts_as_its_plan_waits_for_it() {
+    let server = started().await;
+    for (client, backchannel, frontchannel) in [
+        ("suite", false, false),
+        ("suite-2", false, false),
+        ("suite-backchannel", true, false),
+        ("suite-frontchannel", false, true),
+    ] {
+        let id = ClientId::new(client);
+        let found = server.store.find_client(&id).await.unwrap();
+        let logout = &found.unwrap().client.logout;
+        assert_eq!(logout.backchannel_logout_uri.is_some(), backchannel);
+        assert_eq!(logout.frontchannel_logout_uri.is_some(), frontchannel);
+    }
 }
 
 /// A request as the suite makes it: without PKCE, and with a nonce for every type.

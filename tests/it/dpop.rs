@@ -643,7 +643,7 @@ async fn older_tabs_of_an_app_that_is_held_to_proofs_end_nothing() {
     server.restart().await;
     let old = async || {
         let old = server.refresh("spa", plain).await;
-        old.assert_error(400, "invalid_dpop_proof");
+        old.assert_error(400, "invalid_request");
     };
     old().await;
     let mut new = refresh(&server, "spa", plain, &key.for_token(&server)).await;
@@ -719,7 +719,7 @@ async fn a_client_may_be_held_to_proofs() {
     let server = TestServer::start_with(bound_clients).await;
     let code = server.code("bound-app", &[]).await;
     let without = server.redeem("bound-app", &code, &[]).await;
-    without.assert_error(400, "invalid_dpop_proof");
+    without.assert_error(400, "invalid_request");
     let key = ProofKey::new();
     let tokens = redeem(&server, "bound-app", &code, &key.for_token(&server)).await;
     assert_eq!(tokens.body["token_type"], "DPoP", "{tokens:?}");

@@ -254,7 +254,7 @@ async fn what_the_profile_forbids_is_refused() {
     party
         .redeem(code, VERIFIER, None)
         .await
-        .assert_error(400, "invalid_dpop_proof");
+        .assert_error(400, "invalid_request");
     let other = party
         .redeem(code, &"x".repeat(43), Some(party.proof()))
         .await;
