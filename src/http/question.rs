@@ -25,6 +25,7 @@ use super::state::HttpState;
 #[template(path = "pages/landing.html")]
 struct QuestionPage {
     page: Page,
+    question: String,
     go_on_as: String,
     arrived_as: String,
     action: String,
@@ -59,6 +60,7 @@ pub(super) async fn ask(
     let name = identity.profile.display_name().unwrap_or(&identity.subject);
     let handle = question.handle;
     let template = QuestionPage {
+        question: (page.texts.go_on_as_question)(name),
         go_on_as: (page.texts.go_on_as)(name),
         arrived_as: (page.texts.arrived_as)(context::text(&question.upstream.label), name),
         action: question.action,

@@ -129,7 +129,8 @@ impl Next {
             Self::Page(said) => (said, false, None),
         };
         let template = SignedOutPage {
-            page: Page::current(),
+            // What it says of other upstreams is known this once: the cookie of the trip is used up.
+            page: Page::current().shown_once(),
             said,
             frames: frames.addresses(),
             goes_on,

@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 use crate::protocol::ids::{ClientId, UpstreamId};
+use crate::protocol::printable::is_ignorable;
 
 /// The limit: `attempts` failures within `window` seconds close the bucket until the window ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,30 +241,6 @@ const LETTERS: &[(char, char)] = &[
     ('\u{ffd2}', '\u{ffd7}'),
     ('\u{ffda}', '\u{ffdc}'),
 ];
-
-/// `Default_Ignorable_Code_Point` (Unicode Standard Annex 44): without a glyph, and equal to nothing for a collation.
-const fn is_ignorable(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fff8}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
-}
 
 /// The name under which failures are counted of all names that lead to one person.
 pub fn person(upstream: &UpstreamId, subject: &str) -> String {

@@ -216,6 +216,23 @@ async fn guests_are_nobody_whatever_they_are_called() {
     }
 }
 
+#[tokio::test]
+async fn whoever_comes_unasked_is_asked_in_their_language() {
+    let server = TestServer::start().await;
+    for (language, question) in [
+        // `text` has every kind of space as one.
+        ("fr", "Continuer en tant que Jo Smith ?"),
+        ("zh-TW", "要以 Jo Smith 的身分繼續嗎？"),
+        ("zh-CN", "要以 Jo Smith 的身份继续吗？"),
+    ] {
+        let mut browser = Browser::new();
+        browser.language = Some(language.to_owned());
+        at_imis(&server, &mut browser, people::JO_SMITH).await;
+        let page = from_imis(&server, &mut browser, "Events").await;
+        assert_eq!(page.text("h1").unwrap(), question);
+    }
+}
+
 /// T25: without a flow of this browser nobody is signed in silently; a yes signs in, and leads on to the app.
 #[tokio::test]
 async fn somebody_who_comes_unasked_is_asked() {

@@ -120,6 +120,8 @@ async fn a_confirmed_logout_goes_by_imis_and_back_to_our_page() {
     let page = browser.submit(&page, "main form", &[]).await;
     assert_eq!(page.url.path(), "/end_session/returned");
     assert_eq!(page.text("h1").unwrap(), "Vous êtes déconnecté");
+    // What it says of other upstreams would be gone in another language.
+    assert_eq!(page.attribute(".foot nav", "aria-label"), None);
     assert!(!is_signed_in_at_imis(&server, &mut browser).await);
     assert!(!is_signed_in(&server, &mut browser).await);
 }

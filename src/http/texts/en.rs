@@ -18,6 +18,7 @@ pub(super) const TEXTS: Texts = Texts {
     continue_to_by_password: |way| format!("Continue with {way}, by password"),
     signed_in_as: |name| format!("You are signed in as {name}."),
     go_on_as: |name| format!("Continue as {name}"),
+    go_on_as_question: |name| format!("Continue as {name}?"),
     use_another_account: "Use another account",
     choose_account: "Choose an account",
     sign_in_again_as: |name| format!("Sign in again as {name}."),

@@ -18,6 +18,7 @@ pub(super) const TEXTS: Texts = Texts {
     continue_to_by_password: |way| format!("Continuer avec {way}, par mot de passe"),
     signed_in_as: |name| format!("Vous êtes connecté en tant que {name}."),
     go_on_as: |name| format!("Continuer en tant que {name}"),
+    go_on_as_question: |name| format!("Continuer en tant que {name}\u{202f}?"),
     use_another_account: "Utiliser un autre compte",
     choose_account: "Choisissez un compte",
     sign_in_again_as: |name| format!("Connectez-vous à nouveau en tant que {name}."),

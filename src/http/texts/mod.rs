@@ -32,6 +32,7 @@ pub struct Texts {
     pub continue_to_by_password: With,
     pub signed_in_as: With,
     pub go_on_as: With,
+    pub go_on_as_question: With,
     pub use_another_account: &'static str,
     pub choose_account: &'static str,
     pub sign_in_again_as: With,

@@ -18,6 +18,7 @@ pub(super) const TEXTS: Texts = Texts {
     continue_to_by_password: |way| format!("使用 {way} 继续（密码）"),
     signed_in_as: |name| format!("您已以 {name} 的身份登录。"),
     go_on_as: |name| format!("以 {name} 的身份继续"),
+    go_on_as_question: |name| format!("要以 {name} 的身份继续吗？"),
     use_another_account: "使用其他账户",
     choose_account: "选择账户",
     sign_in_again_as: |name| format!("请再次以 {name} 的身份登录。"),

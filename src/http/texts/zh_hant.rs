@@ -18,6 +18,7 @@ pub(super) const TEXTS: Texts = Texts {
     continue_to_by_password: |way| format!("使用 {way} 繼續（密碼）"),
     signed_in_as: |name| format!("您已以 {name} 的身分登入。"),
     go_on_as: |name| format!("以 {name} 的身分繼續"),
+    go_on_as_question: |name| format!("要以 {name} 的身分繼續嗎？"),
     use_another_account: "使用其他帳戶",
     choose_account: "選擇帳戶",
     sign_in_again_as: |name| format!("請再次以 {name} 的身分登入。"),

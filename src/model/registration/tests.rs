@@ -236,7 +236,14 @@ fn pages_are_pages() {
             assert!(fault.starts_with(&format!("{field} ")), "{fault}");
         }
     }
-    for name in ["  ", "\u{202e}evil", "a\u{2066}b", &"x".repeat(81)] {
+    for name in [
+        "  ",
+        "\u{200b}",
+        " \u{3164}\u{ad}",
+        "\u{202e}evil",
+        "a\u{2066}b",
+        &"x".repeat(81),
+    ] {
         assert!(fault(&json!({"client_name": name})).starts_with("client_name "));
         assert!(fault(&json!({"client_name#fr": name})).starts_with("client_name#fr "));
     }

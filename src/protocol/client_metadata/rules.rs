@@ -11,6 +11,7 @@ use crate::protocol::client_auth::ClientAuthMethod;
 use crate::protocol::error::ErrorCode;
 use crate::protocol::issuer::is_loopback;
 use crate::protocol::jwk::{JwkSet, JwkSetProblem};
+use crate::protocol::printable::is_ignorable;
 use crate::protocol::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::protocol::request_object::RequestObjectAlgorithm;
 use crate::protocol::response::ResponseType;
@@ -583,7 +584,7 @@ const MAX_LABEL: usize = 80;
 /// What keeps a text from being shown: as nothing, breaking a page, or turning the text around it.
 pub fn label(text: &str) -> Option<Rule> {
     let direction = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.trim().is_empty() {
+    if text.chars().all(|c| c.is_whitespace() || is_ignorable(c)) {
         Some(Rule::EmptyLabel)
     } else if text.chars().count() > MAX_LABEL {
         Some(Rule::LongLabel)
