@@ -73,7 +73,16 @@ impl ClientClaims {
             let value = source.value(&known, person)?;
             Some((name.clone(), value))
         });
-        told.collect()
+        let mut told: BTreeMap<String, Value> = told.collect();
+        for (value, verdict) in VERDICTS {
+            if told
+                .get(value)
+                .is_some_and(|own| known.get(value) != Some(own))
+            {
+                told.remove(verdict);
+            }
+        }
+        told
     }
 }
 
@@ -105,15 +114,24 @@ const fn is_scalar(value: &Value) -> bool {
     matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
 }
 
+/// What an upstream has verified, and its verdict, which is about the value that it gave and stands beside no other.
+const VERDICTS: [(&str, &str); 2] = [
+    ("email", "email_verified"),
+    ("phone_number", "phone_number_verified"),
+];
+
 /// The claims that scopes opened, with a client's own in their place.
 pub fn lay_over(
     mut opened: BTreeMap<String, Value>,
     own: BTreeMap<String, Value>,
 ) -> BTreeMap<String, Value> {
-    // The upstream's verdict is about the address that it gave.
-    let other_address = |email: &Value| opened.get("email") != Some(email);
-    if own.get("email").is_some_and(other_address) {
-        opened.remove("email_verified");
+    for (value, verdict) in VERDICTS {
+        if own
+            .get(value)
+            .is_some_and(|own| opened.get(value) != Some(own))
+        {
+            opened.remove(verdict);
+        }
     }
     opened.extend(own);
     opened
@@ -241,6 +259,40 @@ mod tests {
             ),
         ] {
             assert_eq!(lay_over(opened.clone(), claims(own)), claims(expected));
+        }
+    }
+
+    /// Apps find accounts by what was verified.
+    #[test]
+    fn a_verdict_stands_beside_no_other_value() {
+        let profile = json!({
+            "email": "jo@example.org", "email_verified": true,
+            "phone_number": "+1 555 0100", "phone_number_verified": true,
+            "alternative": "ceo@bank.example", "mobile": "+1 555 0199",
+        });
+        let profile: Profile = serde_json::from_value(profile).unwrap();
+        let (upstream, subject) = (UpstreamId::new("members"), Subject::new("s".to_owned()));
+        let about = |claims: Value| {
+            let claims: ClientClaims = serde_json::from_value(claims).unwrap();
+            claims.about(About {
+                subject: &subject,
+                profile: &profile,
+                upstream: &upstream,
+            })
+        };
+        for (value, verdict, other) in [
+            ("email", "email_verified", "alternative"),
+            ("phone_number", "phone_number_verified", "mobile"),
+        ] {
+            let of =
+                |source: &str| json!({ value: { "claim": source }, verdict: { "claim": verdict } });
+            let told = about(of(other));
+            assert!(told.contains_key(value), "{told:?}");
+            assert!(!told.contains_key(verdict), "{told:?}");
+            assert_eq!(about(of(value))[verdict], true);
+            let opened = profile.claims();
+            let told = lay_over(opened, about(json!({ value: { "claim": other } })));
+            assert!(!told.contains_key(verdict), "{told:?}");
         }
     }
 }
