@@ -266,31 +266,27 @@ async fn execute(
 }
 
 async fn list(store: &Store, found: &[Account], as_json: bool) -> anyhow::Result<()> {
-    let mut rows = Vec::with_capacity(found.len());
+    let heads = ["SUBJECT", "STATE", "NAME", "SINCE", "LOGINS"];
+    let mut list = output::List::new(heads, as_json);
     for account in found {
         let logins = store.list_logins(&account.id).await?;
-        if as_json {
-            output::line(Value::Object(outline(account, &logins)).to_string());
-            continue;
-        }
-        let logins = logins
-            .iter()
-            .map(|login| format!("{}:{}", login.name.upstream, login.name.subject));
-        rows.push([
-            account.subject.to_string(),
-            state(account).to_owned(),
-            account
-                .profile
-                .display_name()
-                .unwrap_or_default()
-                .to_owned(),
-            output::date(account.created_at),
-            logins.collect::<Vec<_>>().join(" "),
-        ]);
+        let told = || Value::Object(outline(account, &logins));
+        let row = || {
+            let name = account.profile.display_name().unwrap_or_default();
+            let logins = logins
+                .iter()
+                .map(|login| format!("{}:{}", login.name.upstream, login.name.subject));
+            [
+                account.subject.to_string(),
+                state(account).to_owned(),
+                name.to_owned(),
+                output::date(account.created_at),
+                logins.collect::<Vec<_>>().join(" "),
+            ]
+        };
+        list.add(told, row);
     }
-    if !as_json {
-        output::table(["SUBJECT", "STATE", "NAME", "SINCE", "LOGINS"], &rows);
-    }
+    list.end();
     Ok(())
 }
 

@@ -89,33 +89,23 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
         .map(|registration| (&registration.client_id, registration))
         .collect();
     let clients = store.list_clients().await?;
-    if as_json {
-        for stored in &clients {
-            let registration = registrations.get(&stored.client.client_id);
-            let told = describe(&stored.client, registration.copied());
-            output::line(told.to_string());
-        }
-        return Ok(());
+    let heads = [
+        "CLIENT",
+        "OWNER",
+        "NAME",
+        "AUTHENTICATION",
+        "GRANTS",
+        "SCOPE",
+        "UPSTREAMS",
+    ];
+    let mut list = output::List::new(heads, as_json);
+    for stored in &clients {
+        let client = &stored.client;
+        let registration = registrations.get(&client.client_id).copied();
+        let told = || describe(client, registration);
+        list.add(told, || row(client, registration));
     }
-    let rows: Vec<_> = clients
-        .iter()
-        .map(|stored| {
-            let registration = registrations.get(&stored.client.client_id);
-            row(&stored.client, registration.copied())
-        })
-        .collect();
-    output::table(
-        [
-            "CLIENT",
-            "OWNER",
-            "NAME",
-            "AUTHENTICATION",
-            "GRANTS",
-            "SCOPE",
-            "UPSTREAMS",
-        ],
-        &rows,
-    );
+    list.end();
     Ok(())
 }
 

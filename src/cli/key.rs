@@ -80,33 +80,31 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn list(keys: &[SigningKeyRecord], now: UnixTime, as_json: bool) {
-    if as_json {
-        for key in keys {
-            let told = json!({
+    let heads = ["KID", "ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL"];
+    let mut list = output::List::new(heads, as_json);
+    for key in keys {
+        let (algorithm, state) = (key.algorithm.as_str(), key.state(now).as_str());
+        let told = || {
+            json!({
                 "kid": key.kid.as_str(),
-                "alg": key.algorithm.as_str(),
-                "state": key.state(now).as_str(),
+                "alg": algorithm,
+                "state": state,
                 "active_at": key.active_at,
                 "retired_at": key.retired_at,
-            });
-            output::line(told.to_string());
-        }
-        return;
-    }
-    let rows: Vec<_> = keys
-        .iter()
-        .map(|key| {
+            })
+        };
+        let row = || {
             [
                 key.kid.to_string(),
-                key.algorithm.as_str().to_owned(),
-                key.state(now).as_str().to_owned(),
+                algorithm.to_owned(),
+                state.to_owned(),
                 output::date(key.active_at),
                 key.retired_at.map(output::date).unwrap_or_default(),
             ]
-        })
-        .collect();
-    let heads = ["KID", "ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL"];
-    output::table(heads, &rows);
+        };
+        list.add(told, row);
+    }
+    list.end();
 }
 
 /// Rotates each algorithm's key, whatever becomes of the others.

@@ -1,5 +1,7 @@
 //! What commands print: answers on standard output, errors on standard error.
 
+use serde_json::Value;
+
 use crate::protocol::error::chain;
 use crate::protocol::printable::Printable;
 
@@ -43,6 +45,39 @@ pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
     write(heads);
     for row in &rows {
         write(row.each_ref().map(String::as_str));
+    }
+}
+
+/// What is listed: a table for people, or an object a line for machines.
+pub(super) struct List<const N: usize> {
+    heads: [&'static str; N],
+    rows: Vec<[String; N]>,
+    json: bool,
+}
+
+impl<const N: usize> List<N> {
+    pub(super) const fn new(heads: [&'static str; N], json: bool) -> Self {
+        Self {
+            heads,
+            rows: Vec::new(),
+            json,
+        }
+    }
+
+    /// One more: what machines are told of it, and its row. Machines are told at once.
+    pub(super) fn add(&mut self, told: impl FnOnce() -> Value, row: impl FnOnce() -> [String; N]) {
+        if self.json {
+            line(told().to_string());
+        } else {
+            self.rows.push(row());
+        }
+    }
+
+    /// The end of it, where the table is printed.
+    pub(super) fn end(self) {
+        if !self.json {
+            table(self.heads, &self.rows);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -286,91 +286,59 @@ async fn list_offline(
     is_live: impl Fn(&Session) -> bool,
     json: bool,
 ) -> anyhow::Result<()> {
-    let mut rows = Vec::with_capacity(families.len());
+    let heads = [
+        "CLIENT",
+        "SUBJECT",
+        "NAME",
+        "UPSTREAM",
+        "SESSION",
+        "BEGUN",
+        "LAST USED",
+        "ENDS",
+    ];
+    let mut list = output::List::new(heads, json);
     for family in families {
         let account = owner(store, &family.account_id).await?;
         let session = store
             .find_session(&family.authentication.session_id)
             .await?;
-        let session = session.filter(&is_live);
-        if json {
-            let line = json!({
+        let session = session.filter(&is_live).map(|session| session.id);
+        let told = || {
+            json!({
                 "client_id": family.client_id.as_str(),
                 "family": family.id.as_str(),
                 "subject": account.subject.as_str(),
                 "name": account.profile.display_name(),
                 "upstream": family.authentication.upstream.as_str(),
-                "session": session.map(|session| session.id.to_string()),
+                "session": session.as_ref().map(SessionId::as_str),
                 "scope": family.scope.to_string(),
                 "address": family.recipient.address,
                 "created_at": family.created_at,
                 "rotated_at": family.rotated_at,
                 "expires_at": family.expires_at,
-            });
-            output::line(line.to_string());
-            continue;
-        }
-        rows.push([
-            family.client_id.to_string(),
-            account.subject.to_string(),
-            account
-                .profile
-                .display_name()
-                .unwrap_or_default()
-                .to_owned(),
-            family.authentication.upstream.to_string(),
-            session.map_or_else(|| "has ended".to_owned(), |session| session.id.to_string()),
-            output::date(family.created_at),
-            output::date(family.rotated_at),
-            output::date(family.expires_at),
-        ]);
+            })
+        };
+        let row = || {
+            let name = account.profile.display_name().unwrap_or_default();
+            let session = session.as_ref().map(ToString::to_string);
+            [
+                family.client_id.to_string(),
+                account.subject.to_string(),
+                name.to_owned(),
+                family.authentication.upstream.to_string(),
+                session.unwrap_or_else(|| "has ended".to_owned()),
+                output::date(family.created_at),
+                output::date(family.rotated_at),
+                output::date(family.expires_at),
+            ]
+        };
+        list.add(told, row);
     }
-    if !json {
-        let heads = [
-            "CLIENT",
-            "SUBJECT",
-            "NAME",
-            "UPSTREAM",
-            "SESSION",
-            "BEGUN",
-            "LAST USED",
-            "ENDS",
-        ];
-        output::table(heads, &rows);
-    }
+    list.end();
     Ok(())
 }
 
 async fn list_sessions(store: &Store, sessions: &[Session], json: bool) -> anyhow::Result<()> {
-    let mut rows = Vec::with_capacity(sessions.len());
-    for session in sessions {
-        let account = owner(store, &session.account_id).await?;
-        if json {
-            output::line(as_json(session, &account));
-            continue;
-        }
-        rows.push([
-            session.id.to_string(),
-            account.subject.to_string(),
-            account
-                .profile
-                .display_name()
-                .unwrap_or_default()
-                .to_owned(),
-            session.upstream.to_string(),
-            session
-                .device
-                .in_words(|browser, system| format!("{browser} on {system}"))
-                .unwrap_or_default(),
-            session.device.address.clone().unwrap_or_default(),
-            output::date(session.began_at),
-            output::date(session.last_seen_at),
-            output::date(session.expires_at),
-        ]);
-    }
-    if json {
-        return Ok(());
-    }
     let heads = [
         "SESSION",
         "SUBJECT",
@@ -382,12 +350,34 @@ async fn list_sessions(store: &Store, sessions: &[Session], json: bool) -> anyho
         "LAST USED",
         "ENDS",
     ];
-    output::table(heads, &rows);
+    let mut list = output::List::new(heads, json);
+    for session in sessions {
+        let account = owner(store, &session.account_id).await?;
+        let row = || {
+            let name = account.profile.display_name().unwrap_or_default();
+            let device = session
+                .device
+                .in_words(|browser, system| format!("{browser} on {system}"));
+            [
+                session.id.to_string(),
+                account.subject.to_string(),
+                name.to_owned(),
+                session.upstream.to_string(),
+                device.unwrap_or_default(),
+                session.device.address.clone().unwrap_or_default(),
+                output::date(session.began_at),
+                output::date(session.last_seen_at),
+                output::date(session.expires_at),
+            ]
+        };
+        list.add(|| as_json(session, &account), row);
+    }
+    list.end();
     Ok(())
 }
 
-/// A session as a line for machines; times as Unix seconds.
-fn as_json(session: &Session, account: &Account) -> String {
+/// A session for machines; times as Unix seconds.
+fn as_json(session: &Session, account: &Account) -> Value {
     json!({
         "session": session.id.as_str(),
         "subject": account.subject.as_str(),
@@ -402,7 +392,6 @@ fn as_json(session: &Session, account: &Account) -> String {
         "last_seen_at": session.last_seen_at,
         "expires_at": session.expires_at,
     })
-    .to_string()
 }
 
 async fn end(config: &Config, accounts: &Accounts, which: &Which) -> anyhow::Result<()> {
@@ -458,49 +447,43 @@ async fn notices(
 ) -> anyhow::Result<()> {
     let found = store.search_logout_notices(filter, limit).await?;
     let outages = store.list_logout_outages().await?;
-    let mut rows = Vec::with_capacity(found.len());
+    let heads = [
+        "CLIENT",
+        "STATE",
+        "SINCE",
+        "ATTEMPTS",
+        "TOLD OR NEXT",
+        "SUBJECT",
+        "SESSION",
+        "TROUBLE",
+    ];
+    let mut list = output::List::new(heads, json);
     for notice in &found {
         let account = owner(store, &notice.account_id).await?;
         // What waits for an app that does not answer says so, tried or not.
         let outage = outages.get(&notice.client_id);
         let outage = outage.filter(|_| notice.state() == NoticeState::Waiting);
-        if json {
-            output::line(notice_as_json(notice, &account, outage));
-            continue;
-        }
-        let waits = outage.map(|outage| {
-            let since = output::date(outage.since);
-            format!("the app has not answered since {since}; one notice at a time is tried")
-        });
-        let session = notice.session_id.as_ref().map(ToString::to_string);
-        rows.push([
-            notice.client_id.to_string(),
-            notice.state().as_str().to_owned(),
-            output::date(notice.created_at),
-            notice.attempts.to_string(),
-            notice
-                .told_at
-                .or_else(|| next_at(notice, outage))
-                .map(output::date)
-                .unwrap_or_default(),
-            account.subject.to_string(),
-            session.unwrap_or_else(|| "every one of the person".to_owned()),
-            notice.trouble.clone().or(waits).unwrap_or_default(),
-        ]);
+        let row = || {
+            let waits = outage.map(|outage| {
+                let since = output::date(outage.since);
+                format!("the app has not answered since {since}; one notice at a time is tried")
+            });
+            let at = notice.told_at.or_else(|| next_at(notice, outage));
+            let session = notice.session_id.as_ref().map(ToString::to_string);
+            [
+                notice.client_id.to_string(),
+                notice.state().as_str().to_owned(),
+                output::date(notice.created_at),
+                notice.attempts.to_string(),
+                at.map(output::date).unwrap_or_default(),
+                account.subject.to_string(),
+                session.unwrap_or_else(|| "every one of the person".to_owned()),
+                notice.trouble.clone().or(waits).unwrap_or_default(),
+            ]
+        };
+        list.add(|| notice_as_json(notice, &account, outage), row);
     }
-    if !json {
-        let heads = [
-            "CLIENT",
-            "STATE",
-            "SINCE",
-            "ATTEMPTS",
-            "TOLD OR NEXT",
-            "SUBJECT",
-            "SESSION",
-            "TROUBLE",
-        ];
-        output::table(heads, &rows);
-    }
+    list.end();
     Ok(())
 }
 
@@ -509,12 +492,12 @@ fn next_at(notice: &LogoutNotice, outage: Option<&LogoutOutage>) -> Option<i64> 
     notice.next_at.max(outage.map(|outage| outage.next_at))
 }
 
-/// A notice as a line for machines; times as Unix seconds, the state as `--state` takes it.
+/// A notice for machines; times as Unix seconds, the state as `--state` takes it.
 fn notice_as_json(
     notice: &LogoutNotice,
     account: &Account,
     outage: Option<&LogoutOutage>,
-) -> String {
+) -> Value {
     json!({
         "client_id": notice.client_id.as_str(),
         "state": notice.state().as_str().replace(' ', "-"),
@@ -527,5 +510,4 @@ fn notice_as_json(
         "trouble": notice.trouble,
         "unanswered_since": outage.map(|outage| outage.since),
     })
-    .to_string()
 }

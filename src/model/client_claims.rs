@@ -74,13 +74,8 @@ impl ClientClaims {
             Some((name.clone(), value))
         });
         let mut told: BTreeMap<String, Value> = told.collect();
-        for (value, verdict) in VERDICTS {
-            if told
-                .get(value)
-                .is_some_and(|own| known.get(value) != Some(own))
-            {
-                told.remove(verdict);
-            }
+        for verdict in verdicts_of_others(&told, &known) {
+            told.remove(verdict);
         }
         told
     }
@@ -120,18 +115,26 @@ const VERDICTS: [(&str, &str); 2] = [
     ("phone_number", "phone_number_verified"),
 ];
 
+/// The verdicts that are not about a client's own values, but about `theirs`.
+fn verdicts_of_others(
+    own: &BTreeMap<String, Value>,
+    theirs: &BTreeMap<String, Value>,
+) -> Vec<&'static str> {
+    let another = |value: &str| {
+        own.get(value)
+            .is_some_and(|own| theirs.get(value) != Some(own))
+    };
+    let others = VERDICTS.iter().filter(|(value, _)| another(value));
+    others.map(|(_, verdict)| *verdict).collect()
+}
+
 /// The claims that scopes opened, with a client's own in their place.
 pub fn lay_over(
     mut opened: BTreeMap<String, Value>,
     own: BTreeMap<String, Value>,
 ) -> BTreeMap<String, Value> {
-    for (value, verdict) in VERDICTS {
-        if own
-            .get(value)
-            .is_some_and(|own| opened.get(value) != Some(own))
-        {
-            opened.remove(verdict);
-        }
+    for verdict in verdicts_of_others(&own, &opened) {
+        opened.remove(verdict);
     }
     opened.extend(own);
     opened

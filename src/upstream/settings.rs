@@ -54,6 +54,11 @@ pub(super) fn check_open(
     }
 }
 
+/// What a claim's name is made of; a colon, dots and slashes for names that are addresses (RFC 7519 section 4.2).
+pub(super) fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte)
+}
+
 /// Gathers problems, so that all are told at once.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<SettingProblem>);

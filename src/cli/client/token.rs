@@ -125,39 +125,36 @@ fn entry(event: Event, id: &str) -> Entry {
 }
 
 fn list(tokens: &[InitialAccessToken], now: UnixTime, as_json: bool) {
-    let state = |token: &InitialAccessToken| match token {
-        token if token.revoked_at.is_some() => "revoked",
-        token if token.uses_left <= 0 => "used up",
-        token if token.expires_at <= now => "expired",
-        _ => "good",
-    };
-    if as_json {
-        for token in tokens {
-            let told = json!({
+    let heads = ["TOKEN", "STATE", "USES LEFT", "MADE", "UNTIL", "LABEL"];
+    let mut list = output::List::new(heads, as_json);
+    for token in tokens {
+        let state = match token {
+            token if token.revoked_at.is_some() => "revoked",
+            token if token.uses_left <= 0 => "used up",
+            token if token.expires_at <= now => "expired",
+            _ => "good",
+        };
+        let told = || {
+            json!({
                 "token": token.id,
-                "state": state(token),
+                "state": state,
                 "uses_left": token.uses_left,
                 "created_at": token.created_at,
                 "expires_at": token.expires_at,
                 "label": token.label,
-            });
-            output::line(told.to_string());
-        }
-        return;
-    }
-    let rows: Vec<_> = tokens
-        .iter()
-        .map(|token| {
+            })
+        };
+        let row = || {
             [
                 token.id.clone(),
-                state(token).to_owned(),
+                state.to_owned(),
                 token.uses_left.to_string(),
                 output::date(token.created_at),
                 output::date(token.expires_at),
                 token.label.clone(),
             ]
-        })
-        .collect();
-    let heads = ["TOKEN", "STATE", "USES LEFT", "MADE", "UNTIL", "LABEL"];
-    output::table(heads, &rows);
+        };
+        list.add(told, row);
+    }
+    list.end();
 }

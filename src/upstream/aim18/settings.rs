@@ -295,11 +295,6 @@ impl Settings {
     }
 }
 
-/// What a claim's name is made of; a colon, dots and slashes for names that are addresses (RFC 7519 section 4.2).
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte)
-}
-
 impl ProfileLookup {
     /// The claims that it may give besides those of [`Profile::NAMES`].
     pub(super) fn more_claims(&self) -> Vec<String> {
@@ -344,7 +339,7 @@ impl ProfileLookup {
                 || OWN_CLAIMS.contains(&claim.as_str())
             {
                 problems.add(key(), format!("stands in profile.fields.{claim}"));
-            } else if !claim.bytes().all(is_plain) {
+            } else if !claim.bytes().all(settings::is_plain) {
                 problems.add(
                     key(),
                     "must be letters, digits and underscores, or the address of a claim of yours",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::sign_off::fill;
-use crate::protocol::claims::{MEMBERSHIP, Profile, RESERVED};
+use crate::protocol::claims::{MEMBERSHIP, Profile};
 use crate::protocol::secret::Secret;
 use crate::upstream::settings::{self, Problems, SettingProblem};
 use crate::upstream::{LoginMethod, Site};
@@ -383,15 +383,10 @@ impl ProfileQuery {
 fn check_claims(key: &str, claims: &BTreeMap<String, String>, problems: &mut Problems) {
     for (claim, source) in claims {
         let at = format!("{key}.{claim}");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/".contains(c);
-        if RESERVED.contains(&claim.as_str()) {
-            problems.add(
-                &at,
-                "is a claim that says what a token is; choose another name",
-            );
-        } else if claim == "address" {
+        let can_be_had = problems.claim_name(&at, claim);
+        if can_be_had && claim == "address" {
             problems.add(&at, "is not one text but an object; choose another name");
-        } else if claim.is_empty() || claim.len() > 64 || !claim.chars().all(plain) {
+        } else if can_be_had && (claim.len() > 64 || !claim.bytes().all(settings::is_plain)) {
             problems.add(
                 &at,
                 "must be 1 to 64 letters, digits and characters of _-.:/; it is the name of a claim",
