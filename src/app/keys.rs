@@ -265,5 +265,30 @@ pub async fn rotate(
     Ok(rotated.then_some((successor.kid, active_at)))
 }
 
+/// Ends every key whose algorithm the config does not name, and that still signs or verifies, because one has leaked; those of
+/// `algorithm` alone, if it is given. Their records, as they were; `None`, and none is ended, while no key of the config's
+/// algorithms signs.
+pub async fn end_unnamed_at_once(
+    config: &Config,
+    store: &Store,
+    algorithm: Option<SigningAlgorithm>,
+    now: UnixTime,
+) -> Result<Option<Vec<SigningKeyRecord>>, AppError> {
+    let known = store.list_signing_keys().await?;
+    let named = |key: &SigningKeyRecord| config.keys.algorithms.contains(&key.algorithm);
+    let signs = |key: &SigningKeyRecord| named(key) && key.state(now) == KeyState::Active;
+    if !known.iter().any(signs) {
+        return Ok(None);
+    }
+    let mut ended = Vec::new();
+    for key in known {
+        let meant = algorithm.is_none_or(|algorithm| key.algorithm == algorithm);
+        if meant && !named(&key) && store.end_signing_key(&key.kid, now).await? {
+            ended.push(key);
+        }
+    }
+    Ok(Some(ended))
+}
+
 #[cfg(test)]
 mod tests;

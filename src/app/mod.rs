@@ -62,7 +62,7 @@ use crate::vault::{ServiceShelf, Vault};
 
 pub use audit::{AuditWriter, open_audit};
 pub use certificate::check_certificate;
-pub use keys::{open_secrets, rotate};
+pub use keys::{end_unnamed_at_once, open_secrets, rotate};
 
 /// Why the server could not be put together or run.
 #[derive(Debug, thiserror::Error)]

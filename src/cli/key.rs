@@ -1,6 +1,6 @@
 //! `portico key list` and `portico key rotate`.
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -27,24 +27,16 @@ pub(super) enum Command {
         /// The algorithm; left out: every one of `keys.algorithms`.
         #[arg(long, value_parser = algorithm)]
         algorithm: Option<SigningAlgorithm>,
-        /// Sign with the new key at once and trust the old ones no more, because one has leaked. Every token they signed
-        /// is void, and clients with a cached JWKS refuse the new ones until they fetch it again.
+        /// Sign with the new key at once and trust the old ones no more, because one has leaked; nor those of algorithms that
+        /// `keys.algorithms` names no more, which have no successor. Every token they signed is void, and clients with a cached
+        /// JWKS refuse the new ones until they fetch it again.
         #[arg(long)]
         now: bool,
     },
 }
 
 fn algorithm(text: &str) -> Result<SigningAlgorithm, String> {
-    let known = [
-        SigningAlgorithm::RS256,
-        SigningAlgorithm::PS256,
-        SigningAlgorithm::ES256,
-        SigningAlgorithm::EdDSA,
-    ];
-    known
-        .into_iter()
-        .find(|algorithm| algorithm.as_str() == text)
-        .ok_or_else(|| "use RS256, PS256, ES256 or EdDSA".to_owned())
+    SigningAlgorithm::parse(text).ok_or_else(|| "use RS256, PS256, ES256 or EdDSA".to_owned())
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -62,16 +54,28 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             now: at_once,
         } => {
             let config = file.load()?;
+            let named = |one: &SigningAlgorithm| config.keys.algorithms.contains(one);
+            let left = algorithm.filter(|one| !named(one));
+            if let Some(one) = left
+                && !at_once
+            {
+                bail!(
+                    "{} is not among keys.algorithms, so that no key follows; --now ends those that it has left",
+                    one.as_str()
+                );
+            }
             let algorithms = match algorithm {
-                Some(one) if !config.keys.algorithms.contains(&one) => {
-                    bail!("{} is not among keys.algorithms", one.as_str())
-                }
-                Some(one) => vec![one],
+                Some(one) if named(&one) => vec![one],
+                Some(_) => Vec::new(),
                 None => config.keys.algorithms.clone(),
             };
             let how = (algorithms.as_slice(), at_once);
             database::recorded(&config, async |store, audit| {
-                rotate(&config, store, audit, how, now).await
+                let rotated = rotate(&config, store, audit, how, now).await;
+                if at_once && (algorithm.is_none() || left.is_some()) {
+                    end_unnamed(&config, store, audit, left, now).await?;
+                }
+                rotated
             })
             .await?;
         }
@@ -140,5 +144,37 @@ async fn rotate(
          and --now is for a key that has leaked",
         refused.join(", ")
     );
+    Ok(())
+}
+
+/// Ends the keys that have leaked and get no successor: those of `algorithm`, which the config does not name, or of every such one.
+async fn end_unnamed(
+    config: &Config,
+    store: &Store,
+    audit: &Audit,
+    algorithm: Option<SigningAlgorithm>,
+    now: UnixTime,
+) -> anyhow::Result<()> {
+    let ended = app::end_unnamed_at_once(config, store, algorithm, now).await?;
+    let ended = ended.context(
+        "nothing is ended, for no key of keys.algorithms signs yet; `portico key rotate --now` makes one that does, and ends the others",
+    )?;
+    for key in &ended {
+        let name = key.algorithm.as_str();
+        let entry = Entry::new(Event::SigningKeyRetired)
+            .with("by", "administrator")
+            .with("kid", key.kid.as_str())
+            .with("algorithm", name)
+            .with("retired_at", now)
+            .with("at_once", true);
+        audit.record(entry);
+        output::line(format!("{name}: {} is trusted no more", key.kid));
+    }
+    if let Some(name) = algorithm.map(SigningAlgorithm::as_str) {
+        ensure!(
+            !ended.is_empty(),
+            "{name} is not among keys.algorithms, and none of its keys is left"
+        );
+    }
     Ok(())
 }

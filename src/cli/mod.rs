@@ -117,7 +117,7 @@ pub fn run() -> ExitCode {
         runtime.shutdown_background();
         outcome
     });
-    match outcome {
+    match outcome.and_then(|code| output::written().map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
             output::error(&error);

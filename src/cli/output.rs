@@ -1,26 +1,46 @@
-//! What commands print: answers on standard output, errors on standard error.
+//! What commands print: answers on standard output, errors on standard error. Nothing here ends a command that has begun to
+//! act: what cannot be written is told when it is over.
 
+use std::io::{self, Write as _};
+use std::sync::OnceLock;
+
+use anyhow::anyhow;
 use serde_json::Value;
 
 use crate::protocol::error::chain;
 use crate::protocol::printable::Printable;
 
+/// Why the rest of the answer could not be written.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
 /// A line of the answer.
-#[expect(clippy::print_stdout, reason = "this is the command line's answer")]
 pub(super) fn line(text: impl AsRef<str>) {
-    println!("{}", text.as_ref());
+    if LOST.get().is_none()
+        && let Err(error) = writeln!(io::stdout().lock(), "{}", text.as_ref())
+    {
+        let _ = LOST.set(error);
+    }
+}
+
+/// Whether the answer was written, as far as somebody read it: who has read enough (`| head`) closes the pipe.
+pub(super) fn written() -> anyhow::Result<()> {
+    match LOST.get() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow!("the answer could not be written: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An error with everything behind it.
-#[expect(clippy::print_stderr, reason = "the log may not be running yet")]
 pub(super) fn error(error: &anyhow::Error) {
-    eprintln!("portico: {}", chain(error.as_ref()));
+    note(&chain(error.as_ref()));
 }
 
 /// A word beside the answer, which whoever pipes the answer on does not get.
-#[expect(clippy::print_stderr, reason = "it is no part of the answer")]
 pub(super) fn note(text: &str) {
-    eprintln!("portico: {text}");
+    // There is no other place to say that this one cannot be written.
+    let _ = writeln!(io::stderr().lock(), "portico: {text}");
 }
 
 /// Rows in columns as wide as their widest cell. What people and upstreams wrote is in them.

@@ -18,7 +18,7 @@ pub(super) enum Command {
 
 pub(super) fn run(Command::HashPassword: Command) -> anyhow::Result<()> {
     if std::io::stdin().is_terminal() {
-        output::line("Type the password, then Enter and Ctrl-D. It is shown on the screen.");
+        output::note("type the password, then Enter and Ctrl-D. It is shown on the screen.");
     }
     let mut text = zeroize::Zeroizing::new(String::new());
     std::io::stdin().take(4096).read_to_string(&mut text)?;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::database::Database;
 use super::duration::{Span, show_seconds};
 use super::place::{Place, Report};
+use super::reference::warn_of_readers;
 use crate::protocol::discovery::JWKS_MAX_AGE;
 use crate::protocol::jws::SigningAlgorithm;
 use crate::protocol::key_bytes::key_bytes;
@@ -71,6 +72,9 @@ impl Keys {
                 None => at.beside(format!("portico.{MASTER_KEY_EXTENSION}")),
             },
         });
+        if let Some(file) = &master_key_file {
+            warn_of_readers(file, &at.key("master_key_file"), report);
+        }
         let mut algorithms = raw
             .algorithms
             .unwrap_or_else(|| vec![SigningAlgorithm::default()]);

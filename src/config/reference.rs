@@ -95,8 +95,9 @@ fn read_file(path: &Path, place: &Place, report: &mut Report) -> Result<String, 
     Ok(text.to_owned())
 }
 
+/// Warns of a file with a secret, if it is there, that not its owner alone may read.
 #[cfg(unix)]
-fn warn_of_readers(path: &Path, place: &Place, report: &mut Report) {
+pub(super) fn warn_of_readers(path: &Path, place: &Place, report: &mut Report) {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
@@ -109,4 +110,4 @@ fn warn_of_readers(path: &Path, place: &Place, report: &mut Report) {
 }
 
 #[cfg(not(unix))]
-fn warn_of_readers(_: &Path, _: &Place, _: &mut Report) {}
+pub(super) fn warn_of_readers(_: &Path, _: &Place, _: &mut Report) {}

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::clock::random_bytes;
+use crate::clock::{random_bytes, random_id};
 use crate::protocol::key_bytes::key_bytes;
 
 /// The secret that every other secret of ours is derived from.
@@ -48,14 +48,15 @@ impl MasterKey {
     pub fn read_or_create(path: &Path) -> io::Result<Self> {
         if !path.exists() {
             let fresh = Self::generate();
-            let draft = path.with_extension(format!("{}.tmp", std::process::id()));
-            write_private(&draft, &STANDARD.encode(fresh.bytes()))?;
-            // `hard_link` fails when the name is taken, where `rename` would replace another's key.
-            let linked = fs::hard_link(&draft, path);
-            fs::remove_file(&draft)?;
+            // In a container every process has the same number: what a start that was killed has left must not be in the way.
+            let draft = path.with_extension(format!("{}.tmp", random_id()));
+            let linked = write_private(&draft, &STANDARD.encode(fresh.bytes()))
+                // `hard_link` fails when the name is taken, where `rename` would replace another's key.
+                .and_then(|()| fs::hard_link(&draft, path));
+            let removed = fs::remove_file(&draft);
             match linked {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
+                _ => removed?,
             }
         }
         Self::read(path)
@@ -103,6 +104,21 @@ mod tests {
             );
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_was_left_is_not_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portico.key");
+        let left = path.with_extension(format!("{}.tmp", std::process::id()));
+        fs::write(&left, "half a k").unwrap();
+        MasterKey::read_or_create(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        // And a start that cannot make the file leaves no draft.
+        let taken = folder.path().join("folder");
+        let unreachable = taken.join("portico.key");
+        assert!(MasterKey::read_or_create(&unreachable).is_err());
+        assert!(!taken.exists());
     }
 
     #[test]

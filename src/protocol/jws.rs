@@ -40,6 +40,11 @@ impl SigningAlgorithm {
         }
     }
 
+    /// The algorithm of a name, as [`Self::as_str`] gives it.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
     /// The algorithm of a header or a key that somebody else made: `Ed25519` (RFC 9864 section 2.2) is what we call by the
     /// older name.
     pub fn parse_foreign(name: &str) -> Option<Self> {

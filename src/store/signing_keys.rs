@@ -94,6 +94,25 @@ impl Store {
         Ok(kept.rows_affected() == 1)
     }
 
+    /// Ends a key, wherever it stands in its life: it signs nothing and verifies nothing from `now` on. `false` when it was at its
+    /// end already.
+    pub async fn end_signing_key(&self, kid: &KeyId, now: UnixTime) -> Result<bool, StoreError> {
+        let ended = self
+            .writes
+            .execute(
+                query(
+                    "UPDATE signing_key SET
+                         retired_at = CASE WHEN retired_at < $2 THEN retired_at ELSE $2 END,
+                         expires_at = $2
+                     WHERE kid = $1 AND (expires_at IS NULL OR expires_at > $2)",
+                )
+                .bind(kid.as_str())
+                .bind(now),
+            )
+            .await?;
+        Ok(ended.rows_affected() == 1)
+    }
+
     async fn try_rotate_signing_key(
         &self,
         successor: &SigningKeyRecord,
@@ -142,7 +161,7 @@ fn signing_key(row: &impl Columns) -> Result<SigningKeyRecord, StoreError> {
     let record = Record::new("signing_key", "kid", row);
     Ok(SigningKeyRecord {
         kid: KeyId::new(record.text("kid")?),
-        algorithm: algorithm(&record.text("algorithm")?)
+        algorithm: SigningAlgorithm::parse(&record.text("algorithm")?)
             .ok_or_else(|| record.inconsistent("algorithm"))?,
         sealed: record.text("sealed")?,
         announced_at: record.int("announced_at")?,
@@ -150,11 +169,4 @@ fn signing_key(row: &impl Columns) -> Result<SigningKeyRecord, StoreError> {
         retired_at: record.optional_int("retired_at")?,
         expires_at: record.optional_int("expires_at")?,
     })
-}
-
-fn algorithm(name: &str) -> Option<SigningAlgorithm> {
-    use SigningAlgorithm::{ES256, EdDSA, PS256, RS256};
-    [RS256, PS256, ES256, EdDSA]
-        .into_iter()
-        .find(|algorithm| algorithm.as_str() == name)
 }

@@ -38,6 +38,8 @@ pub fn start(format: Format, filter: &str) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where nothing can be written (the reader has gone, the disk is full), it would say so at the same place, and panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let started = match format {
         Format::Text => log.finish().try_init(),

@@ -13,6 +13,7 @@ pub(crate) mod session;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 
 use portico::clock::Clock;
 use portico::simulator::Running;
@@ -131,6 +132,20 @@ impl Site {
         said
     }
 
+    /// Runs a command whose answer goes into `answer`: its exit code, and what it says beside.
+    async fn run_into(&self, answer: impl Into<Stdio>, arguments: &[&str]) -> Said {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(answer);
+        command.stderr(Stdio::piped());
+        let running = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let output = running.await.unwrap();
+        Said {
+            code: output.status.code(),
+            out: String::new(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Starts a server and waits until it serves.
     pub(crate) async fn serve(&self) -> Process {
         let mut process = Process::start(self.command(&["serve"]), Stream::Errors);
@@ -234,6 +249,7 @@ enum Stream {
 pub(crate) struct Process {
     child: Child,
     lines: tokio::sync::mpsc::UnboundedReceiver<String>,
+    reader: Option<JoinHandle<()>>,
     listen: String,
     internal: String,
 }
@@ -250,15 +266,18 @@ impl Process {
             Stream::Errors => Box::new(child.stderr.take().unwrap()),
         };
         let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             // Read to the end, so that the process never waits for a full pipe.
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
+                if sender.send(line).is_err() {
+                    break;
+                }
             }
         });
         Self {
             child,
             lines,
+            reader: Some(reader),
             listen: String::new(),
             internal: String::new(),
         }
@@ -279,6 +298,15 @@ impl Process {
             before.push(line);
         }
         panic!("it ended without {text}:\n{}", before.join("\n"));
+    }
+
+    /// Reads no more, and closes the pipe when the process has written one more line, which `last` makes it do.
+    async fn hang_up(&mut self, last: impl Future) {
+        self.lines.close();
+        last.await;
+        let reader = self.reader.take().unwrap();
+        let joined = tokio::task::spawn_blocking(|| reader.join()).await;
+        joined.unwrap().unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

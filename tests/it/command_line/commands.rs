@@ -105,6 +105,33 @@ async fn a_rotated_key_is_announced_first() {
     assert_eq!(said.out.lines().count(), 3, "{}", said.out);
 }
 
+/// What a command has done is recorded, and is done whole, though its answer goes nowhere.
+#[tokio::test]
+async fn a_command_whose_answer_cannot_be_written_does_all_of_its_work() {
+    let site = Site::new().await;
+    site.edit("[keys]\n", "[keys]\nalgorithms = [\"RS256\", \"ES256\"]\n");
+    assert_eq!(site.serve().await.terminate(), Some(0));
+    let announced = async || {
+        let list = ["audit", "--json", "--event", "signing_key_announced"];
+        site.run(&list).await.objects().len()
+    };
+    let rotate = ["key", "rotate", "--now"];
+
+    // Whoever read the answer has heard enough.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let said = site.run_into(writer, &rotate).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!said.err.contains("panicked"), "{said:?}");
+    assert!(!said.err.contains("could not be written"), "{said:?}");
+    assert_eq!(announced().await, 2);
+
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let said = site.run_into(full.unwrap(), &rotate).await;
+    said.assert(1, &["the answer could not be written: No space left"]);
+    assert_eq!(announced().await, 4);
+}
+
 #[tokio::test]
 async fn a_hashed_password_is_one_that_verifies() {
     let said = run(portico(&["user", "hash-password"]), "correct horse\n").await;

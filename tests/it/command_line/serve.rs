@@ -52,6 +52,26 @@ async fn a_server_starts_answers_and_ends_in_good_order() {
     );
 }
 
+/// The disk of the log is full, or whoever read it has gone: that is no reason to refuse people.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_nobody() {
+    let site = Site::new().await;
+    let mut server = site.serve().await;
+    let token = server.url("/token");
+    let wrong = async || {
+        let request = http_client().post(&token).basic_auth("reports", Some("x"));
+        let form = [("grant_type", "client_credentials")];
+        answer(request.form(&form)).await.status
+    };
+    server.hang_up(wrong()).await;
+    for _ in 0..3 {
+        assert_eq!(wrong().await, 401, "which is logged");
+    }
+    assert_eq!(kids(&server).await.len(), 1);
+    assert_eq!(signs_with(&server).await.len(), 22);
+    assert_eq!(server.terminate(), Some(0));
+}
+
 #[tokio::test]
 async fn a_broken_configuration_is_not_served() {
     let site = Site::new().await;
@@ -229,6 +249,87 @@ async fn a_migration_says_what_it_waits_for() {
     drop(waiting);
     backup.execute("COMMIT").await.unwrap();
     site.run(&["migrate"]).await.assert(0, &["up to date"]);
+}
+
+/// A key that has leaked is ended though its algorithm has been taken from the config, and verifies for months yet.
+#[tokio::test]
+async fn a_leaked_key_of_an_algorithm_that_is_no_longer_named_is_ended() {
+    let site = Site::new().await;
+    site.edit(
+        "[keys]\n",
+        "[keys]\nalgorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n",
+    );
+    assert_eq!(site.serve().await.terminate(), Some(0));
+    let states = async || {
+        let keys = site.run(&["key", "list", "--json"]).await.objects();
+        let state =
+            |key: &Value| ["alg", "state"].map(|name| key[name].as_str().unwrap().to_owned());
+        let mut states: Vec<_> = keys.iter().map(state).collect();
+        states.sort();
+        states
+    };
+    let named = |pairs: &[(&str, &str)]| {
+        let own = |pair: &(&str, &str)| [pair.0.to_owned(), pair.1.to_owned()];
+        pairs.iter().map(own).collect::<Vec<_>>()
+    };
+    // While nothing else signs, they stay.
+    site.edit("[\"RS256\", \"ES256\", \"EdDSA\"]", "[\"PS256\"]");
+    let leaked = ["key", "rotate", "--now", "--algorithm", "ES256"];
+    site.run(&leaked).await.assert(
+        1,
+        &["nothing is ended, for no key of keys.algorithms signs yet"],
+    );
+    let all = [
+        ("ES256", "active"),
+        ("EdDSA", "active"),
+        ("RS256", "active"),
+    ];
+    assert_eq!(states().await, named(&all));
+
+    site.edit("[\"PS256\"]", "[\"RS256\"]");
+    let server = site.serve().await;
+    assert_eq!(kids(&server).await.len(), 3);
+    site.run(&["key", "rotate", "--algorithm", "ES256"])
+        .await
+        .assert(1, &["ES256 is not among keys.algorithms", "--now ends"]);
+    site.run(&leaked)
+        .await
+        .assert(0, &["ES256: ", "is trusted no more"]);
+    let one = [
+        ("ES256", "expired"),
+        ("EdDSA", "active"),
+        ("RS256", "active"),
+    ];
+    assert_eq!(states().await, named(&one));
+    site.run(&leaked).await.assert(
+        1,
+        &["ES256 is not among keys.algorithms, and none of its keys is left"],
+    );
+
+    let said = site.run(&["key", "rotate", "--now"]).await;
+    said.assert(
+        0,
+        &["RS256: ", "is active", "EdDSA: ", "is trusted no more"],
+    );
+    let rest = [
+        ("ES256", "expired"),
+        ("EdDSA", "expired"),
+        ("RS256", "active"),
+        ("RS256", "expired"),
+    ];
+    assert_eq!(states().await, named(&rest));
+    assert_eq!(server.terminate(), Some(0));
+    let server = site.serve().await;
+    assert_eq!(kids(&server).await.len(), 1);
+    assert_eq!(server.terminate(), Some(0));
+
+    let audit = ["audit", "--json", "--event", "signing_key_retired"];
+    let told = site.run(&audit).await.objects();
+    let by_us = told
+        .iter()
+        .filter(|record| record["details"]["by"] == "administrator");
+    let algorithms = by_us.map(|record| record["details"]["algorithm"].as_str().unwrap());
+    assert_eq!(algorithms.collect::<Vec<_>>(), ["ES256", "EdDSA"]);
 }
 
 /// An ID token may come back as the hint of a logout at the end of the longest session: that of somebody who asked to be kept signed

@@ -76,6 +76,25 @@ fn a_file_counts_from_the_folder_of_the_config() {
     assert!(config.warnings[0].contains("chmod 600"));
 }
 
+/// The key to every other secret is no worse guarded than they are; before the first start there is none.
+#[test]
+fn a_master_key_that_others_may_read_is_told() {
+    let keys = "[keys]\nmaster_key_file = \"key\"\n";
+    let folder = Folder::new(&format!("{MINIMAL}\n{keys}"));
+    let warnings = |folder: &Folder| {
+        let warnings = folder.load(&[]).unwrap().warnings;
+        let of_key = |text: &&String| text.contains("keys.master_key_file");
+        warnings.iter().filter(of_key).cloned().collect::<Vec<_>>()
+    };
+    assert!(warnings(&folder).is_empty());
+    let path = folder.write("key", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=");
+    assert!(warnings(&folder).is_empty());
+    set_mode(&path, 0o644);
+    let told = warnings(&folder);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("chmod 600"), "{told:?}");
+}
+
 #[test]
 fn a_secret_shows_nowhere() {
     let main = format!(
