@@ -6,6 +6,7 @@ mod clients;
 mod configuration;
 mod housekeeping;
 mod keys;
+mod moving;
 mod serve;
 mod unread;
 
@@ -49,7 +50,7 @@ use crate::protocol::scope::{self, Scope};
 use crate::protocol::token::GrantType;
 use crate::recheck::{RecheckParts, Rechecks, Rounds};
 use crate::registrar::{Registrar, RegistrarParts};
-use crate::store::{Store, StoreError};
+use crate::store::{MoveError, Store, StoreError};
 use crate::telemetry::{Audit, Entry, Metrics};
 use crate::tokens::possession::{Possession, PossessionParts, ProofPolicy};
 use crate::tokens::standing::AccessTokens;
@@ -63,6 +64,7 @@ use crate::vault::{ServiceShelf, Vault};
 pub use audit::{AuditWriter, open_audit};
 pub use certificate::check_certificate;
 pub use keys::{end_unnamed_at_once, open_secrets, rotate};
+pub use moving::move_database;
 
 /// Why the server could not be put together or run.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +121,25 @@ pub enum AppError {
         what: String,
         /// What the operating system says.
         source: std::io::Error,
+    },
+    /// What is moved goes into PostgreSQL.
+    #[error(
+        "an SQLite file is moved into PostgreSQL, and database.url names none: write the new database there, and name the file here"
+    )]
+    MoveTarget,
+    /// The database could not be moved, and nothing has been.
+    #[error("nothing was moved")]
+    Move(#[from] MoveError),
+    /// The configuration has another master key than the database that would be moved.
+    #[error(
+        "nothing was moved: keys.master_key is not the one that {} was used with (made by itself, it is in the file beside it whose name ends in .master-key, which keys.master_key = {{ file = \"path\" }} reads)",
+        .path.display()
+    )]
+    MoveMasterKey {
+        /// The file of the database.
+        path: PathBuf,
+        /// What does not open.
+        source: KeyError,
     },
     /// The files hold no client at all, and the database does.
     #[error(

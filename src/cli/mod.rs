@@ -41,8 +41,8 @@ enum Command {
     Demo(demo::Options),
     /// Try the configuration for real: every key, the database, the keys, each upstream. Says what to do.
     Check(check::Options),
-    /// Bring the database's schema up to date. `serve` does so by itself.
-    Migrate(ConfigFile),
+    /// Bring the database's schema up to date, which `serve` does by itself; move from SQLite to PostgreSQL.
+    Migrate(migrate::Options),
     /// Look at clients, make client secrets, let clients register themselves.
     #[command(subcommand)]
     Client(client::Command),
@@ -131,7 +131,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(file) => serve::run(file.load()?).await?,
         Command::Demo(options) => demo::run(options).await?,
         Command::Check(options) => return check::run(options).await,
-        Command::Migrate(file) => migrate::run(&file.load()?).await?,
+        Command::Migrate(options) => migrate::run(options).await?,
         Command::Client(command) => client::run(command).await?,
         Command::Account(command) => account::run(command).await?,
         Command::Session(command) => session::run(command).await?,

@@ -20,6 +20,13 @@ pub struct Database {
 }
 
 impl Database {
+    /// The SQLite database in the file at `path`.
+    pub fn of_file(path: &Path) -> Self {
+        Self {
+            url: Secret::new(sqlite_url(path, "")),
+        }
+    }
+
     /// Whether the records are in a file of ours, or in memory.
     pub fn is_sqlite(&self) -> bool {
         self.url.expose().starts_with("sqlite:")
@@ -104,13 +111,15 @@ impl Database {
 /// An `sqlite:` URL whose relative path counts from the folder of the config, wherever the server is started from.
 fn beside_config(rest: &str, at: &Place) -> String {
     match sqlite_path(rest) {
-        Some((path, options)) if path.is_relative() => {
-            let path = at.beside(path);
-            let path = utf8_percent_encode(&path.to_string_lossy(), PATH).to_string();
-            format!("sqlite://{path}{options}")
-        }
+        Some((path, options)) if path.is_relative() => sqlite_url(&at.beside(path), &options),
         _ => format!("sqlite:{rest}"),
     }
+}
+
+fn sqlite_url(path: &Path, options: &str) -> String {
+    let path = path.to_string_lossy();
+    let path = utf8_percent_encode(&path, PATH);
+    format!("sqlite://{path}{options}")
 }
 
 /// What would end or change a path in an `sqlite:` URL.

@@ -161,6 +161,8 @@ events! {
     SigningKeyAnnounced = "signing_key_announced", Info, "a signing key was announced";
     /// A signing key retires, for its algorithm is not wanted any more.
     SigningKeyRetired = "signing_key_retired", Info, "a signing key retires: keys.algorithms does not name its algorithm any more";
+    /// Everything was moved from SQLite to PostgreSQL.
+    DatabaseMoved = "database_moved", Info, "the database was moved from SQLite to PostgreSQL";
     /// A node started.
     ServerStarted = "server_started", Info, "a server started";
     /// A person saw an error page.

@@ -59,7 +59,7 @@ pub use families::{Behind as BehindFamily, Refreshable};
 pub use linking::{LeadsTo, Linked, NewLink, Unlinked};
 pub use logout_notices::ClientToTell;
 pub use registrations::{HeldPage, Registered, Replaced};
-pub use schema::MigrationPatience;
+pub use schema::{MOVED_TABLES, MigrationPatience, MoveError};
 pub use session_lists::{ListOf, NoticeFilter};
 pub use sweep::Swept;
 

@@ -2,6 +2,7 @@
 
 mod holders;
 mod migrations;
+mod moving;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::statement::query_scalar;
 use super::{Backend, Store, StoreError};
 use migrations::MIGRATIONS;
+pub use moving::{MOVED_TABLES, MoveError};
 
 /// How a migration waits for a table that somebody else uses. On PostgreSQL every statement about that table stands behind a change
 /// that waits, those of all older nodes too: so it waits for a moment, lets them pass, and tries again.

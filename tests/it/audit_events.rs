@@ -718,6 +718,9 @@ const fn scenario(event: Event) -> &'static str {
         | Event::ClientRemoved
         | Event::ConfigurationChanged
         | Event::ServerStarted => CONFIGURATION,
+        Event::DatabaseMoved => {
+            "command_line::moving::an_embedded_database_is_moved_and_everybody_stays_signed_in"
+        }
         Event::SigningKeyMade | Event::SigningKeyRetired => {
             "audit_events::what_becomes_of_signing_keys"
         }

@@ -7,6 +7,7 @@ mod check;
 mod check_tls;
 mod client_registration;
 mod commands;
+mod moving;
 mod serve;
 pub(crate) mod session;
 

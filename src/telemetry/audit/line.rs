@@ -37,6 +37,7 @@ macro_rules! write_at {
             sessions_ended families attempts with_tokens closed new_account in_time lacking with_refresh_token name
             redirect_uris initial_access_token label uses expires_at kid algorithm active_at retired_at at_once version
             code description source seen trouble last_address last_user_agent remembered keys operator limit claims
+            rows
         )
     };
 }

@@ -70,6 +70,12 @@ impl TestDatabase {
         }
     }
 
+    /// One of SQLite, without tables, whatever the tests run on.
+    pub(crate) fn embedded() -> Self {
+        sqlx::any::install_default_drivers();
+        Self::sqlite()
+    }
+
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
@@ -128,6 +134,11 @@ impl TestDatabase {
             Place::Sqlite(folder) => Some(folder.path()),
             Place::Postgres { .. } => None,
         }
+    }
+
+    /// The file of an SQLite database.
+    pub(crate) fn file(&self) -> Option<std::path::PathBuf> {
+        self.folder().map(|folder| folder.join(FILE))
     }
 
     /// A store on it, migrated. Each call is a node of its own.

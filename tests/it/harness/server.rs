@@ -80,6 +80,8 @@ pub(crate) struct Setup {
     pub(crate) files: Vec<(&'static str, Vec<u8>)>,
     /// The master key, base64.
     pub(crate) master_key: String,
+    /// Whether its database is one of SQLite, whatever the tests run on.
+    pub(crate) on_sqlite: bool,
     /// Whether it makes an RSA key of its own, as the first server on a database does. The usual ones share one: to make it takes longer
     /// than most of what is asked with it.
     pub(crate) own_key: bool,
@@ -100,6 +102,7 @@ impl Default for Setup {
             clients: String::new(),
             files: Vec::new(),
             master_key: MASTER_KEY.to_owned(),
+            on_sqlite: false,
             own_key: false,
         }
     }
@@ -174,7 +177,11 @@ impl TestServer {
     pub(crate) async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup::default();
         change(&mut setup);
-        let database = TestDatabase::migrated().await;
+        let database = if setup.on_sqlite {
+            TestDatabase::embedded()
+        } else {
+            TestDatabase::migrated().await
+        };
         let store = database.store().await;
         if setup.shares_key() {
             assert!(store.insert_first_signing_key(shared_key()).await.unwrap());
