@@ -159,13 +159,10 @@ impl<'a> Arrivals<'a> {
         Ok(arrival.filter(|arrival| waits.contains(&(arrival.until - now))))
     }
 
-    /// Forgets an arrival that was used: the cookie to set.
-    pub(super) async fn forget(&self, handle: &str) -> Result<Cookie<'static>, OAuthError> {
-        if let Some(secret) = self.row_secret(handle) {
-            let hash = self.secrets.hash(Purpose::PendingRequest, secret)?;
-            self.store.delete_pending_request(&hash).await?;
-        }
-        Ok(self.names.remove(self.names.arrival(handle)))
+    /// Forgets an arrival that was used: the cookie to set. A row expires by itself, for a second click may have left before
+    /// the first one's answer was there: it says the same as a cookie would that was sent twice.
+    pub(super) fn forget(&self, handle: &str) -> Cookie<'static> {
+        self.names.remove(self.names.arrival(handle))
     }
 
     fn cookie(&self, handle: &str) -> Option<&str> {

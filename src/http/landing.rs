@@ -140,15 +140,9 @@ impl Place {
     }
 
     /// The arrival is used.
-    async fn forget(
-        &self,
-        response: &mut Response,
-        cookies: &RequestCookies,
-        handle: &str,
-    ) -> Result<(), PageError> {
-        let used = Arrivals::of(&self.state, cookies).forget(handle).await?;
+    fn forget(&self, response: &mut Response, cookies: &RequestCookies, handle: &str) {
+        let used = Arrivals::of(&self.state, cookies).forget(handle);
         cookies::set(response.headers_mut(), [used]);
-        Ok(())
     }
 
     /// The client to go on to, if it serves this upstream (T15).
@@ -257,6 +251,11 @@ async fn come(
     away: &mut AwayList,
 ) -> Result<Response, PageError> {
     let (upstream, application) = place.upstream()?;
+    if let Some(flow) = &arrival.flow {
+        // The question is looked at again: it is about the flow that it was asked for, whoever else is away by now (T27).
+        let open = OpenFlow::find(&place.state, flow_cookies, signed_in, flow).await?;
+        return Box::pin(expected(place, (handle, arrival), open, request_cookies)).await;
+    }
     let awaited = if application.ends_trips {
         away.take(&upstream.id, None, false)
     } else {
@@ -293,7 +292,7 @@ async fn come(
             }
         }
     };
-    place.forget(&mut response, request_cookies, handle).await?;
+    place.forget(&mut response, request_cookies, handle);
     Ok(response)
 }
 
@@ -326,7 +325,7 @@ async fn expected(
             }
             let mut response =
                 Box::pin(login::finish(&place.state, open, upstream, *identity)).await?;
-            place.forget(&mut response, request_cookies, handle).await?;
+            place.forget(&mut response, request_cookies, handle);
             return Ok(response);
         }
         Who::Anonymous => {
@@ -346,7 +345,7 @@ async fn expected(
         ..Show::default()
     };
     let mut response = login::page(&place.state, &open, show).await?;
-    place.forget(&mut response, request_cookies, handle).await?;
+    place.forget(&mut response, request_cookies, handle);
     Ok(response)
 }
 
@@ -397,12 +396,17 @@ async fn answered(
     flow_cookies: FlowCookies,
     signed_in: SignedIn,
 ) -> Result<Response, PageError> {
-    let (handle, arrival, identity) =
-        question::answered(&place.state, form, request_cookies, |arrival| {
-            place.is_of(arrival)
-        })
-        .await?;
     let (upstream, _) = place.upstream()?;
+    let is_of = |arrival: &Arrival| place.is_of(arrival);
+    let answered = question::answered(&place.state, form, request_cookies, is_of).await?;
+    let Some((handle, arrival, identity)) = answered else {
+        let came_by = signed_in.current().map(|who| &who.session.upstream);
+        if form.optional("flow")?.is_none() && came_by == Some(&upstream.id) {
+            // The yes before this one has led to the same place.
+            return place.go_on().await;
+        }
+        return question::again(&place.state, form, flow_cookies, signed_in).await;
+    };
     if let Some(flow) = &arrival.flow {
         let open = OpenFlow::find(&place.state, flow_cookies, signed_in, flow).await?;
         let answer = (handle, identity);
@@ -424,9 +428,7 @@ async fn answered(
         return Err(PageError::new(Trouble::Closed));
     };
     let mut response = place.go_on().await?;
-    let arrivals = Arrivals::of(&place.state, request_cookies);
-    let used = arrivals.forget(handle).await?;
     cookies::set(response.headers_mut(), signed_in.with(&new));
-    cookies::set(response.headers_mut(), [used]);
+    place.forget(&mut response, request_cookies, handle);
     Ok(response)
 }

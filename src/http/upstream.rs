@@ -320,8 +320,10 @@ async fn answered(
     let (upstream, _) = find(&upstreams, id, |upstream| upstream.callback.as_deref())?;
     let belongs_here =
         |arrival: &Arrival| arrival.upstream == upstream.id && arrival.application.is_empty();
-    let (handle, arrival, identity) =
-        question::answered(state, form, &request_cookies, belongs_here).await?;
+    let answered = question::answered(state, form, &request_cookies, belongs_here).await?;
+    let Some((handle, arrival, identity)) = answered else {
+        return question::again(state, form, flow_cookies, signed_in).await;
+    };
     let Some(flow) = &arrival.flow else {
         return Err(PageError::new(Trouble::Form));
     };

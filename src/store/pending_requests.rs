@@ -59,18 +59,6 @@ impl Store {
         Ok(sealed)
     }
 
-    /// Forgets a request that was answered.
-    pub async fn delete_pending_request(&self, handle_hash: &str) -> Result<(), StoreError> {
-        self.writes
-            .execute(
-                query("DELETE FROM pending_request WHERE handle_hash = $1")
-                    .at_once()
-                    .bind(handle_hash),
-            )
-            .await?;
-        Ok(())
-    }
-
     /// Forgets a request that was answered, and takes it off the count of `bucket`. Of several who do, one does both.
     pub async fn finish_pending_request(
         &self,

@@ -451,6 +451,126 @@ async fn a_delivery_that_imis_did_not_send_is_asked_about() {
     }
 }
 
+/// What the browser of a victim shows that was away for an app, by `url`, when another site had it deliver a token of Jo's.
+async fn asked_about_jo(server: &TestServer, browser: &mut Browser, url: &str) -> Page {
+    let mut jo = Browser::new();
+    at_imis(server, &mut jo, people::JO_SMITH).await;
+    let page = format!("{}/SSO/Portico.aspx", server.imis_url());
+    let (_, fields) = jo.get(page).await.form(DELIVERY);
+    leave_from(browser, url).await;
+    browser.is_lured_to(ELSEWHERE[0]);
+    let page = bring(server, browser, &fields["refresh_token"]).await;
+    assert_eq!(page.text("h1").unwrap(), "Continue as Jo Smith?");
+    page
+}
+
+/// A second click goes where the first one led, or says that it is done; it signs nobody in (T25).
+#[tokio::test]
+async fn a_second_yes_is_answered_as_the_flow_stands() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[]);
+    let question = asked_about_jo(&server, &mut browser, &url).await;
+    // The first one's answer was not waited for.
+    let mut hasty = browser.clone();
+    for clicked in [&mut hasty, &mut browser] {
+        let page = clicked.submit(&question, CONTINUE, &[]).await;
+        assert!(page.answer().contains_key("code"), "{}", page.body);
+    }
+    let again = browser.submit(&question, CONTINUE, &[]).await;
+    assert_eq!(again.status, 200, "{}", again.body);
+    assert_eq!(
+        again.text("h1").unwrap(),
+        "This sign-in is finished already"
+    );
+    assert_eq!(
+        again.attribute("main a", "href").as_deref(),
+        Some("https://spa.example.org/")
+    );
+
+    // Between the two the flow is where the first click has brought it; the arrival alone is gone.
+    let mut browser = Browser::new();
+    let url = server.authorize_url("spa", &[("prompt", "consent")]);
+    let question = asked_about_jo(&server, &mut browser, &url).await;
+    let mut gone = browser.clone();
+    gone.forget("portico-arrival-");
+    let page = gone.submit(&question, CONTINUE, &[]).await;
+    assert!(page.is_login(), "{}", page.body);
+    assert!(gone.cookie(&server, "portico-session").is_none());
+    let page = browser.submit(&question, CONTINUE, &[]).await;
+    assert_eq!(page.url.path(), "/consent", "{}", page.body);
+    let again = browser.submit(&question, CONTINUE, &[]).await;
+    assert_eq!(again.url, page.url);
+
+    // The flow is the question's own, and this browser's.
+    let other = server.authorize_url("web", &[]);
+    let other = gone.open(other).await.flow();
+    let forged = [("flow", other.as_str())];
+    let forged = gone.submit(&question, CONTINUE, &forged).await;
+    assert_eq!(forged.status, 400);
+    let stranger = Browser::new().submit(&question, CONTINUE, &[]).await;
+    assert_eq!(stranger.status, 400);
+}
+
+/// Without a flow, too: who was asked unasked for gets to the app, and nobody does who is signed in here by another upstream.
+#[tokio::test]
+async fn a_second_yes_to_who_came_unasked_leads_to_the_same_app() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::new();
+    at_imis(&server, &mut browser, people::JO_SMITH).await;
+    let question = from_imis(&server, &mut browser, "Events").await;
+    for click in ["first", "second"] {
+        let page = browser.submit(&question, CONTINUE, &[]).await;
+        let location = page.location().map(|url| url.to_string());
+        let app = Some("https://spa.example.org/");
+        assert_eq!(location.as_deref(), app, "{click}: {}", page.body);
+    }
+    let mut employee = Browser::new();
+    let page = employee
+        .log_in_at_aim18(server.authorize_url("spa", &[]), people::ANN_LEE)
+        .await;
+    assert!(page.answer().contains_key("code"), "{}", page.body);
+    let page = employee.submit(&question, CONTINUE, &[]).await;
+    assert_eq!(page.status, 400, "{}", page.body);
+}
+
+/// The question that is looked at again, in another language, say, is about the flow that it was asked for: its button leads to that
+/// app, and no flow that went away since is finished by it (T27).
+#[tokio::test]
+async fn a_question_that_is_reloaded_is_still_about_its_flow() {
+    let server = TestServer::start_with(|setup| {
+        setup.clients =
+            "[[clients]]\nclient_id = \"native\"\ntoken_endpoint_auth_method = \"none\"\n\
+             redirect_uris = [\"com.example.app:/callback\"]\nscope = \"openid\"\n"
+                .to_owned();
+    })
+    .await;
+    let mut browser = Browser::new();
+    let to_native = [
+        ("redirect_uri", "com.example.app:/callback"),
+        ("scope", "openid"),
+    ];
+    let url = server.authorize_url("native", &to_native);
+    let question = asked_about_jo(&server, &mut browser, &url).await;
+    let targets = |page: &Page| {
+        let policy = page.header("content-security-policy").to_owned();
+        policy.split_once("form-action ").unwrap().1.to_owned()
+    };
+    let before = targets(&question);
+    assert_eq!(before, "'self' com.example.app: https:");
+    leave(&server, &mut browser, "web").await;
+    let again = browser.get(&question.url).await;
+    assert_eq!(again.text("h1").unwrap(), "Continue as Jo Smith?");
+    assert_eq!(targets(&again), before);
+    assert_eq!(again.form(CONTINUE), question.form(CONTINUE));
+    assert!(browser.cookie(&server, AWAY).is_some(), "the other flow's");
+    let page = browser.submit_only(&again, CONTINUE, &[]).await;
+    let page = browser.get(page.location().unwrap()).await;
+    let location = page.location().unwrap();
+    assert_eq!(location.scheme(), "com.example.app");
+    assert!(location.query().unwrap().contains("code="), "{location}");
+}
+
 /// Item 5 on the landing: an answer with no user, or with another one than the token's own, is nobody's (T26).
 #[tokio::test]
 async fn who_is_not_the_tokens_own_user_does_not_arrive() {

@@ -339,9 +339,13 @@ async fn an_answer_that_the_upstreams_site_did_not_send_is_asked_about() {
         let elsewhere = server.url("/upstream/members/landing/Portico");
         assert_eq!(victim.post(&elsewhere, &fields).await.status, 400);
         assert_eq!(victim.session(&server), None);
-        let page = victim.submit(&page, CONTINUE, &[]).await;
-        assert_eq!(page.answer()["state"], "victim");
-        assert!(page.answer().contains_key("code"));
+        let done = victim.submit(&page, CONTINUE, &[]).await;
+        assert_eq!(done.answer()["state"], "victim");
+        assert!(done.answer().contains_key("code"));
+        let again = victim.submit(&page, CONTINUE, &[]).await;
+        assert_eq!(again.status, 200, "{}", again.body);
+        let finished = "This sign-in is finished already";
+        assert_eq!(again.text("h1").unwrap(), finished);
     }
 }
 

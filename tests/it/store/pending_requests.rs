@@ -20,8 +20,10 @@ async fn a_pending_request_is_found_until_it_expires_or_is_answered() {
     assert_eq!(find("expires", NOW + 9).await.unwrap(), Some(sealed));
     assert_eq!(find("expires", NOW + 10).await.unwrap(), None);
     assert_eq!(find("unknown", NOW).await.unwrap(), None);
-    store.delete_pending_request("answered").await.unwrap();
-    store.delete_pending_request("answered").await.unwrap();
+    for _ in 0..2 {
+        let finished = store.finish_pending_request("answered", "rows");
+        finished.await.unwrap();
+    }
     assert_eq!(find("answered", NOW).await.unwrap(), None);
 }
 
