@@ -49,7 +49,7 @@ impl RefusalFloor {
     fn learn(&self, error: &LoginError, took: Duration) {
         if !matches!(
             error,
-            LoginError::BadCredentials(_) | LoginError::NotAllowed(_)
+            LoginError::BadCredentials(_) | LoginError::NotAllowed(_) | LoginError::NoPerson(_)
         ) {
             return;
         }
@@ -428,8 +428,10 @@ impl Logins {
         // Most members come as a Guest before they sign in there; but anybody can have a Guest's credential, and each is a
         // request with our secret. So as many as may fail are free, and what is more counts as failed.
         let guests = throttle::guests(address);
-        if !matches!(outcome, Err(LoginError::Anonymous))
-            || self.reserve(&guests, self.address_throttle).await?
+        if !matches!(
+            outcome,
+            Err(LoginError::Anonymous | LoginError::NoPerson(_))
+        ) || self.reserve(&guests, self.address_throttle).await?
         {
             self.give_back_unless_guessed(&place, &outcome).await?;
         }
@@ -702,7 +704,7 @@ fn word_for(outcome: &Result<Identity, LoginError>) -> &'static str {
 const fn outcome_of(error: &LoginError) -> &'static str {
     match error {
         LoginError::BadCredentials(_) => "refused",
-        LoginError::NotAllowed(_) => "not_allowed",
+        LoginError::NotAllowed(_) | LoginError::NoPerson(_) => "not_allowed",
         LoginError::Anonymous => "anonymous",
         LoginError::Cancelled => "cancelled",
         LoginError::Unavailable(_) => "unavailable",
@@ -714,7 +716,10 @@ const fn outcome_of(error: &LoginError) -> &'static str {
 const fn may_be_a_guess(error: &LoginError) -> bool {
     !matches!(
         error,
-        LoginError::Anonymous | LoginError::Cancelled | LoginError::Unavailable(_)
+        LoginError::Anonymous
+            | LoginError::NoPerson(_)
+            | LoginError::Cancelled
+            | LoginError::Unavailable(_)
     )
 }
 

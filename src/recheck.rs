@@ -277,7 +277,14 @@ impl Rechecks {
                     .await?;
                 Ok(Answer::Confirmed)
             }
-            (Err(error @ (LoginError::NotAllowed(_) | LoginError::BadCredentials(_))), _) => {
+            (
+                Err(
+                    error @ (LoginError::NotAllowed(_)
+                    | LoginError::NoPerson(_)
+                    | LoginError::BadCredentials(_)),
+                ),
+                _,
+            ) => {
                 count("refused");
                 self.withdraw(&login, &account, asked_at, &error).await?;
                 Ok(Answer::Refused)

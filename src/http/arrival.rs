@@ -51,11 +51,19 @@ pub(super) enum Who {
     Refused(Refusal),
 }
 
+impl Who {
+    /// Whether nobody may be signed in there: a visitor, by whatever name.
+    pub(super) const fn may_be_nobody(&self) -> bool {
+        matches!(self, Self::Anonymous | Self::Refused(Refusal::NoPerson))
+    }
+}
+
 /// Why not, for the page; the reason is in the log already.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Refusal {
     Credential,
     NotAllowed,
+    NoPerson,
     Unavailable,
     Protocol,
 }
@@ -65,6 +73,7 @@ impl From<&LoginError> for Refusal {
         match error {
             LoginError::BadCredentials(_) | LoginError::Cancelled => Self::Credential,
             LoginError::NotAllowed(_) | LoginError::Anonymous => Self::NotAllowed,
+            LoginError::NoPerson(_) => Self::NoPerson,
             LoginError::Unavailable(_) => Self::Unavailable,
             LoginError::Protocol(_) => Self::Protocol,
         }
@@ -75,7 +84,7 @@ impl Refusal {
     /// The page that tells it where no flow waits.
     pub(super) const fn trouble(self) -> Trouble {
         match self {
-            Self::NotAllowed => Trouble::Closed,
+            Self::NotAllowed | Self::NoPerson => Trouble::Closed,
             Self::Credential => Trouble::Arrival(StatusCode::FORBIDDEN),
             Self::Unavailable => Trouble::Arrival(StatusCode::SERVICE_UNAVAILABLE),
             Self::Protocol => Trouble::Arrival(StatusCode::BAD_GATEWAY),
@@ -87,6 +96,7 @@ impl Refusal {
         match self {
             Self::Credential => LoginError::BadCredentials(None),
             Self::NotAllowed => LoginError::NotAllowed(told.to_owned()),
+            Self::NoPerson => LoginError::NoPerson(told),
             Self::Unavailable => LoginError::Unavailable(told.into()),
             Self::Protocol => LoginError::Protocol(told.into()),
         }

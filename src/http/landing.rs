@@ -276,9 +276,11 @@ async fn come(
         }
         Match::One(entry) => {
             // Where nobody is signed in there, the sign-in page comes first; once, for it may lead back here.
-            if let (Who::Anonymous, false, Some(sign_in)) =
-                (&arrival.who, entry.sent_to_sign_in, &application.sign_in)
-            {
+            if let (true, false, Some(sign_in)) = (
+                arrival.who.may_be_nobody(),
+                entry.sent_to_sign_in,
+                &application.sign_in,
+            ) {
                 away.add(Away {
                     sent_to_sign_in: true,
                     ..entry
@@ -360,15 +362,19 @@ async fn unasked(
     let (upstream, application) = place.upstream()?;
     let identity = match &arrival.who {
         Who::Person(identity) => identity,
-        Who::Anonymous => {
+        who @ (Who::Anonymous | Who::Refused(_)) => {
             let text = (Page::current().texts.sign_in_at)(context::text(&upstream.label));
-            let link = application.sign_in.map(|url| Link {
+            let sign_in = application.sign_in.filter(|_| who.may_be_nobody());
+            let link = sign_in.map(|url| Link {
                 href: url.into(),
                 text,
             });
-            return Err(PageError::new(Trouble::Anonymous).with_link(link));
+            let trouble = match who {
+                Who::Refused(refusal) => refusal.trouble(),
+                _ => Trouble::Anonymous,
+            };
+            return Err(PageError::new(trouble).with_link(link));
         }
-        Who::Refused(refusal) => return Err(PageError::new(refusal.trouble())),
     };
     let flow = Flow::from_ref(&place.state);
     if let Some(who) = signed_in.current()

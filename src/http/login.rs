@@ -190,7 +190,9 @@ impl Notice {
                 LoginError::BadCredentials(_) | LoginError::Cancelled => {
                     StatusCode::UNPROCESSABLE_ENTITY
                 }
-                LoginError::NotAllowed(_) | LoginError::Anonymous => StatusCode::FORBIDDEN,
+                LoginError::NotAllowed(_) | LoginError::NoPerson(_) | LoginError::Anonymous => {
+                    StatusCode::FORBIDDEN
+                }
                 LoginError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
                 LoginError::Protocol(_) => StatusCode::BAD_GATEWAY,
             },
@@ -212,7 +214,7 @@ impl Notice {
             Self::Returned(label, LoginError::BadCredentials(_)) => (texts.not_accepted)(label),
             Self::Failed(label, error) | Self::Returned(label, error) => match error {
                 LoginError::BadCredentials(_) => texts.bad_credentials.to_owned(),
-                LoginError::NotAllowed(_) => texts.not_allowed.to_owned(),
+                LoginError::NotAllowed(_) | LoginError::NoPerson(_) => texts.not_allowed.to_owned(),
                 LoginError::Anonymous => (texts.not_signed_in)(label),
                 LoginError::Cancelled => texts.cancelled.to_owned(),
                 LoginError::Unavailable(_) | LoginError::Protocol(_) => {
@@ -228,7 +230,10 @@ impl Notice {
             self,
             Self::Failed(
                 _,
-                LoginError::NotAllowed(_) | LoginError::Unavailable(_) | LoginError::Protocol(_)
+                LoginError::NotAllowed(_)
+                    | LoginError::NoPerson(_)
+                    | LoginError::Unavailable(_)
+                    | LoginError::Protocol(_)
             ) | Self::Returned(..)
                 | Self::Unconfirmed(_)
         )

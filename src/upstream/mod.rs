@@ -238,6 +238,10 @@ pub enum LoginError {
     /// The upstream knows the person, but they may not come in here: a guest, a record without a person (T26).
     #[error("not allowed: {0}")]
     NotAllowed(String),
+    /// The upstream knows the account and no person behind it: one for machines, or an anonymous visitor by a name of the site's own
+    /// (T26). They may not come in; whoever the upstream sent may sign in there as somebody.
+    #[error("not allowed: {0}")]
+    NoPerson(&'static str),
     /// The upstream sent somebody who is not signed in there: a Guest (T26). They can sign in and come again.
     #[error("an anonymous visitor (Guest), not a person")]
     Anonymous,
@@ -455,7 +459,7 @@ pub struct Known<'a> {
 /// Asks anew who a person is.
 #[async_trait]
 pub trait Recheck: Send + Sync {
-    /// What the upstream tells about them now. `NotAllowed` and `BadCredentials`: they may not come in any more
+    /// What the upstream tells about them now. `NotAllowed`, `NoPerson` and `BadCredentials`: they may not come in any more
     /// (disabled, deleted); `Unavailable` and `Protocol`: nobody knows. A refused token of theirs is no refusal of the
     /// person: that, and a token that lacks, are told as [`NoVerdict`].
     async fn recheck(&self, person: &Known<'_>) -> Result<Profile, LoginError>;
@@ -488,6 +492,9 @@ pub trait Shelf: Send + Sync {
 pub trait AskForToken: Send + Sync {
     /// A new token, by one request.
     async fn ask(&self) -> Result<UpstreamTokens, LoginError>;
+
+    /// By which account and password: another text for each, and one that is kept sealed.
+    fn whose(&self) -> String;
 }
 
 /// Ends the browser's session at the upstream.

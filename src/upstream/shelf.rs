@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::{AskForToken, LoginError, Shelf, UpstreamTokens};
@@ -17,13 +20,23 @@ use crate::protocol::secret::Secret;
 
 /// Seconds before its end at which a token is renewed; short-lived ones at a tenth of their life.
 const MARGIN: i64 = 60;
-/// Seconds in which a refused password is not tried again.
-const AFTER_REFUSAL: i64 = 60;
+/// Seconds in which a refused password is not tried again: after the first refusal, the second, and every further one. Systems lock an
+/// account by how many wrong passwords come within some minutes: these stay below what people may send, too
+/// (`login.max_attempts_per_user`, in a quarter of an hour).
+const AFTER_REFUSAL: [i64; 3] = [60, 2 * 60, 15 * 60];
 /// Seconds in which an upstream that did not answer is not asked for a token again.
 const AFTER_OUTAGE: i64 = 5;
+/// Seconds for which a refusal is remembered when it may be tried again: a further one is counted with it.
+const REFUSAL_COUNTS: i64 = 60 * 60;
 
-const fn pause(outage: bool) -> i64 {
-    if outage { AFTER_OUTAGE } else { AFTER_REFUSAL }
+/// Seconds until it is tried again, after so many refusals in a row of the same password.
+fn pause(outage: bool, refusals: usize) -> i64 {
+    let [first, .., longest] = AFTER_REFUSAL;
+    match refusals {
+        _ if outage => AFTER_OUTAGE,
+        0 => first,
+        _ => *AFTER_REFUSAL.get(refusals - 1).unwrap_or(&longest),
+    }
 }
 
 /// What the last request for a token came to. Serialized inside sealed records alone (T63).
@@ -44,15 +57,22 @@ pub enum Kept {
         told: String,
         /// Until when it is not tried again.
         until: UnixTime,
+        /// How often in a row the password was refused.
+        #[serde(default)]
+        refusals: usize,
+        /// Of which account and password it is ([`AskForToken::whose`]).
+        #[serde(default)]
+        whose: String,
     },
 }
 
 impl Kept {
-    /// What came of a request that was `begun` then and has ended at `now`.
+    /// What came of a request by `whose` account and password, which was `begun` then and has ended at `now`; `before` it there was this.
     pub fn from_answer(
         answer: Result<UpstreamTokens, LoginError>,
-        begun: UnixTime,
-        now: UnixTime,
+        before: Option<&Self>,
+        whose: String,
+        (begun, now): (UnixTime, UnixTime),
     ) -> Self {
         match answer {
             Ok(tokens) => {
@@ -63,13 +83,17 @@ impl Kept {
             Err(error) => {
                 let outage = matches!(error, LoginError::Unavailable(_));
                 let mut told = chain(&error);
+                let mut refusals = before.map_or(0, |before| before.refusals_of(&whose));
                 if matches!(error, LoginError::BadCredentials(_)) {
                     told += "; look at service_account, and at the upstream whether the account is locked or its password expired";
+                    refusals += 1;
                 }
                 Self::Failure {
                     outage,
                     told,
-                    until: now + pause(outage),
+                    until: now + pause(outage, refusals),
+                    refusals,
+                    whose,
                 }
             }
         }
@@ -79,14 +103,26 @@ impl Kept {
     pub const fn ends_at(&self) -> UnixTime {
         match self {
             Self::Token { tokens, .. } => tokens.expires_at,
-            Self::Failure { until, .. } => *until,
+            Self::Failure { until, .. } => *until + REFUSAL_COUNTS,
         }
     }
 
-    /// What to answer at `now` without asking the upstream; `None` when it has to be asked.
+    /// How often in a row this account's password was refused.
+    fn refusals_of(&self, account: &str) -> usize {
+        match self {
+            Self::Failure {
+                refusals, whose, ..
+            } if whose == account => *refusals,
+            _ => 0,
+        }
+    }
+
+    /// What to answer at `now` to one who would ask by this `account`, without asking the upstream; `None` when it has to
+    /// be asked.
     pub fn answer(
         &self,
         stale: Option<&Secret>,
+        account: &str,
         now: UnixTime,
     ) -> Option<Result<UpstreamTokens, LoginError>> {
         let good = match self {
@@ -94,8 +130,16 @@ impl Kept {
                 let refused = stale.is_some_and(|stale| tokens.access.equals(stale.expose()));
                 now < *renew_at && !refused
             }
-            Self::Failure { outage, until, .. } => {
-                is_ahead(*until, pause(*outage) + CLOCKS_APART, now)
+            Self::Failure {
+                outage,
+                until,
+                refusals,
+                whose,
+                ..
+            } => {
+                let longest = pause(*outage, *refusals) + CLOCKS_APART;
+                // Another password, as it is configured now, was not refused.
+                whose == account && is_ahead(*until, longest, now)
             }
         };
         good.then(|| self.outcome())
@@ -116,6 +160,15 @@ impl Kept {
             }
         }
     }
+}
+
+/// Tells an account with its password from every other one. No secret to whoever does not guess passwords: it is kept sealed.
+pub(super) fn whose(username: &str, password: &Secret) -> String {
+    let mut hash = Sha256::new();
+    hash.update(username.as_bytes());
+    hash.update([0]);
+    hash.update(password.expose().as_bytes());
+    URL_SAFE_NO_PAD.encode(hash.finalize())
 }
 
 /// Asks something with the service account's token; with a new one, if the one that was kept is refused.
@@ -170,12 +223,16 @@ impl Shelf for InProcess {
         };
         // Held while asking, so that the others wait for this answer instead of asking too.
         let mut kept = place.lock().await;
-        let now = self.clock.now();
-        if let Some(answer) = kept.as_ref().and_then(|kept| kept.answer(stale, now)) {
+        let (now, whose) = (self.clock.now(), ask.whose());
+        let good = kept
+            .as_ref()
+            .and_then(|kept| kept.answer(stale, &whose, now));
+        if let Some(answer) = good {
             return answer;
         }
         let answer = ask.ask().await;
-        kept.insert(Kept::from_answer(answer, now, self.clock.now()))
-            .outcome()
+        let took = (now, self.clock.now());
+        let fresh = Kept::from_answer(answer, kept.as_ref(), whose, took);
+        kept.insert(fresh).outcome()
     }
 }

@@ -295,7 +295,11 @@ impl Vault {
                 tracing::debug!(upstream = %place.upstream(), saved, "upstream tokens renewed");
                 Ok(saved.then_some(kept.tokens))
             }
-            Ok(Err(error @ (LoginError::BadCredentials(_) | LoginError::NotAllowed(_)))) => {
+            Ok(Err(
+                error @ (LoginError::BadCredentials(_)
+                | LoginError::NotAllowed(_)
+                | LoginError::NoPerson(_)),
+            )) => {
                 count("refused");
                 end().await?;
                 tracing::info!(

@@ -63,13 +63,14 @@ impl ServiceShelf {
         &self,
         place: VaultPlace,
         holder: String,
+        before: Option<Kept>,
         ask: Arc<dyn AskForToken>,
     ) -> Result<UpstreamTokens, LoginError> {
         let rows = self.rows.clone();
         let under_way = self.rows.asking.begin();
         let asking = async move {
             let _under_way = under_way;
-            ask_holding(&rows, &place, &holder, &*ask).await
+            ask_holding(&rows, &place, &holder, before.as_ref(), &*ask).await
         };
         let span = tracing::Span::current();
         let task = tokio::spawn(tracing::Instrument::instrument(asking, span));
@@ -82,6 +83,7 @@ async fn ask_holding(
     rows: &Rows,
     place: &VaultPlace,
     holder: &str,
+    before: Option<&Kept>,
     ask: &dyn AskForToken,
 ) -> Result<UpstreamTokens, LoginError> {
     let ends = lease_ends();
@@ -89,7 +91,8 @@ async fn ask_holding(
     let answer = timeout(ASKED_AT_MOST, ask.ask()).await;
     let answer =
         answer.unwrap_or_else(|_| Err(LoginError::Unavailable("no answer within a minute".into())));
-    let kept = Kept::from_answer(answer, begun, rows.clock.now());
+    let took = (begun, rows.clock.now());
+    let kept = Kept::from_answer(answer, before, ask.whose(), took);
     let sealed = rows.seal(place, &kept).map_err(LoginError::Protocol)?;
     let ends_at = Some(kept.ends_at());
     let save = || rows.store.save_vault_entry(place, holder, &sealed, ends_at);
@@ -110,12 +113,16 @@ impl Shelf for ServiceShelf {
         };
         let mut patience = Patience::new();
         let mut flight = None;
+        let whose = ask.whose();
         loop {
             let found = self.rows.store.find_vault_entry(&place).await;
             let found = found.map_err(store_failed)?;
             let now = self.rows.clock.now();
             let kept = self.kept(&place, found.as_ref());
-            if let Some(answer) = kept.and_then(|kept| kept.answer(stale, now)) {
+            let good = kept
+                .as_ref()
+                .and_then(|kept| kept.answer(stale, &whose, now));
+            if let Some(answer) = good {
                 return answer;
             }
             if flight.is_none() {
@@ -133,7 +140,7 @@ impl Shelf for ServiceShelf {
                 .await
                 .map_err(store_failed)?;
             if leased {
-                return self.ask(place, lease.holder, ask).await;
+                return self.ask(place, lease.holder, kept, ask).await;
             }
             if !patience.wait().await {
                 return Err(busy());

@@ -87,7 +87,7 @@ pub(crate) fn kind(answer: &Result<Identity, LoginError>) -> &'static str {
     match answer {
         Ok(_) => "in",
         Err(LoginError::BadCredentials(_)) => "bad credentials",
-        Err(LoginError::NotAllowed(_)) => "not allowed",
+        Err(LoginError::NotAllowed(_) | LoginError::NoPerson(_)) => "not allowed",
         Err(LoginError::Anonymous) => "anonymous",
         Err(LoginError::Cancelled) => "cancelled",
         Err(LoginError::Unavailable(_)) => "unavailable",

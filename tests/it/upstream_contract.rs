@@ -344,7 +344,7 @@ async fn good_identity(stand: &dyn Stand) -> Identity {
 const fn is_refusal(error: &LoginError) -> bool {
     matches!(
         error,
-        LoginError::BadCredentials(_) | LoginError::NotAllowed(_)
+        LoginError::BadCredentials(_) | LoginError::NotAllowed(_) | LoginError::NoPerson(_)
     )
 }
 

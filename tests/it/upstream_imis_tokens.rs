@@ -462,6 +462,42 @@ async fn what_ones_own_token_does_not_show_withdraws_nothing() {
     assert_eq!(now, cam.profile);
 }
 
+/// Where the search that goes by `UniformId` shows nothing to go by, the way of the login is left: by the iMIS id. It ends at the same
+/// person or at nobody.
+#[tokio::test]
+async fn whom_the_search_does_not_show_is_looked_up_by_their_id() {
+    type Turn = fn(&mut Switches);
+    let turns: [Turn; 2] = [
+        |switches| switches.party_tells_uniform_id = false,
+        |switches| switches.reads_whole_records = false,
+    ];
+    for turn in turns {
+        let site = Site::with_service(turn).await;
+        let jo = site.log_in(&people::JO_SMITH).await.unwrap();
+        assert_eq!(jo.subject, people::JO_SMITH.uniform_id);
+        let now = site.recheck(&jo, None).await.unwrap();
+        assert_eq!(now, jo.profile);
+        // Somebody else's record under that id is another person's.
+        let mut other = site.log_in(&people::JO_SMITH).await.unwrap();
+        other
+            .profile
+            .more
+            .insert("member_id".to_owned(), people::CHAIR.id.into());
+        let answer = site.recheck(&other, None).await;
+        assert_eq!(verdict(answer), "not allowed");
+        // Whoever is gone is gone by this way, too.
+        site.imis.change("JSMITH", |person| {
+            person.id = "99999";
+            person.username = "SOMEBODY";
+        });
+        assert_eq!(verdict(site.recheck(&jo, None).await), "not allowed");
+        // Without an id there is nothing to go by.
+        other.profile.more.remove("member_id");
+        let answer = site.recheck(&other, None).await;
+        assert_ne!(verdict(answer), "not allowed");
+    }
+}
+
 #[tokio::test]
 async fn somebody_who_came_in_earlier_is_looked_up_by_the_service_account() {
     for subject in [SubjectFrom::UniformId, SubjectFrom::PartyId] {

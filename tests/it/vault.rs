@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::harness::browser::{Browser, http_client};
 use crate::harness::relying_party::{Answer, answer};
-use crate::harness::server::{SERVICE_SECRET, TestServer};
+use crate::harness::server::{CHOSEN_SECRET, SERVICE_SECRET, TestServer};
 use crate::harness::steps::CONTINUE;
 use crate::landing::{at_imis, from_imis};
 use crate::refresh::join_all;
@@ -468,6 +468,35 @@ async fn a_refused_password_is_not_tried_again_by_any_node() {
         assert_eq!(service_at(node, &tokens).await.status, 200);
     }
     assert_eq!(logins(&server), 2);
+}
+
+/// T34: nor do they in the hours after: iMIS locks at the fifth wrong password. One that is configured anew is tried at once.
+#[tokio::test]
+async fn a_refused_password_is_tried_ever_more_rarely() {
+    let mut server = TestServer::start_with(callers).await;
+    server
+        .imis
+        .change(SERVICE.username, |person| person.password = CHOSEN_SECRET);
+    server.imis.clear_log();
+    let began = server.clock.now();
+    let mut asked = Vec::new();
+    for _ in 0..4 * 19 {
+        let before = logins(&server);
+        let answer = service_at(server.address, &of_service(&server).await).await;
+        answer.assert_error(500, "server_error");
+        if logins(&server) > before {
+            asked.push(server.clock.now() - began);
+        }
+        server.clock.advance(15);
+    }
+    assert_eq!(asked, [0, 60, 180, 1080]);
+    server.edit_config(
+        "password = { env = \"IMIS_SERVICE_PASSWORD\" }",
+        "password = { env = \"CHOSEN_SECRET\" }",
+    );
+    server.restart().await;
+    let answer = service_at(server.address, &of_service(&server).await).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 /// T34: whoever does not wait for the answer does not have the next one send the same wrong password again; and the refusal

@@ -128,6 +128,7 @@ fn read(call: &Call<'_>, path: &[&str]) -> Reply {
     match path {
         ["user"] => user::list(call),
         ["user", id] => user::read(call, id),
+        ["party", ..] if !call.switches.reads_whole_records => forbidden(),
         ["party"] => party::list(call),
         ["party", id] => party::read(call, id),
         ["partysummary"] => party::list_summaries(call),

@@ -139,7 +139,7 @@ pub(super) fn person(switches: &Switches, person: &ImisPerson) -> Value {
             "UpdatedOn": "2026-01-10T08:00:00",
         },
     });
-    if switches.tells_uniform_id {
+    if switches.tells_uniform_id && switches.party_tells_uniform_id {
         put(&mut told, "UniformId", json!(person.uniform_id));
     }
     if person.marked_for_delete {

@@ -76,6 +76,10 @@ switches! {
         pub wrapped_dates: bool = false,
         /// Whether records have a `UniformId`.
         pub tells_uniform_id: bool = true,
+        /// Whether a whole record (`Party`) has it, too, or only what tells somebody in short, such as `User.Party`.
+        pub party_tells_uniform_id: bool = true,
+        /// Whether whole records (`Party`) may be read, or in short (`PartySummary`) only.
+        pub reads_whole_records: bool = true,
         /// Whether a person is told as `ComboPartyData` rather than `PersonData`.
         pub combo_party: bool = false,
         /// Whether the saved queries are available via the REST API; if not, they are 404 for everyone.

@@ -8,7 +8,7 @@ use super::settings::ServiceAccount;
 use super::token::Grant;
 use super::{Aim18, call};
 use crate::protocol::secret::Secret;
-use crate::upstream::shelf::ask_twice;
+use crate::upstream::shelf::{ask_twice, whose};
 use crate::upstream::{AskForToken, LoginError, ServiceLogin, UpstreamTokens};
 
 /// Logs the service account in.
@@ -69,5 +69,13 @@ impl AskForToken for Ask {
         let grant = Grant::Password { username, password };
         let token = self.0.tokens.ask(&grant).await?;
         Ok(self.0.upstream_tokens(token))
+    }
+
+    fn whose(&self) -> String {
+        let account = self.0.service_account();
+        account.map_or_else(
+            |_| String::new(),
+            |account| whose(&account.username, &account.password),
+        )
     }
 }

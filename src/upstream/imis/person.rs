@@ -29,6 +29,11 @@ fn not_allowed(why: &str) -> LoginError {
     LoginError::NotAllowed(why.to_owned())
 }
 
+/// Of an account that is nobody's: what a site calls its anonymous visitor is up to the site, and such a one has no records.
+const fn no_person(why: &'static str) -> LoginError {
+    LoginError::NoPerson(why)
+}
+
 /// A person's records, which belong together.
 pub(super) struct Records {
     pub(super) user: Value,
@@ -37,6 +42,14 @@ pub(super) struct Records {
     pub(super) id: String,
     /// [`crate::upstream::Identity::subject`].
     pub(super) subject: String,
+}
+
+/// What a search by `UniformId` came to.
+enum Search {
+    Found(Value),
+    Nobody,
+    /// There are rows, and none of them has it: the filter was not understood, or records do not tell it.
+    NoneHasIt,
 }
 
 impl Records {
@@ -82,7 +95,25 @@ impl Api {
     ) -> Result<Records, ApiError> {
         let party = match (person.subject.strip_prefix(PARTY), by) {
             (Some(id), _) => self.a_party(id, by, true).await?,
-            (None, By::Service(service)) => self.by_uniform_id(person.subject, service).await?,
+            (None, By::Service(service)) => {
+                match (
+                    self.by_uniform_id(person.subject, service).await,
+                    self.known_id(person),
+                ) {
+                    // Records are searched by what they need not tell, or may be read in short alone: the way of the login
+                    // is left, and it is certain in the end whose record it leads to.
+                    (Ok(Search::NoneHasIt) | Err(ApiError::Forbidden), Some(id)) => {
+                        self.a_party(id, by, true).await?
+                    }
+                    (Ok(Search::Found(party)), _) => Some(party),
+                    (Ok(Search::Nobody), _) => None,
+                    (Ok(Search::NoneHasIt), None) => {
+                        let told = "Party: nobody in the answer has the UniformId asked for";
+                        return Err(nonsense(told).into());
+                    }
+                    (Err(error), _) => return Err(error),
+                }
+            }
             // With a token of their own people may not search, but read what is theirs.
             (None, By::Own(_)) => match self.known_id(person) {
                 Some(id) => self.a_party(id, by, true).await?,
@@ -136,11 +167,7 @@ impl Api {
         }
     }
 
-    async fn by_uniform_id(
-        &self,
-        guid: &str,
-        service: &Arc<Service>,
-    ) -> Result<Option<Value>, ApiError> {
+    async fn by_uniform_id(&self, guid: &str, service: &Arc<Service>) -> Result<Search, ApiError> {
         let by = By::Service(service);
         let page = self.parties(guid, by).await?;
         let rows = list(&page, "Items");
@@ -148,14 +175,12 @@ impl Api {
             .iter()
             .filter(|row| self::guid(row).ok().flatten().as_deref() == Some(guid));
         match (matching.next(), matching.next()) {
-            (Some(party), None) => Ok(Some(party.clone())),
+            (Some(party), None) => Ok(Search::Found(party.clone())),
             (Some(_), Some(_)) => {
                 Err(nonsense("Party: several have the UniformId asked for").into())
             }
-            (None, _) if !rows.is_empty() => {
-                Err(nonsense("Party: nobody in the answer has the UniformId asked for").into())
-            }
-            (None, _) => Ok(None),
+            (None, _) if !rows.is_empty() => Ok(Search::NoneHasIt),
+            (None, _) => Ok(Search::Nobody),
         }
     }
 
@@ -183,7 +208,9 @@ impl Api {
         };
         match self.identify(service.username(), by, true).await {
             Ok(_) => {}
-            Err(ApiError::Login(LoginError::NotAllowed(_))) => return ApiError::Forbidden,
+            Err(ApiError::Login(LoginError::NotAllowed(_) | LoginError::NoPerson(_))) => {
+                return ApiError::Forbidden;
+            }
             Err(error) => return error,
         }
         match self.visible_users(service).await {
@@ -242,7 +269,7 @@ fn same_person(records: Records, person: &Known<'_>) -> Result<Records, LoginErr
 fn the_user(page: &Value, name: &str) -> Result<Value, LoginError> {
     let rows = list(page, "Items");
     if rows.is_empty() {
-        return Err(not_allowed(
+        return Err(no_person(
             "iMIS has no user record for the token's user name",
         ));
     }
@@ -264,9 +291,8 @@ fn party_id(user: &Value) -> Result<String, LoginError> {
     let id = party
         .and_then(|party| text(party, "PartyId").or_else(|| text(party, "Id")))
         .or_else(|| text(user, "UserId"));
-    id.filter(|id| id != "0" && !is_trick(id)).ok_or_else(|| {
-        not_allowed("the user has no party: a Guest, or an account without a person")
-    })
+    id.filter(|id| id != "0" && !is_trick(id))
+        .ok_or_else(|| no_person("the user has no party: a Guest, or an account without a person"))
 }
 
 /// Whether an id would, as a part of an address, ask for something else.
@@ -305,7 +331,7 @@ fn refuse_impersonal(user: &Value, party: &Value, id: &str) -> Result<(), LoginE
             .find_map(|field| text(names, field))
     });
     if name.is_none() {
-        return Err(not_allowed(
+        return Err(no_person(
             "the record is empty, without so much as a name: a Guest's",
         ));
     }

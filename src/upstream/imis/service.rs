@@ -19,6 +19,7 @@ use crate::protocol::error::chain;
 use crate::protocol::ids::UpstreamId;
 use crate::protocol::secret::Secret;
 use crate::upstream::outbound::Answer;
+use crate::upstream::shelf::whose;
 use crate::upstream::{
     AskForToken, LoginError, MissingRight, ServiceLogin, Shelf, Surroundings, UpstreamTokens,
 };
@@ -138,6 +139,10 @@ impl AskForToken for Service {
             refresh: None,
             ..token.into_tokens(now, None)
         })
+    }
+
+    fn whose(&self) -> String {
+        whose(&self.account.username, &self.account.password)
     }
 }
 
