@@ -16,6 +16,7 @@ use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::FromRef as _;
@@ -65,6 +66,10 @@ pub use audit::{AuditWriter, open_audit};
 pub use certificate::check_certificate;
 pub use keys::{end_unnamed_at_once, open_secrets, rotate};
 pub use moving::move_database;
+
+/// How long a server waits for PostgreSQL at each statement: longer than any statement of one takes, also behind a schema that is being
+/// brought up to date, and shorter than people and apps wait.
+const DATABASE_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why the server could not be put together or run.
 #[derive(Debug, thiserror::Error)]
@@ -352,6 +357,8 @@ async fn take_over(
     clients::hold_registered(store, policy, (audit, audit_writer), now).await?;
     // Last: what could not be taken over is in force nowhere.
     configuration::note_changes(store, config, audit, now).await?;
+    // What a start has to do may be long; what comes from here on is brief.
+    store.wait_at_most(DATABASE_ANSWERS_WITHIN);
     Ok((secrets, ring))
 }
 

@@ -1,10 +1,11 @@
 //! Connections at hand. sqlx's pool asks a connection whether it is well each time that it comes back, which costs as much as
 //! a statement; here one is asked that has rested, and one that was in trouble is not used again.
 
-use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
@@ -32,6 +33,8 @@ struct Inside {
     permits: Arc<Semaphore>,
     /// Whether they are to be asked and replaced: an embedded database is always there.
     is_remote: bool,
+    /// How long one statement is waited for; not set: as long as it takes.
+    limit: OnceLock<Duration>,
 }
 
 struct Idle {
@@ -66,7 +69,36 @@ impl Lane {
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1))),
             is_remote,
+            limit: OnceLock::new(),
         }))
+    }
+
+    /// From now on nobody waits longer than that for a statement on PostgreSQL.
+    pub(super) fn limit(&self, limit: Duration) {
+        if self.0.is_remote {
+            self.0.limit.get_or_init(|| limit);
+        }
+    }
+
+    /// Waits for what one statement is, for a bounded time where there is a limit.
+    async fn wait<T>(
+        &self,
+        statement: Pin<&mut impl Future<Output = Result<T, sqlx::Error>>>,
+    ) -> Result<T, sqlx::Error> {
+        let Some(limit) = self.0.limit.get() else {
+            return statement.await;
+        };
+        let answered = timeout(*limit, statement).await;
+        answered.unwrap_or_else(|_| {
+            let told = format!(
+                "PostgreSQL has not answered for {} seconds; the connection is given up",
+                limit.as_secs()
+            );
+            Err(sqlx::Error::Io(io::Error::new(
+                io::ErrorKind::TimedOut,
+                told,
+            )))
+        })
     }
 
     /// A connection, as soon as one is free.
@@ -171,13 +203,16 @@ impl Lease {
         run: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let Self {
-            connection, state, ..
+            connection,
+            state,
+            lane,
+            ..
         } = self;
         let Some(connection) = connection else {
             return Err(sqlx::Error::PoolClosed);
         };
         *state = State::Busy;
-        let outcome = run(connection).await;
+        let outcome = lane.wait(pin!(run(connection))).await;
         *state = match &outcome {
             Err(error) if breaks(error) => State::Broken,
             _ => State::Fine,
@@ -212,7 +247,8 @@ impl Lease {
         &mut self,
         run: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
-        let outcome = run(self).await;
+        let lane = self.lane.clone();
+        let outcome = lane.wait(pin!(run(self))).await;
         if outcome.as_ref().is_err_and(breaks) {
             self.state = State::Broken;
         }
@@ -221,7 +257,11 @@ impl Lease {
 
     /// Ends the transaction by `COMMIT` or `ROLLBACK`.
     pub(super) async fn end(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        let ended = sqlx::raw_sql(statement).execute(&mut **self).await;
+        let lane = self.lane.clone();
+        let ended = {
+            let ending = pin!(sqlx::raw_sql(statement).execute(&mut **self));
+            lane.wait(ending).await
+        };
         match &ended {
             Ok(_) if self.state == State::Broken => {}
             Ok(_) => self.state = State::Fine,

@@ -48,6 +48,7 @@ mod vault_entries;
 mod writes;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use accounts::NewAccount;
 pub use checks::Standing;
@@ -102,6 +103,15 @@ impl Store {
     /// The kind of database underneath.
     pub const fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// From now on PostgreSQL is waited for so long at each statement, and then its connection is given up: one that died without a word
+    /// (a firewall that forgot it, a fail-over) never answers, and what waits for it would wait for ever. For servers, whose statements
+    /// are brief; it has no effect on SQLite, and is set once.
+    pub fn wait_at_most(&self, limit: Duration) {
+        if let Writes::Apart(lane) = &self.writes {
+            lane.limit(limit);
+        }
     }
 
     /// Closes every connection, after the statements that are running.

@@ -4,7 +4,7 @@
 use portico::protocol::claims::Profile;
 use portico::simulator::Fault;
 use portico::simulator::aim18::{
-    CLIENT_ID, Switches, TokenErrors, TokenMethods, UidShape, UserRights,
+    ApiErrors, CLIENT_ID, Switches, TokenErrors, TokenMethods, UidShape, UserRights,
 };
 use portico::simulator::people::{AIM18_SERVICE, ANN_LEE, CHAN_TAI_MAN};
 use portico::upstream::{Known, LoginError, NoVerdict, UpstreamTokens};
@@ -392,6 +392,36 @@ async fn a_look_that_tells_nothing_is_no_verdict() {
     let answer = site.recheck(&ann.subject, &ann.profile, None).await;
     assert_eq!(kind(&answer), "protocol");
     assert!(told(&answer.unwrap_err()).contains("underscores_in_headers"));
+}
+
+/// A right that was lost, a proxy that answers in aiM18's place, and what one's own token does not show: all of it looks like a record that
+/// is gone, and the service account's own record is gone with it.
+#[tokio::test]
+async fn a_record_is_gone_only_where_the_service_account_finds_its_own() {
+    for with in ["service_account", "user"] {
+        for by in ["read", "root_read"] {
+            let turn = |switches: &mut Switches| switches.api_errors = ApiErrors::OkFalse;
+            let site = Site::start_with(turn, &lookup(by, with)).await;
+            let ann = site.ann_by_password().await.unwrap();
+            let tokens = ann.tokens.as_ref();
+            site.aim18
+                .switch(|switches| switches.user_rights = UserRights::Nobody);
+            let answer = site.recheck(&ann.subject, &ann.profile, tokens).await;
+            assert_eq!(kind(&answer), "protocol", "{by} {with}");
+            site.aim18
+                .switch(|switches| switches.user_rights = UserRights::Everybody);
+            let answer = site.recheck(&ann.subject, &ann.profile, tokens).await;
+            assert_eq!(kind(&answer), "fine", "{by} {with}");
+            site.aim18.change(ANN_LEE.code, |person| person.uid = 4711);
+            let answer = site.recheck(&ann.subject, &ann.profile, tokens).await;
+            let expected = if with == "user" {
+                "token refused"
+            } else {
+                "not allowed"
+            };
+            assert_eq!(kind(&answer), expected, "{by} {with}");
+        }
+    }
 }
 
 #[tokio::test]

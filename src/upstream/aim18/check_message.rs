@@ -104,11 +104,12 @@ fn names_token(value: &Value) -> bool {
 }
 
 /// What an answer says is wrong with its subject, as of a record that is not there: 200, `status: false`, and messages that have no
-/// key (research, section 3).
+/// key (research, section 3). Without any it says nothing of anybody.
 pub(super) fn says_missing(answer: &Answer) -> bool {
     let messages = |body: &Value| {
         let messages = body.get("messages")?.as_array()?;
-        Some(messages.iter().all(|message| message.get("key").is_none()))
+        let tells_no_key = |message: &Value| message.get("key").is_none();
+        Some(!messages.is_empty() && messages.iter().all(tells_no_key))
     };
     answer.status == 200
         && says_failure(answer)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::call::Refused;
-use super::settings::ReadWith;
+use super::settings::{ProfileLookup, ReadWith};
 use super::token::Grant;
 use super::{Aim18, profile, subject, uid_of};
 use crate::protocol::claims::Profile;
@@ -63,7 +63,7 @@ impl Recheck for Look {
             let own = own.ok_or(NoVerdict::NoToken(NO_TOKEN))?;
             return match aim18.try_token(own).await {
                 Ok(()) => Ok(known.clone()),
-                Err(refused) => Err(verdict(refused, false)),
+                Err(refused) => Err(verdict(refused)),
             };
         };
         let uid = uid_of(person.subject)
@@ -78,9 +78,12 @@ impl Recheck for Look {
         }
         // What was read of the person once can be read; so a record that is missing now has gone.
         let was_there = profile::tells_more_than_a_name(known);
-        let found = profile::record(aim18, lookup, &asked)
-            .await
-            .map_err(|refused| verdict(refused, was_there))?;
+        let found = match profile::record(aim18, lookup, &asked).await {
+            Err(Refused::Missing(why)) if was_there && finds_itself(aim18, lookup).await? => {
+                return Err(LoginError::NotAllowed(format!("the record is gone: {why}")));
+            }
+            answer => answer.map_err(verdict)?,
+        };
         profile::check_active(lookup, &found)?;
         let mut profile = profile::profile(aim18, lookup, &found);
         if profile.preferred_username.is_none() {
@@ -94,16 +97,35 @@ impl Recheck for Look {
 
 const NO_TOKEN: &str = "a profile that is read with = \"service_account\" needs none";
 
-/// What a refusal says about the person.
-fn verdict(refused: Refused, record_was_there: bool) -> LoginError {
+/// Whether the service account is shown its own record by the way that showed no other one. A right that was lost, or a proxy that answers
+/// in aiM18's place, looks like a record that is gone; so does what a person's own token does not show.
+async fn finds_itself(aim18: &Arc<Aim18>, lookup: &ProfileLookup) -> Result<bool, LoginError> {
+    if lookup.with != ReadWith::ServiceAccount {
+        return Ok(false);
+    }
+    let own = aim18.service_token(None).await?;
+    let Some(uid) = own.subject.as_deref().and_then(uid_of) else {
+        return Ok(false);
+    };
+    let asked = profile::Asked {
+        uid,
+        name: None,
+        own: None,
+    };
+    let read = profile::read(aim18, lookup, &asked, &own.access).await;
+    match read {
+        Err(Refused::Login(error)) => Err(error),
+        found => Ok(found.is_ok()),
+    }
+}
+
+/// What a refusal says about the person: of what is missing, nothing by itself.
+fn verdict(refused: Refused) -> LoginError {
     let told = |text: String| -> BoxError { text.into() };
     match refused {
         Refused::Login(error) => error,
         // A token ends early, or with another login, too: whoever asks renews it first.
         Refused::Token(why) => NoVerdict::TokenRefused(why).into(),
-        Refused::Missing(why) if record_was_there => {
-            LoginError::NotAllowed(format!("the record is gone: {why}"))
-        }
         Refused::Missing(why) | Refused::Other(why) => LoginError::Protocol(told(why)),
     }
 }

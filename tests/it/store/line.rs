@@ -62,6 +62,41 @@ async fn connections_that_died_in_use_are_replaced_once_nobody_waits() {
     timeout(FOUND_AGAIN, store.close()).await.unwrap();
 }
 
+/// Nobody goes away here, as the loops of a server do not.
+#[tokio::test]
+async fn a_server_does_not_wait_for_what_never_answers() {
+    let database = TestDatabase::migrated().await;
+    let (line, store) = busy(&database).await;
+    store.wait_at_most(Duration::from_secs(1));
+    line.cut();
+    // A statement, and a transaction: each finds out by itself, and has another connection when it tries again.
+    let session = SessionId::new("unknown".to_owned());
+    for attempt in 0..2 {
+        let records = [record("only", NOW)];
+        let inserted = timeout(FOUND_AGAIN, store.insert_audit(&records)).await;
+        let ended = timeout(FOUND_AGAIN, store.end_session(&session, NOW)).await;
+        let told = [
+            inserted.unwrap().map_err(|error| chain(&error)).err(),
+            ended.unwrap().map_err(|error| chain(&error)).err(),
+        ];
+        let is_embedded = database.folder().is_some();
+        for told in told {
+            match told {
+                Some(told) if !is_embedded && attempt == 0 => {
+                    let expected = "PostgreSQL has not answered for 1 seconds";
+                    assert!(told.contains(expected), "{told}");
+                }
+                told => assert_eq!(told, None, "{attempt}"),
+            }
+        }
+        // The others that were in use are found out by who has them next; those at rest by being asked.
+        sleep(REST).await;
+    }
+    let kept = store.search_audit(&AuditFilter::default(), 10).await;
+    assert_eq!(kept.unwrap().len(), 1);
+    timeout(FOUND_AGAIN, store.close()).await.unwrap();
+}
+
 /// Looks of the same moment are asked together: those that are never answered are no reason for others to wait.
 #[tokio::test]
 async fn a_look_does_not_wait_for_those_that_are_never_answered() {
