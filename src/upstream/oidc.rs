@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
+use super::lifetime;
 use super::outbound::{Answer, Http, bearer, excerpt, may_lead_to, spent};
 use super::settings::{self, OpenError, Problems, SettingProblem, check_open};
 use super::{
@@ -46,7 +47,7 @@ const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Seconds by which the provider's clock may be off.
 const LEEWAY: i64 = 60;
 /// Seconds that an access token is good for when the provider does not say.
-const UNTOLD_LIFE: u32 = 300;
+const UNTOLD_LIFE: i64 = 300;
 /// Codes are some hundred characters; nothing that much longer is one.
 const MAX_CODE_BYTES: usize = 4096;
 /// More than any real name or address has; a longer one is left out rather than cut.
@@ -275,7 +276,8 @@ struct TokenAnswer {
     refresh_token: Option<Secret>,
     #[serde(deserialize_with = "secret::from_answer", default)]
     id_token: Option<Secret>,
-    expires_in: Option<u32>,
+    /// A number; some providers tell it as a text.
+    expires_in: Option<Value>,
 }
 
 fn nonsense(what: impl Into<String>) -> LoginError {
@@ -567,7 +569,8 @@ impl Oidc {
     }
 
     fn expires_at(&self, answer: &TokenAnswer) -> UnixTime {
-        self.clock.now() + i64::from(answer.expires_in.unwrap_or(UNTOLD_LIFE))
+        let told = answer.expires_in.as_ref().and_then(lifetime::seconds);
+        self.clock.now() + told.unwrap_or(UNTOLD_LIFE)
     }
 }
 

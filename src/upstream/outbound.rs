@@ -410,12 +410,19 @@ pub(super) struct Answer {
 impl Answer {
     /// The body, if it is such JSON; the content type is not asked, since upstreams are careless with it.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+        serde_json::from_slice(self.unmarked()).ok()
     }
 
     /// The body, if it is JSON at all. Of a text `serde_json` does not ask again, string by string, whether it is UTF-8.
     pub(super) fn value(&self) -> Option<Value> {
-        serde_json::from_str(str::from_utf8(&self.body).ok()?).ok()
+        serde_json::from_str(str::from_utf8(self.unmarked()).ok()?).ok()
+    }
+
+    /// The body without a byte order mark, which some servers of .NET put before JSON and a parser may ignore (RFC 8259 section 8.1).
+    fn unmarked(&self) -> &[u8] {
+        self.body
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.body)
     }
 
     /// Whether the upstream (or what stands before it) says that it cannot answer now.
@@ -654,6 +661,20 @@ mod tests {
             &public,
             &url("https://id.example.org:8443/token")
         ));
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_json_is_ignored_and_no_other() {
+        let answer = |body: &[u8]| Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: body.to_vec().into(),
+        };
+        let marked = answer(b"\xef\xbb\xbf{\"a\":1}");
+        assert_eq!(marked.value(), Some(serde_json::json!({ "a": 1 })));
+        assert_eq!(marked.json::<Value>(), marked.value());
+        let twice = answer(b"\xef\xbb\xbf\xef\xbb\xbf{}");
+        assert_eq!(twice.value(), None);
     }
 
     #[test]

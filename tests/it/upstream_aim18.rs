@@ -286,6 +286,16 @@ async fn each_method_is_used_as_configured_and_auto_never_spends_a_code_twice() 
         assert!(site.finish(&answer).await.is_err());
         assert_eq!(site.token_requests().len(), 1);
     }
+    // Where no method is taken, nothing is learned of POST.
+    let site = Site::start_with(|_| {}, &json!({ "token_method": "auto" })).await;
+    site.aim18.fail("/oauth/token", Fault::Status(404));
+    assert!(site.ann_by_password().await.is_err());
+    site.aim18.mend();
+    site.aim18.clear_log();
+    assert!(site.ann_by_password().await.is_ok());
+    let methods: Vec<_> = site.token_requests();
+    let methods: Vec<_> = methods.iter().map(|each| each.method.as_str()).collect();
+    assert_eq!(methods, ["POST"]);
 }
 
 #[tokio::test]

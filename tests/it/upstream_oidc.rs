@@ -608,6 +608,24 @@ async fn a_document_that_cannot_be_fetched_again_keeps_nobody_out() {
     assert_eq!(kind(&unknown.await), "protocol");
 }
 
+#[tokio::test]
+async fn a_lifetime_may_be_told_as_text() {
+    let provider = Provider::start(json!({})).await;
+    let tokens = provider.log_in(|_| {}).await.unwrap().tokens.unwrap();
+    let renewal = provider.upstream.renewal.as_ref().unwrap();
+    for (told, life) in [
+        (json!("1200"), 1200),
+        (json!(1200), 1200),
+        (json!("soon"), 300),
+        (Value::Null, 300),
+    ] {
+        provider.plan.lock().unwrap().refresh =
+            json!({ "access_token": "renewed", "token_type": "bearer", "expires_in": told });
+        let renewed = renewal.renew(&tokens).await.unwrap();
+        assert_eq!(renewed.expires_at, NOW + life, "{told}");
+    }
+}
+
 /// T64: without the provider's documents nothing is sent, and nothing is lost; what was sent and not answered is.
 #[tokio::test]
 async fn a_refresh_token_is_sent_once_all_that_its_answer_needs_is_there() {

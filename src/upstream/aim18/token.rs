@@ -104,11 +104,16 @@ impl TokenEndpoint {
                 if !takes_not(&answer) {
                     return self.read(grant, &answer);
                 }
-                self.post_is_refused.store(true, Ordering::Relaxed);
-                By::Get
+                let answer = self.send(grant, By::Get).await?;
+                // An endpoint that is not there at all for a moment says nothing of POST, and GET puts secrets into logs.
+                if !takes_not(&answer) {
+                    self.post_is_refused.store(true, Ordering::Relaxed);
+                }
+                return self.read(grant, &answer);
             }
         };
-        self.ask_by(grant, by).await
+        let answer = self.send(grant, by).await?;
+        self.read(grant, &answer)
     }
 
     /// Redeems a grant by one method, whatever is configured, for the probe.
@@ -124,11 +129,6 @@ impl TokenEndpoint {
     /// Whether a request without parameters is answered as the one that was tried: then the parameters may not have been read.
     pub(super) async fn is_deaf(&self, tried: &Tried, by: By) -> Result<bool, LoginError> {
         Ok(looks(&self.send_pairs(&[], by).await?) == tried.looks)
-    }
-
-    async fn ask_by(&self, grant: &Grant<'_>, by: By) -> Result<Token, LoginError> {
-        let answer = self.send(grant, by).await?;
-        self.read(grant, &answer)
     }
 
     async fn send(&self, grant: &Grant<'_>, by: By) -> Result<Answer, LoginError> {
